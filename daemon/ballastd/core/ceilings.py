@@ -1,0 +1,27 @@
+"""Hard ceilings that no policy can raise: counts, rates, shares and bandwidth. Durations are settings.
+
+The documents refuse a policy above them, and the kernel enforces them again without having read a policy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Ceilings:
+    """The largest value each limit may ever take."""
+
+    in_flight_cluster: int = 8
+    in_flight_host_out: int = 4
+    in_flight_host_in: int = 4
+    link_share: float = 0.80
+    evacuations_at_once: int = 2
+    evacuations_per_hour: int = 6
+    blast_share: float = 0.34
+    caution_share: float = 0.20
+    freeze_share: float = 0.34
+    retries_per_move: int = 5
+
+
+CEILINGS = Ceilings()

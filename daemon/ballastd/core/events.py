@@ -1,0 +1,321 @@
+"""What the ledger is made of: durable facts, one class per kind, in the order they were decided.
+
+The controller proposes events; the journal makes them durable; only then does the ledger take them. After a
+restart the same events, replayed in order, give the same ledger. ``to_record`` and ``from_record`` give the
+plain form the journal stores; records carry ``v`` and unknown fields are refused, never guessed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any
+
+from ballastd.core.migrations import CallResult, Ending, MigrationPhase
+from ballastd.core.quantities import Bytes, HostName, VmId
+
+RECORD_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStarted:
+    """A daemon opened the journal. ``clean``: whether the one before it said goodbye."""
+
+    wall: float
+    boot_id: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStopped:
+    """An orderly stop: nothing new was started after it."""
+
+    wall: float
+
+
+@dataclass(frozen=True, slots=True)
+class PoliciesLoaded:
+    """Another policy set governs from here on."""
+
+    wall: float
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationOrdered:
+    """The intent to move a VM: recorded before anything is done."""
+
+    wall: float
+    id: str
+    vm: VmId
+    vm_name: str
+    source: HostName
+    target: HostName
+    memory: Bytes
+    bandwidth_mib_s: int
+    policy: str
+    because: str
+    deadline_wall: float
+    predicted: float
+    adopted: bool = False
+    retry: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationCalled:
+    """The call returned. What it said is advice; the ends decide."""
+
+    wall: float
+    id: str
+    result: CallResult
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationMoved:
+    """A migration entered another phase, with the observation that led to it."""
+
+    wall: float
+    id: str
+    phase: MigrationPhase
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationObserved:
+    """Between phases: an end went out of sight, or the first of two looks was taken."""
+
+    wall: float
+    id: str
+    blind_wall: float | None = None
+    look_wall: float | None = None
+    look: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationSettled:
+    """The books of a migration are closed."""
+
+    wall: float
+    id: str
+    ending: Ending
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AbortOrdered:
+    """The intent to cancel a running job."""
+
+    wall: float
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BandwidthOrdered:
+    """The intent to give a running job another bandwidth."""
+
+    wall: float
+    id: str
+    bandwidth_mib_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictLatched:
+    """A latched condition fired on a host."""
+
+    wall: float
+    policy: str
+    host: HostName
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictsAcknowledged:
+    """An operator acknowledged the latched verdicts of a host; only what comes later counts again."""
+
+    wall: float
+    host: HostName
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class CountersNoted:
+    """What counters of a latched metric showed, so that a rise during our absence is not missed."""
+
+    wall: float
+    host: HostName
+    metric: str
+    values: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EvacuationBegun:
+    """The first move of emptying a host was granted; counts against the hourly rate."""
+
+    wall: float
+    host: HostName
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvacuationEnded:
+    """A host is empty, or the reason to empty it is gone."""
+
+    wall: float
+    host: HostName
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostCordoned:
+    """Nothing may land on a host, by an operator's word. ``by``: who."""
+
+    wall: float
+    host: HostName
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostUncordoned:
+    """The operator's cordon is lifted."""
+
+    wall: float
+    host: HostName
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrainRequested:
+    """A host is to be emptied, by an operator's word."""
+
+    wall: float
+    host: HostName
+    by: str
+    deadline_wall: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DrainCancelled:
+    """The operator's drain is lifted; what already moved stays where it is."""
+
+    wall: float
+    host: HostName
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostConfirmedDead:
+    """An operator vouches that a host is off: what it held is released."""
+
+    wall: float
+    host: HostName
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """Every new act stops until resumed."""
+
+    wall: float
+    by: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Acts may start again."""
+
+    wall: float
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class SiteEventBegun:
+    """More hosts fired at once than single faults explain: nothing new starts."""
+
+    wall: float
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class SiteEventEnded:
+    """The site event is over."""
+
+    wall: float
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateSeen:
+    """A VM runs on more than one host: these hosts are frozen until an operator has dealt with it."""
+
+    wall: float
+    vm: VmId
+    vm_name: str
+    hosts: tuple[HostName, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateCleared:
+    """The VM was seen on one host only, on two successive looks."""
+
+    wall: float
+    vm: VmId
+
+
+@dataclass(frozen=True, slots=True)
+class InvariantFailed:
+    """Our own mistake was caught; observe-only until a person restarts us."""
+
+    wall: float
+    detail: str
+
+
+Event = (
+    DaemonStarted | DaemonStopped | PoliciesLoaded | MigrationOrdered | MigrationCalled | MigrationMoved
+    | MigrationObserved | MigrationSettled | AbortOrdered | BandwidthOrdered | VerdictLatched
+    | VerdictsAcknowledged | CountersNoted | EvacuationBegun | EvacuationEnded | HostCordoned | HostUncordoned
+    | DrainRequested | DrainCancelled | HostConfirmedDead | Paused | Resumed | SiteEventBegun | SiteEventEnded
+    | DuplicateSeen | DuplicateCleared | InvariantFailed
+)
+
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in typing.get_args(Event)}
+
+
+def to_record(event: Event) -> dict[str, Any]:
+    """Return ``event`` as JSON-ready data: ``{"v": 1, "kind": ..., field: value, ...}``."""
+    record: dict[str, Any] = {"v": RECORD_VERSION, "kind": type(event).__name__}
+    for spec in dataclasses.fields(event):
+        value = getattr(event, spec.name)
+        record[spec.name] = value.value if isinstance(value, enum.Enum) else value
+    return record
+
+
+def from_record(record: dict[str, Any]) -> Event:
+    """Return the event of a record.
+
+    Raises:
+        ValueError: an unknown version, kind or field: written by a newer release, or damaged.
+    """
+    fields = dict(record)
+    version, kind = fields.pop("v", None), fields.pop("kind", None)
+    if version != RECORD_VERSION or kind not in _KINDS:
+        raise ValueError(f"journal record of version {version!r}, kind {kind!r} is not known to this release")
+    cls = _KINDS[kind]
+    hints = typing.get_type_hints(cls)
+    unknown = set(fields) - set(hints)
+    if unknown:
+        raise ValueError(f"journal record {kind} has unknown fields {sorted(unknown)}")
+    event: Event = cls(**{name: _revive(hints[name], value) for name, value in fields.items()})
+    return event
+
+
+def _revive(hint: Any, value: Any) -> Any:
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return hint(value)
+    if isinstance(value, list) and not isinstance(hint, types.UnionType):
+        return tuple(tuple(item) if isinstance(item, list) else item for item in value)
+    return value

@@ -1,0 +1,114 @@
+"""Everything that may reach the mind. What is not an input does not exist for it."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from ballastd.core.inventory import HostInventory, Progress
+from ballastd.core.migrations import CallResult
+from ballastd.core.policies import PolicySet
+from ballastd.core.quantities import HostName, Instant
+from ballastd.core.telemetry import AgentState, Report
+
+
+@dataclass(frozen=True, slots=True)
+class HostUnreachable:
+    """A host's hypervisor did not answer an inventory."""
+
+    host: HostName
+    at: Instant
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallReturned:
+    """The call that carried out an order returned, at ``at``."""
+
+    migration: str
+    result: CallResult
+    message: str
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressSeen:
+    """Where a running job is, or None when its host shows no job."""
+
+    migration: str
+    progress: Progress | None
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class PoliciesReplaced:
+    """Another policy set was loaded whole and governs from this step on."""
+
+    policies: PolicySet
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetryConnected:
+    """The broker was reached: nobody is believed until heard again."""
+
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetryLost:
+    """The broker is gone."""
+
+    at: Instant
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SelfSuspect:
+    """We were late ourselves: our loop lagged, we were suspended, or the wall clock stepped."""
+
+    at: Instant
+    reason: str
+
+
+class Verb(enum.Enum):
+    """What an operator may ask of the daemon."""
+
+    CORDON = "cordon"
+    UNCORDON = "uncordon"
+    DRAIN = "drain"
+    UNDRAIN = "undrain"
+    ACKNOWLEDGE = "acknowledge"
+    CONFIRM_DEAD = "confirm-dead"
+    ABORT = "abort"
+    PAUSE = "pause"
+    RESUME = "resume"
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorCommand:
+    """One wish of an operator. ``subject``: host name, migration id, or empty. ``by``: who asks.
+
+    ``deadline_wall``: for a drain, when it should be done. ``token``: what the answer is returned under.
+    """
+
+    token: str
+    verb: Verb
+    subject: str
+    by: str
+    reason: str = ""
+    deadline_wall: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a command: accepted (and durable), or refused with the reason and the cure."""
+
+    token: str
+    accepted: bool
+    message: str
+
+
+Input = (
+    Report | AgentState | HostInventory | HostUnreachable | CallReturned | ProgressSeen | PoliciesReplaced
+    | TelemetryConnected | TelemetryLost | SelfSuspect | OperatorCommand
+)

@@ -1,0 +1,166 @@
+"""What one host's hypervisor says it has, at one instant. Never taken from telemetry.
+
+``DeclaredHost`` is the operator's word (settings); ``HostInventory`` is the hypervisor's.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from ballastd.core.quantities import Bytes, HostName, Instant, VmId
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredHost:
+    """A host we may touch, as its operator declared it.
+
+    ``uri``: libvirt URI for us; ``peer_uri``: libvirt URI its peers use for it (peer-to-peer migration);
+    ``migration_uri``: address of the network that carries guest memory (``tcp://10.0.0.1``), or None for the default.
+    ``link_mib_s``: speed of that network, MiB/s, each direction. ``memory_limit``: bytes that VMs may use
+    at most, or None for what the hypervisor reports. ``memory_reserve``: bytes never given to VMs.
+    ``labels``: failure domains and other groups: rack, cooling, power, ...
+    ``vouched_storage``: path prefixes whose writable disks have an effective lock by the operator's word.
+    """
+
+    name: HostName
+    uri: str
+    peer_uri: str = ""
+    migration_uri: str | None = None
+    link_mib_s: float = 1192.0
+    memory_limit: Bytes | None = None
+    memory_reserve: Bytes = Bytes(4 << 30)
+    labels: tuple[tuple[str, str], ...] = ()
+    vouched_storage: tuple[str, ...] = ()
+
+    def label(self, key: str) -> str | None:
+        """Return the value of label ``key``, or None."""
+        return dict(self.labels).get(key)
+
+
+class VmState(enum.Enum):
+    """What a hypervisor says about a VM, reduced to what decisions need."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    """Stopped by somebody on purpose, or by an I/O error."""
+    INCOMING = "incoming"
+    """Paused because a migration into this host is not finished (libvirt 3/2 at the target)."""
+    HANDOVER = "handover"
+    """Paused because a migration out of this host is at or past switch-over (libvirt 3/2 with a job)."""
+    LEFTOVER = "leftover"
+    """Paused by a migration that is no longer there (libvirt 3/2 without a job)."""
+    POSTCOPY = "postcopy"
+    """In post-copy, at either end, failed or not: never aborted, never resumed by us."""
+    SHUTOFF = "shutoff"
+    CRASHED = "crashed"
+    UNKNOWN = "unknown"
+
+    @property
+    def holds_memory(self) -> bool:
+        """Whether a VM in this state occupies memory of its host."""
+        return self not in (VmState.SHUTOFF, VmState.CRASHED)
+
+    @property
+    def runs(self) -> bool:
+        """Whether the guest's processors may be executing here."""
+        return self in (VmState.RUNNING, VmState.POSTCOPY)
+
+
+class JobKind(enum.Enum):
+    """The job that holds a VM at the moment."""
+
+    NONE = "none"
+    OUTGOING = "outgoing"
+    INCOMING = "incoming"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+    """The hypervisor could not say; treated as a job of somebody's."""
+
+
+class PinKind(enum.Enum):
+    """Why a VM cannot leave its host live."""
+
+    PASSTHROUGH = "passthrough"
+    DISK_UNLOCKED = "disk-unlocked"
+    DISK_LOCAL = "disk-local"
+    FIRMWARE_STATE = "firmware-state"
+    TPM_STATE = "tpm-state"
+    SHARED_FILESYSTEM = "shared-filesystem"
+    SHARED_MEMORY = "shared-memory"
+    SNAPSHOT = "snapshot"
+    BLOCK_JOB = "block-job"
+    MANAGED_SAVE = "managed-save"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """One typed reason, with the thing that pins (``vda /srv/a.raw``) and the cure."""
+
+    kind: PinKind
+    thing: str
+    cure: str
+
+
+@dataclass(frozen=True, slots=True)
+class VmRecord:
+    """One VM as one host reports it.
+
+    ``memory_max``: bytes it may occupy (its maximum, not its balloon). ``cpu_seconds``: processor time
+    since it started here, or None when not known. ``priority``: operator's, higher leaves a sick host first.
+    """
+
+    vm: VmId
+    name: str
+    state: VmState
+    memory_max: Bytes
+    vcpus: int = 1
+    job: JobKind = JobKind.NONE
+    reason: str = ""
+    persistent: bool = True
+    autostart: bool = False
+    cpu_seconds: float | None = None
+    priority: int = 0
+    pins: tuple[Pin, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HostInventory:
+    """All VMs of one host between ``begun`` and ``taken``: nothing in it is older than ``begun``.
+
+    ``memory_total``, ``memory_free``: bytes of the machine as the hypervisor reports them (free includes
+    buffers and caches). ``vms``: active and inactive, sorted by VM id. ``complete``: False when any part
+    could not be read; an incomplete inventory settles nothing and makes nobody a target.
+    """
+
+    host: HostName
+    begun: Instant
+    taken: Instant
+    memory_total: Bytes
+    memory_free: Bytes
+    cpus: int
+    vms: tuple[VmRecord, ...]
+    complete: bool = True
+    host_uuid: str = ""
+    _index: dict[VmId, VmRecord] = field(default_factory=dict, repr=False, compare=False)
+
+    def find(self, vm: VmId) -> VmRecord | None:
+        """Return the record of ``vm`` on this host, or None where it is absent."""
+        if not self._index and self.vms:
+            self._index.update((record.vm, record) for record in self.vms)
+        return self._index.get(vm)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a running job is. Sizes in bytes, 0 until the hypervisor reports; elapsed in seconds."""
+
+    elapsed: float
+    memory_total: Bytes
+    memory_processed: Bytes
+    memory_remaining: Bytes
+    iteration: int
+    dirty_bytes_s: float
+    throughput_bytes_s: float
+    expected_downtime: float

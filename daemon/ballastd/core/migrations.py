@@ -1,0 +1,112 @@
+"""The life of an order, as a table. A migration is over only when the hypervisors show that it is over."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from ballastd.core.quantities import Bytes, HostName, VmId
+
+
+class MigrationPhase(enum.Enum):
+    """ORDERED: recorded, perhaps not begun. RUNNING: a job was seen. COMPLETED, FAILED, ABORTED: the job is
+    gone and the ends say how, but the books are open. LOST: the source cannot be asked. SETTLED: closed."""
+
+    ORDERED = "ordered"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    ABORTED = "aborted"
+    LOST = "lost"
+    SETTLED = "settled"
+
+
+_P = MigrationPhase
+TRANSITIONS: dict[MigrationPhase, frozenset[MigrationPhase]] = {
+    _P.ORDERED: frozenset({_P.RUNNING, _P.COMPLETED, _P.FAILED, _P.ABORTED, _P.LOST, _P.SETTLED}),
+    _P.RUNNING: frozenset({_P.COMPLETED, _P.FAILED, _P.ABORTED, _P.LOST, _P.SETTLED}),
+    _P.COMPLETED: frozenset({_P.SETTLED, _P.LOST}),
+    _P.FAILED: frozenset({_P.SETTLED, _P.LOST, _P.RUNNING}),
+    _P.ABORTED: frozenset({_P.SETTLED, _P.LOST, _P.RUNNING}),
+    _P.LOST: frozenset({_P.SETTLED, _P.RUNNING}),
+    _P.SETTLED: frozenset(),
+}
+
+HOLDS_SLOT = frozenset({_P.ORDERED, _P.RUNNING})
+"""Phases in which a job may exist: they count against every concurrency limit."""
+HOLDS_TARGET = frozenset({_P.ORDERED, _P.RUNNING, _P.COMPLETED, _P.FAILED, _P.ABORTED})
+HOLDS_SOURCE = HOLDS_TARGET | {_P.LOST}
+
+
+class Ending(enum.Enum):
+    """How a settled migration turned out for its VM, read off both ends."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    ABORTED = "aborted"
+    REFUSED = "refused"
+    LEFTOVER = "leftover"
+    """It runs at the target, and a paused copy stays at the source."""
+    SPLIT = "split"
+    """It runs at both ends."""
+    DOWN = "down"
+    """A paused copy at the source, none at the target."""
+    VANISHED = "vanished"
+    """It is at neither end."""
+    ELSEWHERE = "elsewhere"
+    """It runs on a third host: somebody else moved it."""
+
+
+class CallResult(enum.Enum):
+    """What the caller of the migration was told. It says little about what happened."""
+
+    OK = "ok"
+    REFUSED = "refused"
+    ERROR = "error"
+    ABORTED = "aborted"
+    WITHHELD = "withheld"
+    """The kernel did not issue the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One order's life so far. ``wall`` times in seconds since the epoch.
+
+    ``called``: what the caller was told and when, None while unknown (also for ever after a restart).
+    ``blind_wall``: when an end was last out of sight while the job was open. ``abort_reason``: set when an
+    abort was ordered. ``look``: the first of two looks at an unclear end, as (wall, ending).
+    """
+
+    id: str
+    vm: VmId
+    vm_name: str
+    source: HostName
+    target: HostName
+    memory: Bytes
+    bandwidth_mib_s: int
+    policy: str
+    because: str
+    ordered_wall: float
+    deadline_wall: float
+    predicted: float
+    phase: MigrationPhase = MigrationPhase.ORDERED
+    adopted: bool = False
+    called: CallResult | None = None
+    called_wall: float | None = None
+    call_message: str = ""
+    blind_wall: float | None = None
+    abort_reason: str = ""
+    first_look: tuple[float, str] | None = None
+    settled_wall: float | None = None
+    ending: Ending | None = None
+    retry: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its books are still open."""
+        return self.phase is not MigrationPhase.SETTLED
+
+    @property
+    def holds_slot(self) -> bool:
+        """Whether it counts against concurrency limits."""
+        return self.phase in HOLDS_SLOT

@@ -1,0 +1,162 @@
+"""Plans as values: moves, and every "no" with its numbers."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from ballastd.core.quantities import Bytes, HostName, Seconds, VmId
+
+
+class RefusalKind(enum.Enum):
+    """Why something is impossible, or not allowed, on this snapshot."""
+
+    HOST_NOT_HEALTHY = "host-not-healthy"
+    HOST_SILENT = "host-silent"
+    HOST_WARMING_UP = "host-warming-up"
+    HOST_UNREACHABLE = "host-unreachable"
+    HOST_CLOCK = "host-clock-skewed"
+    HOST_CORDONED = "host-cordoned"
+    HOST_DRAINING = "host-draining"
+    HOST_FROZEN = "host-frozen"
+    SAME_FAILURE_DOMAIN = "same-failure-domain"
+    MEMORY = "memory"
+    FAILOVER_RESERVE = "failover-reserve"
+    LINK = "link"
+    VM_PINNED = "vm-pinned"
+    VM_NOT_RUNNING = "vm-not-running"
+    VM_BUSY = "vm-busy"
+    VM_AMBIGUOUS = "vm-ambiguous"
+    VM_GONE = "vm-gone"
+    TRIED_AND_FAILED = "tried-and-failed"
+    NO_TARGET = "no-target"
+    CPU = "cpu"
+    MACHINE = "machine-type"
+    STORAGE = "storage"
+    NETWORK = "network"
+    NOT_JOURNALLED = "not-journalled"
+    CEILING = "ceiling"
+    GATE = "gate"
+    WORLD_CHANGED = "world-changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One "no": what kind, about which VM and host, and the numbers or words that decided."""
+
+    kind: RefusalKind
+    detail: str
+    vm: VmId | None = None
+    host: HostName | None = None
+
+
+class DeferralKind(enum.Enum):
+    """Why a permissible act may not start yet."""
+
+    IN_FLIGHT_CLUSTER = "in-flight-cluster"
+    IN_FLIGHT_OUT = "in-flight-out-of-host"
+    IN_FLIGHT_IN = "in-flight-into-host"
+    BANDWIDTH = "bandwidth"
+    WINDOW = "window"
+    WILL_NOT_FIT = "will-not-fit-in-window"
+    BACK_OFF = "back-off"
+    EVACUATIONS_AT_ONCE = "evacuations-at-once"
+    EVACUATIONS_PER_HOUR = "evacuations-per-hour"
+    PAUSED = "paused"
+    FROZEN = "frozen"
+    SITE_EVENT = "site-event"
+    STARTING = "starting-up"
+    SELF_SUSPECT = "self-suspect"
+    OBSERVING = "observing"
+    MODE = "policy-mode"
+    HOST_GATE = "host-gate"
+
+
+@dataclass(frozen=True, slots=True)
+class Deferral:
+    """One "not yet": why, about which VM and host, until when (wall seconds, None when nobody knows)."""
+
+    kind: DeferralKind
+    detail: str
+    vm: VmId | None = None
+    host: HostName | None = None
+    until_wall: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One VM from source to target, with what it was planned on.
+
+    ``memory``: bytes reserved at both ends. ``predicted``: seconds at the planned bandwidth.
+    ``intent_host``/``policy``/``because``: why. ``urgent``: windows do not apply. ``reserve_waived``:
+    whether the failover reserve may be used for it.
+    """
+
+    vm: VmId
+    vm_name: str
+    source: HostName
+    target: HostName
+    memory: Bytes
+    predicted: Seconds
+    policy: str
+    because: str
+    urgent: bool = False
+    reserve_waived: bool = False
+    windows: tuple[str, ...] = ()
+    score: int = 0
+    runners_up: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Ordered moves, what could not be planned and why. Empty when there is nothing to do."""
+
+    moves: tuple[Move, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    deferrals: tuple[Deferral, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A granted move with its bandwidth and deadline: what the kernel is asked to carry out.
+
+    ``id`` comes from the revision (``42-1``). ``bandwidth_mib_s``: at least 1. ``deadline``: seconds from
+    the start after which the migration is aborted.
+    """
+
+    id: str
+    move: Move
+    bandwidth_mib_s: int
+    deadline: Seconds
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class AbortOrder:
+    """Cancel the job of an open migration; ``reason`` goes to the journal and to the operator."""
+
+    migration: str
+    vm: VmId
+    source: HostName
+    reason: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class TuneOrder:
+    """Give a running job another bandwidth, MiB/s."""
+
+    migration: str
+    vm: VmId
+    source: HostName
+    bandwidth_mib_s: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class CordonOrder:
+    """Ask a host's agent to raise (``until_wall``) or lower (None) its cordon flag."""
+
+    host: HostName
+    until_wall: float | None
+    revision: int

@@ -1,0 +1,277 @@
+"""Samples, reports, and the readings they yield: what a host's agent says, and how far it may be believed.
+
+Age counts on our monotonic clock from receipt. A reading that is missing or stale is None, which means
+unknown: it never fires, never clears, and its host is never a target. The sender's own time only orders
+its samples; retained, replayed and future reports are refused.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from dataclasses import dataclass, field
+
+from ballastd.core.quantities import HostName, Instant, Seconds
+
+STALE_FLOOR_SECONDS = 90.0
+STALE_INTERVALS = 3
+CLOCK_SKEW_SECONDS = 30.0
+SERIES_SAMPLES_MAX = 4096
+SUBJECTS_PER_HOST_MAX = 2048
+RETIRED_BOOTS_MAX = 16
+
+
+class MetricKind(enum.Enum):
+    """How values of a metric relate over time."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric of the fixed vocabulary: name, unit, kind, and the range outside which a value is refused."""
+
+    name: str
+    unit: str
+    kind: MetricKind
+    low: float
+    high: float
+
+
+_GAUGE, _COUNTER = MetricKind.GAUGE, MetricKind.COUNTER
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("cpu.utilization", "ratio", _GAUGE, 0.0, 1.0),
+        Metric("cpu.load1", "per core", _GAUGE, 0.0, 10_000.0),
+        Metric("cpu.pressure.some", "ratio", _GAUGE, 0.0, 1.0),
+        Metric("cpu.pressure.full", "ratio", _GAUGE, 0.0, 1.0),
+        Metric("memory.pressure.some", "ratio", _GAUGE, 0.0, 1.0),
+        Metric("memory.pressure.full", "ratio", _GAUGE, 0.0, 1.0),
+        Metric("io.pressure.some", "ratio", _GAUGE, 0.0, 1.0),
+        Metric("io.pressure.full", "ratio", _GAUGE, 0.0, 1.0),
+        Metric("memory.utilization", "ratio", _GAUGE, 0.0, 1.0),
+        Metric("memory.available", "bytes", _GAUGE, 0.0, float(1 << 56)),
+        Metric("network.rx", "bytes/s", _GAUGE, 0.0, 1e12),
+        Metric("network.tx", "bytes/s", _GAUGE, 0.0, 1e12),
+        Metric("ecc.corrected", "count", _COUNTER, 0.0, float(1 << 53)),
+        Metric("ecc.uncorrected", "count", _COUNTER, 0.0, float(1 << 53)),
+        Metric("temperature", "celsius", _GAUGE, -60.0, 127.0),
+        Metric("fan.speed", "rpm", _GAUGE, 0.0, 60_000.0),
+        Metric("fan.alarm", "bool", _GAUGE, 0.0, 1.0),
+        Metric("psu.alarm", "bool", _GAUGE, 0.0, 1.0),
+        Metric("disk.alarm", "bool", _GAUGE, 0.0, 1.0),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One metric of one subject (a DIMM, a sensor, a fan; empty for the host itself) at one instant.
+
+    ``high``, ``critical``: the sensor's own limits in the metric's unit, None where it has none.
+    """
+
+    metric: str
+    value: float
+    subject: str = ""
+    high: float | None = None
+    critical: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One telemetry message. ``boot_id`` and ``sequence`` are the sender's run and count within it;
+    ``sent_at`` its wall clock, seconds; ``interval`` how often it promises to report, seconds."""
+
+    host: HostName
+    boot_id: str
+    sequence: int
+    sent_at: float
+    interval: float
+    samples: tuple[Sample, ...]
+    received: Instant
+    retained: bool = False
+    refused_samples: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AgentState:
+    """What an agent (or its last will) says about itself. Offline means its session died, not its host.
+
+    ``hook``: whether the libvirt hook that enforces a cordon is installed; ``cordon_until``: wall seconds
+    until which the flag stands, or None; ``keepalive``: host-to-host interval and count, or None if unread.
+    """
+
+    host: HostName
+    online: bool
+    received: Instant
+    boot_id: str = ""
+    hook: bool = False
+    cordon_until: float | None = None
+    keepalive: tuple[int, int] | None = None
+    retained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a series yields now: the value and how old it is; the limits its sensor declared."""
+
+    value: float
+    age: Seconds
+    high: float | None = None
+    critical: float | None = None
+
+
+@dataclass(slots=True)
+class Series:
+    """Recent samples of one metric of one subject, oldest first: (monotonic seconds, value)."""
+
+    points: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=SERIES_SAMPLES_MAX))
+    high: float | None = None
+    critical: float | None = None
+    baseline: float | None = None
+    """A counter's last value before we were started, from the journal: what it rose by meanwhile counts."""
+
+    def increase(self, begin: float) -> float | None:
+        """Return by how much a counter rose since ``begin`` (monotonic), a fall being a reset to zero.
+
+        The last point before ``begin`` is the starting point. None with fewer than two values to compare.
+        """
+        previous = self.baseline
+        total, compared = 0.0, False
+        for at, value in self.points:
+            if previous is not None and at > begin:
+                total += value - previous if value >= previous else value
+                compared = True
+            previous = value
+        if not compared and len(self.points) > 1:
+            return 0.0
+        return total if compared else None
+
+
+@dataclass(slots=True)
+class _Source:
+    boot_id: str
+    sequence: int
+    sent_at: float
+    received: float
+    interval: float
+    heard: int
+    skew: float
+    retired: deque[str] = field(default_factory=lambda: deque(maxlen=RETIRED_BOOTS_MAX))
+
+
+class Telemetry:
+    """All series of all hosts, and how far each host's agent may be believed. Rebuilt by listening."""
+
+    def __init__(self, samples_min: int = 3, stale_floor: float = STALE_FLOOR_SECONDS) -> None:
+        self._sources: dict[HostName, _Source] = {}
+        self._series: dict[HostName, dict[tuple[str, str], Series]] = {}
+        self._samples_min = samples_min
+        self._stale_floor = stale_floor
+
+    def absorb(self, report: Report) -> str | None:
+        """Take a report in; return None, or the slug of the reason for which none of it is used."""
+        source = self._sources.get(report.host)
+        refusal = self._refusal(report, source)
+        if refusal:
+            return refusal
+        self._note_source(report, source)
+        series = self._series.setdefault(report.host, {})
+        for sample in report.samples:
+            key = (sample.metric, sample.subject)
+            if key not in series and len(series) >= SUBJECTS_PER_HOST_MAX:
+                return "too-many-series"
+            one = series.setdefault(key, Series())
+            one.points.append((report.received.monotonic, sample.value))
+            one.high, one.critical = sample.high, sample.critical
+        return None
+
+    @staticmethod
+    def _refusal(report: Report, source: _Source | None) -> str | None:
+        if report.retained:
+            return "retained"
+        if report.sent_at > report.received.wall + CLOCK_SKEW_SECONDS:
+            return "future"
+        if source is None:
+            return None
+        if report.boot_id == source.boot_id:
+            if report.sequence == source.sequence:
+                return "duplicate"
+            return "replayed" if report.sequence < source.sequence else None
+        if report.boot_id in source.retired or report.sent_at <= source.sent_at:
+            return "replayed"
+        return None
+
+    def _note_source(self, report: Report, source: _Source | None) -> None:
+        skew = report.sent_at - report.received.wall
+        if source is None or source.boot_id != report.boot_id:
+            fresh = _Source(report.boot_id, report.sequence, report.sent_at, report.received.monotonic,
+                            report.interval, 1, skew)
+            if source is not None:
+                fresh.retired.extend((*source.retired, source.boot_id))
+            self._sources[report.host] = fresh
+            return
+        gap = report.received.monotonic - source.received
+        source.heard = 1 if gap > self._stale_after(source) else source.heard + 1
+        source.sequence, source.sent_at, source.skew = report.sequence, report.sent_at, skew
+        source.received, source.interval = report.received.monotonic, report.interval
+
+    def _stale_after(self, source: _Source) -> float:
+        return max(self._stale_floor, STALE_INTERVALS * source.interval)
+
+    def forget_freshness(self) -> None:
+        """Believe nobody until heard again: after a reconnect, a suspension or a lag of our own."""
+        for source in self._sources.values():
+            source.heard = 0
+
+    def seed_counter(self, host: HostName, metric: str, subject: str, value: float) -> None:
+        """Set what a counter showed before we were started, so that a rise meanwhile is not missed."""
+        self._series.setdefault(host, {}).setdefault((metric, subject), Series()).baseline = value
+
+    def age(self, host: HostName, now: Instant) -> Seconds | None:
+        """Return the age of the host's last accepted report, or None if there was none."""
+        source = self._sources.get(host)
+        return None if source is None else Seconds(now.monotonic - source.received)
+
+    def heard(self, host: HostName) -> int:
+        """Return how many reports in a row were accepted since the host was last silent."""
+        source = self._sources.get(host)
+        return 0 if source is None else source.heard
+
+    def is_fresh(self, host: HostName, now: Instant) -> bool:
+        """Return whether the host speaks: enough live reports in a row, the last one not stale."""
+        source = self._sources.get(host)
+        if source is None or source.heard < self._samples_min:
+            return False
+        return now.monotonic - source.received <= self._stale_after(source)
+
+    def has_skewed_clock(self, host: HostName) -> bool:
+        """Return whether the host's clock was off by more than 30 s in its last report."""
+        source = self._sources.get(host)
+        return source is not None and abs(source.skew) > CLOCK_SKEW_SECONDS
+
+    def subjects(self, host: HostName, metric: str) -> tuple[str, ...]:
+        """Return the subjects of ``metric`` that the host ever reported, sorted."""
+        return tuple(sorted(s for m, s in self._series.get(host, ()) if m == metric))
+
+    def reading(self, host: HostName, metric: str, subject: str, now: Instant) -> Reading | None:
+        """Return the newest value, or None when the series or its host is silent or unheard since."""
+        source, series = self._sources.get(host), self._series.get(host, {}).get((metric, subject))
+        if source is None or series is None or not series.points or source.heard == 0:
+            return None
+        at, value = series.points[-1]
+        age = now.monotonic - at
+        if age > self._stale_after(source):
+            return None
+        return Reading(value, Seconds(age), series.high, series.critical)
+
+    def increase(self, host: HostName, metric: str, subject: str, window: float, now: Instant,
+                 not_before: float = float("-inf")) -> float | None:
+        """Return a counter's increase over ``window`` seconds, counted from ``not_before`` (monotonic) at the
+        earliest; None when stale or when there is nothing to compare with."""
+        if self.reading(host, metric, subject, now) is None:
+            return None
+        return self._series[host][(metric, subject)].increase(max(now.monotonic - window, not_before))

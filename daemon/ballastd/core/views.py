@@ -1,0 +1,169 @@
+"""What the mind shows of itself after each step: plain values for the API, the console and the logs.
+
+A view never feeds back into a decision. Times are wall seconds, sizes bytes, ages and durations seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class GateView:
+    """One thing that keeps acts from starting: kind, why, and until when (None: until its cause is gone)."""
+
+    kind: str
+    reason: str
+    until_wall: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictView:
+    """One health policy's verdict on one host."""
+
+    policy: str
+    severity: str
+    phase: str
+    since_wall: float
+    latched: bool
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """One declared host. ``target``: whether VMs may be sent there now; ``why_not``: if not, each reason."""
+
+    name: str
+    health: str
+    marks: tuple[str, ...]
+    target: bool
+    why_not: tuple[str, ...]
+    reachable: bool
+    inventory_age: float | None
+    telemetry_age: float | None
+    reports_heard: int
+    agent: str
+    hook: bool
+    cpu_utilization: float | None
+    memory_total: int
+    memory_limit: int
+    memory_used: int
+    memory_reserved: int
+    vms_running: int
+    migrations_in: int
+    migrations_out: int
+    verdicts: tuple[VerdictView, ...]
+    labels: tuple[tuple[str, str], ...]
+    unreachable_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VmView:
+    """One VM as seen now. ``pins``: why it cannot move live, each with its cure."""
+
+    id: str
+    name: str
+    host: str
+    state: str
+    memory: int
+    vcpus: int
+    priority: int
+    pins: tuple[str, ...]
+    migration: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationView:
+    """One migration, open or lately settled. ``progress``: share of memory no longer to copy, [0, 1]."""
+
+    id: str
+    vm: str
+    vm_name: str
+    source: str
+    target: str
+    phase: str
+    ending: str
+    policy: str
+    because: str
+    ordered_wall: float
+    settled_wall: float | None
+    deadline_wall: float
+    bandwidth_mib_s: int
+    predicted: float
+    elapsed: float
+    progress: float | None
+    adopted: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class IntentView:
+    """What ought to change and how it stands: ``state`` is active, held, recommended, observed or done."""
+
+    kind: str
+    host: str
+    policy: str
+    because: str
+    severity: str
+    mode: str
+    since_wall: float
+    deadline_wall: float | None
+    state: str
+    vms_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class MoveView:
+    """A planned move, with the score of its target and who came next."""
+
+    vm: str
+    vm_name: str
+    source: str
+    target: str
+    memory: int
+    predicted: float
+    policy: str
+    because: str
+    state: str
+    runners_up: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NoView:
+    """A refusal ("cannot") or a deferral ("not yet")."""
+
+    sort: str
+    kind: str
+    detail: str
+    vm: str = ""
+    vm_name: str = ""
+    host: str = ""
+    until_wall: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetView:
+    """One limit: how much of it is used."""
+
+    name: str
+    used: float
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterView:
+    """The whole picture after one step. ``posture``: acting, paused, frozen, starting, site-event, observing."""
+
+    revision: int
+    wall: float
+    posture: str
+    gates: tuple[GateView, ...]
+    hosts: tuple[HostView, ...]
+    vms: tuple[VmView, ...]
+    migrations: tuple[MigrationView, ...]
+    intents: tuple[IntentView, ...]
+    moves: tuple[MoveView, ...]
+    noes: tuple[NoView, ...]
+    budgets: tuple[BudgetView, ...]
+    policies_digest: str
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,263 @@
+"""The ports: what the mind and the shell need of the world, with full contracts.
+
+The same unmodified daemon runs against libvirt, against the simulator and against a recording, because all of
+them stand behind these.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from ballastd.core.inputs import Answer, OperatorCommand
+from ballastd.core.inventory import HostInventory, Progress
+from ballastd.core.plans import Order, Refusal
+from ballastd.core.quantities import HostName, Instant, VmId
+from ballastd.core.telemetry import AgentState, Report
+from ballastd.core.views import ClusterView
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """Both clocks. In the simulator both are virtual."""
+
+    def now(self) -> Instant:
+        """Return the present instant; ``monotonic`` never goes back, ``wall`` may."""
+        ...
+
+
+class Blocking(Protocol):
+    """Runs calls that block, one at a time per lane, each lane on a thread of its own."""
+
+    async def run(self, lane: str, call: Callable[[], T], *, deadline: float) -> T:
+        """Return what ``call`` returns.
+
+        A lane runs its calls one after the other, in order. After ``deadline`` seconds (counted from the
+        start of the wait, queueing included) the call is abandoned together with its lane: its thread is
+        left behind and counted, and the next call on that lane gets a new thread.
+
+        Raises:
+            Unreachable: the deadline passed, or too many calls are abandoned already.
+        """
+        ...
+
+    def abandoned(self) -> int:
+        """Return how many abandoned calls have still not returned."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of all lanes; never waits for a hung call."""
+        ...
+
+
+class HostChange(enum.Enum):
+    """Why a host deserves a look before its turn."""
+
+    LIFECYCLE = "lifecycle"
+    JOB = "job"
+    CONNECTED = "connected"
+    DISCONNECTED = "disconnected"
+
+
+@dataclass(frozen=True, slots=True)
+class HostHint:
+    """Something changed on a host. A hint is never a fact: it only says where to look."""
+
+    host: HostName
+    change: HostChange
+    vm: VmId | None = None
+    detail: str = ""
+
+
+class Hypervisor(Protocol):
+    """All declared hosts' hypervisors. One call in flight per host and lane; every call has a time limit."""
+
+    async def start(self) -> None:
+        """Begin connecting to every host. A host that does not answer does not delay the others."""
+        ...
+
+    def hints(self) -> AsyncIterator[HostHint]:
+        """Yield hints as they come, for ever. Bounded inside: the same hint twice may come once."""
+        ...
+
+    async def inventory(self, host: HostName) -> HostInventory:
+        """Return what the host has. Nothing in it is older than its ``begun``.
+
+        Raises:
+            Unreachable: it did not answer in time; nothing is known.
+        """
+        ...
+
+    async def examine(self, order: Order) -> tuple[Refusal, ...]:
+        """Return what speaks against ``order`` as far as both hosts can tell without touching the guest:
+        CPU, machine type, networks, a UUID or name taken at the target. Empty means nothing was found.
+
+        Raises:
+            Unreachable: one of them did not answer.
+        """
+        ...
+
+    async def migrate(self, order: Order) -> None:
+        """Migrate live, peer to peer; return once the caller's side says it is done.
+
+        Keeps the VM's persistence and autostart as they were. Cancelling the call detaches from the job,
+        which goes on; an abort is always ``abort``.
+
+        Raises:
+            MigrationRefused: nothing was started.
+            MigrationFailed: it started; the VM should be at the source.
+            MigrationAborted: it was cancelled on demand; the VM should be at the source.
+            VmVanished: the VM is not at the source.
+            OutcomeUnknown, Unreachable: anything may have happened. Observe both ends, then decide.
+        """
+        ...
+
+    async def progress(self, host: HostName, vm: VmId) -> Progress | None:
+        """Return where the outgoing job of ``vm`` on ``host`` is, or None when there is none.
+
+        Raises:
+            Unreachable: the host did not answer.
+        """
+        ...
+
+    async def set_bandwidth(self, host: HostName, vm: VmId, bandwidth_mib_s: int) -> None:
+        """Give the outgoing job of ``vm`` another bandwidth, MiB/s, at least 1. No job: nothing happens.
+
+        Raises:
+            Unreachable: the host did not answer.
+        """
+        ...
+
+    async def abort(self, host: HostName, vm: VmId) -> None:
+        """Ask for the outgoing job of ``vm`` to be cancelled. No job: nothing happens. Never in post-copy.
+
+        Raises:
+            Unreachable: the host did not answer.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of every connection without waiting for a host. Running jobs go on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetryUp:
+    """The broker was reached and the subscriptions stand."""
+
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetryDown:
+    """The broker is gone; connecting again is under way."""
+
+    at: Instant
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A message that is not used. ``host``: the declared host whose topic it came on, or None."""
+
+    host: HostName | None
+    reason: str
+    at: Instant
+
+
+TelemetryItem = Report | AgentState | TelemetryUp | TelemetryDown | Malformed
+
+
+class TelemetrySource(Protocol):
+    """Host telemetry from a broker, decoded. Reconnects inside; never raises for a broker's trouble."""
+
+    def items(self) -> AsyncIterator[TelemetryItem]:
+        """Yield items as they come, for ever: reports of declared hosts only, in order per host."""
+        ...
+
+
+class Notices(Protocol):
+    """Where notices and requests go: MQTT. Delivery is best effort and never blocks a decision."""
+
+    def publish(self, topic: str, payload: dict[str, Any], *, retain: bool = False) -> None:
+        """Queue ``payload`` (JSON) under ``<prefix>/v1/<topic>``; the queue is bounded and drops the oldest."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRecord:
+    """One durable record: its place in the sequence, the revision it belongs to, and its content."""
+
+    sequence: int
+    revision: int
+    content: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalHealth:
+    """What opening the journal found. ``damage``: what is missing or altered, in words, None if all is well."""
+
+    records: int
+    head: int
+    damage: str | None
+
+
+class Journal(Protocol):
+    """The durable, append-only record of what was decided. One writer. Written before anything is done."""
+
+    def open(self) -> JournalHealth:
+        """Open or create it, verify every row against its checksum, its predecessor and the high-water mark.
+
+        Damage is reported, not raised, so that the daemon can observe and page.
+
+        Raises:
+            JournalError: it cannot be opened at all (no permission, not a database, another writer).
+        """
+        ...
+
+    def append(self, revision: int, contents: Sequence[dict[str, Any]]) -> int:
+        """Make ``contents`` durable, all or nothing; return the new head of the sequence.
+
+        Raises:
+            JournalError: not durable (disk full, read-only, I/O error, damaged before): nothing may be done.
+        """
+        ...
+
+    def replay(self) -> Iterator[JournalRecord]:
+        """Yield all records from the first, in order, up to the first damage."""
+        ...
+
+    def tail(self, count: int) -> tuple[JournalRecord, ...]:
+        """Return the last ``count`` records, oldest first."""
+        ...
+
+    def close(self) -> None:
+        """Close it; a later ``open`` finds everything appended."""
+        ...
+
+
+class Console(Protocol):
+    """What the local API needs of the daemon."""
+
+    def view(self) -> ClusterView | None:
+        """Return the picture after the last step, or None before the first."""
+        ...
+
+    async def command(self, command: OperatorCommand) -> Answer:
+        """Hand a command to the mind; return its answer once it is durable (or refused)."""
+        ...
+
+    async def journal(self, count: int) -> tuple[JournalRecord, ...]:
+        """Return the last ``count`` journal records, oldest first."""
+        ...
+
+    async def reload(self) -> tuple[bool, str]:
+        """Load the policies again; return whether they govern now, and what was found."""
+        ...
+
+    def counters(self) -> dict[str, float]:
+        """Return running counts: messages dropped, malformed per host, abandoned calls and the like."""
+        ...
