@@ -107,9 +107,8 @@ def judge(condition: Condition, host: HostName, telemetry: Telemetry, now: Insta
 
     ``not_before``: monotonic instant of the last acknowledgement; increases before it do not count again.
     """
-    truths: list[tuple[Truth, Truth, Evidence | None]] = []
-    for subject in telemetry.subjects(host, condition.metric):
-        truths.append(_judge_subject(condition, host, subject, telemetry, now, not_before))
+    truths = [_judge_subject(condition, host, subject, telemetry, now, not_before)
+              for subject in telemetry.subjects(host, condition.metric)]
     fires = _any([t[0] for t in truths])
     clears = _all([t[1] for t in truths])
     worst = max((t[2] for t in truths if t[2] is not None and t[0] is Truth.TRUE),

@@ -85,14 +85,11 @@ class MigrationMoved:
 
 
 @dataclass(frozen=True, slots=True)
-class MigrationObserved:
-    """Between phases: an end went out of sight, or the first of two looks was taken."""
+class MigrationOutOfSight:
+    """The source of an open migration stopped answering: once it is back, both ends are watched for longer."""
 
     wall: float
     id: str
-    blind_wall: float | None = None
-    look_wall: float | None = None
-    look: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +214,14 @@ class HostConfirmedDead:
 
 
 @dataclass(frozen=True, slots=True)
+class HostSeenAlive:
+    """A host that was confirmed dead answered again."""
+
+    wall: float
+    host: HostName
+
+
+@dataclass(frozen=True, slots=True)
 class Paused:
     """Every new act stops until resumed."""
 
@@ -274,12 +279,28 @@ class InvariantFailed:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class JournalRecovered:
+    """The journal could be written again after it could not."""
+
+    wall: float
+
+
+@dataclass(frozen=True, slots=True)
+class JournalReplaced:
+    """A damaged journal was set aside by an operator's word; this one goes on after it."""
+
+    wall: float
+    old: str
+    last_good: int
+
+
 Event = (
     DaemonStarted | DaemonStopped | PoliciesLoaded | MigrationOrdered | MigrationCalled | MigrationMoved
-    | MigrationObserved | MigrationSettled | AbortOrdered | BandwidthOrdered | VerdictLatched
+    | MigrationOutOfSight | MigrationSettled | AbortOrdered | BandwidthOrdered | VerdictLatched
     | VerdictsAcknowledged | CountersNoted | EvacuationBegun | EvacuationEnded | HostCordoned | HostUncordoned
     | DrainRequested | DrainCancelled | HostConfirmedDead | Paused | Resumed | SiteEventBegun | SiteEventEnded
-    | DuplicateSeen | DuplicateCleared | InvariantFailed
+    | DuplicateSeen | DuplicateCleared | InvariantFailed | HostSeenAlive | JournalRecovered | JournalReplaced
 )
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in typing.get_args(Event)}

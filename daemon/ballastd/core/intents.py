@@ -33,6 +33,8 @@ class Intent:
     urgent: bool = False
     deadline_wall: float | None = None
     windows: tuple[str, ...] = ()
+    avoid_labels: tuple[str, ...] = ()
+    """Host labels (cooling, power) that a target must not share with the host: its fault may be theirs."""
     order: tuple[EvacuationOrder, ...] = (EvacuationOrder.PRIORITY, EvacuationOrder.SHORTEST)
 
     @property

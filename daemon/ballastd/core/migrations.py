@@ -73,8 +73,8 @@ class Migration:
     """One order's life so far. ``wall`` times in seconds since the epoch.
 
     ``called``: what the caller was told and when, None while unknown (also for ever after a restart).
-    ``blind_wall``: when an end was last out of sight while the job was open. ``abort_reason``: set when an
-    abort was ordered. ``look``: the first of two looks at an unclear end, as (wall, ending).
+    ``was_out_of_sight``: whether its source stopped answering while it was open. ``abort_reason``: set when an
+    abort was ordered.
     """
 
     id: str
@@ -94,9 +94,8 @@ class Migration:
     called: CallResult | None = None
     called_wall: float | None = None
     call_message: str = ""
-    blind_wall: float | None = None
+    was_out_of_sight: bool = False
     abort_reason: str = ""
-    first_look: tuple[float, str] | None = None
     settled_wall: float | None = None
     ending: Ending | None = None
     retry: int = 0

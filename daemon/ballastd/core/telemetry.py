@@ -169,7 +169,7 @@ class Telemetry:
     def __init__(self, samples_min: int = 3, stale_floor: float = STALE_FLOOR_SECONDS) -> None:
         self._sources: dict[HostName, _Source] = {}
         self._series: dict[HostName, dict[tuple[str, str], Series]] = {}
-        self._samples_min = samples_min
+        self.samples_min = samples_min
         self._stale_floor = stale_floor
 
     def absorb(self, report: Report) -> str | None:
@@ -244,7 +244,7 @@ class Telemetry:
     def is_fresh(self, host: HostName, now: Instant) -> bool:
         """Return whether the host speaks: enough live reports in a row, the last one not stale."""
         source = self._sources.get(host)
-        if source is None or source.heard < self._samples_min:
+        if source is None or source.heard < self.samples_min:
             return False
         return now.monotonic - source.received <= self._stale_after(source)
 
@@ -256,6 +256,11 @@ class Telemetry:
     def subjects(self, host: HostName, metric: str) -> tuple[str, ...]:
         """Return the subjects of ``metric`` that the host ever reported, sorted."""
         return tuple(sorted(s for m, s in self._series.get(host, ()) if m == metric))
+
+    def last_value(self, host: HostName, metric: str, subject: str) -> float | None:
+        """Return the last value ever heard in this run, however old, or None."""
+        series = self._series.get(host, {}).get((metric, subject))
+        return series.points[-1][1] if series and series.points else None
 
     def reading(self, host: HostName, metric: str, subject: str, now: Instant) -> Reading | None:
         """Return the newest value, or None when the series or its host is silent or unheard since."""

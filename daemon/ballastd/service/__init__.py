@@ -1,0 +1,1 @@
+"""The shell: listens, steps the mind at its own pace, journals, acts. Decides nothing."""

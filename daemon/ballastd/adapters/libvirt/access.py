@@ -1,0 +1,103 @@
+"""Our ways into one host: a connection that watches, one that steers, and one for each running job."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from ballastd.adapters.libvirt.connections import Connection, Shared
+from ballastd.adapters.libvirt.events import subscribe
+from ballastd.adapters.libvirt.identity import Registry, read_identity
+from ballastd.adapters.libvirt.inventory import Parsed
+from ballastd.core.inventory import DeclaredHost
+from ballastd.errors import MigrationRefused, Unreachable
+from ballastd.ports import HostChange, HostHint
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class HostAccess:
+    """One declared host. ``parsed``: the definitions of its VMs as last read."""
+
+    def __init__(self, host: DeclaredHost, shared: Shared, registry: Registry,
+                 put: Callable[[HostHint], None]) -> None:
+        self.host = host
+        self.parsed: Parsed = {}
+        self._shared = shared
+        self._registry = registry
+        self._put = put
+        self._job_slots: set[int] = set()
+        lane = f"libvirt:{host.name}"
+        self._watching = Connection(shared, host.name, host.uri, f"{lane}:watch", read_only=True,
+                                    furnish=self._furnish, opened=self._connected, lost=self._disconnected)
+        self._steering = Connection(shared, host.name, host.uri, f"{lane}:steer")
+
+    async def keep_connected(self) -> None:
+        """Keep the watching connection open, for ever: an event is only heard while it stands."""
+        while True:
+            try:
+                await self._watching.ensure()
+            except Unreachable as error:
+                _log.debug("%s", error)
+            await self._watching.wait_until_gone()
+            pause = self._watching.seconds_to_next_attempt()
+            await asyncio.sleep(max(pause, self._shared.options.reconnect_min_s))
+
+    async def watch(self, work: Callable[[Any], T]) -> T:
+        """Run ``work`` on the read-only connection.
+
+        Raises:
+            Unreachable: no answer in time.
+        """
+        return await self._watching.call(work)
+
+    async def steer(self, work: Callable[[Any], T]) -> T:
+        """Run ``work`` on the connection that may change things.
+
+        Raises:
+            Unreachable: no answer in time.
+        """
+        return await self._steering.call(work)
+
+    @contextlib.contextmanager
+    def job_connection(self) -> Iterator[Connection]:
+        """Yield a connection of its own for one migration.
+
+        Raises:
+            MigrationRefused: there are as many as there may be.
+        """
+        free = set(range(self._shared.options.job_connections_max)) - self._job_slots
+        if not free:
+            raise MigrationRefused(f"{self.host.name}: {len(self._job_slots)} migrations are under way already")
+        slot = min(free)
+        self._job_slots.add(slot)
+        lane = f"libvirt:{self.host.name}:job-{slot}"
+        connection = Connection(self._shared, self.host.name, self.host.uri, lane)
+        try:
+            yield connection
+        finally:
+            connection.let_go()
+            self._job_slots.discard(slot)
+
+    def let_go(self) -> None:
+        """Give up both standing connections without waiting."""
+        self._watching.let_go()
+        self._steering.let_go()
+
+    def _furnish(self, conn: Any) -> tuple[int, ...]:
+        """Make a new watching connection ours, in its opening thread: first who it is, then its events."""
+        self._registry.claim(self.host.name, read_identity(conn))
+        return subscribe(conn, self.host.name, self._put)
+
+    def _connected(self) -> None:
+        _log.info("%s: connected", self.host.name)
+        self._put(HostHint(self.host.name, HostChange.CONNECTED))
+
+    def _disconnected(self, reason: str) -> None:
+        _log.warning("%s: connection lost: %s", self.host.name, reason)
+        self._put(HostHint(self.host.name, HostChange.DISCONNECTED, detail=reason))

@@ -1,0 +1,186 @@
+"""One host's connection for one purpose: one lane, one call in flight, opened again with back-off."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import zlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ballastd.adapters.libvirt.links import CallFailed, Graveyard, Link
+from ballastd.adapters.libvirt.opening import Opening
+from ballastd.core.quantities import HostName
+from ballastd.errors import Unreachable
+from ballastd.ports import Blocking
+
+T = TypeVar("T")
+
+_CLOSE_REASONS = {0: "closed after an error", 1: "the host closed the connection",
+                  2: "the host fell silent", 3: "closed by us"}
+
+
+@dataclass(frozen=True, slots=True)
+class LibvirtOptions:
+    """Time limits (seconds) and bounds of the adapter.
+
+    ``keepalive_interval`` × (``keepalive_count`` + 1) is how long we go on believing in a silent host; it is
+    between us and the hosts, theirs among one another is their own. ``unsafe``: migrate although libvirt
+    finds the disks' caches unsafe; for laboratories whose hosts share one file system.
+    """
+
+    keepalive_interval: int = 5
+    keepalive_count: int = 5
+    call_deadline_s: float = 10.0
+    open_deadline_s: float = 10.0
+    probe_deadline_s: float = 3.0
+    reconnect_min_s: float = 0.5
+    reconnect_max_s: float = 30.0
+    unsafe: bool = False
+    job_connections_max: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all connections of one adapter use."""
+
+    blocking: Blocking
+    graveyard: Graveyard
+    options: LibvirtOptions
+
+
+class Connection:
+    """A connection to ``host``. ``furnish`` runs on every new one, in the opening thread, and returns its
+    event subscriptions; ``opened`` and ``lost`` (with the reason) run on the loop."""
+
+    def __init__(self, shared: Shared, host: HostName, uri: str, lane: str, *, read_only: bool = False,
+                 furnish: Callable[[Any], tuple[int, ...]] = lambda _: (),
+                 opened: Callable[[], None] = lambda: None, lost: Callable[[str], None] = lambda _: None) -> None:
+        self._shared = shared
+        self._host = host
+        self._uri = uri
+        self._lane = lane
+        self._read_only = read_only
+        self._furnish = furnish
+        self._opened = opened
+        self._lost = lost
+        self._loop = asyncio.get_running_loop()
+        self._link: Link | None = None
+        self._turn = asyncio.Lock()
+        self._gone = asyncio.Event()
+        self._failures = 0
+        self._opened_at = 0.0
+        self._not_before = 0.0
+        self._why = "not connected yet"
+
+    async def ensure(self) -> None:
+        """Be connected, or say why not.
+
+        Raises:
+            Unreachable: it cannot be opened, or was found so a moment ago.
+        """
+        async with self._my_turn():
+            await self._linked()
+
+    async def wait_until_gone(self) -> None:
+        """Return once the connection that stands now is lost."""
+        if self._link is not None:
+            await self._gone.wait()
+
+    def seconds_to_next_attempt(self) -> float:
+        """Return how long back-off keeps this connection from being opened again."""
+        return max(0.0, self._not_before - self._loop.time())
+
+    async def call(self, work: Callable[[Any], T], *, deadline: float | None = None) -> T:
+        """Run ``work`` on the connection, in its lane; ``work`` returns plain values only.
+
+        Raises:
+            Unreachable: no connection, no answer in time, or an error that ``work`` did not expect.
+        """
+        async with self._my_turn():
+            link = await self._linked()
+            limit = self._shared.options.call_deadline_s if deadline is None else deadline
+            try:
+                return await self._shared.blocking.run(self._lane, lambda: link.perform(work), deadline=limit)
+            except CallFailed as error:
+                if error.trouble.lost_connection:
+                    self._drop(link, str(error.trouble))
+                raise Unreachable(f"{self._host}: {error.trouble}") from error
+            except Unreachable as error:
+                self._drop(link, f"no answer within {limit:g} s")
+                raise Unreachable(f"{self._host}: {self._why}") from error
+            except asyncio.CancelledError:
+                self._drop(link, "a call was left")  # it may still be in flight: no other may join it
+                raise
+
+    def _closed(self, link: Link, reason: int) -> None:
+        """Take in, in libvirt's thread, that a connection ended by itself."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the process is about to end
+            self._loop.call_soon_threadsafe(self._drop, link, _CLOSE_REASONS.get(reason, "closed"))
+
+    def let_go(self) -> None:
+        """Give the connection up without waiting for anything."""
+        if self._link is not None:
+            self._drop(self._link, "closed")
+
+    @contextlib.asynccontextmanager
+    async def _my_turn(self) -> AsyncIterator[None]:
+        limit = self._shared.options.call_deadline_s
+        try:
+            async with asyncio.timeout(limit):
+                await self._turn.acquire()
+        except TimeoutError as error:
+            raise Unreachable(f"{self._host}: busy for more than {limit:g} s") from error
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    async def _linked(self) -> Link:
+        if self._link is not None:
+            return self._link
+        if self.seconds_to_next_attempt() > 0:
+            raise Unreachable(f"{self._host}: {self._why}")
+        self._link = await self._open()
+        self._opened_at = self._loop.time()
+        self._gone.clear()
+        self._opened()
+        return self._link
+
+    async def _open(self) -> Link:
+        options = self._shared.options
+        opening = Opening(
+            self._uri, self._lane, read_only=self._read_only, furnish=self._furnish, closed=self._closed,
+            keepalive=(options.keepalive_interval, options.keepalive_count),
+            probe_seconds=min(options.probe_deadline_s, options.open_deadline_s))
+        try:
+            await self._shared.blocking.run(f"{self._lane}:open", opening.attempt,
+                                            deadline=options.open_deadline_s)
+            return opening.take()
+        except (CallFailed, Unreachable, ValueError) as error:
+            opening.give_up(self._shared.graveyard)
+            self._back_off(str(error))
+            raise Unreachable(f"{self._host}: {error}") from error
+        except asyncio.CancelledError:
+            opening.give_up(self._shared.graveyard)
+            raise
+
+    def _drop(self, link: Link, reason: str) -> None:
+        if self._link is not link:
+            return
+        self._link = None
+        self._shared.graveyard.bury(link)
+        if self._loop.time() - self._opened_at > self._shared.options.reconnect_max_s:
+            self._failures = 0
+        self._back_off(reason)
+        self._gone.set()
+        self._lost(reason)
+
+    def _back_off(self, reason: str) -> None:
+        options = self._shared.options
+        spread = 0.75 + zlib.crc32(self._host.encode()) % 512 / 1024  # hosts lost together return apart
+        pause = min(options.reconnect_max_s, options.reconnect_min_s * 2.0 ** min(self._failures, 16)) * spread
+        self._failures += 1
+        self._not_before = self._loop.time() + pause
+        self._why = reason

@@ -1,0 +1,158 @@
+"""All declared hosts' libvirt, behind ``ports.Hypervisor``.
+
+Per host one read-only connection watches (inventories, examinations, events) and one steers (bandwidth,
+aborts, progress, autostart); each running migration has a third of its own. Each has its lane and one call
+in flight at most, so a host that hangs holds up nobody but itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, TypeVar
+
+from ballastd.adapters.libvirt import examination, inventory, migration
+from ballastd.adapters.libvirt.access import HostAccess
+from ballastd.adapters.libvirt.binding import load_libvirt
+from ballastd.adapters.libvirt.connections import LibvirtOptions, Shared
+from ballastd.adapters.libvirt.events import HintBox
+from ballastd.adapters.libvirt.identity import Registry
+from ballastd.adapters.libvirt.links import Graveyard
+from ballastd.core.inventory import HostInventory, Progress
+from ballastd.core.plans import Order, Refusal
+from ballastd.core.policies import ClusterDeclaration
+from ballastd.core.quantities import HostName, VmId
+from ballastd.errors import InvariantBroken, OutcomeUnknown, Unreachable
+from ballastd.ports import Blocking, Clock, HostHint
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+CALL_BEYOND_DEADLINE_SECONDS = 120.0
+"""How much longer than its order a migrate call may take: a job hangs up to two minutes on a dead peer."""
+CLOSE_SECONDS = 0.5
+
+
+class LibvirtHypervisor:
+    """The hypervisors of all declared hosts. Made inside the running loop that will use it.
+
+    Raises:
+        ConfigurationError: libvirt's Python binding is not installed.
+    """
+
+    def __init__(self, cluster: ClusterDeclaration, blocking: Blocking, clock: Clock,
+                 options: LibvirtOptions | None = None) -> None:
+        load_libvirt()
+        self._clock = clock
+        self._options = options or LibvirtOptions()
+        self._graveyard = Graveyard(blocking)
+        self._hints = HintBox()
+        self._registry = Registry()
+        shared = Shared(blocking, self._graveyard, self._options)
+        self._hosts = {host.name: HostAccess(host, shared, self._registry, self._hints.put)
+                       for host in cluster.hosts}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = False
+
+    async def start(self) -> None:
+        """Begin connecting to every host, and go on for ever."""
+        for access in self._hosts.values():
+            self._spawn(access.keep_connected())
+
+    def hints(self) -> AsyncIterator[HostHint]:
+        """Yield hints as they come; for one reader."""
+        return self._hints.taken()
+
+    async def inventory(self, host: HostName) -> HostInventory:
+        """Return what the host has."""
+        begun, access = self._clock.now(), self._access(host)
+        vouched, parsed = access.host.vouched_storage, access.parsed
+        look = await access.watch(lambda conn: inventory.look(conn, vouched, parsed))
+        access.parsed = look.parsed
+        identity = self._registry.identity(host)
+        return HostInventory(
+            host, begun, self._clock.now(), look.memory_total, look.memory_free, look.cpus, look.vms,
+            complete=look.complete, host_uuid="" if identity is None else identity.uuid)
+
+    async def examine(self, order: Order) -> tuple[Refusal, ...]:
+        """Return what speaks against ``order``: first what holds the guest, then what the target lacks."""
+        move = order.move
+        source, target = self._access(move.source), self._access(move.target)
+        here = await source.watch(lambda conn: examination.at_source(conn, move, source.host.vouched_storage))
+        if (facts := here.facts) is None:
+            return here.refusals
+        ends = self._registry.identity(move.source), self._registry.identity(move.target)
+        there = await target.watch(lambda conn: examination.at_target(conn, move, facts, *ends))
+        return (*here.refusals, *there)
+
+    async def migrate(self, order: Order) -> None:
+        """Migrate. When the caller leaves, the job goes on, and what belongs to it is still done."""
+        task = self._spawn(self._carry_out(order))
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if self._closed and task.cancelled():
+                raise OutcomeUnknown("the connection was let go; the job goes on") from None
+            raise
+
+    async def progress(self, host: HostName, vm: VmId) -> Progress | None:
+        """Return where the outgoing job is."""
+        return await self._access(host).steer(lambda conn: migration.progress(conn, vm))
+
+    async def set_bandwidth(self, host: HostName, vm: VmId, bandwidth_mib_s: int) -> None:
+        """Give the outgoing job another bandwidth."""
+        await self._access(host).steer(lambda conn: migration.set_bandwidth(conn, vm, bandwidth_mib_s))
+
+    async def abort(self, host: HostName, vm: VmId) -> None:
+        """Ask for the outgoing job to be cancelled."""
+        await self._access(host).steer(lambda conn: migration.abort(conn, vm))
+
+    async def close(self) -> None:
+        """Let go of every connection; wait for none longer than ``CLOSE_SECONDS``."""
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+        for access in self._hosts.values():
+            access.let_go()
+        await self._graveyard.rest(CLOSE_SECONDS)
+
+    def counters(self) -> dict[str, float]:
+        """Return how many connections are not closed yet because a call hangs in them."""
+        return {"libvirt_connections_abandoned": float(len(self._graveyard))}
+
+    def _access(self, host: HostName) -> HostAccess:
+        access = self._hosts.get(host)
+        if access is None:
+            raise InvariantBroken(f"{host} is not a declared host")
+        return access
+
+    async def _carry_out(self, order: Order) -> None:
+        move = order.move
+        source, target = self._access(move.source), self._access(move.target)
+        journey = migration.Journey(
+            move.vm, target.host.peer_uri or target.host.uri, target.host.migration_uri,
+            order.bandwidth_mib_s, self._options.unsafe)
+        limit = order.deadline + CALL_BEYOND_DEADLINE_SECONDS
+        with source.job_connection() as connection:
+            await connection.ensure()
+            try:
+                arrival = await connection.call(lambda conn: migration.travel(conn, journey), deadline=limit)
+            except Unreachable as error:
+                raise OutcomeUnknown(f"{error}; the job may still run") from error
+        if arrival.error is not None:
+            raise arrival.error
+        if arrival.autostart:
+            await self._restore_autostart(target, move.vm)
+
+    async def _restore_autostart(self, target: HostAccess, vm: VmId) -> None:
+        try:
+            await target.steer(lambda conn: migration.set_autostart(conn, vm))
+        except Unreachable as error:
+            _log.warning("VM %s arrived on %s, but its autostart is still off: %s", vm, target.host.name, error)
+
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

@@ -1,0 +1,65 @@
+"""Who a host is and what processor it has: read once per connection, because the first time costs most of
+a second."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from ballastd.adapters.libvirt.xml_reading import XmlError, read_xml, shown
+from ballastd.core.quantities import HostName
+from ballastd.errors import Unreachable
+
+
+@dataclass(frozen=True, slots=True)
+class HostIdentity:
+    """``uuid``: libvirt's host_uuid. ``cpu``: model, vendor and microcode, which must be equal on two hosts
+    before a guest that sees the host's own processor may move between them; empty when not reported."""
+
+    uuid: str
+    cpu: tuple[str, ...]
+
+
+def read_identity(conn: Any) -> HostIdentity:
+    """Return who the host says it is. Blocks.
+
+    Raises:
+        Unreachable: its capabilities make no sense.
+    """
+    try:
+        root = read_xml(conn.getCapabilities())
+    except XmlError as error:
+        raise Unreachable(f"its capabilities are not readable: {error}") from error
+    microcode = root.find("host/cpu/microcode")
+    cpu = (root.findtext("host/cpu/model") or "", root.findtext("host/cpu/vendor") or "",
+           "" if microcode is None else microcode.get("version", ""))
+    return HostIdentity(shown((root.findtext("host/uuid") or "").strip().lower()), cpu if cpu[0] else ())
+
+
+class Registry:
+    """Which machine answers to which name: two names for one machine would show every VM twice."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._identities: dict[HostName, HostIdentity] = {}
+
+    def claim(self, host: HostName, identity: HostIdentity) -> None:
+        """Note who ``host`` is; from any thread.
+
+        Raises:
+            Unreachable: another declared host is the same machine, or has the same host_uuid.
+        """
+        with self._lock:
+            twin = next((name for name, known in self._identities.items()
+                         if known.uuid == identity.uuid and name != host), None)
+            if twin is not None:
+                raise Unreachable(
+                    f"it has the host_uuid of {twin} ({identity.uuid}): the same machine under two names, or a "
+                    f"cloned one; declare it once, or set host_uuid in its libvirtd.conf")
+            self._identities[host] = identity
+
+    def identity(self, host: HostName) -> HostIdentity | None:
+        """Return who ``host`` last said it is, or None before it ever answered."""
+        with self._lock:
+            return self._identities.get(host)

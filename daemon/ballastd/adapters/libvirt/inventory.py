@@ -1,0 +1,176 @@
+"""One look at a host: everything in it is read now. Blocks; runs in the monitor's lane.
+
+Nothing here asks a QEMU: a guest whose emulator hangs would hold the whole look up. States come in one call
+for all domains, processor time from the operating system, and the job is asked for only where the domain's
+control channel is free. Definitions are read each time and parsed only when their text has changed, so no
+missed event can leave an old one standing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ballastd.adapters.libvirt.binding import load_libvirt
+from ballastd.adapters.libvirt.errors_map import NO_DOMAIN, OPERATION_INVALID, Meaning
+from ballastd.adapters.libvirt.links import trouble_of
+from ballastd.adapters.libvirt.pins import unreadable
+from ballastd.adapters.libvirt.states import ACTIVE, PAUSED, PAUSED_BY_MIGRATION, job_kind, vm_state
+from ballastd.adapters.libvirt.xml_facts import DomainFacts, domain_facts
+from ballastd.adapters.libvirt.xml_reading import XmlError, shown
+from ballastd.core.inventory import JobKind, Pin, PinKind, VmRecord
+from ballastd.core.quantities import KIB, Bytes, VmId
+
+CONTROL_OCCUPIED, CONTROL_ERROR = 2, 3
+OCCUPIED_MAX_MS = 1000
+
+Parsed = Mapping[str, tuple[str, DomainFacts | XmlError]]
+"""Facts by UUID with the text they were read from: handed from one look to the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look found: the parts of a ``HostInventory``, and the parsed definitions for the next."""
+
+    memory_total: Bytes
+    memory_free: Bytes
+    cpus: int
+    vms: tuple[VmRecord, ...]
+    complete: bool
+    parsed: Parsed
+
+
+@dataclass(frozen=True, slots=True)
+class _Definition:
+    memory: Bytes
+    vcpus: int
+    priority: int
+    pins: tuple[Pin, ...]
+
+
+@dataclass(slots=True)
+class _Reader:
+    """One look under way. ``persistent`` and the others: UUIDs of which libvirt says so."""
+
+    vouched: tuple[str, ...]
+    before: Parsed
+    persistent: frozenset[str]
+    autostart: frozenset[str]
+    snapshots: frozenset[str]
+    saved: frozenset[str]
+    parsed: dict[str, tuple[str, DomainFacts | XmlError]] = field(default_factory=dict)
+    complete: bool = True
+
+    def record(self, domain: Any, state: int, reason: int) -> VmRecord | None:
+        """Return the record of one domain, or None when it has left since it was listed."""
+        libvirt = load_libvirt()
+        try:
+            try:
+                return self._record(domain, state, reason)
+            except libvirt.libvirtError as error:
+                if trouble_of(error).code != OPERATION_INVALID:
+                    raise
+            return self._record(domain, *domain.state(0))  # it stopped while we asked
+        except libvirt.libvirtError as error:
+            trouble = trouble_of(error)
+            if trouble.lost_connection:
+                raise
+            if trouble.meaning is not Meaning.VANISHED:
+                self.complete = False
+            return None
+
+    def _record(self, domain: Any, state: int, reason: int) -> VmRecord:
+        job, cpu_seconds = JobKind.NONE, None
+        information = domain.info()
+        if state in ACTIVE:
+            cpu_seconds = information[4] / 1e9
+            job = job_of(domain)
+            if (state, reason, job) == (PAUSED, PAUSED_BY_MIGRATION, JobKind.NONE):
+                state, reason = domain.state(0)  # the job may have ended between the two questions
+        uuid = domain.UUIDString()
+        definition = self._definition(uuid, domain.XMLDesc(0), information)
+        return VmRecord(
+            vm=VmId(uuid), name=shown(domain.name()), state=vm_state(state, reason, job),
+            memory_max=definition.memory, vcpus=definition.vcpus, job=job, reason=f"{state}/{reason}",
+            persistent=uuid in self.persistent, autostart=uuid in self.autostart, cpu_seconds=cpu_seconds,
+            priority=definition.priority, pins=(*definition.pins, *self._state_pins(uuid)),
+        )
+
+    def _definition(self, uuid: str, text: str, information: list[int]) -> _Definition:
+        """Return what the text says; where it cannot be read, what libvirt itself says of the size."""
+        facts = self._facts(uuid, text)
+        if isinstance(facts, XmlError):
+            return _Definition(Bytes(information[1] * KIB), max(1, information[3]), 0, (unreadable(str(facts)),))
+        return _Definition(facts.memory, facts.vcpus, facts.priority, facts.pins)
+
+    def _facts(self, uuid: str, text: str) -> DomainFacts | XmlError:
+        known = self.before.get(uuid)
+        if known is None or known[0] != text:
+            known = (text, _parse(text, self.vouched))
+        self.parsed[uuid] = known
+        return known[1]
+
+    def _state_pins(self, uuid: str) -> list[Pin]:
+        pins = []
+        if uuid in self.snapshots:
+            pins.append(SNAPSHOT_PIN)
+        if uuid in self.saved:
+            pins.append(MANAGED_SAVE_PIN)
+        return pins
+
+
+SNAPSHOT_PIN = Pin(PinKind.SNAPSHOT, "it has snapshots", "delete them: virsh snapshot-delete")
+MANAGED_SAVE_PIN = Pin(PinKind.MANAGED_SAVE, "a saved state exists", "remove it: virsh managedsave-remove")
+
+
+def look(conn: Any, vouched: tuple[str, ...], before: Parsed) -> Look:
+    """Return what the host has now; a domain that cannot be read makes the look incomplete."""
+    libvirt = load_libvirt()
+    memory = conn.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS, 0)
+    reader = _Reader(
+        vouched, before,
+        persistent=_listed(conn, libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT),
+        autostart=_listed(conn, libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART),
+        snapshots=_listed(conn, libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT),
+        saved=_listed(conn, libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE),
+    )
+    records = []
+    for domain, statistics in conn.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0):
+        record = reader.record(domain, statistics.get("state.state", 0), statistics.get("state.reason", 0))
+        if record is not None:
+            records.append(record)
+    return Look(
+        memory_total=Bytes(memory["total"] * KIB),
+        memory_free=Bytes(sum(memory.get(part, 0) for part in ("free", "buffers", "cached")) * KIB),
+        cpus=conn.getInfo()[2],
+        vms=tuple(sorted(records, key=lambda record: record.vm)),
+        complete=reader.complete,
+        parsed=reader.parsed,
+    )
+
+
+def job_of(domain: Any) -> JobKind:
+    """Return which job holds a domain, without waiting for an emulator that does not answer."""
+    libvirt = load_libvirt()
+    control, _, milliseconds = domain.controlInfo(0)
+    if control == CONTROL_ERROR or (control == CONTROL_OCCUPIED and milliseconds > OCCUPIED_MAX_MS):
+        return JobKind.UNKNOWN
+    try:
+        return job_kind(domain.jobStats(0))
+    except libvirt.libvirtError as error:
+        trouble = trouble_of(error)
+        if trouble.lost_connection or trouble.code in (NO_DOMAIN, OPERATION_INVALID):
+            raise
+        return JobKind.INCOMING if trouble.meaning is Meaning.ASK_THE_SOURCE else JobKind.UNKNOWN
+
+
+def _listed(conn: Any, filtered: int) -> frozenset[str]:
+    return frozenset(domain.UUIDString() for domain in conn.listAllDomains(filtered))
+
+
+def _parse(text: str, vouched: tuple[str, ...]) -> DomainFacts | XmlError:
+    try:
+        return domain_facts(text, vouched)
+    except XmlError as error:
+        return XmlError(str(error))  # without its traceback, which would hold on to everything below it

@@ -1,0 +1,127 @@
+"""The migrate call itself, and the calls that steer a job. Block; each runs in a lane of its own."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from ballastd.adapters.libvirt.binding import load_libvirt
+from ballastd.adapters.libvirt.errors_map import (
+    NO_DOMAIN,
+    OPERATION_INVALID,
+    OPERATION_UNSUPPORTED,
+    migration_error,
+)
+from ballastd.adapters.libvirt.links import trouble_of
+from ballastd.adapters.libvirt.states import MIGRATION_OUT, PAUSED, PAUSED_POSTCOPY, progress_of
+from ballastd.core.inventory import Progress
+from ballastd.core.quantities import VmId
+from ballastd.errors import MigrationError, VmVanished
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """Where a VM goes. ``peer_uri``: as its source's libvirtd connects to the target's. ``migration_uri``:
+    the network for guest memory, or None. ``bandwidth_mib_s``: at least 1."""
+
+    vm: VmId
+    peer_uri: str
+    migration_uri: str | None
+    bandwidth_mib_s: int
+    unsafe: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How the call ended. ``autostart``: as it was at the source. ``error``: None when libvirt says done."""
+
+    autostart: bool
+    error: MigrationError | None
+
+
+def travel(conn: Any, journey: Journey) -> Arrival:
+    """Migrate live, peer to peer; return when libvirt does. Persistence goes with the guest."""
+    libvirt = load_libvirt()
+    autostart, begun = False, time.monotonic()
+    try:
+        domain = conn.lookupByUUIDString(journey.vm)
+        if not domain.isActive():
+            return Arrival(False, VmVanished("it is not running", code=OPERATION_INVALID))
+        persistent = bool(domain.isPersistent())
+        autostart = persistent and bool(domain.autostart())
+        flags = _flags(libvirt, persistent=persistent, unsafe=journey.unsafe)
+        begun = time.monotonic()
+        domain.migrateToURI3(journey.peer_uri, _parameters(libvirt, journey), flags)
+    except libvirt.libvirtError as error:
+        return Arrival(autostart, migration_error(trouble_of(error), time.monotonic() - begun))
+    return Arrival(autostart, None)
+
+
+def _flags(libvirt: Any, *, persistent: bool, unsafe: bool) -> int:
+    flags = libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_PEER2PEER | libvirt.VIR_MIGRATE_ABORT_ON_ERROR
+    if persistent:
+        flags |= libvirt.VIR_MIGRATE_PERSIST_DEST | libvirt.VIR_MIGRATE_UNDEFINE_SOURCE
+    if unsafe:
+        flags |= libvirt.VIR_MIGRATE_UNSAFE
+    return int(flags)
+
+
+def _parameters(libvirt: Any, journey: Journey) -> dict[str, Any]:
+    parameters: dict[str, Any] = {libvirt.VIR_MIGRATE_PARAM_BANDWIDTH: max(1, journey.bandwidth_mib_s)}
+    if journey.migration_uri is not None:
+        parameters[libvirt.VIR_MIGRATE_PARAM_URI] = journey.migration_uri
+    return parameters
+
+
+def set_autostart(conn: Any, vm: VmId) -> None:
+    """Have the target start the VM with itself, as the source did: libvirt forgets that on the way."""
+    conn.lookupByUUIDString(vm).setAutostart(1)
+
+
+def progress(conn: Any, vm: VmId) -> Progress | None:
+    """Return where the outgoing job of ``vm`` is, None when there is none."""
+    found = _outgoing(conn, vm)
+    return None if found is None else progress_of(found[1])
+
+
+def set_bandwidth(conn: Any, vm: VmId, bandwidth_mib_s: int) -> None:
+    """Change the running job's bandwidth; without a job nothing happens."""
+    found = _outgoing(conn, vm)
+    if found is not None:
+        found[0].migrateSetMaxSpeed(max(1, bandwidth_mib_s), 0)
+
+
+def abort(conn: Any, vm: VmId) -> None:
+    """Cancel the running outgoing job, unless it is past the point of return."""
+    libvirt = load_libvirt()
+    found = _outgoing(conn, vm)
+    if found is None:
+        return
+    domain, _ = found
+    state, reason = domain.state(0)
+    if state == PAUSED and reason in PAUSED_POSTCOPY:
+        return
+    try:
+        domain.abortJob()
+    except libvirt.libvirtError as error:
+        if trouble_of(error).code not in _NO_JOB:
+            raise
+
+
+_NO_JOB = (NO_DOMAIN, OPERATION_INVALID, OPERATION_UNSUPPORTED)
+
+
+def _outgoing(conn: Any, vm: VmId) -> tuple[Any, dict[str, Any]] | None:
+    libvirt = load_libvirt()
+    try:
+        domain = conn.lookupByUUIDString(vm)
+        statistics = domain.jobStats(0)
+    except libvirt.libvirtError as error:
+        trouble = trouble_of(error)
+        if trouble.code in _NO_JOB:
+            return None
+        raise
+    if statistics.get("type", 0) == 0 or statistics.get("operation") != MIGRATION_OUT:
+        return None
+    return domain, statistics

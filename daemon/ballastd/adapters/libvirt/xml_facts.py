@@ -1,0 +1,130 @@
+"""Domain XML -> the facts that decisions need, pins included. Pure.
+
+The text is partly a tenant's: names are bounded, and nothing in it can make a VM easier to move than its
+devices allow. Our own metadata element, ``<ballastd xmlns="https://ballastd.org/1" pinned="yes"
+priority="5"/>``, can pin a VM and set how early it leaves a sick host, within bounds.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+
+from ballastd.adapters.libvirt.pins import METADATA_NAMESPACE, pins_of
+from ballastd.adapters.libvirt.xml_reading import XmlError, read_xml, shown
+from ballastd.core.inventory import Pin
+from ballastd.core.quantities import KIB, Bytes
+
+PRIORITY_LIMIT = 100
+
+_UNITS = {"b": 1, "bytes": 1, "KB": 1000, "k": KIB, "KiB": KIB, "MB": 10**6, "M": KIB**2, "MiB": KIB**2,
+          "GB": 10**9, "G": KIB**3, "GiB": KIB**3, "TB": 10**12, "T": KIB**4, "TiB": KIB**4}
+
+
+@dataclass(frozen=True, slots=True)
+class CpuFacts:
+    """What a target's processor is compared with. ``xml``: the live ``<cpu>`` element, None without one."""
+
+    xml: str | None
+    mode: str
+
+    @property
+    def is_passthrough(self) -> bool:
+        """Whether the guest sees the host's own processor, which no comparison can judge."""
+        return self.mode in ("host-passthrough", "maximum")
+
+
+@dataclass(frozen=True, slots=True)
+class DomainFacts:
+    """What one domain's XML says. ``memory``: bytes it may occupy. ``networks``, ``bridges``, ``links``:
+    libvirt networks, bridges and host interfaces it is plugged into."""
+
+    uuid: str
+    name: str
+    memory: Bytes
+    vcpus: int
+    domain_type: str
+    arch: str
+    machine: str
+    emulator: str | None
+    cpu: CpuFacts
+    networks: tuple[str, ...]
+    bridges: tuple[str, ...]
+    links: tuple[str, ...]
+    disks: tuple[str, ...]
+    pins: tuple[Pin, ...]
+    priority: int
+
+
+def domain_facts(text: str, vouched_storage: tuple[str, ...]) -> DomainFacts:
+    """Return the facts of one domain's XML; ``vouched_storage`` as in ``DeclaredHost``.
+
+    Raises:
+        XmlError: the text cannot be read safely, or it is not a domain.
+    """
+    root = read_xml(text)
+    if root.tag != "domain":
+        raise XmlError(f"a <domain> was expected, not <{shown(root.tag)}>")
+    kind = root.find("os/type")
+    return DomainFacts(
+        uuid=(root.findtext("uuid") or "").strip().lower(),
+        name=shown(root.findtext("name") or ""),
+        memory=_memory(root),
+        vcpus=_vcpus(root),
+        domain_type=root.get("type", ""),
+        arch="" if kind is None else kind.get("arch", ""),
+        machine="" if kind is None else kind.get("machine", ""),
+        emulator=root.findtext("devices/emulator"),
+        cpu=_cpu(root),
+        networks=_sources(root, "network", "network"),
+        bridges=_sources(root, "bridge", "bridge"),
+        links=_sources(root, "direct", "dev"),
+        disks=tuple(t.get("dev", "") for t in root.iterfind("devices/disk/target")),
+        pins=pins_of(root, vouched_storage),
+        priority=_priority(root),
+    )
+
+
+def _memory(root: ET.Element) -> Bytes:
+    element = root.find("memory")
+    if element is None:
+        raise XmlError("no <memory>")
+    unit = _UNITS.get(element.get("unit", "KiB"))
+    text = (element.text or "").strip()
+    if unit is None or not _is_number(text):
+        raise XmlError("<memory> is not a size")
+    return Bytes(int(text) * unit)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 20
+
+
+def _vcpus(root: ET.Element) -> int:
+    element = root.find("vcpu")
+    if element is None:
+        return 1
+    text = element.get("current") or (element.text or "").strip()
+    return max(1, int(text)) if _is_number(text) else 1
+
+
+def _cpu(root: ET.Element) -> CpuFacts:
+    element = root.find("cpu")
+    if element is None:
+        return CpuFacts(None, "")
+    return CpuFacts(ET.tostring(element, encoding="unicode"), element.get("mode", "custom"))
+
+
+def _sources(root: ET.Element, kind: str, attribute: str) -> tuple[str, ...]:
+    found = {source.get(attribute, "")
+             for interface in root.iterfind("devices/interface") if interface.get("type") == kind
+             for source in interface.iterfind("source")}
+    return tuple(sorted(found - {""}))
+
+
+def _priority(root: ET.Element) -> int:
+    element = root.find(f"metadata/{{{METADATA_NAMESPACE}}}ballastd")
+    text = "" if element is None else element.get("priority", "").strip()
+    if not _is_number(text.removeprefix("-")):
+        return 0
+    return max(-PRIORITY_LIMIT, min(PRIORITY_LIMIT, int(text)))

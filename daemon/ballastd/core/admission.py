@@ -1,0 +1,226 @@
+"""Which planned moves may start now; for the others, why not yet and until when.
+
+Every move passes every budget at once. Nothing here looks at a clock, a socket or a task: gates are values the
+controller hands in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ballastd.core.intents import Intent, IntentKind
+from ballastd.core.ledger import HOUR_SECONDS, Ledger
+from ballastd.core.plans import Deferral, DeferralKind, Move, Order, Plan, TuneOrder
+from ballastd.core.policies import Limits, Mode, PolicySet, Timing, Window
+from ballastd.core.prediction import fair_share, predict
+from ballastd.core.quantities import GIB, HostName, Seconds
+from ballastd.core.snapshot import Snapshot
+
+FIT_FACTOR = 1.5
+TUNE_STEP = 0.10
+WITHHELD_PAUSE_SECONDS = 2.0
+WITHHELD_PAUSE_MAX_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Something that keeps acts from starting. ``passes``: hosts whose evacuation goes on regardless."""
+
+    kind: DeferralKind
+    reason: str
+    until_wall: float | None = None
+    passes: frozenset[HostName] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What may start, what must wait, which evacuations begin with it, and new bandwidths for running jobs."""
+
+    orders: tuple[Order, ...]
+    deferrals: tuple[Deferral, ...]
+    begins: tuple[HostName, ...]
+    tunes: tuple[TuneOrder, ...]
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What is in flight as orders are granted one by one."""
+
+    cluster: int
+    out: dict[HostName, int]
+    into: dict[HostName, int]
+    granted: list[tuple[Move, int]] = field(default_factory=list)
+    begins: list[HostName] = field(default_factory=list)
+
+
+def admit(plan: Plan, intents: tuple[Intent, ...], snapshot: Snapshot, ledger: Ledger, policies: PolicySet,
+          gates: tuple[Gate, ...], timing: Timing, revision: int) -> Admission:
+    """Return the orders that may start now, in plan order, and a deferral for each other move."""
+    tally = _tally(snapshot, ledger)
+    wants = {(intent.host, intent.policy): intent for intent in intents}
+    deferrals: list[Deferral] = []
+    for move in plan.moves:
+        intent = wants[move.source, move.policy]
+        no = _deferral(move, intent, tally, snapshot, ledger, policies, gates)
+        if no is not None:
+            deferrals.append(no)
+            continue
+        if move.source not in ledger.evacuating and move.source not in tally.begins:
+            tally.begins.append(move.source)
+        tally.cluster += 1
+        tally.out[move.source] += 1
+        tally.into[move.target] += 1
+        tally.granted.append((move, len(tally.granted) + 1))
+    orders = tuple(_order(move, number, snapshot, tally, policies.limits, timing, revision)
+                   for move, number in tally.granted)
+    return Admission(orders, tuple(deferrals), tuple(tally.begins),
+                     _retune(snapshot, ledger, tally, policies.limits, revision))
+
+
+def _tally(snapshot: Snapshot, ledger: Ledger) -> _Tally:
+    names = snapshot.hosts.names
+    booked = sum(1 for m in ledger.open_migrations() if m.holds_slot)
+    return _Tally(
+        cluster=booked + snapshot.foreign_jobs,
+        out={name: int(snapshot.hosts.jobs_out[i]) for i, name in enumerate(names)},
+        into={name: int(snapshot.hosts.jobs_in[i]) for i, name in enumerate(names)},
+    )
+
+
+def _deferral(move: Move, intent: Intent, tally: _Tally, snapshot: Snapshot, ledger: Ledger,
+              policies: PolicySet, gates: tuple[Gate, ...]) -> Deferral | None:
+    for gate in gates:
+        if move.source not in gate.passes:
+            return Deferral(gate.kind, gate.reason, move.vm, move.source, gate.until_wall)
+    if intent.mode is not Mode.AUTO:
+        return Deferral(DeferralKind.MODE, f"policy {intent.policy} is in mode {intent.mode.value}", move.vm,
+                        move.source)
+    return (_evacuation_budget(move, intent, tally, snapshot, ledger, policies.limits)
+            or window_deferral(move, policies, snapshot.now.wall)
+            or _back_off(move, ledger, policies.limits, snapshot.now.wall)
+            or _in_flight(move, tally, policies.limits)
+            or _bandwidth(move, tally, snapshot, policies.limits))
+
+
+def _evacuation_budget(move: Move, intent: Intent, tally: _Tally, snapshot: Snapshot, ledger: Ledger,
+                       limits: Limits) -> Deferral | None:
+    if move.source in ledger.evacuating or move.source in tally.begins:
+        return None
+    if intent.kind is IntentKind.DRAIN and intent.policy == "operator":
+        return None
+    others = sorted({h for h, e in ledger.evacuating.items() if e.policy != "operator"} | set(tally.begins))
+    if len(others) >= limits.evacuations_at_once:
+        return Deferral(DeferralKind.EVACUATIONS_AT_ONCE, f"{', '.join(others)} being evacuated, at most "
+                        f"{limits.evacuations_at_once} at once", move.vm, move.source)
+    wall = snapshot.now.wall
+    begun = ledger.evacuations_since(wall - HOUR_SECONDS) + len(tally.begins)
+    if begun >= limits.evacuations_per_hour:
+        until = min(w for w in (*ledger.evacuation_starts, wall) if w > wall - HOUR_SECONDS) + HOUR_SECONDS
+        return Deferral(DeferralKind.EVACUATIONS_PER_HOUR, f"{begun} evacuations began within the hour, at most "
+                        f"{limits.evacuations_per_hour}", move.vm, move.source, until)
+    return None
+
+
+def window_deferral(move: Move, policies: PolicySet, wall: float) -> Deferral | None:
+    """Return why windows keep a move from starting at ``wall``; denials win; urgent moves ignore windows.
+
+    A move names its windows; deny-windows that no policy names do not apply to it. With allow-windows, at least one
+    must be open, and the move must fit into what is left of it with a margin of one half.
+    """
+    if move.urgent or not move.windows:
+        return None
+    named = [policies.windows[name] for name in move.windows]
+    for window in named:
+        beyond = wall >= window.horizon
+        end = window.open_until(wall)
+        if not window.allows and (end is not None or beyond):
+            return Deferral(DeferralKind.WINDOW, f"window {window.name} denies", move.vm, move.source, end)
+        starts = window.next_open(wall)
+        if not window.allows and starts is not None and wall + move.predicted * FIT_FACTOR > starts:
+            return Deferral(DeferralKind.WILL_NOT_FIT, f"needs {move.predicted * FIT_FACTOR:.0f} s, window "
+                            f"{window.name} denies in {starts - wall:.0f} s", move.vm, move.source)
+    allowing = [window for window in named if window.allows]
+    return _no_window_fits(move, allowing, wall) if allowing else None
+
+
+def _no_window_fits(move: Move, allowing: list[Window], wall: float) -> Deferral | None:
+    ends = [end for window in allowing if (end := window.open_until(wall)) is not None]
+    names = ", ".join(window.name for window in allowing)
+    opens = min((s for window in allowing if (s := window.next_open(wall)) is not None), default=None)
+    if not ends:
+        return Deferral(DeferralKind.WINDOW, f"no window of {names} is open", move.vm, move.source, opens)
+    left = max(ends) - wall
+    if move.predicted * FIT_FACTOR > left:
+        return Deferral(DeferralKind.WILL_NOT_FIT, f"needs {move.predicted * FIT_FACTOR:.0f} s, {names} closes in "
+                        f"{left:.0f} s", move.vm, move.source, opens)
+    return None
+
+
+def _back_off(move: Move, ledger: Ledger, limits: Limits, wall: float) -> Deferral | None:
+    """Failed attempts back off by doubling and are counted; those the kernel withheld only back off."""
+    attempts = ledger.recent_failures(move.vm, wall - 24 * HOUR_SECONDS)
+    failures = [a for a in attempts if not a.withheld]
+    if len(failures) > limits.retries_per_move:
+        until = failures[0].wall + 24 * HOUR_SECONDS
+        return Deferral(DeferralKind.BACK_OFF, f"{len(failures)} moves of it failed within a day, at most "
+                        f"{limits.retries_per_move} retries", move.vm, move.source, until)
+    if not attempts:
+        return None
+    last = attempts[-1]
+    pause = limits.retry_backoff * 2 ** (len(failures) - 1)
+    if last.withheld:
+        row = next((i for i, a in enumerate(reversed(attempts)) if not a.withheld), len(attempts))
+        pause = min(WITHHELD_PAUSE_MAX_SECONDS, WITHHELD_PAUSE_SECONDS * 2 ** (row - 1))
+    if wall >= last.wall + pause:
+        return None
+    what = "withheld by the kernel" if last.withheld else "failed"
+    return Deferral(DeferralKind.BACK_OFF, f"the last attempt was {what} {wall - last.wall:.0f} s ago, next in "
+                    f"{last.wall + pause - wall:.0f} s", move.vm, move.source, last.wall + pause)
+
+
+def _in_flight(move: Move, tally: _Tally, limits: Limits) -> Deferral | None:
+    checks = (
+        (DeferralKind.IN_FLIGHT_CLUSTER, tally.cluster, limits.in_flight_cluster, "in the cluster"),
+        (DeferralKind.IN_FLIGHT_OUT, tally.out[move.source], limits.in_flight_host_out, f"out of {move.source}"),
+        (DeferralKind.IN_FLIGHT_IN, tally.into[move.target], limits.in_flight_host_in, f"into {move.target}"),
+    )
+    for kind, used, limit, where in checks:
+        if used >= limit:
+            return Deferral(kind, f"{used} of {limit} in flight {where}", move.vm, move.source)
+    return None
+
+
+def _bandwidth(move: Move, tally: _Tally, snapshot: Snapshot, limits: Limits) -> Deferral | None:
+    share = _share(snapshot, tally, move.source, move.target, limits, 1)
+    first = tally.out[move.source] == 0 and tally.into[move.target] == 0
+    if share >= limits.migration_minimum_mib_s or first:
+        return None
+    return Deferral(DeferralKind.BANDWIDTH, f"{share} MiB/s would be left for each, at least "
+                    f"{limits.migration_minimum_mib_s:g} wanted", move.vm, move.source)
+
+
+def _share(snapshot: Snapshot, tally: _Tally, source: HostName, target: HostName, limits: Limits, more: int) -> int:
+    here, there = snapshot.row(source), snapshot.row(target)
+    return fair_share(float(snapshot.hosts.link_mib_s[here]), tally.out[source] + more,
+                      float(snapshot.hosts.link_mib_s[there]), tally.into[target] + more, limits.link_share)
+
+
+def _order(move: Move, number: int, snapshot: Snapshot, tally: _Tally, limits: Limits, timing: Timing,
+           revision: int) -> Order:
+    bandwidth = _share(snapshot, tally, move.source, move.target, limits, 0)
+    floor = max(timing.migration_floor, timing.migration_per_gib * move.memory / GIB)
+    deadline = Seconds(max(floor, 2 * predict(move.memory, bandwidth)))
+    return Order(f"{revision}-{number}", move, bandwidth, deadline, revision)
+
+
+def _retune(snapshot: Snapshot, ledger: Ledger, tally: _Tally, limits: Limits, revision: int
+            ) -> tuple[TuneOrder, ...]:
+    """Return new bandwidths for running jobs whose fair share changed by more than a tenth."""
+    tunes = []
+    for m in ledger.open_migrations():
+        if m.phase.value != "running" or m.source not in tally.out or m.target not in tally.into:
+            continue
+        fair = _share(snapshot, tally, m.source, m.target, limits, 0)
+        if abs(fair - m.bandwidth_mib_s) > TUNE_STEP * m.bandwidth_mib_s:
+            tunes.append(TuneOrder(m.id, m.vm, m.source, fair, revision))
+    return tuple(sorted(tunes, key=lambda tune: tune.bandwidth_mib_s))

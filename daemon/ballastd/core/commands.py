@@ -1,0 +1,129 @@
+"""Operators' words to events: what is accepted, what is refused and how it can be put right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+
+from ballastd.core import events as ev
+from ballastd.core.inputs import Answer, OperatorCommand, Verb
+from ballastd.core.ledger import Ledger
+from ballastd.core.quantities import HostName
+
+Outcome = tuple[tuple[ev.Event, ...], str]
+
+
+class _Refused(ValueError):
+    """The command cannot be obeyed; the message says why and what would help."""
+
+
+def carry_out(command: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], reachable: frozenset[HostName],
+              wall: float) -> tuple[tuple[ev.Event, ...], Answer]:
+    """Return the events that ``command`` amounts to, and the answer to it. A refusal has no events."""
+    try:
+        events, message = _VERBS[command.verb](command, ledger, hosts, reachable, wall)
+    except _Refused as no:
+        return (), Answer(command.token, accepted=False, message=str(no))
+    return events, Answer(command.token, accepted=True, message=message)
+
+
+def _host(command: OperatorCommand, hosts: frozenset[HostName]) -> HostName:
+    name = HostName(command.subject)
+    if name in hosts:
+        return name
+    near = difflib.get_close_matches(command.subject, sorted(hosts), n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise _Refused(f"there is no host {command.subject!r} in the settings{hint}")
+
+
+def _cordon(c: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], _r: frozenset[HostName],
+            wall: float) -> Outcome:
+    host = _host(c, hosts)
+    if host in ledger.cordoned:
+        return (), f"{host} was cordoned already, by {ledger.cordoned[host].by}"
+    return (ev.HostCordoned(wall, host, c.by),), f"{host} is cordoned: nothing new lands there"
+
+
+def _uncordon(c: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], _r: frozenset[HostName],
+              wall: float) -> Outcome:
+    host = _host(c, hosts)
+    if host not in ledger.cordoned:
+        return (), f"{host} was not cordoned"
+    return (ev.HostUncordoned(wall, host, c.by),), f"the cordon of {host} is lifted"
+
+
+def _drain(c: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], reachable: frozenset[HostName],
+           wall: float) -> Outcome:
+    host = _host(c, hosts)
+    if host in ledger.drains:
+        return (), f"{host} is being drained already, for {ledger.drains[host].by}"
+    if host not in reachable:
+        raise _Refused(f"{host} cannot be drained: its hypervisor does not answer; see: ballastctl explain {host}")
+    return (ev.DrainRequested(wall, host, c.by, c.deadline_wall),), f"{host} is being drained"
+
+
+def _undrain(c: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], _r: frozenset[HostName],
+             wall: float) -> Outcome:
+    host = _host(c, hosts)
+    if host not in ledger.drains:
+        return (), f"{host} was not being drained"
+    return (ev.DrainCancelled(wall, host, c.by),), f"the drain of {host} is cancelled; what moved stays where it is"
+
+
+def _acknowledge(c: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], _r: frozenset[HostName],
+                 wall: float) -> Outcome:
+    host = _host(c, hosts)
+    latched = sorted(policy for policy, on in ledger.latched if on == host)
+    if not latched:
+        raise _Refused(f"nothing is latched on {host}; conditions that clear by themselves need no acknowledgement")
+    return (ev.VerdictsAcknowledged(wall, host, c.by),), f"acknowledged on {host}: {', '.join(latched)}"
+
+
+def _confirm_dead(c: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], reachable: frozenset[HostName],
+                  wall: float) -> Outcome:
+    host = _host(c, hosts)
+    if host in reachable:
+        raise _Refused(f"{host} is alive: its hypervisor answers")
+    if host in ledger.confirmed_dead:
+        return (), f"{host} was confirmed dead already, by {ledger.confirmed_dead[host].by}"
+    return (ev.HostConfirmedDead(wall, host, c.by),), f"{host} is taken for dead: what was held for it is released"
+
+
+def _abort(c: OperatorCommand, ledger: Ledger, _h: frozenset[HostName], _r: frozenset[HostName],
+           wall: float) -> Outcome:
+    migration = ledger.migrations.get(c.subject)
+    if migration is None:
+        running = ", ".join(sorted(ledger.migrations)) or "none"
+        raise _Refused(f"there is no open migration {c.subject!r}; open: {running}")
+    if migration.abort_reason:
+        return (), f"{migration.id} is being aborted already: {migration.abort_reason}"
+    reason = f"aborted by {c.by}" + (f": {c.reason}" if c.reason else "")
+    return (ev.AbortOrdered(wall, migration.id, reason),), f"{migration.id} ({migration.vm_name}) is being aborted"
+
+
+def _pause(c: OperatorCommand, ledger: Ledger, _h: frozenset[HostName], _r: frozenset[HostName],
+           wall: float) -> Outcome:
+    if ledger.paused is not None:
+        return (), f"paused already, by {ledger.paused.by}"
+    going = len(ledger.migrations)
+    return (ev.Paused(wall, c.by, c.reason),), f"paused: nothing new starts; {going} open migration(s) go on"
+
+
+def _resume(c: OperatorCommand, ledger: Ledger, _h: frozenset[HostName], _r: frozenset[HostName],
+            wall: float) -> Outcome:
+    if ledger.paused is None:
+        return (), "was not paused"
+    return (ev.Resumed(wall, c.by),), "resumed"
+
+
+_VERBS: dict[Verb, Callable[[OperatorCommand, Ledger, frozenset[HostName], frozenset[HostName], float], Outcome]] = {
+    Verb.CORDON: _cordon,
+    Verb.UNCORDON: _uncordon,
+    Verb.DRAIN: _drain,
+    Verb.UNDRAIN: _undrain,
+    Verb.ACKNOWLEDGE: _acknowledge,
+    Verb.CONFIRM_DEAD: _confirm_dead,
+    Verb.ABORT: _abort,
+    Verb.PAUSE: _pause,
+    Verb.RESUME: _resume,
+}

@@ -1,0 +1,223 @@
+"""Hard constraints: each answers two questions, written apart on purpose.
+
+``refusal``: may this move be made on top of these? (what the planner asks, on columns)
+``check_plan``: does this finished plan hold, at every instant and in any order its moves may start and end?
+(what the checker asks of every plan, in production too, on plain sums over inventories.)
+A move counts its memory at both ends until it settles, so nothing a plan frees may be used by the same plan.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ballastd.core.ledger import Ledger
+from ballastd.core.plans import Move, Refusal, RefusalKind
+from ballastd.core.quantities import HostName, VmId, human_bytes
+from ballastd.core.snapshot import Snapshot, describe_room
+
+FAILED_PAIR_SECONDS = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A move under consideration: rows in the snapshot, what this plan has promised to each host already (bytes)
+    and moved where (VM row -> host row), labels the target must not share with the source, and whether the
+    failover reserve is waived."""
+
+    snapshot: Snapshot
+    ledger: Ledger
+    vm: int
+    source: int
+    target: int
+    promised: dict[int, int]
+    moved: dict[int, int]
+    avoid_labels: tuple[str, ...] = ()
+    reserve_waived: bool = False
+    failover_hosts: int = 1
+
+    @property
+    def host(self) -> HostName:
+        """The target's name."""
+        return self.snapshot.hosts.names[self.target]
+
+    @property
+    def vm_id(self) -> VmId:
+        """The VM's id."""
+        return self.snapshot.vms.ids[self.vm]
+
+
+Constraint = Callable[[Trial], Refusal | None]
+
+
+def target_may_receive(trial: Trial) -> Refusal | None:
+    """Only a healthy, fresh, reachable host without cordon, drain or freeze receives anything."""
+    reasons = trial.snapshot.why_not[trial.target]
+    return Refusal(reasons[0].kind, reasons[0].detail, trial.vm_id, trial.host) if reasons else None
+
+
+def target_is_outside_the_failing_domain(trial: Trial) -> Refusal | None:
+    """A fault of cooling or power may be the neighbours' as well."""
+    source = trial.snapshot.facts[trial.source].declared
+    target = trial.snapshot.facts[trial.target].declared
+    for key in trial.avoid_labels:
+        value = source.label(key)
+        if value is not None and target.label(key) == value:
+            return Refusal(RefusalKind.SAME_FAILURE_DOMAIN, f"shares {key}={value} with {source.name}",
+                           trial.vm_id, trial.host)
+    return None
+
+
+def memory_fits(trial: Trial) -> Refusal | None:
+    """The target has room for the VM's maximum beside everything there, on its way there, and promised."""
+    need = int(trial.snapshot.vms.memory[trial.vm])
+    promised = trial.promised.get(trial.target, 0)
+    if need <= int(trial.snapshot.hosts.room[trial.target]) - promised:
+        return None
+    also = f" - promised by this plan {human_bytes(promised)}" if promised else ""
+    return Refusal(RefusalKind.MEMORY, f"needs {human_bytes(need)}, "
+                   f"{describe_room(trial.snapshot, trial.target)}{also}", trial.vm_id, trial.host)
+
+
+def pair_did_not_fail_lately(trial: Trial) -> Refusal | None:
+    """A target at which this VM's move failed is not tried again for a day: the next one is."""
+    since = trial.snapshot.now.wall - FAILED_PAIR_SECONDS
+    for failure in trial.ledger.recent_failures(trial.vm_id, since):
+        if failure.target == trial.host and not failure.withheld:
+            return Refusal(RefusalKind.TRIED_AND_FAILED, f"a move there ended {failure.ending.value} "
+                           f"{(trial.snapshot.now.wall - failure.wall) / 60:.0f} min ago", trial.vm_id, trial.host)
+    return None
+
+
+def failover_reserve_holds(trial: Trial) -> Refusal | None:
+    """After the move any one host may die and its VMs still fit elsewhere, by actual packing; where that is
+    not so already, the move must not make it worse. Waived only to save VMs from a failing host."""
+    if trial.reserve_waived or trial.failover_hosts == 0:
+        return None
+    worse = _worse_after(trial.snapshot, trial.moved, trial.vm, trial.target, trial.source)
+    if worse is None:
+        return None
+    row, before, after = worse
+    return Refusal(RefusalKind.FAILOVER_RESERVE,
+                   f"if {trial.snapshot.hosts.names[row]} died then, {human_bytes(after)} of its VMs would fit "
+                   f"nowhere (now {human_bytes(before)})", trial.vm_id, trial.host)
+
+
+def _worse_after(snapshot: Snapshot, moved: dict[int, int], vm: int, target: int, leaving: int
+                 ) -> tuple[int, int, int] | None:
+    """Return a host whose death would strand more bytes after the move than before: row, before, after."""
+    before = stranded_by_one_failure(snapshot, moved, leaving)
+    after = stranded_by_one_failure(snapshot, {**moved, vm: target}, leaving)
+    return next(((row, before[row], lost) for row, lost in after.items() if lost > before[row]), None)
+
+
+CONSTRAINTS: tuple[Constraint, ...] = (
+    target_may_receive,
+    target_is_outside_the_failing_domain,
+    memory_fits,
+    pair_did_not_fail_lately,
+    failover_reserve_holds,
+)
+
+
+def refusal(trial: Trial) -> Refusal | None:
+    """Return the first reason against the move, or None."""
+    return next((no for constraint in CONSTRAINTS if (no := constraint(trial)) is not None), None)
+
+
+def stranded_by_one_failure(snapshot: Snapshot, moved: dict[int, int], leaving: int) -> dict[int, int]:
+    """Return, per host row, the bytes of VMs that would fit nowhere if that host died (first fit decreasing).
+
+    ``moved``: VM row -> host row after the move. ``leaving``: the host being emptied, which receives nothing.
+    Hosts that may not receive now receive nothing then either.
+    """
+    result: dict[int, int] = {}
+    hosts = snapshot.hosts
+    room = [int(r) for r in hosts.room]
+    for vm, row in moved.items():
+        room[row] -= int(snapshot.vms.memory[vm])
+    homes = [moved.get(vm, int(row)) for vm, row in enumerate(snapshot.vms.host)]
+    for dying in range(len(hosts.names)):
+        if dying == leaving:
+            continue
+        sizes = sorted((int(snapshot.vms.memory[vm]) for vm, home in enumerate(homes) if home == dying),
+                       reverse=True)
+        left = [r if bool(hosts.target[i]) and i not in (dying, leaving) else 0 for i, r in enumerate(room)]
+        result[dying] = _unpacked(sizes, left)
+    return result
+
+
+def _unpacked(sizes: list[int], room: list[int]) -> int:
+    lost = 0
+    for size in sizes:
+        place = next((i for i, r in enumerate(room) if r >= size), None)
+        if place is None:
+            lost += size
+        else:
+            room[place] -= size
+    return lost
+
+
+def check_plan(snapshot: Snapshot, moves: tuple[Move, ...], failover_hosts: int = 1) -> tuple[str, ...]:
+    """Return what is wrong with a finished plan, in words; empty if it holds in every order and instant.
+
+    Written without the planner's columns and constraints: it reads inventories and sums again.
+    """
+    wrong: list[str] = []
+    facts = {fact.declared.name: fact for fact in snapshot.facts}
+    arriving: dict[HostName, int] = defaultdict(int)
+    seen: set[VmId] = set()
+    for move in moves:
+        name = f"{move.vm_name} {move.source} -> {move.target}"
+        if move.vm in seen:
+            wrong.append(f"{name}: moved twice in one plan")
+        seen.add(move.vm)
+        source, target = facts.get(move.source), facts.get(move.target)
+        if source is None or target is None or source is target:
+            wrong.append(f"{name}: source and target must be two declared hosts")
+            continue
+        record = source.inventory.find(move.vm) if source.inventory else None
+        if record is None or record.state.value != "running" or record.pins or record.job.value != "none":
+            wrong.append(f"{name}: not a free, running, unpinned VM at its source")
+        elif record.memory_max != move.memory:
+            wrong.append(f"{name}: reserves {move.memory} B for a VM of {record.memory_max} B")
+        if target.avoid or not target.fresh or not target.reachable or target.health > 0:
+            wrong.append(f"{name}: the target may not receive")
+        arriving[move.target] += move.memory
+    wrong.extend(_check_memory(snapshot, arriving))
+    if failover_hosts and any(not move.reserve_waived for move in moves):
+        wrong.extend(_check_failover(snapshot, moves))
+    return tuple(wrong)
+
+
+def _check_memory(snapshot: Snapshot, arriving: dict[HostName, int]) -> list[str]:
+    wrong: list[str] = []
+    for row, fact in enumerate(snapshot.facts):
+        inventory, extra = fact.inventory, arriving.get(fact.declared.name, 0)
+        if not extra or inventory is None:
+            continue
+        held: int = sum(vm.memory_max for vm in inventory.vms if vm.state.value not in ("shutoff", "crashed"))
+        held += int(snapshot.hosts.reserved[row]) + extra
+        reserve = 0 if fact.declared.memory_limit else int(fact.declared.memory_reserve)
+        limit = min(fact.declared.memory_limit or inventory.memory_total, inventory.memory_total) - reserve
+        if held > limit:
+            wrong.append(f"{fact.declared.name}: {held} B of {limit} B with everything in flight")
+    return wrong
+
+
+def _check_failover(snapshot: Snapshot, moves: tuple[Move, ...]) -> list[str]:
+    """Replay the moves in order: no unwaived one may leave more stranded by one host's death than it found."""
+    rows = {name: i for i, name in enumerate(snapshot.hosts.names)}
+    index = {vm: i for i, vm in enumerate(snapshot.vms.ids)}
+    moved: dict[int, int] = {}
+    wrong: list[str] = []
+    for move in moves:
+        if move.vm not in index or move.source not in rows or move.target not in rows:
+            continue
+        vm, target = index[move.vm], rows[move.target]
+        if not move.reserve_waived and (worse := _worse_after(snapshot, moved, vm, target, rows[move.source])):
+            wrong.append(f"{move.vm_name} -> {move.target}: {worse[2]} B would be stranded if "
+                         f"{snapshot.hosts.names[worse[0]]} died")
+        moved[vm] = target
+    return wrong

@@ -1,0 +1,298 @@
+"""The books: open migrations, reservations, cooldowns, operators' words. Made of events, and of nothing else.
+
+A ledger is what the journal's events, applied in order, amount to. It is never right against the cluster:
+reconciliation proposes events that bring it in line. Bounded: what is settled is kept for a while, then dropped.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ballastd.core import events as ev
+from ballastd.core.migrations import TRANSITIONS, CallResult, Ending, Migration, MigrationPhase
+from ballastd.core.quantities import HostName, VmId
+
+SETTLED_KEPT = 200
+HOUR_SECONDS = 3600.0
+FAILURE_MEMORY_SECONDS = 24 * HOUR_SECONDS
+CRASH_WINDOW_SECONDS = 600.0
+FAILURES_KEPT = 31
+
+
+class LedgerBroken(ValueError):
+    """An event that cannot follow what is booked: our own mistake, or a damaged journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One attempt to move a VM that did not end at its target. ``withheld``: the kernel did not let it begin."""
+
+    wall: float
+    target: HostName
+    ending: Ending
+    withheld: bool = False
+
+
+@dataclass(slots=True)
+class Ledger:
+    """All durable state of the mind. Change it only through ``apply``."""
+
+    migrations: dict[str, Migration] = field(default_factory=dict)
+    settled: deque[Migration] = field(default_factory=lambda: deque(maxlen=SETTLED_KEPT))
+    cordoned: dict[HostName, ev.HostCordoned] = field(default_factory=dict)
+    drains: dict[HostName, ev.DrainRequested] = field(default_factory=dict)
+    confirmed_dead: dict[HostName, ev.HostConfirmedDead] = field(default_factory=dict)
+    latched: dict[tuple[str, HostName], ev.VerdictLatched] = field(default_factory=dict)
+    acknowledged: dict[HostName, float] = field(default_factory=dict)
+    counters: dict[tuple[HostName, str], dict[str, float]] = field(default_factory=dict)
+    evacuating: dict[HostName, ev.EvacuationBegun] = field(default_factory=dict)
+    evacuation_starts: tuple[float, ...] = ()
+    failures: dict[VmId, tuple[Failure, ...]] = field(default_factory=dict)
+    paused: ev.Paused | None = None
+    site_event: ev.SiteEventBegun | None = None
+    duplicates: dict[VmId, ev.DuplicateSeen] = field(default_factory=dict)
+    broken: ev.InvariantFailed | None = None
+    running: bool = False
+    crashes: tuple[float, ...] = ()
+    policies_digest: str = ""
+
+    def draft(self) -> Ledger:
+        """Return a copy that can take events without this one noticing."""
+        return replace(
+            self, migrations=dict(self.migrations), settled=self.settled.copy(), cordoned=dict(self.cordoned),
+            drains=dict(self.drains), confirmed_dead=dict(self.confirmed_dead), latched=dict(self.latched),
+            acknowledged=dict(self.acknowledged), counters=dict(self.counters), evacuating=dict(self.evacuating),
+            failures=dict(self.failures), duplicates=dict(self.duplicates),
+        )
+
+    def apply(self, event: ev.Event) -> None:
+        """Book ``event``.
+
+        Raises:
+            LedgerBroken: it cannot follow what is booked.
+        """
+        _BOOK[type(event)](self, event)
+
+    def replay(self, events: Iterable[ev.Event]) -> None:
+        """Book ``events`` in order, as after a restart."""
+        for event in events:
+            self.apply(event)
+
+    def open_migrations(self) -> tuple[Migration, ...]:
+        """Return the migrations whose books are open, by id."""
+        return tuple(self.migrations[key] for key in sorted(self.migrations))
+
+    def open_migration_of(self, vm: VmId) -> Migration | None:
+        """Return the open migration of ``vm``; there is at most one."""
+        return next((m for m in self.migrations.values() if m.vm == vm), None)
+
+    def evacuations_since(self, wall: float) -> int:
+        """Return how many evacuations began after ``wall``."""
+        return sum(1 for start in self.evacuation_starts if start > wall)
+
+    def recent_failures(self, vm: VmId, since_wall: float) -> tuple[Failure, ...]:
+        """Return the failed attempts to move ``vm`` after ``since_wall``, oldest first."""
+        return tuple(f for f in self.failures.get(vm, ()) if f.wall > since_wall)
+
+    def frozen_hosts(self) -> frozenset[HostName]:
+        """Return the hosts on which a duplicate VM was seen: nothing is done to them."""
+        return frozenset(host for seen in self.duplicates.values() for host in seen.hosts)
+
+    def _migration(self, key: str) -> Migration:
+        try:
+            return self.migrations[key]
+        except KeyError:
+            raise LedgerBroken(f"migration {key} is not open") from None
+
+
+def _daemon_started(ledger: Ledger, event: ev.DaemonStarted) -> None:
+    if ledger.running:
+        recent = tuple(w for w in ledger.crashes if w > event.wall - CRASH_WINDOW_SECONDS)
+        ledger.crashes = (*recent, event.wall)
+    else:
+        ledger.crashes = ()
+    ledger.running = True
+    ledger.broken = None
+    for key, migration in ledger.migrations.items():
+        # the callers died with the daemon before: only the hosts can say how it stands
+        ledger.migrations[key] = replace(migration, adopted=True)
+
+
+def _daemon_stopped(ledger: Ledger, _event: ev.DaemonStopped) -> None:
+    ledger.running = False
+
+
+def _policies_loaded(ledger: Ledger, event: ev.PoliciesLoaded) -> None:
+    ledger.policies_digest = event.digest
+
+
+def _migration_ordered(ledger: Ledger, e: ev.MigrationOrdered) -> None:
+    if e.id in ledger.migrations or ledger.open_migration_of(e.vm) is not None:
+        raise LedgerBroken(f"a second open migration of {e.vm_name} ({e.id})")
+    ledger.migrations[e.id] = Migration(
+        id=e.id, vm=e.vm, vm_name=e.vm_name, source=e.source, target=e.target, memory=e.memory,
+        bandwidth_mib_s=e.bandwidth_mib_s, policy=e.policy, because=e.because, ordered_wall=e.wall,
+        deadline_wall=e.deadline_wall, predicted=e.predicted, adopted=e.adopted, retry=e.retry,
+    )
+
+
+def _migration_called(ledger: Ledger, e: ev.MigrationCalled) -> None:
+    migration = ledger._migration(e.id)  # noqa: SLF001  the booking functions are the ledger's own
+    ledger.migrations[e.id] = replace(migration, called=e.result, called_wall=e.wall, call_message=e.message)
+
+
+def _migration_moved(ledger: Ledger, e: ev.MigrationMoved) -> None:
+    migration = ledger._migration(e.id)  # noqa: SLF001  as above
+    if e.phase not in TRANSITIONS[migration.phase]:
+        raise LedgerBroken(f"migration {e.id} cannot go from {migration.phase.value} to {e.phase.value}")
+    ledger.migrations[e.id] = replace(migration, phase=e.phase)
+
+
+def _migration_out_of_sight(ledger: Ledger, e: ev.MigrationOutOfSight) -> None:
+    migration = ledger._migration(e.id)  # noqa: SLF001  as above
+    ledger.migrations[e.id] = replace(migration, was_out_of_sight=True)
+
+
+_NO_FAILURE = frozenset({Ending.COMPLETED, Ending.LEFTOVER})
+
+
+def _migration_settled(ledger: Ledger, e: ev.MigrationSettled) -> None:
+    migration = ledger._migration(e.id)  # noqa: SLF001  as above
+    del ledger.migrations[e.id]
+    done = replace(migration, phase=MigrationPhase.SETTLED, ending=e.ending, settled_wall=e.wall,
+                   call_message=e.detail or migration.call_message)
+    ledger.settled.append(done)
+    if e.ending in _NO_FAILURE:
+        ledger.failures.pop(migration.vm, None)
+    else:
+        kept = ledger.recent_failures(migration.vm, e.wall - FAILURE_MEMORY_SECONDS)
+        withheld = migration.called is CallResult.WITHHELD
+        ledger.failures[migration.vm] = (*kept[-FAILURES_KEPT:], Failure(e.wall, migration.target, e.ending, withheld))
+
+
+def _abort_ordered(ledger: Ledger, e: ev.AbortOrdered) -> None:
+    migration = ledger._migration(e.id)  # noqa: SLF001  as above
+    ledger.migrations[e.id] = replace(migration, abort_reason=e.reason)
+
+
+def _bandwidth_ordered(ledger: Ledger, e: ev.BandwidthOrdered) -> None:
+    migration = ledger._migration(e.id)  # noqa: SLF001  as above
+    ledger.migrations[e.id] = replace(migration, bandwidth_mib_s=e.bandwidth_mib_s)
+
+
+def _verdict_latched(ledger: Ledger, e: ev.VerdictLatched) -> None:
+    ledger.latched.setdefault((e.policy, e.host), e)
+
+
+def _verdicts_acknowledged(ledger: Ledger, e: ev.VerdictsAcknowledged) -> None:
+    for key in [key for key in ledger.latched if key[1] == e.host]:
+        del ledger.latched[key]
+    ledger.acknowledged[e.host] = e.wall
+
+
+def _counters_noted(ledger: Ledger, e: ev.CountersNoted) -> None:
+    key = (e.host, e.metric)
+    ledger.counters[key] = {**ledger.counters.get(key, {}), **dict(e.values)}
+
+
+def _evacuation_begun(ledger: Ledger, e: ev.EvacuationBegun) -> None:
+    ledger.evacuating[e.host] = e
+    kept = tuple(w for w in ledger.evacuation_starts if w > e.wall - HOUR_SECONDS)
+    ledger.evacuation_starts = (*kept, e.wall)
+
+
+def _evacuation_ended(ledger: Ledger, e: ev.EvacuationEnded) -> None:
+    ledger.evacuating.pop(e.host, None)
+
+
+def _host_cordoned(ledger: Ledger, e: ev.HostCordoned) -> None:
+    ledger.cordoned[e.host] = e
+
+
+def _host_uncordoned(ledger: Ledger, e: ev.HostUncordoned) -> None:
+    ledger.cordoned.pop(e.host, None)
+
+
+def _drain_requested(ledger: Ledger, e: ev.DrainRequested) -> None:
+    ledger.drains[e.host] = e
+
+
+def _drain_cancelled(ledger: Ledger, e: ev.DrainCancelled) -> None:
+    ledger.drains.pop(e.host, None)
+
+
+def _host_confirmed_dead(ledger: Ledger, e: ev.HostConfirmedDead) -> None:
+    ledger.confirmed_dead[e.host] = e
+
+
+def _host_seen_alive(ledger: Ledger, e: ev.HostSeenAlive) -> None:
+    ledger.confirmed_dead.pop(e.host, None)
+
+
+def _paused(ledger: Ledger, e: ev.Paused) -> None:
+    ledger.paused = e
+
+
+def _resumed(ledger: Ledger, _e: ev.Resumed) -> None:
+    ledger.paused = None
+
+
+def _site_event_begun(ledger: Ledger, e: ev.SiteEventBegun) -> None:
+    ledger.site_event = e
+
+
+def _site_event_ended(ledger: Ledger, _e: ev.SiteEventEnded) -> None:
+    ledger.site_event = None
+
+
+def _duplicate_seen(ledger: Ledger, e: ev.DuplicateSeen) -> None:
+    ledger.duplicates[e.vm] = e
+
+
+def _duplicate_cleared(ledger: Ledger, e: ev.DuplicateCleared) -> None:
+    ledger.duplicates.pop(e.vm, None)
+
+
+def _invariant_failed(ledger: Ledger, e: ev.InvariantFailed) -> None:
+    ledger.broken = e
+
+
+def _nothing(_ledger: Ledger, _event: Any) -> None:
+    """Some events only tell a story."""
+
+
+_BOOK: dict[type, Callable[[Ledger, Any], None]] = {
+    ev.DaemonStarted: _daemon_started,
+    ev.DaemonStopped: _daemon_stopped,
+    ev.PoliciesLoaded: _policies_loaded,
+    ev.MigrationOrdered: _migration_ordered,
+    ev.MigrationCalled: _migration_called,
+    ev.MigrationMoved: _migration_moved,
+    ev.MigrationOutOfSight: _migration_out_of_sight,
+    ev.MigrationSettled: _migration_settled,
+    ev.AbortOrdered: _abort_ordered,
+    ev.BandwidthOrdered: _bandwidth_ordered,
+    ev.VerdictLatched: _verdict_latched,
+    ev.VerdictsAcknowledged: _verdicts_acknowledged,
+    ev.CountersNoted: _counters_noted,
+    ev.EvacuationBegun: _evacuation_begun,
+    ev.EvacuationEnded: _evacuation_ended,
+    ev.HostCordoned: _host_cordoned,
+    ev.HostUncordoned: _host_uncordoned,
+    ev.DrainRequested: _drain_requested,
+    ev.DrainCancelled: _drain_cancelled,
+    ev.HostConfirmedDead: _host_confirmed_dead,
+    ev.HostSeenAlive: _host_seen_alive,
+    ev.Paused: _paused,
+    ev.Resumed: _resumed,
+    ev.SiteEventBegun: _site_event_begun,
+    ev.SiteEventEnded: _site_event_ended,
+    ev.DuplicateSeen: _duplicate_seen,
+    ev.DuplicateCleared: _duplicate_cleared,
+    ev.InvariantFailed: _invariant_failed,
+    ev.JournalRecovered: _nothing,
+    ev.JournalReplaced: _nothing,
+}

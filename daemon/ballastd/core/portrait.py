@@ -1,0 +1,171 @@
+"""The picture that the mind draws of itself after each step. Reads everything, decides nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ballastd.core import evaluation
+from ballastd.core.admission import Gate
+from ballastd.core.intents import Intent
+from ballastd.core.inventory import VmState
+from ballastd.core.ledger import HOUR_SECONDS, Ledger
+from ballastd.core.migrations import Migration
+from ballastd.core.plans import Order, Plan
+from ballastd.core.policies import Mode, PolicySet
+from ballastd.core.quantities import HostName, Instant, VmId
+from ballastd.core.senses import Senses
+from ballastd.core.snapshot import Snapshot
+from ballastd.core.views import (
+    BudgetView,
+    ClusterView,
+    GateView,
+    HostView,
+    IntentView,
+    MigrationView,
+    MoveView,
+    NoView,
+    VerdictView,
+    VmView,
+)
+
+SETTLED_SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """All that a view is drawn from."""
+
+    snapshot: Snapshot
+    ledger: Ledger
+    policies: PolicySet
+    senses: Senses
+    verdicts: evaluation.Verdicts
+    intents: tuple[Intent, ...]
+    plan: Plan
+    orders: tuple[Order, ...]
+    gates: tuple[Gate, ...]
+    now: Instant
+    revision: int
+    telemetry_trouble: str | None
+
+
+def draw(p: Portrait) -> ClusterView:
+    """Return the view of one step."""
+    return ClusterView(
+        revision=p.revision, wall=p.now.wall, posture=p.gates[0].kind.value if p.gates else "acting",
+        gates=tuple(GateView(g.kind.value, g.reason, g.until_wall) for g in p.gates),
+        hosts=tuple(_host(p, row) for row in range(len(p.snapshot.facts))),
+        vms=_vms(p),
+        migrations=_migrations(p),
+        intents=tuple(_intent(p, intent) for intent in p.intents),
+        moves=_moves(p),
+        noes=_noes(p),
+        budgets=_budgets(p),
+        policies_digest=p.policies.digest,
+        notes=(f"telemetry: {p.telemetry_trouble}",) if p.telemetry_trouble else (),
+    )
+
+
+def _host(p: Portrait, row: int) -> HostView:
+    fact, hosts = p.snapshot.facts[row], p.snapshot.hosts
+    name, inventory, agent = fact.declared.name, fact.inventory, p.senses.agents.get(fact.declared.name)
+    unreachable = p.senses.unreachable.get(name)
+    marks = [word for word, marked in (("cordoned", p.ledger.cordoned), ("draining", p.ledger.drains),
+                                       ("evacuating", p.ledger.evacuating), ("dead", p.ledger.confirmed_dead))
+             if name in marked]
+    if name in p.ledger.frozen_hosts():
+        marks.append("frozen")
+    return HostView(
+        name=name, health=fact.health.name.lower(), marks=tuple(marks), target=not fact.avoid,
+        why_not=tuple(f"{no.kind.value}: {no.detail}" for no in fact.avoid), reachable=fact.reachable,
+        inventory_age=None if inventory is None else max(0.0, p.now.monotonic - inventory.taken.monotonic),
+        telemetry_age=p.senses.telemetry.age(name, p.now), reports_heard=p.senses.telemetry.heard(name),
+        agent="unheard" if agent is None else "online" if agent.online else "offline",
+        hook=agent is not None and agent.hook, cpu_utilization=fact.cpu_utilization,
+        memory_total=inventory.memory_total if inventory else 0, memory_limit=int(hosts.limit[row]),
+        memory_used=int(hosts.used[row]), memory_reserved=int(hosts.reserved[row]),
+        vms_running=sum(1 for vm in inventory.vms if vm.state is VmState.RUNNING) if inventory else 0,
+        migrations_in=int(hosts.jobs_in[row]), migrations_out=int(hosts.jobs_out[row]),
+        verdicts=_verdicts(p, name), labels=fact.declared.labels,
+        unreachable_reason=unreachable.reason if unreachable else "",
+    )
+
+
+def _verdicts(p: Portrait, host: HostName) -> tuple[VerdictView, ...]:
+    found = []
+    for policy in p.policies.health:
+        verdict = p.verdicts.get((policy.name, host))
+        if verdict is None:
+            continue
+        latch = p.ledger.latched.get((policy.name, host))
+        evidence = evaluation.describe(verdict.evidence, policy) if verdict.evidence else ""
+        found.append(VerdictView(
+            policy.name, policy.severity.name.lower(), verdict.phase.value, latch.wall if latch else verdict.since.wall,
+            latch is not None, latch.evidence if latch else evidence))
+    return tuple(found)
+
+
+def _vms(p: Portrait) -> tuple[VmView, ...]:
+    views: dict[tuple[VmId, HostName], VmView] = {}
+    for fact in p.snapshot.facts:
+        for r in fact.inventory.vms if fact.inventory else ():
+            migration = p.ledger.open_migration_of(r.vm)
+            views[r.vm, fact.declared.name] = VmView(
+                r.vm, r.name, fact.declared.name, r.state.value, r.memory_max, r.vcpus, r.priority,
+                tuple(f"{pin.kind.value}: {pin.thing}; cure: {pin.cure}" for pin in r.pins),
+                migration.id if migration else "")
+    return tuple(sorted(views.values(), key=lambda view: (view.name, view.id, view.host)))
+
+
+def _migrations(p: Portrait) -> tuple[MigrationView, ...]:
+    settled = list(p.ledger.settled)[-SETTLED_SHOWN:]
+    return tuple(_migration(p, m) for m in (*p.ledger.open_migrations(), *reversed(settled)))
+
+
+def _migration(p: Portrait, m: Migration) -> MigrationView:
+    progress = p.senses.progress.get(m.id)
+    share = None
+    if progress is not None and progress.memory_total > 0:
+        share = 1.0 - min(1.0, progress.memory_remaining / progress.memory_total)
+    end = p.now.wall if m.settled_wall is None else m.settled_wall
+    return MigrationView(
+        m.id, m.vm, m.vm_name, m.source, m.target, m.phase.value, m.ending.value if m.ending else "", m.policy,
+        m.because, m.ordered_wall, m.settled_wall, m.deadline_wall, m.bandwidth_mib_s, m.predicted,
+        max(0.0, end - m.ordered_wall), 1.0 if m.ending else share, m.adopted, m.abort_reason or m.call_message)
+
+
+def _intent(p: Portrait, intent: Intent) -> IntentView:
+    left = len(p.snapshot.vms_on(intent.host))
+    held = any(intent.host not in gate.passes for gate in p.gates)
+    state = "done" if left == 0 else "held" if held else "active"
+    if intent.mode is not Mode.AUTO and left:
+        state = "recommended" if intent.mode is Mode.RECOMMEND else "observed"
+    return IntentView(intent.kind.value, intent.host, intent.policy, intent.because, intent.severity.name.lower(),
+                      intent.mode.value, intent.since.wall, intent.deadline_wall, state, left)
+
+
+def _moves(p: Portrait) -> tuple[MoveView, ...]:
+    starting = {order.move.vm for order in p.orders}
+    return tuple(MoveView(m.vm, m.vm_name, m.source, m.target, m.memory, m.predicted, m.policy, m.because,
+                          "starting" if m.vm in starting else "waiting", m.runners_up) for m in p.plan.moves)
+
+
+def _noes(p: Portrait) -> tuple[NoView, ...]:
+    names = {vm: p.snapshot.records[row].name for row, vm in enumerate(p.snapshot.vms.ids)}
+    cannot = [NoView("refusal", r.kind.value, r.detail, r.vm or "", names.get(r.vm, "") if r.vm else "", r.host or "")
+              for r in p.plan.refusals]
+    not_yet = [NoView("deferral", d.kind.value, d.detail, d.vm or "", names.get(d.vm, "") if d.vm else "", d.host or "",
+                      d.until_wall) for d in p.plan.deferrals]
+    return (*cannot, *not_yet)
+
+
+def _budgets(p: Portrait) -> tuple[BudgetView, ...]:
+    limits, ledger = p.policies.limits, p.ledger
+    in_flight = sum(1 for m in ledger.open_migrations() if m.holds_slot) + p.snapshot.foreign_jobs
+    begun = ledger.evacuations_since(p.now.wall - HOUR_SECONDS)
+    automatic = sum(1 for e in ledger.evacuating.values() if e.policy != evaluation.OPERATOR)
+    return (
+        BudgetView("migrations in flight", in_flight, limits.in_flight_cluster),
+        BudgetView("hosts being evacuated", automatic, limits.evacuations_at_once),
+        BudgetView("evacuations begun within the hour", begun, limits.evacuations_per_hour),
+    )

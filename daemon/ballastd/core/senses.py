@@ -1,0 +1,69 @@
+"""What has been heard so far: the newest of everything. Rebuilt by listening after a restart, never durable."""
+
+from __future__ import annotations
+
+from ballastd.core.inputs import CallReturned, HostUnreachable, ProgressSeen
+from ballastd.core.inventory import HostInventory, Progress
+from ballastd.core.ledger import Ledger
+from ballastd.core.policies import Timing
+from ballastd.core.quantities import HostName, Instant
+from ballastd.core.telemetry import AgentState, Telemetry
+
+
+class Senses:
+    """Telemetry, inventories, agents, and what calls returned. Only the controller writes to it."""
+
+    def __init__(self, timing: Timing, ledger: Ledger) -> None:
+        self.timing = timing
+        self.telemetry = Telemetry(timing.telemetry_samples_min, timing.telemetry_stale)
+        self.inventories: dict[HostName, HostInventory] = {}
+        self.unreachable: dict[HostName, HostUnreachable] = {}
+        self.agents: dict[HostName, AgentState] = {}
+        self.returned: dict[str, CallReturned] = {}
+        self.ended: dict[str, Instant] = {}
+        self.progress: dict[str, Progress] = {}
+        for (host, metric), values in sorted(ledger.counters.items()):
+            for subject, value in sorted(values.items()):
+                self.telemetry.seed_counter(host, metric, subject, value)
+
+    def see(self, inventory: HostInventory) -> None:
+        """Take an inventory in. An incomplete one says only that the host cannot be read."""
+        if inventory.complete:
+            self.inventories[inventory.host] = inventory
+            self.unreachable.pop(inventory.host, None)
+        else:
+            self.miss(HostUnreachable(inventory.host, inventory.taken, "its inventory is incomplete"))
+
+    def miss(self, failure: HostUnreachable) -> None:
+        """Note that a host's hypervisor did not answer."""
+        self.unreachable[failure.host] = failure
+
+    def hear_return(self, call: CallReturned) -> None:
+        """Note that a call returned; what it said is booked once, when it was first said."""
+        self.returned[call.migration] = call
+        self.ended.setdefault(call.migration, call.at)
+
+    def hear_progress(self, seen: ProgressSeen) -> None:
+        """Note where a job is."""
+        if seen.progress is not None:
+            self.progress[seen.migration] = seen.progress
+
+    def is_reachable(self, host: HostName, now: Instant) -> bool:
+        """Return whether the host's newest inventory is young and came after the last failure to get one."""
+        inventory = self.inventories.get(host)
+        if inventory is None or host in self.unreachable:
+            return False
+        return now.monotonic - inventory.taken.monotonic <= self.timing.inventory_max_age
+
+    def turned(self, host: HostName, metric: str, subject: str, value: float) -> bool:
+        """Return whether an error counter or an alarm shows another value than last time."""
+        if not metric.startswith("ecc.") and not metric.endswith(".alarm"):
+            return False
+        last = self.telemetry.last_value(host, metric, subject)
+        return last is not None and last != value
+
+    def forget_closed(self, open_ids: frozenset[str]) -> None:
+        """Drop what belongs to migrations that are no longer open."""
+        for memory in (self.returned, self.ended, self.progress):
+            for key in [key for key in memory if key not in open_ids]:
+                del memory[key]

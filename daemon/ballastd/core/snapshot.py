@@ -1,0 +1,254 @@
+"""The frozen cluster at one instant, in columns: one row per declared host, one row per VM.
+
+Columns are what planning scans; names give the rows. A VM in flight counts at both ends: where an inventory
+shows it, and where the ledger says it is going. Rows are sorted by name and id, so that equal clusters give
+equal snapshots whatever order news came in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ballastd.core.inventory import DeclaredHost, HostInventory, JobKind, VmRecord, VmState
+from ballastd.core.ledger import Ledger
+from ballastd.core.migrations import HOLDS_SOURCE, HOLDS_TARGET
+from ballastd.core.plans import Refusal, RefusalKind
+from ballastd.core.policies import Health
+from ballastd.core.quantities import HostName, Instant, VmId, human_bytes
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What the controller knows of a host beside its inventory, on which eligibility rests.
+
+    ``avoid``: reasons (already worded) for which nothing may land there. ``cpu_utilization``: ratio, or None.
+    """
+
+    declared: DeclaredHost
+    inventory: HostInventory | None
+    health: Health
+    reachable: bool
+    fresh: bool
+    avoid: tuple[Refusal, ...]
+    cpu_utilization: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class HostColumns:
+    """One row per declared host. Memory in bytes; ``utilization`` is nan where unknown.
+
+    ``limit``: what VMs may use. ``used``: what active VMs hold by their maximum. ``reserved``: held for
+    migrations that no inventory shows yet. ``free``: what the machine itself has left for more.
+    ``jobs_out``, ``jobs_in``: migrations in flight, observed or booked, ours or not.
+    """
+
+    names: tuple[HostName, ...]
+    limit: Ints
+    used: Ints
+    reserved: Ints
+    free: Ints
+    utilization: Floats
+    link_mib_s: Floats
+    health: Ints
+    jobs_out: Ints
+    jobs_in: Ints
+    target: Bools
+
+    @property
+    def room(self) -> Ints:
+        """Bytes that may still be promised, per host: never more than the machine has."""
+        room: Ints = np.minimum(self.limit - self.used, self.free) - self.reserved
+        return room
+
+
+@dataclass(frozen=True, slots=True)
+class VmColumns:
+    """One row per active VM at the host where it counts as living (a job's source while it migrates)."""
+
+    ids: tuple[VmId, ...]
+    host: Ints
+    memory: Ints
+    priority: Ints
+    busy: Bools
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a plan may rest on. ``vm_why_not``: what keeps a VM from moving at all, per row."""
+
+    now: Instant
+    hosts: HostColumns
+    vms: VmColumns
+    facts: tuple[HostFacts, ...]
+    records: tuple[VmRecord, ...]
+    why_not: tuple[tuple[Refusal, ...], ...]
+    vm_why_not: tuple[tuple[Refusal, ...], ...]
+    foreign_jobs: int
+
+    def row(self, host: HostName) -> int:
+        """Return the row of a declared host."""
+        return self.hosts.names.index(host)
+
+    def vms_on(self, host: HostName) -> tuple[int, ...]:
+        """Return the rows of the VMs that live on ``host``."""
+        return tuple(int(i) for i in np.flatnonzero(self.vms.host == self.row(host)))
+
+
+def take(facts: tuple[HostFacts, ...], ledger: Ledger, now: Instant) -> Snapshot:
+    """Return the snapshot of ``facts`` (sorted by host name) with the ledger's reservations folded in."""
+    names = tuple(fact.declared.name for fact in facts)
+    rows = {name: i for i, name in enumerate(names)}
+    living, sightings = _find_vms(facts)
+    reserved = _reservations(facts, ledger, rows)
+    jobs_out, jobs_in, foreign = _jobs(facts, ledger, rows)
+    hosts = HostColumns(
+        names=names,
+        limit=_column([_limit(fact) for fact in facts]),
+        used=_column([_used(fact) for fact in facts]),
+        reserved=_column([reserved[name] for name in names]),
+        free=_column([_free(fact) for fact in facts]),
+        utilization=np.array([np.nan if f.cpu_utilization is None else f.cpu_utilization for f in facts]),
+        link_mib_s=np.array([fact.declared.link_mib_s for fact in facts]),
+        health=_column([int(fact.health) for fact in facts]),
+        jobs_out=_column([jobs_out[name] for name in names]),
+        jobs_in=_column([jobs_in[name] for name in names]),
+        target=np.array([not fact.avoid for fact in facts], dtype=np.bool_),
+    )
+    ids = tuple(sorted(living))
+    vms = VmColumns(
+        ids=ids,
+        host=_column([rows[living[vm][0]] for vm in ids]),
+        memory=_column([living[vm][1].memory_max for vm in ids]),
+        priority=_column([living[vm][1].priority for vm in ids]),
+        busy=np.array([ledger.open_migration_of(vm) is not None or living[vm][1].job is not JobKind.NONE
+                       for vm in ids], dtype=np.bool_),
+    )
+    return Snapshot(
+        now=now, hosts=hosts, vms=vms, facts=facts, records=tuple(living[vm][1] for vm in ids),
+        why_not=tuple(fact.avoid for fact in facts),
+        vm_why_not=tuple(_why_vm_stays(vm, living[vm][1], sightings[vm], ledger) for vm in ids),
+        foreign_jobs=foreign,
+    )
+
+
+def _column(values: list[int]) -> Ints:
+    return np.array(values, dtype=np.int64)
+
+
+def _find_vms(facts: tuple[HostFacts, ...]
+              ) -> tuple[dict[VmId, tuple[HostName, VmRecord]], dict[VmId, tuple[HostName, ...]]]:
+    """Return where each active VM lives, and all hosts that show it active."""
+    living: dict[VmId, tuple[HostName, VmRecord]] = {}
+    sightings: dict[VmId, tuple[HostName, ...]] = {}
+    for fact in facts:
+        for record in fact.inventory.vms if fact.inventory else ():
+            if not record.state.holds_memory:
+                continue
+            sightings[record.vm] = (*sightings.get(record.vm, ()), fact.declared.name)
+            known = living.get(record.vm)
+            if known is None or _lives_more(record, known[1]):
+                living[record.vm] = (fact.declared.name, record)
+    return living, sightings
+
+
+_LIFE = {VmState.RUNNING: 4, VmState.HANDOVER: 3, VmState.POSTCOPY: 3, VmState.PAUSED: 2, VmState.LEFTOVER: 1}
+
+
+def _lives_more(one: VmRecord, other: VmRecord) -> bool:
+    return _LIFE.get(one.state, 0) > _LIFE.get(other.state, 0)
+
+
+def _limit(fact: HostFacts) -> int:
+    if fact.inventory is None:
+        return 0
+    declared = fact.declared.memory_limit
+    if declared is not None:
+        return min(declared, fact.inventory.memory_total)
+    return max(0, fact.inventory.memory_total - fact.declared.memory_reserve)
+
+
+def _used(fact: HostFacts) -> int:
+    vms = fact.inventory.vms if fact.inventory else ()
+    return sum(record.memory_max for record in vms if record.state.holds_memory)
+
+
+def _free(fact: HostFacts) -> int:
+    if fact.inventory is None:
+        return 0
+    reserve = 0 if fact.declared.memory_limit is not None else fact.declared.memory_reserve
+    return max(0, fact.inventory.memory_free - reserve)
+
+
+def _active(facts: tuple[HostFacts, ...], row: int, vm: VmId) -> bool:
+    inventory = facts[row].inventory
+    record = inventory.find(vm) if inventory else None
+    return record is not None and record.state.holds_memory
+
+
+def _reservations(facts: tuple[HostFacts, ...], ledger: Ledger, rows: Mapping[HostName, int]
+                  ) -> dict[HostName, int]:
+    """Return the bytes held at each host for open migrations that its inventory does not show."""
+    held = dict.fromkeys(rows, 0)
+    for migration in ledger.open_migrations():
+        ends = ((migration.source, HOLDS_SOURCE), (migration.target, HOLDS_TARGET))
+        for host, phases in ends:
+            if host in rows and migration.phase in phases and not _active(facts, rows[host], migration.vm):
+                held[host] += migration.memory
+    return held
+
+
+def _jobs(facts: tuple[HostFacts, ...], ledger: Ledger, rows: Mapping[HostName, int]
+          ) -> tuple[dict[HostName, int], dict[HostName, int], int]:
+    """Return migrations in flight out of and into each host, and how many of them are not in our books.
+
+    Concurrency is counted from observed jobs and from the ledger together, never from our own tasks alone.
+    """
+    out, into, foreign = dict.fromkeys(rows, 0), dict.fromkeys(rows, 0), 0
+    for migration in ledger.open_migrations():
+        if migration.holds_slot:
+            for host, count in ((migration.source, out), (migration.target, into)):
+                if host in count:
+                    count[host] += 1
+    ours = {m.vm for m in ledger.open_migrations()}
+    for fact in facts:
+        for record in fact.inventory.vms if fact.inventory else ():
+            if record.vm in ours:
+                continue
+            if record.job in (JobKind.OUTGOING, JobKind.UNKNOWN):
+                out[fact.declared.name] += 1
+                foreign += 1
+            elif record.state is VmState.INCOMING:
+                into[fact.declared.name] += 1
+    return out, into, foreign
+
+
+def _why_vm_stays(vm: VmId, record: VmRecord, seen_on: tuple[HostName, ...], ledger: Ledger
+                  ) -> tuple[Refusal, ...]:
+    noes: list[Refusal] = []
+    if vm in ledger.duplicates:
+        noes.append(Refusal(RefusalKind.VM_AMBIGUOUS, f"runs on {' and '.join(ledger.duplicates[vm].hosts)}", vm))
+    elif ledger.open_migration_of(vm) is None and len(seen_on) > 1:
+        noes.append(Refusal(RefusalKind.VM_AMBIGUOUS, f"seen on {' and '.join(seen_on)}", vm))
+    if record.state is not VmState.RUNNING:
+        state = f"{record.state.value} ({record.reason})" if record.reason else record.state.value
+        noes.append(Refusal(RefusalKind.VM_NOT_RUNNING, f"is {state}; only a running VM is moved live", vm))
+    if record.job is not JobKind.NONE and ledger.open_migration_of(vm) is None:
+        noes.append(Refusal(RefusalKind.VM_BUSY, f"another {record.job.value} job holds it", vm))
+    noes.extend(Refusal(RefusalKind.VM_PINNED, f"{pin.kind.value}: {pin.thing}; cure: {pin.cure}", vm)
+                for pin in record.pins)
+    return tuple(noes)
+
+
+def describe_room(snapshot: Snapshot, row: int) -> str:
+    """Return the memory arithmetic of a host in words, for refusals and explanations."""
+    hosts = snapshot.hosts
+    return (f"room {human_bytes(int(hosts.room[row]))} = limit {human_bytes(int(hosts.limit[row]))} - used "
+            f"{human_bytes(int(hosts.used[row]))} - reserved {human_bytes(int(hosts.reserved[row]))}")

@@ -1,0 +1,50 @@
+"""Whether a host may receive VMs: every reason against it, in words. Silence is neither idle nor sick."""
+
+from __future__ import annotations
+
+from ballastd.core.inputs import HostUnreachable
+from ballastd.core.ledger import Ledger
+from ballastd.core.plans import Refusal, RefusalKind
+from ballastd.core.policies import Health
+from ballastd.core.quantities import HostName, Instant
+from ballastd.core.telemetry import Telemetry
+
+_K = RefusalKind
+
+
+def reasons_to_avoid(host: HostName, health: Health, reachable: bool, unreachable: HostUnreachable | None,
+                     telemetry: Telemetry, quarantined: bool, ledger: Ledger, now: Instant) -> tuple[Refusal, ...]:
+    """Return why nothing may land on ``host`` now; empty means that it may receive."""
+    found: list[tuple[RefusalKind, str]] = []
+    if host in ledger.confirmed_dead:
+        found.append((_K.HOST_UNREACHABLE, f"confirmed dead by {ledger.confirmed_dead[host].by}"))
+    elif not reachable:
+        why = unreachable.reason if unreachable else "its last inventory is too old"
+        found.append((_K.HOST_UNREACHABLE, f"its hypervisor does not answer: {why}"))
+    if health is not Health.HEALTHY:
+        found.append((_K.HOST_NOT_HEALTHY, f"is {health.name.lower()}"))
+    found.extend(_silence(host, telemetry, now))
+    if host in ledger.cordoned:
+        found.append((_K.HOST_CORDONED, f"cordoned by {ledger.cordoned[host].by}"))
+    if host in ledger.drains:
+        found.append((_K.HOST_DRAINING, f"drained for {ledger.drains[host].by}"))
+    elif host in ledger.evacuating:
+        found.append((_K.HOST_DRAINING, f"being emptied by {ledger.evacuating[host].policy}"))
+    elif quarantined and health is Health.HEALTHY:
+        found.append((_K.HOST_CORDONED, "quarantined by policy"))
+    if host in ledger.frozen_hosts():
+        found.append((_K.HOST_FROZEN, "a VM was seen running here and elsewhere"))
+    return tuple(Refusal(kind, detail, host=host) for kind, detail in found)
+
+
+def _silence(host: HostName, telemetry: Telemetry, now: Instant) -> list[tuple[RefusalKind, str]]:
+    age, heard = telemetry.age(host, now), telemetry.heard(host)
+    if age is None:
+        return [(_K.HOST_SILENT, "no telemetry was ever heard")]
+    if not telemetry.is_fresh(host, now):
+        if heard < telemetry.samples_min:
+            return [(_K.HOST_WARMING_UP, f"{heard} of {telemetry.samples_min} reports heard since it was silent")]
+        return [(_K.HOST_SILENT, f"last heard {age:.0f} s ago")]
+    if telemetry.has_skewed_clock(host):
+        return [(_K.HOST_CLOCK, "its clock is off by more than 30 s")]
+    return []

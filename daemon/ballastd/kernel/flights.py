@@ -1,0 +1,134 @@
+"""What is in flight as the kernel knows it: its own claims, released only when the books say that no job is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ballastd.core.ceilings import Ceilings
+from ballastd.core.inventory import DeclaredHost
+from ballastd.core.migrations import Migration
+from ballastd.core.plans import Order, Refusal, RefusalKind
+from ballastd.core.quantities import HostName, VmId
+
+HOUR_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """One claim: a migration that may have a job."""
+
+    migration: str
+    vm: VmId
+    source: HostName
+    target: HostName
+    memory: int
+    bandwidth_mib_s: int
+    by_operator: bool
+
+
+class Flights:
+    """All claims, and the ceilings on them. Counts only; looks at nothing else."""
+
+    def __init__(self, hosts: tuple[DeclaredHost, ...], ceilings: Ceilings) -> None:
+        self._links = {host.name: host.link_mib_s for host in hosts}
+        self._ceilings = ceilings
+        self._flights: dict[str, Flight] = {}
+        self._begun: dict[HostName, float] = {}
+
+    def __contains__(self, migration: str) -> bool:
+        return migration in self._flights
+
+    def vms(self) -> frozenset[VmId]:
+        """Return the VMs that have a claim."""
+        return frozenset(f.vm for f in self._flights.values())
+
+    def into(self, host: HostName) -> tuple[Flight, ...]:
+        """Return the claims whose target is ``host``."""
+        return tuple(f for f in self._flights.values() if f.target == host)
+
+    def claim(self, order: Order, now: float) -> None:
+        """Book a claim for ``order``; ``now`` on the monotonic clock, seconds."""
+        move = order.move
+        self._flights[order.id] = Flight(order.id, move.vm, move.source, move.target, move.memory,
+                                         order.bandwidth_mib_s, move.policy == "operator")
+        self._begun.setdefault(move.source, now)
+        self._begun = {host: at for host, at in self._begun.items()
+                       if now - at < HOUR_SECONDS or any(f.source == host for f in self._flights.values())}
+
+    def adopt(self, migration: Migration) -> None:
+        """Book a claim for a migration that a run before ordered."""
+        self._flights[migration.id] = Flight(
+            migration.id, migration.vm, migration.source, migration.target, migration.memory,
+            migration.bandwidth_mib_s, migration.policy == "operator")
+
+    def tune(self, migration: str, bandwidth_mib_s: int) -> None:
+        """Note the bandwidth that a job was given."""
+        flight = self._flights.get(migration)
+        if flight is not None:
+            self._flights[migration] = Flight(flight.migration, flight.vm, flight.source, flight.target,
+                                              flight.memory, bandwidth_mib_s, flight.by_operator)
+
+    def release(self, migration: str) -> None:
+        """Drop a claim: the books say that no job is left."""
+        self._flights.pop(migration, None)
+
+    def refusal(self, order: Order, foreign_out: int, foreign_in: int, now: float) -> Refusal | None:
+        """Return the ceiling that ``order`` would break, or None.
+
+        ``foreign_out``, ``foreign_in``: jobs at its two ends that are not claims of ours.
+        """
+        move, top = order.move, self._ceilings
+        if any(f.vm == move.vm for f in self._flights.values()):
+            return self._no(order, "a migration of this VM is in flight")
+        out = sum(1 for f in self._flights.values() if f.source == move.source) + foreign_out
+        into = sum(1 for f in self._flights.values() if f.target == move.target) + foreign_in
+        counts = (
+            (len(self._flights) + foreign_out + foreign_in, top.in_flight_cluster, "in the cluster"),
+            (out, top.in_flight_host_out, f"out of {move.source}"),
+            (into, top.in_flight_host_in, f"into {move.target}"),
+        )
+        for count, ceiling, where in counts:
+            if count >= ceiling:
+                return self._no(order, f"{count} migrations in flight {where}, ceiling {ceiling}")
+        return self._bandwidth(order) or self._sources(order, now)
+
+    def bandwidth_refusal(self, migration: str, bandwidth_mib_s: int) -> str | None:
+        """Return why a job may not be given this bandwidth, or None."""
+        flight = self._flights.get(migration)
+        if flight is None or bandwidth_mib_s < 1:
+            return "no such migration in flight, or less than 1 MiB/s"
+        return self._oversubscribed(flight.source, flight.target, bandwidth_mib_s, migration)
+
+    def _bandwidth(self, order: Order) -> Refusal | None:
+        if order.bandwidth_mib_s < 1:
+            return self._no(order, "a bandwidth of less than 1 MiB/s means unlimited to the hypervisor")
+        over = self._oversubscribed(order.move.source, order.move.target, order.bandwidth_mib_s, "")
+        return self._no(order, over) if over else None
+
+    def _oversubscribed(self, source: HostName, target: HostName, more: int, but: str) -> str | None:
+        others = [f for f in self._flights.values() if f.migration != but]
+        for host, used in ((source, sum(f.bandwidth_mib_s for f in others if f.source == source)),
+                           (target, sum(f.bandwidth_mib_s for f in others if f.target == target))):
+            ceiling = max(1.0, self._links.get(host, 0.0) * self._ceilings.link_share)
+            if used + more > ceiling and (used or more > 1):
+                return f"{used + more} MiB/s on the link of {host}, ceiling {ceiling:.0f}"
+        return None
+
+    def _sources(self, order: Order, now: float) -> Refusal | None:
+        """Hosts being emptied at once and begun within the hour: one failure after the other, not all at once."""
+        source = order.move.source
+        if order.move.policy == "operator":
+            return None
+        others = {f.source for f in self._flights.values() if f.source != source and not f.by_operator}
+        if len(others) >= self._ceilings.evacuations_at_once:
+            return self._no(order, f"{', '.join(sorted(others))} being emptied, ceiling "
+                                   f"{self._ceilings.evacuations_at_once} hosts at once")
+        begun = [host for host, at in self._begun.items() if host != source and now - at < HOUR_SECONDS]
+        if source not in self._begun and len(begun) >= self._ceilings.evacuations_per_hour:
+            return self._no(order, f"{len(begun)} hosts began to be emptied within the hour, ceiling "
+                                   f"{self._ceilings.evacuations_per_hour}")
+        return None
+
+    @staticmethod
+    def _no(order: Order, detail: str) -> Refusal:
+        return Refusal(RefusalKind.CEILING, detail, order.move.vm, order.move.target)

@@ -1,0 +1,188 @@
+"""Every mutating call passes here: migrate, abort, tune, cordon. Ceilings, gates, journal before act, second look."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from ballastd.core.ceilings import CEILINGS, Ceilings
+from ballastd.core.inventory import HostInventory, JobKind, VmState
+from ballastd.core.migrations import Migration
+from ballastd.core.plans import AbortOrder, CordonOrder, Order, Refusal, RefusalKind, TuneOrder
+from ballastd.core.policies import ClusterDeclaration
+from ballastd.core.quantities import human_bytes
+from ballastd.errors import BallastdError, Unreachable
+from ballastd.kernel.flights import Flights
+from ballastd.kernel.record import Record
+from ballastd.ports import Clock, Hypervisor, Notices
+
+
+class Withheld(BallastdError):
+    """The kernel did not make a call. Nothing was started."""
+
+    def __init__(self, refusals: tuple[Refusal, ...]) -> None:
+        super().__init__("; ".join(f"{no.kind.value}: {no.detail}" for no in refusals))
+        self.refusals = refusals
+
+
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    source: HostInventory
+    target: HostInventory
+
+
+class Kernel:
+    """The only holder of the hypervisor's mutating half. ``hold`` stops every new act at once."""
+
+    def __init__(self, hypervisor: Hypervisor, notices: Notices, record: Record, cluster: ClusterDeclaration,
+                 clock: Clock, ceilings: Ceilings = CEILINGS) -> None:
+        self._hypervisor = hypervisor
+        self._notices = notices
+        self._record = record
+        self._cluster = cluster
+        self._clock = clock
+        self._flights = Flights(cluster.hosts, ceilings)
+        self._held: str | None = None
+        self.calls = 0
+        """How many migrations were begun by this kernel."""
+
+    def hold(self, reason: str) -> None:
+        """From now on no migration begins. Aborts still pass: they only end things."""
+        self._held = reason
+
+    def let_go(self) -> None:
+        """Migrations may begin again."""
+        self._held = None
+
+    def adopt(self, migration: Migration) -> None:
+        """Count a migration that a run before ordered."""
+        self._flights.adopt(migration)
+
+    def release(self, migration: str) -> None:
+        """The books say that no job of ``migration`` is left."""
+        self._flights.release(migration)
+
+    async def migrate(self, order: Order) -> None:
+        """Look at both ends once more and carry ``order`` out; see ``ports.Hypervisor.migrate`` for its errors.
+
+        Raises:
+            Withheld: something speaks against it now; nothing was started.
+        """
+        self._refuse_early(order)
+        ends = await self._look(order)
+        refusals = self._second_look(order, ends) or await self._examine(order)
+        if refusals:
+            raise Withheld(refusals)
+        # between these checks and the call nothing is awaited: what they found still holds
+        self._refuse_early(order)
+        no = self._flights.refusal(order, *_foreign_jobs(ends, self._flights),
+                                   self._clock.now().monotonic)
+        if no is not None:
+            raise Withheld((no,))
+        self._record.use_up(order.id)
+        self._flights.claim(order, self._clock.now().monotonic)
+        self.calls += 1
+        await self._hypervisor.migrate(order)
+
+    async def abort(self, order: AbortOrder) -> None:
+        """Cancel the job of an open migration whose abort is in the journal.
+
+        Raises:
+            Withheld: it is not. Unreachable: the host did not answer.
+        """
+        if not self._record.has_abort(order.migration):
+            raise Withheld((Refusal(RefusalKind.NOT_JOURNALLED, f"abort of {order.migration}", order.vm),))
+        await self._hypervisor.abort(order.source, order.vm)
+
+    async def tune(self, order: TuneOrder) -> None:
+        """Give a running job another bandwidth that is in the journal and under the ceiling.
+
+        Raises:
+            Withheld: it is not. Unreachable: the host did not answer.
+        """
+        if not self._record.has_bandwidth(order.migration, order.bandwidth_mib_s):
+            raise Withheld((Refusal(RefusalKind.NOT_JOURNALLED, f"bandwidth of {order.migration}", order.vm),))
+        over = self._flights.bandwidth_refusal(order.migration, order.bandwidth_mib_s)
+        if over is not None:
+            raise Withheld((Refusal(RefusalKind.CEILING, over, order.vm),))
+        await self._hypervisor.set_bandwidth(order.source, order.vm, order.bandwidth_mib_s)
+        self._flights.tune(order.migration, order.bandwidth_mib_s)
+
+    def cordon(self, order: CordonOrder) -> None:
+        """Ask a host's agent to raise or lower its cordon flag. The request expires by itself."""
+        if self._cluster.host(order.host) is None:
+            raise Withheld((Refusal(RefusalKind.GATE, "not a declared host", host=order.host),))
+        now = self._clock.now().wall
+        payload = {"schema": "ballastd/1", "until": order.until_wall or now, "by": "ballastd", "sent_at": now}
+        self._notices.publish(f"{order.host}/cordon", payload, retain=True)
+
+    def _refuse_early(self, order: Order) -> None:
+        move = order.move
+        if self._held is not None:
+            raise Withheld((Refusal(RefusalKind.GATE, self._held, move.vm),))
+        if not self._record.has_order(order.id):
+            raise Withheld((Refusal(RefusalKind.NOT_JOURNALLED, f"order {order.id}", move.vm),))
+        if self._cluster.host(move.source) is None or self._cluster.host(move.target) is None:
+            raise Withheld((Refusal(RefusalKind.GATE, "an end is not a declared host", move.vm),))
+
+    async def _look(self, order: Order) -> _Ends:
+        try:
+            source, target = await asyncio.gather(self._hypervisor.inventory(order.move.source),
+                                                  self._hypervisor.inventory(order.move.target))
+        except Unreachable as error:
+            raise Withheld((Refusal(RefusalKind.HOST_UNREACHABLE, str(error), order.move.vm),)) from error
+        return _Ends(source, target)
+
+    async def _examine(self, order: Order) -> tuple[Refusal, ...]:
+        try:
+            return await self._hypervisor.examine(order)
+        except Unreachable as error:
+            return (Refusal(RefusalKind.HOST_UNREACHABLE, str(error), order.move.vm),)
+
+    def _second_look(self, order: Order, ends: _Ends) -> tuple[Refusal, ...]:
+        """Return what changed since the order was planned: the world may have moved on."""
+        found = (*_vm_refusals(order, ends), *self._memory_refusals(order, ends.target))
+        incomplete = [i.host for i in (ends.source, ends.target) if not i.complete]
+        changed = tuple(Refusal(RefusalKind.WORLD_CHANGED, f"the inventory of {host} is incomplete", order.move.vm,
+                                host) for host in incomplete)
+        return (*changed, *found)
+
+    def _memory_refusals(self, order: Order, target: HostInventory) -> tuple[Refusal, ...]:
+        declared = self._cluster.host(order.move.target)
+        if declared is None:
+            return ()
+        limit = declared.memory_limit or max(0, target.memory_total - declared.memory_reserve)
+        shown = {vm.vm for vm in target.vms if vm.state.holds_memory}
+        held: int = sum(vm.memory_max for vm in target.vms if vm.state.holds_memory)
+        held += sum(f.memory for f in self._flights.into(order.move.target) if f.vm not in shown)
+        room = min(limit - held, target.memory_free)
+        if order.move.memory <= room:
+            return ()
+        return (Refusal(RefusalKind.MEMORY, f"needs {human_bytes(order.move.memory)}, {order.move.target} has room for "
+                        f"{human_bytes(room)} now", order.move.vm, order.move.target),)
+
+
+def _vm_refusals(order: Order, ends: _Ends) -> tuple[Refusal, ...]:
+    move = order.move
+    here, there = ends.source.find(move.vm), ends.target.find(move.vm)
+    if here is None:
+        return (Refusal(RefusalKind.VM_GONE, f"is no longer on {move.source}", move.vm, move.source),)
+    found = [Refusal(RefusalKind.VM_PINNED, f"{p.kind.value}: {p.thing}", move.vm) for p in here.pins]
+    if here.state is not VmState.RUNNING:
+        found.append(Refusal(RefusalKind.VM_NOT_RUNNING, f"is {here.state.value} now", move.vm, move.source))
+    if here.job is not JobKind.NONE:
+        found.append(Refusal(RefusalKind.VM_BUSY, f"a {here.job.value} job holds it now", move.vm, move.source))
+    if here.memory_max != move.memory:
+        found.append(Refusal(RefusalKind.WORLD_CHANGED, f"has {human_bytes(here.memory_max)} now, planned with "
+                             f"{human_bytes(move.memory)}", move.vm))
+    if there is not None and there.state.holds_memory:
+        found.append(Refusal(RefusalKind.WORLD_CHANGED, f"is active on {move.target} already", move.vm, move.target))
+    return tuple(found)
+
+
+def _foreign_jobs(ends: _Ends, flights: Flights) -> tuple[int, int]:
+    """Return the jobs at both ends that are not ours: strangers' migrations use the same slots."""
+    ours = flights.vms()
+    out = sum(1 for vm in ends.source.vms if vm.vm not in ours and vm.job in (JobKind.OUTGOING, JobKind.UNKNOWN))
+    into = sum(1 for vm in ends.target.vms if vm.vm not in ours and vm.state is VmState.INCOMING)
+    return out, into

@@ -1,0 +1,105 @@
+"""Journal before act: what is durable, and the proof of it that the kernel asks for."""
+
+from __future__ import annotations
+
+from ballastd.core import events as ev
+from ballastd.errors import JournalError
+from ballastd.ports import Blocking, Journal, JournalHealth, JournalRecord
+
+LANE = "journal"
+APPEND_SECONDS = 30.0
+REPLAY_SECONDS = 600.0
+
+
+class Record:
+    """Writes decisions to the journal and remembers which intents became durable in this run."""
+
+    def __init__(self, journal: Journal, blocking: Blocking) -> None:
+        self._journal = journal
+        self._blocking = blocking
+        self._orders: set[str] = set()
+        self._aborts: set[str] = set()
+        self._tunes: dict[str, int] = {}
+        self.head = 0
+        """Sequence number of the last durable record."""
+
+    async def open(self) -> JournalHealth:
+        """Open the journal; see ``ports.Journal.open``."""
+        health = await self._blocking.run(LANE, self._journal.open, deadline=REPLAY_SECONDS)
+        self.head = health.head
+        return health
+
+    async def replay(self) -> tuple[tuple[ev.Event, ...], int, str | None]:
+        """Return all events up to the first that cannot be read, the last revision, and what was wrong with it."""
+        records = await self._blocking.run(LANE, lambda: tuple(self._journal.replay()), deadline=REPLAY_SECONDS)
+        events: list[ev.Event] = []
+        revision = 0
+        for record in records:
+            try:
+                events.append(ev.from_record(record.content))
+            except (ValueError, TypeError) as error:
+                return tuple(events), revision, f"record {record.sequence}: {error}"
+            revision = max(revision, record.revision)
+        return tuple(events), revision, None
+
+    async def append(self, revision: int, events: tuple[ev.Event, ...]) -> None:
+        """Make ``events`` durable, all or nothing.
+
+        Raises:
+            JournalError: they are not; nothing that rests on them may be done.
+        """
+        contents = [ev.to_record(event) for event in events]
+        try:
+            self.head = await self._blocking.run(LANE, lambda: self._journal.append(revision, contents),
+                                                 deadline=APPEND_SECONDS)
+        except JournalError:
+            raise
+        except Exception as error:
+            # whatever it is, these events are not known to be durable, and that is all that matters here
+            raise JournalError(f"{type(error).__name__}: {error}") from error
+        self._note(events)
+
+    def _note(self, events: tuple[ev.Event, ...]) -> None:
+        for event in events:
+            match event:
+                case ev.MigrationOrdered():
+                    self._orders.add(event.id)
+                case ev.AbortOrdered():
+                    self._aborts.add(event.id)
+                case ev.BandwidthOrdered():
+                    self._tunes[event.id] = event.bandwidth_mib_s
+                case ev.MigrationSettled():
+                    self._orders.discard(event.id)
+                    self._aborts.discard(event.id)
+                    self._tunes.pop(event.id, None)
+                case _:
+                    pass
+
+    def replayed(self, events: tuple[ev.Event, ...]) -> None:
+        """Take over what a run before made durable: aborts stand, but its orders were its own to carry out."""
+        self._note(events)
+        self._orders.clear()
+
+    def has_order(self, migration: str) -> bool:
+        """Return whether the order of a migration is durable and was not used up."""
+        return migration in self._orders
+
+    def use_up(self, migration: str) -> None:
+        """An order is carried out once."""
+        self._orders.discard(migration)
+
+    def has_abort(self, migration: str) -> bool:
+        """Return whether the abort of a migration is durable."""
+        return migration in self._aborts
+
+    def has_bandwidth(self, migration: str, bandwidth_mib_s: int) -> bool:
+        """Return whether exactly this bandwidth is durable for a migration."""
+        return self._tunes.get(migration) == bandwidth_mib_s
+
+    async def tail(self, count: int) -> tuple[JournalRecord, ...]:
+        """Return the last ``count`` records."""
+        return await self._blocking.run(LANE, lambda: self._journal.tail(count), deadline=APPEND_SECONDS)
+
+    async def close(self) -> None:
+        """Close the journal."""
+        await self._blocking.run(LANE, self._journal.close, deadline=APPEND_SECONDS)

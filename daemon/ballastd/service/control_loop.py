@@ -1,0 +1,172 @@
+"""The only caller of the controller: drain, step, journal, advance, act. One task, one direction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from ballastd.core import events as ev
+from ballastd.core.controller import Controller, Decision
+from ballastd.core.inputs import Answer, OperatorCommand, Verb
+from ballastd.core.migrations import HOLDS_SLOT
+from ballastd.core.policies import Timing
+from ballastd.core.views import ClusterView
+from ballastd.errors import JournalError
+from ballastd.kernel.kernel import Kernel
+from ballastd.kernel.record import Record
+from ballastd.ports import Clock, Notices
+from ballastd.service.executor import Executor
+from ballastd.service.inbox import Inbox
+
+log = structlog.get_logger("ballastd.loop")
+
+CALM_SECONDS = 0.5
+"""How long news that is not urgent waits for more of its kind."""
+COMMAND_SECONDS = 35.0
+
+
+class ControlLoop:
+    """Steps the mind for as long as the daemon runs, and answers operators."""
+
+    def __init__(self, controller: Controller, inbox: Inbox, record: Record, kernel: Kernel, executor: Executor,
+                 clock: Clock, timing: Timing, notices: Notices, alive: Callable[[str], None]) -> None:
+        self._controller = controller
+        self._inbox = inbox
+        self._record = record
+        self._kernel = kernel
+        self._executor = executor
+        self._clock = clock
+        self._timing = timing
+        self._notices = notices
+        self._alive = alive
+        self._waiting: dict[str, asyncio.Future[Answer]] = {}
+        self._wake_at: float | None = None
+        self._posture = ""
+        self.view: ClusterView | None = None
+        self.steps = 0
+        self.rejected = 0
+
+    async def run(self) -> None:
+        """Step for ever."""
+        while True:
+            await self.turn()
+            await self._inbox.wait(self._until_routine(), CALM_SECONDS)
+
+    def _until_routine(self) -> float:
+        routine = float(self._timing.pace)
+        if self._wake_at is None:
+            return routine
+        return max(0.01, min(routine, self._wake_at - self._clock.now().monotonic))
+
+    async def turn(self) -> None:
+        """Take one step with all that waits, and carry it out once it is durable."""
+        inputs = self._inbox.drain()
+        try:
+            decision = self._controller.step(inputs, self._clock.now())
+        except Exception as error:
+            # our own mistake: nothing of this step is done, and nothing more is started until a person looks
+            log.exception("the mind failed; observing only from now on")
+            await self._own_mistake(error, inputs)
+            return
+        self.steps += 1
+        try:
+            if decision.events:
+                await self._record.append(decision.revision, decision.events)
+        except JournalError as error:
+            self._rejected(decision, inputs, str(error))
+            return
+        self._controller.advance(decision.revision)
+        self._follow(decision)
+
+    def _follow(self, decision: Decision) -> None:
+        self._hold_or_let_go(decision)
+        for event in decision.events:
+            match event:
+                case ev.MigrationSettled():
+                    self._kernel.release(event.id)
+                case ev.MigrationMoved() if event.phase not in HOLDS_SLOT:
+                    self._kernel.release(event.id)
+                case _:
+                    pass
+        self._executor.carry_out(decision)
+        self._show(decision)
+
+    def _hold_or_let_go(self, decision: Decision) -> None:
+        """The kernel has the last word on pause: nothing ordered before it slips through behind it."""
+        paused = self._controller.ledger.paused
+        if paused is not None:
+            self._kernel.hold(f"paused by {paused.by}")
+        elif any(isinstance(event, ev.Resumed) for event in decision.events):
+            self._kernel.let_go()
+
+    def _show(self, decision: Decision) -> None:
+        self.view = decision.view
+        self._wake_at = decision.wake_at
+        for answer in decision.answers:
+            self._answer(answer)
+        for event in decision.events:
+            log.info(type(event).__name__, revision=decision.revision, **_fields(event))
+        for notice in decision.notices:
+            write = log.error if notice.level == "alarm" else log.warning
+            write(notice.text, notice=notice.key, level_of_notice=notice.level)
+            self._notices.publish("notices", {"level": notice.level, "key": notice.key, "text": notice.text,
+                                              "revision": decision.revision, "at": self._clock.now().wall})
+        if decision.view.posture != self._posture:
+            self._posture = decision.view.posture
+            reason = decision.view.gates[0].reason if decision.view.gates else ""
+            log.info("posture", posture=self._posture, reason=reason)
+        open_count = len(self._controller.ledger.migrations)
+        self._alive(f"{self._posture}; {open_count} migration(s) open; revision {decision.revision}")
+
+    def _rejected(self, decision: Decision, inputs: tuple[object, ...], reason: str) -> None:
+        """Not durable: drop the decision, tell who asked, and let a pause through all the same."""
+        self.rejected += 1
+        self._controller.reject(decision.revision, reason)
+        log.error("the journal refused; nothing is started", revision=decision.revision, reason=reason)
+        for one in inputs:
+            if isinstance(one, OperatorCommand):
+                if one.verb is Verb.PAUSE:
+                    self._kernel.hold(f"paused by {one.by} (not durable: {reason})")
+                self._answer(Answer(one.token, accepted=False, message=f"not recorded, so not done: {reason}"))
+        self.view = decision.view
+        self._wake_at = self._clock.now().monotonic + 1.0
+
+    async def _own_mistake(self, error: Exception, inputs: tuple[object, ...]) -> None:
+        self._controller.observe_only(f"{type(error).__name__}: {error}")
+        for one in inputs:
+            if isinstance(one, OperatorCommand):
+                self._answer(Answer(one.token, accepted=False, message="an internal error; observing only"))
+        self._kernel.hold("an internal error; observing only")
+        failed = ev.InvariantFailed(self._clock.now().wall, f"{type(error).__name__}: {error}")
+        try:
+            await self._record.append(0, (failed,))
+        except JournalError as trouble:
+            log.error("the journal refused as well", reason=str(trouble))
+        self._wake_at = self._clock.now().monotonic + 1.0
+
+    def _answer(self, answer: Answer) -> None:
+        waiting = self._waiting.pop(answer.token, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(answer)
+
+    async def command(self, command: OperatorCommand) -> Answer:
+        """Hand a command to the next step; return its answer once it is durable or refused."""
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting[command.token] = future
+        if not self._inbox.put(command):
+            del self._waiting[command.token]
+            return Answer(command.token, accepted=False, message="too many commands are waiting; try again")
+        try:
+            async with asyncio.timeout(COMMAND_SECONDS):
+                return await future
+        except TimeoutError:
+            self._waiting.pop(command.token, None)
+            return Answer(command.token, accepted=False, message="no answer in time; look at the journal before "
+                                                                 "asking again")
+
+
+def _fields(event: ev.Event) -> dict[str, object]:
+    record = ev.to_record(event)
+    return {key: value for key, value in record.items() if key not in ("v", "kind", "wall")}

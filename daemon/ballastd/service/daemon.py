@@ -1,0 +1,321 @@
+"""The daemon's life: replay, look, listen, step, stop. Composes tasks; the composition root composes objects."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+
+from ballastd.core import events as ev
+from ballastd.core.controller import Controller
+from ballastd.core.inputs import (
+    Answer,
+    OperatorCommand,
+    PoliciesReplaced,
+    SelfSuspect,
+    TelemetryConnected,
+    TelemetryLost,
+)
+from ballastd.core.ledger import Ledger, LedgerBroken
+from ballastd.core.plans import AbortOrder
+from ballastd.core.policies import ClusterDeclaration, PolicySet
+from ballastd.core.quantities import Instant
+from ballastd.core.views import ClusterView
+from ballastd.errors import ConfigurationError, JournalError
+from ballastd.kernel.kernel import Kernel
+from ballastd.kernel.record import Record
+from ballastd.ports import (
+    Blocking,
+    Clock,
+    Hypervisor,
+    Journal,
+    JournalRecord,
+    Malformed,
+    Notices,
+    TelemetryDown,
+    TelemetrySource,
+    TelemetryUp,
+)
+from ballastd.service.control_loop import ControlLoop
+from ballastd.service.executor import Executor
+from ballastd.service.inbox import Inbox
+from ballastd.service.watching import Watcher
+
+log = structlog.get_logger("ballastd.daemon")
+
+PULSE_SECONDS = 0.5
+CLOCK_STEP_SECONDS = 2.0
+RECOMPILE_SECONDS = 6 * 3600.0
+ABORT_ON_STOP_SECONDS = 20.0
+
+Work = Coroutine[Any, Any, None]
+
+
+class PolicySource(Protocol):
+    """Where policies come from."""
+
+    def load(self, now_wall: float) -> tuple[PolicySet, tuple[str, ...]]:
+        """Return the policies, windows compiled from ``now_wall`` on, and warnings.
+
+        Raises:
+            ConfigurationError: they are wrong; what governs goes on governing.
+        """
+        ...
+
+
+class Server(Protocol):
+    """Something that serves until it is stopped: the local API."""
+
+    async def serve(self) -> None:
+        """Serve until ``stop``."""
+        ...
+
+    async def stop(self) -> None:
+        """Stop serving."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything the daemon is made of, behind ports."""
+
+    cluster: ClusterDeclaration
+    policies: PolicySource
+    hypervisor: Hypervisor
+    telemetry: TelemetrySource
+    notices: Notices
+    journal: Journal
+    blocking: Blocking
+    clock: Clock
+    tell_supervisor: Callable[[str], None]
+    version: str = ""
+    abort_on_stop: bool = False
+
+
+class Daemon:
+    """Implements ``ports.Console``. ``run`` returns when asked to stop."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._record = Record(parts.journal, parts.blocking)
+        self._kernel = Kernel(parts.hypervisor, parts.notices, self._record, parts.cluster, parts.clock)
+        self._stop = asyncio.Event()
+        self._controller: Controller | None = None
+        self._loop: ControlLoop | None = None
+        self._inbox: Inbox | None = None
+        self._malformed: Counter[str] = Counter()
+        self._late = 0
+
+    def view(self) -> ClusterView | None:
+        """See ``ports.Console``."""
+        return self._loop.view if self._loop else None
+
+    async def command(self, command: OperatorCommand) -> Answer:
+        """See ``ports.Console``."""
+        if self._loop is None:
+            return Answer(command.token, accepted=False, message="still starting")
+        return await self._loop.command(command)
+
+    async def journal(self, count: int) -> tuple[JournalRecord, ...]:
+        """See ``ports.Console``."""
+        return await self._record.tail(count)
+
+    async def reload(self) -> tuple[bool, str]:
+        """See ``ports.Console``."""
+        try:
+            policies, warnings = self._parts.policies.load(self._parts.clock.now().wall)
+        except ConfigurationError as error:
+            log.error("policies refused; the old ones go on governing", problems=error.problems)
+            return False, "the old policies go on governing:\n" + "\n".join(error.problems)
+        if self._inbox is not None:
+            self._inbox.put(PoliciesReplaced(policies))
+        log.info("policies loaded", digest=policies.digest[:12], warnings=warnings)
+        return True, "\n".join((f"policies {policies.digest[:12]} govern from the next step on", *warnings))
+
+    def counters(self) -> dict[str, float]:
+        """See ``ports.Console``."""
+        counts: dict[str, float] = {f"malformed.{key}": n for key, n in sorted(self._malformed.items())}
+        counts["calls.abandoned"] = self._parts.blocking.abandoned()
+        counts["loop.late"] = self._late
+        counts["migrations.begun"] = self._kernel.calls
+        if self._loop is not None and self._inbox is not None:
+            counts["steps"] = self._loop.steps
+            counts["steps.rejected"] = self._loop.rejected
+            counts |= {f"inbox.folded.{kind}": n for kind, n in sorted(self._inbox.dropped.items())}
+        return counts
+
+    def stop(self) -> None:
+        """Ask for an orderly stop: no new orders, running migrations go on, state is durable."""
+        self._stop.set()
+
+    async def run(self, server: Server | None = None) -> None:
+        """Run until ``stop``. Signals are wired by ``wire_signals``.
+
+        Raises:
+            JournalError: the journal cannot be opened at all.
+        """
+        async with AsyncExitStack() as closing:
+            controller = await self._wake_up()
+            closing.push_async_callback(self._close)
+            loop, tasks = self._compose(controller)
+            self._loop = loop
+            try:
+                async with asyncio.TaskGroup() as group:
+                    await self._parts.hypervisor.start()
+                    running = [group.create_task(work, name=name) for name, work in tasks.items()]
+                    if server is not None:
+                        running.append(group.create_task(server.serve(), name="api"))
+                    self._parts.tell_supervisor("READY=1")
+                    log.info("running", hosts=len(self._parts.cluster.hosts), open_migrations=len(
+                        controller.ledger.migrations))
+                    await self._stop.wait()
+                    self._parts.tell_supervisor("STOPPING=1")
+                    await self._wind_down(server)
+                    for task in running:
+                        task.cancel()
+            finally:
+                log.info("stopped", open_migrations=len(controller.ledger.migrations))
+
+    async def _wake_up(self) -> Controller:
+        """Replay the journal into a ledger; on damage observe only, with what could be read."""
+        health = await self._record.open()
+        events, revision, unread = await self._record.replay()
+        ledger = Ledger()
+        doubts = [text for text in (health.damage, unread) if text]
+        try:
+            ledger.replay(events)
+        except LedgerBroken as error:
+            doubts.append(f"the journal contradicts itself: {error}")
+        now = self._parts.clock.now()
+        policies, warnings = self._parts.policies.load(now.wall)
+        for warning in warnings:
+            log.warning("policy", warning=warning)
+        controller = Controller(self._parts.cluster, policies, ledger, now, revision, self._parts.version)
+        for doubt in doubts:
+            log.error("journal damaged: observing only", damage=doubt)
+            controller.observe_only(f"journal damaged: {doubt}")
+        self._record.replayed(events)
+        for migration in ledger.open_migrations():
+            if migration.holds_slot:
+                self._kernel.adopt(migration)
+            log.warning("open migration found in the journal; asking the hosts", migration=migration.id,
+                        vm=migration.vm_name, source=migration.source, target=migration.target)
+        if ledger.paused is not None:
+            self._kernel.hold(f"paused by {ledger.paused.by}")
+        log.info("journal replayed", records=len(events), head=health.head, revision=revision)
+        self._controller = controller
+        return controller
+
+    def _compose(self, controller: Controller) -> tuple[ControlLoop, dict[str, Work]]:
+        parts = self._parts
+        inbox = Inbox(controller.is_urgent)
+        self._inbox = inbox
+        self._executor = Executor(self._kernel, inbox, parts.clock)
+        watcher = Watcher(parts.hypervisor, inbox, parts.clock, parts.cluster.timing, lambda: controller.ledger)
+        loop = ControlLoop(controller, inbox, self._record, self._kernel, self._executor, parts.clock,
+                           parts.cluster.timing, parts.notices, self._alive)
+        tasks: dict[str, Work] = {
+            "loop": loop.run(), "telemetry": self._listen(inbox), "hints": watcher.follow_hints(),
+            "progress": watcher.follow_progress(), "pulse": self._feel_pulse(inbox),
+            "windows": self._keep_windows_ahead(),
+        }
+        tasks |= {f"host-{host.name}": watcher.watch_host(host.name) for host in parts.cluster.hosts}
+        return loop, tasks
+
+    def _alive(self, status: str) -> None:
+        self._parts.tell_supervisor(f"WATCHDOG=1\nSTATUS={status}")
+
+    async def _listen(self, inbox: Inbox) -> None:
+        """Bring telemetry into the inbox, for ever; count what is malformed, per host and reason."""
+        async for item in self._parts.telemetry.items():
+            match item:
+                case Malformed():
+                    key = f"{item.host or 'undeclared'}.{item.reason}"
+                    self._malformed[key] += 1
+                    if self._malformed[key] == 1:
+                        log.warning("malformed telemetry; further ones are only counted", host=item.host,
+                                    reason=item.reason)
+                case TelemetryUp():
+                    log.info("broker reached")
+                    inbox.put(TelemetryConnected(item.at))
+                case TelemetryDown():
+                    log.warning("broker lost", reason=item.reason)
+                    inbox.put(TelemetryLost(item.at, item.reason))
+                case _:
+                    inbox.put(item)
+
+    async def _feel_pulse(self, inbox: Inbox) -> None:
+        """Notice our own lag, a suspension, or a step of the wall clock: then we are the suspect."""
+        last = self._parts.clock.now()
+        lag_max = self._parts.cluster.timing.lag_max
+        while True:
+            await asyncio.sleep(PULSE_SECONDS)
+            now = self._parts.clock.now()
+            doubt = _doubt(last, now, lag_max)
+            if doubt:
+                self._late += 1
+                log.warning("suspecting ourselves", reason=doubt)
+                inbox.put(SelfSuspect(now, doubt))
+            last = now
+
+    async def _keep_windows_ahead(self) -> None:
+        """Compile the policies' windows anew well before their horizon, for ever."""
+        while True:
+            await asyncio.sleep(RECOMPILE_SECONDS)
+            await self.reload()
+
+    async def _wind_down(self, server: Server | None) -> None:
+        """No new orders from here on. Running jobs go on, or are aborted where the settings say so."""
+        self._kernel.hold("stopping")
+        if server is not None:
+            await server.stop()
+        try:
+            await self._record.append(0, (ev.DaemonStopped(self._parts.clock.now().wall),))
+        except JournalError as error:
+            log.error("the stop could not be recorded", reason=str(error))
+        if self._parts.abort_on_stop:
+            await self._abort_running()
+        await self._executor.detach()
+
+    async def _abort_running(self) -> None:
+        """Abort what runs, where the settings ask for it; the next start reads off the hosts how it ended."""
+        ledger = self._controller.ledger if self._controller else Ledger()
+        running = [m for m in ledger.open_migrations() if m.holds_slot]
+        reason = "the daemon is stopping, and its settings say abort"
+        try:
+            wall = self._parts.clock.now().wall
+            await self._record.append(0, tuple(ev.AbortOrdered(wall, m.id, reason) for m in running))
+        except JournalError as error:
+            log.error("nothing is aborted: it could not be recorded", reason=str(error))
+            return
+        aborts = [AbortOrder(m.id, m.vm, m.source, reason, 0) for m in running]
+        async with asyncio.timeout(ABORT_ON_STOP_SECONDS):
+            await asyncio.gather(*(self._kernel.abort(a) for a in aborts), return_exceptions=True)
+
+    async def _close(self) -> None:
+        await self._parts.hypervisor.close()
+        await self._record.close()
+        await self._parts.blocking.close()
+
+    def wire_signals(self) -> None:
+        """SIGTERM and SIGINT stop in order; SIGHUP loads the policies again."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, lambda: setattr(self, "_reloading", loop.create_task(self.reload())))
+
+
+def _doubt(last: Instant, now: Instant, lag_max: float) -> str | None:
+    passed = now.monotonic - last.monotonic
+    if passed > PULSE_SECONDS + lag_max:
+        return f"our loop stood still for {passed - PULSE_SECONDS:.1f} s"
+    stepped = (now.wall - last.wall) - passed
+    if abs(stepped) > CLOCK_STEP_SECONDS:
+        return f"the wall clock stepped by {stepped:+.1f} s"
+    return None

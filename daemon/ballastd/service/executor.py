@@ -1,0 +1,109 @@
+"""Hands: one task per order, every call through the kernel; what calls return goes back as an input."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+from ballastd.core.controller import Decision
+from ballastd.core.inputs import CallReturned
+from ballastd.core.migrations import CallResult
+from ballastd.core.plans import AbortOrder, CordonOrder, Order, TuneOrder
+from ballastd.core.quantities import HostName
+from ballastd.errors import (
+    BallastdError,
+    MigrationAborted,
+    MigrationRefused,
+    Unreachable,
+)
+from ballastd.kernel.kernel import Kernel, Withheld
+from ballastd.ports import Clock
+from ballastd.service.inbox import Inbox
+
+log = structlog.get_logger("ballastd.executor")
+
+CORDON_SECONDS = 900.0
+"""A cordon request expires by itself, so that a dead daemon does not leave a host closed for ever."""
+CORDON_RENEWAL_SECONDS = 300.0
+
+
+class Executor:
+    """Carries out decisions that are durable. Cancelling it detaches from running jobs; it never aborts them."""
+
+    def __init__(self, kernel: Kernel, inbox: Inbox, clock: Clock) -> None:
+        self._kernel = kernel
+        self._inbox = inbox
+        self._clock = clock
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._cordoned: dict[HostName, float] = {}
+
+    def carry_out(self, decision: Decision) -> None:
+        """Begin everything that ``decision`` orders. New bandwidths come before new migrations."""
+        self._spawn(self._steer_then_move(decision))
+        for abort in decision.aborts:
+            self._spawn(self._abort(abort))
+        self._follow_cordons(decision)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _steer_then_move(self, decision: Decision) -> None:
+        if decision.tunes:
+            await asyncio.gather(*(self._tune(tune) for tune in decision.tunes))
+        for order in decision.orders:
+            self._spawn(self._migrate(order))
+
+    async def _migrate(self, order: Order) -> None:
+        result, message = CallResult.OK, ""
+        log.info("migration begins", migration=order.id, vm=order.move.vm_name, source=order.move.source,
+                 target=order.move.target, bandwidth_mib_s=order.bandwidth_mib_s, because=order.move.because)
+        try:
+            await self._kernel.migrate(order)
+        except Withheld as no:
+            result, message = CallResult.WITHHELD, str(no)
+        except MigrationRefused as no:
+            result, message = CallResult.REFUSED, str(no)
+        except MigrationAborted as end:
+            result, message = CallResult.ABORTED, str(end)
+        except BallastdError as trouble:
+            result, message = CallResult.ERROR, f"{type(trouble).__name__}: {trouble}"
+        except Exception as surprise:
+            log.exception("unexpected error from a migration call", migration=order.id)
+            result, message = CallResult.ERROR, f"{type(surprise).__name__}: {surprise}"
+        log.info("migration call returned", migration=order.id, vm=order.move.vm_name, result=result.value,
+                 message=message)
+        self._inbox.put(CallReturned(order.id, result, message, self._clock.now()))
+
+    async def _tune(self, order: TuneOrder) -> None:
+        try:
+            await self._kernel.tune(order)
+        except (Withheld, Unreachable) as no:
+            log.warning("bandwidth not changed", migration=order.migration, reason=str(no))
+
+    async def _abort(self, order: AbortOrder) -> None:
+        log.warning("migration is being aborted", migration=order.migration, reason=order.reason)
+        try:
+            await self._kernel.abort(order)
+        except (Withheld, Unreachable) as no:
+            log.warning("abort not delivered; it will be tried again", migration=order.migration, reason=str(no))
+
+    def _follow_cordons(self, decision: Decision) -> None:
+        now = self._clock.now()
+        for host in sorted(decision.cordons):
+            if now.monotonic - self._cordoned.get(host, float("-inf")) >= CORDON_RENEWAL_SECONDS:
+                self._cordoned[host] = now.monotonic
+                self._kernel.cordon(CordonOrder(host, now.wall + CORDON_SECONDS, decision.revision))
+        for host in sorted(set(self._cordoned) - decision.cordons):
+            del self._cordoned[host]
+            self._kernel.cordon(CordonOrder(host, None, decision.revision))
+
+    async def detach(self) -> None:
+        """Let go of every running call; the jobs go on without us."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

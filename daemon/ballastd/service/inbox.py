@@ -1,0 +1,106 @@
+"""What waits for the next step: bounded, conflating, newest per subject wins, and what is dropped is counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+from ballastd.core.inputs import CallReturned, HostUnreachable, Input, OperatorCommand, ProgressSeen
+from ballastd.core.inventory import HostInventory
+from ballastd.core.telemetry import AgentState, Report
+
+COMMANDS_MAX = 100
+ITEMS_MAX = 20_000
+
+
+class Inbox:
+    """Filled by tasks of the same loop, drained by the control loop. ``urgent`` says whom to wake for."""
+
+    def __init__(self, urgent: Callable[[Input], bool]) -> None:
+        self._items: dict[tuple[str, ...], Input] = {}
+        self._urgent = urgent
+        self._serial = 0
+        self._commands = 0
+        self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self.dropped: Counter[str] = Counter()
+        """What was lost or folded into a newer one, by kind."""
+
+    def put(self, one: Input) -> bool:
+        """Take ``one`` in; never blocks. Return False where it was refused for want of room."""
+        if isinstance(one, OperatorCommand):
+            if self._commands >= COMMANDS_MAX:
+                self.dropped["command"] += 1
+                return False
+            self._commands += 1
+        key = self._key(one)
+        waiting = self._items.pop(key, None)
+        if waiting is None and len(self._items) >= ITEMS_MAX:
+            self.dropped[type(one).__name__] += 1
+            return False
+        # urgency is asked before folding: the older report may be the one that rose
+        hurry = self._urgent(one)
+        if isinstance(one, Report) and isinstance(waiting, Report):
+            self.dropped["report"] += 1
+            one = fold(waiting, one)
+        self._items[key] = one
+        self._wake.set()
+        if hurry:
+            self._hurry.set()
+        return True
+
+    def _key(self, one: Input) -> tuple[str, ...]:
+        match one:
+            case Report():
+                return ("report", one.host, one.boot_id, str(one.retained))
+            case HostInventory():
+                return ("look", one.host)
+            case HostUnreachable():
+                return ("look", one.host)
+            case AgentState():
+                return ("agent", one.host)
+            case ProgressSeen():
+                return ("progress", one.migration)
+            case CallReturned():
+                return ("call", one.migration)
+            case _:
+                self._serial += 1
+                return ("one", str(self._serial))
+
+    def drain(self) -> tuple[Input, ...]:
+        """Return everything that waits, oldest first, and forget it."""
+        items = tuple(self._items.values())
+        self._items.clear()
+        self._commands = 0
+        self._wake.clear()
+        self._hurry.clear()
+        return items
+
+    async def wait(self, routine: float, calm: float) -> None:
+        """Return at once for something urgent, ``calm`` seconds after anything else came, at the latest after
+        ``routine`` seconds."""
+        waited = asyncio.ensure_future(self._hurry.wait())
+        try:
+            if not self._wake.is_set():
+                woken = asyncio.ensure_future(self._wake.wait())
+                try:
+                    done, _ = await asyncio.wait({waited, woken}, timeout=routine, return_when="FIRST_COMPLETED")
+                finally:
+                    woken.cancel()
+                if not done or waited in done:
+                    return
+            await asyncio.wait({waited}, timeout=min(calm, routine))
+        finally:
+            waited.cancel()
+
+
+def fold(older: Report, newer: Report) -> Report:
+    """Return one report that says what both said, the newer one's values winning; both of one run of one host."""
+    if newer.sequence <= older.sequence:
+        return older
+    samples = {(s.metric, s.subject): s for s in older.samples}
+    samples.update(((s.metric, s.subject), s) for s in newer.samples)
+    return replace(newer, samples=tuple(samples.values()),
+                   refused_samples=older.refused_samples + newer.refused_samples)

@@ -1,0 +1,88 @@
+"""Eyes on the hosts: an inventory of each at its own pace, and sooner when something hints or is under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from ballastd.core.inputs import HostUnreachable, ProgressSeen
+from ballastd.core.ledger import Ledger
+from ballastd.core.policies import Timing
+from ballastd.core.quantities import HostName
+from ballastd.errors import Unreachable
+from ballastd.ports import Clock, Hypervisor
+from ballastd.service.inbox import Inbox
+
+log = structlog.get_logger("ballastd.watching")
+
+BUSY_SECONDS = 0.5
+"""How often the ends of an open migration are looked at."""
+SPACING_SECONDS = 0.1
+"""Least time between two looks at one host, however many hints come."""
+
+
+class Watcher:
+    """One task per host, one for the hints, one for progress. Everything it sees goes into the inbox."""
+
+    def __init__(self, hypervisor: Hypervisor, inbox: Inbox, clock: Clock, timing: Timing,
+                 ledger: Callable[[], Ledger]) -> None:
+        self._hypervisor = hypervisor
+        self._inbox = inbox
+        self._clock = clock
+        self._timing = timing
+        self._ledger = ledger
+        self._look_now: dict[HostName, asyncio.Event] = {}
+
+    def look_soon(self, host: HostName) -> None:
+        """Have a look at ``host`` before its turn."""
+        if host in self._look_now:
+            self._look_now[host].set()
+
+    async def watch_host(self, host: HostName) -> None:
+        """Look at one host for ever."""
+        wake = self._look_now.setdefault(host, asyncio.Event())
+        answered = True
+        while True:
+            wake.clear()
+            try:
+                self._inbox.put(await self._hypervisor.inventory(host))
+                if not answered:
+                    log.info("host answers again", host=host)
+                answered = True
+            except Unreachable as error:
+                self._inbox.put(HostUnreachable(host, self._clock.now(), str(error)))
+                if answered:
+                    log.warning("host does not answer", host=host, reason=str(error))
+                answered = False
+            await asyncio.sleep(SPACING_SECONDS)
+            try:
+                async with asyncio.timeout(self._pause(host)):
+                    await wake.wait()
+            except TimeoutError:
+                pass
+
+    def _pause(self, host: HostName) -> float:
+        ends = {end for m in self._ledger().open_migrations() for end in (m.source, m.target)}
+        busy = host in ends or host in self._ledger().evacuating
+        return min(BUSY_SECONDS, self._timing.inventory_interval) if busy else self._timing.inventory_interval
+
+    async def follow_hints(self) -> None:
+        """Look where hints point, for ever."""
+        async for hint in self._hypervisor.hints():
+            self.look_soon(hint.host)
+
+    async def follow_progress(self) -> None:
+        """Ask the sources of running jobs how far they are, for ever."""
+        while True:
+            await asyncio.sleep(BUSY_SECONDS)
+            for migration in self._ledger().open_migrations():
+                if not migration.holds_slot:
+                    continue
+                try:
+                    progress = await self._hypervisor.progress(migration.source, migration.vm)
+                except Unreachable:
+                    # the inventory of that host says the same, with its reason
+                    continue
+                self._inbox.put(ProgressSeen(migration.id, progress, self._clock.now()))

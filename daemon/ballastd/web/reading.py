@@ -1,0 +1,161 @@
+"""The routes that show: each is one look at the view after the last step."""
+
+from __future__ import annotations
+
+from collections import Counter
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import JSONResponse
+
+from ballastd import __version__
+from ballastd.core.explanation import Explanation, SubjectKind, explain, subjects
+from ballastd.core.views import ClusterView, HostView, MigrationView, VmView
+from ballastd.web.access import DeskNeeded, ViewNeeded
+from ballastd.web.models import (
+    HostList,
+    MigrationList,
+    PlanView,
+    ProblemBody,
+    RecordList,
+    RecordView,
+    StatusView,
+    VmList,
+    to_json,
+)
+from ballastd.web.problems import Problem, unknown
+
+RECORDS_MAX = 1000
+Name = Annotated[str, Path(min_length=1, max_length=255)]
+router = APIRouter(prefix="/v1", responses={503: {"model": ProblemBody, "description": "not yet, or in trouble"}})
+_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ProblemBody}}
+_NOT_ONE: dict[int | str, dict[str, Any]] = {**_NOT_FOUND, 409: {"model": ProblemBody, "description": "ambiguous"}}
+
+
+def _shows(model: Any) -> dict[int | str, dict[str, Any]]:
+    return {200: {"model": model}}
+
+
+@router.get("/status", responses=_shows(StatusView))
+async def status(view: ViewNeeded) -> JSONResponse:
+    """Show the daemon at a glance."""
+    return JSONResponse(to_json(StatusView(
+        version=__version__, revision=view.revision, wall=view.wall, posture=view.posture,
+        policies_digest=view.policies_digest, gates=view.gates,
+        hosts=_tally(host.health for host in view.hosts), vms=_tally(vm.state for vm in view.vms),
+        migrations_open=sum(1 for m in view.migrations if m.settled_wall is None),
+        moves_planned=len(view.moves), intents=view.intents, budgets=view.budgets, notes=view.notes,
+    )))
+
+
+def _tally(words: Any) -> dict[str, int]:
+    return dict(sorted(Counter(words).items()))
+
+
+@router.get("/hosts", responses=_shows(HostList))
+async def hosts(view: ViewNeeded) -> JSONResponse:
+    """Show all declared hosts."""
+    return JSONResponse(to_json(HostList(view.revision, view.wall, view.hosts)))
+
+
+@router.get("/hosts/{name}", responses={**_shows(HostView), **_NOT_FOUND})
+async def host(name: Name, view: ViewNeeded) -> JSONResponse:
+    """Show one host."""
+    return JSONResponse(to_json(find_host(view, name)))
+
+
+@router.get("/vms", responses=_shows(VmList))
+async def vms(view: ViewNeeded) -> JSONResponse:
+    """Show all VMs that any host reports."""
+    return JSONResponse(to_json(VmList(view.revision, view.wall, view.vms)))
+
+
+@router.get("/vms/{subject}", responses={**_shows(VmView), **_NOT_ONE})
+async def vm(subject: Name, view: ViewNeeded) -> JSONResponse:
+    """Show one VM, by its id or by a name that only one VM has."""
+    found = subjects(view, subject, SubjectKind.VM)
+    if len(found) > 1:
+        raise ambiguous(subject, found)
+    if not found:
+        raise unknown("vm", subject, (known.name for known in view.vms))
+    return JSONResponse(to_json(found[0]))
+
+
+@router.get("/plan", responses=_shows(PlanView))
+async def plan(view: ViewNeeded) -> JSONResponse:
+    """Show what is wanted, planned, refused and put off."""
+    return JSONResponse(to_json(PlanView(
+        view.revision, view.wall, view.posture, view.gates, view.intents, view.moves, view.noes)))
+
+
+@router.get("/migrations", responses=_shows(MigrationList))
+async def migrations(view: ViewNeeded) -> JSONResponse:
+    """Show open and lately settled migrations."""
+    return JSONResponse(to_json(MigrationList(view.revision, view.wall, view.migrations)))
+
+
+@router.get("/migrations/{key}", responses={**_shows(MigrationView), **_NOT_FOUND})
+async def migration(key: Name, view: ViewNeeded) -> JSONResponse:
+    """Show one migration by its id."""
+    return JSONResponse(to_json(find_migration(view, key)))
+
+
+@router.get("/explain/{subject}", responses={**_shows(Explanation), **_NOT_ONE})
+async def explanation(subject: Name, view: ViewNeeded,
+                      kind: Annotated[SubjectKind | None, Query()] = None) -> JSONResponse:
+    """Explain a host or a VM: why it is as it is, and what it waits for. ``lines`` is the same for people."""
+    told = explain(view, subject, kind)
+    if told is None:
+        found = subjects(view, subject, kind)
+        if found:
+            raise ambiguous(subject, found)
+        names = [known.name for known in view.hosts] + [known.name for known in view.vms]
+        raise unknown("subject" if kind is None else kind.value, subject, names)
+    return JSONResponse({**to_json(told), "lines": list(told.lines())})
+
+
+@router.get("/journal", responses=_shows(RecordList))
+async def journal(desk: DeskNeeded, count: Annotated[int, Query(ge=1, le=RECORDS_MAX)] = 50) -> JSONResponse:
+    """Show the last journal records, oldest first."""
+    records = await desk.console.journal(count)
+    return JSONResponse(to_json(RecordList(tuple(RecordView(r.sequence, r.revision, r.content) for r in records))))
+
+
+@router.get("/counters", responses=_shows(dict[str, float]))
+async def counters(desk: DeskNeeded) -> JSONResponse:
+    """Show running counts."""
+    return JSONResponse(to_json(dict(sorted(desk.console.counters().items()))))
+
+
+def find_host(view: ClusterView, name: str) -> HostView:
+    """Return the host ``name``.
+
+    Raises:
+        Problem: it is not declared (404).
+    """
+    found = next((known for known in view.hosts if known.name == name), None)
+    if found is None:
+        raise unknown("host", name, (known.name for known in view.hosts))
+    return found
+
+
+def find_migration(view: ClusterView, key: str) -> MigrationView:
+    """Return the migration ``key``.
+
+    Raises:
+        Problem: it is neither open nor lately settled (404).
+    """
+    found = next((known for known in view.migrations if known.id == key), None)
+    if found is None:
+        raise unknown("migration", key, (known.id for known in view.migrations))
+    return found
+
+
+def ambiguous(subject: str, found: tuple[HostView | VmView, ...]) -> Problem:
+    """Return the problem of a name that stands for more than one thing, with what each is really called."""
+    ids = [f"host {one.name}" if isinstance(one, HostView) else f"VM {one.id} on {one.host}" for one in found]
+    cure = "ask by id" if all(isinstance(one, VmView) for one in found) else "say kind=host or kind=vm, or ask by id"
+    return Problem(HTTPStatus.CONFLICT, "ambiguous", "The name is ambiguous",
+                   f"{subject!r} is {len(found)} things: {', '.join(ids)}", cure,
+                   candidates=[one.name if isinstance(one, HostView) else one.id for one in found])

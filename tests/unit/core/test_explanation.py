@@ -1,0 +1,184 @@
+"""Explanations: every question about a host or a VM gets an answer, with its numbers, from the view alone."""
+
+from __future__ import annotations
+
+from ballastd.core.explanation import Explanation, SubjectKind, explain, subjects
+from ballastd.core.views import ClusterView, GateView
+from tests.pictures import (
+    DB,
+    NOW,
+    WEB_1,
+    WEB_2,
+    a_busy_view,
+    a_host,
+    a_migration,
+    a_move,
+    a_no,
+    a_verdict,
+    a_view,
+    a_vm,
+    an_intent,
+)
+
+
+def told(view: ClusterView, subject: str, kind: SubjectKind | None = None) -> Explanation:
+    explanation = explain(view, subject, kind)
+    assert explanation is not None
+    return explanation
+
+
+def section(explanation: Explanation, key: str) -> list[str]:
+    found = next(part for part in explanation.sections if part.key == key)
+    return [said.text for said in found.statements]
+
+
+def test_a_healthy_host_is_explained_without_a_gap():
+    explanation = told(a_view(), "alder")
+    assert explanation.headline == "host alder: healthy, 2 VMs running"
+    assert section(explanation, "target") == ["yes: nothing speaks against it, and it has room for 40.0 GiB"]
+    assert section(explanation, "intents") == ["nothing: no policy and no operator asks for it"]
+    assert section(explanation, "moves") == ["none planned, none running"]
+    assert section(explanation, "gates") == ["nothing: the daemon is acting"]
+    assert all(part.statements for part in explanation.sections)
+
+
+def test_a_failing_host_names_each_verdict_with_evidence_and_since_when():
+    said = section(told(a_busy_view(), "alder"), "health")
+    assert said[0] == "failing (draining)"
+    assert said[1] == ("uncorrected-memory-errors (failing) firing since 1 min 30 s, latched until somebody "
+                       "acknowledges it: ecc.uncorrected of dimm0 rose by 2 in 1 h, above 0")
+
+
+def test_every_reason_against_a_target_is_told():
+    assert section(told(a_busy_view(), "alder"), "target") == [
+        "no: host-not-healthy: failing", "no: host-draining: asked for by alice"]
+
+
+def test_a_host_that_is_no_target_and_gave_no_reason_says_so():
+    view = a_view(hosts=(a_host(target=False),))
+    assert section(told(view, "alder"), "target") == ["no: no reason was given"]
+
+
+def test_silence_is_told_as_silence():
+    said = section(told(a_busy_view(), "cedar"), "state")
+    assert "its hypervisor does not answer: connection refused" in said
+    assert "telemetry was last heard 2 min 5 s ago (120 reports)" in said
+    assert "CPU utilization is unknown" in said
+    assert "its agent is offline, its cordon hook is not confirmed" in said
+    assert "labels: none" in said
+
+
+def test_a_host_never_heard_of_says_so():
+    view = a_view(hosts=(a_host(telemetry_age=None, inventory_age=None, agent=""),))
+    said = section(told(view, "alder"), "state")
+    assert "its hypervisor has not been asked yet" in said
+    assert "no telemetry has been heard since the start or the last reconnect" in said
+
+
+def test_what_ought_to_change_has_its_policy_its_deadline_and_what_is_left():
+    assert section(told(a_busy_view(), "alder"), "intents") == [
+        "evacuate (active, mode auto) since 1 min 20 s, due in 30 min 0 s: failing-hosts: alder is failing; 2 VMs left"]
+
+
+def test_moves_from_and_to_a_host_are_told_at_both_ends_and_settled_ones_are_not():
+    for name in ("alder", "beech"):
+        said = section(told(a_busy_view(), name), "moves")
+        assert len(said) == 2
+        assert said[0].startswith("migration 41-1: web from alder to beech, running for 11.5 s, 62% copied")
+        assert said[1].startswith("planned: db from alder to beech (8.0 GiB, about 14.2 s), admitted")
+    assert section(told(a_busy_view(), "cedar"), "moves") == ["none planned, none running"]
+
+
+def test_a_vm_learns_why_this_target_and_who_came_next():
+    said = section(told(a_busy_view(), "db"), "moves")
+    assert said[1] == "beech is the best of those that may take it; next best: cedar (410), elm (220)"
+    alone = a_view(moves=(a_move(runners_up=()),))
+    assert section(told(alone, "db"), "moves")[1].endswith("no other host could take it")
+
+
+def test_a_vm_with_pins_shows_each_with_its_cure():
+    view = a_view(vms=(a_vm(pins=("disk-local vda /srv/a.raw: put it on shared storage",)),))
+    assert section(told(view, "db"), "pins") == ["no: disk-local vda /srv/a.raw: put it on shared storage"]
+    assert section(told(a_view(), "db"), "pins") == ["yes: nothing pins it"]
+
+
+def test_a_vm_nobody_wants_to_move_says_that_nobody_asks():
+    assert section(told(a_view(), "db"), "moves") == [
+        "none: no policy and no operator asks for alder to be emptied"]
+
+
+def test_a_vm_left_behind_on_a_host_to_be_emptied_says_what_is_in_the_way():
+    view = a_view(intents=(an_intent(state="held"),),
+                  noes=(a_no(sort="cannot", kind="no-target", detail="2 memory (beech: 1 GiB short)"),))
+    assert section(told(view, "db"), "moves") == [
+        "none, though failing-hosts wants alder emptied (held): 2 memory (beech: 1 GiB short)"]
+    assert section(told(view, "db"), "noes") == ["cannot: db: 2 memory (beech: 1 GiB short) (no-target)"]
+
+
+def test_past_migrations_of_a_vm_are_told_newest_first_and_bounded():
+    past = tuple(a_migration(id=f"{n}-1", vm=DB, phase="settled", ending="failed", settled_wall=NOW - n)
+                 for n in range(9, 0, -1))
+    said = section(told(a_view(migrations=past), "db"), "past")
+    assert len(said) == 5
+    assert said[0].startswith("1-1: alder to beech, failed 1.0 s ago")
+
+
+def test_the_next_change_is_the_first_clock_to_run_out():
+    explanation = told(a_busy_view(), "db")
+    assert explanation.next_change_wall == NOW + 45
+    assert 'in 45.0 s, when the first "not yet" above runs out' in section(explanation, "next")
+
+
+def test_a_clock_that_has_run_out_announces_nothing():
+    view = a_view(noes=(a_no(until_wall=NOW - 1),))
+    assert told(view, "db").next_change_wall is None
+
+
+def test_a_gate_without_a_clock_is_waited_for_by_its_cause():
+    view = a_view(posture="paused", gates=(GateView("paused", "by alice"),))
+    explanation = told(view, "alder")
+    assert section(explanation, "gates") == ["paused: by alice, until its cause is gone"]
+    assert section(explanation, "next") == ["when the cause of the gate paused is gone"]
+    assert explanation.next_change_wall is None
+
+
+def test_a_quiet_subject_may_change_at_any_step():
+    assert section(told(a_view(), "db"), "next") == ["at any step, should a policy or an operator ask for a change"]
+
+
+def test_an_unknown_name_has_no_explanation():
+    assert explain(a_view(), "oak") is None
+    assert subjects(a_view(), "oak") == ()
+
+
+def test_a_name_of_two_vms_has_no_explanation_until_one_is_meant():
+    assert explain(a_view(), "web") is None
+    assert [one.id for one in subjects(a_view(), "web")] == [WEB_1, WEB_2]  # type: ignore[union-attr]
+    assert told(a_view(), WEB_2.upper()).headline == f"VM web ({WEB_2}): running on beech"
+
+
+def test_a_host_and_a_vm_of_one_name_are_told_apart_by_kind():
+    view = a_view(vms=(a_vm("alder"),))
+    assert explain(view, "alder") is None
+    assert told(view, "alder", SubjectKind.HOST).kind is SubjectKind.HOST
+    assert told(view, "alder", SubjectKind.VM).id == DB
+
+
+def test_an_id_wins_over_a_vm_that_is_named_like_it():
+    view = a_view(vms=(a_vm(), a_vm(DB, WEB_1)))
+    assert told(view, DB).id == DB
+
+
+def test_lines_are_the_headline_and_every_statement():
+    explanation = told(a_busy_view(), "alder")
+    lines = explanation.lines()
+    assert lines[0] == explanation.headline
+    said = [said.text for part in explanation.sections for said in part.statements]
+    assert [line.strip() for line in lines if line.startswith("  ")] == said
+
+
+def test_statements_carry_policy_and_times_for_programs():
+    explanation = told(a_view(hosts=(a_host(verdicts=(a_verdict(phase="pending", latched=False),)),)), "alder")
+    verdict = next(part for part in explanation.sections if part.key == "health").statements[1]
+    assert (verdict.kind, verdict.policy, verdict.host, verdict.since_wall) == (
+        "verdict-pending", "uncorrected-memory-errors", "alder", NOW - 90)
