@@ -162,7 +162,7 @@ def _host_health(view: ClusterView, host: HostView) -> tuple[Statement, ...]:
 def _verdict(view: ClusterView, host: HostView, verdict: VerdictView) -> Statement:
     latched = ", latched until somebody acknowledges it" if verdict.latched else ""
     evidence = f": {verdict.evidence}" if verdict.evidence else ""
-    text = (f"{verdict.policy} ({verdict.severity}) {verdict.phase} since "
+    text = (f"{verdict.policy} ({verdict.severity}) {verdict.phase} for "
             f"{_ago(view, verdict.since_wall)}{latched}{evidence}")
     return Statement(f"verdict-{verdict.phase}", text, verdict.policy, host.name, since_wall=verdict.since_wall)
 
@@ -255,8 +255,8 @@ def _unmoved(view: ClusterView, vm: VmView) -> tuple[Statement, ...]:
 
 
 def _intent(view: ClusterView, intent: IntentView) -> Statement:
-    due = "" if intent.deadline_wall is None else f", due {_when(view, intent.deadline_wall)}"
-    text = (f"{intent.kind} ({intent.state}, mode {intent.mode}) since {_ago(view, intent.since_wall)}{due}: "
+    due = "" if intent.deadline_wall is None else f", {_due(view, intent.deadline_wall)}"
+    text = (f"{intent.kind} ({intent.state}, mode {intent.mode}) for {_ago(view, intent.since_wall)}{due}: "
             f"{intent.policy}: {intent.because}; {intent.vms_left} VMs left")
     return Statement(f"intent-{intent.state}", text, intent.policy, intent.host,
                      since_wall=intent.since_wall, until_wall=intent.deadline_wall)
@@ -266,8 +266,8 @@ def _migration(view: ClusterView, migration: MigrationView) -> Statement:
     done = "" if migration.progress is None else f", {migration.progress:.0%} copied"
     detail = f" ({migration.detail})" if migration.detail else ""
     text = (f"migration {migration.id}: {migration.vm_name} from {migration.source} to {migration.target}, "
-            f"{migration.phase} for {human_seconds(migration.elapsed)}{done}, to end by "
-            f"{_when(view, migration.deadline_wall)}: {migration.policy}: {migration.because}{detail}")
+            f"{migration.phase} for {human_seconds(migration.elapsed)}{done}, "
+            f"{_due(view, migration.deadline_wall)}: {migration.policy}: {migration.because}{detail}")
     return Statement(f"migration-{migration.phase}", text, migration.policy, migration.target, migration.vm,
                      migration.ordered_wall, migration.deadline_wall)
 
@@ -306,8 +306,7 @@ def _gate(view: ClusterView, gate: GateView) -> Statement:
 
 def _next(view: ClusterView, noes: tuple[NoView, ...],
           migrations: tuple[MigrationView, ...]) -> tuple[Statement, ...]:
-    said = [Statement("migration-end", f"when migration {m.id} ends, by {_when(view, m.deadline_wall)} at the "
-                      "latest", vm=m.vm, until_wall=m.deadline_wall) for m in migrations]
+    said = [Statement("migration-end", f"when migration {m.id} ends ({_due(view, m.deadline_wall)})", vm=m.vm, until_wall=m.deadline_wall) for m in migrations]
     clocks = _next_wall(view, noes)
     if clocks is not None:
         said.append(Statement("clock", f"{_when(view, clocks)}, when the first \"not yet\" above runs out",
@@ -335,3 +334,8 @@ def _ago(view: ClusterView, wall: float) -> str:
 def _when(view: ClusterView, wall: float) -> str:
     left = wall - view.wall
     return f"in {human_seconds(left)}" if left >= 0 else f"{human_seconds(-left)} ago"
+
+
+def _due(view: ClusterView, wall: float) -> str:
+    left = wall - view.wall
+    return f"due in {human_seconds(left)}" if left >= 0 else f"overdue by {human_seconds(-left)}"

@@ -45,7 +45,7 @@ def test_a_healthy_host_is_explained_without_a_gap():
 def test_a_failing_host_names_each_verdict_with_evidence_and_since_when():
     said = section(told(a_busy_view(), "alder"), "health")
     assert said[0] == "failing (draining)"
-    assert said[1] == ("uncorrected-memory-errors (failing) firing since 1 min 30 s, latched until somebody "
+    assert said[1] == ("uncorrected-memory-errors (failing) firing for 1 min 30 s, latched until somebody "
                        "acknowledges it: ecc.uncorrected of dimm0 rose by 2 in 1 h, above 0")
 
 
@@ -77,7 +77,7 @@ def test_a_host_never_heard_of_says_so():
 
 def test_what_ought_to_change_has_its_policy_its_deadline_and_what_is_left():
     assert section(told(a_busy_view(), "alder"), "intents") == [
-        "evacuate (active, mode auto) since 1 min 20 s, due in 30 min 0 s: failing-hosts: alder is failing; 2 VMs left"]
+        "evacuate (active, mode auto) for 1 min 20 s, due in 30 min 0 s: failing-hosts: alder is failing; 2 VMs left"]
 
 
 def test_moves_from_and_to_a_host_are_told_at_both_ends_and_settled_ones_are_not():

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+from ballastd.adapters.libvirt.asking import Asking
 from ballastd.adapters.libvirt.connections import Connection, Shared
 from ballastd.adapters.libvirt.events import subscribe
 from ballastd.adapters.libvirt.identity import Registry, read_identity
@@ -22,12 +23,14 @@ _log = logging.getLogger(__name__)
 
 
 class HostAccess:
-    """One declared host. ``parsed``: the definitions of its VMs as last read."""
+    """One declared host. ``parsed``: the definitions of its VMs as last read; ``asking``: what its guests'
+    emulators have not answered yet."""
 
     def __init__(self, host: DeclaredHost, shared: Shared, registry: Registry,
                  put: Callable[[HostHint], None]) -> None:
         self.host = host
         self.parsed: Parsed = {}
+        self.asking = Asking()
         self._shared = shared
         self._registry = registry
         self._put = put

@@ -121,8 +121,9 @@ class Connection:
 
     def let_go(self) -> None:
         """Give the connection up without waiting for anything."""
-        if self._link is not None:
-            self._drop(self._link, "closed")
+        link, self._link = self._link, None
+        if link is not None:
+            self._shared.graveyard.bury(link)
 
     @contextlib.asynccontextmanager
     async def _my_turn(self) -> AsyncIterator[None]:

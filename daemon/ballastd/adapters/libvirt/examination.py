@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ballastd.adapters.libvirt.asking import Asking
 from ballastd.adapters.libvirt.binding import load_libvirt
 from ballastd.adapters.libvirt.errors_map import NO_DOMAIN, NO_NETWORK
 from ballastd.adapters.libvirt.identity import HostIdentity
@@ -31,7 +32,7 @@ class SourceFindings:
     refusals: tuple[Refusal, ...]
 
 
-def at_source(conn: Any, move: Move, vouched: tuple[str, ...]) -> SourceFindings:
+def at_source(conn: Any, asking: Asking, move: Move, vouched: tuple[str, ...]) -> SourceFindings:
     """Return the guest's facts, and what holds it where it is."""
     libvirt = load_libvirt()
     try:
@@ -40,7 +41,7 @@ def at_source(conn: Any, move: Move, vouched: tuple[str, ...]) -> SourceFindings
         if trouble_of(error).code != NO_DOMAIN:
             raise
         return SourceFindings(None, (Refusal(RefusalKind.VM_GONE, "it is not there", move.vm, move.source),))
-    job = job_of(domain)
+    job = job_of(domain, asking)
     number, reason = domain.state(0)
     state = vm_state(number, reason, job)
     if state is not VmState.RUNNING:
@@ -54,12 +55,12 @@ def at_source(conn: Any, move: Move, vouched: tuple[str, ...]) -> SourceFindings
     except XmlError as error:
         words = f"its definition is not readable: {error}"
         return SourceFindings(None, (Refusal(RefusalKind.VM_PINNED, words, move.vm, move.source),))
-    held = [f"{pin.thing}: {pin.cure}" for pin in facts.pins] + list(_held(domain, facts))
+    held = [f"{pin.thing}: {pin.cure}" for pin in facts.pins] + list(_held(domain, asking, facts))
     return SourceFindings(facts, tuple(
         Refusal(RefusalKind.VM_PINNED, words, move.vm, move.source) for words in held))
 
 
-def _held(domain: Any, facts: DomainFacts) -> Iterator[str]:
+def _held(domain: Any, asking: Asking, facts: DomainFacts) -> Iterator[str]:
     libvirt = load_libvirt()
     if domain.snapshotNum(0):
         yield f"{SNAPSHOT_PIN.thing}: {SNAPSHOT_PIN.cure}"
@@ -71,9 +72,9 @@ def _held(domain: Any, facts: DomainFacts) -> Iterator[str]:
     except libvirt.libvirtError as error:
         if trouble_of(error).lost_connection:
             raise  # otherwise it knows no checkpoints, so there are none
-    for disk in facts.disks:
-        if domain.blockJobInfo(disk, 0):
-            yield f"{disk}: a block job runs: let it end, or virsh blockjob --abort"
+    with asking.about(domain):
+        busy = [disk for disk in facts.disks if domain.blockJobInfo(disk, 0)]
+    yield from (f"{disk}: a block job runs: let it end, or virsh blockjob --abort" for disk in busy)
 
 
 def at_target(conn: Any, move: Move, facts: DomainFacts, source: HostIdentity | None,

@@ -1,7 +1,7 @@
 """All declared hosts' libvirt, behind ``ports.Hypervisor``.
 
-Per host one read-only connection watches (inventories, examinations, events) and one steers (bandwidth,
-aborts, progress, autostart); each running migration has a third of its own. Each has its lane and one call
+Per host one read-only connection watches (inventories, events) and one steers (progress, bandwidth, aborts,
+examinations of a target, autostart); each running migration has a third of its own. Each has its lane and one call
 in flight at most, so a host that hangs holds up nobody but itself.
 """
 
@@ -68,7 +68,7 @@ class LibvirtHypervisor:
         """Return what the host has."""
         begun, access = self._clock.now(), self._access(host)
         vouched, parsed = access.host.vouched_storage, access.parsed
-        look = await access.watch(lambda conn: inventory.look(conn, vouched, parsed))
+        look = await access.watch(lambda conn: inventory.look(conn, access.asking, vouched, parsed))
         access.parsed = look.parsed
         identity = self._registry.identity(host)
         return HostInventory(
@@ -79,11 +79,13 @@ class LibvirtHypervisor:
         """Return what speaks against ``order``: first what holds the guest, then what the target lacks."""
         move = order.move
         source, target = self._access(move.source), self._access(move.target)
-        here = await source.watch(lambda conn: examination.at_source(conn, move, source.host.vouched_storage))
+        here = await source.watch(lambda conn: examination.at_source(
+            conn, source.asking, move, source.host.vouched_storage))
         if (facts := here.facts) is None:
             return here.refusals
         ends = self._registry.identity(move.source), self._registry.identity(move.target)
-        there = await target.watch(lambda conn: examination.at_target(conn, move, facts, *ends))
+        # comparing processors is refused on a read-only connection, though it changes nothing
+        there = await target.steer(lambda conn: examination.at_target(conn, move, facts, *ends))
         return (*here.refusals, *there)
 
     async def migrate(self, order: Order) -> None:
@@ -98,15 +100,18 @@ class LibvirtHypervisor:
 
     async def progress(self, host: HostName, vm: VmId) -> Progress | None:
         """Return where the outgoing job is."""
-        return await self._access(host).steer(lambda conn: migration.progress(conn, vm))
+        access = self._access(host)
+        return await access.steer(lambda conn: migration.progress(conn, access.asking, vm))
 
     async def set_bandwidth(self, host: HostName, vm: VmId, bandwidth_mib_s: int) -> None:
         """Give the outgoing job another bandwidth."""
-        await self._access(host).steer(lambda conn: migration.set_bandwidth(conn, vm, bandwidth_mib_s))
+        access = self._access(host)
+        await access.steer(lambda conn: migration.set_bandwidth(conn, access.asking, vm, bandwidth_mib_s))
 
     async def abort(self, host: HostName, vm: VmId) -> None:
         """Ask for the outgoing job to be cancelled."""
-        await self._access(host).steer(lambda conn: migration.abort(conn, vm))
+        access = self._access(host)
+        await access.steer(lambda conn: migration.abort(conn, access.asking, vm))
 
     async def close(self) -> None:
         """Let go of every connection; wait for none longer than ``CLOSE_SECONDS``."""

@@ -1,8 +1,7 @@
 """One look at a host: everything in it is read now. Blocks; runs in the monitor's lane.
 
-Nothing here asks a QEMU: a guest whose emulator hangs would hold the whole look up. States come in one call
-for all domains, processor time from the operating system, and the job is asked for only where the domain's
-control channel is free. Definitions are read each time and parsed only when their text has changed, so no
+A guest whose emulator hangs must not hold the whole look up: states come in one call for all domains,
+processor time from the operating system, and only the job is asked for under ``Asking``. Definitions are read each time and parsed only when their text has changed, so no
 missed event can leave an old one standing.
 """
 
@@ -12,18 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ballastd.adapters.libvirt.asking import Asking
 from ballastd.adapters.libvirt.binding import load_libvirt
 from ballastd.adapters.libvirt.errors_map import NO_DOMAIN, OPERATION_INVALID, Meaning
-from ballastd.adapters.libvirt.links import trouble_of
+from ballastd.adapters.libvirt.links import CallFailed, trouble_of
 from ballastd.adapters.libvirt.pins import unreadable
 from ballastd.adapters.libvirt.states import ACTIVE, PAUSED, PAUSED_BY_MIGRATION, job_kind, vm_state
 from ballastd.adapters.libvirt.xml_facts import DomainFacts, domain_facts
 from ballastd.adapters.libvirt.xml_reading import XmlError, shown
 from ballastd.core.inventory import JobKind, Pin, PinKind, VmRecord
 from ballastd.core.quantities import KIB, Bytes, VmId
-
-CONTROL_OCCUPIED, CONTROL_ERROR = 2, 3
-OCCUPIED_MAX_MS = 1000
 
 Parsed = Mapping[str, tuple[str, DomainFacts | XmlError]]
 """Facts by UUID with the text they were read from: handed from one look to the next."""
@@ -53,6 +50,7 @@ class _Definition:
 class _Reader:
     """One look under way. ``persistent`` and the others: UUIDs of which libvirt says so."""
 
+    asking: Asking
     vouched: tuple[str, ...]
     before: Parsed
     persistent: frozenset[str]
@@ -85,7 +83,7 @@ class _Reader:
         information = domain.info()
         if state in ACTIVE:
             cpu_seconds = information[4] / 1e9
-            job = job_of(domain)
+            job = job_of(domain, self.asking)
             if (state, reason, job) == (PAUSED, PAUSED_BY_MIGRATION, JobKind.NONE):
                 state, reason = domain.state(0)  # the job may have ended between the two questions
         uuid = domain.UUIDString()
@@ -124,12 +122,12 @@ SNAPSHOT_PIN = Pin(PinKind.SNAPSHOT, "it has snapshots", "delete them: virsh sna
 MANAGED_SAVE_PIN = Pin(PinKind.MANAGED_SAVE, "a saved state exists", "remove it: virsh managedsave-remove")
 
 
-def look(conn: Any, vouched: tuple[str, ...], before: Parsed) -> Look:
+def look(conn: Any, asking: Asking, vouched: tuple[str, ...], before: Parsed) -> Look:
     """Return what the host has now; a domain that cannot be read makes the look incomplete."""
     libvirt = load_libvirt()
     memory = conn.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS, 0)
     reader = _Reader(
-        vouched, before,
+        asking, vouched, before,
         persistent=_listed(conn, libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT),
         autostart=_listed(conn, libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART),
         snapshots=_listed(conn, libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT),
@@ -150,14 +148,14 @@ def look(conn: Any, vouched: tuple[str, ...], before: Parsed) -> Look:
     )
 
 
-def job_of(domain: Any) -> JobKind:
-    """Return which job holds a domain, without waiting for an emulator that does not answer."""
+def job_of(domain: Any, asking: Asking) -> JobKind:
+    """Return which job holds a domain; UNKNOWN when libvirt or the emulator cannot say."""
     libvirt = load_libvirt()
-    control, _, milliseconds = domain.controlInfo(0)
-    if control == CONTROL_ERROR or (control == CONTROL_OCCUPIED and milliseconds > OCCUPIED_MAX_MS):
-        return JobKind.UNKNOWN
     try:
-        return job_kind(domain.jobStats(0))
+        with asking.about(domain):
+            return job_kind(domain.jobStats(0))
+    except CallFailed:
+        return JobKind.UNKNOWN
     except libvirt.libvirtError as error:
         trouble = trouble_of(error)
         if trouble.lost_connection or trouble.code in (NO_DOMAIN, OPERATION_INVALID):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from ballastd.adapters.libvirt.asking import Asking
 from ballastd.adapters.libvirt.binding import load_libvirt
 from ballastd.adapters.libvirt.errors_map import (
     NO_DOMAIN,
@@ -14,10 +16,12 @@ from ballastd.adapters.libvirt.errors_map import (
     migration_error,
 )
 from ballastd.adapters.libvirt.links import trouble_of
-from ballastd.adapters.libvirt.states import MIGRATION_OUT, PAUSED, PAUSED_POSTCOPY, progress_of
-from ballastd.core.inventory import Progress
+from ballastd.adapters.libvirt.states import PAUSED, PAUSED_POSTCOPY, job_kind, progress_of
+from ballastd.core.inventory import JobKind, Progress
 from ballastd.core.quantities import VmId
 from ballastd.errors import MigrationError, VmVanished
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,49 +83,40 @@ def set_autostart(conn: Any, vm: VmId) -> None:
     conn.lookupByUUIDString(vm).setAutostart(1)
 
 
-def progress(conn: Any, vm: VmId) -> Progress | None:
+def progress(conn: Any, asking: Asking, vm: VmId) -> Progress | None:
     """Return where the outgoing job of ``vm`` is, None when there is none."""
-    found = _outgoing(conn, vm)
-    return None if found is None else progress_of(found[1])
+    return _with_job(conn, asking, vm, lambda _, statistics: progress_of(statistics))
 
 
-def set_bandwidth(conn: Any, vm: VmId, bandwidth_mib_s: int) -> None:
+def set_bandwidth(conn: Any, asking: Asking, vm: VmId, bandwidth_mib_s: int) -> None:
     """Change the running job's bandwidth; without a job nothing happens."""
-    found = _outgoing(conn, vm)
-    if found is not None:
-        found[0].migrateSetMaxSpeed(max(1, bandwidth_mib_s), 0)
+    _with_job(conn, asking, vm, lambda domain, _: domain.migrateSetMaxSpeed(max(1, bandwidth_mib_s), 0))
 
 
-def abort(conn: Any, vm: VmId) -> None:
+def abort(conn: Any, asking: Asking, vm: VmId) -> None:
     """Cancel the running outgoing job, unless it is past the point of return."""
-    libvirt = load_libvirt()
-    found = _outgoing(conn, vm)
-    if found is None:
-        return
-    domain, _ = found
+    _with_job(conn, asking, vm, _abort)
+
+
+def _abort(domain: Any, _: dict[str, Any]) -> None:
     state, reason = domain.state(0)
-    if state == PAUSED and reason in PAUSED_POSTCOPY:
-        return
-    try:
+    if state != PAUSED or reason not in PAUSED_POSTCOPY:
         domain.abortJob()
-    except libvirt.libvirtError as error:
-        if trouble_of(error).code not in _NO_JOB:
-            raise
 
 
 _NO_JOB = (NO_DOMAIN, OPERATION_INVALID, OPERATION_UNSUPPORTED)
 
 
-def _outgoing(conn: Any, vm: VmId) -> tuple[Any, dict[str, Any]] | None:
+def _with_job(conn: Any, asking: Asking, vm: VmId, work: Callable[[Any, dict[str, Any]], T]) -> T | None:
+    """Run ``work`` on the domain and the statistics of its outgoing job; None when there is no such job,
+    not here, or not any more."""
     libvirt = load_libvirt()
     try:
         domain = conn.lookupByUUIDString(vm)
-        statistics = domain.jobStats(0)
+        with asking.about(domain):
+            statistics = domain.jobStats(0)
+            return work(domain, statistics) if job_kind(statistics) is JobKind.OUTGOING else None
     except libvirt.libvirtError as error:
-        trouble = trouble_of(error)
-        if trouble.code in _NO_JOB:
+        if trouble_of(error).code in _NO_JOB:
             return None
         raise
-    if statistics.get("type", 0) == 0 or statistics.get("operation") != MIGRATION_OUT:
-        return None
-    return domain, statistics

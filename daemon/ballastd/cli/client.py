@@ -1,0 +1,117 @@
+"""The daemon as the command line sees it: JSON over its unix socket, and trouble as one helpful sentence."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import click
+
+from ballastd.cli.formats import printable
+
+if TYPE_CHECKING:
+    import httpx
+
+DEFAULT_SOCKET = "/run/ballastd/api.sock"
+ANSWER_SECONDS = 40.0
+"""Longer than the daemon itself waits for an answer, so that it is the one to say so."""
+
+
+class Refused(click.ClickException):
+    """The daemon answered, and the answer was no (exit code 1)."""
+
+    exit_code = 1
+
+
+class DaemonUnreachable(click.ClickException):
+    """Nobody answered (exit code 3)."""
+
+    exit_code = 3
+
+
+class Daemon:
+    """A daemon behind the unix socket ``path``."""
+
+    def __init__(self, path: str, seconds_max: float = ANSWER_SECONDS) -> None:
+        self._path = path
+        self._seconds_max = seconds_max
+
+    def get(self, *parts: str, **query: str | int) -> Any:
+        """Return what is at ``/v1/<parts>``.
+
+        Raises:
+            Refused: the daemon said no.
+            DaemonUnreachable: it did not answer.
+        """
+        return self._ask("GET", parts, query, None)
+
+    def post(self, *parts: str, **body: object) -> Any:
+        """Send a command to ``/v1/<parts>``; what is None is left out. Root through sudo says for whom.
+
+        Raises:
+            Refused: the daemon said no.
+            DaemonUnreachable: it did not answer; the command may still be carried out.
+        """
+        given = {key: value for key, value in body.items() if value is not None}
+        return self._ask("POST", parts, {}, {**given, "by": os.environ.get("SUDO_USER", "")[:100]})
+
+    def _ask(self, method: str, parts: tuple[str, ...], query: dict[str, str | int],
+             body: dict[str, object] | None) -> Any:
+        import httpx
+
+        url = "/v1/" + "/".join(quote(part, safe="") for part in parts)
+        transport = httpx.HTTPTransport(uds=self._path, verify=False)  # there is no TLS on it
+        try:
+            with httpx.Client(transport=transport, base_url="http://ballastd", timeout=self._seconds_max) as client:
+                return _content(client.request(method, url, params=query, json=body))
+        except httpx.TimeoutException as error:
+            raise DaemonUnreachable(
+                f"ballastd at {self._path} has not answered for {self._seconds_max:g} s"
+                + ("" if body is None else "; the command may still be carried out: look at `ballastctl journal`"),
+            ) from error
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise DaemonUnreachable(_unreachable(self._path, error)) from error
+
+
+def _content(response: httpx.Response) -> Any:
+    try:
+        content = response.json()
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise Refused(f"the daemon answered {response.status_code} with something that is no JSON; "
+                      "is it ballastd that listens there?") from None
+    if response.is_success:
+        return content
+    raise Refused(_told(content, response.status_code))
+
+
+def _told(problem: Any, status: int) -> str:
+    if not isinstance(problem, dict):
+        return f"the daemon answered {status}"
+    detail = printable(str(problem.get("detail", f"the daemon answered {status}")))
+    cure = printable(str(problem.get("cure", "")))
+    return f"{detail}\n  {cure}" if cure else detail
+
+
+def _unreachable(path: str, error: BaseException) -> str:
+    number = _errno(error)
+    if number == errno.ENOENT:
+        return (f"no ballastd at {path}: there is no such socket. Is it running (systemctl status ballastd)? "
+                "If its socket is elsewhere, name it with --socket or in BALLASTD_SOCKET.")
+    if number in (errno.EACCES, errno.EPERM):
+        return (f"you may not open {path}. Use sudo, or be added to the group that owns it "
+                f"(ls -l {path}) and log in again.")
+    if number == errno.ECONNREFUSED:
+        return (f"nobody listens at {path}: its daemon has ended. See why with `journalctl -u ballastd -e`, then "
+                "start it (systemctl start ballastd).")
+    return f"no answer from ballastd at {path}: {error or type(error).__name__}"
+
+
+def _errno(error: BaseException | None) -> int | None:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            return error.errno
+        error = error.__cause__ or error.__context__
+    return None

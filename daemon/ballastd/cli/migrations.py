@@ -1,0 +1,106 @@
+"""``ballastctl migration``: what is under way, how it went, and how to stop it."""
+
+from __future__ import annotations
+
+import click
+
+from ballastd.cli.client import Daemon
+from ballastd.cli.formats import age, clock, printable, share, yes
+from ballastd.cli.options import migration_argument, with_daemon, with_output, with_reason, with_watch
+from ballastd.cli.output import Column, Row, Table, emit, emit_document, emit_fields, repeat, warn_if_old
+
+MIGRATIONS = Table((
+    Column("ID", lambda m: m["id"]),
+    Column("VM", lambda m: m["vm_name"]),
+    Column("FROM", lambda m: m["source"]),
+    Column("TO", lambda m: m["target"]),
+    Column("PHASE", lambda m: m["ending"] or m["phase"]),
+    Column("COPIED", lambda m: share(m["progress"]), right=True),
+    Column("ELAPSED", lambda m: age(m["elapsed"]), right=True),
+    Column("PREDICTED", lambda m: age(m["predicted"]), wide=True, right=True),
+    Column("MIB/S", lambda m: str(m["bandwidth_mib_s"]), wide=True, right=True),
+    Column("POLICY", lambda m: m["policy"]),
+    Column("ORDERED", lambda m: clock(m["ordered_wall"]), wide=True),
+    Column("DETAIL", lambda m: m["detail"] or "-", wide=True),
+), lambda m: str(m["id"]), "no migration is open, and none ended lately")
+
+
+@click.group("migration")
+def migration_group() -> None:
+    """Look at migrations; abort one."""
+
+
+@migration_group.command("list")
+@click.option("--open", "only_open", is_flag=True, help="Only those whose books are open.")
+@with_watch
+@with_output
+@with_daemon
+def list_migrations(daemon: Daemon, output: str, watch: float | None, only_open: bool) -> None:
+    """List open and lately settled migrations.
+
+    \b
+    Examples:
+      ballastctl migration list --open --watch 1
+      ballastctl migration list -o wide
+    """
+    def show() -> None:
+        document = daemon.get("migrations")
+        warn_if_old(document, output)
+        emit([m for m in document["migrations"] if not only_open or m["settled_wall"] is None], MIGRATIONS, output)
+
+    repeat(watch, show)
+
+
+@migration_group.command("show")
+@migration_argument
+@with_output
+@with_daemon
+def show_migration(daemon: Daemon, migration: str, output: str) -> None:
+    """Show one migration.
+
+    \b
+    Example:
+      ballastctl migration show 42-1
+    """
+    found = daemon.get("migrations", migration)
+    if output in ("json", "yaml"):
+        emit_document(found, output)
+    elif output == "name":
+        click.echo(printable(found["id"]))
+    else:
+        emit_fields(_fields(found))
+
+
+def _fields(migration: Row) -> list[tuple[str, str]]:
+    settled = migration["settled_wall"]
+    return [
+        ("id", migration["id"]),
+        ("phase", migration["phase"]),
+        *([] if settled is None else [("ending", migration["ending"])]),
+        ("VM", f"{migration['vm_name']} ({migration['vm']})"),
+        ("way", f"{migration['source']} -> {migration['target']}"),
+        ("why", f"{migration['policy']}: {migration['because']}"),
+        ("ordered", clock(migration["ordered_wall"])),
+        ("settled", clock(settled)) if settled is not None else ("deadline", clock(migration["deadline_wall"])),
+        ("elapsed", f"{age(migration['elapsed'])} (predicted {age(migration['predicted'])})"),
+        ("copied", share(migration["progress"])),
+        ("bandwidth", f"{migration['bandwidth_mib_s']} MiB/s"),
+        ("adopted", yes(migration["adopted"])),
+        ("detail", migration["detail"] or "-"),
+    ]
+
+
+@migration_group.command("abort")
+@migration_argument
+@with_reason
+@with_daemon
+def abort(daemon: Daemon, migration: str, reason: str) -> None:
+    """Cancel a running migration; its VM stays at the source.
+
+    It is over when the hypervisor shows that it is over, not when this command returns.
+
+    \b
+    Example:
+      ballastctl migration abort 42-1 --reason "wrong rack"
+    """
+    click.echo(printable(daemon.post("migrations", migration, "abort", reason=reason)["message"]))

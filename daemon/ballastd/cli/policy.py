@@ -1,0 +1,112 @@
+"""``ballastctl policy``: check policies before they govern. Works without the daemon."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from ballastd.cli.diagnostics import show_problems
+from ballastd.cli.output import emit_document
+from ballastd.errors import ConfigurationError
+
+DEFAULT_SETTINGS = Path("/etc/ballastd/ballastd.yaml")
+_AS_DATA = click.option("-o", "--output", type=click.Choice(("table", "json", "yaml")), default="table",
+                        show_default=True, help="json and yaml: problems and warnings as lists.")
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a check found. ``found``: what was sound, in words."""
+
+    found: str
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@click.group("policy")
+def policy_group() -> None:
+    """Check policy files; print their schema."""
+
+
+@policy_group.command("check")
+@click.argument("directory", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--settings", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Settings to check against: hosts and labels that scopes name, and the default DIRECTORY.  "
+                   f"[default: {DEFAULT_SETTINGS}, where it exists]")
+@_AS_DATA
+@click.pass_context
+def check_policies(ctx: click.Context, directory: Path | None, settings: Path | None, output: str) -> None:
+    """Check the policies in DIRECTORY the way the daemon would load them.
+
+    Exit code 0 when they would govern, 4 when they would be refused. Warnings alone do not fail.
+
+    \b
+    Examples:
+      ballastctl policy check policies
+      ballastctl policy check policies --settings config/ballastd.yaml
+      ballastctl policy check && ballastctl reload
+    """
+    findings = examine(directory, settings)
+    if output == "table":
+        show_problems(findings.problems, "error", "red")
+        show_problems(findings.warnings, "warning", "yellow")
+        click.echo(_summary(findings), err=bool(findings.problems))
+    else:
+        emit_document({"ok": not findings.problems, "found": findings.found, "problems": list(findings.problems),
+                       "warnings": list(findings.warnings)}, output)
+    if findings.problems:
+        ctx.exit(4)
+
+
+def examine(directory: Path | None, settings: Path | None) -> Findings:
+    """Return what the daemon would say to the policies in ``directory`` (default: where the settings say).
+
+    Raises:
+        click.UsageError: neither says where the policies are.
+    """
+    from ballastd.documents import load_policies, load_settings
+
+    place = settings if settings is not None else DEFAULT_SETTINGS if DEFAULT_SETTINGS.is_file() else None
+    try:
+        loaded_settings = None if place is None else load_settings(place)
+        if directory is None:
+            if loaded_settings is None:
+                raise click.UsageError("say which DIRECTORY holds the policies, or give --settings")
+            directory = loaded_settings.policies
+        cluster = None if loaded_settings is None else loaded_settings.cluster
+        loaded = load_policies(directory, cluster, time.time())
+    except ConfigurationError as error:
+        return Findings("", problems=error.problems)
+    policies = loaded.policies
+    found = (f"{directory}: {len(policies.health)} health and {len(policies.evacuation)} evacuation policies, "
+             f"{len(policies.windows)} windows, digest {policies.digest[:12]}")
+    return Findings(found, warnings=tuple(loaded.warnings))
+
+
+def _summary(findings: Findings) -> str:
+    def count(number: int, word: str) -> str:
+        return f"{number} {word}{'' if number == 1 else 's'}"
+
+    if findings.problems:
+        return f"refused: {count(len(findings.problems), 'problem')}; the daemon would keep what governs now"
+    warned = f", {count(len(findings.warnings), 'warning')}" if findings.warnings else ""
+    return f"sound: {findings.found}{warned}"
+
+
+@policy_group.command("schema")
+@click.option("-o", "--output", type=click.Choice(("json", "yaml")), default="json", show_default=True)
+def print_schema(output: str) -> None:
+    """Print the JSON Schema of policy documents, for editors and CI.
+
+    \b
+    Example:
+      ballastctl policy schema > policies.schema.json
+      # then, as the first line of a policy file:
+      # yaml-language-server: $schema=../policies.schema.json
+    """
+    from ballastd.documents import policy_schema
+
+    emit_document(policy_schema(), output)

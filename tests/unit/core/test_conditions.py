@@ -1,0 +1,140 @@
+"""Conditions are three-valued; verdicts hold, latch and clear."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ballastd.core.conditions import Aggregate, Condition, Judgement, Phase, RelativeTo, Truth, Verdict, follow, judge
+from ballastd.core.quantities import HostName, Instant, Seconds
+from ballastd.core.telemetry import Report, Sample, Telemetry
+
+H = HostName("h1")
+T0 = Instant(100.0, 1_000_000.0)
+
+
+def heard(*series: tuple[float, ...], metric: str = "temperature", critical: float | None = 100.0,
+          step: float = 10.0) -> tuple[Telemetry, Instant]:
+    """Feed one subject per series, one value per report; return the telemetry and the instant of the last."""
+    telemetry = Telemetry(samples_min=1)
+    now = T0
+    for i, values in enumerate(zip(*series, strict=True)):
+        now = T0.later(i * step)
+        samples = tuple(Sample(metric, v, f"s{j}", critical=critical) for j, v in enumerate(values))
+        assert telemetry.absorb(Report(H, "b", i, now.wall, 10.0, samples, now)) is None
+    return telemetry, now
+
+
+HOT = Condition("temperature", -5.0, relative_to=RelativeTo.CRITICAL, hold=Seconds(60.0), clear_threshold=-10.0,
+                clear_hold=Seconds(300.0))
+
+
+@pytest.mark.parametrize(("value", "fires", "clears"), [
+    (95.1, Truth.TRUE, Truth.FALSE), (95.0, Truth.FALSE, Truth.FALSE), (90.1, Truth.FALSE, Truth.FALSE),
+    (90.0, Truth.FALSE, Truth.TRUE),
+])
+def test_a_threshold_has_two_edges(value: float, fires: Truth, clears: Truth) -> None:
+    telemetry, now = heard((value,))
+    judgement = judge(HOT, H, telemetry, now)
+    assert (judgement.fires, judgement.clears) == (fires, clears)
+
+
+def test_one_hot_sensor_of_many_is_enough_and_is_named() -> None:
+    telemetry, now = heard((60.0,), (97.0,), (96.0,))
+    judgement = judge(HOT, H, telemetry, now)
+    assert judgement.fires is Truth.TRUE
+    assert judgement.evidence is not None
+    assert (judgement.evidence.subject, judgement.evidence.value, judgement.evidence.threshold) == ("s1", 97.0, 95.0)
+
+
+def test_a_sensor_without_the_limit_never_meets_it() -> None:
+    telemetry, now = heard((200.0,), critical=None)
+    assert judge(HOT, H, telemetry, now).fires is Truth.FALSE
+
+
+def test_nothing_ever_heard_is_unknown() -> None:
+    assert judge(HOT, H, Telemetry(), T0).fires is Truth.UNKNOWN
+
+
+def test_stale_is_unknown_for_firing_and_for_clearing() -> None:
+    telemetry, now = heard((97.0,))
+    judgement = judge(HOT, H, telemetry, now.later(91.0))
+    assert (judgement.fires, judgement.clears) == (Truth.UNKNOWN, Truth.UNKNOWN)
+
+
+RISE = Condition("ecc.uncorrected", 0.0, Aggregate.INCREASE, Seconds(3600.0), latched=True)
+
+
+@pytest.mark.parametrize(("values", "truth"), [
+    ((3.0,), Truth.UNKNOWN),
+    ((3.0, 3.0), Truth.FALSE),
+    ((3.0, 4.0), Truth.TRUE),
+    ((3.0, 0.0), Truth.FALSE),
+    ((3.0, 0.0, 1.0), Truth.TRUE),
+    ((3.0, 2.0), Truth.TRUE),
+])
+def test_an_increase_needs_a_baseline_and_a_fall_is_a_reset(values: tuple[float, ...], truth: Truth) -> None:
+    telemetry, now = heard(values, metric="ecc.uncorrected", critical=None)
+    assert judge(RISE, H, telemetry, now).fires is truth
+
+
+def test_an_increase_before_an_acknowledgement_does_not_count_again() -> None:
+    telemetry, now = heard((0.0, 1.0), metric="ecc.uncorrected", critical=None)
+    assert judge(RISE, H, telemetry, now, not_before=now.monotonic).fires is Truth.FALSE
+
+
+def test_an_increase_leaves_the_window() -> None:
+    telemetry, now = heard((0.0, 1.0, *([1.0] * 10)), metric="ecc.uncorrected", critical=None, step=60.0)
+    short = replace(RISE, window=Seconds(300.0))
+    assert judge(short, H, telemetry, now).fires is Truth.FALSE
+
+
+def says(fires: Truth, clears: Truth | None = None) -> Judgement:
+    opposite = {Truth.TRUE: Truth.FALSE, Truth.FALSE: Truth.TRUE, Truth.UNKNOWN: Truth.UNKNOWN}
+    return Judgement(fires, clears or opposite[fires])
+
+
+def walk(condition: Condition, *steps: tuple[float, Judgement]) -> list[Phase]:
+    verdict: Verdict | None = None
+    phases = []
+    for at, judgement in steps:
+        verdict = follow(condition, verdict, judgement, T0.later(at))
+        phases.append(verdict.phase)
+    return phases
+
+
+YES, NO, WHO_KNOWS = says(Truth.TRUE), says(Truth.FALSE), says(Truth.UNKNOWN)
+BETWEEN = says(Truth.FALSE, Truth.FALSE)
+
+
+def test_a_condition_fires_only_after_its_hold() -> None:
+    assert walk(HOT, (0, YES), (59.9, YES), (60, YES)) == [Phase.PENDING, Phase.PENDING, Phase.FIRING]
+
+
+def test_a_gap_restarts_the_hold() -> None:
+    assert walk(HOT, (0, YES), (30, WHO_KNOWS), (60, YES), (119, YES), (120, YES)) == [
+        Phase.PENDING, Phase.UNKNOWN, Phase.PENDING, Phase.PENDING, Phase.FIRING]
+
+
+def test_a_dip_restarts_the_hold() -> None:
+    assert walk(HOT, (0, YES), (30, NO), (31, YES), (90, YES), (91, YES))[-2:] == [Phase.PENDING, Phase.FIRING]
+
+
+def test_firing_clears_only_beyond_the_other_edge_and_after_its_hold() -> None:
+    phases = walk(HOT, (0, YES), (60, YES), (70, BETWEEN), (400, BETWEEN), (500, NO), (700, BETWEEN), (800, NO),
+                  (1099, NO), (1100, NO))
+    assert phases[2:] == [Phase.FIRING] * 6 + [Phase.CLEAR]
+
+
+def test_silence_neither_fires_nor_clears() -> None:
+    phases = walk(HOT, (0, YES), (60, YES), (70, WHO_KNOWS), (4000, WHO_KNOWS), (4001, BETWEEN))
+    assert phases[2:] == [Phase.UNKNOWN, Phase.UNKNOWN, Phase.FIRING]
+
+
+def test_silence_and_then_health_is_clear() -> None:
+    assert walk(HOT, (0, YES), (60, YES), (70, WHO_KNOWS), (80, NO))[-1] is Phase.CLEAR
+
+
+def test_a_latched_verdict_stays_through_silence_and_health() -> None:
+    assert walk(RISE, (0, YES), (1, NO), (2, WHO_KNOWS), (9999, NO)) == [Phase.FIRING] * 4
