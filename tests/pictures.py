@@ -68,7 +68,7 @@ def a_migration(**changes: Any) -> MigrationView:
 
 def a_no(**changes: Any) -> NoView:
     return replace(NoView(
-        sort="not yet", kind="in-flight-out-of-host", detail="2 of 2 migrations leave alder already", vm=DB,
+        sort="deferral", kind="in-flight-out-of-host", detail="2 of 2 migrations leave alder already", vm=DB,
         vm_name="db", host="alder", until_wall=None), **changes)
 
 

@@ -182,6 +182,34 @@ class TelemetrySource(Protocol):
 class Notices(Protocol):
     """Where notices and requests go: MQTT. Delivery is best effort and never blocks a decision."""
 
+    async def run(self) -> None:
+        """Stay connected; return never."""
+        ...
+
+    async def flush(self, seconds: float) -> bool:
+        """Wait until everything queued is delivered, ``seconds`` at most; return whether it is."""
+        ...
+
+    def cordon(self, host: HostName, until_wall: float, by: str) -> None:
+        """Ask a host's agent to let nothing start or land there until ``until_wall``; retained, expiring."""
+        ...
+
+    def uncordon(self, host: HostName) -> None:
+        """Lift that request."""
+        ...
+
+    def claim(self, holder: str) -> None:
+        """Say that this cluster is ours, under a name that stays the same over restarts. To be repeated."""
+        ...
+
+    def release(self) -> None:
+        """Give the claim up: an orderly stop."""
+        ...
+
+    def rival_name(self) -> str | None:
+        """Return the name of another daemon that claimed this cluster lately, or None."""
+        ...
+
     def publish(self, topic: str, payload: dict[str, Any], *, retain: bool = False) -> None:
         """Queue ``payload`` (JSON) under ``<prefix>/v1/<topic>``; the queue is bounded and drops the oldest."""
         ...

@@ -82,7 +82,9 @@ class LoadReader:
             return
         kib = {name: int(value) for name, value in re.findall(r"^(\w+): +([0-9]{1,15}) kB$", text, re.MULTILINE)}
         total, available = kib.get("MemTotal", 0), kib.get("MemAvailable")
-        if available is None or not 0 <= available <= total or total == 0:
+        if available is None and total > 0:
+            return  # before Linux 3.14; what is free is no measure of what is available
+        if available is None or not available <= total or total == 0:
             findings.refuse(path, f"MemTotal {total} kB, MemAvailable {available} kB")
             return
         _add(findings, path, "memory.utilization", 1.0 - available / total)

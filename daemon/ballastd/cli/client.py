@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import socket
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -62,6 +63,7 @@ class Daemon:
              body: dict[str, object] | None) -> Any:
         import httpx
 
+        self._knock()
         url = "/v1/" + "/".join(quote(part, safe="") for part in parts)
         transport = httpx.HTTPTransport(uds=self._path, verify=False)  # there is no TLS on it
         try:
@@ -72,14 +74,23 @@ class Daemon:
                 f"ballastd at {self._path} has not answered for {self._seconds_max:g} s"
                 + ("" if body is None else "; the command may still be carried out: look at `ballastctl journal`"),
             ) from error
-        except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise DaemonUnreachable(_unreachable(self._path, error)) from error
+        except httpx.TransportError as error:
+            raise DaemonUnreachable(f"ballastd at {self._path} hung up before it had answered: {error}") from error
+
+    def _knock(self) -> None:
+        """Connect once and leave again: the system's own error tells best what is wrong."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
+            door.settimeout(self._seconds_max)
+            try:
+                door.connect(self._path)
+            except OSError as error:
+                raise DaemonUnreachable(_unreachable(self._path, error)) from error
 
 
 def _content(response: httpx.Response) -> Any:
     try:
         content = response.json()
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
         raise Refused(f"the daemon answered {response.status_code} with something that is no JSON; "
                       "is it ballastd that listens there?") from None
     if response.is_success:
@@ -95,23 +106,14 @@ def _told(problem: Any, status: int) -> str:
     return f"{detail}\n  {cure}" if cure else detail
 
 
-def _unreachable(path: str, error: BaseException) -> str:
-    number = _errno(error)
-    if number == errno.ENOENT:
+def _unreachable(path: str, error: OSError) -> str:
+    if error.errno == errno.ENOENT:
         return (f"no ballastd at {path}: there is no such socket. Is it running (systemctl status ballastd)? "
                 "If its socket is elsewhere, name it with --socket or in BALLASTD_SOCKET.")
-    if number in (errno.EACCES, errno.EPERM):
+    if error.errno in (errno.EACCES, errno.EPERM):
         return (f"you may not open {path}. Use sudo, or be added to the group that owns it "
                 f"(ls -l {path}) and log in again.")
-    if number == errno.ECONNREFUSED:
+    if error.errno == errno.ECONNREFUSED:
         return (f"nobody listens at {path}: its daemon has ended. See why with `journalctl -u ballastd -e`, then "
                 "start it (systemctl start ballastd).")
-    return f"no answer from ballastd at {path}: {error or type(error).__name__}"
-
-
-def _errno(error: BaseException | None) -> int | None:
-    while error is not None:
-        if isinstance(error, OSError) and error.errno is not None:
-            return error.errno
-        error = error.__cause__ or error.__context__
-    return None
+    return f"no answer from ballastd at {path}: {error}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from ballastd import __version__
@@ -19,7 +21,8 @@ from ballastd.cli.vms import vm_group
 @click.option("--socket", "socket_path", type=click.Path(), envvar="BALLASTD_SOCKET", show_envvar=True,
               help=f"The daemon's socket.  [default: {DEFAULT_SOCKET}]")
 @click.version_option(__version__, prog_name="ballastctl")
-def main(socket_path: str | None) -> None:
+@click.pass_context
+def main(ctx: click.Context, socket_path: str | None) -> None:  # noqa: ARG001  verbs find it in the context
     """Ask ballastd what it does and why, and tell it what to do.
 
     \b
@@ -40,6 +43,8 @@ def main(socket_path: str | None) -> None:
     \b
     Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the daemon cannot be reached, 4 a check found problems.
     """
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
 
 
 for _command in (status_command, host_group, vm_group, plan_command, explain_command, migration_group, journal_group,

@@ -67,6 +67,7 @@ def emit_document(document: Any, output: str) -> None:
 
         writer = YAML(typ="safe", pure=True)
         writer.default_flow_style = False
+        writer.allow_unicode = False
         writer.dump(document, sys.stdout)
     else:
         click.echo(json.dumps(document, indent=2))

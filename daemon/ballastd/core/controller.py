@@ -24,6 +24,7 @@ from ballastd.core.inputs import (
     OperatorCommand,
     PoliciesReplaced,
     ProgressSeen,
+    RivalSeen,
     SelfSuspect,
     TelemetryConnected,
     TelemetryLost,
@@ -173,7 +174,7 @@ class Controller:
             return any(self._senses.turned(one.host, s.metric, s.subject, s.value) for s in one.samples)
         if isinstance(one, HostInventory):
             return bool(self._ledger.migrations or self._ledger.evacuating) or one.host not in self._senses.inventories
-        return isinstance(one, OperatorCommand | CallReturned | SelfSuspect | PoliciesReplaced)
+        return isinstance(one, OperatorCommand | CallReturned | SelfSuspect | RivalSeen | PoliciesReplaced)
 
     def _absorb(self, one: Input, step: _Step) -> None:
         match one:
@@ -208,6 +209,11 @@ class Controller:
             case SelfSuspect():
                 self._senses.telemetry.forget_freshness()
                 self._gatekeeper.suspect_ourselves(one, step.now)
+            case RivalSeen():
+                self._gatekeeper.note_rival(one.name)
+                if one.name is not None:
+                    step.notices.append(Notice("alarm", "rival", f"another daemon ({one.name}) claims this cluster; "
+                                               "both observe until one is stopped"))
             case _:
                 pass
 

@@ -290,7 +290,7 @@ def _move(move: MoveView) -> Statement:
 def _no(view: ClusterView, no: NoView) -> Statement:
     about = f"{no.vm_name or no.vm}: " if no.vm else ""
     until = "" if no.until_wall is None else f", until {_when(view, no.until_wall)}"
-    sort = "cannot" if no.sort.startswith("cannot") or no.sort == "refusal" else "not yet"
+    sort = "cannot" if no.sort == "refusal" else "not yet"
     return Statement(no.kind, f"{sort}: {about}{no.detail} ({no.kind}{until})", host=no.host, vm=no.vm,
                      until_wall=no.until_wall)
 
@@ -306,7 +306,8 @@ def _gate(view: ClusterView, gate: GateView) -> Statement:
 
 def _next(view: ClusterView, noes: tuple[NoView, ...],
           migrations: tuple[MigrationView, ...]) -> tuple[Statement, ...]:
-    said = [Statement("migration-end", f"when migration {m.id} ends ({_due(view, m.deadline_wall)})", vm=m.vm, until_wall=m.deadline_wall) for m in migrations]
+    said = [Statement("migration-end", f"when migration {m.id} ends ({_due(view, m.deadline_wall)})",
+                      vm=m.vm, until_wall=m.deadline_wall) for m in migrations]
     clocks = _next_wall(view, noes)
     if clocks is not None:
         said.append(Statement("clock", f"{_when(view, clocks)}, when the first \"not yet\" above runs out",

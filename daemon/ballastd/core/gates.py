@@ -31,6 +31,7 @@ class Gatekeeper:
         self._journal_reason: str | None = None
         self._observe_reason: str | None = None
         self._telemetry_reason: str | None = None
+        self._rival: str | None = None
         self._frozen = False
         self._thawed_at: float | None = None
         self._site_quiet_since: float | None = None
@@ -63,6 +64,10 @@ class Gatekeeper:
         """Note that the broker is gone (a reason) or back (None). Silence does the rest."""
         self._telemetry_reason = reason
 
+    def note_rival(self, name: str | None) -> None:
+        """Another daemon claims this cluster, or no longer does."""
+        self._rival = name
+
     def suspect_ourselves(self, doubt: SelfSuspect, now: Instant) -> None:
         """We lagged, slept or were given another time: start nothing for a while."""
         self._suspect_until = now.monotonic + self._timing.self_suspect
@@ -86,6 +91,8 @@ class Gatekeeper:
                               crashes[-CRASHES_MAX] + CRASH_WINDOW_SECONDS))
         if self._journal_reason is not None:
             found.append(Gate(DeferralKind.OBSERVING, f"the journal cannot be written: {self._journal_reason}"))
+        if self._rival is not None:
+            found.append(Gate(DeferralKind.OBSERVING, f"another daemon ({self._rival}) claims this cluster: stop one"))
         if ledger.paused is not None:
             why = f": {ledger.paused.reason}" if ledger.paused.reason else ""
             found.append(Gate(DeferralKind.PAUSED, f"paused by {ledger.paused.by}{why}"))

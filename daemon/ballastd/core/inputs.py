@@ -70,6 +70,14 @@ class SelfSuspect:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class RivalSeen:
+    """Another daemon claims this cluster (its name), or no longer does (None): two must never act."""
+
+    at: Instant
+    name: str | None
+
+
 class Verb(enum.Enum):
     """What an operator may ask of the daemon."""
 
@@ -110,5 +118,5 @@ class Answer:
 
 Input = (
     Report | AgentState | HostInventory | HostUnreachable | CallReturned | ProgressSeen | PoliciesReplaced
-    | TelemetryConnected | TelemetryLost | SelfSuspect | OperatorCommand
+    | TelemetryConnected | TelemetryLost | SelfSuspect | RivalSeen | OperatorCommand
 )

@@ -112,9 +112,10 @@ class Kernel:
         """Ask a host's agent to raise or lower its cordon flag. The request expires by itself."""
         if self._cluster.host(order.host) is None:
             raise Withheld((Refusal(RefusalKind.GATE, "not a declared host", host=order.host),))
-        now = self._clock.now().wall
-        payload = {"schema": "ballastd/1", "until": order.until_wall or now, "by": "ballastd", "sent_at": now}
-        self._notices.publish(f"{order.host}/cordon", payload, retain=True)
+        if order.until_wall is None:
+            self._notices.uncordon(order.host)
+        else:
+            self._notices.cordon(order.host, order.until_wall, "ballastd")
 
     def _refuse_early(self, order: Order) -> None:
         move = order.move

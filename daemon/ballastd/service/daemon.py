@@ -18,6 +18,7 @@ from ballastd.core.inputs import (
     Answer,
     OperatorCommand,
     PoliciesReplaced,
+    RivalSeen,
     SelfSuspect,
     TelemetryConnected,
     TelemetryLost,
@@ -53,6 +54,9 @@ PULSE_SECONDS = 0.5
 CLOCK_STEP_SECONDS = 2.0
 RECOMPILE_SECONDS = 6 * 3600.0
 ABORT_ON_STOP_SECONDS = 20.0
+CLAIM_LOOK_SECONDS = 1.0
+CLAIM_ROUNDS = 30
+FAREWELL_SECONDS = 2.0
 
 Work = Coroutine[Any, Any, None]
 
@@ -94,6 +98,8 @@ class Parts:
     blocking: Blocking
     clock: Clock
     tell_supervisor: Callable[[str], None]
+    holder: str = "ballastd"
+    """Our name in the claim on the cluster; the same over restarts."""
     version: str = ""
     abort_on_stop: bool = False
 
@@ -223,7 +229,7 @@ class Daemon:
         tasks: dict[str, Work] = {
             "loop": loop.run(), "telemetry": self._listen(inbox), "hints": watcher.follow_hints(),
             "progress": watcher.follow_progress(), "pulse": self._feel_pulse(inbox),
-            "windows": self._keep_windows_ahead(),
+            "windows": self._keep_windows_ahead(), "notices": parts.notices.run(), "claim": self._hold_claim(inbox),
         }
         tasks |= {f"host-{host.name}": watcher.watch_host(host.name) for host in parts.cluster.hosts}
         return loop, tasks
@@ -264,6 +270,18 @@ class Daemon:
                 inbox.put(SelfSuspect(now, doubt))
             last = now
 
+    async def _hold_claim(self, inbox: Inbox) -> None:
+        """Say that this cluster is ours, and notice when somebody else says so, for ever."""
+        known: str | None = None
+        while True:
+            self._parts.notices.claim(self._parts.holder)
+            for _ in range(CLAIM_ROUNDS):
+                name = self._parts.notices.rival_name()
+                if name != known:
+                    known = name
+                    inbox.put(RivalSeen(self._parts.clock.now(), name))
+                await asyncio.sleep(CLAIM_LOOK_SECONDS)
+
     async def _keep_windows_ahead(self) -> None:
         """Compile the policies' windows anew well before their horizon, for ever."""
         while True:
@@ -282,6 +300,8 @@ class Daemon:
         if self._parts.abort_on_stop:
             await self._abort_running()
         await self._executor.detach()
+        self._parts.notices.release()
+        await self._parts.notices.flush(FAREWELL_SECONDS)
 
     async def _abort_running(self) -> None:
         """Abort what runs, where the settings ask for it; the next start reads off the hosts how it ended."""

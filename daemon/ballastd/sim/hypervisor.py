@@ -13,7 +13,14 @@ from typing import Any
 from ballastd.core.inventory import HostInventory, Progress, VmRecord
 from ballastd.core.plans import Order, Refusal, RefusalKind
 from ballastd.core.quantities import Bytes, HostName, VmId
-from ballastd.errors import MigrationAborted, MigrationRefused, OutcomeUnknown, Unreachable, VmVanished
+from ballastd.errors import (
+    InvariantBroken,
+    MigrationAborted,
+    MigrationRefused,
+    OutcomeUnknown,
+    Unreachable,
+    VmVanished,
+)
 from ballastd.ports import Clock, HostChange, HostHint
 from ballastd.sim.jobs import Fate, SimulatedHost, SimulatedJob
 
@@ -171,7 +178,9 @@ class SimulatedHypervisor:
         self._hint(HostHint(host, HostChange.CONNECTED))
 
     async def _reach(self, host: HostName) -> SimulatedHost:
-        known = self.hosts[host]
+        known = self.hosts.get(host)
+        if known is None:
+            raise InvariantBroken(f"{host} is not a declared host")
         await asyncio.sleep(ANSWER_SECONDS)
         if known.answers:
             return known

@@ -10,12 +10,13 @@ import pytest
 
 from ballastd.adapters.mqtt import wire
 from ballastd.adapters.mqtt.topics import parse_topic, topic_of
-from ballastd.core.quantities import Instant
+from ballastd.core.quantities import HostName, Instant
 from ballastd.core.telemetry import AgentState, Report, Sample
 from ballastd.errors import MalformedReport
 
 GOLDEN = Path(__file__).parents[2] / "data" / "golden"
 NOW = Instant(1000.0, 1_795_400_020.0)
+HOST = HostName("kvm-01")
 BOOT = "0c4a1f2e-1795400000000"
 SAMPLES = (
     Sample("cpu.utilization", 0.42), Sample("cpu.pressure.some", 0.015), Sample("memory.available", 90_112_000_000.0),
@@ -59,7 +60,7 @@ def reason_of(payload: bytes, topic: str = "ballastd/v1/kvm-01/metrics") -> str:
 
 def test_a_golden_metrics_message_decodes_to_its_samples() -> None:
     assert report_of(golden("metrics.json")) == Report(
-        host="kvm-01", boot_id=BOOT, sequence=41, sent_at=1_795_400_010.25, interval=10.0, samples=SAMPLES,
+        host=HOST, boot_id=BOOT, sequence=41, sent_at=1_795_400_010.25, interval=10.0, samples=SAMPLES,
         received=NOW)
 
 
@@ -78,8 +79,8 @@ def test_an_event_is_a_report_on_another_topic() -> None:
 def test_golden_states_decode_and_encode() -> None:
     online = decode(golden("state-online.json"), "ballastd/v1/kvm-01/state", retained=True)
     offline = decode(golden("state-offline.json"), "ballastd/v1/kvm-01/state")
-    assert online == AgentState("kvm-01", True, NOW, BOOT, True, 1_795_403_600.0, (5, 24), retained=True)
-    assert offline == AgentState("kvm-01", False, NOW, BOOT, False, None, None)
+    assert online == AgentState(HOST, True, NOW, BOOT, True, 1_795_403_600.0, (5, 24), retained=True)
+    assert offline == AgentState(HOST, False, NOW, BOOT, False, None, None)
     assert wire.encode_state(host="kvm-01", boot_id=BOOT, online=True, sent_at=1_795_400_000.0, hook=True,
                              cordon_until=1_795_403_600.0, keepalive=(5, 24)) == golden("state-online.json")
 
@@ -181,9 +182,9 @@ def test_a_prefix_may_have_levels_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(("changes", "reason"), [
-    ({"state": "maybe"}, "range"), ({"state": True}, "type"), ({"hook": 1}, "type"), ({"cordon_until": "never"}, "type"),
-    ({"keepalive": [5]}, "type"), ({"keepalive": [5, "24"]}, "type"), ({"keepalive": [5, True]}, "type"),
-    ({"keepalive": [-1, 5]}, "range"), ({"cordon_until": -1}, "range"),
+    ({"state": "maybe"}, "range"), ({"state": True}, "type"), ({"hook": 1}, "type"),
+    ({"cordon_until": "never"}, "type"), ({"keepalive": [5]}, "type"), ({"keepalive": [5, "24"]}, "type"),
+    ({"keepalive": [5, True]}, "type"), ({"keepalive": [-1, 5]}, "range"), ({"cordon_until": -1}, "range"),
 ])
 def test_a_flaw_of_a_state_refuses_it(changes: dict[str, Any], reason: str) -> None:
     content = {**json.loads(golden("state-online.json")), **changes}

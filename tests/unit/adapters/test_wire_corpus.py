@@ -27,6 +27,7 @@ ENTRIES = {entry["id"]: entry for entry in CORPUS["entries"]}
 NOW = Instant(5000.0, float(CORPUS["now"]))
 HOSTS = tuple(HostName(name) for name in CORPUS["declared_hosts"])
 STALL_SECONDS = 0.5
+PARTS = ("prefix", "repeat", "middle", "repeat_after", "suffix")
 
 
 class StandingClock:
@@ -40,13 +41,13 @@ def payload_of(entry: dict[str, Any]) -> bytes:
     if "payload" in entry:
         return base64.b64decode(entry["payload"])
     recipe = entry["generate"]
-    part = {key: base64.b64decode(recipe.get(key, "")) for key in ("prefix", "repeat", "middle", "repeat_after", "suffix")}
+    part = {key: base64.b64decode(recipe.get(key, "")) for key in PARTS}
     if "repeat_json" in recipe:
         pattern = recipe["repeat_json"] if isinstance(recipe["repeat_json"], str) else json.dumps(recipe["repeat_json"])
-        body = recipe["separator"].join(pattern.replace("%d", str(n)) for n in range(recipe["times"])).encode()
+        body = str(recipe["separator"]).join(pattern.replace("%d", str(n)) for n in range(recipe["times"])).encode()
     else:
-        body = part["repeat"] * recipe["times"]
-    return (part["prefix"] + body + part["middle"] + part["repeat_after"] * recipe.get("times_after", 0)
+        body = part["repeat"] * int(recipe["times"])
+    return (part["prefix"] + body + part["middle"] + part["repeat_after"] * int(recipe.get("times_after", 0))
             + part["suffix"])
 
 

@@ -109,7 +109,7 @@ def test_a_vm_nobody_wants_to_move_says_that_nobody_asks():
 
 def test_a_vm_left_behind_on_a_host_to_be_emptied_says_what_is_in_the_way():
     view = a_view(intents=(an_intent(state="held"),),
-                  noes=(a_no(sort="cannot", kind="no-target", detail="2 memory (beech: 1 GiB short)"),))
+                  noes=(a_no(sort="refusal", kind="no-target", detail="2 memory (beech: 1 GiB short)"),))
     assert section(told(view, "db"), "moves") == [
         "none, though failing-hosts wants alder emptied (held): 2 memory (beech: 1 GiB short)"]
     assert section(told(view, "db"), "noes") == ["cannot: db: 2 memory (beech: 1 GiB short) (no-target)"]

@@ -1,8 +1,8 @@
-"""One look at a host: everything in it is read now. Blocks; runs in the monitor's lane.
+"""One look at a host: everything in it is read now. Blocks; runs in the watching connection's lane.
 
 A guest whose emulator hangs must not hold the whole look up: states come in one call for all domains,
-processor time from the operating system, and only the job is asked for under ``Asking``. Definitions are read each time and parsed only when their text has changed, so no
-missed event can leave an old one standing.
+processor time from the operating system, and only the job is asked for, under ``Asking``. Definitions are
+read each time and parsed only when their text has changed, so no missed event can leave an old one standing.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
+from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -88,7 +89,8 @@ class Connection(aiomqtt.Client):
         super().__init__(
             address.host, address.port, identifier=address.client_id, protocol=protocol,
             username=address.username, password=_password(address), keepalive=address.keepalive,
-            timeout=OPERATION_SECONDS, clean_session=None if five else True, clean_start=True,
+            timeout=OPERATION_SECONDS, clean_session=None if five else True,
+            clean_start=True if five else MQTT_CLEAN_START_FIRST_ONLY,
             tls_context=tls_context(address) if address.tls else None,
             will=None if will is None else aiomqtt.Will(will.topic, will.payload, QOS, will.retain),
             queue_type=cast("type[asyncio.Queue[aiomqtt.Message]]", functools.partial(_Chute, sink)))

@@ -92,6 +92,11 @@ class MqttNotices:
             return None
         return self._rival
 
+    def rival_name(self) -> str | None:
+        """Return the name of that daemon, or None."""
+        rival = self.rival()
+        return None if rival is None else rival.holder
+
     def message(self, message: Incoming) -> None:
         """Take note of a claim that is not ours."""
         try:

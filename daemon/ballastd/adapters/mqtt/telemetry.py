@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 
 import structlog
 
@@ -44,7 +44,7 @@ class MqttTelemetry:
         self._counts: Counter[str] = Counter()
         self._down_for = ""
 
-    async def items(self) -> AsyncIterator[TelemetryItem]:
+    async def items(self) -> AsyncGenerator[TelemetryItem, None]:
         """Yield items as they come, for ever; connected for as long as somebody iterates."""
         staying = asyncio.ensure_future(self._link.run())
         staying.add_done_callback(lambda _: self._wake.set())

@@ -1,0 +1,44 @@
+# A guest of 512 bytes: it fills its memory, then counts BIOS ticks on its serial port for ever.
+#
+#   as --32 -o g.o guest.S && ld -m elf_i386 -Ttext 0x7c00 --oformat binary -o guest.img g.o && truncate -s 1M guest.img
+#
+# Keys choose what it does besides: I idle, B burn CPU, D dirty memory at full speed, 1..9 dirty 2^n pages a tick
+# (2^n * 4096 * 18.2 bytes a second: 5 is 2.3 MiB/s, 7 is 9.1, 9 is 37), in order over all its memory.
+.code16
+.globl _start
+_start: cli; xor %ax,%ax; mov %ax,%ds; mov %ax,%ss; mov $0x7000,%sp
+    lgdt gdtr; mov %cr0,%eax; or $1,%al; mov %eax,%cr0          # unreal mode: FS reaches 4 GiB
+    mov $8,%bx; mov %bx,%fs; and $0xfe,%al; mov %eax,%cr0; xor %bx,%bx; mov %bx,%fs
+    in $0x21,%al; or $2,%al; out %al,$0x21; sti                 # IRQ 1 masked: the keyboard is polled
+    mov $0xe801,%ax; int $0x15                                  # AX KiB below 16 MiB, BX 64-KiB blocks above
+    movzx %ax,%eax; movzx %bx,%ebx; shl $6,%ebx; add %ebx,%eax; shl $10,%eax; add $0xf0000,%eax; mov %eax,end
+    mov $0x100000,%edi
+fill: mov %edi,%fs:(%edi); add $4096,%edi; cmp end,%edi; jb fill # no page is zero: zero pages travel for nothing
+    movl $0x100000,where
+main: in $0x64,%al; test $1,%al; jz nokey; in $0x60,%al; test $0x80,%al; jnz nokey; mov %al,mode
+nokey: mov 0x46c,%ax; cmp lasttick,%ax; je same                 # BIOS tick: 18.2 a second
+    mov %ax,lasttick; incl count; call beat
+    mov mode,%cl; cmp $2,%cl; jb same; cmp $10,%cl; ja same     # keys 1..9 have scan codes 2..10
+    dec %cl; mov $1,%si; shl %cl,%si
+again: call dirty; dec %si; jnz again
+same: cmpb $0x30,mode; je main                                  # B: burn
+    cmpb $0x20,mode; jne sleep; call dirty; jmp main            # D: dirty at full speed
+sleep: hlt; jmp main
+dirty: mov where,%edi; incl %fs:4(%edi); add $4096,%edi; cmp end,%edi; jb 1f; mov $0x100000,%edi
+1:  mov %edi,where; ret
+beat: mov count,%eax; mov $8,%cx
+1:  rol $4,%eax; push %eax; and $0xf,%al; add $'0',%al; cmp $'9',%al; jbe 2f; add $7,%al
+2:  call putc; pop %eax; loop 1b
+    mov $'\n',%al
+putc: push %dx; push %ax; mov $0x3fd,%dx
+3:  in %dx,%al; test $0x20,%al; jz 3b
+    pop %ax; mov $0x3f8,%dx; out %al,%dx; pop %dx; ret
+.align 8
+gdt: .quad 0, 0x00cf92000000ffff
+gdtr: .word 15; .long gdt
+mode: .byte 0
+lasttick: .word 0
+count: .long 0
+end: .long 0
+where: .long 0
+.org 510; .word 0xaa55

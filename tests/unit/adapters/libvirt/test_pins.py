@@ -1,0 +1,138 @@
+"""What holds a guest where it is: each reason with its kind, the thing and a cure."""
+
+from __future__ import annotations
+
+import pytest
+
+from ballastd.adapters.libvirt.pins import PINS_MAX, is_under
+from ballastd.adapters.libvirt.xml_facts import domain_facts
+from ballastd.core.inventory import Pin, PinKind
+from tests.unit.adapters.libvirt.domains import LOCKED_DISK, VOUCHED, domain
+
+
+def pins(devices: str = LOCKED_DISK, *, os: str = "", extra: str = "") -> tuple[Pin, ...]:
+    return domain_facts(domain(devices, os=os, extra=extra), VOUCHED).pins
+
+
+def disk(source: str = "file='/srv/vms/a.raw'", *, kind: str = "file", fmt: str = "raw", device: str = "disk",
+         more: str = "") -> str:
+    return (f"<disk type='{kind}' device='{device}'><driver name='qemu' type='{fmt}'/><source {source}/>"
+            f"<target dev='vda'/>{more}</disk>")
+
+
+ACCEPTED = {
+    "a raw file on vouched storage": disk(),
+    "a qcow2 file on vouched storage": disk("file='/srv/vms/deep/er/a.qcow2'", fmt="qcow2"),
+    "a read-only disk anywhere": disk("file='/var/lib/libvirt/images/a.img'", more="<readonly/>"),
+    "a read-only block device": disk("dev='/dev/sda'", kind="block", more="<readonly/>"),
+    "a cdrom": disk("file='/home/me/x.iso'", device="cdrom"),
+    "an empty drive": "<disk type='file' device='cdrom'><target dev='sda'/></disk>",
+    "an empty floppy": "<disk type='file' device='floppy'><target dev='fda'/></disk>",
+    "a console on a pty": "<serial type='pty'><source path='/dev/pts/3'/></serial><console type='pty'/>",
+    "an agent channel": "<channel type='unix'><source mode='bind'/></channel>",
+    "a bridge": "<interface type='bridge'><source bridge='br0'/></interface>",
+    "usb redirection over spice": "<redirdev bus='usb' type='spicevmc'/>",
+    "a virtio gpu": "<video><model type='virtio'/></video>",
+    "a plain dimm": "<memory model='dimm'><target><size>1</size></target></memory>",
+    "a tablet": "<input type='tablet' bus='usb'/>",
+}
+
+PINNED: dict[str, tuple[str, PinKind]] = {
+    "a shareable disk": (disk(more="<shareable/>"), PinKind.DISK_UNLOCKED),
+    "a transient disk": (disk(more="<transient/>"), PinKind.DISK_LOCAL),
+    "a file that nobody vouched for": (disk("file='/data/a.raw'"), PinKind.DISK_UNLOCKED),
+    "a file in the default pool": (disk("file='/var/lib/libvirt/images/a.raw'"), PinKind.DISK_LOCAL),
+    "a vmdk on vouched storage": (disk(fmt="vmdk"), PinKind.DISK_UNLOCKED),
+    "a file without a driver": (
+        "<disk type='file'><source file='/srv/vms/a'/><target dev='vda'/></disk>", PinKind.DISK_UNLOCKED),
+    "a path that climbs out": (disk("file='/srv/vms/../../etc/a.raw'"), PinKind.DISK_UNLOCKED),
+    "a path beside the prefix": (disk("file='/srv/vms2/a.raw'"), PinKind.DISK_UNLOCKED),
+    "a relative path": (disk("file='srv/vms/a.raw'"), PinKind.DISK_UNLOCKED),
+    "an nbd export": (disk("protocol='nbd' name='x'", kind="network"), PinKind.DISK_UNLOCKED),
+    "an rbd image": (disk("protocol='rbd' name='pool/x'", kind="network"), PinKind.DISK_UNLOCKED),
+    "a block device": (disk("dev='/dev/mapper/lun0'", kind="block"), PinKind.DISK_UNLOCKED),
+    "a scsi lun": (disk("dev='/dev/sdb'", kind="block", device="lun"), PinKind.DISK_UNLOCKED),
+    "a pool volume": (disk("pool='p' volume='v'", kind="volume"), PinKind.DISK_UNLOCKED),
+    "a directory": (disk("dir='/srv/vms/d'", kind="dir"), PinKind.DISK_UNLOCKED),
+    "a writable floppy": (disk("file='/tmp/f.img'", device="floppy"), PinKind.DISK_UNLOCKED),
+    "an nvme device": (disk("type='pci'", kind="nvme"), PinKind.PASSTHROUGH),
+    "a block copy": (disk(more="<mirror type='file' job='copy'/>"), PinKind.BLOCK_JOB),
+    "a pci device": ("<hostdev mode='subsystem' type='pci'><alias name='gpu0'/></hostdev>", PinKind.PASSTHROUGH),
+    "a mediated device": ("<hostdev mode='subsystem' type='mdev' model='vfio-pci'/>", PinKind.PASSTHROUGH),
+    "an sr-iov interface": ("<interface type='hostdev'/>", PinKind.PASSTHROUGH),
+    "a vdpa interface": ("<interface type='vdpa'/>", PinKind.PASSTHROUGH),
+    "a vhost-user interface": ("<interface type='vhostuser'/>", PinKind.SHARED_MEMORY),
+    "a vhost-user gpu": ("<video><driver name='vhostuser'/></video>", PinKind.SHARED_MEMORY),
+    "shared memory": ("<shmem name='s'/>", PinKind.SHARED_MEMORY),
+    "virtiofs": ("<filesystem type='mount'><driver type='virtiofs'/></filesystem>", PinKind.SHARED_FILESYSTEM),
+    "an emulated tpm": ("<tpm model='tpm-crb'><backend type='emulator'/></tpm>", PinKind.TPM_STATE),
+    "the host's tpm": ("<tpm><backend type='passthrough'/></tpm>", PinKind.PASSTHROUGH),
+    "a host's serial port": ("<serial type='dev'><source path='/dev/ttyS0'/></serial>", PinKind.PASSTHROUGH),
+    "a host's keyboard": ("<input type='evdev'/>", PinKind.PASSTHROUGH),
+    "an nvdimm": ("<memory model='nvdimm'><source><path>/x</path></source></memory>", PinKind.DISK_LOCAL),
+}
+
+
+@pytest.mark.parametrize("devices", ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_nothing_pins_a_guest_with(devices: str) -> None:
+    assert pins(devices) == ()
+
+
+@pytest.mark.parametrize(("devices", "kind"), PINNED.values(), ids=PINNED.keys())
+def test_a_guest_is_pinned_by(devices: str, kind: PinKind) -> None:
+    found = pins(devices)
+    assert [pin.kind for pin in found] == [kind]
+    assert all(pin.thing and pin.cure for pin in found)
+
+
+def test_the_pin_names_the_disk_and_its_path() -> None:
+    assert pins(disk("file='/data/a.raw'"))[0].thing == "vda /data/a.raw"
+
+
+@pytest.mark.parametrize(("os", "pinned"), [
+    ("<nvram>/var/lib/libvirt/qemu/nvram/web_VARS.fd</nvram>", True),
+    ("<nvram type='file'><source file='/var/lib/x_VARS.fd'/></nvram>", True),
+    ("<nvram type='network'><source protocol='iscsi' name='iqn:x/0'/></nvram>", True),
+    ("<nvram>/srv/vms/nvram/web_VARS.fd</nvram>", False),
+    ("<nvram type='file'><source file='/srv/vms/web_VARS.fd'/></nvram>", False),
+    ("<loader readonly='yes' type='pflash'>/usr/share/OVMF/OVMF_CODE.fd</loader>", False),
+])
+def test_uefi_variables_pin_unless_they_are_shared(os: str, pinned: bool) -> None:
+    assert [pin.kind for pin in pins(os=os)] == ([PinKind.FIRMWARE_STATE] if pinned else [])
+
+
+def test_a_confidential_guest_stays() -> None:
+    assert [pin.kind for pin in pins(extra="<launchSecurity type='sev'/>")] == [PinKind.PASSTHROUGH]
+
+
+def test_raw_arguments_of_qemu_pin_because_they_may_hide_a_disk() -> None:
+    extra = "<q:commandline xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'>{}</q:commandline>"
+    assert [pin.kind for pin in pins(extra=extra.format("<q:arg value='-drive'/>"))] == [PinKind.DISK_UNLOCKED]
+    assert pins(extra=extra.format("")) == ()
+
+
+def test_metadata_cannot_vouch_for_a_disk() -> None:
+    text = domain(disk("file='/data/a.raw'"),
+                  metadata='<ballastd xmlns="https://ballastd.org/1" pinned="no" vouched="/data"/>')
+    assert [pin.kind for pin in domain_facts(text, VOUCHED).pins] == [PinKind.DISK_UNLOCKED]
+
+
+def test_ten_thousand_devices_give_few_pins() -> None:
+    many = "".join(f"<hostdev><alias name='h{n}'/></hostdev>" for n in range(10_000))
+    assert len(pins(many)) == PINS_MAX
+
+
+@pytest.mark.parametrize(("path", "prefixes", "under"), [
+    ("/srv/vms/a", ("/srv/vms",), True),
+    ("/srv/vms/a", ("/srv/vms/",), True),
+    ("/srv//vms/./a", ("/srv/vms",), True),
+    ("/srv/vms", ("/srv/vms",), False),
+    ("/srv/vmsx/a", ("/srv/vms",), False),
+    ("/a", ("/",), True),
+    ("/srv/vms/a", ("srv/vms",), False),
+    ("/srv/vms/a", ("",), False),
+    ("/srv/vms/a", (), False),
+    ("", ("/",), False),
+])
+def test_a_prefix_is_taken_by_whole_components(path: str, prefixes: tuple[str, ...], under: bool) -> None:
+    assert is_under(path, prefixes) is under

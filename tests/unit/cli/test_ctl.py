@@ -1,0 +1,327 @@
+"""ballastctl against a daemon made of paper, over a real socket: what is printed, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from ruamel.yaml import YAML
+
+from ballastd.cli.ctl import main
+from ballastd.cli.output import repeat
+from ballastd.ports import JournalRecord
+from tests.paper_console import PaperConsole, served
+from tests.pictures import DB, NOW, WEB_1, WEB_2, a_busy_view, a_view, a_vm
+
+CODES = re.compile(r"\x1b\[")
+LISTS = ("host list", "vm list", "migration list", "journal show", "journal")
+
+
+class Desk:
+    """A served console, and ballastctl pointed at it."""
+
+    def __init__(self, console: PaperConsole, path: Path) -> None:
+        self.console = console
+        self.path = path
+
+    def run(self, line: str, **choices: object) -> Result:
+        return CliRunner().invoke(main, ["--socket", str(self.path), *line.split()], **choices)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def open_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    path = tmp_path_factory.mktemp("ctl") / "api.sock"
+    console = PaperConsole()
+    with served(console, path):
+        yield Desk(console, path)
+
+
+@pytest.fixture
+def desk(open_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    for name in ("BALLASTD_SOCKET", "SUDO_USER"):
+        monkeypatch.delenv(name, raising=False)
+    PaperConsole.__init__(open_desk.console, replace(a_busy_view(), wall=time.time()))
+    open_desk.console.records = [
+        JournalRecord(1, 3, {"v": 1, "kind": "HostCordoned", "wall": NOW, "host": "alder", "by": "root (for alice)"}),
+        JournalRecord(2, 4, {"v": 1, "kind": "Paused", "wall": NOW, "by": "alice", "reason": ""})]
+    return open_desk
+
+
+def commands(group: click.Group = main, before: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = [before]
+    for name, command in sorted(group.commands.items()):
+        here = (*before, name)
+        found.extend(commands(command, here) if isinstance(command, click.Group) else [here])
+    return found
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_every_command_explains_itself(command):
+    result = CliRunner().invoke(main, [*command, "--help"])
+    assert result.exit_code == 0
+    assert result.output.startswith("Usage: ")
+    is_verb = not isinstance(_find(command), click.Group)
+    assert "Example" in result.output or not is_verb, f"{command} teaches by no example"
+
+
+def _find(command):
+    here = main
+    for name in command:
+        here = here.commands[name]
+    return here
+
+
+@pytest.mark.parametrize("line", [*LISTS, "status", "plan", "host show alder", "migration show 41-1",
+                                  "explain alder", f"explain {DB}"])
+def test_json_and_yaml_are_the_same_and_can_be_read_back(desk, line):
+    group, *rest = line.split()
+    line = "journal show" if line == "journal" else " ".join((group, *rest))
+    as_json = desk.run(f"{line} -o json")
+    as_yaml = desk.run(f"{line} -o yaml")
+    assert (as_json.exit_code, as_yaml.exit_code) == (0, 0)
+    assert json.loads(as_json.stdout) == YAML(typ="safe").load(StringIO(as_yaml.stdout))
+
+
+@pytest.mark.parametrize("line", [*LISTS, "status", "plan", "explain alder", "host show alder", "host list -o wide",
+                                  "status -o wide"])
+def test_no_colour_codes_go_into_a_pipe(desk, line):
+    result = desk.run(line)
+    assert result.exit_code == 0, result.output
+    assert not CODES.search(result.output)
+
+
+def test_a_terminal_gets_colours_unless_it_does_not_want_them(desk, monkeypatch):
+    assert CODES.search(desk.run("status", color=True).output)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not CODES.search(desk.run("status", color=True).output)
+
+
+def test_columns_line_up_with_sizes_and_ages_for_people(desk):
+    header, alder, _, cedar = desk.run("host list").stdout.splitlines()
+    assert header.split() == ["NAME", "HEALTH", "MARKS", "TARGET", "VMS", "MEMORY", "CPU", "OUT/IN", "SEEN", "HEARD"]
+    assert alder.split()[:4] == ["alder", "failing", "draining", "no"]
+    assert "20.0 GiB of 60.0 GiB" in alder
+    assert cedar.endswith("unreachable     2m")
+    assert header.index("TARGET") == alder.index("no ")
+
+
+def test_json_carries_bytes_and_seconds_as_they_are(desk):
+    alder = json.loads(desk.run("host list -o json").stdout)[0]
+    assert (alder["memory_limit"], alder["telemetry_age"]) == (60 << 30, 7.0)
+
+
+def test_names_come_one_a_line(desk):
+    assert desk.run("host list -o name").stdout == "alder\nbeech\ncedar\n"
+    assert desk.run("vm list -o name").stdout.splitlines() == [DB, WEB_1, WEB_2]
+    assert desk.run("migration list -o name --open").stdout == "41-1\n"
+    assert desk.run("status -o name").stdout == "acting\n"
+
+
+def test_vms_can_be_narrowed_to_a_host(desk):
+    assert desk.run("vm list --host beech -o name").stdout.splitlines() == [WEB_2]
+    assert desk.run("vm list --host oak").stdout == ""
+
+
+def test_the_plan_tells_wanted_planned_and_not(desk):
+    said = desk.run("plan -o wide").stdout
+    assert "gate starting: telemetry is warming up" in said
+    for word in ("Wanted:", "evacuate", "Planned:", "cedar (410), elm (220)", "Not:", "in-flight-out-of-host"):
+        assert word in said
+    assert desk.run("plan -o name").stdout.splitlines() == [DB]
+
+
+def test_a_quiet_plan_says_that_it_is_quiet(desk):
+    desk.console.shown = replace(a_view(), wall=time.time())
+    said = desk.run("plan").output
+    assert "nothing ought to change" in said
+    assert "no move is planned" in said
+
+
+def test_an_explanation_reads_from_top_to_bottom(desk):
+    lines = desk.run("explain alder").stdout.splitlines()
+    assert lines[0] == "host alder: failing, draining, 2 VMs running"
+    assert "  no: host-not-healthy: failing" in lines
+
+
+def test_an_explanation_can_say_which_of_two_is_meant(desk):
+    desk.console.shown = replace(a_view(vms=(a_vm("alder"),)), wall=time.time())
+    refused = desk.run("explain alder")
+    assert refused.exit_code == 1
+    assert "kind=host or kind=vm" in refused.stderr
+    assert desk.run("explain vm/alder -o name").stdout.strip() == DB
+    assert desk.run("explain host/alder -o name").stdout.strip() == "alder"
+
+
+@pytest.mark.parametrize(("line", "verb", "subject"), [
+    ("host cordon alder", "cordon", "alder"), ("host uncordon alder", "uncordon", "alder"),
+    ("host drain alder", "drain", "alder"), ("host undrain alder", "undrain", "alder"),
+    ("host acknowledge alder", "acknowledge", "alder"), ("host confirm-dead alder --yes", "confirm-dead", "alder"),
+    ("migration abort 41-1", "abort", "41-1"), ("pause", "pause", ""), ("resume", "resume", "")])
+def test_every_verb_arrives_with_its_reason(desk, line, verb, subject):
+    result = desk.run(f"{line} --reason tests")
+    assert result.exit_code == 0, result.output
+    command = desk.console.commands[0]
+    assert (command.verb.value, command.subject, command.reason) == (verb, subject, "tests")
+    assert result.stdout == f"{verb} {subject}".strip() + "\n"
+
+
+def test_root_through_sudo_says_for_whom(desk, monkeypatch):
+    monkeypatch.setenv("SUDO_USER", "alice")
+    desk.run("pause")
+    assert desk.console.commands[0].by.endswith("(for alice)")
+
+
+def test_a_deadline_is_counted_from_now(desk):
+    desk.run("host drain alder --deadline 1h30m")
+    assert desk.console.commands[0].deadline_wall == pytest.approx(time.time() + 5400, abs=30)
+
+
+@pytest.mark.parametrize("deadline", ["soon", "30", "0s", "1h-5m", "30m later", ""])
+def test_a_deadline_that_is_no_duration_is_wrong_usage(desk, deadline):
+    result = CliRunner().invoke(main, ["--socket", str(desk.path), "host", "drain", "alder", "--deadline", deadline])
+    assert result.exit_code == 2
+    assert "like 90s, 30m, 2h" in result.stderr
+    assert desk.console.commands == []
+
+
+def test_confirming_a_death_asks_back_and_takes_silence_for_no(desk):
+    assert desk.run("host confirm-dead alder", input="n\n").exit_code == 1
+    assert desk.run("host confirm-dead alder", input="").exit_code == 1
+    assert desk.console.commands == []
+    assert desk.run("host confirm-dead alder", input="y\n").exit_code == 0
+    assert len(desk.console.commands) == 1
+
+
+def test_a_refusal_is_exit_code_1_with_the_daemons_own_words(desk):
+    desk.console.refuse = "alder is not cordoned"
+    result = desk.run("host uncordon alder")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "alder is not cordoned" in result.stderr
+
+
+def test_a_host_that_is_misspelt_is_answered_with_the_one_that_was_meant(desk):
+    result = desk.run("host show adler")
+    assert result.exit_code == 1
+    assert "did you mean alder?" in result.stderr
+
+
+@pytest.mark.parametrize(("line", "meant"), [
+    ("hots list", "host"), ("host drian alder", "drain"), ("stauts", "status")])
+def test_a_verb_that_is_misspelt_is_wrong_usage_and_answered_with_the_one_that_was_meant(desk, line, meant):
+    result = desk.run(line)
+    assert result.exit_code == 2
+    assert f"'{meant}'" in result.stderr
+
+
+def test_a_daemon_that_is_still_starting_says_so(desk):
+    desk.console.shown = None
+    result = desk.run("host list")
+    assert result.exit_code == 1
+    assert "first look at the cluster" in result.stderr
+
+
+def test_an_old_picture_is_called_old(desk):
+    desk.console.shown = replace(a_view(), wall=time.time() - 600)
+    assert "this picture is 10m old" in desk.run("host list").stderr
+    assert desk.run("host list -o json").stderr == ""
+
+
+def test_reload_tells_what_governs_or_why_not(desk):
+    assert desk.run("reload").stdout == "7 policies govern\n"
+    desk.console.reloaded = (False, "policies/a.yaml:3:1: kind: unknown")
+    result = desk.run("reload")
+    assert result.exit_code == 1
+    assert "policies/a.yaml:3:1: kind: unknown" in result.stderr
+    assert "still govern" in result.stderr
+
+
+def test_the_journal_is_shown_without_a_verb(desk):
+    lines = desk.run("journal").stdout.splitlines()
+    assert lines[1].split()[:4] == ["1", "3", "2026-11-18", "11:06:40Z"]
+    assert lines[1].endswith('HostCordoned  host=alder by="root (for alice)"')
+
+
+def test_a_vm_cannot_write_to_the_terminal_by_its_name(desk):
+    hostile = "\x1b]0;owned\x07[red]\u202edb"
+    desk.console.shown = replace(a_view(vms=(a_vm(hostile),)), wall=time.time())
+    for line in ("vm list", "vm list -o wide", f"explain {DB}", "vm list -o json", "vm list -o yaml"):
+        said = desk.run(line).stdout
+        assert "\x1b" not in said, line
+        assert "\u202e" not in said, line
+        assert "\x07" not in said, line
+    assert "\\x1b]0;owned\\x07[red]\\u202edb" in desk.run("vm list").stdout
+
+
+def test_shells_complete_host_names(desk):
+    def complete(words: str) -> str:
+        result = CliRunner().invoke(main, env={
+            "_BALLASTCTL_COMPLETE": "bash_complete", "COMP_WORDS": f"ballastctl {words}",
+            "COMP_CWORD": str(len(words.split(" "))), "BALLASTD_SOCKET": str(desk.path)}, prog_name="ballastctl")
+        return result.stdout
+
+    assert complete("host drain ") == "plain,alder\nplain,beech\nplain,cedar\n"
+    assert complete("host drain al") == "plain,alder\n"
+    assert complete("migration abort 4") == "plain,41-1\nplain,40-1\n"
+
+
+def test_completion_keeps_quiet_without_a_daemon(tmp_path):
+    result = CliRunner().invoke(main, env={
+        "_BALLASTCTL_COMPLETE": "bash_complete", "COMP_WORDS": "ballastctl host drain ", "COMP_CWORD": "3",
+        "BALLASTD_SOCKET": str(tmp_path / "none.sock")}, prog_name="ballastctl")
+    assert result.stdout.strip() == ""
+
+
+def test_the_socket_may_be_named_before_or_after_the_verb_or_in_the_environment(desk, tmp_path):
+    path, none = str(desk.path), str(tmp_path / "none.sock")
+    run = CliRunner().invoke
+    assert run(main, ["status", "--socket", path]).exit_code == 0
+    assert run(main, ["--socket", none, "status", "--socket", path]).exit_code == 0
+    assert run(main, ["status"], env={"BALLASTD_SOCKET": path}).exit_code == 0
+    assert run(main, ["--socket", none, "status"], env={"BALLASTD_SOCKET": path}).exit_code == 3
+
+
+def test_watching_shows_again_and_outlives_trouble():
+    shown = []
+
+    def show():
+        shown.append(len(shown))
+        if len(shown) == 2:
+            raise click.ClickException("for a moment")
+
+    repeat(0.01, show, rounds=3)
+    assert shown == [0, 1, 2]
+
+
+def test_watching_ends_quietly_when_interrupted():
+    def show():
+        raise KeyboardInterrupt
+
+    repeat(0.01, show)
+
+
+def test_a_refusal_while_not_watching_is_not_outlived():
+    def show():
+        raise click.ClickException("no")
+
+    with pytest.raises(click.ClickException):
+        repeat(None, show)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything")
+def test_a_socket_that_may_not_be_opened_says_what_to_do(desk):
+    desk.path.chmod(0)
+    try:
+        result = desk.run("status")
+    finally:
+        desk.path.chmod(0o660)
+    assert result.exit_code == 3
+    assert "group that owns it" in result.stderr
