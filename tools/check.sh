@@ -32,7 +32,7 @@ units() {
     return "$result"
 }
 
-check "ruff" .venv/bin/ruff check daemon tests benchmarks
+check "ruff" .venv/bin/ruff check .
 check "mypy --strict" .venv/bin/mypy --strict
 check "floors" .venv/bin/lint-imports
 check "lock file" tools/uv.sh lock --check --python "$(tools/uv.sh --which-python)"

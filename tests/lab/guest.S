@@ -1,9 +1,9 @@
-# A guest of 512 bytes: it fills its memory, then counts BIOS ticks on its serial port for ever.
+# A guest of 512 bytes: as --32 -o guest.o guest.S && ld -m elf_i386 -Ttext 0x7c00 --oformat binary -o guest.img guest.o
 #
-#   as --32 -o g.o guest.S && ld -m elf_i386 -Ttext 0x7c00 --oformat binary -o guest.img g.o && truncate -s 1M guest.img
-#
-# Keys choose what it does besides: I idle, B burn CPU, D dirty memory at full speed, 1..9 dirty 2^n pages a tick
-# (2^n * 4096 * 18.2 bytes a second: 5 is 2.3 MiB/s, 7 is 9.1, 9 is 37), in order over all its memory.
+# Fills every page of its memory with something that is not zero (a zero page travels as nine bytes and makes every
+# measured bandwidth a lie), then prints a hexadecimal counter on COM1 at every BIOS tick (55 ms). Its keyboard is
+# polled, so that virDomainSendKey sets what it does: I idles, B burns, D dirties memory as fast as it can, 1 to 9
+# dirty 2^n pages per tick. One continuous counter across migrations means that it ran once, with its state.
 .code16
 .globl _start
 _start: cli; xor %ax,%ax; mov %ax,%ds; mov %ax,%ss; mov $0x7000,%sp
@@ -13,7 +13,7 @@ _start: cli; xor %ax,%ax; mov %ax,%ds; mov %ax,%ss; mov $0x7000,%sp
     mov $0xe801,%ax; int $0x15                                  # AX KiB below 16 MiB, BX 64-KiB blocks above
     movzx %ax,%eax; movzx %bx,%ebx; shl $6,%ebx; add %ebx,%eax; shl $10,%eax; add $0xf0000,%eax; mov %eax,end
     mov $0x100000,%edi
-fill: mov %edi,%fs:(%edi); add $4096,%edi; cmp end,%edi; jb fill # no page is zero: zero pages travel for nothing
+fill: mov %edi,%fs:(%edi); add $4096,%edi; cmp end,%edi; jb fill # every page non-zero and distinct
     movl $0x100000,where
 main: in $0x64,%al; test $1,%al; jz nokey; in $0x60,%al; test $0x80,%al; jnz nokey; mov %al,mode
 nokey: mov 0x46c,%ax; cmp lasttick,%ax; je same                 # BIOS tick: 18.2 a second

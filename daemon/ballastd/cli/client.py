@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import socket
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -91,6 +92,8 @@ def _content(response: httpx.Response) -> Any:
     try:
         content = response.json()
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+            raise Refused("the daemon has too many callers at the moment; try again") from None
         raise Refused(f"the daemon answered {response.status_code} with something that is no JSON; "
                       "is it ballastd that listens there?") from None
     if response.is_success:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
+from ballastd.cli.daemon import DEFAULT_SETTINGS
 from ballastd.cli.diagnostics import show_problems
 from ballastd.cli.output import emit_document
 from ballastd.errors import ConfigurationError
 
-DEFAULT_SETTINGS = Path("/etc/ballastd/ballastd.yaml")
 _AS_DATA = click.option("-o", "--output", type=click.Choice(("table", "json", "yaml")), default="table",
                         show_default=True, help="json and yaml: problems and warnings as lists.")
 

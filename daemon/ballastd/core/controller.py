@@ -284,7 +284,8 @@ class Controller:
             # an operator vouches that it is off: it shows nothing, and it shows it now
             inventories = {**inventories, dead: _empty(dead, step.now)}
             reachable |= {dead}
-        sight = reconciliation.Sight(inventories, reachable, self._senses.ended, self._looks, step.now,
+        looked_at = frozenset(inventories) | frozenset(self._senses.unreachable)
+        sight = reconciliation.Sight(inventories, reachable, looked_at, self._senses.ended, self._looks, step.now,
                                      self._cluster.timing)
         for event in reconciliation.reconcile(step.draft, sight):
             step.book(event)

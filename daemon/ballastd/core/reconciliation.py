@@ -62,11 +62,13 @@ class Sight:
     """What is known of the hosts now. ``inventories``: newest complete one per host, whatever its age.
 
     ``reachable``: hosts whose newest inventory is young and came after the last failure to get one.
+    ``looked_at``: hosts that were asked at least once since we started, whether or not they answered.
     ``ended``: when calls of this process returned, per migration. ``looks`` is written to.
     """
 
     inventories: Mapping[HostName, HostInventory]
     reachable: frozenset[HostName]
+    looked_at: frozenset[HostName]
     ended: Mapping[str, Instant]
     looks: Looks
     now: Instant
@@ -107,6 +109,8 @@ def reconcile(ledger: Ledger, sight: Sight) -> tuple[ev.Event, ...]:
 def _reconcile_one(m: Migration, sight: Sight) -> list[ev.Event]:
     if m.called is CallResult.WITHHELD:
         return [ev.MigrationSettled(sight.now.wall, m.id, Ending.REFUSED, m.call_message)]
+    if not {m.source, m.target} <= sight.looked_at:
+        return []
     if m.source not in sight.reachable:
         return _source_out_of_sight(m, sight)
     if m.was_out_of_sight:

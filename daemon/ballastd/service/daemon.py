@@ -115,6 +115,7 @@ class Daemon:
         self._controller: Controller | None = None
         self._loop: ControlLoop | None = None
         self._inbox: Inbox | None = None
+        self._executor: Executor | None = None
         self._malformed: Counter[str] = Counter()
         self._late = 0
 
@@ -222,9 +223,9 @@ class Daemon:
         parts = self._parts
         inbox = Inbox(controller.is_urgent)
         self._inbox = inbox
-        self._executor = Executor(self._kernel, inbox, parts.clock)
+        executor = self._executor = Executor(self._kernel, inbox, parts.clock)
         watcher = Watcher(parts.hypervisor, inbox, parts.clock, parts.cluster.timing, lambda: controller.ledger)
-        loop = ControlLoop(controller, inbox, self._record, self._kernel, self._executor, parts.clock,
+        loop = ControlLoop(controller, inbox, self._record, self._kernel, executor, parts.clock,
                            parts.cluster.timing, parts.notices, self._alive)
         tasks: dict[str, Work] = {
             "loop": loop.run(), "telemetry": self._listen(inbox), "hints": watcher.follow_hints(),
@@ -299,7 +300,6 @@ class Daemon:
             log.error("the stop could not be recorded", reason=str(error))
         if self._parts.abort_on_stop:
             await self._abort_running()
-        await self._executor.detach()
         self._parts.notices.release()
         await self._parts.notices.flush(FAREWELL_SECONDS)
 
@@ -319,6 +319,8 @@ class Daemon:
             await asyncio.gather(*(self._kernel.abort(a) for a in aborts), return_exceptions=True)
 
     async def _close(self) -> None:
+        if self._executor is not None:
+            await self._executor.detach()
         await self._parts.hypervisor.close()
         await self._record.close()
         await self._parts.blocking.close()

@@ -17,22 +17,44 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ballastd.errors import ConfigurationError
 from ballastd.web.app import group_id
-from ballastd.web.peers import peer_of
+from ballastd.web.peers import Peer, peer_of
 
 PATH_BYTES_MAX = 107
 """sun_path of unix(7), less its closing zero."""
-CONNECTIONS_MAX = 64
+CONNECTIONS_MAX = 128
+CONNECTIONS_PER_USER_MAX = 16
+"""Nobody but root can fill the server up and keep the others from pausing the daemon."""
+FIRST_REQUEST_SECONDS = 10.0
 BACKLOG = 64
 LAST_WORDS_SECONDS = 3
 
 
 class _PeerProtocol(H11Protocol):
-    """HTTP/1.1 that tells each request who opened its connection, in ``request.state.peer``."""
+    """HTTP/1.1 that tells each request who opened its connection, in ``request.state.peer``, and that closes
+    connections on which nothing is asked and those that are one too many for their user."""
+
+    peer: Peer | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         sock = transport.get_extra_info("socket")
-        self.app_state = {**self.app_state, "peer": None if sock is None else peer_of(sock)}
+        self.peer = None if sock is None else peer_of(sock)
+        self.app_state = {**self.app_state, "peer": self.peer}
+        if self._one_too_many():
+            transport.close()
+        else:
+            self.loop.call_later(FIRST_REQUEST_SECONDS, self._ask_or_go)
+
+    def _one_too_many(self) -> bool:
+        if self.peer is None or self.peer.uid == 0:
+            return False
+        theirs = [other for other in self.connections
+                  if isinstance(other, _PeerProtocol) and other.peer and other.peer.uid == self.peer.uid]
+        return len(theirs) > CONNECTIONS_PER_USER_MAX
+
+    def _ask_or_go(self) -> None:
+        if not self.cycle:
+            self.transport.close()
 
 
 class _Server(uvicorn.Server):

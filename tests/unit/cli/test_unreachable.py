@@ -87,6 +87,14 @@ def test_something_else_that_listens_there_is_not_believed(tmp_path, body):
     thread.join()
 
 
+def test_a_daemon_with_too_many_callers_says_so(tmp_path):
+    listening, thread = _listener(
+        tmp_path / "api.sock", b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbusy")
+    with listening, pytest.raises(Refused, match="try again"):
+        Daemon(str(tmp_path / "api.sock")).get("status")
+    thread.join()
+
+
 def test_a_bare_error_without_a_problem_document_is_told_by_its_number(tmp_path):
     listening, thread = _listener(
         tmp_path / "api.sock", b"HTTP/1.1 502 Bad\r\nContent-Length: 2\r\nConnection: close\r\n\r\n[]")

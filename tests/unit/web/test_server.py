@@ -10,6 +10,8 @@ import signal
 import socket
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -19,9 +21,11 @@ from ballastd.errors import ConfigurationError
 from ballastd.web.app import create_app
 from ballastd.web.body import BodyLimit
 from ballastd.web.peers import peer_of
-from ballastd.web.server import ApiServer
+from ballastd.web.server import CONNECTIONS_PER_USER_MAX, ApiServer
 from tests.paper_console import PaperConsole, asking
 from tests.pictures import a_view
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
 
 
 @pytest.fixture
@@ -148,24 +152,62 @@ def test_nobody_vouches_for_a_peer_that_is_not_local():
         assert peer_of(sock) is None
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
-async def test_another_user_goes_on_record_under_his_own_name():
-    console = PaperConsole(a_view())
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder, socket.socket(socket.AF_UNIX) as sock:
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A path that every user may reach."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         Path(folder).chmod(0o755)
-        path = Path(folder, "api.sock")
-        async with asking(console, path):
-            path.chmod(0o666)
-            os.seteuid(pwd.getpwnam("nobody").pw_uid)
-            try:
-                sock.connect(str(path))
-            finally:
-                os.seteuid(0)
-            reader, writer = await asyncio.open_unix_connection(sock=sock)
-            writer.write(b"POST /v1/pause HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            assert b"200 OK" in await reader.read()
-            writer.close()
+        yield Path(folder, "api.sock")
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    os.seteuid(pwd.getpwnam("nobody").pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@needs_root
+async def test_another_user_goes_on_record_under_his_own_name(open_path):
+    console = PaperConsole(a_view())
+    async with asking(console, open_path):
+        open_path.chmod(0o666)
+        with as_nobody(), socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(open_path))
+            reader, writer = await asyncio.open_unix_connection(sock=sock.dup())
+        writer.write(b"POST /v1/pause HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert b"200 OK" in await reader.read()
+        writer.close()
     assert console.commands[0].by == "nobody"
+
+
+@needs_root
+async def test_one_user_cannot_fill_the_server_up(open_path):
+    with ExitStack() as stack:
+        async with asking(PaperConsole(a_view()), open_path) as client:
+            open_path.chmod(0o666)
+            socks = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(CONNECTIONS_PER_USER_MAX + 2)]
+            with as_nobody():
+                for sock in socks:
+                    sock.connect(str(open_path))
+            assert (await client.get("/v1/status")).status_code == 200
+            closed = 0
+            for sock in socks:
+                sock.setblocking(False)
+                with suppress(BlockingIOError):
+                    closed += sock.recv(1) == b""
+            assert closed == 2
+
+
+async def test_a_connection_on_which_nothing_is_asked_is_closed(path, monkeypatch):
+    monkeypatch.setattr("ballastd.web.server.FIRST_REQUEST_SECONDS", 0.05)
+    async with asking(PaperConsole(a_view()), path):
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(b"GET /v1/status HTTP/1.1\r\n")
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
 
 
 async def test_a_body_that_comes_too_slowly_is_given_up():

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
+
+import structlog
 
 from ballastd.adapters.libvirt.asking import Asking
 from ballastd.adapters.libvirt.connections import Connection, Shared
@@ -19,7 +20,7 @@ from ballastd.ports import HostChange, HostHint
 
 T = TypeVar("T")
 
-_log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class HostAccess:
@@ -34,6 +35,7 @@ class HostAccess:
         self._shared = shared
         self._registry = registry
         self._put = put
+        self._trouble = ""
         self._job_slots: set[int] = set()
         lane = f"libvirt:{host.name}"
         self._watching = Connection(shared, host.name, host.uri, f"{lane}:watch", read_only=True,
@@ -46,7 +48,7 @@ class HostAccess:
             try:
                 await self._watching.ensure()
             except Unreachable as error:
-                _log.debug("%s", error)
+                self._note(str(error))
             await self._watching.wait_until_gone()
             pause = self._watching.seconds_to_next_attempt()
             await asyncio.sleep(max(pause, self._shared.options.reconnect_min_s))
@@ -97,10 +99,17 @@ class HostAccess:
         self._registry.claim(self.host.name, read_identity(conn))
         return subscribe(conn, self.host.name, self._put)
 
+    def _note(self, trouble: str) -> None:
+        """Log why the host cannot be reached, once per reason and not once per attempt."""
+        if trouble != self._trouble:
+            log.warning("host not reached", host=self.host.name, reason=trouble)
+            self._trouble = trouble
+
     def _connected(self) -> None:
-        _log.info("%s: connected", self.host.name)
+        log.info("host connected", host=self.host.name)
+        self._trouble = ""
         self._put(HostHint(self.host.name, HostChange.CONNECTED))
 
     def _disconnected(self, reason: str) -> None:
-        _log.warning("%s: connection lost: %s", self.host.name, reason)
+        log.warning("host lost", host=self.host.name, reason=reason)
         self._put(HostHint(self.host.name, HostChange.DISCONNECTED, detail=reason))

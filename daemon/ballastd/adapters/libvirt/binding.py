@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
-import logging
 import threading
 import time
 from typing import Any
 
+import structlog
+
 from ballastd.errors import ConfigurationError
 
-_log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
+
 _EVENT_LOOP_PAUSE_SECONDS = 1.0
 
 MISSING = (
@@ -49,5 +51,5 @@ def _turn(libvirt: Any) -> None:
         try:
             libvirt.virEventRunDefaultImpl()
         except libvirt.libvirtError:
-            _log.exception("libvirt's event loop stumbled; hosts may look silent until it turns again")
+            log.exception("libvirt's event loop stumbled; hosts may look silent until it turns again")
             time.sleep(_EVENT_LOOP_PAUSE_SECONDS)

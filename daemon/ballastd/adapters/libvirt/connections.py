@@ -73,6 +73,7 @@ class Connection:
         self._opened_at = 0.0
         self._not_before = 0.0
         self._why = "not connected yet"
+        self._is_closed = False
 
     async def ensure(self) -> None:
         """Be connected, or say why not.
@@ -80,8 +81,9 @@ class Connection:
         Raises:
             Unreachable: it cannot be opened, or was found so a moment ago.
         """
-        async with self._my_turn():
-            await self._linked()
+        until = self._loop.time() + self._shared.options.open_deadline_s
+        async with self._my_turn(until):
+            await self._linked(until)
 
     async def wait_until_gone(self) -> None:
         """Return once the connection that stands now is lost."""
@@ -95,21 +97,25 @@ class Connection:
     async def call(self, work: Callable[[Any], T], *, deadline: float | None = None) -> T:
         """Run ``work`` on the connection, in its lane; ``work`` returns plain values only.
 
+        ``deadline``: seconds for everything: our turn, opening where there is no connection, and the call.
+
         Raises:
             Unreachable: no connection, no answer in time, or an error that ``work`` did not expect.
         """
-        async with self._my_turn():
-            link = await self._linked()
-            limit = self._shared.options.call_deadline_s if deadline is None else deadline
+        limit = self._shared.options.call_deadline_s if deadline is None else deadline
+        until = self._loop.time() + limit
+        async with self._my_turn(until):
+            link = await self._linked(until)
             try:
-                return await self._shared.blocking.run(self._lane, lambda: link.perform(work), deadline=limit)
+                return await self._shared.blocking.run(
+                    self._lane, lambda: link.perform(work), deadline=until - self._loop.time())
             except CallFailed as error:
                 if error.trouble.lost_connection:
                     self._drop(link, str(error.trouble))
                 raise Unreachable(f"{self._host}: {error.trouble}") from error
             except Unreachable as error:
-                self._drop(link, f"no answer within {limit:g} s")
-                raise Unreachable(f"{self._host}: {self._why}") from error
+                self._drop(link, str(error))
+                raise Unreachable(f"{self._host}: {error}") from error
             except asyncio.CancelledError:
                 self._drop(link, "a call was left")  # it may still be in flight: no other may join it
                 raise
@@ -121,43 +127,47 @@ class Connection:
 
     def let_go(self) -> None:
         """Give the connection up without waiting for anything."""
+        self._is_closed, self._why = True, "closed"
         link, self._link = self._link, None
         if link is not None:
             self._shared.graveyard.bury(link)
 
     @contextlib.asynccontextmanager
-    async def _my_turn(self) -> AsyncIterator[None]:
-        limit = self._shared.options.call_deadline_s
+    async def _my_turn(self, until: float) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout_at(until):
                 await self._turn.acquire()
         except TimeoutError as error:
-            raise Unreachable(f"{self._host}: busy for more than {limit:g} s") from error
+            raise Unreachable(f"{self._host}: calls before this one take too long") from error
         try:
             yield
         finally:
             self._turn.release()
 
-    async def _linked(self) -> Link:
+    async def _linked(self, until: float) -> Link:
         if self._link is not None:
             return self._link
-        if self.seconds_to_next_attempt() > 0:
+        if self._is_closed or self.seconds_to_next_attempt() > 0:
             raise Unreachable(f"{self._host}: {self._why}")
-        self._link = await self._open()
+        link = await self._open(until)
+        if self._is_closed:
+            self._shared.graveyard.bury(link)
+            raise Unreachable(f"{self._host}: {self._why}")
+        self._link = link
         self._opened_at = self._loop.time()
         self._gone.clear()
         self._opened()
         return self._link
 
-    async def _open(self) -> Link:
+    async def _open(self, until: float) -> Link:
         options = self._shared.options
         opening = Opening(
             self._uri, self._lane, read_only=self._read_only, furnish=self._furnish, closed=self._closed,
             keepalive=(options.keepalive_interval, options.keepalive_count),
             probe_seconds=min(options.probe_deadline_s, options.open_deadline_s))
+        limit = min(options.open_deadline_s, until - self._loop.time())
         try:
-            await self._shared.blocking.run(f"{self._lane}:open", opening.attempt,
-                                            deadline=options.open_deadline_s)
+            await self._shared.blocking.run(f"{self._lane}:open", opening.attempt, deadline=limit)
             return opening.take()
         except (CallFailed, Unreachable, ValueError) as error:
             opening.give_up(self._shared.graveyard)

@@ -8,9 +8,10 @@ in flight at most, so a host that hangs holds up nobody but itself.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, TypeVar
+
+import structlog
 
 from ballastd.adapters.libvirt import examination, inventory, migration
 from ballastd.adapters.libvirt.access import HostAccess
@@ -28,7 +29,8 @@ from ballastd.ports import Blocking, Clock, HostHint
 
 T = TypeVar("T")
 
-_log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
+
 CALL_BEYOND_DEADLINE_SECONDS = 120.0
 """How much longer than its order a migrate call may take: a job hangs up to two minutes on a dead peer."""
 CLOSE_SECONDS = 0.5
@@ -118,6 +120,7 @@ class LibvirtHypervisor:
         self._closed = True
         for task in self._tasks:
             task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for access in self._hosts.values():
             access.let_go()
         await self._graveyard.rest(CLOSE_SECONDS)
@@ -154,7 +157,7 @@ class LibvirtHypervisor:
         try:
             await target.steer(lambda conn: migration.set_autostart(conn, vm))
         except Unreachable as error:
-            _log.warning("VM %s arrived on %s, but its autostart is still off: %s", vm, target.host.name, error)
+            log.warning("autostart not restored", vm=vm, host=target.host.name, reason=str(error))
 
     def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work)

@@ -141,6 +141,9 @@ class Graveyard:
 
     def bury(self, link: Link) -> None:
         """Close ``link`` as soon as no call is in flight on it, in a thread of its own."""
+        if self._resting:
+            link.disarm()
+            return
         self._links.add(link)
         link.retire(lambda: self._hand_over(link))
 

@@ -198,6 +198,17 @@ def _password(address: BrokerAddress) -> str | None:
     return address.password_file.read_text(encoding="utf-8").rstrip("\r\n")
 
 
+class _TidySocket(ssl.SSLSocket):
+    """Closes itself when a handshake fails; the client library leaves that to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
 def tls_context(address: BrokerAddress) -> ssl.SSLContext:
     """Return the context for ``address``: server verified by name, TLS 1.2 or later.
 
@@ -206,6 +217,7 @@ def tls_context(address: BrokerAddress) -> ssl.SSLContext:
     """
     context = ssl.create_default_context(cafile=None if address.ca_file is None else str(address.ca_file))
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = _TidySocket
     if address.cert_file is not None:
         context.load_cert_chain(address.cert_file, address.key_file)
     return context

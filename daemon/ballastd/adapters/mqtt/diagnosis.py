@@ -42,6 +42,8 @@ async def _tls_alert(address: BrokerAddress) -> str | None:
         return f"the broker's certificate is not trusted: {error.verify_message}"
     except ssl.SSLError as error:
         return f"TLS handshake failed: {error.reason or error}"
+    except (ConnectionResetError, ConnectionAbortedError):
+        return "the connection was closed during the TLS handshake: does this port speak TLS?"
     except (OSError, TimeoutError):
         return None
     try:

@@ -1,0 +1,223 @@
+"""The kernel stays right whatever it is asked: ceilings, journal before act, second look, hold."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import replace
+
+import pytest
+
+from ballastd.core import events as ev
+from ballastd.core.ceilings import CEILINGS
+from ballastd.core.inventory import JobKind, VmRecord, VmState
+from ballastd.core.plans import AbortOrder, Move, Order, TuneOrder
+from ballastd.core.policies import ClusterDeclaration
+from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
+from ballastd.errors import BallastdError, JournalError
+from ballastd.kernel.kernel import Kernel, Withheld
+from ballastd.kernel.record import Record
+from ballastd.sim.hypervisor import SimulatedHypervisor
+from ballastd.sim.jobs import SimulatedHost
+from ballastd.sim.virtual_time import VirtualClock, run_virtual
+from tests.builders import a_cluster, vm_id
+from tests.doubles import PlainJournal, SilentNotices, StraightThrough
+
+
+def declared(hosts: int = 6, link_mib_s: float = 1000.0) -> ClusterDeclaration:
+    builder = a_cluster()
+    for i in range(hosts):
+        builder = builder.host(f"h{i}", gib=64, link_mib_s=link_mib_s)
+    return builder.build()
+
+
+class Bench:
+    """A kernel over a pretend cluster, and the true count of jobs at every instant."""
+
+    def __init__(self, cluster: ClusterDeclaration, vms_each: int = 6) -> None:
+        hosts = [SimulatedHost(h.name, Bytes(64 * GIB)) for h in cluster.hosts]
+        for host in hosts:
+            for v in range(vms_each):
+                record = VmRecord(vm_id(f"{host.name}v{v}"), f"{host.name}v{v}", VmState.RUNNING, Bytes(2 * GIB))
+                host.vms[record.vm] = record
+        self.clock = VirtualClock()
+        self.hypervisor = SimulatedHypervisor(hosts, self.clock)
+        self.journal = PlainJournal()
+        self.record = Record(self.journal, StraightThrough())
+        self.notices = SilentNotices()
+        self.kernel = Kernel(self.hypervisor, self.notices, self.record, cluster, self.clock)
+        self.serial = 0
+
+    def order(self, vm: str, source: str, target: str, bandwidth: int = 50, policy: str = "failing") -> Order:
+        self.serial += 1
+        move = Move(vm_id(vm), vm, HostName(source), HostName(target), Bytes(2 * GIB), Seconds(1.0), policy, "test")
+        return Order(f"t-{self.serial}", move, bandwidth, Seconds(300.0), self.serial)
+
+    async def write(self, order: Order) -> Order:
+        move = order.move
+        await self.record.append(order.revision, (ev.MigrationOrdered(
+            0.0, order.id, move.vm, move.vm_name, move.source, move.target, move.memory, order.bandwidth_mib_s,
+            move.policy, move.because, 300.0, 1.0),))
+        return order
+
+    def jobs(self) -> list[tuple[str, str]]:
+        return [(host.name, record.name) for host in self.hypervisor.hosts.values() for record in host.vms.values()
+                if record.job is JobKind.OUTGOING]
+
+
+def withheld(story) -> str:  # noqa: ANN001
+    with pytest.raises(Withheld) as caught:
+        run_virtual(story())
+    return str(caught.value)
+
+
+def test_an_order_that_is_not_in_the_journal_is_withheld() -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        await bench.kernel.migrate(bench.order("h0v0", "h0", "h1"))
+
+    assert "not-journalled" in withheld(story)
+
+
+def test_an_order_is_carried_out_once() -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        order = await bench.write(bench.order("h0v0", "h0", "h1"))
+        await bench.kernel.migrate(order)
+        bench.kernel.release(order.id)
+        await bench.kernel.migrate(order)
+
+    assert "not-journalled" in withheld(story)
+
+
+def test_a_journal_that_refuses_makes_nothing_durable() -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        bench.journal.full = True
+        order = bench.order("h0v0", "h0", "h1")
+        with pytest.raises(JournalError):
+            await bench.write(order)
+        await bench.kernel.migrate(order)
+
+    assert "not-journalled" in withheld(story)
+
+
+def test_hold_stops_an_order_that_is_on_its_way() -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        order = await bench.write(bench.order("h0v0", "h0", "h1"))
+        task = asyncio.ensure_future(bench.kernel.migrate(order))
+        await asyncio.sleep(0.001)
+        bench.kernel.hold("paused by ann")
+        await task
+
+    assert "paused by ann" in withheld(story)
+
+
+def test_an_undeclared_host_is_never_touched() -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        await bench.kernel.migrate(await bench.write(bench.order("h0v0", "h0", "elsewhere")))
+
+    assert "not a declared host" in withheld(story)
+
+
+@pytest.mark.parametrize(("change", "word"), [
+    ({"state": VmState.PAUSED}, "vm-not-running"),
+    ({"job": JobKind.OTHER}, "vm-busy"),
+    ({"memory_max": Bytes(3 * GIB)}, "world-changed"),
+])
+def test_a_vm_that_changed_since_it_was_planned_is_left_alone(change: dict[str, object], word: str) -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        vms = bench.hypervisor.hosts[HostName("h0")].vms
+        vms[vm_id("h0v0")] = replace(vms[vm_id("h0v0")], **change)
+        await bench.kernel.migrate(await bench.write(bench.order("h0v0", "h0", "h1")))
+
+    assert word in withheld(story)
+
+
+def test_a_stranger_who_filled_the_target_meanwhile_is_seen() -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        big = VmRecord(vm_id("big"), "big", VmState.RUNNING, Bytes(51 * GIB))
+        bench.hypervisor.place(HostName("h1"), big)
+        await bench.kernel.migrate(await bench.write(bench.order("h0v0", "h0", "h1")))
+
+    assert "memory" in withheld(story)
+
+
+def test_a_target_that_does_not_answer_withholds() -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        bench.hypervisor.hang(HostName("h1"))
+        await bench.kernel.migrate(await bench.write(bench.order("h0v0", "h0", "h1")))
+
+    assert "host-unreachable" in withheld(story)
+
+
+def test_aborts_and_bandwidths_need_their_own_records() -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        with pytest.raises(Withheld, match="not-journalled"):
+            await bench.kernel.abort(AbortOrder("t-1", vm_id("h0v0"), HostName("h0"), "test", 1))
+        await bench.kernel.tune(TuneOrder("t-1", vm_id("h0v0"), HostName("h0"), 10, 1))
+
+    assert "not-journalled" in withheld(story)
+
+
+def test_a_bandwidth_over_the_ceiling_is_withheld() -> None:
+    async def story() -> None:
+        bench = Bench(declared(link_mib_s=100.0))
+        await bench.kernel.migrate(await bench.write(bench.order("h0v0", "h0", "h1", bandwidth=81)))
+
+    assert "ceiling 80" in withheld(story)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_ceiling_breaks_under_an_adversarial_planner_for_an_hour(seed: int) -> None:
+    """Random journalled orders, aborts, bandwidths and releases, far more than allowed, for an hour."""
+    async def story() -> int:
+        chance = random.Random(seed)
+        bench = Bench(declared(link_mib_s=400.0), vms_each=8)
+        flying: dict[str, Order] = {}
+        worst = 0
+
+        async def fly(order: Order) -> None:
+            try:
+                await bench.kernel.migrate(order)
+            except BallastdError:
+                pass
+            finally:
+                bench.kernel.release(order.id)
+                flying.pop(order.id, None)
+
+        tasks = []
+        loop = asyncio.get_running_loop()
+        while loop.time() < 3600.0:
+            names = [h.name for h in bench.hypervisor.hosts.values()]
+            source, target = chance.choice(names), chance.choice(names)
+            vms = sorted(r.name for r in bench.hypervisor.hosts[source].vms.values()) or ["none"]
+            order = bench.order(chance.choice(vms), source, target, chance.choice([0, 1, 40, 200, 5000]),
+                                chance.choice(["failing", "operator", "even-load"]))
+            if chance.random() < 0.9:
+                await bench.write(order)
+            flying[order.id] = order
+            tasks.append(asyncio.ensure_future(fly(order)))
+            await asyncio.sleep(chance.choice([0.0, 0.01, 0.5, 5.0]))
+            jobs = bench.jobs()
+            worst = max(worst, len(jobs))
+            assert len(jobs) <= CEILINGS.in_flight_cluster
+            for name in names:
+                assert sum(1 for host, _ in jobs if host == name) <= CEILINGS.in_flight_host_out
+                arriving = [r for r in bench.hypervisor.hosts[name].vms.values() if r.state is VmState.INCOMING]
+                assert len(arriving) <= CEILINGS.in_flight_host_in
+                held = sum(r.memory_max for r in bench.hypervisor.hosts[name].vms.values() if r.state.holds_memory)
+                assert held <= 64 * GIB
+            assert len({name for _, name in jobs}) == len(jobs)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return worst
+
+    assert run_virtual(story()) >= 2, "the adversary never got anything through: the test proves nothing"
