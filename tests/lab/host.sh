@@ -1,0 +1,26 @@
+#!/bin/bash
+# host.sh NAME HOME: the first process of a lab host, in mount, uts, pid and network namespaces of its own.
+# It reaps orphans (QEMU daemonises), starts libvirtd, and starts it again on SIGUSR1; the agent likewise on SIGUSR2.
+set -e
+name=$1 home=$2
+hostname "$name"
+mount --make-rprivate /
+# a copy of another lab's namespace mount would keep that lab's network alive for as long as this host
+umount -R /run/netns 2>/dev/null || true
+for d in /etc/libvirt /run/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt; do
+    mkdir -p "$d"; mount -t tmpfs "$name" "$d"
+done
+mkdir -p /run/lock; mount -t tmpfs "$name" /run/lock
+mkdir -p /etc/libvirt/qemu /etc/libvirt/hooks /var/lib/libvirt/qemu /var/log/libvirt/qemu
+cp -r "$home"/etc/. /etc/libvirt/
+mount --bind "$home/../etc-hosts" /etc/hosts
+# an empty one: a look-up of the peer's name must end here, or it hangs the migration
+if [ -e /etc/resolv.conf ]; then mount --bind "$home/../empty" /etc/resolv.conf; fi
+
+start_libvirtd() { /usr/sbin/libvirtd --listen --pid-file /run/libvirt/libvirtd.pid </dev/null >>"$home/libvirtd.out" 2>&1 & }
+start_agent() { if [ -x "$home/agent.sh" ]; then "$home/agent.sh" </dev/null >>"$home/agent.log" 2>&1 & fi; }
+trap start_libvirtd USR1
+trap start_agent USR2
+start_libvirtd
+start_agent
+while :; do sleep 1000 & s=$!; wait $s || true; kill $s 2>/dev/null || true; done
