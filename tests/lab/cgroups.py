@@ -64,11 +64,14 @@ class CpuGroup:
     where: Mounted
 
     def build(self) -> None:
-        """Make the group and set its quota."""
+        """Make the group, without a limit yet."""
         if self.where.version == 2:  # noqa: PLR2004 - a version, not a magic number
             self._let_children_have_cpu()
         for directory in self._directories():
             directory.mkdir(exist_ok=True)
+
+    def limit(self) -> None:
+        """Set its quota, if it is to have one."""
         if self.quota is None:
             return
         share = int(self.quota * PERIOD_MICROSECONDS)

@@ -13,6 +13,8 @@ done
 mkdir -p /run/lock; mount -t tmpfs "$name" /run/lock
 mkdir -p /etc/libvirt/qemu /etc/libvirt/hooks /var/lib/libvirt/qemu /var/log/libvirt/qemu
 cp -r "$home"/etc/. /etc/libvirt/
+# what libvirtd learnt of QEMU on the first host: to ask again costs a second of CPU per host and power-on
+if [ -d "$home/../qemu-cache" ]; then cp -rp "$home/../qemu-cache" /var/cache/libvirt/qemu; fi
 mount --bind "$home/../etc-hosts" /etc/hosts
 # an empty one: a look-up of the peer's name must end here, or it hangs the migration
 if [ -e /etc/resolv.conf ]; then mount --bind "$home/../empty" /etc/resolv.conf; fi

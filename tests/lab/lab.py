@@ -129,8 +129,14 @@ class Lab:
             host.link.build()
             host.group.build()
             host.prepare(self._hook, self._agent_command(host) if self._agent_command else None)
-            host.power_on(wait=False)
+        first, *others = self.hosts.values()
+        first.power_on()
+        first.virsh("domcapabilities", "--virttype", "qemu")
+        first.save_qemu_cache(home / "qemu-cache")
         for host in self.hosts.values():
+            host.group.limit()
+            host.power_on(wait=False)
+        for host in others:
             host.wait_ready()
 
     # -- places

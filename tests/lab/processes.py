@@ -44,10 +44,13 @@ def everyone() -> Iterator[int]:
 
 
 def namespace(pid: int | str, kind: str) -> int | None:
-    """Return the inode of a process's namespace ('net', 'pid', 'mnt'); None when it is gone or a zombie."""
+    """Return the inode of a process's namespace ('net', 'pid', 'mnt'); None when it is gone, or a zombie.
+
+    None as well for a process that nobody may look into, as a container's first one may be: no lab made it.
+    """
     try:
         return os.stat(f"/proc/{pid}/ns/{kind}").st_ino
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
 
 

@@ -10,11 +10,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.lab.commands import LabError
+
 DIMMS = ("A1", "B1")
 SOCKETS = (0, 1)
 FANS = (4200, 4180, 4210, 4195)
 PACKAGE_CELSIUS = (48.0, 51.0)
-WARM_CELSIUS, CRITICAL_CELSIUS = 82.0, 100.0
+WARM_CELSIUS, HOT_CELSIUS, CRITICAL_CELSIUS = 82.0, 96.0, 100.0
 FAILED_FAN = 3
 SICK_SOCKET = 1
 SICK_DIMM = "sys/devices/system/edac/mc/mc1/dimm0"
@@ -42,6 +44,22 @@ class Sensors:
     def healthy(self) -> None:
         """Write what a host shows whose parts were replaced and whose drivers were loaded anew."""
         self.write(_memory() | _chips())
+
+    def fault(self, kind: str, amount: float | None) -> None:
+        """Write one of FAULTS; `amount` is a number of errors or degrees Celsius."""
+        match kind:
+            case "uncorrected":
+                self.uncorrected()
+            case "corrected":
+                self.corrected(int(amount or 1))
+            case "hot":
+                self.hot(HOT_CELSIUS if amount is None else amount)
+            case "fan":
+                self.fan()
+            case "supply":
+                self.supply()
+            case _:
+                raise LabError(f"a fault is one of {', '.join(FAULTS)}, not {kind!r}")
 
     def uncorrected(self) -> None:
         """One memory error that could not be corrected."""

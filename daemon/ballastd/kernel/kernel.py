@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ballastd.core.ceilings import CEILINGS, Ceilings
@@ -45,6 +46,8 @@ class Kernel:
         self._held: str | None = None
         self.calls = 0
         """How many migrations were begun by this kernel."""
+        self.announce: Callable[[Order], None] = lambda _order: None
+        """Called with each order right before its call goes out; must not block."""
 
     def hold(self, reason: str) -> None:
         """From now on no migration begins. Aborts still pass: they only end things."""
@@ -82,6 +85,7 @@ class Kernel:
         self._record.use_up(order.id)
         self._flights.claim(order, self._clock.now().monotonic)
         self.calls += 1
+        self.announce(order)
         await self._hypervisor.migrate(order)
 
     async def abort(self, order: AbortOrder) -> None:

@@ -1,0 +1,1 @@
+"""The demo: the unmodified daemon on a real lab, told as a story; every claim is checked against the hosts."""
