@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import libvirt
@@ -103,11 +104,11 @@ class Witness:
                         trail.hosts.append(host)
 
 
-def wait_for(what: object, seconds: float, every: float = 0.1) -> bool:
+def wait_for(what: Callable[[], object], seconds: float, every: float = 0.1) -> bool:
     """Return whether ``what()`` became true within ``seconds``."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        if what():  # type: ignore[operator]
+        if what():
             return True
         time.sleep(every)
-    return bool(what())  # type: ignore[operator]
+    return bool(what())

@@ -8,4 +8,6 @@ from tests.lab.lab import Lab, Sighting
 from tests.lab.requirements import missing
 from tests.lab.sweeping import leftovers, sweep
 
-__all__ = ["Heartbeat", "Lab", "LabBroker", "LabError", "LabGuest", "LabHost", "Sighting", "leftovers", "missing", "sweep"]
+__all__ = [
+    "Heartbeat", "Lab", "LabBroker", "LabError", "LabGuest", "LabHost", "Sighting", "leftovers", "missing", "sweep",
+]

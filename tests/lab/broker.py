@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.commands import LabError, find_tool, run, wait_until
+from tests.lab.commands import LabError, find_tool, run, start_apart, wait_until
 from tests.lab.namespaces import inside, path_of
 from tests.lab.network import CONTROLLER_ADDRESS
 from tests.lab.processes import command, in_network, send
@@ -36,9 +35,7 @@ class LabBroker:
         settings = self.home / "mosquitto.conf"
         settings.write_text(self._settings())
         binary = find_tool("mosquitto") or "mosquitto"
-        with (self.home / "mosquitto.log").open("ab") as log:
-            subprocess.Popen(inside(self.controller, binary, "-c", str(settings)), stdin=subprocess.DEVNULL,
-                             stdout=log, stderr=log, start_new_session=True, cwd="/")
+        start_apart(inside(self.controller, binary, "-c", str(settings)), self.home / "mosquitto.log")
         wait_until(self.is_listening, START_SECONDS, f"mosquitto to listen:\n{self.log()}")
         return self
 

@@ -65,7 +65,7 @@ class CpuGroup:
 
     def build(self) -> None:
         """Make the group, without a limit yet."""
-        if self.where.version == 2:  # noqa: PLR2004 - a version, not a magic number
+        if self.where.version == 2:
             self._let_children_have_cpu()
         for directory in self._directories():
             directory.mkdir(exist_ok=True)

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 TOOL_SECONDS = 30.0
 POLL_SECONDS = 0.02
@@ -28,9 +29,17 @@ def run(*argv: str, seconds: float = TOOL_SECONDS) -> str:
     return done.stdout
 
 
+def start_apart(argv: Sequence[str], log: Path) -> None:
+    """Start a command that outlives us, in a session of its own and nobody's child; its output goes to `log`."""
+    with log.open("ab") as out:
+        subprocess.run(["setsid", "--fork", *argv], stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/",
+                       check=True)
+
+
 def run_all(commands: Sequence[Sequence[str]], seconds: float) -> list[str | None]:
     """Return what each command printed, all run at once; None for one that failed or was not done in time."""
-    started = [subprocess.Popen(one, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) for one in commands]
+    started = [subprocess.Popen(one, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                text=True) for one in commands]
     deadline = time.monotonic() + seconds
     return [_collect(process, deadline) for process in started]
 

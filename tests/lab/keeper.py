@@ -11,6 +11,7 @@ import selectors
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab import state
@@ -28,8 +29,22 @@ INTERVAL_SECONDS = 1.0
 END_SECONDS = 60.0
 
 
-def start(plan: Plan, *, detached: bool) -> int | None:
-    """Start the keeper of a lab; return our end of its pipe, None for a detached lab."""
+@dataclass(frozen=True, slots=True)
+class Lifeline:
+    """What ties a lab to its owner: our end of the pipe (None for a detached lab), and the keeper at the other."""
+
+    keeper: subprocess.Popen[bytes]
+    pipe: int | None
+
+    def close(self) -> None:
+        """Let go; the keeper has ended or ends now."""
+        if self.pipe is not None:
+            os.close(self.pipe)
+            self.keeper.wait(END_SECONDS)
+
+
+def start(plan: Plan, *, detached: bool) -> Lifeline:
+    """Start the keeper of a lab; what is returned must be held for as long as the lab is to live."""
     reading, writing = os.pipe()
     argv = [sys.executable, "-m", "tests.lab", "keep", plan.name, *(["--detached"] if detached else [])]
     with (plan.path / "keeper.log").open("ab") as log:
@@ -41,8 +56,7 @@ def start(plan: Plan, *, detached: bool) -> int | None:
     state.save_keeper(plan.path, keeper)
     if detached:
         os.close(writing)
-        return None
-    return writing
+    return Lifeline(child, None if detached else writing)
 
 
 def dismiss(keeper: Identity) -> None:

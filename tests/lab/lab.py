@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import uuid
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,12 +23,14 @@ from tests.lab.namespaces import CLONE_NEWNET, inside, path_of, step_into, step_
 from tests.lab.network import Port, build_switch
 from tests.lab.parts import controller_link, hosts_of
 from tests.lab.state import Plan
-from tests.lab.sweeping import sweep
+from tests.lab.sweeping import leftovers, sweep
 
 RUNNING, SHUT_OFF = 1, 5
 BEAT_SECONDS = 30.0
 MIGRATION_SECONDS = 120.0
 SWITCH = Path(__file__).parent
+
+Inventory = dict[str, dict[str, virsh.DomainState] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ class Lab:
         self.hosts: dict[str, LabHost] = hosts_of(plan)
         self.link: Port = controller_link(plan)
         self.book = GuestBook(plan.path)
-        self._pipe: int | None = None
+        self._lifeline: keeper.Lifeline | None = None
         self._outside: int | None = None
 
     # -- up and down
@@ -82,8 +85,11 @@ class Lab:
         if state.load_keeper(state.directory_of(name)) is not None:
             raise LabError(f"a lab named {name!r} is up; take it down or choose another name")
         sweep(name)
+        strange = leftovers(name)
+        if strange:
+            raise LabError(f"the name {name!r} is taken by something that is no lab: {'; '.join(strange)}")
         self.plan.save()
-        self._pipe = keeper.start(self.plan, detached=self._detached)
+        self._lifeline = keeper.start(self.plan, detached=self._detached)
         if not self._detached:
             atexit.register(self._down_at_exit, os.getpid())
         try:
@@ -101,15 +107,16 @@ class Lab:
             keeper.dismiss(watching)
         # the keeper has done it all; should it have died before, this does
         sweep(self.plan.name, spare=frozenset({os.getpid()}))
-        if self._pipe is not None:
-            os.close(self._pipe)
-            self._pipe = None
+        if self._lifeline is not None:
+            self._lifeline.close()
+            self._lifeline = None
             atexit.unregister(self._down_at_exit)
 
     def __enter__(self) -> Lab:
         return self.up()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
         self.down()
 
     def _down_at_exit(self, owner: int) -> None:
@@ -215,19 +222,25 @@ class Lab:
 
     def where(self, guest: LabGuest) -> list[Sighting]:
         """Return every host that knows the guest or runs a QEMU of it: asked of each host, believed of none."""
-        found = []
-        for host, known in self._states():
-            state_here = known.get(guest.name) if known else None
-            emulators = len(host.emulators(guest.name))
-            if state_here is not None:
-                found.append(Sighting(host.name, state_here.state, state_here.reason, emulators))
-            elif emulators:
-                found.append(Sighting(host.name, None, None, emulators))
+        return self.whereabouts()[guest.name]
+
+    def whereabouts(self, inventory: Inventory | None = None) -> defaultdict[str, list[Sighting]]:
+        """Return the same for every guest, by name, from one look at each host (or from one just taken)."""
+        known_by_host = self.inventory() if inventory is None else inventory
+        found: defaultdict[str, list[Sighting]] = defaultdict(list)
+        for host in self.hosts.values():
+            known, emulators = known_by_host[host.name], Counter(host.emulated())
+            for name in sorted({*(known or {}), *emulators}):
+                seen = (known or {}).get(name)
+                number, reason = (seen.state, seen.reason) if seen else (None, None)
+                found[name].append(Sighting(host.name, number, reason, emulators[name]))
         return found
 
-    def inventory(self) -> dict[str, dict[str, virsh.DomainState] | None]:
+    def inventory(self) -> Inventory:
         """Return every domain of every host; None for a host that is off or does not answer."""
-        return {host.name: known for host, known in self._states()}
+        on = [host for host in self.hosts.values() if host.is_listening()]
+        answers = virsh.states([host.link.netns for host in on])
+        return dict.fromkeys(self.hosts) | {host.name: known for host, known in zip(on, answers, strict=True)}
 
     def runs_on(self, guest: LabGuest) -> str | None:
         """Return the host where the guest runs; None when that is no host, or more than one."""
@@ -270,11 +283,6 @@ class Lab:
             words += ["--bandwidth", str(bandwidth_mib)]
         return subprocess.Popen(virsh.argv(self.plan.host_netns(source), *words), stdin=subprocess.DEVNULL,
                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-
-    def _states(self) -> list[tuple[LabHost, dict[str, virsh.DomainState] | None]]:
-        on = [host for host in self.hosts.values() if host.is_listening()]
-        known = dict(zip((host.name for host in on), virsh.states([host.link.netns for host in on]), strict=True))
-        return [(host, known.get(host.name)) for host in self.hosts.values()]
 
     def _make(self, name: str, memory_mib: int, disk: Disk | None, *, persistent: bool, vcpus: int,
               identity: str | None) -> LabGuest:

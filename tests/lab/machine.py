@@ -5,13 +5,12 @@ from __future__ import annotations
 import shlex
 import shutil
 import signal
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.cgroups import CpuGroup
-from tests.lab.commands import LabError, wait_until
+from tests.lab.commands import LabError, start_apart, wait_until
 from tests.lab.namespaces import path_of
 from tests.lab.network import Port
 from tests.lab.processes import command, first_of, in_network, in_pid_namespace, numbers, send
@@ -107,9 +106,7 @@ class Machine:
         members = self.group.member_files()
         inner = ["ip", "netns", "exec", self.link.netns, "unshare", "-m", "-u", "-p", "-f", "--mount-proc",
                  "--kill-child", "bash", str(SCRIPT), self.name, str(self.home)]
-        with (self.home / "console.log").open("ab") as console:
-            subprocess.Popen(joining(members, inner), stdin=subprocess.DEVNULL, stdout=console, stderr=console,
-                             start_new_session=True, cwd="/")
+        start_apart(joining(members, inner), self.home / "console.log")
         wait_until(self.is_on, READY_SECONDS, f"{self.name} to start")
         if wait:
             self.wait_ready()

@@ -38,9 +38,9 @@ def identify(pid: int) -> Identity | None:
 
 def everyone() -> Iterator[int]:
     """Yield the number of every process that is visible now."""
-    for entry in os.listdir(PROC):
-        if entry.isdigit():
-            yield int(entry)
+    for entry in PROC.iterdir():
+        if entry.name.isdigit():
+            yield int(entry.name)
 
 
 def namespace(pid: int | str, kind: str) -> int | None:
@@ -49,7 +49,7 @@ def namespace(pid: int | str, kind: str) -> int | None:
     None as well for a process that nobody may look into, as a container's first one may be: no lab made it.
     """
     try:
-        return os.stat(f"/proc/{pid}/ns/{kind}").st_ino
+        return (PROC / str(pid) / "ns" / kind).stat().st_ino
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
 

@@ -9,6 +9,7 @@ from tests.lab.cgroups import find
 from tests.lab.commands import LabError, find_tool
 from tests.lab.guest import EMULATOR
 
+ROOT = "the lab needs root: it makes namespaces, mounts and control groups"
 TOOLS = {
     "libvirtd": "libvirt-daemon-system", "virsh": "libvirt-clients", "qemu-nbd": "qemu-utils", "ip": "iproute2",
     "tc": "iproute2", "mosquitto": "mosquitto", "as": "binutils", "ld": "binutils", "unshare": "util-linux",
@@ -19,7 +20,7 @@ TOOLS = {
 def missing() -> str:
     """Return why no lab can run here, empty when one can."""
     if os.geteuid() != 0:
-        return "the lab needs root: it makes namespaces, mounts and control groups"
+        return ROOT
     packages = {package for tool, package in TOOLS.items() if find_tool(tool) is None}
     if not Path(EMULATOR).exists():
         packages.add("qemu-system-x86")

@@ -96,7 +96,7 @@ def registered() -> list[str]:
 def directory_of(name: str) -> Path | None:
     """Return the directory a registered lab said it uses, None when the name is not registered."""
     entry = REGISTRY / name
-    return Path(os.readlink(entry)) if entry.is_symlink() else None
+    return entry.readlink() if entry.is_symlink() else None
 
 
 def save_keeper(directory: Path, keeper: Identity) -> None:

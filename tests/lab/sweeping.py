@@ -14,22 +14,29 @@ from tests.lab.state import DEFAULT_ROOT, REGISTRY, directory_of
 def sweep(name: str, spare: frozenset[int] = frozenset()) -> None:
     """Remove every process, namespace, control group and file of the lab; `spare` are processes to let live.
 
-    Hosts end before their namespaces go, and files go last: a half-swept lab can be swept again.
+    Only a registered lab has any: the entry is made first and removed last, so that a half-swept lab can be swept
+    again, and what bears a like name without an entry is a stranger's and stays.
     """
-    prefix = f"{name}-"
-    for netns in namespaces.with_prefix(prefix):
-        end_all(namespaces.path_of(netns), spare)
-    for netns in namespaces.with_prefix(prefix):
-        namespaces.delete(netns)
-    for group in cgroups.leftovers(prefix):
-        cgroups.remove(group)
     directory = directory_of(name)
     if directory is not None:
-        shutil.rmtree(directory, ignore_errors=not directory.exists())
+        _sweep_kernel(f"{name}-", spare)
+    for place in {directory or DEFAULT_ROOT / name, DEFAULT_ROOT / name}:
+        if place.exists():
+            shutil.rmtree(place)
     (REGISTRY / name).unlink(missing_ok=True)
     for shared in (REGISTRY, DEFAULT_ROOT):
         with suppress(FileNotFoundError, OSError):  # another lab's entries are in it
             shared.rmdir()
+
+
+def _sweep_kernel(prefix: str, spare: frozenset[int]) -> None:
+    names = namespaces.with_prefix(prefix)
+    for netns in names:
+        end_all(namespaces.path_of(netns), spare)
+    for netns in names:
+        namespaces.delete(netns)
+    for group in cgroups.leftovers(prefix):
+        cgroups.remove(group)
 
 
 def leftovers(name: str) -> list[str]:

@@ -65,7 +65,7 @@ class Bench:
                 if record.job is JobKind.OUTGOING]
 
 
-def withheld(story) -> str:  # noqa: ANN001
+def withheld(story) -> str:
     with pytest.raises(Withheld) as caught:
         run_virtual(story())
     return str(caught.value)

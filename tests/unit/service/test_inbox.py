@@ -28,7 +28,8 @@ def calm_inbox() -> Inbox:
 
 
 def test_folding_keeps_every_metric_and_the_newest_value() -> None:
-    folded = fold(report(1, Sample("cpu.load1", 1.0), Sample("fan.alarm", 1.0, "f")), report(2, Sample("cpu.load1", 2.0)))
+    older = report(1, Sample("cpu.load1", 1.0), Sample("fan.alarm", 1.0, "f"))
+    folded = fold(older, report(2, Sample("cpu.load1", 2.0)))
     assert {(s.metric, s.value) for s in folded.samples} == {("cpu.load1", 2.0), ("fan.alarm", 1.0)}
     assert folded.sequence == 2
 

@@ -49,9 +49,9 @@ class HostAccess:
                 await self._watching.ensure()
             except Unreachable as error:
                 self._note(str(error))
+                await asyncio.sleep(self._shared.options.reconnect_min_s)
             await self._watching.wait_until_gone()
-            pause = self._watching.seconds_to_next_attempt()
-            await asyncio.sleep(max(pause, self._shared.options.reconnect_min_s))
+            await self._watching.wait_for_next_attempt()
 
     async def watch(self, work: Callable[[Any], T]) -> T:
         """Run ``work`` on the read-only connection.

@@ -17,6 +17,7 @@ from ballastd.ports import Blocking
 
 T = TypeVar("T")
 
+HUNG_PAUSE_MAX_SECONDS = 3600.0
 _CLOSE_REASONS = {0: "closed after an error", 1: "the host closed the connection",
                   2: "the host fell silent", 3: "closed by us"}
 
@@ -69,6 +70,8 @@ class Connection:
         self._link: Link | None = None
         self._turn = asyncio.Lock()
         self._gone = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._hung_attempts = 0
         self._failures = 0
         self._opened_at = 0.0
         self._not_before = 0.0
@@ -90,9 +93,13 @@ class Connection:
         if self._link is not None:
             await self._gone.wait()
 
-    def seconds_to_next_attempt(self) -> float:
-        """Return how long back-off keeps this connection from being opened again."""
-        return max(0.0, self._not_before - self._loop.time())
+    async def wait_for_next_attempt(self) -> None:
+        """Return once back-off lets this connection be opened again."""
+        while (pause := self._not_before - self._loop.time()) > 0:
+            self._hurry.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._hurry.wait()
 
     async def call(self, work: Callable[[Any], T], *, deadline: float | None = None) -> T:
         """Run ``work`` on the connection, in its lane; ``work`` returns plain values only.
@@ -147,7 +154,7 @@ class Connection:
     async def _linked(self, until: float) -> Link:
         if self._link is not None:
             return self._link
-        if self._is_closed or self.seconds_to_next_attempt() > 0:
+        if self._is_closed or self._loop.time() < self._not_before:
             raise Unreachable(f"{self._host}: {self._why}")
         link = await self._open(until)
         if self._is_closed:
@@ -163,18 +170,18 @@ class Connection:
         options = self._shared.options
         opening = Opening(
             self._uri, self._lane, read_only=self._read_only, furnish=self._furnish, closed=self._closed,
-            keepalive=(options.keepalive_interval, options.keepalive_count),
+            late=self._late, keepalive=(options.keepalive_interval, options.keepalive_count),
             probe_seconds=min(options.probe_deadline_s, options.open_deadline_s))
         limit = min(options.open_deadline_s, until - self._loop.time())
         try:
             await self._shared.blocking.run(f"{self._lane}:open", opening.attempt, deadline=limit)
             return opening.take()
         except (CallFailed, Unreachable, ValueError) as error:
-            opening.give_up(self._shared.graveyard)
+            self._hung_attempts += opening.give_up(self._shared.graveyard)
             self._back_off(str(error))
             raise Unreachable(f"{self._host}: {error}") from error
         except asyncio.CancelledError:
-            opening.give_up(self._shared.graveyard)
+            self._hung_attempts += opening.give_up(self._shared.graveyard)
             raise
 
     def _drop(self, link: Link, reason: str) -> None:
@@ -188,10 +195,26 @@ class Connection:
         self._gone.set()
         self._lost(reason)
 
+    def _late(self) -> None:
+        """Take in, in its thread, that an attempt given up long ago came to an end: the host stirs."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the process is about to end
+            self._loop.call_soon_threadsafe(self._stir)
+
+    def _stir(self) -> None:
+        self._hung_attempts -= 1
+        self._not_before = self._loop.time()
+        self._hurry.set()
+
     def _back_off(self, reason: str) -> None:
-        options = self._shared.options
-        spread = 0.75 + zlib.crc32(self._host.encode()) % 512 / 1024  # hosts lost together return apart
-        pause = min(options.reconnect_max_s, options.reconnect_min_s * 2.0 ** min(self._failures, 16)) * spread
         self._failures += 1
-        self._not_before = self._loop.time() + pause
+        self._not_before = self._loop.time() + self._pause()
         self._why = reason
+
+    def _pause(self) -> float:
+        """Return how long to wait: doubling up to a bound. Attempts that hang have no end of their own and
+        hold a thread each, so each of them doubles it further; the first that ends lets us hurry."""
+        options = self._shared.options
+        pause = min(options.reconnect_max_s, options.reconnect_min_s * 2.0 ** min(self._failures - 1, 16))
+        if self._hung_attempts:
+            pause = min(HUNG_PAUSE_MAX_SECONDS, options.reconnect_max_s * 2.0 ** min(self._hung_attempts - 1, 16))
+        return pause * (0.75 + zlib.crc32(self._host.encode()) % 512 / 1024)  # hosts lost together return apart

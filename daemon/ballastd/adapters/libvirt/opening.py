@@ -39,12 +39,12 @@ def probe_address(uri: str) -> Address | None:
 
 
 class Opening:
-    """One attempt to open ``uri``. Runs in a disposable lane, and may be given up from outside at any time:
-    a connection that comes too late is closed where it came up."""
+    """One attempt to open ``uri``. Runs in a lane of its own, and may be given up from outside at any time:
+    a connection that comes too late is closed where it came up, and ``late`` is called, in that thread."""
 
     def __init__(self, uri: str, lane: str, *, read_only: bool, keepalive: tuple[int, int],
                  probe_seconds: float, furnish: Callable[[Any], tuple[int, ...]],
-                 closed: Callable[[Link, int], None]) -> None:
+                 closed: Callable[[Link, int], None], late: Callable[[], None]) -> None:
         self._uri = uri
         self._lane = lane
         self._read_only = read_only
@@ -52,7 +52,9 @@ class Opening:
         self._probe_seconds = probe_seconds
         self._furnish = furnish
         self._closed = closed
+        self._late = late
         self._lock = threading.Lock()
+        self._under_way = False
         self._unwanted = False
         self._link: Link | None = None
 
@@ -63,13 +65,26 @@ class Opening:
             Unreachable: nobody listens there.
             CallFailed: libvirt said so.
         """
-        self._probe()
-        link = guarded(self._open)
         with self._lock:
+            if self._unwanted:
+                return
+            self._under_way = True
+        link: Link | None = None
+        try:
+            self._probe()
+            link = guarded(self._open)
+        finally:
+            self._return(link)
+
+    def _return(self, link: Link | None) -> None:
+        with self._lock:
+            self._under_way = False
             if not self._unwanted:
                 self._link = link
                 return
-        link.close()
+        if link is not None:
+            link.close()
+        self._late()
 
     def take(self) -> Link:
         """Return the link that a successful attempt left."""
@@ -77,12 +92,14 @@ class Opening:
             raise Unreachable("the attempt left no connection")
         return self._link
 
-    def give_up(self, graveyard: Graveyard) -> None:
-        """Let whatever comes of the attempt be closed."""
+    def give_up(self, graveyard: Graveyard) -> bool:
+        """Let whatever comes of the attempt be closed; return whether it is still under way."""
         with self._lock:
             self._unwanted = True
+            under_way = self._under_way
         if self._link is not None:
             graveyard.bury(self._link)
+        return under_way
 
     def _probe(self) -> None:
         address = probe_address(self._uri)

@@ -1,0 +1,1 @@
+"""Measurements, never timed tests: each prints a table and writes JSON."""

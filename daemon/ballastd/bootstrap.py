@@ -1,0 +1,145 @@
+"""The composition root: the only file that knows everybody. Settings in, a running daemon out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+
+from ballastd import __version__
+from ballastd.adapters.blocking import Lanes
+from ballastd.adapters.clock import SystemClock
+from ballastd.adapters.journal import SqliteJournal
+from ballastd.adapters.libvirt.connections import LibvirtOptions
+from ballastd.adapters.libvirt.hypervisor import LibvirtHypervisor
+from ballastd.adapters.mqtt.address import BrokerAddress
+from ballastd.adapters.mqtt.publisher import MqttNotices
+from ballastd.adapters.mqtt.telemetry import MqttTelemetry
+from ballastd.adapters.systemd import sd_notify
+from ballastd.core.policies import ClusterDeclaration, PolicySet
+from ballastd.documents import MqttSettings, Settings, load_policies, load_settings
+from ballastd.errors import ConfigurationError, JournalError
+from ballastd.service.daemon import Daemon, Parts
+from ballastd.web.app import create_app
+from ballastd.web.server import ApiServer
+
+EXIT_CONFIGURATION = 78
+EXIT_FAILED = 1
+NEWEST_NOISE = ("uvicorn", "httpx", "asyncio")
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyDirectory:
+    """Policies from files, checked against the declared cluster."""
+
+    directory: Path
+    cluster: ClusterDeclaration
+
+    def load(self, now_wall: float) -> tuple[PolicySet, tuple[str, ...]]:
+        """See ``service.daemon.PolicySource``."""
+        loaded = load_policies(self.directory, self.cluster, now_wall)
+        return loaded.policies, loaded.warnings
+
+
+def run(config: Path, *, policies: Path | None = None, log_format: str | None = None) -> int:
+    """Run the daemon until it is asked to stop; return its exit status.
+
+    Raises:
+        ConfigurationError: settings or policies cannot be used.
+    """
+    settings = load_settings(config)
+    configure_logging(log_format or settings.logging.format, settings.logging.level)
+    log = structlog.get_logger("ballastd")
+    try:
+        asyncio.run(_live(settings, policies or settings.policies))
+    except* ConfigurationError as group:
+        raise _first(group, ConfigurationError) from group
+    except* JournalError as group:
+        log.critical("the journal cannot be used", reason=str(_first(group, JournalError)))
+        return EXIT_FAILED
+    return 0
+
+
+def _first(group: BaseExceptionGroup[BaseException], kind: type[BaseException]) -> BaseException:
+    """Return the first exception of ``kind`` in a group, however deep it lies."""
+    for one in group.exceptions:
+        found = _first(one, kind) if isinstance(one, BaseExceptionGroup) else one
+        if isinstance(found, kind):
+            return found
+    return group
+
+
+async def _live(settings: Settings, policies: Path) -> None:
+    clock, blocking = SystemClock(), Lanes()
+    source = PolicyDirectory(policies, settings.cluster)
+    source.load(clock.now().wall)
+    hosts = [host.name for host in settings.cluster.hosts]
+    address = broker_address(settings.mqtt)
+    hypervisor = LibvirtHypervisor(settings.cluster, blocking, clock, libvirt_options(settings))
+    daemon = Daemon(Parts(
+        cluster=settings.cluster,
+        policies=source,
+        hypervisor=hypervisor,
+        telemetry=MqttTelemetry(replace(address, client_id=f"{address.client_id}-telemetry"), hosts, clock),
+        notices=MqttNotices(replace(address, client_id=f"{address.client_id}-notices"), clock),
+        journal=SqliteJournal(settings.journal),
+        blocking=blocking,
+        clock=clock,
+        tell_supervisor=sd_notify,
+        holder=address.client_id,
+        version=__version__,
+        abort_on_stop=settings.on_stop == "abort",
+    ))
+    server = ApiServer(create_app(daemon, blocking=blocking), settings.api.socket, settings.api.mode,
+                       settings.api.group)
+    server.bind()
+    try:
+        daemon.wire_signals()
+        await daemon.run(server)
+    finally:
+        server.release()
+
+
+def broker_address(mqtt: MqttSettings) -> BrokerAddress:
+    """Return the adapter's address of the broker that the settings name."""
+    tls = mqtt.tls
+    return BrokerAddress(
+        host=mqtt.host, port=mqtt.port, prefix=mqtt.prefix, username=mqtt.username, password_file=mqtt.password_file,
+        tls=tls is not None, ca_file=tls.ca_file if tls else None, cert_file=tls.cert_file if tls else None,
+        key_file=tls.key_file if tls else None, client_id=mqtt.client_id, keepalive=mqtt.keepalive,
+        protocol=mqtt.protocol)
+
+
+def libvirt_options(settings: Settings) -> LibvirtOptions:
+    """Return the adapter's options that the settings amount to."""
+    options = settings.libvirt
+    return LibvirtOptions(
+        keepalive_interval=options.keepalive_interval, keepalive_count=options.keepalive_count,
+        call_deadline_s=options.call_deadline, unsafe=options.unsafe_migration)
+
+
+def configure_logging(form: str, level: str) -> None:
+    """Send our logs, and the libraries' warnings, to stderr: JSON, or for people where a terminal looks on."""
+    pretty = form in ("pretty", "console") or (form == "auto" and sys.stderr.isatty())
+    number = logging.getLevelName(level.upper())
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(ensure_ascii=False))
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_logger_name, structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True), structlog.processors.format_exc_info]
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared,
+                    structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(), wrapper_class=structlog.stdlib.BoundLogger)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer], foreign_pre_chain=shared))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(number)
+    for noisy in NEWEST_NOISE:
+        logging.getLogger(noisy).setLevel(max(number, logging.WARNING))

@@ -1,0 +1,194 @@
+"""The pieces of the demo: lab, broker, agents, and the unmodified daemon as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.lab.host import LabHost
+from tests.lab.lab import Lab
+from tests.lab.network import CONTROLLER_ADDRESS
+
+BIN = Path(sys.executable).parent
+HOOK = Path(__file__).parents[2] / "daemon/ballastd/agent/qemu_hook.sh"
+MEMORY_LIMIT_MIB = 512
+
+SETTINGS = """\
+cluster: demo
+defaults:
+  link_speed: {link_mbit}Mbit/s
+  memory_limit: {limit}MiB
+hosts:
+{hosts}
+mqtt: {{host: {broker}, port: 1883}}
+journal: {home}/journal.db
+api: {{socket: {home}/api.sock}}
+policies: {home}/policies
+logging: {{format: json}}
+timing:            # durations short enough to watch; every ceiling stays
+  pace: 5s
+  startup_quiet: 2s
+  inventory_interval: 1s
+  inventory_max_age: 15s
+  self_suspect: 5s
+"""
+
+POLICIES = """\
+kind: Health
+name: uncorrected-memory-errors
+when: {metric: ecc.uncorrected, increase: 1h, above: 0}
+severity: failing
+clear: acknowledge
+---
+kind: Health
+name: hot
+when: {metric: temperature, relative_to: critical, above: -5C, for: 6s}
+severity: degraded
+clear: {below: -10C, for: 10s}
+---
+kind: Evacuation
+name: failing-hosts
+on: {severity: failing}
+respond: evacuate
+deadline: 30m
+ignore_windows: true
+mode: auto
+---
+kind: Evacuation
+name: degraded-hosts
+on: {severity: degraded}
+respond: drain
+mode: auto
+---
+kind: Limits
+name: cluster
+bandwidth: {link_share: 60%, migration_minimum: 1MiB/s}
+"""
+
+
+def agent_command(host: LabHost) -> Sequence[str]:
+    """Return what runs inside each host: the agent, on the host's own fake hardware."""
+    return (str(BIN / "ballastd"), "agent", "--host", host.name, "--broker", CONTROLLER_ADDRESS, "--root",
+            str(host.sysfs), "--cordon-file", "/run/libvirt/cordon", "--interval", "2", "--sample-interval", "0.2")
+
+
+class DaemonProcess:
+    """`ballastd run` in the lab's network, started and killed by hand."""
+
+    def __init__(self, lab: Lab, home: Path, link_mbit: int = 240, policies: str = POLICIES,
+                 settings: str = SETTINGS) -> None:
+        self.home = home
+        self.socket = home / "api.sock"
+        self.log = home / "ballastd.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        (home / "policies").mkdir(parents=True, exist_ok=True)
+        (home / "policies" / "demo.yaml").write_text(policies)
+        hosts = "\n".join(
+            f'  - {{name: {h.name}, uri: "{h.uri}", migration_uri: "{h.migration_uri}", labels: {{rack: r{i % 2}}}}}'
+            for i, h in enumerate(lab.hosts.values()))
+        (home / "ballastd.yaml").write_text(settings.format(
+            link_mbit=link_mbit, limit=MEMORY_LIMIT_MIB, hosts=hosts, broker=CONTROLLER_ADDRESS, home=home))
+
+    def start(self) -> DaemonProcess:
+        """Start it and return at once."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(BIN / "ballastd"), "run", "--config", str(self.home / "ballastd.yaml")], stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log)
+        return self
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def alive(self) -> bool:
+        """Return whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        os.kill(self.pid, signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait(10.0)
+
+    def stop(self) -> int:
+        """Stop it in order; return its exit status."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.terminate()
+        try:
+            return self._process.wait(15.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait(5.0)
+
+    def ask(self, path: str) -> Any:
+        """Return what the local API answers, or None while it does not."""
+        try:
+            with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.socket)), timeout=5.0) as client:
+                answer = client.get(f"http://ballastd/v1/{path}")
+        except httpx.HTTPError:
+            return None
+        return answer.json() if answer.status_code == 200 else None
+
+    def ctl(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run ``ballastctl`` as an operator would."""
+        return subprocess.run([str(BIN / "ballastctl"), "--socket", str(self.socket), *words], capture_output=True,
+                              text=True, timeout=60.0, check=False)
+
+    def posture(self) -> str:
+        """Return the daemon's posture, or an empty string while it does not answer."""
+        status = self.ask("status")
+        return str(status.get("posture", "")) if status else ""
+
+    def records(self, event: str) -> list[dict[str, Any]]:
+        """Return the daemon's log lines of one event, with their ``timestamp``."""
+        found = []
+        for line in self.log.read_text().splitlines():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if record.get("event") == event:
+                found.append(record)
+        return found
+
+
+class Listener:
+    """An independent ear on the broker: when each message arrived, by mosquitto_sub's own clock."""
+
+    def __init__(self, home: Path) -> None:
+        self._path = home / "heard.log"
+        with self._path.open("wb") as out:
+            self._process = subprocess.Popen(
+                ["mosquitto_sub", "-h", CONTROLLER_ADDRESS, "-t", "ballastd/v1/+/events", "-F", "%U %t %p"],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.DEVNULL)
+
+    def stop(self) -> None:
+        """Stop listening."""
+        self._process.terminate()
+        self._process.wait(5.0)
+
+    def first_error_after(self, wall: float, host: str) -> float | None:
+        """Return when the first event of ``host`` after ``wall`` arrived that counts an uncorrected error."""
+        for line in self._path.read_text().splitlines():
+            at, topic, payload = line.split(" ", 2)
+            if float(at) >= wall and f"/{host}/" in topic and '"ecc.uncorrected"' in payload:
+                return float(at)
+        return None
+
+
+def wait_listening(seconds: float = 1.0) -> None:
+    """Give a subscription the time it takes; there is nothing to ask."""
+    time.sleep(seconds)
