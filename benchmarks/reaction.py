@@ -19,7 +19,6 @@ from datetime import datetime
 from pathlib import Path
 
 import libvirt
-
 from tests.demo.cluster import HOOK, POLICIES, DaemonProcess, Listener, agent_command, wait_listening
 from tests.demo.witness import Witness, wait_for
 from tests.lab.lab import Lab

@@ -56,21 +56,23 @@ def run(config: Path, *, policies: Path | None = None, log_format: str | None = 
     log = structlog.get_logger("ballastd")
     try:
         asyncio.run(_live(settings, policies or settings.policies))
-    except* ConfigurationError as group:
-        raise _first(group, ConfigurationError) from group
-    except* JournalError as group:
-        log.critical("the journal cannot be used", reason=str(_first(group, JournalError)))
-        return EXIT_FAILED
+    except (BaseExceptionGroup, ConfigurationError, JournalError) as trouble:
+        cause = _first(trouble, (ConfigurationError, JournalError))
+        if isinstance(cause, ConfigurationError):
+            raise cause from None
+        if isinstance(cause, JournalError):
+            log.critical("the journal cannot be used", reason=str(cause))
+            return EXIT_FAILED
+        raise
     return 0
 
 
-def _first(group: BaseExceptionGroup[BaseException], kind: type[BaseException]) -> BaseException:
-    """Return the first exception of ``kind`` in a group, however deep it lies."""
-    for one in group.exceptions:
-        found = _first(one, kind) if isinstance(one, BaseExceptionGroup) else one
-        if isinstance(found, kind):
-            return found
-    return group
+def _first(trouble: BaseException, kinds: tuple[type[BaseException], ...]) -> BaseException | None:
+    """Return the first exception of one of ``kinds``, however deep in groups it lies."""
+    if isinstance(trouble, kinds):
+        return trouble
+    inner = trouble.exceptions if isinstance(trouble, BaseExceptionGroup) else ()
+    return next((found for one in inner if (found := _first(one, kinds)) is not None), None)
 
 
 async def _live(settings: Settings, policies: Path) -> None:

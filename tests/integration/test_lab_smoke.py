@@ -55,8 +55,8 @@ def test_a_lab_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_a_lab_dies_with_its_owner_even_by_sigkill() -> None:
     name = f"{NAME}k"
-    code = (f"import time; from tests.lab import Lab; lab = Lab({name!r}, 1).up(); lab.start_guest('h1', 'g')\n"
-            "lab.enter(); print('up', flush=True); time.sleep(100)")
+    code = (f"import time; from tests.lab import Lab; lab = Lab({name!r}, 1).up()\n"
+            "lab.start_guest('h1', 'g'); lab.enter(); print('up', flush=True); time.sleep(100)")
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=ROOT) as owner:
         assert owner.stdout is not None
         assert owner.stdout.readline() == b"up\n"
@@ -144,6 +144,10 @@ def test_power_is_silent_and_comes_back(lab: Lab) -> None:
     assert identity == host.uuid == host.virsh("capabilities").partition("<uuid>")[2][:36]
     log = (host.home / "agent.log").read_text().splitlines()
     assert log == ["on h2 as h2"] * 2
+    host.signal_agent(signal.SIGKILL)
+    host.start_agent()
+    log_file = host.home / "agent.log"
+    wait_until(lambda: log_file.read_text().count("on h2") == 3, 5, "the agent to start again")
 
 
 @pytest.mark.parametrize("further", [False, True])

@@ -1,4 +1,4 @@
-"""A lab of real libvirt hosts in namespaces of one machine; `python -m tests.lab --help` is its command line."""
+"""A lab of real libvirt hosts in namespaces of one machine; `python -m tests.lab --help` teaches its use."""
 
 from tests.lab.broker import LabBroker
 from tests.lab.commands import LabError
@@ -9,5 +9,6 @@ from tests.lab.requirements import missing
 from tests.lab.sweeping import leftovers, sweep
 
 __all__ = [
-    "Heartbeat", "Lab", "LabBroker", "LabError", "LabGuest", "LabHost", "Sighting", "leftovers", "missing", "sweep",
+    "Heartbeat", "Lab", "LabBroker", "LabError", "LabGuest", "LabHost", "Sighting", "leftovers", "missing",
+    "sweep",
 ]

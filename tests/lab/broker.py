@@ -1,4 +1,4 @@
-"""A real mosquitto in the controller's namespace: on its address for the hosts' agents, and on its loopback."""
+"""A real mosquitto in the controller's namespace: on its address for the agents, and on its loopback."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ A lab is a cluster of real libvirtd hosts in namespaces of this machine: real li
   python -m tests.lab libvirtd hang h1          h1's libvirtd accepts and says nothing
   python -m tests.lab cut h2; ... heal h2       pull a cable, plug it in
   python -m tests.lab power h3 off              power loss: silent, as in life
-  python -m tests.lab exec h1 -- hostname       a command inside a host; `controller` for the controller's network
+  python -m tests.lab exec h1 -- hostname       a command inside a host, or in the `controller`'s network
   python -m tests.lab down                      remove every trace
 
 Several labs run side by side under different names (--name, or BALLASTD_LAB in the environment).
@@ -85,7 +85,7 @@ def _lab_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     up.add_argument("--directory", type=orders.path, help="where its files go, in a directory of their own")
     up.add_argument("--hook", type=orders.path, help="a script to install as /etc/libvirt/hooks/qemu")
     up.add_argument("--broker", action="store_true", help="start mosquitto in the controller's network")
-    up.add_argument("--agent", help="a command to run in each host; {host} {address} {uuid} {sysfs} are filled in")
+    up.add_argument("--agent", help="a command for each host; {host} {address} {uuid} {sysfs} are filled in")
     up.add_argument("--foreground", action="store_true", help="stay, and take it down at the end")
     _command(commands, "down", orders.down, "take a lab down and remove every trace")
     _command(commands, "status", orders.status, "show hosts and guests as they are")

@@ -30,7 +30,7 @@ def run(*argv: str, seconds: float = TOOL_SECONDS) -> str:
 
 
 def start_apart(argv: Sequence[str], log: Path) -> None:
-    """Start a command that outlives us, in a session of its own and nobody's child; its output goes to `log`."""
+    """Start a command that outlives us, in a session of its own and nobody's child; it writes to `log`."""
     with log.open("ab") as out:
         subprocess.run(["setsid", "--fork", *argv], stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/",
                        check=True)
@@ -38,8 +38,9 @@ def start_apart(argv: Sequence[str], log: Path) -> None:
 
 def run_all(commands: Sequence[Sequence[str]], seconds: float) -> list[str | None]:
     """Return what each command printed, all run at once; None for one that failed or was not done in time."""
-    started = [subprocess.Popen(one, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                text=True) for one in commands]
+    nothing = subprocess.DEVNULL
+    started = [subprocess.Popen(one, stdin=nothing, stdout=subprocess.PIPE, stderr=nothing, text=True)
+               for one in commands]
     deadline = time.monotonic() + seconds
     return [_collect(process, deadline) for process in started]
 

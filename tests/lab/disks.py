@@ -42,12 +42,12 @@ def describe(guest: LabGuest, path: Path) -> str:
     if guest.disk is None:
         return ""
     if guest.disk == "nbd":
+        server = f"<host name='{CONTROLLER_ADDRESS}' port='{guest.nbd_port}'/>"
         return ("<disk type='network' device='disk'><driver name='qemu' type='raw' cache='none'/>"
-                f"<source protocol='nbd' name='d'><host name='{CONTROLLER_ADDRESS}' port='{guest.nbd_port}'/></source>"
-                "<target dev='vdb' bus='virtio'/></disk>\n")
+                f"<source protocol='nbd' name='d'>{server}</source><target dev='vdb' bus='virtio'/></disk>\n")
     shareable = "<shareable/>" if guest.disk == "shareable" else ""
-    return (f"<disk type='file' device='disk'><driver name='qemu' type='raw' cache='none'/><source file='{path}'/>"
-            f"<target dev='vdb' bus='virtio'/>{shareable}</disk>\n")
+    return ("<disk type='file' device='disk'><driver name='qemu' type='raw' cache='none'/>"
+            f"<source file='{path}'/><target dev='vdb' bus='virtio'/>{shareable}</disk>\n")
 
 
 def serve(guest: LabGuest, path: Path, controller: str) -> None:

@@ -47,9 +47,10 @@ class LabGuest:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """What a guest wrote on its serial port: the last count, and how often a count was not the one before plus 1.
+    """What a guest wrote on its serial port, and how often a number was not the one before plus 1.
 
-    No breaks: it ran once, with its state. Two running copies show within a second; a lost state starts again at 1.
+    No breaks: it ran once, with its state. Two running copies show within a second; a guest that lost its
+    state starts again at 1.
     """
 
     count: int
@@ -133,8 +134,8 @@ class GuestBook:
         """Return a new file with the guest's definition for libvirt."""
         image = build_image(self.directory)
         xml = DEFINITION.format(
-            name=guest.name, uuid=guest.uuid, memory_mib=guest.memory_mib, vcpus=guest.vcpus, machine=self.machine,
-            emulator=EMULATOR, image=image, disk=disk, beats=self.beats(guest.name),
+            name=guest.name, uuid=guest.uuid, memory_mib=guest.memory_mib, vcpus=guest.vcpus,
+            machine=self.machine, emulator=EMULATOR, image=image, disk=disk, beats=self.beats(guest.name),
             metadata=f"<metadata>{metadata}</metadata>" if metadata else "")
         path = self.definition(guest.name)
         write_whole(path, xml)

@@ -27,8 +27,8 @@ class LabHost(Machine):
 
     def emulated(self) -> list[str]:
         """Return the names of the guests which have a QEMU process on this host."""
-        words = [word for _, all_words in self._emulators() for word in all_words if word.startswith("guest=")]
-        return [word.removeprefix("guest=").split(",", 1)[0] for word in words]
+        named = [word for _, words in self._emulators() for word in words if word.startswith("guest=")]
+        return [word.removeprefix("guest=").split(",", 1)[0] for word in named]
 
     def kill_qemu(self, guest: str) -> None:
         """End the guest's QEMU here at once: the guest is lost unless another copy runs elsewhere."""
@@ -47,6 +47,13 @@ class LabHost(Machine):
         if (first := self.first()) is None:
             raise LabError(f"{self.name} is off")
         send(first, signal.SIGUSR2)
+
+    def signal_agent(self, number: signal.Signals) -> None:
+        """Send its agent a signal: SIGKILL, SIGTERM, SIGSTOP, SIGCONT."""
+        agent = self.from_pid_file(self.home / "agent.pid")
+        if agent is None:
+            raise LabError(f"no agent runs on {self.name}")
+        send(agent, number)
 
     def exec_prefix(self) -> list[str]:
         """Return what to put before a command to run it inside the host, within its share of the CPU."""

@@ -1,6 +1,6 @@
 #!/bin/bash
 # host.sh NAME HOME: the first process of a lab host, in mount, uts, pid and network namespaces of its own.
-# It reaps orphans (QEMU daemonises), starts libvirtd, and starts it again on SIGUSR1; the agent likewise on SIGUSR2.
+# It reaps orphans (QEMU daemonises), starts libvirtd, again on SIGUSR1, and the agent, again on SIGUSR2.
 set -e
 name=$1 home=$2
 hostname "$name"
@@ -19,8 +19,15 @@ mount --bind "$home/../etc-hosts" /etc/hosts
 # an empty one: a look-up of the peer's name must end here, or it hangs the migration
 if [ -e /etc/resolv.conf ]; then mount --bind "$home/../empty" /etc/resolv.conf; fi
 
-start_libvirtd() { /usr/sbin/libvirtd --listen --pid-file /run/libvirt/libvirtd.pid </dev/null >>"$home/libvirtd.out" 2>&1 & }
-start_agent() { if [ -x "$home/agent.sh" ]; then "$home/agent.sh" </dev/null >>"$home/agent.log" 2>&1 & fi; }
+start_libvirtd() {
+    /usr/sbin/libvirtd --listen --pid-file /run/libvirt/libvirtd.pid </dev/null >>"$home/libvirtd.out" 2>&1 &
+}
+start_agent() {
+    if [ -x "$home/agent.sh" ]; then
+        "$home/agent.sh" </dev/null >>"$home/agent.log" 2>&1 &
+        echo $! >"$home/agent.pid"
+    fi
+}
 trap start_libvirtd USR1
 trap start_agent USR2
 start_libvirtd

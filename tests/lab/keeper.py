@@ -1,7 +1,8 @@
-"""The keeper: a process beside each lab that keeps its meters going and takes it down when it is no longer wanted.
+"""The keeper: a process beside each lab that keeps its meters going and takes it down when nobody wants it.
 
-It holds one end of a pipe; the other end is with the process that owns the lab. When that process ends, however it
-ends, the kernel closes the pipe, and the keeper takes the lab down. A detached lab has no pipe: SIGTERM ends it.
+It holds one end of a pipe; the other end is with the process that owns the lab. When that process ends,
+however it ends, the kernel closes the pipe, and the keeper takes the lab down. A detached lab has no pipe:
+SIGTERM ends it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ END_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Lifeline:
-    """What ties a lab to its owner: our end of the pipe (None for a detached lab), and the keeper at the other."""
+    """What ties a lab to its owner: the keeper, and our end of the pipe to it (None for a detached lab)."""
 
     keeper: subprocess.Popen[bytes]
     pipe: int | None
@@ -48,7 +49,8 @@ def start(plan: Plan, *, detached: bool) -> Lifeline:
     reading, writing = os.pipe()
     argv = [sys.executable, "-m", "tests.lab", "keep", plan.name, *(["--detached"] if detached else [])]
     with (plan.path / "keeper.log").open("ab") as log:
-        child = subprocess.Popen(argv, stdin=reading, stdout=log, stderr=log, cwd=PROJECT, start_new_session=True)
+        child = subprocess.Popen(
+            argv, stdin=reading, stdout=log, stderr=log, cwd=PROJECT, start_new_session=True)
     os.close(reading)
     keeper = identify(child.pid)
     if keeper is None:

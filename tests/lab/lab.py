@@ -46,13 +46,15 @@ class Sighting:
 class Lab:
     """Hosts h1..hN in namespaces named after the lab; everything it made is gone when it goes down.
 
-    It goes down with its owner, however that ends, unless it is detached. `cpu_quota`: processors for each host.
-    `memory_mib`: what each host's /proc shows, by default the machine's. `agent_command`: what to run in each host.
+    It goes down with its owner, however that ends, unless it is detached. `cpu_quota`: processors for each
+    host, None for no limit. `memory_mib`: what each host's /proc shows, by default the machine's.
+    `agent_command`: what to run in each host from its power-on, None for nothing.
     """
 
     def __init__(
-        self, name: str = "blst", hosts: int = 2, directory: Path | None = None, *, cpu_quota: float | None = 0.5,
-        memory_mib: int | None = None, hook: Path | None = None, detached: bool = False,
+        self, name: str = "blst", hosts: int = 2, directory: Path | None = None, *,
+        cpu_quota: float | None = 0.5, memory_mib: int | None = None, hook: Path | None = None,
+        detached: bool = False,
         agent_command: Callable[[LabHost], Sequence[str] | None] | None = None,
     ) -> None:
         place = (directory or state.DEFAULT_ROOT) / name
@@ -79,7 +81,7 @@ class Lab:
     # -- up and down
 
     def up(self) -> Lab:
-        """Build it and return when every libvirtd takes connections; what a dead lab of the name left is swept."""
+        """Build it, after sweeping what a dead one left; return when every libvirtd takes connections."""
         requirements.check()
         name = self.plan.name
         if state.load_keeper(state.directory_of(name)) is not None:
@@ -221,7 +223,7 @@ class Lab:
         self.hosts[at].virsh("send-key", guest.name, "--codeset", "linux", KEYS[mode])
 
     def where(self, guest: LabGuest) -> list[Sighting]:
-        """Return every host that knows the guest or runs a QEMU of it: asked of each host, believed of none."""
+        """Return every host that knows the guest or runs a QEMU of it, by its word and its processes."""
         return self.whereabouts()[guest.name]
 
     def whereabouts(self, inventory: Inventory | None = None) -> defaultdict[str, list[Sighting]]:
@@ -269,12 +271,14 @@ class Lab:
         if moving.returncode != 0:
             raise LabError(f"the migration of {guest.name} to {target} failed: {said.strip()}")
 
-    def migrating(self, guest: LabGuest, target: str, *, bandwidth_mib: int | None = None) -> subprocess.Popen[str]:
+    def migrating(self, guest: LabGuest, target: str, *,
+                  bandwidth_mib: int | None = None) -> subprocess.Popen[str]:
         """Begin to move a guest and return the process that waits for the end."""
         source, to = self.runs_on(guest), self.hosts[target]
         if source is None:
             raise LabError(f"{guest.name} does not run on exactly one host: {self.where(guest)}")
-        words = ["migrate", "--live", "--p2p", "--abort-on-error", guest.name, to.uri, "--migrateuri", to.migration_uri]
+        words = ["migrate", "--live", "--p2p", "--abort-on-error", "--migrateuri", to.migration_uri,
+                 guest.name, to.uri]
         if guest.persistent:
             words += ["--persistent", "--undefinesource"]
         if guest.disk in disks.UNSAFE:

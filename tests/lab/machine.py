@@ -1,4 +1,4 @@
-"""A machine of the lab: a first process in namespaces of its own, a power switch, a cable, and a real libvirtd."""
+"""A machine of the lab: namespaces around a first process, a power switch, a cable, and a real libvirtd."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ migration_host = "{address}"
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A machine with a power switch that runs libvirtd; every method looks at it anew, for others may act on it.
+    """A machine that runs libvirtd; every method looks at it anew, for other processes may act on it.
 
     `link` is its cable, `sensors` its hardware, `group` its share of the processors.
     """
@@ -136,7 +136,8 @@ class Machine:
             rows = Path(f"/proc/{first}/net/tcp").read_text().splitlines()[1:]
         except (FileNotFoundError, ProcessLookupError, OSError):
             return False
-        return any(row.split()[1].endswith(f":{TCP_PORT:04X}") and row.split()[3] == LISTENING for row in rows)
+        port = f":{TCP_PORT:04X}"
+        return any(row.split()[1].endswith(port) and row.split()[3] == LISTENING for row in rows)
 
     def save_qemu_cache(self, place: Path) -> None:
         """Copy what its libvirtd has learnt of QEMU, for other hosts to start with."""
@@ -151,12 +152,8 @@ class Machine:
         first = self.first()
         if first is None:
             return None
-        try:
-            inner = int(Path(f"/proc/{first}/root/run/libvirt/libvirtd.pid").read_text())
-        except (FileNotFoundError, ProcessLookupError, ValueError):
-            return None
-        ours = (pid for pid in in_pid_namespace(first) if numbers(pid)[-1:] == [inner])
-        return next((pid for pid in ours if command(pid) == "libvirtd"), None)
+        pid = self.from_pid_file(Path(f"/proc/{first}/root/run/libvirt/libvirtd.pid"))
+        return pid if pid is not None and command(pid) == "libvirtd" else None
 
     def kill_libvirtd(self) -> None:
         """End its libvirtd at once; the guests run on."""
@@ -187,6 +184,16 @@ class Machine:
         if wait:
             self.wait_ready()
 
+    def from_pid_file(self, path: Path) -> int | None:
+        """Return our number of the process whose number over there is in the file, None when it is gone."""
+        first = self.first()
+        try:
+            inner = int(path.read_text())
+        except (FileNotFoundError, ProcessLookupError, ValueError):
+            return None
+        members = in_pid_namespace(first) if first is not None else []
+        return next((pid for pid in members if numbers(pid)[-1:] == [inner]), None)
+
     def first(self) -> int | None:
         """Return its first process, None when it is off."""
         return first_of(in_network(path_of(self.link.netns)))
@@ -203,7 +210,7 @@ class Machine:
 
 def joining(members: Sequence[Path], argv: Sequence[str]) -> list[str]:
     """Return argv run within the control group that has these member files."""
-    # the shell enters the control group and becomes the command: no member is ever outside, not even at its start
+    # the shell enters the control group and becomes the command: no member is ever outside
     joins = "".join(f"echo $$ > {shlex.quote(str(path))}; " for path in members)
     return ["sh", "-c", f'{joins}exec "$@"', "sh", *argv]
 

@@ -1,4 +1,4 @@
-"""What a host's kernel shows of its load, as files of /proc: computed from its control group and its guests."""
+"""What a host's kernel shows of its load, as files of /proc: from its control group and its guests."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ class Meters:
             then, before = self._read
             self._advance(now - then, before, spent)
         self._read = (now, spent)
-        self.sensors.write(self._processors(now) | self._memory(guests_mib) | {"proc/net/dev": network.rstrip("\n")})
+        traffic: Files = {"proc/net/dev": network.rstrip("\n")}
+        self.sensors.write(self._processors(now) | self._memory(guests_mib) | traffic)
 
     def _advance(self, seconds: float, before: Spent, after: Spent) -> None:
         if seconds <= 0:

@@ -19,7 +19,7 @@ def path_of(name: str) -> Path:
 
 
 def inside(name: str, *argv: str) -> list[str]:
-    """Return argv run in the named network namespace: nsenter, for `ip netns exec` would hide /sys/fs/cgroup."""
+    """Return argv run in the named network namespace (`ip netns exec` would hide /sys/fs/cgroup)."""
     return ["nsenter", f"--net={path_of(name)}", "--", *argv]
 
 

@@ -1,4 +1,4 @@
-"""The lab's network: one bridge in a namespace of its own, one port for each host and one for the controller."""
+"""The lab's network: a bridge in a namespace of its own, a port for each host and one for the controller."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ class Port:
         """Limit both directions; delay and loss need a kernel with netem and are refused without it."""
         rate = f"{rate_mbit:g}mbit"
         if delay_ms or loss_percent:
-            rule = ["netem", "limit", "100000", "rate", rate, "delay", f"{delay_ms:g}ms", "loss", f"{loss_percent:g}%"]
+            rule = ["netem", "limit", "100000", "rate", rate]
+            rule += ["delay", f"{delay_ms:g}ms", "loss", f"{loss_percent:g}%"]
         else:
             rule = ["tbf", "rate", rate, "burst", "256k", "latency", "50ms"]
         self._discipline(rule)

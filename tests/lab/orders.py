@@ -27,7 +27,8 @@ STARTERS = 4
 def attached(options: Options) -> Lab:
     """Return the lab the options name, with this process where the lab was made.
 
-    A command started inside `ip netns exec` sees neither the control groups nor the root network; the keeper does.
+    A command started inside `ip netns exec` sees neither the control groups nor the root network; the keeper
+    does.
     """
     watching = state.load_keeper(state.directory_of(options.name))
     for kind, flag in (("mnt", CLONE_NEWNS), ("net", CLONE_NEWNET)):

@@ -1,4 +1,4 @@
-"""Processes as the kernel shows them: who lives in which namespace, without asking the processes themselves."""
+"""Processes as the kernel shows them: who lives in which namespace, without asking the processes."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ from tests.lab.guest import EMULATOR
 
 ROOT = "the lab needs root: it makes namespaces, mounts and control groups"
 TOOLS = {
-    "libvirtd": "libvirt-daemon-system", "virsh": "libvirt-clients", "qemu-nbd": "qemu-utils", "ip": "iproute2",
-    "tc": "iproute2", "mosquitto": "mosquitto", "as": "binutils", "ld": "binutils", "unshare": "util-linux",
-    "nsenter": "util-linux",
+    "libvirtd": "libvirt-daemon-system", "virsh": "libvirt-clients", "qemu-nbd": "qemu-utils",
+    "ip": "iproute2", "tc": "iproute2", "mosquitto": "mosquitto", "as": "binutils", "ld": "binutils",
+    "setsid": "util-linux", "unshare": "util-linux", "nsenter": "util-linux",
 }
 
 

@@ -1,6 +1,6 @@
 """What a host's kernel shows of its hardware, as files: memory errors, temperatures, fans, power supplies.
 
-The files are where a kernel has them and say what a kernel says; a fault is written as a kernel would write it.
+The files are where a kernel has them and say what a kernel says; a fault is written as a kernel would.
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ def _memory() -> Files:
     files: Files = {}
     for socket in SOCKETS:
         controller = f"sys/devices/system/edac/mc/mc{socket}"
-        sums = dict.fromkeys(("ce_count", "ue_count", "ce_noinfo_count", "ue_noinfo_count", "seconds_since_reset"), 0)
+        names = ("ce_count", "ue_count", "ce_noinfo_count", "ue_noinfo_count", "seconds_since_reset")
+        sums = dict.fromkeys(names, 0)
         sums |= {"size_mb": 32768 * len(DIMMS)}
         files |= {f"{controller}/{name}": value for name, value in sums.items()}
         files[f"{controller}/mc_name"] = f"Skylake Socket#{socket} IMC#0"

@@ -38,7 +38,8 @@ def status(lab: Lab) -> None:
     """Print a table of the hosts and one of the guests."""
     inventory = lab.inventory()
     table(("HOST", "POWER", "LIBVIRTD", "LINK", "QEMUS", "URI"), [
-        (host.name, "on" if host.is_on() else "off", "answers" if inventory[host.name] is not None else "silent",
+        (host.name, "on" if host.is_on() else "off",
+         "answers" if inventory[host.name] is not None else "silent",
          "cut" if host.link.is_cut() else "up", str(len(host.emulated())), host.uri)
         for host in lab.hosts.values()])
     print()

@@ -16,7 +16,7 @@ from tests.lab.processes import Identity
 REGISTRY = Path("/run/ballastd-lab")
 DEFAULT_ROOT = Path("/var/tmp/ballastd-lab")
 HOSTS_MAX = 99
-# no hyphen: "blst-h1" must not be mistaken for a part of a lab named "blst-h1"; short: port names have 15 signs
+# no hyphen, which ends the prefix: no lab's prefix may begin another's
 NAME = re.compile(r"[a-z][a-z0-9]{0,9}")
 
 

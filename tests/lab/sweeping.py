@@ -14,8 +14,8 @@ from tests.lab.state import DEFAULT_ROOT, REGISTRY, directory_of
 def sweep(name: str, spare: frozenset[int] = frozenset()) -> None:
     """Remove every process, namespace, control group and file of the lab; `spare` are processes to let live.
 
-    Only a registered lab has any: the entry is made first and removed last, so that a half-swept lab can be swept
-    again, and what bears a like name without an entry is a stranger's and stays.
+    Only a registered lab has any: the entry is made first and removed last, so that a half-swept lab can be
+    swept again, and what bears a like name without an entry is a stranger's and stays.
     """
     directory = directory_of(name)
     if directory is not None:

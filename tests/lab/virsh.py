@@ -1,7 +1,7 @@
 """Asking and ordering each libvirtd directly: from inside its host, so that no cut cable is in the way.
 
-A command with a time limit, not the Python binding: a hung libvirtd must not hang who judges it, and a process
-that tests a daemon must keep libvirt's event loop to that daemon.
+A command with a time limit, not the Python binding: a hung libvirtd must not hang who judges it, and a
+process that tests a daemon must keep libvirt's event loop to that daemon.
 """
 
 from __future__ import annotations

@@ -1,0 +1,23 @@
+"""YAML to compiled settings and policies. pydantic stops here."""
+
+from ballastd.documents.loading import LoadedPolicies, load_policies, policy_schema
+from ballastd.documents.settings import (
+    ApiSettings,
+    LibvirtSettings,
+    LoggingSettings,
+    MqttSettings,
+    Settings,
+    load_settings,
+)
+
+__all__ = [
+    "ApiSettings",
+    "LibvirtSettings",
+    "LoadedPolicies",
+    "LoggingSettings",
+    "MqttSettings",
+    "Settings",
+    "load_policies",
+    "load_settings",
+    "policy_schema",
+]

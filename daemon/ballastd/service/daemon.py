@@ -97,7 +97,7 @@ class Parts:
     journal: Journal
     blocking: Blocking
     clock: Clock
-    tell_supervisor: Callable[[str], None]
+    tell_supervisor: Callable[[str], object]
     holder: str = "ballastd"
     """Our name in the claim on the cluster; the same over restarts."""
     version: str = ""

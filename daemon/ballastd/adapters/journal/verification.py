@@ -46,7 +46,7 @@ class Walk:
         except (sa.exc.DatabaseError, UnicodeDecodeError, ValueError) as error:
             self.damage = f"after record {self.head}: {_plain(error)}"
 
-    def _check(self, row: sa.Row[Any]) -> JournalRecord | None:
+    def _check(self, row: Any) -> JournalRecord | None:
         sequence, revision, content, previous, digest = row
         wanted = self.head + 1
         if sequence != wanted:

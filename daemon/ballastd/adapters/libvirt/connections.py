@@ -134,7 +134,7 @@ class Connection:
 
     def let_go(self) -> None:
         """Give the connection up without waiting for anything."""
-        self._is_closed, self._why = True, "closed"
+        self._is_closed = True
         link, self._link = self._link, None
         if link is not None:
             self._shared.graveyard.bury(link)
@@ -154,17 +154,24 @@ class Connection:
     async def _linked(self, until: float) -> Link:
         if self._link is not None:
             return self._link
-        if self._is_closed or self._loop.time() < self._not_before:
+        self._refuse_when_closed()
+        if self._loop.time() < self._not_before:
             raise Unreachable(f"{self._host}: {self._why}")
         link = await self._open(until)
-        if self._is_closed:
+        try:
+            self._refuse_when_closed()
+        except Unreachable:
             self._shared.graveyard.bury(link)
-            raise Unreachable(f"{self._host}: {self._why}")
+            raise
         self._link = link
         self._opened_at = self._loop.time()
         self._gone.clear()
         self._opened()
         return self._link
+
+    def _refuse_when_closed(self) -> None:
+        if self._is_closed:
+            raise Unreachable(f"{self._host}: the connection was let go")
 
     async def _open(self, until: float) -> Link:
         options = self._shared.options

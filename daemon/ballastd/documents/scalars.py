@@ -1,0 +1,137 @@
+"""Words with units, as operators write them: ``5m``, ``80%``, ``4GiB``, ``10Gbit/s``. Each error shows a right one."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import zoneinfo
+from collections.abc import Callable
+from datetime import time
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
+_NUMBER_AND_UNIT = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*([A-Za-z%/]+)")
+_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_LINK = {"Mbit/s": 1e6 / 8 / (1 << 20), "Gbit/s": 1e9 / 8 / (1 << 20), "MiB/s": 1.0, "GiB/s": 1024.0}
+_CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def _word(value: Any, what: str, example: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} has no unit; write {what}, for example {example}")
+    return value.strip()
+
+
+def duration(value: Any) -> float:
+    """Return seconds."""
+    if isinstance(value, float | int) and not isinstance(value, bool) and value == 0:
+        return 0.0
+    text = _word(value, "a duration", "5m, 90s or 1h30m")
+    found = _DURATION.fullmatch(text)
+    if not text or found is None:
+        raise ValueError(f"{text!r} is no duration; write for example 5m, 90s or 1h30m")
+    days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    return days * 86400 + hours * 3600 + minutes * 60 + seconds
+
+
+def percent(value: Any) -> float:
+    """Return a ratio in [0, 1]."""
+    text = _word(value, "a percentage", "80%")
+    found = _NUMBER_AND_UNIT.fullmatch(text)
+    if found is None or found[2] != "%":
+        raise ValueError(f"{text!r} is no percentage; write for example 80%")
+    if not 0 <= float(found[1]) <= 100:
+        raise ValueError(f"{text} is not between 0% and 100%")
+    return float(found[1]) / 100
+
+
+def size(value: Any) -> int:
+    """Return bytes."""
+    return int(_unit(value, _BYTES, "a size", "4GiB"))
+
+
+def link(value: Any) -> float:
+    """Return MiB/s."""
+    found = _unit(value, _LINK, "a link speed", "10Gbit/s")
+    if found <= 0:
+        raise ValueError("a link speed must be above zero; write for example 10Gbit/s")
+    return found
+
+
+def bandwidth(value: Any) -> float:
+    """Return MiB/s."""
+    return _unit(value, _LINK, "a bandwidth", "100MiB/s")
+
+
+def _unit(value: Any, units: dict[str, float] | dict[str, int], what: str, example: str) -> float:
+    text = _word(value, what, example)
+    found = _NUMBER_AND_UNIT.fullmatch(text)
+    if found is None or found[2] not in units:
+        raise ValueError(f"{text!r} is no {what.split(' ', 1)[1]}; write for example {example} "
+                         f"(units: {', '.join(units)})")
+    if float(found[1]) < 0:
+        raise ValueError(f"{text} is below zero")
+    return float(found[1]) * units[found[2]]
+
+
+def clock_time(value: Any) -> time:
+    """Return a time of day."""
+    text = value if isinstance(value, str) else str(value)
+    found = _CLOCK.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is no time of day; write for example \"22:00\"")
+    return time(int(found[1]), int(found[2]))
+
+
+def zone(value: Any) -> zoneinfo.ZoneInfo:
+    """Return a time zone."""
+    text = str(value)
+    try:
+        return zoneinfo.ZoneInfo(text)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        near = difflib.get_close_matches(text, sorted(zoneinfo.available_timezones()), n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"{text!r} is no IANA time zone; write for example Europe/Berlin{hint}") from None
+
+
+def days(value: Any) -> tuple[int, ...]:
+    """Return weekdays, 0 for Monday: from a list of names or of ranges (``mon-fri``)."""
+    items = value if isinstance(value, list) else [value]
+    found: set[int] = set()
+    for item in items:
+        first, _, last = str(item).partition("-")
+        names = (first.strip(), last.strip() or first.strip())
+        if not all(name in DAYS for name in names):
+            raise ValueError(f"{item!r} is no weekday; write for example [mon, tue] or [mon-fri]")
+        begin, end = DAYS.index(names[0]), DAYS.index(names[1])
+        found.update((begin + i) % 7 for i in range((end - begin) % 7 + 1))
+    if not found:
+        raise ValueError("no weekday; write for example [mon-fri]")
+    return tuple(sorted(found))
+
+
+def absolute_path(value: Any) -> Path:
+    """Return an absolute path."""
+    if not isinstance(value, str) or not value.startswith("/") or "\x00" in value:
+        raise ValueError(f"{value!r} is no absolute path; write for example /var/lib/ballastd/journal.db")
+    return Path(value)
+
+
+def _annotated(parse: Callable[[Any], Any], example: str, show: Callable[[Any], Any] = str) -> Any:
+    return (BeforeValidator(parse), PlainSerializer(show), WithJsonSchema({"type": "string", "examples": [example]}))
+
+
+Duration = Annotated[float, *_annotated(duration, "5m")]
+Percent = Annotated[float, *_annotated(percent, "80%")]
+Size = Annotated[int, *_annotated(size, "4GiB")]
+LinkSpeed = Annotated[float, *_annotated(link, "10Gbit/s")]
+Bandwidth = Annotated[float, *_annotated(bandwidth, "100MiB/s")]
+ClockTime = Annotated[time, *_annotated(clock_time, "22:00")]
+Days = Annotated[tuple[int, ...], BeforeValidator(days),
+                 WithJsonSchema({"type": "array", "items": {"type": "string"}, "examples": [["mon-fri"]]})]
+Zone = Annotated[zoneinfo.ZoneInfo, *_annotated(zone, "Europe/Berlin")]
+AbsolutePath = Annotated[Path, *_annotated(absolute_path, "/var/lib/ballastd/journal.db")]

@@ -1,0 +1,240 @@
+"""``config/ballastd.yaml``: the declared cluster, and everything about us that is no policy."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from ballastd.core.inventory import DeclaredHost
+from ballastd.core.policies import ClusterDeclaration, Timing
+from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
+from ballastd.documents.positions import Document, parse, read
+from ballastd.documents.scalars import AbsolutePath, Duration, LinkSpeed, Size, link
+from ballastd.documents.validation import Strict, validate
+from ballastd.errors import ConfigurationError
+
+TIMES = Timing()
+HOST_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
+URI = re.compile(r"[a-z0-9+]+://[^\s]*|test:///\S*")
+
+
+class HostDefaults(Strict):
+    """What every host has unless it says otherwise."""
+
+    link_speed: LinkSpeed = link("10Gbit/s")
+    memory_limit: Size | None = None
+    memory_reserve: Size = 4 * GIB
+    vouched_storage: list[AbsolutePath] = Field(default_factory=list)
+    labels: dict[str, str] = Field(default_factory=dict)
+
+
+class HostEntry(Strict):
+    """One host we may touch."""
+
+    name: str
+    uri: str
+    peer_uri: str | None = None
+    migration_uri: str | None = None
+    link_speed: LinkSpeed | None = None
+    memory_limit: Size | None = None
+    memory_reserve: Size | None = None
+    vouched_storage: list[AbsolutePath] | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _a_name(cls, value: str) -> str:
+        if not HOST_NAME.fullmatch(value):
+            raise ValueError(f"{value!r} is no host name: lower-case letters, digits, dots and dashes, as in kvm-01 (it is "
+                             "also the name under which the host's telemetry comes)")
+        return value
+
+    @field_validator("uri", "peer_uri")
+    @classmethod
+    def _a_uri(cls, value: str | None) -> str | None:
+        if value is not None and not URI.fullmatch(value):
+            raise ValueError(f"{value!r} is no libvirt URI; write for example qemu+tls://kvm-01/system")
+        return value
+
+    def declared(self, defaults: HostDefaults) -> DeclaredHost:
+        """Return the host as the mind knows it."""
+        limit = self.memory_limit if self.memory_limit is not None else defaults.memory_limit
+        reserve = self.memory_reserve if self.memory_reserve is not None else defaults.memory_reserve
+        vouched = self.vouched_storage if self.vouched_storage is not None else defaults.vouched_storage
+        return DeclaredHost(
+            name=HostName(self.name), uri=self.uri, peer_uri=self.peer_uri or self.uri,
+            migration_uri=self.migration_uri, link_mib_s=self.link_speed or defaults.link_speed,
+            memory_limit=None if limit is None else Bytes(limit), memory_reserve=Bytes(reserve),
+            labels=tuple(sorted({**defaults.labels, **self.labels}.items())),
+            vouched_storage=tuple(str(path) for path in vouched))
+
+
+class TlsSettings(Strict):
+    """How the broker is trusted, and how we show who we are."""
+
+    ca_file: AbsolutePath | None = None
+    cert_file: AbsolutePath | None = None
+    key_file: AbsolutePath | None = None
+
+    @model_validator(mode="after")
+    def _a_pair(self) -> TlsSettings:
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("cert_file and key_file belong together")
+        return self
+
+
+class MqttSettings(Strict):
+    """The broker that carries telemetry and notices."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=1883, ge=1, le=65535)
+    prefix: str = "ballastd"
+    username: str | None = None
+    password_file: AbsolutePath | None = None
+    tls: TlsSettings | None = None
+    client_id: str = "ballastd"
+    keepalive: int = Field(default=15, ge=2, le=600)
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_inline_password(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "password" in value:
+            raise ValueError("a password does not belong in this file; put it into a file of its own, readable by the "
+                             "daemon only, and name it as password_file")
+        return value
+
+    @field_validator("prefix")
+    @classmethod
+    def _a_prefix(cls, value: str) -> str:
+        if not value or value.startswith("/") or value.endswith("/") or set(value) & set("+#$\x00 "):
+            raise ValueError(f"{value!r} cannot begin a topic: no slash at its ends, no +, #, $ or space")
+        return value
+
+
+class LibvirtSettings(Strict):
+    """How we talk to libvirt. ``keepalive`` is between us and the hosts, not among the hosts."""
+
+    keepalive_interval: int = Field(default=5, ge=1, le=60)
+    keepalive_count: int = Field(default=5, ge=1, le=60)
+    call_deadline: Duration = 10.0
+    unsafe_migration: bool = False
+
+
+def _mode(value: Any) -> int:
+    text = str(value)
+    if not re.fullmatch(r"0?[0-7]{3}", text):
+        raise ValueError(f"{value!r} is no file mode; write for example \"0660\"")
+    mode = int(text, 8)
+    if mode & 0o007:
+        raise ValueError(f"{text} opens the socket to everybody; write for example \"0660\"")
+    return mode
+
+
+class ApiSettings(Strict):
+    """The local API, on a unix socket."""
+
+    socket: AbsolutePath = Path("/run/ballastd/api.sock")
+    mode: Annotated[int, BeforeValidator(_mode)] = 0o660
+    group: str | None = None
+
+
+class LoggingSettings(Strict):
+    """Where the log goes is the supervisor's business; how it looks is ours."""
+
+    format: Literal["auto", "json", "pretty"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class TimingSettings(Strict):
+    """Durations. A lab makes them short; every ceiling on counts and rates stays."""
+
+    pace: Duration = float(TIMES.pace)
+    startup_quiet: Duration = float(TIMES.startup_quiet)
+    inventory_interval: Duration = float(TIMES.inventory_interval)
+    inventory_max_age: Duration = float(TIMES.inventory_max_age)
+    second_look: Duration = float(TIMES.second_look)
+    late_copy_watch: Duration = float(TIMES.late_copy_watch)
+    self_suspect: Duration = float(TIMES.self_suspect)
+    lag_max: Duration = float(TIMES.lag_max)
+    migration_floor: Duration = float(TIMES.migration_floor)
+    migration_per_gib: Duration = float(TIMES.migration_per_gib)
+    telemetry_stale: Duration = float(TIMES.telemetry_stale)
+    telemetry_samples_min: int = Field(default=TIMES.telemetry_samples_min, ge=1, le=100)
+
+    @model_validator(mode="after")
+    def _sound(self) -> TimingSettings:
+        for name in ("pace", "inventory_interval", "inventory_max_age", "lag_max", "telemetry_stale"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above zero")
+        if self.inventory_max_age <= self.inventory_interval:
+            raise ValueError("inventory_max_age must be above inventory_interval, or no host would ever be reachable")
+        return self
+
+    def compiled(self) -> Timing:
+        """Return the durations as the mind knows them."""
+        values = self.model_dump()
+        samples = values.pop("telemetry_samples_min")
+        return Timing(**{name: Seconds(float(value)) for name, value in _numbers(self, values).items()},
+                      telemetry_samples_min=samples)
+
+
+def _numbers(model: TimingSettings, names: dict[str, Any]) -> dict[str, float]:
+    return {name: getattr(model, name) for name in names}
+
+
+class Settings(Strict):
+    """The whole file. ``cluster``: the declared cluster once compiled."""
+
+    cluster_name: str = Field(default="cluster", alias="cluster")
+    defaults: HostDefaults = HostDefaults()
+    hosts: list[HostEntry] = Field(min_length=1, max_length=10_000)
+    mqtt: MqttSettings = MqttSettings()
+    libvirt: LibvirtSettings = LibvirtSettings()
+    timing: TimingSettings = TimingSettings()
+    journal: AbsolutePath = Path("/var/lib/ballastd/journal.db")
+    api: ApiSettings = ApiSettings()
+    policies: AbsolutePath = Path("/etc/ballastd/policies")
+    logging: LoggingSettings = LoggingSettings()
+    on_stop: Literal["leave", "abort"] = "leave"
+
+    @property
+    def cluster(self) -> ClusterDeclaration:
+        """The hosts, sorted by name, and our durations."""
+        hosts = sorted((host.declared(self.defaults) for host in self.hosts), key=lambda host: host.name)
+        return ClusterDeclaration(tuple(hosts), self.timing.compiled())
+
+
+def load_settings(path: Path) -> Settings:
+    """Return the settings in a file.
+
+    Raises:
+        ConfigurationError: with every problem of the file.
+    """
+    documents = parse(str(path), read(path))
+    if len(documents) != 1:
+        raise ConfigurationError((f"{path}: {len(documents)} documents, exactly one is expected; see the commented "
+                                  "config/ballastd.yaml",))
+    problems: list[str] = []
+    settings = validate(Settings, documents[0], problems)
+    if settings is not None:
+        problems.extend(_twice(settings, documents[0]))
+    if problems or settings is None:
+        raise ConfigurationError(tuple(problems))
+    return settings
+
+
+def _twice(settings: Settings, document: Document) -> list[str]:
+    problems = []
+    for key in ("name", "uri"):
+        seen: dict[str, int] = {}
+        for i, host in enumerate(settings.hosts):
+            value = getattr(host, key)
+            if value in seen:
+                problems.append(f"{document.where(('hosts', i, key))}: hosts.{i}.{key}: {value} is declared twice (first "
+                                f"as hosts.{seen[value]}); each host has its own")
+            seen.setdefault(value, i)
+    return problems
