@@ -87,7 +87,7 @@ def one_round(lab: Lab, witness: Witness, daemon: DaemonProcess, listener: Liste
     wall = time.time()
     lab.hosts[host].sensors.uncorrected()
     wait_for(lambda: not witness.on(host), 60.0)
-    wait_for(lambda: not [m for m in (daemon.ask("migrations") or []) if not m["ending"]], 30.0)
+    wait_for(lambda: not daemon.open_migrations(), 30.0)
     heard = listener.first_error_after(wall, host)
     calls = [datetime.fromisoformat(r["timestamp"]).timestamp() for r in daemon.records("migration begins")]
     first = min((at for at in calls if at >= wall), default=None)

@@ -142,6 +142,18 @@ class DaemonProcess:
             return None
         return answer.json() if answer.status_code == 200 else None
 
+    def migrations(self) -> list[dict[str, Any]]:
+        """Return open and lately settled migrations, as the daemon shows them; empty while it does not answer."""
+        return list((self.ask("migrations") or {}).get("migrations", ()))
+
+    def open_migrations(self) -> list[dict[str, Any]]:
+        """Return those that are not settled."""
+        return [m for m in self.migrations() if not m["ending"]]
+
+    def health(self) -> dict[str, str]:
+        """Return each host's health, as the daemon sees it."""
+        return {h["name"]: h["health"] for h in (self.ask("hosts") or {}).get("hosts", ())}
+
     def ctl(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run ``ballastctl`` as an operator would."""
         return subprocess.run([str(BIN / "ballastctl"), "--socket", str(self.socket), *words], capture_output=True,

@@ -61,7 +61,7 @@ def picture(witness: Witness, daemon: DaemonProcess) -> Table:
     table = Table(title=f"posture: {daemon.posture() or 'not answering'}", title_justify="left", expand=False)
     for column in ("host", "health", "guests (as libvirtd says)"):
         table.add_column(column)
-    health = {h["name"]: h["health"] for h in (daemon.ask("hosts") or [])}
+    health = daemon.health()
     for host in sorted(witness.now):
         guests = witness.now.get(host, {})
         names = " ".join(name if state == RUNNING else f"({name})" for name, state in sorted(guests.items()))

@@ -136,9 +136,9 @@ class Story:
         self._stage.say(f"Killed while {', '.join(flying) or 'nothing'} was in flight; starting it again")
         cast.daemon.start()
         emptied = wait_for(lambda: not cast.witness.on("h2"), 90.0)
-        wait_for(lambda: cast.daemon.posture() == "acting" and not self._open(cast), 60.0)
+        wait_for(lambda: cast.daemon.posture() == "acting" and not cast.daemon.open_migrations(), 60.0)
         moved = cast.witness.moves()
-        adopted = [m for m in (cast.daemon.ask("migrations") or []) if m["adopted"]]
+        adopted = [m for m in cast.daemon.migrations() if m["adopted"]]
         self._claim("killed with -9 while a migration ran, it adopts the running job",
                     in_flight and bool(adopted) and all(m["ending"] == "completed" for m in adopted),
                     f"in flight at the kill: {', '.join(flying)}; adopted: "
@@ -161,10 +161,6 @@ class Story:
         self._claim("a warning on many hosts at once is a site event: nothing moves",
                     seen and not moved, f"{len(moved)} guests moved in the 15 s after it was declared")
         self._claim("and it says why", "hosts" in reason, reason)
-
-    @staticmethod
-    def _open(cast: Cast) -> list[object]:
-        return [m for m in (cast.daemon.ask("migrations") or []) if not m["ending"]]
 
     @staticmethod
     def _copies(cast: Cast) -> int:
