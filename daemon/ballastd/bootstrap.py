@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
+import socket
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -80,7 +82,8 @@ async def _live(settings: Settings, policies: Path) -> None:
     source = PolicyDirectory(policies, settings.cluster)
     source.load(clock.now().wall)
     hosts = [host.name for host in settings.cluster.hosts]
-    address = broker_address(settings.mqtt)
+    holder = f"{socket.gethostname()}:{settings.journal}"
+    address = broker_address(settings.mqtt, holder)
     hypervisor = LibvirtHypervisor(settings.cluster, blocking, clock, libvirt_options(settings))
     daemon = Daemon(Parts(
         cluster=settings.cluster,
@@ -92,7 +95,7 @@ async def _live(settings: Settings, policies: Path) -> None:
         blocking=blocking,
         clock=clock,
         tell_supervisor=sd_notify,
-        holder=address.client_id,
+        holder=holder,
         version=__version__,
         abort_on_stop=settings.on_stop == "abort",
     ))
@@ -106,13 +109,17 @@ async def _live(settings: Settings, policies: Path) -> None:
         server.release()
 
 
-def broker_address(mqtt: MqttSettings) -> BrokerAddress:
-    """Return the adapter's address of the broker that the settings name."""
-    tls = mqtt.tls
+def broker_address(mqtt: MqttSettings, holder: str) -> BrokerAddress:
+    """Return the adapter's address of the broker that the settings name.
+
+    ``holder``: who we are, the same over restarts. It is part of the client id, so that a second daemon on the
+    cluster by mistake is noticed as a rival instead of throwing the first one off the broker.
+    """
+    tls, suffix = mqtt.tls, hashlib.sha256(holder.encode()).hexdigest()[:8]
     return BrokerAddress(
         host=mqtt.host, port=mqtt.port, prefix=mqtt.prefix, username=mqtt.username, password_file=mqtt.password_file,
         tls=tls is not None, ca_file=tls.ca_file if tls else None, cert_file=tls.cert_file if tls else None,
-        key_file=tls.key_file if tls else None, client_id=mqtt.client_id, keepalive=mqtt.keepalive,
+        key_file=tls.key_file if tls else None, client_id=f"{mqtt.client_id}-{suffix}", keepalive=mqtt.keepalive,
         protocol=mqtt.protocol)
 
 

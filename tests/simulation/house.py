@@ -92,11 +92,14 @@ class House:
     policies: FixedPolicies
     daemon: Daemon | None = None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    told: list[tuple[float, str]] = field(default_factory=list)
+    """What the supervisor heard, and when."""
 
     def start(self) -> None:
         """Start a daemon on what is there."""
         parts = Parts(self.cluster, self.policies, self.hypervisor, self.agents, self.notices, self.journal,
-                      StraightThrough(), self.clock, lambda _state: None)
+                      StraightThrough(), self.clock,
+                      lambda state: self.told.append((self.clock.now().monotonic, state)))
         self.daemon = Daemon(parts)
         self.tasks.append(asyncio.ensure_future(self.daemon.run()))
 

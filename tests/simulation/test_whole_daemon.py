@@ -231,3 +231,18 @@ def test_three_crashes_within_ten_minutes_start_observing() -> None:
         assert "crashes" in house.daemon.view().gates[0].reason
 
     in_house(four_hosts(), story)
+
+
+def test_the_supervisor_hears_of_us_even_when_nothing_happens_and_when_the_disk_is_full() -> None:
+    async def story(house: House) -> None:
+        await awake(house)
+        for full in (False, True):
+            house.journal.full = full
+            if full:
+                fail(house)
+            heard = len(house.told)
+            await house.pass_time(60.0)
+            gaps = [b - a for (a, _), (b, _) in zip(house.told[heard:], house.told[heard + 1:], strict=False)]
+            assert max(gaps) <= 11.0, "WatchdogSec=30 would have ended us"
+
+    in_house(four_hosts(), story)

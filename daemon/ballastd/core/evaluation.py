@@ -78,7 +78,7 @@ def intents(policies: PolicySet, hosts: tuple[DeclaredHost, ...], verdicts: Verd
     """Return what ought to change: evacuations and drains, worst severity first, then oldest, then by name."""
     wanted: list[Intent] = []
     for host in hosts:
-        intent = _from_health(host, policies, verdicts)
+        intent = _from_health(host, policies, verdicts, now)
         if intent is not None:
             wanted.append(intent)
         drain = ledger.drains.get(host.name)
@@ -104,7 +104,7 @@ def _responses(host: DeclaredHost, policies: PolicySet, verdicts: Verdicts) -> l
     return sorted(found, key=lambda p: (p.mode is not Mode.AUTO, -_STRENGTH[p.response], -p.severity, p.name))
 
 
-def _from_health(host: DeclaredHost, policies: PolicySet, verdicts: Verdicts) -> Intent | None:
+def _from_health(host: DeclaredHost, policies: PolicySet, verdicts: Verdicts, now: Instant) -> Intent | None:
     moving = [p for p in _responses(host, policies, verdicts) if p.response is not Response.QUARANTINE]
     if not moving:
         return None
@@ -113,10 +113,12 @@ def _from_health(host: DeclaredHost, policies: PolicySet, verdicts: Verdicts) ->
     metrics = {policy.condition.metric for policy, _ in causes}
     because = "; ".join(f"{policy.name}: {describe(verdict.evidence, policy)}" for policy, verdict in causes[:3])
     evacuate = response.response is Response.EVACUATE
+    deadline = None if response.deadline is None else since.wall + response.deadline
+    # a drain keeps to its windows until its deadline, and no longer
+    overdue = deadline is not None and now.wall >= deadline
     return Intent(
         IntentKind.EVACUATE if evacuate else IntentKind.DRAIN, host.name, response.name, because, worst, since,
-        mode=response.mode, urgent=response.ignore_windows,
-        deadline_wall=None if response.deadline is None else since.wall + response.deadline,
+        mode=response.mode, urgent=response.ignore_windows or overdue, deadline_wall=deadline,
         windows=response.windows, order=response.order,
         avoid_labels=tuple(sorted({_DOMAIN_OF_METRIC[m] for m in metrics if m in _DOMAIN_OF_METRIC})),
     )

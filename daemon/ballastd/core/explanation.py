@@ -257,7 +257,8 @@ def _unmoved(view: ClusterView, vm: VmView) -> tuple[Statement, ...]:
 def _intent(view: ClusterView, intent: IntentView) -> Statement:
     due = "" if intent.deadline_wall is None else f", {_due(view, intent.deadline_wall)}"
     text = (f"{intent.kind} ({intent.state}, mode {intent.mode}) for {_ago(view, intent.since_wall)}{due}: "
-            f"{intent.policy}: {intent.because}; {intent.vms_left} VMs left")
+            f"{intent.policy}: {intent.because}; {intent.vms_left} VMs left"
+            + (f": {intent.forecast}" if intent.forecast else ""))
     return Statement(f"intent-{intent.state}", text, intent.policy, intent.host,
                      since_wall=intent.since_wall, until_wall=intent.deadline_wall)
 

@@ -12,7 +12,8 @@ from ballastd.core.ledger import HOUR_SECONDS, Ledger
 from ballastd.core.migrations import Migration
 from ballastd.core.plans import Order, Plan
 from ballastd.core.policies import Mode, PolicySet
-from ballastd.core.quantities import HostName, Instant, VmId
+from ballastd.core.prediction import predict
+from ballastd.core.quantities import HostName, Instant, VmId, human_seconds
 from ballastd.core.senses import Senses
 from ballastd.core.snapshot import Snapshot
 from ballastd.core.views import (
@@ -141,7 +142,26 @@ def _intent(p: Portrait, intent: Intent) -> IntentView:
     if intent.mode is not Mode.AUTO and left:
         state = "recommended" if intent.mode is Mode.RECOMMEND else "observed"
     return IntentView(intent.kind.value, intent.host, intent.policy, intent.because, intent.severity.name.lower(),
-                      intent.mode.value, intent.since.wall, intent.deadline_wall, state, left)
+                      intent.mode.value, intent.since.wall, intent.deadline_wall, state, left, _forecast(p, intent))
+
+
+def _forecast(p: Portrait, intent: Intent) -> str:
+    """Return what will be saved and by when: VMs leave one after the other at the host's whole share of the link."""
+    row = p.snapshot.row(intent.host)
+    movable = [vm for vm in p.snapshot.vms_on(intent.host) if not p.snapshot.vm_why_not[vm]]
+    stay = len(p.snapshot.vms_on(intent.host)) - len(movable)
+    if not movable:
+        return f"{stay} VM(s) cannot leave" if stay else ""
+    share = max(1, int(float(p.snapshot.hosts.link_mib_s[row]) * p.policies.limits.link_share))
+    left = float("inf") if intent.deadline_wall is None else intent.deadline_wall - p.now.wall
+    took, in_time = 0.0, 0
+    for vm in sorted(movable, key=lambda vm: int(p.snapshot.vms.memory[vm])):
+        took += predict(int(p.snapshot.vms.memory[vm]), share)
+        in_time += took <= left
+    words = f"{len(movable)} VM(s) in about {human_seconds(took)} once they may start"
+    if intent.deadline_wall is not None:
+        words += f", {in_time} of them by the deadline"
+    return words + (f"; {stay} cannot leave" if stay else "")
 
 
 def _moves(p: Portrait) -> tuple[MoveView, ...]:

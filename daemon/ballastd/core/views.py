@@ -110,6 +110,8 @@ class IntentView:
     deadline_wall: float | None
     state: str
     vms_left: int
+    forecast: str = ""
+    """How long emptying the host will take, and how much of it its deadline allows, in words."""
 
 
 @dataclass(frozen=True, slots=True)

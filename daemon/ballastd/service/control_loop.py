@@ -25,6 +25,8 @@ log = structlog.get_logger("ballastd.loop")
 CALM_SECONDS = 0.5
 """How long news that is not urgent waits for more of its kind."""
 COMMAND_SECONDS = 35.0
+ALIVE_SECONDS = 10.0
+"""A step is taken at least this often, whatever the pace: the supervisor's watchdog hears of every one."""
 
 
 class ControlLoop:
@@ -55,7 +57,7 @@ class ControlLoop:
             await self._inbox.wait(self._until_routine(), CALM_SECONDS)
 
     def _until_routine(self) -> float:
-        routine = float(self._timing.pace)
+        routine = min(float(self._timing.pace), ALIVE_SECONDS)
         if self._wake_at is None:
             return routine
         return max(0.01, min(routine, self._wake_at - self._clock.now().monotonic))
@@ -132,6 +134,7 @@ class ControlLoop:
                 self._answer(Answer(one.token, accepted=False, message=f"not recorded, so not done: {reason}"))
         self.view = decision.view
         self._wake_at = self._clock.now().monotonic + 1.0
+        self._alive(f"observing: the journal cannot be written: {reason}")
 
     async def _own_mistake(self, error: Exception, inputs: tuple[object, ...]) -> None:
         self._controller.observe_only(f"{type(error).__name__}: {error}")
@@ -145,6 +148,7 @@ class ControlLoop:
         except JournalError as trouble:
             log.error("the journal refused as well", reason=str(trouble))
         self._wake_at = self._clock.now().monotonic + 1.0
+        self._alive("observing: an internal error")
 
     def _answer(self, answer: Answer) -> None:
         waiting = self._waiting.pop(answer.token, None)

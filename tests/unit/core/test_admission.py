@@ -128,3 +128,18 @@ def test_the_default_limits_are_under_the_ceilings() -> None:
     limits = Limits()
     assert limits.in_flight_cluster <= 8
     assert limits.link_share <= 0.8
+
+
+def test_a_drain_keeps_to_its_windows_until_its_deadline() -> None:
+    closed = Window("closed", True, (), 9e9)
+    policies = drains(failover_hosts=0)
+    drain = replace(policies.evacuation[0], windows=("closed",), deadline=Seconds(600.0))
+    t = table(four_hosts(), replace(policies, evacuation=(drain,), windows={"closed": closed}))
+    t.warm_up()
+    t.show("h1", "fan.alarm", 1.0, "f")
+    decision = t.step()
+    assert not decision.orders
+    assert {no.kind for no in decision.view.noes} == {"window"}
+    assert "by the deadline" in decision.view.intents[0].forecast
+    assert not any(d.orders for d in t.settle(11, 50.0))
+    assert any(d.orders for d in t.settle(2, 50.0))
