@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ballastd.core.intents import Intent, IntentKind
-from ballastd.core.ledger import HOUR_SECONDS, Ledger
+from ballastd.core.ledger import HOUR_SECONDS, OPERATOR, Ledger
 from ballastd.core.plans import Deferral, DeferralKind, Move, Order, Plan, TuneOrder
 from ballastd.core.policies import Limits, Mode, PolicySet, Timing, Window
 from ballastd.core.prediction import fair_share, predict
@@ -106,9 +106,9 @@ def _evacuation_budget(move: Move, intent: Intent, tally: _Tally, snapshot: Snap
                        limits: Limits) -> Deferral | None:
     if move.source in ledger.evacuating or move.source in tally.begins:
         return None
-    if intent.kind is IntentKind.DRAIN and intent.policy == "operator":
+    if intent.kind is IntentKind.DRAIN and intent.policy == OPERATOR:
         return None
-    others = sorted({h for h, e in ledger.evacuating.items() if e.policy != "operator"} | set(tally.begins))
+    others = sorted({h for h, e in ledger.evacuating.items() if e.policy != OPERATOR} | set(tally.begins))
     if len(others) >= limits.evacuations_at_once:
         return Deferral(DeferralKind.EVACUATIONS_AT_ONCE, f"{', '.join(others)} being evacuated, at most "
                         f"{limits.evacuations_at_once} at once", move.vm, move.source)

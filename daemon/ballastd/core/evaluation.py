@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ballastd.core.conditions import Evidence, Phase, Verdict, follow, judge
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import DeclaredHost
-from ballastd.core.ledger import Ledger
+from ballastd.core.ledger import OPERATOR, Ledger
 from ballastd.core.policies import EvacuationPolicy, Health, HealthPolicy, Limits, Mode, PolicySet, Response
 from ballastd.core.quantities import HostName, Instant
 from ballastd.core.telemetry import Telemetry
@@ -21,7 +21,6 @@ Verdicts = dict[tuple[str, HostName], Verdict]
 
 _DOMAIN_OF_METRIC = {"temperature": "cooling", "fan.alarm": "cooling", "fan.speed": "cooling", "psu.alarm": "power"}
 _STRENGTH = {Response.QUARANTINE: 0, Response.DRAIN: 1, Response.EVACUATE: 2}
-OPERATOR = "operator"
 
 
 def evaluate(policies: PolicySet, hosts: tuple[DeclaredHost, ...], telemetry: Telemetry, last: Verdicts,

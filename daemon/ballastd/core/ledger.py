@@ -20,6 +20,8 @@ HOUR_SECONDS = 3600.0
 FAILURE_MEMORY_SECONDS = 24 * HOUR_SECONDS
 CRASH_WINDOW_SECONDS = 600.0
 FAILURES_KEPT = 31
+OPERATOR = "operator"
+"""The policy of what a person asked for."""
 
 
 class LedgerBroken(ValueError):
@@ -200,6 +202,8 @@ def _counters_noted(ledger: Ledger, e: ev.CountersNoted) -> None:
 
 def _evacuation_begun(ledger: Ledger, e: ev.EvacuationBegun) -> None:
     ledger.evacuating[e.host] = e
+    if e.policy == OPERATOR:
+        return  # what a person asked for does not use up what we may do by ourselves
     kept = tuple(w for w in ledger.evacuation_starts if w > e.wall - HOUR_SECONDS)
     ledger.evacuation_starts = (*kept, e.wall)
 

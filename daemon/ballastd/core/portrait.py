@@ -8,7 +8,7 @@ from ballastd.core import evaluation
 from ballastd.core.admission import Gate
 from ballastd.core.intents import Intent
 from ballastd.core.inventory import VmState
-from ballastd.core.ledger import HOUR_SECONDS, Ledger
+from ballastd.core.ledger import HOUR_SECONDS, OPERATOR, Ledger
 from ballastd.core.migrations import Migration
 from ballastd.core.plans import Order, Plan
 from ballastd.core.policies import Mode, PolicySet
@@ -183,7 +183,7 @@ def _budgets(p: Portrait) -> tuple[BudgetView, ...]:
     limits, ledger = p.policies.limits, p.ledger
     in_flight = sum(1 for m in ledger.open_migrations() if m.holds_slot) + p.snapshot.foreign_jobs
     begun = ledger.evacuations_since(p.now.wall - HOUR_SECONDS)
-    automatic = sum(1 for e in ledger.evacuating.values() if e.policy != evaluation.OPERATOR)
+    automatic = sum(1 for e in ledger.evacuating.values() if e.policy != OPERATOR)
     return (
         BudgetView("migrations in flight", in_flight, limits.in_flight_cluster),
         BudgetView("hosts being evacuated", automatic, limits.evacuations_at_once),

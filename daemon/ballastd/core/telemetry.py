@@ -132,7 +132,18 @@ class Series:
     high: float | None = None
     critical: float | None = None
     baseline: float | None = None
-    """A counter's last value before we were started, from the journal: what it rose by meanwhile counts."""
+    """A counter's last value before the oldest point: from the journal, or of a point that fell out."""
+
+    def add(self, at: float, value: float) -> None:
+        """Append a sample. A run of equal values is kept as its two ends, so that long windows stay cheap; what
+        falls out at the old end becomes the baseline, so that it is never mistaken for a rise."""
+        points = self.points
+        if len(points) > 1 and points[-1][1] == points[-2][1] == value:
+            points[-1] = (at, value)
+            return
+        if len(points) == points.maxlen:
+            self.baseline = points[0][1]
+        points.append((at, value))
 
     def increase(self, begin: float) -> float | None:
         """Return by how much a counter rose since ``begin`` (monotonic), a fall being a reset to zero.
@@ -185,7 +196,7 @@ class Telemetry:
             if key not in series and len(series) >= SUBJECTS_PER_HOST_MAX:
                 return "too-many-series"
             one = series.setdefault(key, Series())
-            one.points.append((report.received.monotonic, sample.value))
+            one.add(report.received.monotonic, sample.value)
             one.high, one.critical = sample.high, sample.critical
         return None
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ballastd.core.ceilings import Ceilings
 from ballastd.core.inventory import DeclaredHost
+from ballastd.core.ledger import OPERATOR
 from ballastd.core.migrations import Migration
 from ballastd.core.plans import Order, Refusal, RefusalKind
 from ballastd.core.quantities import HostName, VmId
@@ -50,7 +51,7 @@ class Flights:
         """Book a claim for ``order``; ``now`` on the monotonic clock, seconds."""
         move = order.move
         self._flights[order.id] = Flight(order.id, move.vm, move.source, move.target, move.memory,
-                                         order.bandwidth_mib_s, move.policy == "operator")
+                                         order.bandwidth_mib_s, move.policy == OPERATOR)
         self._begun.setdefault(move.source, now)
         self._begun = {host: at for host, at in self._begun.items()
                        if now - at < HOUR_SECONDS or any(f.source == host for f in self._flights.values())}
@@ -59,7 +60,7 @@ class Flights:
         """Book a claim for a migration that a run before ordered."""
         self._flights[migration.id] = Flight(
             migration.id, migration.vm, migration.source, migration.target, migration.memory,
-            migration.bandwidth_mib_s, migration.policy == "operator")
+            migration.bandwidth_mib_s, migration.policy == OPERATOR)
 
     def tune(self, migration: str, bandwidth_mib_s: int) -> None:
         """Note the bandwidth that a job was given."""
@@ -117,7 +118,7 @@ class Flights:
     def _sources(self, order: Order, now: float) -> Refusal | None:
         """Hosts being emptied at once and begun within the hour: one failure after the other, not all at once."""
         source = order.move.source
-        if order.move.policy == "operator":
+        if order.move.policy == OPERATOR:
             return None
         others = {f.source for f in self._flights.values() if f.source != source and not f.by_operator}
         if len(others) >= self._ceilings.evacuations_at_once:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ballastd.core import events as ev
-from ballastd.errors import JournalError
+from ballastd.errors import JournalError, Unreachable
 from ballastd.ports import Blocking, Journal, JournalHealth, JournalRecord
 
 LANE = "journal"
@@ -20,6 +20,7 @@ class Record:
         self._orders: set[str] = set()
         self._aborts: set[str] = set()
         self._tunes: dict[str, int] = {}
+        self._hung: str | None = None
         self.head = 0
         """Sequence number of the last durable record."""
 
@@ -48,12 +49,18 @@ class Record:
         Raises:
             JournalError: they are not; nothing that rests on them may be done.
         """
+        if self._hung is not None:
+            raise JournalError(self._hung)
         contents = [ev.to_record(event) for event in events]
         try:
             self.head = await self._blocking.run(LANE, lambda: self._journal.append(revision, contents),
                                                  deadline=APPEND_SECONDS)
         except JournalError:
             raise
+        except Unreachable as error:
+            # the write may still land, after we gave it up: from here on memory and disk could disagree
+            self._hung = f"a write hung ({error}); restart the daemon once the disk answers"
+            raise JournalError(self._hung) from error
         except Exception as error:
             # whatever it is, these events are not known to be durable, and that is all that matters here
             raise JournalError(f"{type(error).__name__}: {error}") from error

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ballastd.core.admission import window_deferral
+from ballastd.core.inputs import Verb
 from ballastd.core.plans import DeferralKind, Move
 from ballastd.core.policies import (
     EvacuationPolicy,
@@ -143,3 +144,12 @@ def test_a_drain_keeps_to_its_windows_until_its_deadline() -> None:
     assert "by the deadline" in decision.view.intents[0].forecast
     assert not any(d.orders for d in t.settle(11, 50.0))
     assert any(d.orders for d in t.settle(2, 50.0))
+
+
+def test_an_operators_drains_do_not_use_up_the_hour_of_evacuations() -> None:
+    t = table(four_hosts(vms_each=1), drains(failover_hosts=0, evacuations_per_hour=1))
+    t.warm_up()
+    t.step(*t.carry_out(t.say(Verb.DRAIN, "h1")))
+    t.wait(1.0).run_to_rest()
+    assert not t.world["h1"]
+    assert t.controller.ledger.evacuation_starts == ()

@@ -138,3 +138,24 @@ def test_silence_and_then_health_is_clear() -> None:
 
 def test_a_latched_verdict_stays_through_silence_and_health() -> None:
     assert walk(RISE, (0, YES), (1, NO), (2, WHO_KNOWS), (9999, NO)) == [Phase.FIRING] * 4
+
+
+def test_a_counter_that_stands_for_days_never_rises_by_itself() -> None:
+    telemetry = Telemetry(samples_min=1)
+    telemetry.seed_counter(H, "ecc.uncorrected", "s0", 0.0)
+    now = T0
+    for i in range(3 * 8640):
+        now = T0.later(i * 10.0)
+        telemetry.absorb(Report(H, "b", i, now.wall, 10.0, (Sample("ecc.uncorrected", 1.0, "s0"),), now))
+    long = replace(RISE, window=Seconds(86400.0))
+    assert judge(long, H, telemetry, now).fires is Truth.FALSE
+
+
+def test_a_counter_that_jitters_beyond_what_is_kept_counts_only_what_is_in_the_window() -> None:
+    telemetry = Telemetry(samples_min=1)
+    now = T0
+    for i in range(6000):
+        now = T0.later(i * 10.0)
+        telemetry.absorb(Report(H, "b", i, now.wall, 10.0, (Sample("ecc.corrected", float(i), "s0"),), now))
+    assert telemetry.increase(H, "ecc.corrected", "s0", 100.0, now) == 10.0
+    assert telemetry.increase(H, "ecc.corrected", "s0", 1e9, now) == 4096.0

@@ -1,0 +1,71 @@
+"""The record: durable or not, and never in between."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+from ballastd.core import events as ev
+from ballastd.errors import JournalError, Unreachable
+from ballastd.kernel.record import Record
+from ballastd.sim.virtual_time import run_virtual
+from tests.doubles import PlainJournal
+
+T = TypeVar("T")
+
+
+class Hanging:
+    """A ``Blocking`` whose calls land after they were given up."""
+
+    async def run(self, lane: str, call: Callable[[], T], *, deadline: float) -> T:
+        call()
+        raise Unreachable(f"no answer within {deadline:g} s on lane {lane}")
+
+    def abandoned(self) -> int:
+        return 1
+
+    async def close(self) -> None:
+        return None
+
+
+def test_after_a_write_that_hung_nothing_is_written_any_more() -> None:
+    async def story() -> None:
+        journal = PlainJournal()
+        record = Record(journal, Hanging())
+        for _ in range(2):
+            with pytest.raises(JournalError, match="hung"):
+                await record.append(1, (ev.Paused(1.0, "ann"),))
+        assert len(journal.records) == 1, "the first landed late, no second was tried"
+
+    run_virtual(story())
+
+
+def test_every_kind_of_event_survives_the_journal() -> None:
+    seen = 0
+    for event in EXAMPLES:
+        assert ev.from_record(json.loads(json.dumps(ev.to_record(event)))) == event
+        seen += 1
+    assert seen == len(EXAMPLES)
+
+
+EXAMPLES: tuple[ev.Event, ...] = (
+    ev.DaemonStarted(1.0, "b", "0.1.0"), ev.DaemonStopped(1.0), ev.PoliciesLoaded(1.0, "d"),
+    ev.MigrationCalled(1.0, "1-1", ev.CallResult.ERROR, "closed"),
+    ev.MigrationMoved(1.0, "1-1", ev.MigrationPhase.LOST, "gone"), ev.MigrationOutOfSight(1.0, "1-1"),
+    ev.MigrationSettled(1.0, "1-1", ev.Ending.SPLIT, "both"), ev.AbortOrdered(1.0, "1-1", "r"),
+    ev.CountersNoted(1.0, ev.HostName("h"), "m", (("a", 1.0), ("b", 2.0))), ev.Paused(1.0, "ann", ""),
+    ev.DuplicateSeen(1.0, ev.VmId("v"), "name", (ev.HostName("h1"), ev.HostName("h2"))),
+    ev.DrainRequested(1.0, ev.HostName("h"), "ann", None), ev.DrainRequested(1.0, ev.HostName("h"), "ann", 2.0),
+)
+
+
+@pytest.mark.parametrize("content", [
+    {}, {"v": 1}, {"v": 2, "kind": "Paused", "wall": 1.0, "by": "x"}, {"v": 1, "kind": "Nonsense"},
+    {"v": 1, "kind": "Paused", "wall": 1.0, "by": "x", "more": 1},
+])
+def test_a_record_of_another_release_is_refused_and_not_guessed(content: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="journal record"):
+        ev.from_record(content)
