@@ -101,7 +101,7 @@ class Story:
         before = cast.witness.on("h1")
         wall = time.time()
         cast.lab.hosts["h1"].sensors.uncorrected()
-        emptied = wait_for(lambda: not cast.witness.on("h1"), 60.0)
+        emptied = wait_for(lambda: set(before) <= set(cast.witness.moves()) and not cast.witness.on("h1"), 60.0)
         took = time.time() - wall
         moved = cast.witness.moves()
         self._claim("every VM leaves the host that warned", emptied and set(before) <= set(moved),
@@ -135,7 +135,8 @@ class Story:
         cast.daemon.kill()
         self._stage.say(f"Killed while {', '.join(flying) or 'nothing'} was in flight; starting it again")
         cast.daemon.start()
-        emptied = wait_for(lambda: not cast.witness.on("h2"), 90.0)
+        emptied = wait_for(lambda: set(before) <= set(cast.witness.moves()) and not cast.witness.on("h2"), 90.0)
+        self._stage.say("h2 is empty; waiting until ballastd has closed its books")
         wait_for(lambda: cast.daemon.posture() == "acting" and not cast.daemon.open_migrations(), 60.0)
         moved = cast.witness.moves()
         adopted = [m for m in cast.daemon.migrations() if m["adopted"]]

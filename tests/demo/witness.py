@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import libvirt
@@ -34,7 +34,7 @@ class Witness:
         self._thread = threading.Thread(target=self._watch, name="witness", daemon=True)
         self.trails: dict[str, Trail] = defaultdict(Trail)
         self.now: dict[str, dict[str, int]] = {}
-        """Host -> guest -> state, of the last look; a host that did not answer is absent."""
+        """Host -> guest -> state, of the last look at which the host answered."""
         self.looks = 0
         self._since: dict[str, int] = {}
 
@@ -83,9 +83,12 @@ class Witness:
                 try:
                     if name not in connections:
                         connections[name] = libvirt.openReadOnly(host.uri)
-                    seen[name] = {d.name(): d.state()[0] for d in connections[name].listAllDomains(1)}
+                    seen[name] = dict(_states(connections[name]))
                 except libvirt.libvirtError:
+                    # silence is not emptiness: what was seen last stands until the host answers again
                     connections.pop(name, None)
+                    if name in self.now:
+                        seen[name] = self.now[name]
             self._note(seen)
 
     def _note(self, seen: dict[str, dict[str, int]]) -> None:
@@ -102,6 +105,16 @@ class Witness:
                 for host in hosts:
                     if len(hosts) == 1 and (not trail.hosts or trail.hosts[-1] != host):
                         trail.hosts.append(host)
+
+
+def _states(connection: libvirt.virConnect) -> Iterator[tuple[str, int]]:
+    """Yield the active guests of a host and their states; one that leaves while it is asked is not there."""
+    for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+        try:
+            yield domain.name(), domain.state()[0]
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                raise
 
 
 def wait_for(what: Callable[[], object], seconds: float, every: float = 0.1) -> bool:
