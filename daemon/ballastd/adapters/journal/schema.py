@@ -1,15 +1,13 @@
-"""The journal's one table, in SQLAlchemy's words, so that another database can hold it as well."""
+"""The journal's tables and statements, in SQLAlchemy's words, so that another database can hold it as well."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 SCHEMA_VERSION = 1
-GENESIS = "0" * 64
 
 metadata = sa.MetaData()
 records = sa.Table(
@@ -17,18 +15,54 @@ records = sa.Table(
     sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("content", sa.Text, nullable=False),
-    sa.Column("previous", sa.String(64), nullable=False),
+    sa.Column("checksum", sa.String(8), nullable=False),
+    sa.Column("previous_hash", sa.String(64), nullable=False),
     sa.Column("hash", sa.String(64), nullable=False),
 )
 about = sa.Table("about", metadata, sa.Column("key", sa.String(64), primary_key=True),
                  sa.Column("value", sa.Text, nullable=False))
 
-
-def canonical(content: dict[str, Any]) -> str:
-    """Return the one text of a record: sorted keys, no spaces, no NaN."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+BATCH_ROWS = 1000
 
 
-def chain(sequence: int, revision: int, content: str, previous: str) -> str:
-    """Return the hash of a record, which covers its place, its content and everything before it."""
-    return hashlib.sha256(f"{sequence}\n{revision}\n{previous}\n{content}".encode()).hexdigest()
+class StoredRow(NamedTuple):
+    """One row of ``records``, column by column."""
+
+    sequence: int
+    revision: int
+    content: str
+    checksum: str
+    previous_hash: str
+    hash: str
+
+
+def create_tables(connection: sa.Connection) -> None:
+    """Create both tables and note the version of their shape."""
+    metadata.create_all(connection)
+    connection.execute(about.insert().values(key="schema", value=str(SCHEMA_VERSION)))
+
+
+def tables(connection: sa.Connection) -> frozenset[str]:
+    """Return the names of all tables there are."""
+    return frozenset(sa.inspect(connection).get_table_names())
+
+
+def schema_version(connection: sa.Connection) -> str | None:
+    """Return the version that the tables were created in, None where nobody noted it."""
+    value: str | None = connection.execute(sa.select(about.c.value).where(about.c.key == "schema")).scalar()
+    return value
+
+
+def insert_rows(connection: sa.Connection, rows: Sequence[StoredRow]) -> None:
+    """Add ``rows``; whether they stay is up to the transaction."""
+    connection.execute(records.insert(), [row._asdict() for row in rows])
+
+
+def all_rows() -> sa.Select[Any]:
+    """All rows in order, fetched in batches: memory stays the same however many there are."""
+    return sa.select(records).order_by(records.c.sequence).execution_options(yield_per=BATCH_ROWS)
+
+
+def rows_between(first: int, last: int) -> sa.Select[Any]:
+    """The rows from ``first`` to ``last``, both included, in order."""
+    return sa.select(records).where(records.c.sequence.between(first, last)).order_by(records.c.sequence)
