@@ -99,8 +99,8 @@ async def _live(settings: Settings, policies: Path) -> None:
         version=__version__,
         abort_on_stop=settings.on_stop == "abort",
     ))
-    server = ApiServer(create_app(daemon, blocking=blocking), settings.api.socket, settings.api.mode,
-                       settings.api.group)
+    app = create_app(daemon, blocking=blocking, operators=settings.api.operators)
+    server = ApiServer(app, settings.api.socket, settings.api.mode, settings.api.group)
     server.bind()
     try:
         daemon.wire_signals()

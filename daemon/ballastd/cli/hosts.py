@@ -153,7 +153,7 @@ def uncordon(daemon: Daemon, host: str, reason: str) -> None:
 @with_reason
 @with_daemon
 def drain(daemon: Daemon, host: str, deadline: float | None, reason: str) -> None:
-    """Empty HOST, within windows and limits; nothing new lands there meanwhile.
+    """Empty HOST within the limits; windows do not apply, for you asked. Nothing new lands there meanwhile.
 
     \b
     Examples:

@@ -41,7 +41,7 @@ def _cordon(c: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], _r: 
     host = _host(c, hosts)
     if host in ledger.cordoned:
         return (), f"{host} was cordoned already, by {ledger.cordoned[host].by}"
-    return (ev.HostCordoned(wall, host, c.by),), f"{host} is cordoned: nothing new lands there"
+    return (ev.HostCordoned(wall, host, c.by, c.reason),), f"{host} is cordoned: nothing new lands there"
 
 
 def _uncordon(c: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], _r: frozenset[HostName],
@@ -49,7 +49,7 @@ def _uncordon(c: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], _r
     host = _host(c, hosts)
     if host not in ledger.cordoned:
         return (), f"{host} was not cordoned"
-    return (ev.HostUncordoned(wall, host, c.by),), f"the cordon of {host} is lifted"
+    return (ev.HostUncordoned(wall, host, c.by, c.reason),), f"the cordon of {host} is lifted"
 
 
 def _drain(c: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], reachable: frozenset[HostName],
@@ -59,7 +59,7 @@ def _drain(c: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], reach
         return (), f"{host} is being drained already, for {ledger.drains[host].by}"
     if host not in reachable:
         raise _Refused(f"{host} cannot be drained: its hypervisor does not answer; see: ballastctl explain {host}")
-    return (ev.DrainRequested(wall, host, c.by, c.deadline_wall),), f"{host} is being drained"
+    return (ev.DrainRequested(wall, host, c.by, c.deadline_wall, c.reason),), f"{host} is being drained"
 
 
 def _undrain(c: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], _r: frozenset[HostName],
@@ -67,7 +67,8 @@ def _undrain(c: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], _r:
     host = _host(c, hosts)
     if host not in ledger.drains:
         return (), f"{host} was not being drained"
-    return (ev.DrainCancelled(wall, host, c.by),), f"the drain of {host} is cancelled; what moved stays where it is"
+    event = ev.DrainCancelled(wall, host, c.by, c.reason)
+    return (event,), f"the drain of {host} is cancelled; what moved stays where it is"
 
 
 def _acknowledge(c: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], _r: frozenset[HostName],
@@ -76,7 +77,7 @@ def _acknowledge(c: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName],
     latched = sorted(policy for policy, on in ledger.latched if on == host)
     if not latched:
         raise _Refused(f"nothing is latched on {host}; conditions that clear by themselves need no acknowledgement")
-    return (ev.VerdictsAcknowledged(wall, host, c.by),), f"acknowledged on {host}: {', '.join(latched)}"
+    return (ev.VerdictsAcknowledged(wall, host, c.by, c.reason),), f"acknowledged on {host}: {', '.join(latched)}"
 
 
 def _confirm_dead(c: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], reachable: frozenset[HostName],
@@ -86,7 +87,7 @@ def _confirm_dead(c: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName]
         raise _Refused(f"{host} is alive: its hypervisor answers")
     if host in ledger.confirmed_dead:
         return (), f"{host} was confirmed dead already, by {ledger.confirmed_dead[host].by}"
-    return (ev.HostConfirmedDead(wall, host, c.by),), f"{host} is taken for dead: what was held for it is released"
+    return (ev.HostConfirmedDead(wall, host, c.by, c.reason),), f"{host} is taken for dead: what was held for it is released"
 
 
 def _abort(c: OperatorCommand, ledger: Ledger, _h: frozenset[HostName], _r: frozenset[HostName],
@@ -113,7 +114,7 @@ def _resume(c: OperatorCommand, ledger: Ledger, _h: frozenset[HostName], _r: fro
             wall: float) -> Outcome:
     if ledger.paused is None:
         return (), "was not paused"
-    return (ev.Resumed(wall, c.by),), "resumed"
+    return (ev.Resumed(wall, c.by, c.reason),), "resumed"
 
 
 _VERBS: dict[Verb, Callable[[OperatorCommand, Ledger, frozenset[HostName], frozenset[HostName], float], Outcome]] = {

@@ -82,8 +82,9 @@ def intents(policies: PolicySet, hosts: tuple[DeclaredHost, ...], verdicts: Verd
             wanted.append(intent)
         drain = ledger.drains.get(host.name)
         if drain is not None:
+            why = f": {drain.reason}" if drain.reason else ""
             wanted.append(Intent(
-                IntentKind.DRAIN, host.name, OPERATOR, f"drain asked by {drain.by}",
+                IntentKind.DRAIN, host.name, OPERATOR, f"drain asked by {drain.by}{why}",
                 health_of(host.name, policies, verdicts), Instant(now.monotonic, drain.wall, now.boot_id),
                 urgent=True, deadline_wall=drain.deadline_wall))
     return tuple(sorted(wanted, key=lambda i: (i.mode is not Mode.AUTO, -i.severity, i.since.wall, i.host,

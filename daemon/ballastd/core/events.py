@@ -137,6 +137,7 @@ class VerdictsAcknowledged:
     wall: float
     host: HostName
     by: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,7 @@ class HostCordoned:
     wall: float
     host: HostName
     by: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,7 @@ class HostUncordoned:
     wall: float
     host: HostName
     by: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +196,7 @@ class DrainRequested:
     host: HostName
     by: str
     deadline_wall: float | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +206,7 @@ class DrainCancelled:
     wall: float
     host: HostName
     by: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +216,7 @@ class HostConfirmedDead:
     wall: float
     host: HostName
     by: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +242,7 @@ class Resumed:
 
     wall: float
     by: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

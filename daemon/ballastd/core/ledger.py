@@ -158,7 +158,7 @@ def _migration_out_of_sight(ledger: Ledger, e: ev.MigrationOutOfSight) -> None:
     ledger.migrations[e.id] = replace(migration, was_out_of_sight=True)
 
 
-_NO_FAILURE = frozenset({Ending.COMPLETED, Ending.LEFTOVER})
+_NO_FAILURE = frozenset({Ending.COMPLETED, Ending.LEFTOVER, Ending.ELSEWHERE})
 
 
 def _migration_settled(ledger: Ledger, e: ev.MigrationSettled) -> None:

@@ -69,7 +69,6 @@ class DeferralKind(enum.Enum):
     SELF_SUSPECT = "self-suspect"
     OBSERVING = "observing"
     MODE = "policy-mode"
-    HOST_GATE = "host-gate"
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,7 +182,6 @@ class Timing:
     migration_per_gib: Seconds = Seconds(150.0)
     telemetry_stale: Seconds = Seconds(90.0)
     telemetry_samples_min: int = 3
-    condition_settle: Seconds = Seconds(1800.0)
 
 
 @dataclass(frozen=True, slots=True)

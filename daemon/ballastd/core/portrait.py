@@ -30,6 +30,8 @@ from ballastd.core.views import (
 )
 
 SETTLED_SHOWN = 50
+KEEPALIVE_SECONDS_MIN = 25
+"""Interval times count of libvirt's own default between hosts; shorter ones have made two copies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,18 @@ def draw(p: Portrait) -> ClusterView:
         noes=_noes(p),
         budgets=_budgets(p),
         policies_digest=p.policies.digest,
-        notes=(f"telemetry: {p.telemetry_trouble}",) if p.telemetry_trouble else (),
+        notes=_notes(p),
     )
+
+
+def _notes(p: Portrait) -> tuple[str, ...]:
+    """Return what an operator should put right: the broker, and host-to-host keepalives that invite two copies."""
+    found = [f"telemetry: {p.telemetry_trouble}"] if p.telemetry_trouble else []
+    for host, agent in sorted(p.senses.agents.items()):
+        if agent.keepalive is not None and agent.keepalive[0] * agent.keepalive[1] < KEEPALIVE_SECONDS_MIN:
+            found.append(f"{host}: its libvirt gives a peer up after {agent.keepalive[0]} s x {agent.keepalive[1]}; a "
+                         "hiccup can then fail a migration or leave two copies; set 5 s x 24 in qemu.conf and libvirtd.conf")
+    return tuple(found)
 
 
 def _host(p: Portrait, row: int) -> HostView:

@@ -197,12 +197,23 @@ def _close_or_look_again(m: Migration, look: Look, sight: Sight) -> list[ev.Even
     again = sight.looks.seen_again.get(m.id)
     if m.was_out_of_sight and (again is None or now.monotonic - again < sight.timing.late_copy_watch):
         return []
-    ending = _ENDINGS.get(look) or _ending_at_source(m)
+    third = _runs_elsewhere(m, sight) if look is Look.NOWHERE else None
+    ending = Ending.ELSEWHERE if third else _ENDINGS.get(look) or _ending_at_source(m)
     found: list[ev.Event] = []
     if m.holds_slot:
         found.append(ev.MigrationMoved(now.wall, m.id, _PHASES.get(look, _failed_phase(m)), look.value))
-    found.append(ev.MigrationSettled(now.wall, m.id, ending, _detail(m, look)))
+    found.append(ev.MigrationSettled(now.wall, m.id, ending,
+                                     f"runs on {third}: somebody else moved it" if third else _detail(m, look)))
     return found
+
+
+def _runs_elsewhere(m: Migration, sight: Sight) -> HostName | None:
+    """Return a third host that shows the VM running: a stranger's hand, to be respected."""
+    for host in sorted(sight.reachable - {m.source, m.target}):
+        record = sight.inventories[host].find(m.vm)
+        if record is not None and record.state.runs:
+            return host
+    return None
 
 
 def _failed_phase(m: Migration) -> MigrationPhase:

@@ -25,9 +25,9 @@ def reasons_to_avoid(host: HostName, health: Health, reachable: bool, unreachabl
         found.append((_K.HOST_NOT_HEALTHY, f"is {health.name.lower()}"))
     found.extend(_silence(host, telemetry, now))
     if host in ledger.cordoned:
-        found.append((_K.HOST_CORDONED, f"cordoned by {ledger.cordoned[host].by}"))
+        found.append((_K.HOST_CORDONED, f"cordoned by {ledger.cordoned[host].by}{_why(ledger.cordoned[host].reason)}"))
     if host in ledger.drains:
-        found.append((_K.HOST_DRAINING, f"drained for {ledger.drains[host].by}"))
+        found.append((_K.HOST_DRAINING, f"drained for {ledger.drains[host].by}{_why(ledger.drains[host].reason)}"))
     elif host in ledger.evacuating:
         found.append((_K.HOST_DRAINING, f"being emptied by {ledger.evacuating[host].policy}"))
     elif quarantined and health is Health.HEALTHY:
@@ -35,6 +35,10 @@ def reasons_to_avoid(host: HostName, health: Health, reachable: bool, unreachabl
     if host in ledger.frozen_hosts():
         found.append((_K.HOST_FROZEN, "a VM was seen running here and elsewhere"))
     return tuple(Refusal(kind, detail, host=host) for kind, detail in found)
+
+
+def _why(reason: str) -> str:
+    return f": {reason}" if reason else ""
 
 
 def _silence(host: HostName, telemetry: Telemetry, now: Instant) -> list[tuple[RefusalKind, str]]:

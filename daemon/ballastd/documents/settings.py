@@ -140,6 +140,7 @@ class ApiSettings(Strict):
     socket: AbsolutePath = Path("/run/ballastd/api.sock")
     mode: Annotated[int, BeforeValidator(_mode)] = 0o660
     group: str | None = None
+    operators: str | None = None
 
 
 class LoggingSettings(Strict):

@@ -52,7 +52,8 @@ class Flights:
         move = order.move
         self._flights[order.id] = Flight(order.id, move.vm, move.source, move.target, move.memory,
                                          order.bandwidth_mib_s, move.policy == OPERATOR)
-        self._begun.setdefault(move.source, now)
+        if move.policy != OPERATOR:
+            self._begun.setdefault(move.source, now)
         self._begun = {host: at for host, at in self._begun.items()
                        if now - at < HOUR_SECONDS or any(f.source == host for f in self._flights.values())}
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from ballastd.core.inputs import CallReturned, HostUnreachable, Input, OperatorCommand, ProgressSeen
 from ballastd.core.inventory import HostInventory
-from ballastd.core.telemetry import AgentState, Report
+from ballastd.core.telemetry import METRICS, AgentState, MetricKind, Report, Sample
 
 COMMANDS_MAX = 100
 ITEMS_MAX = 20_000
@@ -97,10 +97,21 @@ class Inbox:
 
 
 def fold(older: Report, newer: Report) -> Report:
-    """Return one report that says what both said, the newer one's values winning; both of one run of one host."""
+    """Return one report that says what both said, the newer one's values winning; both of one run of one host.
+
+    Of a counter the first waiting value is kept beside the last: it may be the only starting point there is.
+    """
     if newer.sequence <= older.sequence:
         return older
-    samples = {(s.metric, s.subject): s for s in older.samples}
-    samples.update(((s.metric, s.subject), s) for s in newer.samples)
-    return replace(newer, samples=tuple(samples.values()),
+    values: dict[tuple[str, str], list[Sample]] = {}
+    for sample in (*older.samples, *newer.samples):
+        waiting = values.setdefault((sample.metric, sample.subject), [])
+        kept = 1 if _is_counter(sample.metric) and waiting and waiting[0].value != sample.value else 0
+        waiting[kept:] = [sample]
+    return replace(newer, samples=tuple(sample for waiting in values.values() for sample in waiting),
                    refused_samples=older.refused_samples + newer.refused_samples)
+
+
+def _is_counter(metric: str) -> bool:
+    known = METRICS.get(metric)
+    return known is not None and known.kind is MetricKind.COUNTER

@@ -87,7 +87,7 @@ for _verb, _summary in CLUSTER_VERBS.items():
 @router.post("/hosts/{name}/drain", summary="Empty a host")
 async def drain(name: Name, peer: Commander, view: ViewNeeded, desk: DeskNeeded,
                 body: DrainBody | None = None) -> JSONResponse:
-    """Empty a host within windows and limits, by ``deadline_wall`` where one is given."""
+    """Empty a host within its limits, whatever the windows say, by ``deadline_wall`` where one is given."""
     target = find_host(view, name).name
     if body is not None and body.deadline_wall is not None and body.deadline_wall <= view.wall:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "past-deadline", "The deadline has passed",

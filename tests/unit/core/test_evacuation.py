@@ -245,3 +245,17 @@ def test_a_source_that_dies_is_lost_and_frees_the_target() -> None:
     assert order.id in t.controller.ledger.migrations, "both ends are watched for a late second copy"
     t.settle(8, 6.0)
     assert order.id not in t.controller.ledger.migrations
+
+
+def test_a_vm_that_a_stranger_moved_to_a_third_host_is_left_there() -> None:
+    t = failing_host()
+    order = t.step().orders[0]
+    third = next(h for h in ("h2", "h3", "h4") if h != order.move.target)
+    t.begin(order).wait(1.0).step()
+    call = t.roll_back(order)
+    t.world[third][order.move.vm] = t.world["h1"].pop(order.move.vm)
+    t.wait(1.0).step(call)
+    t.settle(3, 6.0)
+    done = [m for m in t.controller.ledger.settled if m.id == order.id]
+    assert [m.ending for m in done] == [Ending.ELSEWHERE]
+    assert order.move.vm in t.world[third]

@@ -34,6 +34,13 @@ def test_folding_keeps_every_metric_and_the_newest_value() -> None:
     assert folded.sequence == 2
 
 
+def test_folding_keeps_the_starting_point_of_a_counter() -> None:
+    waiting = report(1, Sample("ecc.uncorrected", 0.0, "D"))
+    for sequence, value in ((2, 0.0), (3, 1.0), (4, 2.0)):
+        waiting = fold(waiting, report(sequence, Sample("ecc.uncorrected", value, "D")))
+    assert [s.value for s in waiting.samples] == [0.0, 2.0]
+
+
 def test_an_older_report_does_not_undo_a_newer_one() -> None:
     newer = report(5, Sample("cpu.load1", 2.0))
     assert fold(newer, report(4, Sample("cpu.load1", 1.0))) is newer
