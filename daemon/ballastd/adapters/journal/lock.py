@@ -41,5 +41,6 @@ class WriterLock:
 
     def release(self) -> None:
         """Give it up."""
+        handle, self._handle = self._handle, -1
         with contextlib.suppress(OSError):
-            os.close(self._handle)
+            os.close(handle)

@@ -9,24 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 
-from ballastd.adapters.journal.chain import GENESIS
+from ballastd.adapters.journal.chain import Head
 
 SLOT_BYTES = 4096
 SLOTS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """The sequence number and hash of the last record that is known to be durable."""
-
-    sequence: int
-    hash: str
-
-
-NOTHING = Mark(0, GENESIS)
 
 
 def mark_path(path: Path) -> Path:
@@ -34,7 +22,7 @@ def mark_path(path: Path) -> Path:
     return path.with_name(path.name + ".mark")
 
 
-def read_mark(path: Path) -> Mark | None:
+def read_mark(path: Path) -> Head | None:
     """Return the newest whole mark in the file ``path``, or None where there is no file.
 
     Raises:
@@ -50,37 +38,39 @@ def read_mark(path: Path) -> Mark | None:
     return slots[newest]
 
 
-def _slots(raw: bytes) -> list[Mark | None]:
+def _slots(raw: bytes) -> list[Head | None]:
     return [_parse(raw[i * SLOT_BYTES:(i + 1) * SLOT_BYTES]) for i in range(SLOTS)]
 
 
-def _newest(slots: list[Mark | None]) -> int | None:
+def _newest(slots: list[Head | None]) -> int | None:
     whole = [(mark.sequence, i) for i, mark in enumerate(slots) if mark is not None]
     return max(whole)[1] if whole else None
 
 
-def _parse(slot: bytes) -> Mark | None:
+def _parse(slot: bytes) -> Head | None:
     try:
         sequence, digest, check = slot.decode("ascii").split()
-        return Mark(int(sequence), digest) if check == _check(sequence, digest) else None
+        return Head(int(sequence), digest) if check == _check(sequence, digest) else None
     except (UnicodeDecodeError, ValueError):
         return None
 
 
 def _check(sequence: str, digest: str) -> str:
-    return f"{zlib.crc32(f'{sequence} {digest}'.encode()):08x}"
+    body = f"{sequence} {digest}"
+    return f"{zlib.crc32(body.encode()):08x}"
 
 
-def _slot(mark: Mark) -> bytes:
+def _slot(mark: Head) -> bytes:
     check = _check(str(mark.sequence), mark.hash)
     return f"{mark.sequence} {mark.hash} {check}".ljust(SLOT_BYTES - 1).encode("ascii") + b"\n"
 
 
-def create_mark(path: Path, mark: Mark) -> None:
+def create_mark(path: Path, mark: Head) -> None:
     """Put a new mark file at ``path``, in place of any other: all of it or nothing, both slots filled, so that
     writing it later takes no more room."""
     new = path.with_name(path.name + ".new")
-    with new.open("wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as file:
         file.write(_slot(mark) * SLOTS)
         file.flush()
         os.fsync(file.fileno())
@@ -107,7 +97,7 @@ class MarkFile:
         if newest is not None:
             self._next = (newest + 1) % SLOTS
 
-    def write(self, mark: Mark) -> None:
+    def write(self, mark: Head) -> None:
         """Make ``mark`` durable over the older of the two slots. If that fails, the other one still stands."""
         os.pwrite(self._handle, _slot(mark), SLOT_BYTES * self._next)
         os.fdatasync(self._handle)
@@ -115,5 +105,6 @@ class MarkFile:
 
     def close(self) -> None:
         """Close it."""
+        handle, self._handle = self._handle, -1
         with contextlib.suppress(OSError):
-            os.close(self._handle)
+            os.close(handle)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
+
+from ballastd.adapters.journal.chain import StoredRow
 
 SCHEMA_VERSION = 1
 
@@ -23,17 +25,6 @@ about = sa.Table("about", metadata, sa.Column("key", sa.String(64), primary_key=
                  sa.Column("value", sa.Text, nullable=False))
 
 BATCH_ROWS = 1000
-
-
-class StoredRow(NamedTuple):
-    """One row of ``records``, column by column."""
-
-    sequence: int
-    revision: int
-    content: str
-    checksum: str
-    previous_hash: str
-    hash: str
 
 
 def create_tables(connection: sa.Connection) -> None:

@@ -2,111 +2,206 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from ballastd.adapters.journal.mark import Mark, read_mark
-from ballastd.adapters.journal.schema import GENESIS, chain, records
+from ballastd.adapters.journal import schema, sqlite
+from ballastd.adapters.journal.chain import NOTHING, Head, StoredRow, flaw
+from ballastd.adapters.journal.mark import mark_path, read_mark
 from ballastd.errors import JournalError
-from ballastd.ports import JournalHealth, JournalRecord
+from ballastd.ports import JournalHealth
 
-BATCH = 1000
-
-
-def mark_path(path: Path) -> Path:
-    """Return where the mark of the journal at ``path`` is."""
-    return path.with_name(path.name + ".mark")
+LOOKS = 5
 
 
-@dataclass(slots=True)
-class Walk:
-    """Walks the records in order and stops at the first damage, which it words."""
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What is in a journal: its last good record, what is wrong after it, and whether there is a database."""
 
-    connection: sa.Connection
-    head: int = 0
-    hash: str = GENESIS
-    damage: str | None = None
-    marked: Mark | None = None
-    marked_hash_seen: bool = False
+    head: Head
+    damage: str | None
+    exists: bool = True
 
-    def records(self) -> Iterator[JournalRecord]:
-        """Yield whole records in order; afterwards ``head``, ``hash`` and ``damage`` are known."""
-        query = sa.select(records).order_by(records.c.sequence).execution_options(yield_per=BATCH)
-        try:
-            for row in self.connection.execute(query):
-                record = self._check(row)
-                if record is None:
-                    return
-                yield record
-        except (sa.exc.DatabaseError, UnicodeDecodeError, ValueError) as error:
-            self.damage = f"after record {self.head}: {_plain(error)}"
-
-    def _check(self, row: Any) -> JournalRecord | None:
-        sequence, revision, content, previous, digest = row
-        wanted = self.head + 1
-        if sequence != wanted:
-            self.damage = f"record {wanted} is missing (the next one is {sequence})"
-        elif previous != self.hash:
-            self.damage = f"record {sequence} does not follow record {self.head}: its predecessor was altered"
-        elif digest != chain(sequence, revision, content, previous):
-            self.damage = f"record {sequence} was altered: its hash does not match"
-        if self.damage:
-            return None
-        self.head, self.hash = sequence, digest
-        if self.marked is not None and self.marked.sequence == sequence:
-            self.marked_hash_seen = self.marked.hash == digest
-        return JournalRecord(sequence, revision, json.loads(content))
+    @property
+    def health(self) -> JournalHealth:
+        """The same in the port's words."""
+        return JournalHealth(self.head.sequence, self.head.sequence, self.damage)
 
 
-def check_mark(path: Path) -> tuple[Mark | None, str | None]:
-    """Return the high-water mark of the journal at ``path``, and what is wrong with it."""
+@dataclass(frozen=True, slots=True)
+class HighWater:
+    """What the mark says, and what is wrong with it; neither where there is no mark."""
+
+    head: Head | None
+    flaw: str | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Return whether there is one: then there was a journal of ours here."""
+        return self.head is not None or self.flaw is not None
+
+
+def examine(path: Path) -> Examination:
+    """Read the whole journal at ``path`` and change nothing.
+
+    Raises:
+        JournalError: it cannot be read, or never was a journal that this release can read.
+    """
+    mark = _high_water(path)
+    if _size(path) > 0:
+        return _read(path, mark)
+    return Examination(NOTHING, _why_nothing(path, mark), exists=False)
+
+
+def _high_water(path: Path) -> HighWater:
     try:
-        return read_mark(mark_path(path)), None
-    except (ValueError, OSError) as error:
-        return None, str(error)
+        return HighWater(read_mark(mark_path(path)))
+    except ValueError as error:
+        return HighWater(None, str(error))
+    except OSError as error:
+        raise JournalError(f"{mark_path(path)}: {error.strerror}; let the daemon's user own it") from error
 
 
-def judge(walk: Walk, mark_damage: str | None) -> JournalHealth:
-    """Return the health that a finished walk amounts to."""
-    damage, mark = walk.damage or mark_damage, walk.marked
-    if damage is None and mark is not None:
-        if mark.sequence > walk.head:
-            damage = (f"records {walk.head + 1} to {mark.sequence} are missing: the high-water mark says they were "
-                      "written")
-        elif mark.sequence and not walk.marked_hash_seen:
-            damage = f"the high-water mark ({mark.sequence}) does not belong to this journal (head {walk.head})"
-    if damage is None and mark is None and walk.head > 0:
-        damage = "the high-water mark is missing, so nobody can say whether records were lost at the end"
-    return JournalHealth(walk.head, walk.head, damage)
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _why_nothing(path: Path, mark: HighWater) -> str | None:
+    state = "is empty" if path.exists() else "is missing"
+    if mark.flaw is not None:
+        return f"the database {state}, and {mark.flaw}"
+    if mark.head is not None and mark.head.sequence > 0:
+        return f"the database {state}; the high-water mark says that it held records 1 to {mark.head.sequence}"
+    if _size(sqlite.wal_path(path)) > 0:
+        return f"the database {state}, but its log is there"
+    return None
+
+
+def _read(path: Path, mark: HighWater) -> Examination:
+    walk = Walk(mark)
+    try:
+        with sqlite.reading(path) as connection:
+            damage = _shape_flaw(path, connection, mark)
+            if damage is None:
+                walk.go_to_the_end(connection)
+                damage = walk.verdict() or sqlite.structure_flaw(connection)
+    except sa.exc.DBAPIError as error:
+        if sqlite.is_about_the_machine(error):
+            raise JournalError(f"{path}: {sqlite.in_words(error)}") from error
+        if not mark.exists:
+            raise JournalError(f"{path}: is no journal ({sqlite.in_words(error)}); give the journal a path of its "
+                               "own, or move that file away") from error
+        damage = f"the database cannot be read after record {walk.head.sequence}: {sqlite.in_words(error)}"
+    return Examination(walk.head, damage)
+
+
+def _shape_flaw(path: Path, connection: sa.Connection, mark: HighWater) -> str | None:
+    missing = {"records", "about"} - schema.tables(connection)
+    if missing and not mark.exists:
+        raise JournalError(f"{path}: is another program's database; give the journal a path of its own")
+    if missing:
+        return f"table {min(missing)} is missing"
+    version = schema.schema_version(connection)
+    if version != str(schema.SCHEMA_VERSION):
+        raise JournalError(f"{path}: its schema is {version}, this release reads {schema.SCHEMA_VERSION}; use the "
+                           "release that wrote it")
+    return None
+
+
+class Walk:
+    """Goes over rows in order and stops at the first that is wrong. ``head``: the last good one so far."""
+
+    def __init__(self, mark: HighWater = HighWater(None)) -> None:
+        self.head = NOTHING
+        self.damage: str | None = None
+        self._mark = mark
+        self._mark_fits = mark.head == NOTHING
+
+    def over(self, rows: Iterable[Any]) -> Iterator[StoredRow]:
+        """Yield the rows that are good."""
+        for values in rows:
+            row = StoredRow._make(values)
+            self.damage = flaw(row, self.head)
+            if self.damage is not None:
+                return
+            self.head = Head(row.sequence, row.hash)
+            self._mark_fits = self._mark_fits or self.head == self._mark.head
+            yield row
+
+    def go_to_the_end(self, connection: sa.Connection) -> None:
+        """Look at every row there is."""
+        for _ in self.over(connection.execute(schema.all_rows())):
+            pass
+
+    def verdict(self) -> str | None:
+        """Return what is wrong, once the end is reached."""
+        head, mark = self.head.sequence, self._mark.head
+        if self.damage is not None or self._mark.flaw is not None:
+            return self.damage or self._mark.flaw
+        if mark is None:
+            return "the high-water mark is missing: whether records are lost at the end, nobody can say" if head else None
+        if mark.sequence > head:
+            lost = f"record {mark.sequence} is" if mark.sequence == head + 1 else \
+                f"records {head + 1} to {mark.sequence} are"
+            return f"{lost} missing at the end: the high-water mark says that they were written"
+        if not self._mark_fits:
+            return f"the high-water mark belongs to another journal: record {mark.sequence} of this one has another hash"
+        return None
 
 
 def verify(path: Path | str) -> JournalHealth:
-    """Return the health of the journal at ``path``, read-only, whether or not a daemon uses it.
+    """Return the health of the journal at ``path``. Works on a private copy, so it leaves no trace, needs no right
+    to write, and may look while a daemon writes.
 
     Raises:
-        JournalError: it cannot be opened, or is no journal.
+        JournalError: it cannot be read, is no journal, or there is none.
     """
     path = Path(path)
-    if not path.is_file():
-        raise JournalError(f"{path}: there is no journal")
-    mark, mark_damage = check_mark(path)
-    engine = sa.create_engine(f"sqlite:///file:{path}?mode=ro&uri=true")
     try:
-        with engine.connect() as connection:
-            walk = Walk(connection, marked=mark)
-            for _ in walk.records():
-                pass
-            return judge(walk, mark_damage)
-    except sa.exc.DatabaseError as error:
-        raise JournalError(f"{path}: {_plain(error)}") from error
-    finally:
-        engine.dispose()
+        for _ in range(LOOKS):
+            before = _stamps(path)
+            if not any(before):
+                raise JournalError(f"{path}: there is no journal")
+            found = _examine_copy(path)
+            if found.damage is None or _stamps(path) == before:
+                return found.health
+    except OSError as error:
+        raise JournalError(f"{error.filename or path}: {error.strerror or error}") from error
+    raise JournalError(f"{path}: it is written to faster than it can be read; verify a copy, or stop the daemon")
 
 
-def _plain(error: BaseException) -> str:
-    return str(getattr(error, "orig", None) or error)
+def _files(path: Path) -> tuple[Path, ...]:
+    # the mark first: a copy of it may be older than the copied rows, never younger
+    return mark_path(path), path, sqlite.wal_path(path)
+
+
+def _stamps(path: Path) -> tuple[tuple[int, int, int] | None, ...]:
+    def stamp(file: Path) -> tuple[int, int, int] | None:
+        try:
+            facts = file.stat()
+        except FileNotFoundError:
+            return None
+        return facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+    return tuple(stamp(file) for file in _files(path))
+
+
+def _examine_copy(path: Path) -> Examination:
+    with tempfile.TemporaryDirectory(prefix="ballastd-journal-") as folder:
+        copy = Path(folder) / "journal"
+        for source, target in zip(_files(path), _files(copy), strict=True):
+            if source.exists():
+                shutil.copyfile(source, target)
+        try:
+            return examine(copy)
+        except JournalError as error:
+            raise JournalError(str(error).replace(str(copy), str(path))) from error

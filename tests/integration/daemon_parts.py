@@ -1,0 +1,256 @@
+"""What the tests of the whole daemon on the lab share: short durations, a place to live, books to check."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from tests.demo.cluster import BIN, HOOK, MEMORY_LIMIT_MIB, DaemonProcess
+from tests.demo.witness import wait_for
+from tests.lab import Lab, LabError, LabHost
+from tests.lab.guest import LabGuest
+from tests.lab.network import CONTROLLER_ADDRESS
+
+READY_SECONDS = 20.0
+STALE_SECONDS = 3.0
+"""Silent for longer, a host is unknown: three intervals of its agent."""
+NO_DAMAGE_SECONDS = 3.0
+"""How long the tests watch for something that must not happen; a step is taken every second."""
+
+SETTINGS = """\
+cluster: lab
+defaults:
+  link_speed: {link_mbit}Mbit/s
+  memory_limit: {limit}MiB
+  vouched_storage: [VOUCHED]
+hosts:
+{hosts}
+mqtt: {{host: {broker}, port: 1883, keepalive: 2MQTT}}
+libvirt: {{unsafe_migration: true, call_deadline: 3s, keepalive_interval: 1, keepalive_count: 3}}
+journal: JOURNAL/journal.db
+api: {{socket: {home}/api.sock}}
+policies: {home}/policies
+logging: {{format: json}}
+timing:
+  pace: 1s
+  startup_quiet: 0.2s
+  inventory_interval: 0.5s
+  inventory_max_age: 5s
+  second_look: 1s
+  late_copy_watch: 4s
+  self_suspect: 1s
+  telemetry_stale: 3s
+  telemetry_samples_min: 2
+"""
+
+POLICIES = """\
+kind: Health
+name: uncorrected-memory-errors
+when: {metric: ecc.uncorrected, increase: 1h, above: 0}
+severity: failing
+clear: acknowledge
+---
+kind: Evacuation
+name: failing-hosts
+on: {severity: failing}
+respond: evacuate
+deadline: 30m
+ignore_windows: true
+mode: auto
+---
+kind: Limits
+name: cluster
+bandwidth: {link_share: 60%, migration_minimum: 1MiB/s}
+freeze: {settle: 1s}
+retries: {backoff: 1s}
+"""
+
+
+def agent_command(host: LabHost) -> Sequence[str]:
+    """Return what runs inside each host: the agent, reporting once a second."""
+    return (str(BIN / "ballastd"), "agent", "--host", host.name, "--broker", CONTROLLER_ADDRESS, "--root",
+            str(host.sysfs), "--cordon-file", "/run/libvirt/cordon", "--interval", "1", "--sample-interval", "0.2")
+
+
+@contextmanager
+def a_lab(letter: str, hosts: int = 3, hook: Path = HOOK) -> Iterator[Lab]:
+    """Yield a lab with hook and agents, and this thread in its network; no broker runs yet."""
+    with Lab(f"d{os.getpid()}{letter}", hosts, cpu_quota=0.6, hook=hook, agent_command=agent_command) as lab:
+        lab.enter()
+        yield lab
+
+
+class Stand:
+    """One test's daemon and guests on a lab that other tests use after it; ``clear`` makes it as it was.
+
+    The home is the same for every test of a lab: the daemon's claim on the cluster names the journal's place.
+    """
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.home = lab.plan.path / "daemon"
+        shutil.rmtree(self.home, ignore_errors=True)
+        self.home.mkdir()
+        self._daemon: DaemonProcess | None = None
+
+    def daemon(self, *, link_mbit: int = 240, policies: str = POLICIES, mqtt: str = "",
+               journal: Path | None = None) -> DaemonProcess:
+        """Return the daemon, not started. ``mqtt``: more of that section; ``journal``: the directory of its journal."""
+        settings = (SETTINGS.replace("VOUCHED", str(self.lab.plan.path / "disks"))
+                    .replace("MQTT", f", {mqtt}" if mqtt else "")
+                    .replace("JOURNAL", str(journal or self.home)))
+        self._daemon = DaemonProcess(self.lab, self.home, link_mbit, policies, settings)
+        return self._daemon
+
+    def acting(self, *, link_mbit: int = 240) -> DaemonProcess:
+        """Return the daemon once it acts; the broker runs."""
+        self.lab.broker().start()
+        daemon = self.daemon(link_mbit=link_mbit).start()
+        until_acting(daemon)
+        return daemon
+
+    def clear(self) -> None:
+        """End the daemon and all guests, repair every host."""
+        if self._daemon is not None and self._daemon.alive():
+            self._daemon.kill()
+        with suppress(LabError):
+            self.lab.broker().resume()
+        for host in self.lab.hosts.values():
+            host.power_on()
+            if host.libvirtd() is None:
+                host.restart_libvirtd()
+            host.resume_libvirtd()
+            host.clear_faults()
+            host.run(["rm", "-f", "/run/libvirt/cordon"]).wait(5.0)
+        for guest in self.lab.book.everyone():
+            self.lab.stop_guest(guest)
+        # a daemon that was killed may have left cordons and a claim; the broker forgets them when it stops
+        self.lab.broker().kill()
+
+
+@contextmanager
+def stood(lab: Lab) -> Iterator[Stand]:
+    """Yield a stand; clear it in any case."""
+    stand = Stand(lab)
+    try:
+        yield stand
+    finally:
+        stand.clear()
+
+
+def until(what: Callable[[], object], seconds: float, why: str, daemon: DaemonProcess | None = None) -> None:
+    """Wait for ``what()``; fail with ``why`` and the end of the daemon's log when it does not come."""
+    if not wait_for(lambda: what() or (daemon is not None and not daemon.alive()), seconds, 0.05) or not what():
+        log = daemon.log.read_text()[-4000:] if daemon is not None else ""
+        raise AssertionError(f"not within {seconds:g} s: {why}\n{log}")
+
+
+def until_acting(daemon: DaemonProcess, seconds: float = READY_SECONDS) -> None:
+    """Wait until the daemon acts."""
+    until(lambda: daemon.posture() == "acting", seconds, "the daemon acts", daemon)
+
+
+def until_posture(daemon: DaemonProcess, *postures: str, seconds: float = READY_SECONDS) -> None:
+    """Wait until the daemon has one of these postures."""
+    until(lambda: daemon.posture() in postures, seconds, f"the posture is {' or '.join(postures)}", daemon)
+
+
+def until_on(lab: Lab, guest: LabGuest, host: str, seconds: float = 30.0, daemon: DaemonProcess | None = None) -> None:
+    """Wait until the guest runs on ``host`` and nowhere else."""
+    until(lambda: lab.runs_on(guest) == host, seconds, f"{guest.name} runs on {host}", daemon)
+
+
+def until_left(lab: Lab, guest: LabGuest, host: str, seconds: float = 30.0, daemon: DaemonProcess | None = None) -> None:
+    """Wait until the guest runs on exactly one host that is not ``host``."""
+    until(lambda: lab.runs_on(guest) not in (None, host), seconds, f"{guest.name} left {host}", daemon)
+
+
+def until_settled(daemon: DaemonProcess, home: Path, seconds: float = 30.0) -> None:
+    """Wait until no migration is open in the journal (and at least one was ordered)."""
+    until(lambda: ordered(home) and not unsettled(home), seconds, "every migration is settled", daemon)
+
+
+def journal(home: Path) -> list[dict[str, Any]]:
+    """Return what is durable now, oldest first; empty while there is no journal."""
+    path = home / "journal.db"
+    if not path.exists():
+        return []
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        rows = connection.execute("SELECT content FROM records ORDER BY sequence").fetchall()
+    except sqlite3.OperationalError:  # it is being made
+        return []
+    finally:
+        connection.close()
+    return [json.loads(row[0]) for row in rows]
+
+
+def ordered(home: Path, vm: str | None = None) -> list[dict[str, Any]]:
+    """Return the orders in the journal, of one VM's name or of all."""
+    return [r for r in journal(home) if r["kind"] == "MigrationOrdered" and vm in (None, r["vm_name"])]
+
+
+def settled(home: Path) -> dict[str, dict[str, Any]]:
+    """Return the settlements in the journal, by migration."""
+    return {r["id"]: r for r in journal(home) if r["kind"] == "MigrationSettled"}
+
+
+def unsettled(home: Path) -> list[str]:
+    """Return the migrations that are ordered and not settled."""
+    ends = settled(home)
+    return [r["id"] for r in ordered(home) if r["id"] not in ends]
+
+
+def assert_books_are_closed(home: Path) -> None:
+    """Every order has exactly one settlement, and no VM was ordered again while its last order was open."""
+    records = journal(home)
+    orders = Counter(r["id"] for r in records if r["kind"] == "MigrationOrdered")
+    ends = Counter(r["id"] for r in records if r["kind"] == "MigrationSettled")
+    assert orders == ends
+    assert set(orders.values()) <= {1}
+    under_way: dict[str, str] = {}
+    for r in records:
+        if r["kind"] == "MigrationOrdered":
+            assert r["vm"] not in under_way.values(), f"{r['vm_name']} was ordered twice at once"
+            under_way[r["id"]] = r["vm"]
+        elif r["kind"] == "MigrationSettled":
+            del under_way[r["id"]]
+
+
+def assert_lives_once(lab: Lab, *guests: LabGuest) -> None:
+    """Every guest runs on exactly one host, with one QEMU, and its heart never missed a beat."""
+    for guest in guests:
+        lab.wait_beat(guest, 3, 10.0)
+        sightings = [s for s in lab.where(guest) if s.emulators]
+        assert [s.emulators for s in sightings] == [1], (guest.name, lab.where(guest))
+        assert lab.heartbeat(guest).breaks == 0, guest.name
+
+
+def reasons(daemon: DaemonProcess) -> str:
+    """Return every gate's reason, as ``status`` shows it, and its notes."""
+    status = daemon.ask("status") or {}
+    return "\n".join([g["reason"] for g in status.get("gates", ())] + list(status.get("notes", ())))
+
+
+def told(daemon: DaemonProcess, subject: str) -> str:
+    """Return what ``ballastctl explain`` says."""
+    answer = daemon.ctl("explain", subject)
+    assert answer.returncode == 0, answer.stderr
+    return answer.stdout
+
+
+def document(daemon: DaemonProcess, *words: str) -> Any:
+    """Return what a verb prints with ``-o json``."""
+    answer = daemon.ctl(*words, "-o", "json")
+    assert answer.returncode == 0, answer.stderr
+    return json.loads(answer.stdout)
+
+
+__all__ = ["MEMORY_LIMIT_MIB", "POLICIES", "STALE_SECONDS"]
