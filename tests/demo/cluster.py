@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
-
-import httpx
 
 from tests.lab.host import LabHost
 from tests.lab.lab import Lab
@@ -21,6 +22,7 @@ from tests.lab.network import CONTROLLER_ADDRESS
 BIN = Path(sys.executable).parent
 HOOK = Path(__file__).parents[2] / "daemon/ballastd/agent/qemu_hook.sh"
 MEMORY_LIMIT_MIB = 512
+ASK_SECONDS = 5.0
 
 SETTINGS = """\
 cluster: demo
@@ -81,6 +83,20 @@ def agent_command(host: LabHost) -> Sequence[str]:
             str(host.sysfs), "--cordon-file", "/run/libvirt/cordon", "--interval", "2", "--sample-interval", "0.2")
 
 
+class _LocalConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket. httpx would leave the socket open when nobody listens, which tests do not forgive."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("ballastd", timeout=ASK_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        """See the base class."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
 class DaemonProcess:
     """`ballastd run` in the lab's network, started and killed by hand."""
 
@@ -135,12 +151,13 @@ class DaemonProcess:
 
     def ask(self, path: str) -> Any:
         """Return what the local API answers, or None while it does not."""
-        try:
-            with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.socket)), timeout=5.0) as client:
-                answer = client.get(f"http://ballastd/v1/{path}")
-        except httpx.HTTPError:
-            return None
-        return answer.json() if answer.status_code == 200 else None
+        with closing(_LocalConnection(self.socket)) as connection:
+            try:
+                connection.request("GET", f"/v1/{path}", headers={"Host": "ballastd"})
+                answer = connection.getresponse()
+                return json.loads(answer.read()) if answer.status == 200 else None
+            except (OSError, http.client.HTTPException):
+                return None
 
     def migrations(self) -> list[dict[str, Any]]:
         """Return open and lately settled migrations, as the daemon shows them; empty while it does not answer."""

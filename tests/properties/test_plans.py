@@ -11,6 +11,7 @@ from ballastd.core import planning
 from ballastd.core.constraints import check_plan
 from ballastd.core.evaluation import intents
 from ballastd.core.inventory import Pin, PinKind, VmState
+from ballastd.core.ledger import Ledger
 from ballastd.core.snapshot import Snapshot, take
 from tests.builders import POLICIES, ClusterBuilder, Table, a_cluster, table
 
@@ -72,6 +73,9 @@ def test_memory_fits_at_both_ends_at_every_instant_in_any_order_of_endings(build
         if open_orders and data.draw(st.booleans()):
             order = open_orders.pop(data.draw(st.integers(0, len(open_orders) - 1)))
             t.step(t.finish(order))
+    again = Ledger()
+    again.replay(t.events)  # type: ignore[arg-type]
+    assert again == t.controller.ledger, "a restart would not know what we know"
     stayed = {vm for vms in t.world.values() for vm in vms}
     assert stayed == set().union(*before.values()), "a VM disappeared"
 

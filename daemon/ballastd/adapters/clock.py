@@ -19,11 +19,17 @@ def read_boot_id(path: Path = BOOT_ID_FILE) -> str:
 
 
 class SystemClock:
-    """CLOCK_MONOTONIC and the wall clock, read together."""
+    """The wall clock, and for ``monotonic`` CLOCK_BOOTTIME, which goes on while the machine is suspended.
+
+    CLOCK_MONOTONIC stands still then: after a night's suspension every reading would look ten seconds old, every
+    hold unbroken and every deadline far away, and only a step of the wall clock would hint at it. So ages grow
+    over a suspension, what was fresh is stale when we wake, and the pulse finds that it missed its beat.
+    The event loop's own clock is CLOCK_MONOTONIC: the two are not to be compared, only differences of each.
+    """
 
     def __init__(self) -> None:
         self._boot_id = read_boot_id()
 
     def now(self) -> Instant:
         """Return the present instant."""
-        return Instant(time.monotonic(), time.time(), self._boot_id)
+        return Instant(time.clock_gettime(time.CLOCK_BOOTTIME), time.time(), self._boot_id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,7 @@ def _short(value: Any) -> str:
 @click.group("journal", invoke_without_command=True)
 @click.pass_context
 def journal_group(ctx: click.Context) -> None:
-    """Show what was decided; verify a journal file.
+    """Show what was decided; verify a journal file; set a damaged one aside.
 
     Without a verb it shows the last records.
     """
@@ -87,3 +89,28 @@ def verify_journal(ctx: click.Context, path: Path, output: str) -> None:
         click.echo(f"{path}: DAMAGED: {health.damage} ({health.records} records are sound)", err=True)
     if health.damage is not None:
         ctx.exit(4)
+
+
+@journal_group.command("quarantine")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def quarantine_journal(path: Path, yes: bool) -> None:
+    """Set a damaged journal aside and begin a new one in its place. Deletes nothing; the daemon must be stopped.
+
+    The new journal names the old one and begins paused: cordons, drains, latched verdicts and open migrations of the
+    old one are not in it. Look at the cluster, set them again, then resume.
+
+    \b
+    Example:
+      ballastctl journal quarantine /var/lib/ballastd/journal.db
+    """
+    from ballastd.adapters.journal import quarantine
+
+    if not yes:
+        click.confirm(f"Set {path} aside and begin a new journal, which knows of nothing?", abort=True, err=True)
+    try:
+        done = quarantine(path, by=os.environ.get("SUDO_USER") or getpass.getuser())
+    except JournalError as error:
+        raise Refused(str(error)) from error
+    click.echo(f"{done.place}: the damaged journal ({done.damage}; good up to record {done.last_good})\n"
+               f"{path}: a new one, paused; look at the cluster, then start the daemon and `ballastctl resume`")
