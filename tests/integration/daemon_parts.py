@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from paho.mqtt import publish
+
 from tests.demo.cluster import BIN, HOOK, MEMORY_LIMIT_MIB, DaemonProcess
 from tests.demo.witness import wait_for
 from tests.lab import Lab, LabError, LabHost
@@ -21,7 +23,7 @@ from tests.lab.network import CONTROLLER_ADDRESS
 READY_SECONDS = 20.0
 STALE_SECONDS = 3.0
 """Silent for longer, a host is unknown: three intervals of its agent."""
-NO_DAMAGE_SECONDS = 3.0
+NO_DAMAGE_SECONDS = 2.0
 """How long the tests watch for something that must not happen; a step is taken every second."""
 
 SETTINGS = """\
@@ -81,8 +83,9 @@ def agent_command(host: LabHost) -> Sequence[str]:
 
 @contextmanager
 def a_lab(letter: str, hosts: int = 3, hook: Path = HOOK) -> Iterator[Lab]:
-    """Yield a lab with hook and agents, and this thread in its network; no broker runs yet."""
+    """Yield a lab with hook, agents and broker, and this thread in its network."""
     with Lab(f"d{os.getpid()}{letter}", hosts, cpu_quota=0.6, hook=hook, agent_command=agent_command) as lab:
+        lab.broker().start()
         lab.enter()
         yield lab
 
@@ -111,17 +114,17 @@ class Stand:
 
     def acting(self, *, link_mbit: int = 240) -> DaemonProcess:
         """Return the daemon once it acts; the broker runs."""
-        self.lab.broker().start()
         daemon = self.daemon(link_mbit=link_mbit).start()
         until_acting(daemon)
         return daemon
 
     def clear(self) -> None:
-        """End the daemon and all guests, repair every host."""
+        """End the daemon and all guests, repair every host and the broker."""
         if self._daemon is not None and self._daemon.alive():
             self._daemon.kill()
         with suppress(LabError):
             self.lab.broker().resume()
+        self.lab.broker().start()
         for host in self.lab.hosts.values():
             host.power_on()
             if host.libvirtd() is None:
@@ -131,8 +134,15 @@ class Stand:
             host.run(["rm", "-f", "/run/libvirt/cordon"]).wait(5.0)
         for guest in self.lab.book.everyone():
             self.lab.stop_guest(guest)
-        # a daemon that was killed may have left cordons and a claim; the broker forgets them when it stops
-        self.lab.broker().kill()
+        self._forget_retained()
+
+    def _forget_retained(self) -> None:
+        """A daemon that was killed may have left cordons and a claim. (A broker that stops forgets them too, but then
+        the agents back off.)"""
+        topics = ["ballastd/v1/daemon/claim", *(f"ballastd/v1/{host}/{kind}" for host in self.lab.hosts
+                                                for kind in ("cordon", "metrics"))]
+        publish.multiple([{"topic": topic, "payload": b"", "qos": 1, "retain": True} for topic in topics],
+                         hostname=CONTROLLER_ADDRESS)
 
 
 @contextmanager

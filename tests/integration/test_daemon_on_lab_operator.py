@@ -35,8 +35,8 @@ pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=f"NO LAB, REAL HOSTS ARE NOT TESTED: {missing()}"),
 ]
 
-LINK_MBIT = 70
-"""5 MiB/s for migrations: a guest of 32 MiB is under way for six seconds."""
+LINK_MBIT = 120
+"""8 MiB/s for migrations: a guest of 24 MiB is under way for three seconds."""
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def daemon(stand: Stand) -> DaemonProcess:
 
 @pytest.fixture
 def guest(lab: Lab, daemon: DaemonProcess) -> Iterator[LabGuest]:
-    one = lab.start_guest("h1", "web", memory_mib=32, mode="1")
+    one = lab.start_guest("h1", "web", memory_mib=24, mode="1")
     until(lambda: _shown_on(daemon, "web") == "h1", 10.0, "the daemon sees the guest", daemon)
     yield one
     lab.stop_guest(one)
@@ -115,8 +115,8 @@ def test_a_drain_empties_a_host_and_an_undrain_ends_it(lab: Lab, stand: Stand, d
 
 def test_pause_lets_what_runs_go_on_and_starts_nothing_until_resume(lab: Lab, stand: Stand, daemon: DaemonProcess,
                                                                     guest: LabGuest) -> None:
-    other = lab.start_guest("h1", "db", memory_mib=32, mode="1")
-    last = lab.start_guest("h1", "log", memory_mib=32, mode="1")
+    other = lab.start_guest("h1", "db", memory_mib=24, mode="1")
+    last = lab.start_guest("h1", "log", memory_mib=24, mode="1")
     until(lambda: _shown_on(daemon, "log") == "h1", 10.0, "the daemon sees the guests", daemon)
     before = len(ordered(stand.home))
     _say(daemon, "host", "drain", "h1")

@@ -202,6 +202,14 @@ class Settings(Strict):
     logging: LoggingSettings = LoggingSettings()
     on_stop: Literal["leave", "abort"] = "leave"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_sections_are_defaults(cls, value: Any) -> Any:
+        """A section whose every key is commented out stands for its defaults."""
+        if not isinstance(value, dict):
+            return value
+        return {key: part for key, part in value.items() if part is not None or key == "hosts"}
+
     @property
     def cluster(self) -> ClusterDeclaration:
         """The hosts, sorted by name, and our durations."""

@@ -9,6 +9,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ballastd.documents.positions import Document, Path_
 
+_PLAIN = {"model_type": "expected keys and values", "dict_type": "expected keys and values",
+          "list_type": "expected a list", "string_type": "expected a word", "int_type": "expected a whole number",
+          "int_parsing": "expected a whole number", "bool_type": "expected true or false",
+          "bool_parsing": "expected true or false", "int_from_float": "expected a whole number"}
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -50,6 +55,10 @@ def _words(model: type[BaseModel], path: Path_, error: dict[str, Any]) -> str:
         return f"unknown key{hint}"
     if kind == "missing":
         return "is missing"
+    if kind in _PLAIN:
+        return f"{_PLAIN[kind]}, found {_kind(error.get('input'))}"
+    if kind == "string_pattern_mismatch":
+        return f"{error.get('input')!r}: lower-case letters, digits and dashes, as in failing-hosts"
     if kind in ("enum", "literal_error"):
         expected = str(error.get("ctx", {}).get("expected", ""))
         names = [name.strip(" '") for name in expected.replace(" or ", ",").split(",")]
@@ -85,4 +94,6 @@ def _model_of(annotation: Any) -> Any:
 
 
 def _kind(value: Any) -> str:
-    return "a list" if isinstance(value, list) else f"{value!r}"
+    if isinstance(value, list):
+        return "a list"
+    return "keys and values" if isinstance(value, dict) else f"{value!r}"

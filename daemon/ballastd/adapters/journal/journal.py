@@ -194,7 +194,7 @@ class SqliteJournal:
     def _reads(self) -> Iterator[None]:
         try:
             yield
-        except sa.exc.SQLAlchemyError as error:
+        except sqlite.UNREADABLE as error:
             raise JournalError(f"{self._path}: {sqlite.in_words(error)}") from error
 
 

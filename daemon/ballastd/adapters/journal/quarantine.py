@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from ballastd.adapters.journal import sqlite
 from ballastd.adapters.journal.creation import build, put_in_place
 from ballastd.adapters.journal.journal import check_place
-from ballastd.adapters.journal.lock import WriterLock
+from ballastd.adapters.journal.lock import WriterLock, lock_path
 from ballastd.adapters.journal.mark import create_mark, mark_path, sync_directory
 from ballastd.adapters.journal.verification import examine
 from ballastd.core.events import JournalReplaced, Paused, to_record
@@ -35,7 +35,8 @@ def quarantine(path: Path | str, by: str) -> SetAside:
     """Set the damaged journal at ``path`` aside, deleting nothing, and put a new one in its place.
 
     The new one names the old one and its last good record, and begins paused: what operators had decided is not
-    known any more. Killed at any instant, it leaves a journal that is damaged still or whole already.
+    known any more. Killed at any instant, it leaves a journal that is damaged still or whole already. What it
+    makes belongs to whom the directory belongs to, so that root may do this for the daemon's user.
 
     Raises:
         JournalError: it is not damaged, it is in use, or there is no room for a new one.
@@ -62,16 +63,25 @@ def _replace(path: Path, last_good: int, by: str) -> Path:
     new, head = build(path, [to_record(JournalReplaced(wall, str(place), last_good)),
                              to_record(Paused(wall, by, PAUSED_BECAUSE))])
     mark = mark_path(path)
+    _give_away(path.parent, place, new, lock_path(path))
     if mark.exists():
         os.link(mark, place / mark.name)
     # from here until the new database is in place, the new mark makes whatever is found look damaged
     create_mark(mark, head)
+    _give_away(path.parent, mark)
     for file in sqlite.database_files(path):
         if file.exists():
             file.rename(place / file.name)
     sync_directory(place)
     put_in_place(new, path)
     return place
+
+
+def _give_away(directory: Path, *files: Path) -> None:
+    if os.geteuid() == 0:
+        owner = directory.stat()
+        for file in files:
+            os.chown(file, owner.st_uid, owner.st_gid)
 
 
 def _new_directory(path: Path, wall: float) -> Path:

@@ -21,6 +21,9 @@ BUSY_SECONDS = 5.0
 CHECKPOINT_PAGES = 1000
 PRAGMAS = ("synchronous=FULL", f"wal_autocheckpoint={CHECKPOINT_PAGES}")
 
+UNREADABLE = (sa.exc.SQLAlchemyError, UnicodeError)
+"""What reading a damaged database raises: its own complaints may quote names that are text no longer."""
+
 _CURES = {
     sqlite3.SQLITE_FULL: "nothing was written; make room on its file system, and appending goes on by itself",
     sqlite3.SQLITE_READONLY: "nothing can be written; mount its file system writable, and let the daemon's user own "
@@ -47,7 +50,9 @@ def database_files(path: Path) -> tuple[Path, ...]:
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[sa.Connection]:
     """Yield a connection that sees the database at ``path`` as it is at the first look, and changes nothing."""
-    engine = _engine(path, "ro", "BEGIN", sa.pool.NullPool)
+    # whoever may write it has a log there; without one nothing moves, and no shared memory need be made to read it
+    access = "ro" if wal_path(path).exists() else "ro&immutable=1"
+    engine = _engine(path, access, "BEGIN", sa.pool.NullPool)
     try:
         with engine.connect() as connection:
             yield connection
@@ -87,7 +92,7 @@ def structure_flaw(connection: sa.Connection) -> str | None:
     return None if found == "ok" else str(found)
 
 
-def is_about_the_machine(error: sa.exc.DBAPIError) -> bool:
+def is_about_the_machine(error: BaseException) -> bool:
     """Return whether ``error`` speaks of rights, room or the disk, and not of what is in the file."""
     return _code(error) in _CURES
 
@@ -104,17 +109,17 @@ def _code(error: BaseException) -> int | None:
     return None if code is None else int(code) & 0xFF
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=BUSY_SECONDS,
+def _connect(path: Path, access: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"file:{quote(str(path))}?mode={access}", uri=True, timeout=BUSY_SECONDS,
                                  isolation_level=None, check_same_thread=False)
-    if mode == "rw":
+    if access == "rw":
         for pragma in PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
     return connection
 
 
-def _engine(path: Path, mode: str, begin: str, pool: type[sa.pool.Pool]) -> sa.Engine:
-    engine = sa.create_engine("sqlite://", creator=lambda: _connect(path, mode), poolclass=pool)
+def _engine(path: Path, access: str, begin: str, pool: type[sa.pool.Pool]) -> sa.Engine:
+    engine = sa.create_engine("sqlite://", creator=lambda: _connect(path, access), poolclass=pool)
 
     # the driver's own idea of when a transaction begins leaves statements that make tables outside
     @sa.event.listens_for(engine, "begin")

@@ -94,7 +94,7 @@ def _read(path: Path, mark: HighWater) -> Examination:
             if damage is None:
                 walk.go_to_the_end(connection)
                 damage = walk.verdict() or sqlite.structure_flaw(connection)
-    except sa.exc.DBAPIError as error:
+    except sqlite.UNREADABLE as error:
         if sqlite.is_about_the_machine(error):
             raise JournalError(f"{path}: {sqlite.in_words(error)}") from error
         if not mark.exists:

@@ -1,0 +1,72 @@
+"""The whole daemon on real hosts: a libvirtd dies in the middle of a migration, and the truth is found out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.daemon_parts import (
+    Stand,
+    a_lab,
+    assert_books_are_closed,
+    assert_lives_once,
+    journal,
+    ordered,
+    settled,
+    stood,
+    until,
+    until_left,
+)
+from tests.lab import Lab, missing
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(bool(missing()), reason=f"NO LAB, REAL HOSTS ARE NOT TESTED: {missing()}"),
+]
+
+LINK_MBIT = 70
+"""5 MiB/s for migrations: a guest of 32 MiB is under way for six seconds."""
+DEAD_SECONDS = 2.0
+
+
+@pytest.fixture
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """A lab for each test: a libvirtd that died leaves traces."""
+    with a_lab(f"m{len(request.node.name) % 10}") as one:
+        yield one
+
+
+@pytest.fixture
+def stand(lab: Lab) -> Iterator[Stand]:
+    with stood(lab) as one:
+        yield one
+
+
+@pytest.mark.parametrize("end", ["source", "target"])
+def test_a_libvirtd_that_dies_in_the_middle_leaves_one_copy_and_true_books(lab: Lab, stand: Stand, end: str) -> None:
+    web = lab.start_guest("h1", "web", memory_mib=32, mode="1")
+    daemon = stand.acting(link_mbit=LINK_MBIT)
+    lab.hosts["h1"].fault("uncorrected")
+    until(lambda: any((m["progress"] or 0.0) > 0.2 for m in daemon.migrations()), 20.0, "it is under way", daemon)
+    first = ordered(stand.home)[0]
+    host = lab.hosts[first[end]]
+    host.kill_libvirtd()
+    time.sleep(DEAD_SECONDS)
+    assert len(ordered(stand.home, "web")) == 1, "nothing is ordered again while nobody knows how it ended"
+    host.restart_libvirtd()
+    until(lambda: first["id"] in settled(stand.home), 40.0, "it is settled", daemon)
+    ending = settled(stand.home)[first["id"]]["ending"]
+    after = [r for r in ordered(stand.home, "web") if r["id"] != first["id"]]
+    if not after:
+        assert (ending == "completed") == (lab.runs_on(web) == first["target"])
+    until_left(lab, web, "h1", 60.0, daemon)
+    until(lambda: any(r["kind"] == "EvacuationEnded" for r in journal(stand.home)), 30.0, "the host is empty", daemon)
+    assert_lives_once(lab, web)
+    assert_books_are_closed(stand.home)
+    endings = [settled(stand.home)[r["id"]]["ending"] for r in ordered(stand.home, "web")]
+    assert endings[-1] == "completed"
+    assert set(endings[:-1]) <= {"failed", "aborted", "refused"}
+    moves = [r["target"] for r in ordered(stand.home, "web") if settled(stand.home)[r["id"]]["ending"] == "completed"]
+    assert moves == [lab.runs_on(web)]

@@ -1,0 +1,102 @@
+"""The whole daemon on real hosts, with a journal it cannot write, or cannot believe: it observes, and says why."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.daemon_parts import (
+    NO_DAMAGE_SECONDS,
+    Stand,
+    a_lab,
+    assert_books_are_closed,
+    assert_lives_once,
+    ordered,
+    reasons,
+    stood,
+    until,
+    until_acting,
+    until_left,
+    until_posture,
+    until_settled,
+)
+from tests.lab import Lab, missing
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(bool(missing()), reason=f"NO LAB, REAL HOSTS ARE NOT TESTED: {missing()}"),
+]
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with a_lab("j") as one:
+        yield one
+
+
+@pytest.fixture
+def stand(lab: Lab) -> Iterator[Stand]:
+    with stood(lab) as one:
+        yield one
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "small"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "small", str(place)], check=True)
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_on_a_full_disk_it_observes_and_acts_again_when_there_is_room(lab: Lab, stand: Stand, small_disk: Path) -> None:
+    guest = lab.start_guest("h1", "web", mode="1")
+    daemon = stand.daemon(journal=small_disk).start()
+    until_acting(daemon)
+    ballast = small_disk / "ballast"
+    with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+        while True:
+            file.write(bytes(4096))
+    lab.hosts["h1"].fault("uncorrected")
+    until_posture(daemon, "observing")
+    assert "the journal cannot be written" in reasons(daemon)
+    assert "make room" in reasons(daemon)
+    time.sleep(NO_DAMAGE_SECONDS)
+    assert ordered(small_disk) == []
+    assert lab.runs_on(guest) == "h1"
+    assert "not recorded, so not done" in daemon.ctl("host", "cordon", "h2").stderr
+    ballast.unlink()
+    until_left(lab, guest, "h1", 30.0, daemon)
+    until_settled(daemon, small_disk)
+    until_acting(daemon)
+    assert_lives_once(lab, guest)
+    assert_books_are_closed(small_disk)
+
+
+def test_a_flipped_bit_in_the_journal_is_found_and_named(lab: Lab, stand: Stand) -> None:
+    guest = lab.start_guest("h1", "web", mode="1")
+    daemon = stand.acting()
+    path = stand.home / "journal.db"
+    assert daemon.ctl("host", "cordon", "h3").returncode == 0
+    assert daemon.stop() == 0
+    assert daemon.ctl("journal", "verify", str(path)).returncode == 0
+    whole = path.read_bytes()
+    assert whole.count(b'"HostCordoned"') == 1
+    path.write_bytes(whole.replace(b'"HostCordoned"', b'"HostCordoneb"'))
+    verified = daemon.ctl("journal", "verify", str(path))
+    assert verified.returncode != 0
+    damage = next(line for line in verified.stderr.splitlines() if "DAMAGED" in line)
+    assert "was altered" in damage
+    daemon.start()
+    until_posture(daemon, "observing")
+    assert "journal damaged: record" in reasons(daemon)
+    named = reasons(daemon).split("journal damaged: ")[1].split(":")[0]
+    assert named in damage
+    lab.hosts["h1"].fault("uncorrected")
+    time.sleep(NO_DAMAGE_SECONDS + 1.0)
+    assert daemon.posture() == "observing"
+    assert lab.runs_on(guest) == "h1"
