@@ -1,0 +1,96 @@
+"""What we ship is sound, complete, and says the truth about its defaults."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from ballastd.core.policies import Limits, Mode
+from ballastd.documents import Settings, load_policies, load_settings, policy_schema
+from ballastd.documents.positions import parse
+from ballastd.errors import ConfigurationError
+
+ROOT = Path(__file__).parents[3]
+CONFIG = ROOT / "config" / "ballastd.yaml"
+
+
+def test_the_shipped_settings_and_policies_are_sound() -> None:
+    shipped = load_settings(CONFIG)
+    loaded = load_policies(ROOT / "policies", shipped.cluster, 1_795_400_000.0)
+    assert len(loaded.policies.health) == 8
+    acting = {p.name for p in loaded.policies.evacuation if p.mode is Mode.AUTO}
+    assert acting == {"failing-hosts", "suspect-hosts"}, "whatever else acts must be asked for by its operator"
+
+
+def test_the_shipped_limits_are_the_defaults() -> None:
+    assert load_policies(ROOT / "policies", None, 0.0).policies.limits == Limits()
+
+
+def test_the_commented_defaults_are_the_real_ones(tmp_path: Path) -> None:
+    """Uncomment every ``# key: value`` and compare with what the models say without them."""
+    text = re.sub(r"(?m)^(\s*)# ((?:[a-z_]+): .*)$", r"\1\2", CONFIG.read_text())
+    text = re.sub(r"(?m)^\s*(memory_limit|username|password_file|tls|group|operators|peer_uri|migration_uri): .*$", "", text)
+    path = tmp_path / "all.yaml"
+    path.write_text(text)
+    explicit, shipped = load_settings(path), load_settings(CONFIG)
+    for name in Settings.model_fields:
+        assert getattr(explicit, name) == getattr(shipped, name), name
+
+
+def keys_of(model: type[BaseModel]) -> set[str]:
+    found = set()
+    for name, spec in model.model_fields.items():
+        found.add(spec.alias or name)
+        for inner in (spec.annotation, *getattr(spec.annotation, "__args__", ())):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                found |= keys_of(inner)
+    return found
+
+
+def test_every_key_stands_in_the_commented_file() -> None:
+    text = CONFIG.read_text()
+    missing = [key for key in sorted(keys_of(Settings)) if not re.search(rf"\b{key}:|\b{key}\b,|{key} may", text)]
+    assert missing == []
+
+
+def test_the_digest_follows_the_text_and_not_the_time(tmp_path: Path) -> None:
+    for path in (ROOT / "policies").glob("*.yaml"):
+        (tmp_path / path.name).write_text(path.read_text())
+    first = load_policies(tmp_path, None, 0.0).policies.digest
+    assert load_policies(tmp_path, None, 1e9).policies.digest == first
+    (tmp_path / "limits.yaml").write_text((tmp_path / "limits.yaml").read_text() + "# more\n")
+    assert load_policies(tmp_path, None, 0.0).policies.digest != first
+
+
+def test_hidden_and_backup_files_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("kind: Limits\nname: l\n")
+    for name in (".a.yaml.swp", "a.yaml~", ".hidden.yaml", "notes.txt"):
+        (tmp_path / name).write_text("nonsense: [")
+    assert load_policies(tmp_path, None, 0.0).policies.limits == Limits()
+
+
+def test_the_schema_names_every_kind() -> None:
+    text = json.dumps(policy_schema())
+    for word in ("Health", "Evacuation", "Window", "Limits", "relative_to", "same_sensor", "ecc.uncorrected"):
+        assert word in text
+
+
+@given(st.text(max_size=200) | st.text(alphabet="kind: Health\n-{}[]'\"&*!|>%@,#?:\t0", max_size=120))
+@settings(max_examples=300, deadline=None)
+def test_any_text_is_documents_or_a_configuration_error(text: str) -> None:
+    try:
+        parse("any.yaml", text)
+    except ConfigurationError as error:
+        assert error.problems
+
+
+@pytest.mark.parametrize("line", ["\ufeffkind: Limits\nname: l\n", "kind: Limits\r\nname: l\r\n"])
+def test_marks_and_line_ends_of_other_systems_do_no_harm(tmp_path: Path, line: str) -> None:
+    (tmp_path / "a.yaml").write_bytes(line.encode())
+    assert load_policies(tmp_path, None, 0.0).policies.limits == Limits()
