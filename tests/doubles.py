@@ -3,55 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from ballastd.core.quantities import HostName
-from ballastd.errors import JournalError
-from ballastd.ports import JournalHealth, JournalRecord
-
-T = TypeVar("T")
-
-
-class StraightThrough:
-    """A ``Blocking`` that runs calls in place, for virtual time."""
-
-    async def run(self, lane: str, call: Callable[[], T], *, deadline: float) -> T:
-        return call()
-
-    def abandoned(self) -> int:
-        return 0
-
-    async def close(self) -> None:
-        return None
-
-
-class PlainJournal:
-    """A ``Journal`` in a list, which can be full."""
-
-    def __init__(self) -> None:
-        self.records: list[JournalRecord] = []
-        self.full = False
-        self.damage: str | None = None
-
-    def open(self) -> JournalHealth:
-        return JournalHealth(len(self.records), len(self.records), self.damage)
-
-    def append(self, revision: int, contents: Sequence[dict[str, Any]]) -> int:
-        if self.full or self.damage:
-            raise JournalError(self.damage or "database or disk is full")
-        for content in contents:
-            self.records.append(JournalRecord(len(self.records) + 1, revision, dict(content)))
-        return len(self.records)
-
-    def replay(self) -> Iterator[JournalRecord]:
-        yield from tuple(self.records)
-
-    def tail(self, count: int) -> tuple[JournalRecord, ...]:
-        return tuple(self.records[-count:])
-
-    def close(self) -> None:
-        return None
 
 
 class SilentNotices:

@@ -54,9 +54,10 @@ async def until_back(world: World, host: HostName) -> HostInventory:
 async def until_copying(world: World, host: HostName, vm: VmId) -> None:
     async with asyncio.timeout(10.0):
         while True:
-            progress = await world.hypervisor.progress(host, vm)
-            if progress is not None and progress.memory_processed > 0:
-                return
+            with contextlib.suppress(Unreachable):
+                progress = await world.hypervisor.progress(host, vm)
+                if progress is not None and progress.memory_processed > 0:
+                    return
             await asyncio.sleep(0.1)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from paho.mqtt import publish
 
-from tests.demo.cluster import BIN, HOOK, MEMORY_LIMIT_MIB, DaemonProcess
+from tests.demo.cluster import BIN, HOOK, DaemonProcess
 from tests.demo.witness import wait_for
 from tests.lab import Lab, LabError, LabHost
 from tests.lab.guest import LabGuest
@@ -22,7 +22,7 @@ from tests.lab.network import CONTROLLER_ADDRESS
 
 READY_SECONDS = 20.0
 STALE_SECONDS = 3.0
-"""Silent for longer, a host is unknown: three intervals of its agent."""
+"""Silent for longer, a host is unknown."""
 NO_DAMAGE_SECONDS = 2.0
 """How long the tests watch for something that must not happen; a step is taken every second."""
 
@@ -76,9 +76,9 @@ retries: {backoff: 1s}
 
 
 def agent_command(host: LabHost) -> Sequence[str]:
-    """Return what runs inside each host: the agent, reporting once a second."""
+    """Return what runs inside each host: the agent, reporting twice a second."""
     return (str(BIN / "ballastd"), "agent", "--host", host.name, "--broker", CONTROLLER_ADDRESS, "--root",
-            str(host.sysfs), "--cordon-file", "/run/libvirt/cordon", "--interval", "1", "--sample-interval", "0.2")
+            str(host.sysfs), "--cordon-file", "/run/libvirt/cordon", "--interval", "0.5", "--sample-interval", "0.25")
 
 
 @contextmanager
@@ -261,6 +261,3 @@ def document(daemon: DaemonProcess, *words: str) -> Any:
     answer = daemon.ctl(*words, "-o", "json")
     assert answer.returncode == 0, answer.stderr
     return json.loads(answer.stdout)
-
-
-__all__ = ["MEMORY_LIMIT_MIB", "POLICIES", "STALE_SECONDS"]

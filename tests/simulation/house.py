@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
+from ballastd.adapters.blocking import Inline
 from ballastd.core.inputs import Answer, OperatorCommand, Verb
 from ballastd.core.inventory import JobKind, VmRecord, VmState
 from ballastd.core.policies import ClusterDeclaration, PolicySet
@@ -17,9 +18,10 @@ from ballastd.ports import TelemetryItem, TelemetryUp
 from ballastd.service.daemon import Daemon, Parts
 from ballastd.sim.hypervisor import SimulatedHypervisor
 from ballastd.sim.jobs import SimulatedHost
+from ballastd.sim.journal import MemoryJournal
 from ballastd.sim.virtual_time import VirtualClock, run_virtual
 from tests.builders import POLICIES, ClusterBuilder
-from tests.doubles import PlainJournal, SilentNotices, StraightThrough
+from tests.doubles import SilentNotices
 
 INTERVAL = 10.0
 
@@ -87,7 +89,7 @@ class House:
     clock: VirtualClock
     agents: Agents
     hypervisor: SimulatedHypervisor
-    journal: PlainJournal
+    journal: MemoryJournal
     notices: SilentNotices
     policies: FixedPolicies
     daemon: Daemon | None = None
@@ -98,7 +100,7 @@ class House:
     def start(self) -> None:
         """Start a daemon on what is there."""
         parts = Parts(self.cluster, self.policies, self.hypervisor, self.agents, self.notices, self.journal,
-                      StraightThrough(), self.clock,
+                      Inline(), self.clock,
                       lambda state: self.told.append((self.clock.now().monotonic, state)))
         self.daemon = Daemon(parts)
         self.tasks.append(asyncio.ensure_future(self.daemon.run()))
@@ -149,7 +151,7 @@ def in_house(builder: ClusterBuilder, story: Callable[[House], Awaitable[None]],
         hosts = [SimulatedHost(h.name, Bytes(64 * GIB)) for h in cluster.hosts]
         for host, (_, records) in zip(hosts, sorted(builder.vms), strict=True):
             host.vms.update({r.vm: r for r in records})
-        house = House(cluster, clock, Agents(cluster, clock), World(hosts, clock), PlainJournal(),
+        house = House(cluster, clock, Agents(cluster, clock), World(hosts, clock), MemoryJournal(),
                       SilentNotices(), FixedPolicies(policies))
         living = asyncio.ensure_future(house.agents.live())
         try:

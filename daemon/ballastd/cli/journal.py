@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ballastd.cli.client import Daemon, Refused
-from ballastd.cli.formats import clock
+from ballastd.cli.formats import clock, printable
 from ballastd.cli.options import with_daemon, with_output, with_watch
 from ballastd.cli.output import Column, Row, Table, emit, emit_document, repeat
 from ballastd.errors import JournalError
@@ -94,11 +94,12 @@ def verify_journal(ctx: click.Context, path: Path, output: str) -> None:
 @journal_group.command("quarantine")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def quarantine_journal(path: Path, yes: bool) -> None:
+@click.option("--force", is_flag=True, help="Set a journal aside that nothing is wrong with.")
+def quarantine_journal(path: Path, yes: bool, force: bool) -> None:
     """Set a damaged journal aside and begin a new one in its place. Deletes nothing; the daemon must be stopped.
 
     The new journal names the old one and begins paused: cordons, drains, latched verdicts and open migrations of the
-    old one are not in it. Look at the cluster, set them again, then resume.
+    old one are not in it. What can be read of them is listed. Look at the cluster, set them again, then resume.
 
     \b
     Example:
@@ -109,8 +110,12 @@ def quarantine_journal(path: Path, yes: bool) -> None:
     if not yes:
         click.confirm(f"Set {path} aside and begin a new journal, which knows of nothing?", abort=True, err=True)
     try:
-        done = quarantine(path, by=os.environ.get("SUDO_USER") or getpass.getuser())
+        done = quarantine(path, by=os.environ.get("SUDO_USER") or getpass.getuser(), force=force)
     except JournalError as error:
         raise Refused(str(error)) from error
-    click.echo(f"{done.place}: the damaged journal ({done.damage}; good up to record {done.last_good})\n"
-               f"{path}: a new one, paused; look at the cluster, then start the daemon and `ballastctl resume`")
+    click.echo(f"{done.place}: the old journal ({done.damage}; good up to record {done.last_good})")
+    if done.in_force:
+        click.echo("In force as far as the old journal can be read, and unknown to the new one:")
+        for line in done.in_force:
+            click.echo(f"  {printable(line)}")
+    click.echo(f"{path}: a new one, paused; look at the cluster, then start the daemon and `ballastctl resume`")

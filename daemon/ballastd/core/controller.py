@@ -324,9 +324,10 @@ class Controller:
             facts.append(HostFacts(
                 declared=host, inventory=self._senses.inventories.get(host.name), health=health, reachable=reachable,
                 fresh=self._senses.telemetry.is_fresh(host.name, step.now),
-                avoid=reasons_to_avoid(host.name, health, reachable, self._senses.unreachable.get(host.name),
+                avoid=reasons_to_avoid(host.name, health, reachable, self._senses.why_unreachable(host.name),
                                        self._senses.telemetry, self._wants_empty(host.name), step.draft, step.now),
-                cpu_utilization=None if reading is None else reading.value))
+                cpu_utilization=None if reading is None else reading.value,
+                asked=self._senses.was_asked(host.name)))
         return tuple(facts)
 
     def _wants_empty(self, host: HostName) -> bool:

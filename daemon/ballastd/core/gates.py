@@ -106,8 +106,7 @@ class Gatekeeper:
         if quiet > 0:
             return [Gate(DeferralKind.STARTING, f"quiet for {self._timing.startup_quiet:g} s after the start",
                          now.wall + quiet)]
-        unseen = [f.declared.name for f in snapshot.facts
-                  if f.inventory is None and not any("does not answer" in a.detail for a in f.avoid)]
+        unseen = [f.declared.name for f in snapshot.facts if not f.asked]
         return [Gate(DeferralKind.STARTING, f"not looked at yet: {', '.join(unseen)}")] if unseen else []
 
     def _freeze(self, snapshot: Snapshot, ledger: Ledger, limits: Limits, now: Instant,

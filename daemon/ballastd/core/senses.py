@@ -55,6 +55,17 @@ class Senses:
             return False
         return now.monotonic - inventory.taken.monotonic <= self.timing.inventory_max_age
 
+    def was_asked(self, host: HostName) -> bool:
+        """Return whether the host's hypervisor was asked since we started, and answered or did not."""
+        return host in self.inventories or host in self.unreachable
+
+    def why_unreachable(self, host: HostName) -> str:
+        """Return the words for a host that is not reachable."""
+        failure = self.unreachable.get(host)
+        if failure is not None:
+            return f"its hypervisor does not answer: {failure.reason}"
+        return "its last inventory is too old" if host in self.inventories else "it was not looked at yet"
+
     def turned(self, host: HostName, metric: str, subject: str, value: float) -> bool:
         """Return whether an error counter or an alarm shows another value than last time."""
         if not metric.startswith("ecc.") and not metric.endswith(".alarm"):

@@ -30,6 +30,7 @@ class HostFacts:
     """What the controller knows of a host beside its inventory, on which eligibility rests.
 
     ``avoid``: reasons (already worded) for which nothing may land there. ``cpu_utilization``: ratio, or None.
+    ``asked``: whether it was looked at since we started, and answered or did not.
     """
 
     declared: DeclaredHost
@@ -39,6 +40,7 @@ class HostFacts:
     fresh: bool
     avoid: tuple[Refusal, ...]
     cpu_utilization: float | None
+    asked: bool
 
 
 @dataclass(frozen=True, slots=True)

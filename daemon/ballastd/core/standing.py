@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ballastd.core.inputs import HostUnreachable
 from ballastd.core.ledger import Ledger
 from ballastd.core.plans import Refusal, RefusalKind
 from ballastd.core.policies import Health
@@ -12,15 +11,14 @@ from ballastd.core.telemetry import Telemetry
 _K = RefusalKind
 
 
-def reasons_to_avoid(host: HostName, health: Health, reachable: bool, unreachable: HostUnreachable | None,
+def reasons_to_avoid(host: HostName, health: Health, reachable: bool, why_unreachable: str,
                      telemetry: Telemetry, quarantined: bool, ledger: Ledger, now: Instant) -> tuple[Refusal, ...]:
     """Return why nothing may land on ``host`` now; empty means that it may receive."""
     found: list[tuple[RefusalKind, str]] = []
     if host in ledger.confirmed_dead:
         found.append((_K.HOST_UNREACHABLE, f"confirmed dead by {ledger.confirmed_dead[host].by}"))
     elif not reachable:
-        why = unreachable.reason if unreachable else "its last inventory is too old"
-        found.append((_K.HOST_UNREACHABLE, f"its hypervisor does not answer: {why}"))
+        found.append((_K.HOST_UNREACHABLE, why_unreachable))
     if health is not Health.HEALTHY:
         found.append((_K.HOST_NOT_HEALTHY, f"is {health.name.lower()}"))
     found.extend(_silence(host, telemetry, now))
@@ -32,8 +30,8 @@ def reasons_to_avoid(host: HostName, health: Health, reachable: bool, unreachabl
         found.append((_K.HOST_DRAINING, f"being emptied by {ledger.evacuating[host].policy}"))
     elif quarantined and health is Health.HEALTHY:
         found.append((_K.HOST_CORDONED, "quarantined by policy"))
-    if host in ledger.frozen_hosts():
-        found.append((_K.HOST_FROZEN, "a VM was seen running here and elsewhere"))
+    found.extend((_K.HOST_FROZEN, f"{seen.vm_name} was seen running on {' and '.join(seen.hosts)}")
+                 for _, seen in sorted(ledger.duplicates.items()) if host in seen.hosts)
     return tuple(Refusal(kind, detail, host=host) for kind, detail in found)
 
 

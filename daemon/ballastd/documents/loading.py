@@ -9,19 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from ballastd.core.policies import ClusterDeclaration, Health, Limits, PolicySet, Scope
+from ballastd.documents.limits_model import LimitsModel
 from ballastd.documents.policy_models import (
     EvacuationModel,
     HealthModel,
-    LimitsModel,
     PolicyModel,
     WindowModel,
 )
-from ballastd.documents.positions import Document, parse, read
+from ballastd.documents.positions import Budget, Document, parse, read
+from ballastd.documents.scalars import shown
 from ballastd.documents.validation import validate
 from ballastd.errors import ConfigurationError
 
 KINDS: dict[str, type[PolicyModel]] = {
     "Health": HealthModel, "Evacuation": EvacuationModel, "Window": WindowModel, "Limits": LimitsModel}
+FILES_MAX = 500
 LATER = ("Balance", "Consolidation", "Placement")
 
 
@@ -38,6 +40,8 @@ class _Loading:
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     models: list[tuple[Document, PolicyModel]] = field(default_factory=list)
+    windows_unread: bool = False
+    """A window may stand in what could not be read: that it is missing cannot be said."""
 
     def of(self, kind: type[PolicyModel]) -> list[tuple[Document, Any]]:
         """Return the documents of one kind."""
@@ -50,26 +54,27 @@ def load_policies(directory: Path, cluster: ClusterDeclaration | None, now_wall:
     Raises:
         ConfigurationError: with every problem of every file; nothing of the set is used.
     """
-    loading, digest = _Loading(), hashlib.sha256()
+    loading, digest, budget = _Loading(), hashlib.sha256(), Budget()
     for path in _files(directory):
         try:
             text = read(path)
             digest.update(f"{path.name}\0{len(text)}\0{text}".encode())
-            for document in parse(str(path), text):
-                _take(document, loading)
+            _take_all(path, parse(str(path), text, budget), loading)
         except ConfigurationError as error:
             loading.problems.extend(error.problems)
+            loading.windows_unread = True
     _check_names(loading)
     _check_windows(loading)
     if cluster is not None:
         _check_scopes(loading, cluster)
-    _check_reach(loading)
     if loading.problems:
         raise ConfigurationError(tuple(loading.problems))
+    _doubt(loading)
     policies = _compiled(loading, now_wall, digest.hexdigest())
-    for window in policies.windows.values():
+    for document, model in loading.of(WindowModel):
+        window = policies.windows[model.name]
         if window.allows and not window.intervals:
-            loading.warnings.append(f"window {window.name}: does not open within the next 14 days")
+            loading.warnings.append(f"{document.where(('name',))}: {window.name} does not open within the next 14 days")
     return LoadedPolicies(policies, tuple(loading.warnings))
 
 
@@ -77,11 +82,20 @@ def _files(directory: Path) -> list[Path]:
     try:
         found = sorted(p for p in directory.iterdir() if p.suffix in (".yaml", ".yml") and not p.name.startswith("."))
     except OSError as error:
-        raise ConfigurationError((f"{directory}: cannot be read: {error.strerror or error}; policies are *.yaml files in "
-                                  "a directory",)) from error
+        raise ConfigurationError((f"{directory}: cannot be read: {error.strerror or error}; policies are *.yaml files "
+                                  "in a directory",)) from error
     if not found:
         raise ConfigurationError((f"{directory}: no policy in it; begin with a copy of the shipped policies/",))
+    if len(found) > FILES_MAX:
+        raise ConfigurationError((f"{directory}: {len(found)} files; at most {FILES_MAX} are read",))
     return found
+
+
+def _take_all(path: Path, documents: tuple[Document, ...], loading: _Loading) -> None:
+    if not documents:
+        loading.warnings.append(f"{path}: holds no policy")
+    for document in documents:
+        _take(document, loading)
 
 
 def _take(document: Document, loading: _Loading) -> None:
@@ -89,15 +103,17 @@ def _take(document: Document, loading: _Loading) -> None:
     if kind is None:
         loading.problems.append(f"{document.where(())}: kind: is missing; write one of {', '.join(KINDS)}")
         return
-    if kind not in KINDS:
-        near = difflib.get_close_matches(str(kind), sorted(KINDS), n=1)
+    if not isinstance(kind, str) or kind not in KINDS:
+        near = difflib.get_close_matches(str(kind)[:60], sorted(KINDS), n=1)
         hint = (f"this release does not know it yet; it knows {', '.join(KINDS)}" if kind in LATER
                 else f"did you mean {near[0]}?" if near else f"known: {', '.join(KINDS)}")
-        loading.problems.append(f"{document.where(('kind',))}: kind: {kind!r}: {hint}")
+        loading.problems.append(f"{document.where(('kind',))}: kind: {shown(kind)}: {hint}")
         return
     model = validate(KINDS[kind], document, loading.problems)
     if model is not None:
         loading.models.append((document, model))
+    elif kind == "Window":
+        loading.windows_unread = True
 
 
 def _check_names(loading: _Loading) -> None:
@@ -114,13 +130,15 @@ def _check_names(loading: _Loading) -> None:
 
 
 def _check_windows(loading: _Loading) -> None:
+    if loading.windows_unread:
+        return
     known = sorted(model.name for _, model in loading.of(WindowModel))
     for document, model in loading.of(EvacuationModel):
         for i, name in enumerate(model.windows):
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
+                near = difflib.get_close_matches(name[:60], known, n=1)
                 hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"
-                loading.problems.append(f"{document.where(('windows', i))}: windows.{i}: there is no Window {name!r}; "
+                loading.problems.append(f"{document.where(('windows', i))}: windows.{i}: there is no Window {shown(name)}; "
                                         f"{hint}")
 
 
@@ -131,17 +149,18 @@ def _check_scopes(loading: _Loading, cluster: ClusterDeclaration) -> None:
         scope = model.scope.compiled()
         for i, pattern in enumerate(scope.patterns):
             if not any(Scope((pattern,)).covers(host) for host in cluster.hosts):
-                near = difflib.get_close_matches(pattern, [host.name for host in cluster.hosts], n=1)
+                near = difflib.get_close_matches(pattern[:60], [host.name for host in cluster.hosts], n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
-                loading.problems.append(f"{document.where(('scope', 'hosts', i))}: scope.hosts.{i}: {pattern!r} matches no "
-                                        f"declared host{hint}")
+                place = document.where(("scope", "hosts", i))
+                loading.problems.append(f"{place}: scope.hosts.{i}: {shown(pattern)} matches no declared host{hint}")
         if scope.labels and not any(scope.covers(host) for host in cluster.hosts):
-            shown = ", ".join(f"{key}: {value}" for key, value in scope.labels)
-            loading.problems.append(f"{document.where(('scope', 'labels'))}: scope.labels: no declared host has {shown}")
+            wanted = ", ".join(f"{key}: {value}" for key, value in scope.labels)
+            loading.problems.append(f"{document.where(('scope', 'labels'))}: scope.labels: no declared host has {wanted}")
 
 
-def _check_reach(loading: _Loading) -> None:
+def _doubt(loading: _Loading) -> None:
     reached = max((model.severity.health for _, model in loading.of(HealthModel)), default=Health.HEALTHY)
+    named = {name for _, model in loading.of(EvacuationModel) for name in model.windows}
     for document, model in loading.of(EvacuationModel):
         if model.on.severity.health > reached:
             loading.warnings.append(f"{document.where(('on',))}: {model.name} answers to {model.on.severity.value}, which "
@@ -149,6 +168,9 @@ def _check_reach(loading: _Loading) -> None:
         if model.mode.value != "auto":
             loading.warnings.append(f"{document.where(('name',))}: {model.name} is in mode {model.mode.value}: it moves "
                                     "nothing")
+    for document, model in loading.of(WindowModel):
+        if model.name not in named:
+            loading.warnings.append(f"{document.where(('name',))}: no Evacuation names {model.name}, so it does nothing")
 
 
 def _compiled(loading: _Loading, now_wall: float, digest: str) -> PolicySet:

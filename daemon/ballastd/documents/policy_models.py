@@ -7,9 +7,17 @@ from datetime import datetime
 from enum import Enum
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
-from ballastd.core.ceilings import CEILINGS
 from ballastd.core.conditions import Aggregate, Condition, RelativeTo
 from ballastd.core.policies import (
     EVERYWHERE,
@@ -17,23 +25,30 @@ from ballastd.core.policies import (
     EvacuationPolicy,
     Health,
     HealthPolicy,
-    Limits,
     Mode,
     Response,
     Scope,
     Window,
 )
 from ballastd.core.quantities import Seconds
-from ballastd.core.telemetry import METRICS, Metric, MetricKind
-from ballastd.documents.metric_values import metric_value, parse_metric
-from ballastd.documents.scalars import Bandwidth, ClockTime, Days, Duration, Percent, Zone, duration
+from ballastd.core.telemetry import METRICS, MetricKind
+from ballastd.documents.metric_values import example, firing_edge, metric_value, parse_metric
+from ballastd.documents.scalars import (
+    ClockTime,
+    Days,
+    Duration,
+    Lasting,
+    YesNo,
+    Zone,
+    shown,
+)
 from ballastd.documents.validation import Strict
 from ballastd.documents.windows import Once, Weekly, intervals
 
-DEFAULT = Limits()
-NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
+NAME = r"[a-z0-9][a-z0-9-]{0,62}"
 LEVELS = {"suspect": Health.SUSPECT, "degraded": Health.DEGRADED, "failing": Health.FAILING}
 CLEAR_HOLD_SECONDS = 1800.0
+WEEK_SECONDS = 7 * 86400.0
 Raw = Annotated[Any, WithJsonSchema({"type": ["string", "number", "boolean"]})]
 MetricName = Annotated[str, BeforeValidator(parse_metric), WithJsonSchema({"enum": sorted(METRICS)})]
 
@@ -51,10 +66,25 @@ class Level(Enum):
         return LEVELS[self.value]
 
 
-class ScopeModel(Strict):
-    """Hosts by name pattern, by label, or by both. ``hosts: all`` must be said."""
+def _policy_name(value: str) -> str:
+    if not re.fullmatch(NAME, value):
+        raise ValueError(f"{shown(value)}: lower-case letters, digits and dashes, as in failing-hosts")
+    return value
 
-    hosts: Literal["all"] | Annotated[list[str], Field(min_length=1)] | None = None
+
+def _patterns(value: Any) -> tuple[str, ...]:
+    if value == "all":
+        return ()
+    if not isinstance(value, list) or not value or not all(isinstance(item, str) and item for item in value):
+        raise ValueError(f"{shown(value)}: write all, or a list of host names and patterns, for example [rack1-*]")
+    return tuple(value)
+
+
+class ScopeModel(Strict):
+    """Hosts by name pattern, by label, or by both. ``hosts: all`` must be said, and compiles to no pattern."""
+
+    hosts: Annotated[tuple[str, ...] | None, BeforeValidator(_patterns), WithJsonSchema(
+        {"oneOf": [{"const": "all"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]})] = None
     labels: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -65,14 +95,13 @@ class ScopeModel(Strict):
 
     def compiled(self) -> Scope:
         """Return the scope as the mind knows it."""
-        patterns = () if self.hosts in (None, "all") else tuple(self.hosts or ())
-        return Scope(patterns, tuple(sorted(self.labels.items())))
+        return Scope(self.hosts or (), tuple(sorted(self.labels.items())))
 
 
 class PolicyModel(Strict):
     """What every document has."""
 
-    name: Annotated[str, Field(pattern=NAME)]
+    name: Annotated[str, AfterValidator(_policy_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME}$"})]
     description: str = ""
 
 
@@ -82,8 +111,8 @@ class When(Strict):
     metric: MetricName
     above: Raw = None
     below: Raw = None
-    is_: Annotated[bool | None, Field(alias="is")] = None
-    increase: Duration | None = None
+    is_: Annotated[YesNo | None, Field(alias="is")] = None
+    increase: Lasting | None = None
     relative_to: Literal["high", "critical"] | None = None
     hold: Annotated[Duration, Field(alias="for")] = 0.0
 
@@ -93,16 +122,17 @@ class When(Strict):
         edges = [name for name, value in (("above", self.above), ("below", self.below), ("is", self.is_))
                  if value is not None]
         if len(edges) != 1:
-            example = "is: true" if metric.unit == "bool" else "above: " + _example(metric)
-            raise ValueError(f"exactly one edge is needed ({', '.join(edges) or 'none'} given); write for example {example}")
+            right = "is: true" if metric.unit == "bool" else f"above: {self._example()}"
+            raise ValueError(f"exactly one edge is needed ({', '.join(edges) or 'none'} given); write for example {right}")
         if (edges[0] == "is") != (metric.unit == "bool"):
-            raise ValueError(f"{self.metric} is {'a yes or no: write is: true' if metric.unit == 'bool' else 'a number'}"
-                             f"{'' if metric.unit == 'bool' else ': write above: ' + _example(metric)}")
+            raise ValueError(f"{self.metric} is a yes or no: write is: true" if metric.unit == "bool"
+                             else f"{self.metric} is a number; write for example above: {self._example()}")
         if (self.increase is not None) != (metric.kind is MetricKind.COUNTER):
             raise ValueError(f"{self.metric} is a counter: say over which time it rises, for example increase: 1h"
-                             if metric.kind is MetricKind.COUNTER else f"{self.metric} is no counter: without increase")
+                             if metric.kind is MetricKind.COUNTER else
+                             f"{self.metric} is no counter; take increase out, and say how long with for: 5m")
         if self.relative_to is not None and self.metric != "temperature":
-            raise ValueError("relative_to is for temperature, whose sensors know limits of their own")
+            raise ValueError("relative_to is for temperature, whose sensors know limits of their own; take it out")
         self.threshold()
         return self
 
@@ -111,11 +141,11 @@ class When(Strict):
         if self.is_ is not None:
             return 0.5
         value = self.above if self.above is not None else self.below
-        return metric_value(METRICS[self.metric], value, relative=self.relative_to is not None)
+        return firing_edge(METRICS[self.metric], value, above=self.above is not None,
+                           relative=self.relative_to is not None)
 
-
-def _example(metric: Metric) -> str:
-    return {"ratio": "80%", "celsius": "85C", "count": "0", "rpm": "500"}.get(metric.unit, "10")
+    def _example(self) -> str:
+        return example(METRICS[self.metric], relative=self.relative_to is not None)
 
 
 class Clear(Strict):
@@ -126,6 +156,21 @@ class Clear(Strict):
     hold: Annotated[Duration, Field(alias="for")] = CLEAR_HOLD_SECONDS
 
 
+def _acknowledge(value: Any) -> str:
+    if value != "acknowledge":
+        raise ValueError(f"{shown(value)}: write acknowledge, or for example {{below: 60%, for: 30m}}")
+    return "acknowledge"
+
+
+def _how_cleared(value: Any) -> str:
+    return "edge" if isinstance(value, dict | Clear) else "word"
+
+
+Clearing = Annotated[
+    Annotated[Literal["acknowledge"], BeforeValidator(_acknowledge), Tag("word")] | Annotated[Clear, Tag("edge")],
+    Discriminator(_how_cleared)]
+
+
 class HealthModel(PolicyModel):
     """Telemetry -> condition on a host -> severity."""
 
@@ -133,7 +178,7 @@ class HealthModel(PolicyModel):
     scope: ScopeModel | None = None
     when: When
     severity: Level
-    clear: Literal["acknowledge"] | Clear | None = None
+    clear: Clearing | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -144,21 +189,24 @@ class HealthModel(PolicyModel):
 
     @model_validator(mode="after")
     def _leaves_a_gap(self) -> HealthModel:
-        edge, far = self.when.threshold(), self._far_edge()
+        far = self._far_edge()
         if far is None:
             return self
-        above = self.when.above is not None
+        edge, above = self.when.threshold(), self.when.above is not None
         if (above and far > edge) or (not above and far < edge):
             word = "above" if above else "below"
             raise ValueError(f"it fires {word} {edge:g} and would clear at {far:g}, which is {word} that: it would flap")
         return self
 
     def _far_edge(self) -> float | None:
-        if not isinstance(self.clear, Clear):
+        if not isinstance(self.clear, Clear) or (self.clear.above is None and self.clear.below is None):
             return None
+        if self.when.is_ is not None:
+            raise ValueError("a yes or no has no other edge; write for example clear: {for: 30m}")
+        if (self.when.above is None) != (self.clear.below is None) or None not in (self.clear.above, self.clear.below):
+            fires, clears = ("above", "below") if self.when.above is not None else ("below", "above")
+            raise ValueError(f"it fires {fires}, so it clears {clears}; write only {clears}: and for: there")
         value = self.clear.below if self.clear.below is not None else self.clear.above
-        if value is None:
-            return None
         return metric_value(METRICS[self.when.metric], value, relative=self.when.relative_to is not None)
 
     def compiled(self, source: str) -> HealthPolicy:
@@ -189,8 +237,8 @@ class EvacuationModel(PolicyModel):
     scope: ScopeModel | None = None
     on: On
     respond: Response
-    deadline: Duration | None = None
-    ignore_windows: bool = False
+    deadline: Lasting | None = None
+    ignore_windows: YesNo = False
     order: list[EvacuationOrder] = Field(default_factory=lambda: [EvacuationOrder.PRIORITY, EvacuationOrder.SHORTEST])
     windows: list[str] = Field(default_factory=list)
     last_resort: list[str] = Field(default_factory=list)
@@ -220,11 +268,13 @@ class EvacuationModel(PolicyModel):
 
 def _local(value: Any) -> datetime:
     try:
-        found = datetime.fromisoformat(str(value))
+        found = datetime.fromisoformat(value if isinstance(value, str) else "")
     except ValueError:
-        raise ValueError(f"{value!r} is no date and time; write for example 2026-12-24 18:00") from None
+        raise ValueError(f"{shown(value)} is no date and time; write for example 2026-12-24 18:00") from None
     if found.tzinfo is not None:
         raise ValueError("write the local time here and its zone as timezone")
+    if not 2000 <= found.year < 2200:
+        raise ValueError(f"{shown(value)}: the year {found.year} is not ours")
     return found
 
 
@@ -234,7 +284,7 @@ class Schedule(Strict):
     days: Days | None = None
     at: ClockTime | None = None
     begin: Annotated[datetime | None, BeforeValidator(_local), Field(alias="from")] = None
-    length: Annotated[Duration, Field(alias="for")]
+    length: Annotated[Lasting, Field(alias="for")]
     timezone: Zone
 
     @model_validator(mode="after")
@@ -243,8 +293,8 @@ class Schedule(Strict):
         if weekly == once or (once and (self.days or self.at)):
             raise ValueError('write either days, at, for (weekly) or from, for (once); for example {days: [mon-fri], at: '
                              '"22:00", for: 7h, timezone: Europe/Berlin}')
-        if self.length <= 0:
-            raise ValueError("a window must last; write for example for: 7h")
+        if weekly and self.length > WEEK_SECONDS:
+            raise ValueError("a weekly window of more than a week never ends; write for example for: 7h")
         return self
 
     def rule(self) -> Weekly | Once:
@@ -277,119 +327,3 @@ class WindowModel(PolicyModel):
         assert schedule is not None
         found, horizon = intervals(schedule.rule(), now_wall)
         return Window(self.name, self.allow is not None, found, horizon, self.closing == "cancel")
-
-
-def _capped(ceiling: float, show: str) -> Any:
-    def check(value: float) -> float:
-        if value > ceiling:
-            raise ValueError(f"above the ceiling of {show}, which no policy can raise")
-        return value
-
-    return check
-
-
-class InFlight(Strict):
-    """Migrations at once."""
-
-    cluster: Annotated[int, Field(ge=1)] = DEFAULT.in_flight_cluster
-    host_out: Annotated[int, Field(ge=1)] = DEFAULT.in_flight_host_out
-    host_in: Annotated[int, Field(ge=1)] = DEFAULT.in_flight_host_in
-
-    _c = field_validator("cluster")(_capped(CEILINGS.in_flight_cluster, str(CEILINGS.in_flight_cluster)))
-    _o = field_validator("host_out")(_capped(CEILINGS.in_flight_host_out, str(CEILINGS.in_flight_host_out)))
-    _i = field_validator("host_in")(_capped(CEILINGS.in_flight_host_in, str(CEILINGS.in_flight_host_in)))
-
-
-class BandwidthLimits(Strict):
-    """What migrations may take of a link."""
-
-    link_share: Percent = DEFAULT.link_share
-    migration_minimum: Bandwidth = DEFAULT.migration_minimum_mib_s
-
-    _s = field_validator("link_share")(_capped(CEILINGS.link_share, "80%"))
-
-
-class Failover(Strict):
-    """How many hosts may die and their VMs still fit."""
-
-    hosts: Annotated[int, Field(ge=0, le=1)] = DEFAULT.failover_hosts
-
-
-class Evacuations(Strict):
-    """Hosts being emptied."""
-
-    at_once: Annotated[int, Field(ge=1)] = DEFAULT.evacuations_at_once
-    per_hour: Annotated[int, Field(ge=1)] = DEFAULT.evacuations_per_hour
-
-    _a = field_validator("at_once")(_capped(CEILINGS.evacuations_at_once, str(CEILINGS.evacuations_at_once)))
-    _h = field_validator("per_hour")(_capped(CEILINGS.evacuations_per_hour,
-                                             str(CEILINGS.evacuations_per_hour)))
-
-
-_SAME_SENSOR = re.compile(r"(\d+) in (\S+)")
-
-
-def _same_sensor(value: Any) -> tuple[int, float]:
-    found = _SAME_SENSOR.fullmatch(str(value).strip())
-    if found is None or int(found[1]) < 2:
-        raise ValueError(f"{value!r}: write hosts and a time, for example 3 in 5m")
-    return int(found[1]), duration(found[2])
-
-
-class BlastRadius(Strict):
-    """How many alarms are believed at once."""
-
-    share: Percent = DEFAULT.blast_share
-    at_least: Annotated[int, Field(ge=1, le=10)] = DEFAULT.blast_at_least
-    same_sensor: Annotated[tuple[int, float], BeforeValidator(_same_sensor), WithJsonSchema({"type": "string"})] = (
-        DEFAULT.same_sensor_hosts, float(DEFAULT.same_sensor_within))
-
-    _s = field_validator("share")(_capped(CEILINGS.blast_share, "34%"))
-
-
-class Freeze(Strict):
-    """How many silent hosts make us careful, and how many make us stop."""
-
-    caution: Percent = DEFAULT.caution_share
-    freeze: Percent = DEFAULT.freeze_share
-    at_least: Annotated[int, Field(ge=1, le=10)] = DEFAULT.unknown_at_least
-    settle: Duration = float(DEFAULT.settle_after_freeze)
-
-    _c = field_validator("caution")(_capped(CEILINGS.caution_share, "20%"))
-    _f = field_validator("freeze")(_capped(CEILINGS.freeze_share, "34%"))
-
-
-class Retries(Strict):
-    """How often a VM's move is tried again."""
-
-    per_move: Annotated[int, Field(ge=0)] = DEFAULT.retries_per_move
-    backoff: Duration = float(DEFAULT.retry_backoff)
-
-    _p = field_validator("per_move")(_capped(CEILINGS.retries_per_move, str(CEILINGS.retries_per_move)))
-
-
-class LimitsModel(PolicyModel):
-    """How much at once, and how fast."""
-
-    kind: Literal["Limits"]
-    in_flight: InFlight = InFlight()
-    bandwidth: BandwidthLimits = BandwidthLimits()
-    failover: Failover = Failover()
-    evacuations: Evacuations = Evacuations()
-    blast_radius: BlastRadius = BlastRadius()
-    freeze: Freeze = Freeze()
-    retries: Retries = Retries()
-
-    def compiled(self) -> Limits:
-        """Return the limits as the mind knows them."""
-        return Limits(
-            in_flight_cluster=self.in_flight.cluster, in_flight_host_out=self.in_flight.host_out,
-            in_flight_host_in=self.in_flight.host_in, link_share=self.bandwidth.link_share,
-            migration_minimum_mib_s=self.bandwidth.migration_minimum, failover_hosts=self.failover.hosts,
-            evacuations_at_once=self.evacuations.at_once, evacuations_per_hour=self.evacuations.per_hour,
-            blast_share=self.blast_radius.share, blast_at_least=self.blast_radius.at_least,
-            same_sensor_hosts=self.blast_radius.same_sensor[0],
-            same_sensor_within=Seconds(self.blast_radius.same_sensor[1]), caution_share=self.freeze.caution,
-            freeze_share=self.freeze.freeze, unknown_at_least=self.freeze.at_least,
-            settle_after_freeze=Seconds(self.freeze.settle), retries_per_move=self.retries.per_move,
-            retry_backoff=Seconds(self.retries.backoff))

@@ -1,25 +1,48 @@
-"""YAML with positions: one loader for every document, strict, bounded, and able to say where each key stands."""
+"""YAML with positions: one reader for every document, strict, bounded, and able to say where each key stands.
+
+Values are built straight from the parser's events: what is too deep, too much, or no plain value is refused
+before anything has been expanded, and the YAML library's own ideas about values are never asked for.
+"""
 
 from __future__ import annotations
 
+import re
+import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+from ruamel.yaml.reader import ReaderError
 
 from ballastd.errors import ConfigurationError
 
 BYTES_MAX = 256 * 1024
-NODES_MAX = 20_000
+VALUES_MAX = 20_000
 DEPTH_MAX = 20
-CORE_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null"))
+INT_DIGITS_MAX = 18
 
 Path_ = tuple[str | int, ...]
+Marks = dict[Path_, tuple[int, int]]
+
+_NULL = re.compile(r"~|null|Null|NULL|")
+_BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
+_INT = re.compile(r"[-+]?[0-9]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_UNPRINTABLE = re.compile(r"unacceptable character #x([0-9a-f]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +51,7 @@ class Document:
 
     file: str
     value: Any
-    marks: dict[Path_, tuple[int, int]]
+    marks: Marks
 
     def where(self, path: Path_) -> str:
         """Return ``file:line:column`` of ``path``, or of its nearest parent that stands in the text."""
@@ -38,122 +61,177 @@ class Document:
         return f"{self.file}:{line}:{column}"
 
 
+@dataclass(slots=True)
+class Budget:
+    """How many more values may be read. One for a whole directory keeps many files from adding up."""
+
+    values: int = VALUES_MAX
+
+
 def read(path: Path) -> str:
-    """Return the text of a file.
+    """Return the text of a file, which is never waited for: a pipe or a device is refused.
 
     Raises:
-        ConfigurationError: it cannot be read, is too large, or is not UTF-8.
+        ConfigurationError: it cannot be read, is no plain file, is too large, or is not UTF-8.
     """
     try:
-        raw = path.read_bytes()
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise ConfigurationError((f"{path}: is no plain file",))
+        with path.open("rb") as file:
+            raw = file.read(BYTES_MAX + 1)
     except OSError as error:
         raise ConfigurationError((f"{path}: cannot be read: {error.strerror or error}",)) from error
     if len(raw) > BYTES_MAX:
-        raise ConfigurationError((f"{path}: {len(raw)} bytes, at most {BYTES_MAX} are read; split it",))
+        raise ConfigurationError((f"{path}: {found.st_size} bytes, at most {BYTES_MAX} are read; split it",))
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ConfigurationError((f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8",)) from error
 
 
-def parse(file: str, text: str) -> tuple[Document, ...]:
+def parse(file: str, text: str, budget: Budget | None = None) -> tuple[Document, ...]:
     """Return the documents of a YAML 1.2 text; empty ones are left out.
 
     Raises:
-        ConfigurationError: not YAML, a duplicate key, a tag, an anchor, too deep or too many nodes.
+        ConfigurationError: not YAML, a key twice, a tag, an anchor, too deep, or more values than ``budget`` allows.
     """
     yaml = YAML(typ="safe", pure=True)
     yaml.version = (1, 2)
-    documents = []
     try:
-        for node in yaml.compose_all(text):
-            if node is None or _is_null(node):
-                continue
-            marks: dict[Path_, tuple[int, int]] = {}
-            budget = _Budget()
-            value = _build(file, node, (), marks, budget, 0)
-            documents.append(Document(file, value, marks))
-    except DuplicateKeyError as error:
-        raise ConfigurationError((_marked(file, error),)) from error
+        return tuple(_documents(file, yaml.parse(text), budget or Budget()))
     except MarkedYAMLError as error:
         raise ConfigurationError((_marked(file, error),)) from error
-    except (YAMLError, ValueError, RecursionError, AttributeError, TypeError) as error:
-        raise ConfigurationError((f"{file}:1:1: not YAML: {str(error).splitlines()[0] if str(error) else error!r}",)) \
-            from error
-    return tuple(documents)
+    except ReaderError as error:
+        raise ConfigurationError((_unreadable(file, text, error),)) from error
+    except (YAMLError, ValueError, LookupError, AttributeError, TypeError, AssertionError) as error:
+        # the parser stumbles over some malformed texts instead of refusing them
+        raise ConfigurationError((f"{file}:1:1: not YAML: {str(error).split(chr(10), 1)[0]}",)) from error
+
+
+def _documents(file: str, events: Iterator[Event], budget: Budget) -> Iterator[Document]:
+    for event in events:
+        if isinstance(event, DocumentStartEvent):
+            if event.version is not None and tuple(event.version) != (1, 2):
+                raise _refused(file, event, "this is read as YAML 1.2; take the %YAML line out")
+            builder = _Builder(file, events, budget)
+            first = next(events)
+            value = builder.build(first, (), 0)
+            if value is not None:
+                yield Document(file, value, builder.marks)
 
 
 @dataclass(slots=True)
-class _Budget:
-    nodes: int = 0
+class _Builder:
+    """One document's value, from its events."""
+
+    file: str
+    events: Iterator[Event]
+    budget: Budget
+    marks: Marks = field(default_factory=dict)
+
+    def build(self, event: Event, path: Path_, depth: int) -> Any:
+        self.budget.values -= 1
+        if self.budget.values < 0:
+            raise _refused(self.file, event, f"more than {VALUES_MAX} values; nobody can have meant that")
+        if depth > DEPTH_MAX:
+            raise _refused(self.file, event, f"nested deeper than {DEPTH_MAX} levels")
+        self._plain(event)
+        self.marks.setdefault(path, _place(event))
+        if isinstance(event, MappingStartEvent):
+            return self._mapping(path, depth)
+        if isinstance(event, SequenceStartEvent):
+            return self._sequence(path, depth)
+        return self._scalar(event)
+
+    def _plain(self, event: Event) -> None:
+        if isinstance(event, AliasEvent) or getattr(event, "anchor", None) is not None:
+            raise _refused(self.file, event, "anchors and aliases are not used here; write the value out")
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            raise _refused(self.file, event, f"the tag {str(tag)[:60]!r} is not used here; write a plain value")
+        if isinstance(event, ScalarEvent) and _SURROGATE.search(str(event.value)):
+            raise _refused(self.file, event, "half of a character (a surrogate); write the character itself")
+
+    def _mapping(self, path: Path_, depth: int) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        while not isinstance(event := next(self.events), MappingEndEvent):
+            if not isinstance(event, ScalarEvent):
+                raise _refused(self.file, event, "a key must be a word")
+            self._plain(event)
+            key = str(event.value)
+            if key in found:
+                first = self.marks[*path, key][0]
+                raise _refused(self.file, event, f"stands here twice (first in line {first}); keep one", key)
+            self.marks[*path, key] = _place(event)
+            found[key] = self.build(next(self.events), (*path, key), depth + 1)
+        return found
+
+    def _sequence(self, path: Path_, depth: int) -> list[Any]:
+        found: list[Any] = []
+        while not isinstance(event := next(self.events), SequenceEndEvent):
+            found.append(self.build(event, (*path, len(found)), depth + 1))
+        return found
+
+    def _scalar(self, event: Event) -> Any:
+        assert isinstance(event, ScalarEvent)
+        text = str(event.value)
+        return text if event.style is not None else _core(text)
 
 
-def _is_null(node: Node) -> bool:
-    return isinstance(node, ScalarNode) and node.value == "" and not node.style
+def dotted(path: Path_) -> str:
+    """Return a key path as messages show it: short, and on one line."""
+    parts = ("".join(sign if sign.isprintable() else "?" for sign in str(part)[:60]) for part in path)
+    return ".".join(parts) or "document"
 
 
-def _build(file: str, node: Node, path: Path_, marks: dict[Path_, tuple[int, int]], budget: _Budget, depth: int) -> Any:
-    budget.nodes += 1
-    line, column = node.start_mark.line + 1, node.start_mark.column + 1
-    marks.setdefault(path, (line, column))
-    place = f"{file}:{line}:{column}"
-    if budget.nodes > NODES_MAX:
-        raise ConfigurationError((f"{place}: more than {NODES_MAX} values in one document (or an anchor that multiplies "
-                                  "itself); split it",))
-    if depth > DEPTH_MAX:
-        raise ConfigurationError((f"{place}: nested deeper than {DEPTH_MAX} levels",))
-    if node.anchor is not None:
-        raise ConfigurationError((f"{place}: anchors and aliases are not used here; write the value out",))
-    tag = str(node.tag)
-    if tag not in CORE_TAGS:
-        raise ConfigurationError((f"{place}: the tag {tag!r} is not used here; write a plain value",))
-    if isinstance(node, MappingNode):
-        return dict(_pairs(file, node, path, marks, budget, depth))
-    if isinstance(node, SequenceNode):
-        return [_build(file, item, (*path, i), marks, budget, depth + 1) for i, item in enumerate(node.value)]
-    if not isinstance(node, ScalarNode):
-        raise ConfigurationError((f"{place}: not a plain value",))
-    return _scalar(node, tag)
+def _core(text: str) -> Any:
+    """Return a plain scalar by YAML 1.2's core rules: ``no``, ``on``, ``22:30`` and dates are words.
 
-
-def _pairs(file: str, node: MappingNode, path: Path_, marks: dict[Path_, tuple[int, int]], budget: _Budget,
-           depth: int) -> Iterator[tuple[str, Any]]:
-    seen: dict[str, int] = {}
-    for key_node, value_node in node.value:
-        line, column = key_node.start_mark.line + 1, key_node.start_mark.column + 1
-        if not isinstance(key_node, ScalarNode):
-            raise ConfigurationError((f"{file}:{line}:{column}: a key must be a word",))
-        key = str(key_node.value)
-        if key in seen:
-            raise ConfigurationError((f"{file}:{line}:{column}: {key}: stands here twice (first in line {seen[key]}); "
-                                      "keep one",))
-        seen[key] = line
-        marks[(*path, key)] = (line, column)
-        yield key, _build(file, value_node, (*path, key), marks, budget, depth + 1)
-
-
-def _scalar(node: ScalarNode, tag: str) -> Any:
-    """Return a scalar by YAML 1.2's core rules: ``no``, ``on`` and ``22:30`` are words, quoted things as well."""
-    text = str(node.value)
-    kind = tag.rsplit(":", 1)[1]
-    if kind == "null":
+    So are hexadecimal, octal, infinite and absurdly long numbers, which nothing here takes.
+    """
+    if _NULL.fullmatch(text):
         return None
-    if kind == "bool":
-        return text.lower() == "true" if text.lower() in ("true", "false") else text
-    if kind == "int":
-        plain = text.lstrip("+-")
-        return int(text) if plain.isdecimal() else text
-    if kind == "float":
-        try:
+    if _BOOL.fullmatch(text):
+        return text.lower() == "true"
+    if len(text) <= INT_DIGITS_MAX:
+        if _INT.fullmatch(text):
+            return int(text)
+        if _FLOAT.fullmatch(text):
             return float(text)
-        except ValueError:
-            return text
     return text
+
+
+def _place(event: Event) -> tuple[int, int]:
+    return event.start_mark.line + 1, event.start_mark.column + 1
+
+
+def _refused(file: str, event: Event, what: str, key: str = "") -> ConfigurationError:
+    line, column = _place(event)
+    return ConfigurationError((f"{file}:{line}:{column}: {f'{dotted((key,))}: ' if key else ''}{what}",))
 
 
 def _marked(file: str, error: MarkedYAMLError) -> str:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    what = str(error.problem or error.context or "not YAML").splitlines()[0]
-    hint = "; indent with spaces, not tabs" if "\\t" in what or "tab" in what else ""
-    return f"{file}:{line}:{column}: not YAML: {what}{hint}"
+    what = str(error.problem or error.context or "malformed").splitlines()[0]
+    return f"{file}:{line}:{column}: not YAML: {what}{_hint(what)}"
+
+
+def _hint(what: str) -> str:
+    if "'\\t'" in what:
+        return "; indent with spaces, not tabs"
+    if "cannot start any token" in what:
+        return '; put the value in quotes: "..."'
+    if "mapping values are not allowed" in what:
+        return '; check the indentation, and put a value that has a colon in quotes: "a: b"'
+    return ""
+
+
+def _unreadable(file: str, text: str, error: ReaderError) -> str:
+    position = error.position if isinstance(error.position, int) else 0
+    before = text[:position]
+    line, column = before.count("\n") + 1, position - before.rfind("\n")
+    code = _UNPRINTABLE.search(str(error))
+    shown = f"the character U+{int(code[1], 16):04X}" if code else "a character"
+    return f"{file}:{line}:{column}: not YAML: {shown} that no text has; take it out"

@@ -10,17 +10,32 @@ from datetime import time
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
 _NUMBER_AND_UNIT = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*([A-Za-z%/]+)")
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _LINK = {"Mbit/s": 1e6 / 8 / (1 << 20), "Gbit/s": 1e9 / 8 / (1 << 20), "MiB/s": 1.0, "GiB/s": 1024.0}
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
+DURATION_MAX_SECONDS = 366 * 86400.0
+AMOUNT_MAX = float(1 << 56)
+SHOWN_MAX = 60
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
+def shown(value: Any) -> str:
+    """Return a value as a message shows it: short, and as it was written."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "keys and values"
+    text = repr(value)
+    return text if len(text) <= SHOWN_MAX else f"{text[:SHOWN_MAX]}..."
+
+
 def _word(value: Any, what: str, example: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"{shown(value)} is no {what.split(' ', 1)[1]}; write for example {example}")
     if not isinstance(value, str):
         raise ValueError(f"{value!r} has no unit; write {what}, for example {example}")
     return value.strip()
@@ -33,9 +48,20 @@ def duration(value: Any) -> float:
     text = _word(value, "a duration", "5m, 90s or 1h30m")
     found = _DURATION.fullmatch(text)
     if not text or found is None:
-        raise ValueError(f"{text!r} is no duration; write for example 5m, 90s or 1h30m")
+        raise ValueError(f"{shown(text)} is no duration; write for example 5m, 90s or 1h30m")
     days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
-    return days * 86400 + hours * 3600 + minutes * 60 + seconds
+    total = days * 86400 + hours * 3600 + minutes * 60 + seconds
+    if total > DURATION_MAX_SECONDS:
+        raise ValueError(f"{shown(text)} is longer than a year; is the unit right?")
+    return total
+
+
+def lasting(value: Any) -> float:
+    """Return seconds, more than none."""
+    found = duration(value)
+    if found <= 0:
+        raise ValueError("must be above zero; write for example 5m")
+    return found
 
 
 def percent(value: Any) -> float:
@@ -43,9 +69,9 @@ def percent(value: Any) -> float:
     text = _word(value, "a percentage", "80%")
     found = _NUMBER_AND_UNIT.fullmatch(text)
     if found is None or found[2] != "%":
-        raise ValueError(f"{text!r} is no percentage; write for example 80%")
+        raise ValueError(f"{shown(text)} is no percentage; write for example 80%")
     if not 0 <= float(found[1]) <= 100:
-        raise ValueError(f"{text} is not between 0% and 100%")
+        raise ValueError(f"{text[:SHOWN_MAX]} is not between 0% and 100%")
     return float(found[1]) / 100
 
 
@@ -71,11 +97,14 @@ def _unit(value: Any, units: dict[str, float] | dict[str, int], what: str, examp
     text = _word(value, what, example)
     found = _NUMBER_AND_UNIT.fullmatch(text)
     if found is None or found[2] not in units:
-        raise ValueError(f"{text!r} is no {what.split(' ', 1)[1]}; write for example {example} "
+        raise ValueError(f"{shown(text)} is no {what.split(' ', 1)[1]}; write for example {example} "
                          f"(units: {', '.join(units)})")
     if float(found[1]) < 0:
-        raise ValueError(f"{text} is below zero")
-    return float(found[1]) * units[found[2]]
+        raise ValueError(f"{shown(text)} is below zero")
+    amount = float(found[1]) * units[found[2]]
+    if amount > AMOUNT_MAX:
+        raise ValueError(f"{shown(text)} is more than there is; is the unit right?")
+    return amount
 
 
 def clock_time(value: Any) -> time:
@@ -83,19 +112,19 @@ def clock_time(value: Any) -> time:
     text = value if isinstance(value, str) else str(value)
     found = _CLOCK.fullmatch(text)
     if found is None:
-        raise ValueError(f"{text!r} is no time of day; write for example \"22:00\"")
+        raise ValueError(f"{shown(value)} is no time of day; write for example \"22:00\"")
     return time(int(found[1]), int(found[2]))
 
 
 def zone(value: Any) -> zoneinfo.ZoneInfo:
     """Return a time zone."""
-    text = str(value)
+    text = value if isinstance(value, str) else shown(value)
     try:
         return zoneinfo.ZoneInfo(text)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        near = difflib.get_close_matches(text, sorted(zoneinfo.available_timezones()), n=1)
+        near = difflib.get_close_matches(text[:SHOWN_MAX], sorted(zoneinfo.available_timezones()), n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"{text!r} is no IANA time zone; write for example Europe/Berlin{hint}") from None
+        raise ValueError(f"{shown(text)} is no IANA time zone; write for example Europe/Berlin{hint}") from None
 
 
 def days(value: Any) -> tuple[int, ...]:
@@ -106,7 +135,7 @@ def days(value: Any) -> tuple[int, ...]:
         first, _, last = str(item).partition("-")
         names = (first.strip(), last.strip() or first.strip())
         if not all(name in DAYS for name in names):
-            raise ValueError(f"{item!r} is no weekday; write for example [mon, tue] or [mon-fri]")
+            raise ValueError(f"{shown(item)} is no weekday; write for example [mon, tue] or [mon-fri]")
         begin, end = DAYS.index(names[0]), DAYS.index(names[1])
         found.update((begin + i) % 7 for i in range((end - begin) % 7 + 1))
     if not found:
@@ -117,7 +146,7 @@ def days(value: Any) -> tuple[int, ...]:
 def absolute_path(value: Any) -> Path:
     """Return an absolute path."""
     if not isinstance(value, str) or not value.startswith("/") or "\x00" in value:
-        raise ValueError(f"{value!r} is no absolute path; write for example /var/lib/ballastd/journal.db")
+        raise ValueError(f"{shown(value)} is no absolute path; write for example /var/lib/ballastd/journal.db")
     return Path(value)
 
 
@@ -125,7 +154,10 @@ def _annotated(parse: Callable[[Any], Any], example: str, show: Callable[[Any], 
     return (BeforeValidator(parse), PlainSerializer(show), WithJsonSchema({"type": "string", "examples": [example]}))
 
 
+YesNo = Annotated[bool, Field(strict=True)]
+Whole = Annotated[int, Field(strict=True)]
 Duration = Annotated[float, *_annotated(duration, "5m")]
+Lasting = Annotated[float, *_annotated(lasting, "5m")]
 Percent = Annotated[float, *_annotated(percent, "80%")]
 Size = Annotated[int, *_annotated(size, "4GiB")]
 LinkSpeed = Annotated[float, *_annotated(link, "10Gbit/s")]

@@ -12,13 +12,16 @@ from ballastd.core.inventory import DeclaredHost
 from ballastd.core.policies import ClusterDeclaration, Timing
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
 from ballastd.documents.positions import Document, parse, read
-from ballastd.documents.scalars import AbsolutePath, Duration, LinkSpeed, Size, link
+from ballastd.documents.scalars import AbsolutePath, Duration, Lasting, LinkSpeed, Size, Whole, YesNo, link, shown
 from ballastd.documents.validation import Strict, validate
 from ballastd.errors import ConfigurationError
 
 TIMES = Timing()
 HOST_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
-URI = re.compile(r"[a-z0-9+]+://[^\s]*|test:///\S*")
+URI = re.compile(r"[a-z0-9+]+://\S*")
+LOCAL_URI = re.compile(r"\w+:///\S*|\w+\+unix://\S*")
+MIGRATION_URI = re.compile(r"(tcp|rdma)://[^\s/]+|unix:///\S+")
+BROKER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*|[0-9a-fA-F:.]+(%\w+)?")
 
 
 class HostDefaults(Strict):
@@ -48,15 +51,22 @@ class HostEntry(Strict):
     @classmethod
     def _a_name(cls, value: str) -> str:
         if not HOST_NAME.fullmatch(value):
-            raise ValueError(f"{value!r} is no host name: lower-case letters, digits, dots and dashes, as in kvm-01 (it is "
-                             "also the name under which the host's telemetry comes)")
+            raise ValueError(f"{shown(value)} is no host name: lower-case letters, digits, dots and dashes, as in kvm-01 "
+                             "(it is also the name under which the host's telemetry comes)")
+        return value
+
+    @field_validator("migration_uri")
+    @classmethod
+    def _an_address(cls, value: str | None) -> str | None:
+        if value is not None and not MIGRATION_URI.fullmatch(value):
+            raise ValueError(f"{shown(value)} is no address for guest memory; write for example tcp://10.0.0.1")
         return value
 
     @field_validator("uri", "peer_uri")
     @classmethod
     def _a_uri(cls, value: str | None) -> str | None:
         if value is not None and not URI.fullmatch(value):
-            raise ValueError(f"{value!r} is no libvirt URI; write for example qemu+tls://kvm-01/system")
+            raise ValueError(f"{shown(value)} is no libvirt URI; write for example qemu+tls://kvm-01/system")
         return value
 
     def declared(self, defaults: HostDefaults) -> DeclaredHost:
@@ -82,7 +92,7 @@ class TlsSettings(Strict):
     @model_validator(mode="after")
     def _a_pair(self) -> TlsSettings:
         if bool(self.cert_file) != bool(self.key_file):
-            raise ValueError("cert_file and key_file belong together")
+            raise ValueError("cert_file and key_file belong together; write both, or neither")
         return self
 
 
@@ -90,13 +100,13 @@ class MqttSettings(Strict):
     """The broker that carries telemetry and notices."""
 
     host: str = "127.0.0.1"
-    port: int = Field(default=1883, ge=1, le=65535)
+    port: Whole = Field(default=1883, ge=1, le=65535)
     prefix: str = "ballastd"
     username: str | None = None
     password_file: AbsolutePath | None = None
     tls: TlsSettings | None = None
     client_id: str = "ballastd"
-    keepalive: int = Field(default=15, ge=2, le=600)
+    keepalive: Whole = Field(default=15, ge=2, le=600)
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
 
     @model_validator(mode="before")
@@ -107,28 +117,43 @@ class MqttSettings(Strict):
                              "daemon only, and name it as password_file")
         return value
 
+    @model_validator(mode="after")
+    def _whose_password(self) -> MqttSettings:
+        if self.password_file is not None and self.username is None:
+            raise ValueError("password_file needs a username beside it; write for example username: ballastd")
+        return self
+
+    @field_validator("host")
+    @classmethod
+    def _a_host(cls, value: str) -> str:
+        if not BROKER.fullmatch(value):
+            raise ValueError(f"{shown(value)} is no host name or address; write for example mq.example.net, and the port "
+                             "as port")
+        return value
+
     @field_validator("prefix")
     @classmethod
     def _a_prefix(cls, value: str) -> str:
         if not value or value.startswith("/") or value.endswith("/") or set(value) & set("+#$\x00 "):
-            raise ValueError(f"{value!r} cannot begin a topic: no slash at its ends, no +, #, $ or space")
+            raise ValueError(f"{shown(value)} cannot begin a topic: no slash at its ends, no +, #, $ or space")
         return value
 
 
 class LibvirtSettings(Strict):
     """How we talk to libvirt. ``keepalive`` is between us and the hosts, not among the hosts."""
 
-    keepalive_interval: int = Field(default=5, ge=1, le=60)
-    keepalive_count: int = Field(default=5, ge=1, le=60)
-    call_deadline: Duration = 10.0
-    unsafe_migration: bool = False
+    keepalive_interval: Whole = Field(default=5, ge=1, le=60)
+    keepalive_count: Whole = Field(default=5, ge=1, le=60)
+    call_deadline: Lasting = 10.0
+    unsafe_migration: YesNo = False
 
 
 def _mode(value: Any) -> int:
+    # an unquoted 0660 is the number 660 by YAML 1.2, and nobody means that
     text = str(value)
-    if not re.fullmatch(r"0?[0-7]{3}", text):
-        raise ValueError(f"{value!r} is no file mode; write for example \"0660\"")
-    mode = int(text, 8)
+    if isinstance(value, bool) or not re.fullmatch(r"(0o?)?[0-7]{3}", text):
+        raise ValueError(f"{shown(value)} is no file mode; write for example \"0660\"")
+    mode = int(text.removeprefix("0o"), 8)
     if mode & 0o007:
         raise ValueError(f"{text} opens the socket to everybody; write for example \"0660\"")
     return mode
@@ -153,24 +178,21 @@ class LoggingSettings(Strict):
 class TimingSettings(Strict):
     """Durations. A lab makes them short; every ceiling on counts and rates stays."""
 
-    pace: Duration = float(TIMES.pace)
+    pace: Lasting = float(TIMES.pace)
     startup_quiet: Duration = float(TIMES.startup_quiet)
-    inventory_interval: Duration = float(TIMES.inventory_interval)
-    inventory_max_age: Duration = float(TIMES.inventory_max_age)
+    inventory_interval: Lasting = float(TIMES.inventory_interval)
+    inventory_max_age: Lasting = float(TIMES.inventory_max_age)
     second_look: Duration = float(TIMES.second_look)
     late_copy_watch: Duration = float(TIMES.late_copy_watch)
     self_suspect: Duration = float(TIMES.self_suspect)
-    lag_max: Duration = float(TIMES.lag_max)
+    lag_max: Lasting = float(TIMES.lag_max)
     migration_floor: Duration = float(TIMES.migration_floor)
     migration_per_gib: Duration = float(TIMES.migration_per_gib)
-    telemetry_stale: Duration = float(TIMES.telemetry_stale)
-    telemetry_samples_min: int = Field(default=TIMES.telemetry_samples_min, ge=1, le=100)
+    telemetry_stale: Lasting = float(TIMES.telemetry_stale)
+    telemetry_samples_min: Whole = Field(default=TIMES.telemetry_samples_min, ge=1, le=100)
 
     @model_validator(mode="after")
     def _sound(self) -> TimingSettings:
-        for name in ("pace", "inventory_interval", "inventory_max_age", "lag_max", "telemetry_stale"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be above zero")
         if self.inventory_max_age <= self.inventory_interval:
             raise ValueError("inventory_max_age must be above inventory_interval, or no host would ever be reachable")
         return self
@@ -202,14 +224,6 @@ class Settings(Strict):
     logging: LoggingSettings = LoggingSettings()
     on_stop: Literal["leave", "abort"] = "leave"
 
-    @model_validator(mode="before")
-    @classmethod
-    def _empty_sections_are_defaults(cls, value: Any) -> Any:
-        """A section whose every key is commented out stands for its defaults."""
-        if not isinstance(value, dict):
-            return value
-        return {key: part for key, part in value.items() if part is not None or key == "hosts"}
-
     @property
     def cluster(self) -> ClusterDeclaration:
         """The hosts, sorted by name, and our durations."""
@@ -231,6 +245,7 @@ def load_settings(path: Path) -> Settings:
     settings = validate(Settings, documents[0], problems)
     if settings is not None:
         problems.extend(_twice(settings, documents[0]))
+        problems.extend(_unreachable(settings, documents[0]))
     if problems or settings is None:
         raise ConfigurationError(tuple(problems))
     return settings
@@ -243,7 +258,18 @@ def _twice(settings: Settings, document: Document) -> list[str]:
         for i, host in enumerate(settings.hosts):
             value = getattr(host, key)
             if value in seen:
-                problems.append(f"{document.where(('hosts', i, key))}: hosts.{i}.{key}: {value} is declared twice (first "
-                                f"as hosts.{seen[value]}); each host has its own")
+                problems.append(f"{document.where(('hosts', i, key))}: hosts.{i}.{key}: {value[:63]} is declared twice "
+                                f"(first as hosts.{seen[value]}); each host has its own")
             seen.setdefault(value, i)
     return problems
+
+
+def _unreachable(settings: Settings, document: Document) -> list[str]:
+    """A local URI is good for us, but to a peer it means the peer itself."""
+    if len(settings.hosts) < 2:
+        return []
+    return [f"{document.where(('hosts', i, key))}: hosts.{i}.{key}: {shown(value)} is this machine for whoever reads it; "
+            "write as peer_uri how its peers reach it, for example qemu+tls://kvm-01/system"
+            for i, host in enumerate(settings.hosts)
+            for key, value in [("peer_uri" if host.peer_uri else "uri", host.peer_uri or host.uri)]
+            if LOCAL_URI.fullmatch(value)]

@@ -3,69 +3,105 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ballastd.documents.positions import Document, Path_
-
-_PLAIN = {"model_type": "expected keys and values", "dict_type": "expected keys and values",
-          "list_type": "expected a list", "string_type": "expected a word", "int_type": "expected a whole number",
-          "int_parsing": "expected a whole number", "bool_type": "expected true or false",
-          "bool_parsing": "expected true or false", "int_from_float": "expected a whole number"}
+from ballastd.documents.positions import Document, Path_, dotted
+from ballastd.documents.scalars import shown
 
 M = TypeVar("M", bound=BaseModel)
+
+PROBLEMS_MAX = 50
+_NOTHING = "nothing stands here; write a value, or take the key out"
 
 
 class Strict(BaseModel):
     """A key that nobody knows is a typo, and a typo must not pass."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False)
 
 
 def validate(model: type[M], document: Document, problems: list[str]) -> M | None:
-    """Return the document as ``model``, or None after adding each of its problems, one line per mistake."""
+    """Return the document as ``model``, or None after adding its problems, one line per mistake.
+
+    A section whose every key is commented out stands for its defaults. Any other key without a value is a mistake:
+    an emptied ``scope:`` must not come to mean every host, nor an emptied ``tls:`` none.
+    """
     if not isinstance(document.value, dict):
         problems.append(f"{document.where(())}: expected keys and values, found {_kind(document.value)}")
         return None
+    value = {key: part for key, part in document.value.items() if part is not None or not _is_section(model, key)}
+    blank = tuple(_blanks(value, ()))
+    lines: dict[str, None] = {f"{document.where(path)}: {dotted(path)}: {_NOTHING}": None for path in blank[:PROBLEMS_MAX]}
+    found = None
     try:
-        return model.model_validate(document.value)
+        found = model.model_validate(value)
     except ValidationError as error:
-        seen = set()
-        for one in error.errors(include_url=False):
-            line = _line(model, document, dict(one))
-            if line not in seen:
-                seen.add(line)
-                problems.append(line)
-        return None
+        for one in error.errors(include_url=False)[:PROBLEMS_MAX]:
+            path = _standing(document, dict(one))
+            if not any(path[:len(empty)] == empty for empty in blank):
+                lines[f"{document.where(path)}: {dotted(path)}: {_words(model, path, dict(one))}"] = None
+        if error.error_count() > PROBLEMS_MAX:
+            lines[f"{document.where(())}: and {error.error_count() - PROBLEMS_MAX} problems more in this document"] = None
+    problems.extend(lines)
+    return None if lines else found
 
 
-def _line(model: type[BaseModel], document: Document, error: dict[str, Any]) -> str:
-    path: Path_ = tuple(error["loc"])
-    key = ".".join(str(part) for part in path) or "document"
-    return f"{document.where(path)}: {key}: {_words(model, path, error)}"
+def _is_section(model: type[BaseModel], key: str) -> bool:
+    return any(key == (field.alias or name) and isinstance(field.default, BaseModel)
+               for name, field in model.model_fields.items())
+
+
+def _blanks(value: Any, path: Path_) -> Iterator[Path_]:
+    if value is None:
+        yield path
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _blanks(inner, (*path, key))
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from _blanks(inner, (*path, i))
+
+
+def _standing(document: Document, error: dict[str, Any]) -> Path_:
+    """Return the key path of an error without the names that pydantic gives to the branches of a union."""
+    loc: Path_ = tuple(error["loc"])
+    path: Path_ = ()
+    for i, part in enumerate(loc):
+        longer = (*path, part)
+        if longer in document.marks or (error["type"] == "missing" and i == len(loc) - 1):
+            path = longer
+    return path
 
 
 def _words(model: type[BaseModel], path: Path_, error: dict[str, Any]) -> str:
-    kind = error["type"]
+    kind, given, context = error["type"], error.get("input"), error.get("ctx", {})
     if kind == "extra_forbidden":
         known = _keys_beside(model, path)
-        near = difflib.get_close_matches(str(path[-1]), known, n=1)
+        near = difflib.get_close_matches(str(path[-1])[:60], known, n=1)
         hint = f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(known)}" if known else ""
         return f"unknown key{hint}"
-    if kind == "missing":
-        return "is missing"
-    if kind in _PLAIN:
-        return f"{_PLAIN[kind]}, found {_kind(error.get('input'))}"
-    if kind == "string_pattern_mismatch":
-        return f"{error.get('input')!r}: lower-case letters, digits and dashes, as in failing-hosts"
     if kind in ("enum", "literal_error"):
-        expected = str(error.get("ctx", {}).get("expected", ""))
-        names = [name.strip(" '") for name in expected.replace(" or ", ",").split(",")]
-        near = difflib.get_close_matches(str(error.get("input")), names, n=1)
+        names = [name.strip(" '") for name in str(context.get("expected", "")).replace(" or ", ",").split(",")]
+        near = difflib.get_close_matches(str(given)[:60], names, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        return f"{error.get('input')!r} is not one of {', '.join(names)}{hint}"
-    return str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        if not isinstance(given, str) and str(given) in names:
+            hint = "; put it in quotes"
+        return f"{shown(given)} is not one of {', '.join(names)}{hint}"
+    plain = {
+        "missing": "is missing",
+        "string_type": f"expected a word, found {_kind(given)}{'; put it in quotes' if isinstance(given, int | float) else ''}",
+        "int_type": f"expected a whole number, found {_kind(given)}; {'take the quotes off' if _digits(given) else 'write for example 2'}",
+        "bool_type": f"expected true or false, found {_kind(given)}; write one of them, without quotes",
+        "list_type": f"expected a list, found {_kind(given)}; write for example [a, b]",
+        "dict_type": f"expected keys and values, found {_kind(given)}",
+        "model_type": f"expected keys and values, found {_kind(given)}",
+        "greater_than_equal": f"{shown(given)} is below {context.get('ge')}, the least",
+        "less_than_equal": f"{shown(given)} is above {context.get('le')}, the most",
+    }
+    return plain.get(kind) or str(error["msg"]).removeprefix("Value error, ")
 
 
 def _keys_beside(model: type[BaseModel], path: Path_) -> list[str]:
@@ -74,12 +110,10 @@ def _keys_beside(model: type[BaseModel], path: Path_) -> list[str]:
     for part in path[:-1]:
         if isinstance(part, int):
             continue
-        field = here.model_fields.get(part) if isinstance(here, type) and issubclass(here, BaseModel) else None
-        here = _model_of(field.annotation) if field is not None else None
+        fields = {field.alias or name: field for name, field in here.model_fields.items()}
+        here = _model_of(fields[part].annotation) if part in fields else None
         if here is None:
             return []
-    if not (isinstance(here, type) and issubclass(here, BaseModel)):
-        return []
     return [field.alias or name for name, field in here.model_fields.items()]
 
 
@@ -93,7 +127,9 @@ def _model_of(annotation: Any) -> Any:
     return None
 
 
+def _digits(value: Any) -> bool:
+    return isinstance(value, str) and value.isdecimal()
+
+
 def _kind(value: Any) -> str:
-    if isinstance(value, list):
-        return "a list"
-    return "keys and values" if isinstance(value, dict) else f"{value!r}"
+    return "a list" if isinstance(value, list) else shown(value)

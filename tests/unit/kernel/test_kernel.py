@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from ballastd.adapters.blocking import Inline
 from ballastd.core import events as ev
 from ballastd.core.ceilings import CEILINGS
 from ballastd.core.inventory import JobKind, VmRecord, VmState
@@ -19,9 +20,10 @@ from ballastd.kernel.kernel import Kernel, Withheld
 from ballastd.kernel.record import Record
 from ballastd.sim.hypervisor import SimulatedHypervisor
 from ballastd.sim.jobs import SimulatedHost
+from ballastd.sim.journal import MemoryJournal
 from ballastd.sim.virtual_time import VirtualClock, run_virtual
 from tests.builders import a_cluster, vm_id
-from tests.doubles import PlainJournal, SilentNotices, StraightThrough
+from tests.doubles import SilentNotices
 
 
 def declared(hosts: int = 6, link_mib_s: float = 1000.0) -> ClusterDeclaration:
@@ -42,8 +44,9 @@ class Bench:
                 host.vms[record.vm] = record
         self.clock = VirtualClock()
         self.hypervisor = SimulatedHypervisor(hosts, self.clock)
-        self.journal = PlainJournal()
-        self.record = Record(self.journal, StraightThrough())
+        self.journal = MemoryJournal()
+        self.journal.open()
+        self.record = Record(self.journal, Inline())
         self.notices = SilentNotices()
         self.kernel = Kernel(self.hypervisor, self.notices, self.record, cluster, self.clock)
         self.serial = 0

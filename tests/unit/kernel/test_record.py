@@ -11,8 +11,8 @@ import pytest
 from ballastd.core import events as ev
 from ballastd.errors import JournalError, Unreachable
 from ballastd.kernel.record import Record
+from ballastd.sim.journal import MemoryJournal
 from ballastd.sim.virtual_time import run_virtual
-from tests.doubles import PlainJournal
 
 T = TypeVar("T")
 
@@ -33,7 +33,8 @@ class Hanging:
 
 def test_after_a_write_that_hung_nothing_is_written_any_more() -> None:
     async def story() -> None:
-        journal = PlainJournal()
+        journal = MemoryJournal()
+        journal.open()
         record = Record(journal, Hanging())
         for _ in range(2):
             with pytest.raises(JournalError, match="hung"):

@@ -101,7 +101,7 @@ class SqliteJournal:
             with engine.begin() as connection:
                 schema.insert_rows(connection, rows)
         except sa.exc.IntegrityError as error:
-            self._damage = f"somebody else wrote record {rows[0].sequence}"
+            self._damage = f"somebody else wrote records after {self._head.sequence}"
             raise JournalDamaged(f"damaged: {self._damage}; {CURE}") from error
         except (sa.exc.SQLAlchemyError, OverflowError) as error:
             raise JournalError(f"{self._path}: {sqlite.in_words(error)}") from error
@@ -141,7 +141,7 @@ class SqliteJournal:
             return
         walk = Walk()
         with self._reads(), sqlite.reading(self._path) as connection:
-            for row in walk.over(connection.execute(schema.all_rows())):
+            for row in walk.through(connection):
                 yield JournalRecord(row.sequence, row.revision, json.loads(row.content))
                 if row.sequence == wanted:
                     return

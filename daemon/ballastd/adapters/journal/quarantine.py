@@ -14,6 +14,7 @@ from ballastd.adapters.journal.creation import build, put_in_place
 from ballastd.adapters.journal.journal import check_place
 from ballastd.adapters.journal.lock import WriterLock, lock_path
 from ballastd.adapters.journal.mark import create_mark, mark_path, sync_directory
+from ballastd.adapters.journal.remains import in_force
 from ballastd.adapters.journal.verification import examine
 from ballastd.core.events import JournalReplaced, Paused, to_record
 from ballastd.errors import JournalError
@@ -24,19 +25,24 @@ PAUSED_BECAUSE = ("the journal is new: cordons, drains, latched verdicts and ope
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """Where a damaged journal went, its last good record, and what was wrong with it."""
+    """Where a journal went, its last good record, and what was wrong with it.
+
+    ``in_force``: what its readable part left in force, in words; the new journal knows nothing of it.
+    """
 
     place: Path
     last_good: int
     damage: str
+    in_force: tuple[str, ...] = ()
 
 
-def quarantine(path: Path | str, by: str) -> SetAside:
+def quarantine(path: Path | str, by: str, *, force: bool = False) -> SetAside:
     """Set the damaged journal at ``path`` aside, deleting nothing, and put a new one in its place.
 
     The new one names the old one and its last good record, and begins paused: what operators had decided is not
     known any more. Killed at any instant, it leaves a journal that is damaged still or whole already. What it
-    makes belongs to whom the directory belongs to, so that root may do this for the daemon's user.
+    makes belongs to whom the directory belongs to, so that root may do this for the daemon's user. ``force``: set a
+    whole journal aside as well.
 
     Raises:
         JournalError: it is not damaged, it is in use, or there is no room for a new one.
@@ -47,14 +53,15 @@ def quarantine(path: Path | str, by: str) -> SetAside:
         lock = WriterLock(path)
         try:
             found = examine(path)
-            if found.damage is None:
+            if found.damage is None and not (force and found.exists):
                 raise JournalError(f"{path}: is not damaged; nothing was done")
+            told = in_force(path)
             place = _replace(path, found.head.sequence, by)
         finally:
             lock.release()
     except (sa.exc.DBAPIError, OSError) as error:
         raise JournalError(f"{path}: {sqlite.in_words(error)}") from error
-    return SetAside(place, found.head.sequence, found.damage)
+    return SetAside(place, found.head.sequence, found.damage or "nothing is wrong with it", told)
 
 
 def _replace(path: Path, last_good: int, by: str) -> Path:

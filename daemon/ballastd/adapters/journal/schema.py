@@ -54,6 +54,11 @@ def all_rows() -> sa.Select[Any]:
     return sa.select(records).order_by(records.c.sequence).execution_options(yield_per=BATCH_ROWS)
 
 
+def row_at(sequence: int) -> sa.Select[Any]:
+    """The row with this sequence number, or none."""
+    return sa.select(records).where(records.c.sequence == sequence)
+
+
 def rows_between(first: int, last: int) -> sa.Select[Any]:
     """The rows from ``first`` to ``last``, both included, in order."""
     return sa.select(records).where(records.c.sequence.between(first, last)).order_by(records.c.sequence)

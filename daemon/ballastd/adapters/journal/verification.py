@@ -137,9 +137,22 @@ class Walk:
             self._mark_fits = self._mark_fits or self.head == self._mark.head
             yield row
 
+    def through(self, connection: sa.Connection) -> Iterator[StoredRow]:
+        """Yield the good rows of a database, to the last one before the first that cannot be read.
+
+        Raises:
+            sqlite.UNREADABLE: there is such a row, and all before it were yielded.
+        """
+        try:
+            yield from self.over(connection.execute(schema.all_rows()))
+        except sqlite.UNREADABLE:
+            # one broken page took the whole batch with it, hundreds of good rows: ask for them one at a time
+            yield from self.over(_one_at_a_time(connection, self.head.sequence + 1))
+            raise
+
     def go_to_the_end(self, connection: sa.Connection) -> None:
         """Look at every row there is."""
-        for _ in self.over(connection.execute(schema.all_rows())):
+        for _ in self.through(connection):
             pass
 
     def verdict(self) -> str | None:
@@ -156,6 +169,12 @@ class Walk:
         if not self._mark_fits:
             return f"the high-water mark belongs to another journal: record {mark.sequence} of this one has another hash"
         return None
+
+
+def _one_at_a_time(connection: sa.Connection, sequence: int) -> Iterator[Any]:
+    while (row := connection.execute(schema.row_at(sequence)).first()) is not None:
+        yield row
+        sequence += 1
 
 
 def verify(path: Path | str) -> JournalHealth:

@@ -1,0 +1,146 @@
+"""The Limits document: how much at once and how fast, each below its ceiling."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
+
+from ballastd.core.ceilings import CEILINGS
+from ballastd.core.policies import Limits
+from ballastd.core.quantities import Seconds
+from ballastd.documents.policy_models import PolicyModel
+from ballastd.documents.scalars import Bandwidth, Duration, Percent, Whole, lasting, shown
+from ballastd.documents.validation import Strict
+
+DEFAULT = Limits()
+
+
+def _capped(ceiling: float, show: str) -> Any:
+    def check(value: float) -> float:
+        if value > ceiling:
+            raise ValueError(f"above the ceiling of {show}, which no policy can raise")
+        return value
+
+    return check
+
+
+class InFlight(Strict):
+    """Migrations at once."""
+
+    cluster: Annotated[Whole, Field(ge=1)] = DEFAULT.in_flight_cluster
+    host_out: Annotated[Whole, Field(ge=1)] = DEFAULT.in_flight_host_out
+    host_in: Annotated[Whole, Field(ge=1)] = DEFAULT.in_flight_host_in
+
+    _c = field_validator("cluster")(_capped(CEILINGS.in_flight_cluster, str(CEILINGS.in_flight_cluster)))
+    _o = field_validator("host_out")(_capped(CEILINGS.in_flight_host_out, str(CEILINGS.in_flight_host_out)))
+    _i = field_validator("host_in")(_capped(CEILINGS.in_flight_host_in, str(CEILINGS.in_flight_host_in)))
+
+
+class BandwidthLimits(Strict):
+    """What migrations may take of a link."""
+
+    link_share: Percent = DEFAULT.link_share
+    migration_minimum: Bandwidth = DEFAULT.migration_minimum_mib_s
+
+    _s = field_validator("link_share")(_capped(CEILINGS.link_share, "80%"))
+
+    @field_validator("link_share")
+    @classmethod
+    def _some(cls, value: float) -> float:
+        if value <= 0:
+            raise ValueError("must be above zero, or no migration could ever begin; write for example 60%")
+        return value
+
+
+class Failover(Strict):
+    """How many hosts may die and their VMs still fit."""
+
+    hosts: Annotated[Whole, Field(ge=0, le=1)] = DEFAULT.failover_hosts
+
+
+class Evacuations(Strict):
+    """Hosts being emptied."""
+
+    at_once: Annotated[Whole, Field(ge=1)] = DEFAULT.evacuations_at_once
+    per_hour: Annotated[Whole, Field(ge=1)] = DEFAULT.evacuations_per_hour
+
+    _a = field_validator("at_once")(_capped(CEILINGS.evacuations_at_once, str(CEILINGS.evacuations_at_once)))
+    _h = field_validator("per_hour")(_capped(CEILINGS.evacuations_per_hour,
+                                             str(CEILINGS.evacuations_per_hour)))
+
+
+_SAME_SENSOR = re.compile(r"([0-9]{1,6}) in (\S+)")
+
+
+def _same_sensor(value: Any) -> tuple[int, float]:
+    found = _SAME_SENSOR.fullmatch(str(value).strip())
+    if found is None or int(found[1]) < 2:
+        raise ValueError(f"{shown(value)}: write hosts and a time, for example 3 in 5m")
+    return int(found[1]), lasting(found[2])
+
+
+class BlastRadius(Strict):
+    """How many alarms are believed at once."""
+
+    share: Percent = DEFAULT.blast_share
+    at_least: Annotated[Whole, Field(ge=1, le=10)] = DEFAULT.blast_at_least
+    same_sensor: Annotated[tuple[int, float], BeforeValidator(_same_sensor), WithJsonSchema({"type": "string"})] = (
+        DEFAULT.same_sensor_hosts, float(DEFAULT.same_sensor_within))
+
+    _s = field_validator("share")(_capped(CEILINGS.blast_share, "34%"))
+
+
+class Freeze(Strict):
+    """How many silent hosts make us careful, and how many make us stop."""
+
+    caution: Percent = DEFAULT.caution_share
+    freeze: Percent = DEFAULT.freeze_share
+    at_least: Annotated[Whole, Field(ge=1, le=10)] = DEFAULT.unknown_at_least
+    settle: Duration = float(DEFAULT.settle_after_freeze)
+
+    _c = field_validator("caution")(_capped(CEILINGS.caution_share, "20%"))
+    _f = field_validator("freeze")(_capped(CEILINGS.freeze_share, "34%"))
+
+    @model_validator(mode="after")
+    def _careful_first(self) -> Freeze:
+        if self.caution > self.freeze:
+            raise ValueError("caution comes before freeze: it must not be above it; for example {caution: 10%, freeze: 20%}")
+        return self
+
+
+class Retries(Strict):
+    """How often a VM's move is tried again."""
+
+    per_move: Annotated[Whole, Field(ge=0)] = DEFAULT.retries_per_move
+    backoff: Duration = float(DEFAULT.retry_backoff)
+
+    _p = field_validator("per_move")(_capped(CEILINGS.retries_per_move, str(CEILINGS.retries_per_move)))
+
+
+class LimitsModel(PolicyModel):
+    """How much at once, and how fast."""
+
+    kind: Literal["Limits"]
+    in_flight: InFlight = InFlight()
+    bandwidth: BandwidthLimits = BandwidthLimits()
+    failover: Failover = Failover()
+    evacuations: Evacuations = Evacuations()
+    blast_radius: BlastRadius = BlastRadius()
+    freeze: Freeze = Freeze()
+    retries: Retries = Retries()
+
+    def compiled(self) -> Limits:
+        """Return the limits as the mind knows them."""
+        return Limits(
+            in_flight_cluster=self.in_flight.cluster, in_flight_host_out=self.in_flight.host_out,
+            in_flight_host_in=self.in_flight.host_in, link_share=self.bandwidth.link_share,
+            migration_minimum_mib_s=self.bandwidth.migration_minimum, failover_hosts=self.failover.hosts,
+            evacuations_at_once=self.evacuations.at_once, evacuations_per_hour=self.evacuations.per_hour,
+            blast_share=self.blast_radius.share, blast_at_least=self.blast_radius.at_least,
+            same_sensor_hosts=self.blast_radius.same_sensor[0],
+            same_sensor_within=Seconds(self.blast_radius.same_sensor[1]), caution_share=self.freeze.caution,
+            freeze_share=self.freeze.freeze, unknown_at_least=self.freeze.at_least,
+            settle_after_freeze=Seconds(self.freeze.settle), retries_per_move=self.retries.per_move,
+            retry_backoff=Seconds(self.retries.backoff))

@@ -1,0 +1,105 @@
+"""``python -m tests.mutants``: throw every seeded fault into a copy of the code, and show which net catches it.
+
+    python -m tests.mutants [--only WORDS] [--jobs 2] [--every-net] [--json FILE]
+
+Nets are tried cheapest first and the first catch ends it; with --every-net all of them are tried. The working tree is
+never touched. Exit status 1 if a fault survives every net, 2 if the list does not fit the code any more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.mutants.catalogue import MUTANTS, NETS, Mutant
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("daemon", "tests", "policies", "config", "docs", "README.md", "pyproject.toml")
+NET_SECONDS = 300.0
+FIRST_FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Catch:
+    """What became of a mutant in a net: the test that caught it, or None."""
+
+    net: str
+    test: str | None
+
+
+def main() -> int:
+    """Throw them all in; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="mutants whose name contains this")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--every-net", action="store_true")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    chosen = [m for m in MUTANTS if options.only in m.name]
+    misfits = [m.name for m in chosen if (ROOT / m.path).read_text().count(m.old) != 1]
+    if misfits or not chosen:
+        print("the list does not fit the code any more:", ", ".join(misfits) or "nothing chosen", file=sys.stderr)
+        return 2
+    survivors, rows = 0, []
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for mutant, catches in zip(chosen, pool.map(lambda m: throw(m, options.every_net), chosen), strict=True):
+            caught = [c for c in catches if c.test]
+            survivors += not caught
+            shown = "; ".join(f"{c.net}: {c.test}" for c in caught) or "SURVIVES " + ", ".join(c.net for c in catches)
+            print(f"{mutant.name:55} {shown}", flush=True)
+            rows.append({"mutant": mutant.name, "file": mutant.path, "caught": {c.net: c.test for c in catches}})
+    print(f"{len(chosen) - survivors} of {len(chosen)} seeded faults caught")
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+    return 1 if survivors else 0
+
+
+def throw(mutant: Mutant, every_net: bool) -> list[Catch]:
+    """Run the nets on a copy with one sabotage in it."""
+    catches = []
+    with tempfile.TemporaryDirectory(prefix="mutant-") as place:
+        copy = Path(place)
+        for name in COPIED:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, copy / name)
+        victim = copy / mutant.path
+        victim.write_text(victim.read_text().replace(mutant.old, mutant.new))
+        for net, paths in (mutant.nets or tuple(NETS.items())):
+            catches.append(Catch(net, first_failure(copy, paths)))
+            if catches[-1].test and not every_net:
+                break
+    return catches
+
+
+def first_failure(copy: Path, paths: tuple[str, ...]) -> str | None:
+    """Return the first test that fails on the copy, ``(time limit)`` for one that hangs, None if all pass."""
+    environment = {**os.environ, "PYTHONPATH": str(copy / "daemon"), "HYPOTHESIS_STORAGE_DIRECTORY": str(copy / ".hyp")}
+    code = ("import ballastd, sys, pytest; "
+            f"assert ballastd.__file__.startswith({str(copy)!r}), ballastd.__file__; sys.exit(pytest.main(sys.argv[1:]))")
+    try:
+        done = subprocess.run([sys.executable, "-c", code, "-x", "-q", "-p", "no:cacheprovider", *paths], cwd=copy,
+                              env=environment, capture_output=True, text=True, timeout=NET_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return "(time limit)"
+    if done.returncode == 0:
+        return None
+    found = FIRST_FAILURE.search(done.stdout)
+    if done.returncode != 1 or found is None:
+        raise RuntimeError(f"the net itself broke: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return found[1].split("/")[-1]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""Where nothing may land: sick, cordoned, full, promised. Each rule alone, nothing else in its way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ballastd.core.inputs import Verb
+from ballastd.core.inventory import Pin, PinKind
+from tests.builders import Table, a_cluster, table, vm_id
+
+
+def two_targets(gib: int = 64, vms: int = 2, vm_gib: int = 8) -> Table:
+    """h1 is about to fail; b and c can take its VMs, b being the emptier and so the better one."""
+    builder = a_cluster().host("b", gib).host("c", gib).host("h1", 64)
+    for v in range(vms):
+        builder = builder.running(f"v{v}", vm_gib)
+    t = table(builder)
+    for host in ("b", "c", "h1"):
+        t.show(host, "ecc.uncorrected", 0.0, "D")
+    t.warm_up()
+    return t.show("h1", "ecc.uncorrected", 1.0, "D")
+
+
+def targets(t: Table) -> set[str]:
+    return {order.move.target for order in t.step().orders}
+
+
+def test_both_hosts_are_used_when_nothing_is_wrong_with_them() -> None:
+    assert targets(two_targets()) == {"b", "c"}
+
+
+def test_a_suspect_host_receives_nothing() -> None:
+    t = two_targets()
+    t.show("b", "fan.alarm", 1.0, "f")
+    assert targets(t) == {"c"}
+    assert t.controller.ledger.broken is None, "refused by the rule, not by the checker behind it"
+
+
+def test_a_cordoned_host_receives_nothing() -> None:
+    t = two_targets()
+    t.show("h1", "ecc.uncorrected", 0.0, "D")
+    t.say(Verb.CORDON, "b")
+    t.show("h1", "ecc.uncorrected", 1.0, "D")
+    assert targets(t.wait(1.0)) == {"c"}
+    assert t.controller.ledger.broken is None
+
+
+def test_what_is_on_its_way_holds_its_place_before_any_inventory_shows_it() -> None:
+    t = two_targets(gib=10, vms=3)
+    first = t.step()
+    assert {order.move.target for order in first.orders} == {"b", "c"}
+    # the calls were made; neither end shows anything yet, and there is no room for the third
+    later = t.wait(1.0).step()
+    assert not later.orders
+    assert {no.kind for no in later.view.noes} == {"no-target"}
+    assert "reserved 8.0 GiB" in later.view.noes[0].detail
+
+
+def test_a_pinned_vm_stays_and_says_why() -> None:
+    t = two_targets()
+    pin = Pin(PinKind.DISK_UNLOCKED, "vda /srv/a.raw", "vouch for /srv")
+    t.world["h1"][vm_id("v0")] = replace(t.world["h1"][vm_id("v0")], pins=(pin,))
+    decision = t.step()
+    assert [order.move.vm_name for order in decision.orders] == ["v1"]
+    assert "vouch for /srv" in next(no.detail for no in decision.view.noes if no.vm == vm_id("v0"))
