@@ -178,6 +178,10 @@ class TelemetrySource(Protocol):
         """Yield items as they come, for ever: reports of declared hosts only, in order per host."""
         ...
 
+    def counters(self) -> dict[str, float]:
+        """Return running counts: messages received, used, dropped per host, malformed per host and reason."""
+        ...
+
 
 class Notices(Protocol):
     """Where notices and requests go: MQTT. Delivery is best effort and never blocks a decision."""

@@ -113,7 +113,7 @@ MUTANTS: tuple[Mutant, ...] = (
            _only("contracts", "tests/unit/adapters/journal/test_damage.py")),
     Mutant("lost records at the end pass", f"{JOURNAL}/verification.py", "        if mark.sequence > head:",
            "        if False:", _only("contracts", "tests/unit/adapters/journal/test_damage.py")),
-    Mutant("a policy may exceed a ceiling", "daemon/ballastd/documents/policy_models.py", "        if value > ceiling:",
+    Mutant("a policy may exceed a ceiling", "daemon/ballastd/documents/limits_model.py", "        if value > ceiling:",
            "        if False:", _only("unit", "tests/unit/documents/test_refusals.py")),
     Mutant("a window forgets daylight saving", "daemon/ballastd/documents/windows.py",
            "    return local.replace(tzinfo=zone, fold=0).astimezone(UTC).timestamp()",

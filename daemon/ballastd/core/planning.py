@@ -80,9 +80,10 @@ def _why_host_cannot_be_emptied(draft: _Draft, source: int) -> Refusal | None:
     if not fact.reachable:
         return Refusal(RefusalKind.HOST_UNREACHABLE, "its hypervisor does not answer, so nothing can leave it",
                        host=host)
-    if host in draft.ledger.frozen_hosts():
-        return Refusal(RefusalKind.HOST_FROZEN, "a VM was seen running here and elsewhere; nothing is done to it",
-                       host=host)
+    for _, seen in sorted(draft.ledger.duplicates.items()):
+        if host in seen.hosts:
+            return Refusal(RefusalKind.HOST_FROZEN, f"{seen.vm_name} was seen running on {' and '.join(seen.hosts)}; "
+                           "nothing is done to either", host=host)
     return None
 
 

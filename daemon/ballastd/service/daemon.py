@@ -147,7 +147,8 @@ class Daemon:
 
     def counters(self) -> dict[str, float]:
         """See ``ports.Console``."""
-        counts: dict[str, float] = {f"malformed.{key}": n for key, n in sorted(self._malformed.items())}
+        counts: dict[str, float] = {f"telemetry.{key}": n for key, n in sorted(self._parts.telemetry.counters().items())}
+        counts |= {f"malformed.{key}": n for key, n in sorted(self._malformed.items())}
         counts["calls.abandoned"] = self._parts.blocking.abandoned()
         counts["loop.late"] = self._late
         counts["migrations.begun"] = self._kernel.calls
