@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
+import gc
 import subprocess
 import sys
 import threading
@@ -301,8 +304,27 @@ async def test_what_an_abandoned_call_holds_is_never_let_go(lanes: Lanes, gates:
     gate.open()
     await until(lambda: lanes.abandoned() == 0)
     await lanes.run("a", lambda: None, deadline=5)
-    await asyncio.sleep(0.05)
+    gc.collect()
     assert dropped == []
+
+
+async def test_what_a_call_that_failed_holds_is_let_go_at_once(lanes: Lanes) -> None:
+    dropped: list[str] = []
+
+    class Held:
+        def __del__(self) -> None:
+            dropped.append("dropped")
+
+    def fail(_held: Held) -> None:
+        raise ZeroDivisionError
+
+    gc.disable()
+    try:
+        with contextlib.suppress(ZeroDivisionError):
+            await lanes.run("a", functools.partial(fail, Held()), deadline=5)
+        await until(lambda: dropped == ["dropped"])
+    finally:
+        gc.enable()
 
 
 async def test_what_an_abandoned_call_returns_late_is_dropped_where_it_came_up(

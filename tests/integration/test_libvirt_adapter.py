@@ -207,17 +207,17 @@ def test_shut_off_definitions_are_part_of_the_inventory(tell: Tell) -> None:
     tell(story)
 
 
-def test_a_warm_look_at_ten_guests_is_quick(tell: Tell) -> None:
+def test_a_warm_look_at_a_host_is_quick(tell: Tell) -> None:
     async def story(world: LibvirtWorld) -> None:
-        for _ in range(10):
+        for _ in range(5):
             await world.start_guest(H1, memory_mib=4, beating=False)
         await world.hypervisor.inventory(H1)
         took = []
         for _ in range(7):
             begun = time.perf_counter()
-            assert len((await world.hypervisor.inventory(H1)).vms) == 10
+            assert len((await world.hypervisor.inventory(H1)).vms) == 5
             took.append(time.perf_counter() - begun)
-        assert sorted(took)[3] < 0.1  # 10 ms on an idle machine
+        assert sorted(took)[3] < 0.1  # 6 ms on an idle machine
 
     tell(story)
 

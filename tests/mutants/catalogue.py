@@ -7,6 +7,8 @@ from dataclasses import dataclass
 CORE, KERNEL = "daemon/ballastd/core", "daemon/ballastd/kernel"
 SERVICE, WIRE = "daemon/ballastd/service", "daemon/ballastd/adapters/mqtt"
 JOURNAL = "daemon/ballastd/adapters/journal"
+LIBVIRT, SIM = "daemon/ballastd/adapters/libvirt", "daemon/ballastd/sim"
+UNIT_LIBVIRT = "tests/unit/adapters/libvirt"
 UNIT_CORE, UNIT_KERNEL = "tests/unit/core", "tests/unit/kernel"
 NETS = {
     "unit": (UNIT_CORE, UNIT_KERNEL, "tests/unit/service"),
@@ -118,4 +120,38 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a window forgets daylight saving", "daemon/ballastd/documents/windows.py",
            "    return local.replace(tzinfo=zone, fold=0).astimezone(UTC).timestamp()",
            "    return local.replace(tzinfo=UTC).timestamp() - 3600", _only("unit", "tests/unit/documents/test_windows.py")),
+    Mutant("a late refusal is believed", f"{LIBVIRT}/errors_map.py",
+           "            return MigrationRefused if at_once else OutcomeUnknown", "            return MigrationRefused",
+           _only("unit", UNIT_LIBVIRT)),
+    Mutant("a lost connection is a failure", f"{LIBVIRT}/errors_map.py",
+           "    (INTERNAL, FROM_RPC): Meaning.CONNECTION_LOST,", "    (INTERNAL, FROM_RPC): Meaning.FAILED,",
+           _only("unit", UNIT_LIBVIRT)),
+    Mutant("a shareable disk does not pin", f"{LIBVIRT}/pins.py",
+           '    if disk.find("shareable") is not None:', "    if False:", _only("unit", UNIT_LIBVIRT)),
+    Mutant("every path is vouched for", f"{LIBVIRT}/pins.py",
+           "    if is_under(path, vouched):\n        return None", "    return None", _only("unit", UNIT_LIBVIRT)),
+    Mutant("a vouched prefix ends inside a name", f"{LIBVIRT}/pins.py",
+           'normal.startswith(top + "/")', "normal.startswith(top)", _only("unit", UNIT_LIBVIRT)),
+    Mutant("a document type is read", f"{LIBVIRT}/xml_reading.py",
+           "        self._parser.StartDoctypeDeclHandler = self._refuse_doctype\n", "", _only("unit", UNIT_LIBVIRT)),
+    Mutant("a leftover looks like a plain pause", f"{LIBVIRT}/states.py",
+           ".get(job, VmState.LEFTOVER)", ".get(job, VmState.PAUSED)", _only("unit", UNIT_LIBVIRT)),
+    Mutant("a call that was left keeps its connection", f"{LIBVIRT}/connections.py",
+           '                self._drop(link, "a call was left")', "                pass", _only("unit", UNIT_LIBVIRT)),
+    Mutant("a hung call keeps its connection", f"{LIBVIRT}/connections.py",
+           "                self._drop(link, str(error))\n", "", _only("unit", UNIT_LIBVIRT)),
+    Mutant("attempts that hang are not counted", f"{LIBVIRT}/connections.py",
+           "        if self._hung_attempts:", "        if False:", _only("unit", UNIT_LIBVIRT)),
+    Mutant("a hung emulator is asked again", f"{LIBVIRT}/asking.py",
+           "        if self._waits(uuid) or _is_occupied(domain):", "        if False:", _only("unit", UNIT_LIBVIRT)),
+    Mutant("hints grow without bound", f"{LIBVIRT}/events.py",
+           "            if len(self._waiting) >= self._capacity:", "            if False:", _only("unit", UNIT_LIBVIRT)),
+    Mutant("a persistent guest arrives transient", f"{LIBVIRT}/migration.py", "    if persistent:", "    if False:",
+           _only("lab", "tests/contracts/test_hypervisor.py::test_persistence_and_autostart_go_with_the_vm")),
+    Mutant("leaving a migration ends it", f"{SIM}/hypervisor.py",
+           "        await asyncio.shield(job.answer)", "        await job.answer",
+           _only("contracts", "tests/contracts/test_hypervisor.py::test_a_caller_that_leaves_does_not_end_the_job")),
+    Mutant("a new bandwidth counts from the start", f"{SIM}/jobs.py",
+           "        self.count()\n        self._bandwidth_mib_s", "        self._bandwidth_mib_s",
+           _only("unit", "tests/unit/sim")),
 )

@@ -70,6 +70,7 @@ class _Call:
                 self._loop.call_soon_threadsafe(self.settle, result, failure)
         del result, failure  # if letting go of them blocks, it shall be here, and before the call counts as returned
         self.has_returned = True
+        del self  # a failure's traceback knows this frame: together they would wait for the garbage collector
         return not abandoned
 
     def settle(self, result: Any, failure: BaseException | None) -> None:
@@ -216,7 +217,10 @@ class Lanes:
             if asked.withdraw():
                 asked.future.cancel()
             raise
-        result: T = asked.future.result()
+        try:
+            result: T = asked.future.result()
+        finally:
+            del asked  # for the same reason
         return result
 
     def _enter(self, lane: _Lane, call: _Call) -> None:

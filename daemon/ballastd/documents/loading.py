@@ -24,6 +24,8 @@ from ballastd.errors import ConfigurationError
 KINDS: dict[str, type[PolicyModel]] = {
     "Health": HealthModel, "Evacuation": EvacuationModel, "Window": WindowModel, "Limits": LimitsModel}
 FILES_MAX = 500
+# of all files together: they are loaded on the event loop, which must not stand still for two seconds
+VALUES_MAX = 10_000
 LATER = ("Balance", "Consolidation", "Placement")
 
 
@@ -54,7 +56,7 @@ def load_policies(directory: Path, cluster: ClusterDeclaration | None, now_wall:
     Raises:
         ConfigurationError: with every problem of every file; nothing of the set is used.
     """
-    loading, digest, budget = _Loading(), hashlib.sha256(), Budget()
+    loading, digest, budget = _Loading(), hashlib.sha256(), Budget(VALUES_MAX)
     for path in _files(directory):
         try:
             text = read(path)
@@ -102,12 +104,14 @@ def _take(document: Document, loading: _Loading) -> None:
     kind = document.value.get("kind") if isinstance(document.value, dict) else None
     if kind is None:
         loading.problems.append(f"{document.where(())}: kind: is missing; write one of {', '.join(KINDS)}")
+        loading.windows_unread = True
         return
     if not isinstance(kind, str) or kind not in KINDS:
         near = difflib.get_close_matches(str(kind)[:60], sorted(KINDS), n=1)
         hint = (f"this release does not know it yet; it knows {', '.join(KINDS)}" if kind in LATER
                 else f"did you mean {near[0]}?" if near else f"known: {', '.join(KINDS)}")
         loading.problems.append(f"{document.where(('kind',))}: kind: {shown(kind)}: {hint}")
+        loading.windows_unread = True
         return
     model = validate(KINDS[kind], document, loading.problems)
     if model is not None:

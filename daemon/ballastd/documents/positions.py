@@ -63,9 +63,10 @@ class Document:
 
 @dataclass(slots=True)
 class Budget:
-    """How many more values may be read. One for a whole directory keeps many files from adding up."""
+    """How many values may be read. One for a whole directory keeps many files from adding up."""
 
     values: int = VALUES_MAX
+    spent: int = 0
 
 
 def read(path: Path) -> str:
@@ -131,9 +132,9 @@ class _Builder:
     marks: Marks = field(default_factory=dict)
 
     def build(self, event: Event, path: Path_, depth: int) -> Any:
-        self.budget.values -= 1
-        if self.budget.values < 0:
-            raise _refused(self.file, event, f"more than {VALUES_MAX} values; nobody can have meant that")
+        self.budget.spent += 1
+        if self.budget.spent > self.budget.values:
+            raise _refused(self.file, event, f"more than {self.budget.values} values; nobody can have meant that")
         if depth > DEPTH_MAX:
             raise _refused(self.file, event, f"nested deeper than {DEPTH_MAX} levels")
         self._plain(event)

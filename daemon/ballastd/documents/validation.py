@@ -90,10 +90,12 @@ def _words(model: type[BaseModel], path: Path_, error: dict[str, Any]) -> str:
         if not isinstance(given, str) and str(given) in names:
             hint = "; put it in quotes"
         return f"{shown(given)} is not one of {', '.join(names)}{hint}"
+    quote = "; put it in quotes" if isinstance(given, int | float) else ""
+    whole = "take the quotes off" if _digits(given) else "write for example 2"
     plain = {
         "missing": "is missing",
-        "string_type": f"expected a word, found {_kind(given)}{'; put it in quotes' if isinstance(given, int | float) else ''}",
-        "int_type": f"expected a whole number, found {_kind(given)}; {'take the quotes off' if _digits(given) else 'write for example 2'}",
+        "string_type": f"expected a word, found {_kind(given)}{quote}",
+        "int_type": f"expected a whole number, found {_kind(given)}; {whole}",
         "bool_type": f"expected true or false, found {_kind(given)}; write one of them, without quotes",
         "list_type": f"expected a list, found {_kind(given)}; write for example [a, b]",
         "dict_type": f"expected keys and values, found {_kind(given)}",

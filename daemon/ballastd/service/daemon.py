@@ -28,7 +28,7 @@ from ballastd.core.plans import AbortOrder
 from ballastd.core.policies import ClusterDeclaration, PolicySet
 from ballastd.core.quantities import Instant
 from ballastd.core.views import ClusterView
-from ballastd.errors import ConfigurationError, JournalError
+from ballastd.errors import ConfigurationError, JournalError, Unreachable
 from ballastd.kernel.kernel import Kernel
 from ballastd.kernel.record import Record
 from ballastd.ports import (
@@ -57,6 +57,7 @@ ABORT_ON_STOP_SECONDS = 20.0
 CLAIM_LOOK_SECONDS = 1.0
 CLAIM_ROUNDS = 30
 FAREWELL_SECONDS = 2.0
+POLICY_LANE, POLICY_SECONDS = "policies", 30.0
 
 Work = Coroutine[Any, Any, None]
 
@@ -135,8 +136,13 @@ class Daemon:
 
     async def reload(self) -> tuple[bool, str]:
         """See ``ports.Console``."""
+        wall = self._parts.clock.now().wall
         try:
-            policies, warnings = self._parts.policies.load(self._parts.clock.now().wall)
+            policies, warnings = await self._parts.blocking.run(
+                POLICY_LANE, lambda: self._parts.policies.load(wall), deadline=POLICY_SECONDS)
+        except Unreachable as error:
+            log.error("policies could not be read in time; the old ones go on governing", reason=str(error))
+            return False, f"the old policies go on governing: {error}"
         except ConfigurationError as error:
             log.error("policies refused; the old ones go on governing", problems=error.problems)
             return False, "the old policies go on governing:\n" + "\n".join(error.problems)
@@ -147,7 +153,8 @@ class Daemon:
 
     def counters(self) -> dict[str, float]:
         """See ``ports.Console``."""
-        counts: dict[str, float] = {f"telemetry.{key}": n for key, n in sorted(self._parts.telemetry.counters().items())}
+        counts: dict[str, float] = {f"telemetry.{key}": n for key, n in sorted(self._parts.telemetry.counters().items())
+                                    if not key.startswith("malformed.")}
         counts |= {f"malformed.{key}": n for key, n in sorted(self._malformed.items())}
         counts["calls.abandoned"] = self._parts.blocking.abandoned()
         counts["loop.late"] = self._late

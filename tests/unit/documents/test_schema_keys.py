@@ -69,7 +69,7 @@ def test_every_reference_in_the_schema_leads_somewhere() -> None:
 
 
 @pytest.mark.parametrize(("section", "model"), SECTIONS.items(), ids=SECTIONS)
-def test_every_key_of_every_section_stands_in_its_section_of_the_shipped_settings(section: str, model: type[BaseModel]) -> None:
+def test_every_key_of_a_section_stands_in_it_in_the_shipped_settings(section: str, model: type[BaseModel]) -> None:
     text = re.sub(r"(?m)^(\s*)# ((?:[a-z_]+): .*)$", r"\1\2", (ROOT / "config" / "ballastd.yaml").read_text())
     (document,) = parse("ballastd.yaml", text)
     assert set(document.value[section]) == {field.alias or name for name, field in model.model_fields.items()}

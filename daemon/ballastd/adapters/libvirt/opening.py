@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ballastd.adapters.libvirt.binding import load_libvirt
-from ballastd.adapters.libvirt.links import Graveyard, Link, guarded
+from ballastd.adapters.libvirt.errors_map import NO_SUPPORT
+from ballastd.adapters.libvirt.links import Graveyard, Link, guarded, trouble_of
 from ballastd.errors import Unreachable
 
 PORTS = {"tcp": 16509, "tls": 16514}
@@ -115,9 +116,17 @@ class Opening:
         conn = libvirt.openReadOnly(self._uri) if self._read_only else libvirt.open(self._uri)
         link = Link(conn, self._lane)
         try:
-            conn.setKeepAlive(*self._keepalive)
+            self._keep_alive(conn)
             link.furnish(self._furnish, self._closed)
         except BaseException:
             link.close()  # here and now: this thread is disposable
             raise
         return link
+
+    def _keep_alive(self, conn: Any) -> None:
+        libvirt = load_libvirt()
+        try:
+            conn.setKeepAlive(*self._keepalive)
+        except libvirt.libvirtError as error:
+            if trouble_of(error).code != NO_SUPPORT:  # a driver inside our own process has nobody to keep alive
+                raise
