@@ -259,3 +259,12 @@ def test_a_vm_that_a_stranger_moved_to_a_third_host_is_left_there() -> None:
     done = [m for m in t.controller.ledger.settled if m.id == order.id]
     assert [m.ending for m in done] == [Ending.ELSEWHERE]
     assert order.move.vm in t.world[third]
+
+
+def test_while_a_call_is_out_nothing_is_settled_whatever_the_ends_show() -> None:
+    t = failing_host()
+    order, other = t.step().orders
+    t.step(t.finish(other))
+    for decision in t.settle(30, 2.0):
+        assert not [o for o in decision.orders if o.move.vm == order.move.vm]
+    assert order.id in t.controller.ledger.migrations, "the job may be about to begin"
