@@ -7,6 +7,9 @@ from dataclasses import dataclass
 CORE, KERNEL = "daemon/ballastd/core", "daemon/ballastd/kernel"
 SERVICE, WIRE = "daemon/ballastd/service", "daemon/ballastd/adapters/mqtt"
 JOURNAL = "daemon/ballastd/adapters/journal"
+LANES = "daemon/ballastd/adapters/blocking.py"
+DAMAGE, TROUBLE = "tests/unit/adapters/journal/test_damage.py", "tests/unit/adapters/journal/test_trouble.py"
+BLOCKING = "tests/contracts/test_blocking.py"
 LIBVIRT, SIM = "daemon/ballastd/adapters/libvirt", "daemon/ballastd/sim"
 UNIT_LIBVIRT = "tests/unit/adapters/libvirt"
 UNIT_CORE, UNIT_KERNEL = "tests/unit/core", "tests/unit/kernel"
@@ -148,10 +151,41 @@ MUTANTS: tuple[Mutant, ...] = (
            "            if len(self._waiting) >= self._capacity:", "            if False:", _only("unit", UNIT_LIBVIRT)),
     Mutant("a persistent guest arrives transient", f"{LIBVIRT}/migration.py", "    if persistent:", "    if False:",
            _only("lab", "tests/contracts/test_hypervisor.py::test_persistence_and_autostart_go_with_the_vm")),
-    Mutant("leaving a migration ends it", f"{SIM}/hypervisor.py",
-           "        await asyncio.shield(job.answer)", "        await job.answer",
-           _only("contracts", "tests/contracts/test_hypervisor.py::test_a_caller_that_leaves_does_not_end_the_job")),
+    Mutant("what belongs to a job ends with its caller", f"{LIBVIRT}/hypervisor.py",
+           "            await asyncio.shield(task)", "            await task",
+           _only("lab", "tests/integration/test_libvirt_adapter.py::"
+                 "test_a_caller_that_leaves_does_not_keep_autostart_from_coming_along")),
     Mutant("a new bandwidth counts from the start", f"{SIM}/jobs.py",
            "        self.count()\n        self._bandwidth_mib_s", "        self._bandwidth_mib_s",
            _only("unit", "tests/unit/sim")),
+    Mutant("the chain does not cover what came before", f"{JOURNAL}/chain.py",
+           "    if row.previous_hash != before.hash:", "    if False:", _only("unit", DAMAGE)),
+    Mutant("the mark of another journal passes", f"{JOURNAL}/verification.py", "        if not self._mark_fits:",
+           "        if False:", _only("unit", DAMAGE)),
+    Mutant("a torn write takes both marks", f"{JOURNAL}/mark.py", "        self._next = (self._next + 1) % SLOTS\n", "",
+           _only("unit", DAMAGE)),
+    Mutant("a damaged journal is written to", f"{JOURNAL}/journal.py",
+           "        if found.damage is None:\n            if not found.exists:",
+           "        if True:\n            if not found.exists:", _only("unit", DAMAGE)),
+    Mutant("an append is not one transaction", f"{JOURNAL}/sqlite.py",
+           'engine = _engine(path, "rw", "BEGIN IMMEDIATE", sa.pool.StaticPool)',
+           'engine = _engine(path, "rw", "SELECT 1", sa.pool.StaticPool)', _only("unit", TROUBLE)),
+    Mutant("commits are not synced", f"{JOURNAL}/sqlite.py", '"synchronous=FULL"', '"synchronous=OFF"',
+           _only("unit", TROUBLE)),
+    Mutant("a deleted journal is written to", f"{JOURNAL}/journal.py", "            if not same:", "            if False:",
+           _only("unit", TROUBLE)),
+    Mutant("two daemons write one journal", f"{JOURNAL}/lock.py", "fcntl.LOCK_EX | fcntl.LOCK_NB",
+           "fcntl.LOCK_SH | fcntl.LOCK_NB", _only("unit", "tests/unit/adapters/journal/test_crash.py")),
+    Mutant("the cure, killed half way, forgets what came before", f"{JOURNAL}/quarantine.py",
+           "    create_mark(mark, head)\n    _give_away(path.parent, mark)\n", "",
+           _only("unit", "tests/unit/adapters/journal/test_cure.py")),
+    Mutant("calls behind a hung one are lost", LANES, "                self._worker(lane).calls.put(waiting)",
+           "                pass", _only("contracts", BLOCKING)),
+    Mutant("a withdrawn call begins", LANES, "            if self._state is not _State.WAITING:\n                return True",
+           "            if False:\n                return True", _only("contracts", BLOCKING)),
+    Mutant("a call that was left has no deadline", LANES,
+           "            if asked.withdraw():\n                asked.future.cancel()",
+           "            asked.withdraw()\n            asked.future.cancel()", _only("contracts", BLOCKING)),
+    Mutant("dead hosts take the journal's lane away", LANES, "(hanging and self.abandoned() >= self._abandoned_max)",
+           "(self.abandoned() >= self._abandoned_max)", _only("contracts", BLOCKING)),
 )

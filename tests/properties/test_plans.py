@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -143,4 +144,6 @@ def test_the_checker_does_not_believe_the_planners_columns(builder: ClusterBuild
     assert made.moves
     assert not check_plan(snapshot, made.moves)
     assert check_plan(sabotaged(snapshot), made.moves)
+    with pytest.raises(planning.PlanUnsound):
+        planning.plan(sabotaged(snapshot), step.draft, wanted, POLICIES.limits)
     assert check_plan(snapshot, (*made.moves, made.moves[0])), "the same VM twice"

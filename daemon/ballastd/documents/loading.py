@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ballastd.core.ceilings import CEILINGS
 from ballastd.core.policies import ClusterDeclaration, Health, Limits, PolicySet, Scope
 from ballastd.documents.limits_model import LimitsModel
 from ballastd.documents.policy_models import (
@@ -60,8 +62,9 @@ def load_policies(directory: Path, cluster: ClusterDeclaration | None, now_wall:
     for path in _files(directory):
         try:
             text = read(path)
-            digest.update(f"{path.name}\0{len(text)}\0{text}".encode())
-            _take_all(path, parse(str(path), text, budget), loading)
+            # a file's name need not be UTF-8
+            digest.update(b"%s\0%d\0%s" % (os.fsencode(path.name), len(text), text.encode()))
+            _take_all(path, parse(os.fsencode(path).decode("utf-8", "backslashreplace"), text, budget), loading)
         except ConfigurationError as error:
             loading.problems.extend(error.problems)
             loading.windows_unread = True
@@ -69,6 +72,7 @@ def load_policies(directory: Path, cluster: ClusterDeclaration | None, now_wall:
     _check_windows(loading)
     if cluster is not None:
         _check_scopes(loading, cluster)
+        _check_least_numbers(loading, cluster)
     if loading.problems:
         raise ConfigurationError(tuple(loading.problems))
     _doubt(loading)
@@ -144,6 +148,19 @@ def _check_windows(loading: _Loading) -> None:
                 hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"
                 loading.problems.append(f"{document.where(('windows', i))}: windows.{i}: there is no Window {shown(name)}; "
                                         f"{hint}")
+
+
+def _check_least_numbers(loading: _Loading, cluster: ClusterDeclaration) -> None:
+    """Refuse a least number above its ceiling's share of this cluster: the larger of both counts, it would go round it."""
+    hosts, default = len(cluster.hosts), Limits()
+    for document, model in loading.of(LimitsModel):
+        for key, value, least, ceiling in (
+                ("blast_radius", model.blast_radius.at_least, default.blast_at_least, CEILINGS.blast_share),
+                ("freeze", model.freeze.at_least, default.unknown_at_least, CEILINGS.freeze_share)):
+            allowed = max(least, int(ceiling * hosts))
+            if value > allowed:
+                loading.problems.append(f"{document.where((key, 'at_least'))}: {key}.at_least: {value} of {hosts} hosts is "
+                                        f"above the ceiling of {ceiling:.0%}, which no policy can raise; at most {allowed}")
 
 
 def _check_scopes(loading: _Loading, cluster: ClusterDeclaration) -> None:

@@ -10,7 +10,7 @@ from ballastd.core.telemetry import METRICS, Metric
 from ballastd.documents.scalars import bandwidth, percent, shown, size
 
 MIB = 1 << 20
-_CELSIUS = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*C")
+_CELSIUS = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*C", re.ASCII)
 
 
 def parse_metric(value: Any) -> str:

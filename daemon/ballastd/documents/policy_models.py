@@ -133,8 +133,18 @@ class When(Strict):
                              f"{self.metric} is no counter; take increase out, and say how long with for: 5m")
         if self.relative_to is not None and self.metric != "temperature":
             raise ValueError("relative_to is for temperature, whose sensors know limits of their own; take it out")
+        self._not_of_sound_hosts()
         self.threshold()
         return self
+
+    def _not_of_sound_hosts(self) -> None:
+        """Refuse what is true of every sound host: a slip that would condemn the whole cluster."""
+        if self.is_ is False:
+            raise ValueError(f"{self.metric} is off on every sound host, all of them would fire; write is: true")
+        if self.increase is not None and self.below is not None:
+            raise ValueError(f"{self.metric} rises too little on every sound host, all of them would fire; write above")
+        if self.relative_to is not None and self.below is not None:
+            raise ValueError(f"a sound sensor is below its {self.relative_to} limit, all of them would fire; write above")
 
     def threshold(self) -> float:
         """Return the firing edge in the metric's unit."""
@@ -244,6 +254,13 @@ class EvacuationModel(PolicyModel):
     last_resort: list[str] = Field(default_factory=list)
     mode: Mode = Mode.OBSERVE
 
+    @field_validator("order")
+    @classmethod
+    def _each_key_once(cls, value: list[EvacuationOrder]) -> list[EvacuationOrder]:
+        if not value or len(set(value)) < len(value):
+            raise ValueError("each key once, and at least one; write for example [priority, shortest]")
+        return value
+
     @field_validator("last_resort")
     @classmethod
     def _none_yet(cls, value: list[str]) -> list[str]:
@@ -255,6 +272,9 @@ class EvacuationModel(PolicyModel):
     def _sound(self) -> EvacuationModel:
         if self.ignore_windows and self.windows:
             raise ValueError("ignore_windows and windows contradict each other; keep one")
+        idle = [key for key in ("deadline", "windows", "ignore_windows") if getattr(self, key)]
+        if self.respond is Response.QUARANTINE and idle:
+            raise ValueError(f"a quarantine moves nothing, {idle[0]} would do nothing; take it out, or write respond: drain")
         return self
 
     def compiled(self, source: str) -> EvacuationPolicy:

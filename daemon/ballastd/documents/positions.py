@@ -105,7 +105,7 @@ def parse(file: str, text: str, budget: Budget | None = None) -> tuple[Document,
         raise ConfigurationError((_marked(file, error),)) from error
     except ReaderError as error:
         raise ConfigurationError((_unreadable(file, text, error),)) from error
-    except (YAMLError, ValueError, LookupError, AttributeError, TypeError, AssertionError) as error:
+    except (YAMLError, ValueError, ArithmeticError, LookupError, AttributeError, TypeError, AssertionError) as error:
         # the parser stumbles over some malformed texts instead of refusing them
         raise ConfigurationError((f"{file}:1:1: not YAML: {str(error).split(chr(10), 1)[0]}",)) from error
 

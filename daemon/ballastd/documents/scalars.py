@@ -12,11 +12,12 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
-_NUMBER_AND_UNIT = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*([A-Za-z%/]+)")
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
+_NUMBER_AND_UNIT = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*([A-Za-z%/]+)", re.ASCII)
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _LINK = {"Mbit/s": 1e6 / 8 / (1 << 20), "Gbit/s": 1e9 / 8 / (1 << 20), "MiB/s": 1.0, "GiB/s": 1024.0}
-_CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
+_NO_ZONE = re.compile(r"right/|posix/|localtime$|posixrules$|Factory$")
+_CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 DURATION_MAX_SECONDS = 366 * 86400.0
 AMOUNT_MAX = float(1 << 56)
 SHOWN_MAX = 60
@@ -117,10 +118,10 @@ def clock_time(value: Any) -> time:
 
 
 def zone(value: Any) -> zoneinfo.ZoneInfo:
-    """Return a time zone."""
+    """Return a time zone. One that counts leap seconds, or is whatever this machine's is, is none."""
     text = value if isinstance(value, str) else shown(value)
     try:
-        return zoneinfo.ZoneInfo(text)
+        return zoneinfo.ZoneInfo("" if _NO_ZONE.match(text) else text)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         near = difflib.get_close_matches(text[:SHOWN_MAX], sorted(zoneinfo.available_timezones()), n=1)
         hint = f"; did you mean {near[0]}?" if near else ""

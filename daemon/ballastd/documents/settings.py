@@ -18,7 +18,7 @@ from ballastd.errors import ConfigurationError
 
 TIMES = Timing()
 HOST_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
-URI = re.compile(r"[a-z0-9+]+://\S*")
+URI = re.compile(r"(?:qemu|test)(?:\+[a-z0-9]+)?://(?:(?P<user>[^@/\s]*)@)?\S*")
 LOCAL_URI = re.compile(r"\w+:///\S*|\w+\+unix://\S*")
 MIGRATION_URI = re.compile(r"(tcp|rdma)://[^\s/]+|unix:///\S+")
 BROKER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*|[0-9a-fA-F:.]+(%\w+)?")
@@ -65,8 +65,11 @@ class HostEntry(Strict):
     @field_validator("uri", "peer_uri")
     @classmethod
     def _a_uri(cls, value: str | None) -> str | None:
-        if value is not None and not URI.fullmatch(value):
+        found = None if value is None else URI.fullmatch(value)
+        if value is not None and found is None:
             raise ValueError(f"{shown(value)} is no libvirt URI; write for example qemu+tls://kvm-01/system")
+        if found and ":" in (found["user"] or ""):
+            raise ValueError("a password does not belong in a URI, which is logged; libvirt reads it from its auth file")
         return value
 
     def declared(self, defaults: HostDefaults) -> DeclaredHost:
@@ -253,10 +256,12 @@ def load_settings(path: Path) -> Settings:
 
 def _twice(settings: Settings, document: Document) -> list[str]:
     problems = []
-    for key in ("name", "uri"):
+    for key in ("name", "uri", "peer_uri", "migration_uri"):
         seen: dict[str, int] = {}
         for i, host in enumerate(settings.hosts):
             value = getattr(host, key)
+            if value is None:
+                continue
             if value in seen:
                 problems.append(f"{document.where(('hosts', i, key))}: hosts.{i}.{key}: {value[:63]} is declared twice "
                                 f"(first as hosts.{seen[value]}); each host has its own")

@@ -39,14 +39,25 @@ def validate(model: type[M], document: Document, problems: list[str]) -> M | Non
     try:
         found = model.model_validate(value)
     except ValidationError as error:
+        misspelt = _misspelt(model, error)
         for one in error.errors(include_url=False)[:PROBLEMS_MAX]:
             path = _standing(document, dict(one))
+            if one["type"] == "missing" and path in misspelt:
+                continue
             if not any(path[:len(empty)] == empty for empty in blank):
                 lines[f"{document.where(path)}: {dotted(path)}: {_words(model, path, dict(one))}"] = None
         if error.error_count() > PROBLEMS_MAX:
             lines[f"{document.where(())}: and {error.error_count() - PROBLEMS_MAX} problems more in this document"] = None
     problems.extend(lines)
     return None if lines else found
+
+
+def _misspelt(model: type[BaseModel], error: ValidationError) -> set[Path_]:
+    """Return the paths of the keys that unknown ones resemble: a misspelt key is not also a missing one."""
+    unknown = [tuple(one["loc"]) for one in error.errors(include_url=False) if one["type"] == "extra_forbidden"]
+    near = [(path[:-1], difflib.get_close_matches(str(path[-1])[:60], _keys_beside(model, path), n=1))
+            for path in unknown[:PROBLEMS_MAX]]
+    return {(*path, keys[0]) for path, keys in near if keys}
 
 
 def _is_section(model: type[BaseModel], key: str) -> bool:

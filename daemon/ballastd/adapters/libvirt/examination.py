@@ -73,8 +73,19 @@ def _held(domain: Any, asking: Asking, facts: DomainFacts) -> Iterator[str]:
         if trouble_of(error).lost_connection:
             raise  # otherwise it knows no checkpoints, so there are none
     with asking.about(domain):
-        busy = [disk for disk in facts.disks if domain.blockJobInfo(disk, 0)]
-    yield from (f"{disk}: a block job runs: let it end, or virsh blockjob --abort" for disk in busy)
+        block_jobs = [(disk, _block_job(domain, disk)) for disk in facts.disks]
+    yield from (f"{disk}: {words}" for disk, words in block_jobs if words)
+
+
+def _block_job(domain: Any, disk: str) -> str:
+    libvirt = load_libvirt()
+    try:
+        return "a block job runs: let it end, or virsh blockjob --abort" if domain.blockJobInfo(disk, 0) else ""
+    except libvirt.libvirtError as error:
+        trouble = trouble_of(error)
+        if trouble.lost_connection:
+            raise
+        return f"its block jobs cannot be read: {trouble}"
 
 
 def at_target(conn: Any, move: Move, facts: DomainFacts, source: HostIdentity | None,
