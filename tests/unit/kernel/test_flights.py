@@ -1,0 +1,57 @@
+"""The kernel's ceilings on sources: how many hosts are emptied at once, and how many begin within an hour."""
+
+from __future__ import annotations
+
+from ballastd.core.ceilings import CEILINGS
+from ballastd.core.inventory import DeclaredHost
+from ballastd.core.ledger import OPERATOR
+from ballastd.core.plans import Move, Order
+from ballastd.core.quantities import GIB, Bytes, HostName, Seconds, VmId
+from ballastd.kernel.flights import Flights
+
+HOSTS = tuple(DeclaredHost(HostName(f"h{i}"), f"test://h{i}", link_mib_s=1000.0) for i in range(12))
+
+
+def order(source: int, policy: str = "failing") -> Order:
+    move = Move(VmId(f"vm-of-h{source}"), "vm", HostName(f"h{source}"), HostName("h11"), Bytes(GIB), Seconds(1.0), policy,
+                "because")
+    return Order(f"1-{source}", move, 10, Seconds(300.0), 1)
+
+
+def refused(flights: Flights, one: Order, now: float) -> str:
+    no = flights.refusal(one, 0, 0, now)
+    return no.detail if no else ""
+
+
+def begin_and_end(flights: Flights, one: Order, now: float) -> None:
+    assert refused(flights, one, now) == ""
+    flights.claim(one, now)
+    flights.release(one.id)
+
+
+def test_so_many_hosts_are_emptied_at_once_whoever_asks_but_an_operator() -> None:
+    flights = Flights(HOSTS, CEILINGS)
+    for source in range(CEILINGS.evacuations_at_once):
+        assert refused(flights, order(source), 0.0) == ""
+        flights.claim(order(source), 0.0)
+    assert "ceiling 2 hosts at once" in refused(flights, order(5), 1.0)
+    assert refused(flights, order(5, OPERATOR), 1.0) == ""
+    flights.release(order(0).id)
+    assert refused(flights, order(5), 2.0) == ""
+
+
+def test_so_many_hosts_begin_within_an_hour_and_the_next_one_waits_for_the_first_to_be_an_hour_ago() -> None:
+    flights = Flights(HOSTS, CEILINGS)
+    for source in range(CEILINGS.evacuations_per_hour):
+        begin_and_end(flights, order(source), source * 100.0)
+    assert "ceiling 6" in refused(flights, order(7), 3599.0)
+    assert refused(flights, order(2), 3599.0) == "", "a host that began is not begun again by its next VM"
+    assert refused(flights, order(7, OPERATOR), 3599.0) == ""
+    assert refused(flights, order(7), 3600.0) == ""
+
+
+def test_what_an_operator_asks_for_does_not_use_up_the_hour() -> None:
+    flights = Flights(HOSTS, CEILINGS)
+    for source in range(9):
+        begin_and_end(flights, order(source, OPERATOR), 0.0)
+    assert refused(flights, order(10), 1.0) == ""
