@@ -65,7 +65,9 @@ install_venv() {
     python=$(tools/uv.sh --which-python)
     say "python: $python ($("$python" -V))"
     say "venv: .venv, exactly as uv.lock says, with libvirt's binding"
-    tools/uv.sh sync --locked --extra libvirt --python "$python"
+    # compiled once here: daemons and agents that tests start by the dozen would each compile it all again
+    tools/uv.sh sync --locked --extra libvirt --python "$python" --compile-bytecode
+    .venv/bin/python -m compileall -q daemon tests
     .venv/bin/python -c 'import ballastd, libvirt; print("setup: ready: ballastd", ballastd.__version__,
         "with libvirt binding", libvirt.getVersion())'
 }

@@ -35,7 +35,7 @@ defaults:
 hosts:
 {hosts}
 mqtt: {{host: {broker}, port: 1883, keepalive: 2MQTT}}
-libvirt: {{unsafe_migration: true, call_deadline: 3s, keepalive_interval: 1, keepalive_count: 3}}
+libvirt: {{unsafe_migration: true, call_deadline: 3s, keepalive_interval: 2, keepalive_count: 5}}
 journal: JOURNAL/journal.db
 api: {{socket: {home}/api.sock}}
 policies: {home}/policies

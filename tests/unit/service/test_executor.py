@@ -1,0 +1,76 @@
+"""What a call comes to is told to the mind as what it was: withheld is not refused, and neither is an error."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ballastd.core.inputs import CallReturned
+from ballastd.core.migrations import CallResult
+from ballastd.core.plans import Order
+from ballastd.service.executor import Executor
+from ballastd.service.inbox import Inbox
+from ballastd.sim.jobs import Fate
+from ballastd.sim.virtual_time import run_virtual
+from tests.builders import four_hosts, table, vm_id
+from tests.unit.kernel.test_kernel import Bench, declared
+
+
+async def outcome(bench: Bench, order: Order) -> CallReturned:
+    """Return what the mind hears of ``order``."""
+    inbox = Inbox(lambda _: False)
+    executor = Executor(bench.kernel, inbox, bench.clock)
+    quiet = table(four_hosts()).step()
+    executor.carry_out(replace(quiet, orders=(order,), aborts=(), tunes=(), cordons=frozenset()))
+    await inbox.wait(600.0, 0.0)
+    (heard,) = inbox.drain()
+    assert isinstance(heard, CallReturned)
+    await executor.detach()
+    return heard
+
+
+@pytest.mark.parametrize(("fate", "result"), [
+    (Fate.COMPLETES, CallResult.OK), (Fate.REFUSED, CallResult.REFUSED), (Fate.FAILS, CallResult.ERROR),
+    (Fate.ERROR_YET_COMPLETES, CallResult.ERROR),
+])
+def test_a_call_that_went_out(fate: Fate, result: CallResult) -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        bench.hypervisor.fates[vm_id("h0v0")] = fate
+        heard = await outcome(bench, await bench.write(bench.order("h0v0", "h0", "h1")))
+        assert heard.result is result
+        assert bench.kernel.calls == 1
+
+    run_virtual(story())
+
+
+def test_a_call_that_the_kernel_withheld() -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        heard = await outcome(bench, bench.order("h0v0", "h0", "h1"))
+        assert heard.result is CallResult.WITHHELD
+        assert "not-journalled" in heard.message
+        assert bench.kernel.calls == 0
+
+    run_virtual(story())
+
+
+def test_a_call_that_nobody_foresaw_is_an_error_and_is_told() -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        order = await bench.write(bench.order("h0v0", "h0", "h1"))
+
+        def surprise(_order: Order) -> None:
+            raise ZeroDivisionError("surprise")
+
+        inbox = Inbox(lambda _: False)
+        executor = Executor(bench.kernel, inbox, bench.clock)
+        bench.kernel.announce = surprise
+        executor.carry_out(replace(table(four_hosts()).step(), orders=(order,), aborts=(), tunes=(), cordons=frozenset()))
+        await inbox.wait(600.0, 0.0)
+        (heard,) = inbox.drain()
+        assert isinstance(heard, CallReturned)
+        assert (heard.result, heard.message) == (CallResult.ERROR, "ZeroDivisionError: surprise")
+
+    run_virtual(story())
