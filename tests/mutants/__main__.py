@@ -24,7 +24,7 @@ from tests.mutants.catalogue import MUTANTS, NETS, Mutant
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("daemon", "tests", "policies", "config", "docs", "README.md", "pyproject.toml")
-NET_SECONDS = 300.0
+NET_SECONDS = 400.0
 FIRST_FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 
@@ -49,6 +49,10 @@ def main() -> int:
     if misfits or not chosen:
         print("the list does not fit the code any more:", ", ".join(misfits) or "nothing chosen", file=sys.stderr)
         return 2
+    broken = baseline(chosen)
+    if broken:
+        print(f"a net is torn before anything is thrown into it: {broken}", file=sys.stderr)
+        return 2
     survivors, rows = 0, []
     with ThreadPoolExecutor(options.jobs) as pool:
         for mutant, catches in zip(chosen, pool.map(lambda m: throw(m, options.every_net), chosen), strict=True):
@@ -63,17 +67,29 @@ def main() -> int:
     return 1 if survivors else 0
 
 
+def baseline(chosen: list[Mutant]) -> str | None:
+    """Return what fails on an untouched copy, over every net that the chosen mutants name; None if all is well."""
+    paths = sorted({path.split("::")[0] for m in chosen for _, some in (m.nets or tuple(NETS.items())) for path in some})
+    with tempfile.TemporaryDirectory(prefix="mutant-") as place:
+        return first_failure(fresh_copy(Path(place)), tuple(paths))
+
+
+def fresh_copy(copy: Path) -> Path:
+    """Copy what the nets need into an empty directory."""
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, copy / name)
+    return copy
+
+
 def throw(mutant: Mutant, every_net: bool) -> list[Catch]:
     """Run the nets on a copy with one sabotage in it."""
     catches = []
     with tempfile.TemporaryDirectory(prefix="mutant-") as place:
-        copy = Path(place)
-        for name in COPIED:
-            source = ROOT / name
-            if source.is_dir():
-                shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(source, copy / name)
+        copy = fresh_copy(Path(place))
         victim = copy / mutant.path
         victim.write_text(victim.read_text().replace(mutant.old, mutant.new))
         for net, paths in (mutant.nets or tuple(NETS.items())):

@@ -50,10 +50,11 @@ class Flights:
     def claim(self, order: Order, now: float) -> None:
         """Book a claim for ``order``; ``now`` on the monotonic clock, seconds."""
         move = order.move
+        begins = move.policy != OPERATOR and self._begins(move.source, now)
         self._flights[order.id] = Flight(order.id, move.vm, move.source, move.target, move.memory,
                                          order.bandwidth_mib_s, move.policy == OPERATOR)
-        if move.policy != OPERATOR:
-            self._begun.setdefault(move.source, now)
+        if begins:
+            self._begun[move.source] = now
         self._begun = {host: at for host, at in self._begun.items()
                        if now - at < HOUR_SECONDS or any(f.source == host for f in self._flights.values())}
 
@@ -126,10 +127,17 @@ class Flights:
             return self._no(order, f"{', '.join(sorted(others))} being emptied, ceiling "
                                    f"{self._ceilings.evacuations_at_once} hosts at once")
         begun = [host for host, at in self._begun.items() if host != source and now - at < HOUR_SECONDS]
-        if source not in self._begun and len(begun) >= self._ceilings.evacuations_per_hour:
+        if self._begins(source, now) and len(begun) >= self._ceilings.evacuations_per_hour:
             return self._no(order, f"{len(begun)} hosts began to be emptied within the hour, ceiling "
                                    f"{self._ceilings.evacuations_per_hour}")
         return None
+
+    def _begins(self, source: HostName, now: float) -> bool:
+        """Return whether an order from ``source`` begins to empty it anew: not within the hour, nothing in flight."""
+        at = self._begun.get(source)
+        if at is not None and now - at < HOUR_SECONDS:
+            return False
+        return at is None or not any(f.source == source for f in self._flights.values())
 
     @staticmethod
     def _no(order: Order, detail: str) -> Refusal:
