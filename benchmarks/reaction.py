@@ -65,7 +65,7 @@ def measure(lab: Lab, witness: Witness, home: Path, policies: str, rounds: int, 
     wait_listening()
     reactions, floors = [], []
     try:
-        if not wait_for(lambda: daemon.posture() == "acting", 40.0):
+        if not wait_for(daemon.knows_everybody, 40.0):
             raise RuntimeError(f"the daemon did not get ready: {daemon.log}")
         for n in range(rounds):
             host = f"h{(done + n) % HOSTS + 1}"

@@ -171,6 +171,15 @@ class DaemonProcess:
         """Return each host's health, as the daemon sees it."""
         return {h["name"]: h["health"] for h in (self.ask("hosts") or {}).get("hosts", ())}
 
+    def heard(self) -> dict[str, int]:
+        """Return how many reports of each host the daemon heard in a row."""
+        return {h["name"]: h["reports_heard"] for h in (self.ask("hosts") or {}).get("hosts", ())}
+
+    def knows_everybody(self) -> bool:
+        """Return whether it acts and heard every host more than once: then each counter has a starting point."""
+        heard = self.heard()
+        return self.posture() == "acting" and bool(heard) and min(heard.values()) > 1
+
     def ctl(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run ``ballastctl`` as an operator would."""
         return subprocess.run([str(BIN / "ballastctl"), "--socket", str(self.socket), *words], capture_output=True,

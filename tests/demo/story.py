@@ -77,7 +77,7 @@ class Story:
         daemon.start()
         wait_listening()
         self._stage.watch(witness, daemon)
-        if not wait_for(lambda: daemon.posture() == "acting", 40.0):
+        if not wait_for(daemon.knows_everybody, 40.0):
             raise RuntimeError(f"ballastd did not get ready; its log: {daemon.log}\n{daemon.log.read_text()[-3000:]}")
         return Cast(lab, witness, daemon, listener, guests)
 
@@ -137,7 +137,7 @@ class Story:
         cast.daemon.start()
         emptied = wait_for(lambda: set(before) <= set(cast.witness.moves()) and not cast.witness.on("h2"), 90.0)
         self._stage.say("h2 is empty; waiting until ballastd has closed its books")
-        wait_for(lambda: cast.daemon.posture() == "acting" and not cast.daemon.open_migrations(), 60.0)
+        wait_for(lambda: cast.daemon.knows_everybody() and not cast.daemon.open_migrations(), 60.0)
         moved = cast.witness.moves()
         adopted = [m for m in cast.daemon.migrations() if m["adopted"]]
         self._claim("killed with -9 while a migration ran, it adopts the running job",

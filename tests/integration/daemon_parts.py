@@ -116,6 +116,8 @@ class Stand:
         """Return the daemon once it acts; the broker runs."""
         daemon = self.daemon(link_mbit=link_mbit).start()
         until_acting(daemon)
+        on = [name for name, host in self.lab.hosts.items() if host.is_on()]
+        until(lambda: all(daemon.heard().get(name, 0) > 1 for name in on), READY_SECONDS, "every host is heard", daemon)
         return daemon
 
     def clear(self) -> None:
