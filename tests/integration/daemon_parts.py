@@ -239,7 +239,10 @@ def assert_books_are_closed(home: Path) -> None:
 def assert_lives_once(lab: Lab, *guests: LabGuest) -> None:
     """Every guest runs on exactly one host, with one QEMU, and its heart never missed a beat."""
     for guest in guests:
-        lab.wait_beat(guest, 3, 10.0)
+        try:
+            lab.wait_beat(guest, 3, 10.0)
+        except LabError as silent:
+            raise AssertionError(f"{silent}; it is seen as {lab.where(guest)}, its heart was {lab.heartbeat(guest)}") from silent
         sightings = [s for s in lab.where(guest) if s.emulators]
         assert [s.emulators for s in sightings] == [1], (guest.name, lab.where(guest))
         assert lab.heartbeat(guest).breaks == 0, guest.name
