@@ -242,7 +242,8 @@ def assert_lives_once(lab: Lab, *guests: LabGuest) -> None:
         try:
             lab.wait_beat(guest, 3, 10.0)
         except LabError as silent:
-            raise AssertionError(f"{silent}; it is seen as {lab.where(guest)}, its heart was {lab.heartbeat(guest)}") from silent
+            seen = f"seen as {lab.where(guest)}, its heart was {lab.heartbeat(guest)}"
+            raise AssertionError(f"{silent}; {seen}") from silent
         sightings = [s for s in lab.where(guest) if s.emulators]
         assert [s.emulators for s in sightings] == [1], (guest.name, lab.where(guest))
         assert lab.heartbeat(guest).breaks == 0, guest.name
