@@ -47,7 +47,7 @@ def open_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 @pytest.fixture
 def desk(open_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    for name in ("BALLASTD_SOCKET", "SUDO_USER"):
+    for name in ("BALLASTD_SOCKET", "SUDO_USER", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     PaperConsole.__init__(open_desk.console, replace(a_busy_view(), wall=time.time()))
     open_desk.console.records = [
