@@ -52,6 +52,10 @@ class OutcomeUnknown(MigrationError):
     """The call ended with an error that says nothing about the job: observe both ends, then decide."""
 
 
+class PowerRefused(BallastdError):
+    """A power controller answered, and did not do what it was asked; the message says why, and the cure."""
+
+
 class MalformedReport(BallastdError):
     """A telemetry message that is not used; ``reason`` is the slug it is counted under."""
 

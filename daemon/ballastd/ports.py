@@ -144,6 +144,61 @@ class Hypervisor(Protocol):
         ...
 
 
+class PowerState(enum.Enum):
+    """What a power controller says of its host."""
+
+    ON = "on"
+    OFF = "off"
+    UNKNOWN = "unknown"
+    """Neither: it is changing, or the controller cannot say."""
+
+
+@dataclass(frozen=True, slots=True)
+class PowerStatus:
+    """One controller's answer. ``identity``: the SMBIOS UUID of the machine it controls, lower-case and canonical, or
+    None where it cannot tell. ``detail``: its own words."""
+
+    state: PowerState
+    identity: str | None
+    detail: str = ""
+
+
+class Power(Protocol):
+    """The power of declared hosts. What a controller says is one sign, never a proof; there is no forced off."""
+
+    async def status(self, host: HostName) -> PowerStatus:
+        """Return what the host's controller says now.
+
+        Raises:
+            Unreachable: it did not answer in time.
+            PowerRefused: it answered, and not usefully; the message names the controller and the cure.
+        """
+        ...
+
+    async def power_off(self, host: HostName) -> None:
+        """Ask for an orderly shutdown of the operating system; return once the request is taken. A host that is off
+        already stays off.
+
+        Raises:
+            Unreachable: nobody knows whether it was taken.
+            PowerRefused: it was not taken.
+        """
+        ...
+
+    async def power_on(self, host: HostName) -> None:
+        """Ask for the host to be switched on; return once the request is taken. A host that is on stays on.
+
+        Raises:
+            Unreachable: nobody knows whether it was taken.
+            PowerRefused: it was not taken.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of every controller without waiting for one."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class TelemetryUp:
     """The broker was reached and the subscriptions stand."""

@@ -199,7 +199,7 @@ def test_shut_off_definitions_are_part_of_the_inventory(tell: Tell) -> None:
         guest = world.lab.define_guest(H1, "off", 8)
         try:
             seen = await world.hypervisor.inventory(H1)
-            assert [(r.name, r.state, r.job, r.cpu_seconds) for r in seen.vms] == [
+            assert [(r.name, r.state, r.job, r.usage.cpu_seconds) for r in seen.vms] == [
                 ("off", VmState.SHUTOFF, JobKind.NONE, None)]
         finally:
             world.lab.stop_guest(guest)

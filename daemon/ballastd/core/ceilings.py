@@ -22,6 +22,14 @@ class Ceilings:
     caution_share: float = 0.20
     freeze_share: float = 0.34
     retries_per_move: int = 5
+    balance_in_flight: int = 4
+    balance_per_hour: int = 60
+    balance_per_day: int = 400
+    balance_per_vm_day: int = 6
+    hosts_off_share: float = 0.50
+    power_offs_per_10_min: int = 2
+    wakes_per_min: int = 4
+    power_cycles_per_day: int = 4
 
 
 CEILINGS = Ceilings()

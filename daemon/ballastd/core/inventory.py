@@ -19,7 +19,10 @@ class DeclaredHost:
     ``migration_uri``: address of the network that carries guest memory (``tcp://10.0.0.1``), or None for the default.
     ``link_mib_s``: speed of that network, MiB/s, each direction. ``memory_limit``: bytes that VMs may use
     at most, or None for what the hypervisor reports. ``memory_reserve``: bytes never given to VMs.
+    ``cpu_limit``: processors that VMs may use, or None for all that the hypervisor reports.
     ``labels``: failure domains and other groups: rack, cooling, power, ...
+    ``power``: how it is switched on and off (``redfish``, ``command``), empty where we have no means to.
+    ``idle_watts``: what it draws when it idles, or None: what switching it off saves.
     ``vouched_storage``: path prefixes whose writable disks have an effective lock by the operator's word.
     """
 
@@ -30,6 +33,9 @@ class DeclaredHost:
     link_mib_s: float = 1192.0
     memory_limit: Bytes | None = None
     memory_reserve: Bytes = Bytes(4 << 30)
+    cpu_limit: float | None = None
+    power: str = ""
+    idle_watts: float | None = None
     labels: tuple[tuple[str, str], ...] = ()
     vouched_storage: tuple[str, ...] = ()
 
@@ -104,11 +110,31 @@ class Pin:
 
 
 @dataclass(frozen=True, slots=True)
+class VmUsage:
+    """What one VM uses, as its host's hypervisor counts it, never as the guest says; None where it cannot say.
+
+    ``cpu_seconds``: processor time since it started on this host. ``memory``: bytes of the machine that it occupies
+    now. ``block_bytes``, ``network_bytes``: moved since it started here, both directions, all devices.
+    ``dirty_mib_s``: how fast it dirties its memory, where that was measured.
+    """
+
+    cpu_seconds: float | None = None
+    memory: Bytes | None = None
+    block_bytes: int | None = None
+    network_bytes: int | None = None
+    dirty_mib_s: float | None = None
+
+
+NO_USAGE = VmUsage()
+
+
+@dataclass(frozen=True, slots=True)
 class VmRecord:
     """One VM as one host reports it.
 
-    ``memory_max``: bytes it may occupy (its maximum, not its balloon). ``cpu_seconds``: processor time
-    since it started here, or None when not known. ``priority``: operator's, higher leaves a sick host first.
+    ``memory_max``: bytes it may occupy (its maximum, not its balloon). ``priority``: its owner's, higher leaves a sick
+    host first. ``tags``, ``group``: its owner's words, which policies select it by. ``ignored``: its owner wants it
+    left alone altogether.
     """
 
     vm: VmId
@@ -120,9 +146,12 @@ class VmRecord:
     reason: str = ""
     persistent: bool = True
     autostart: bool = False
-    cpu_seconds: float | None = None
+    usage: VmUsage = NO_USAGE
     priority: int = 0
     pins: tuple[Pin, ...] = ()
+    tags: tuple[str, ...] = ()
+    group: str = ""
+    ignored: bool = False
 
 
 @dataclass(frozen=True, slots=True)

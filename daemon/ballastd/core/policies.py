@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ballastd.core.conditions import Condition
-from ballastd.core.inventory import DeclaredHost
+from ballastd.core.inventory import DeclaredHost, VmRecord
 from ballastd.core.quantities import HostName, Seconds
 
 
@@ -100,6 +100,155 @@ class EvacuationPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Edge:
+    """A level of a host's load: ``resource`` is ``cpu`` or ``memory`` (what VMs use of what they may, [0, 1]) or a
+    pressure metric of the vocabulary (``cpu.pressure.some``)."""
+
+    resource: str
+    above: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cooldown:
+    """How long what was moved is left in peace, seconds.
+
+    ``vm``: after any move of it. ``no_return``: before it may go back where it came from. ``host_settle``: after a
+    move from or to a host. ``foreign_move``: after somebody else moved it.
+    """
+
+    vm: Seconds = Seconds(6 * 3600.0)
+    no_return: Seconds = Seconds(24 * 3600.0)
+    host_settle: Seconds = Seconds(300.0)
+    foreign_move: Seconds = Seconds(12 * 3600.0)
+
+
+@dataclass(frozen=True, slots=True)
+class MoveBudget:
+    """How many routine moves a policy may make: at once, within an hour, within a day, of one VM within a day."""
+
+    in_flight: int = 1
+    per_hour: int = 6
+    per_day: int = 30
+    per_vm_per_day: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class BalancePolicy:
+    """Relieve hot hosts, then even out. Shares in [0, 1].
+
+    A host is hot when any of ``hot`` holds for ``hot_hold``; it is relieved until it is below ``cool_cpu`` and
+    ``cool_memory``, which no target may be above afterwards. ``imbalance_above``: spread between the fullest and the
+    emptiest host, by the scarcer resource, held for ``imbalance_hold``; ignored while the fullest is below
+    ``ignore_below``. ``minimum_gain``: by how much of itself a move must lessen the spread.
+    """
+
+    name: str
+    hot: tuple[Edge, ...] = (Edge("cpu", 0.80), Edge("memory", 0.88), Edge("cpu.pressure.some", 0.20))
+    hot_hold: Seconds = Seconds(300.0)
+    cool_cpu: float = 0.65
+    cool_memory: float = 0.82
+    imbalance_above: float = 0.30
+    imbalance_hold: Seconds = Seconds(600.0)
+    minimum_gain: float = 0.10
+    ignore_below: float = 0.25
+    cooldown: Cooldown = Cooldown()
+    budget: MoveBudget = MoveBudget()
+    windows: tuple[str, ...] = ()
+    scope: Scope = EVERYWHERE
+    mode: Mode = Mode.OBSERVE
+    description: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsolidationPolicy:
+    """Pack VMs while ``window`` (an allow-window's name) is open, and switch emptied hosts off. Shares in [0, 1].
+
+    ``fill_cpu``, ``fill_memory``: how full packing may make a host. ``spare_hosts``, ``spare_share``: capacity kept
+    free beside that, in hosts and as a share of what stays on. ``power_off_below``: load of the hosts that are on,
+    held for ``power_off_hold``, under which one more may go; ``power_on_above`` with ``power_on_hold``: above which
+    one is woken. ``minimum_on``, ``minimum_off``: how long a host stays as it was put. ``wake_ahead``: how long
+    before the window ends everything is woken. ``move_definitions``: whether shut-off VMs are moved along; else a host
+    that has some stays on.
+    """
+
+    name: str
+    window: str
+    fill_cpu: float = 0.65
+    fill_memory: float = 0.80
+    spare_hosts: int = 1
+    spare_share: float = 0.10
+    power_off_below: float = 0.45
+    power_off_hold: Seconds = Seconds(2400.0)
+    minimum_on: Seconds = Seconds(3600.0)
+    power_on_above: float = 0.81
+    power_on_hold: Seconds = Seconds(300.0)
+    minimum_off: Seconds = Seconds(1800.0)
+    wake_ahead: Seconds = Seconds(900.0)
+    cooldown: Cooldown = Cooldown()
+    budget: MoveBudget = MoveBudget(in_flight=2, per_hour=20, per_day=100)
+    scope: Scope = EVERYWHERE
+    mode: Mode = Mode.OBSERVE
+    description: str = ""
+    source: str = ""
+
+
+class Rule(enum.Enum):
+    """Where VMs may live."""
+
+    APART = "apart"
+    """No two of them in one place."""
+    TOGETHER = "together"
+    """All of them in one place."""
+    ON = "on"
+    """Only on these hosts."""
+    NEVER_ON = "never-on"
+    """Never on these hosts."""
+    PINNED = "pinned"
+    """Where they are, and moved by nobody but an operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class VmSelector:
+    """Which VMs a policy speaks of: all that is given must hold. ``names``: patterns, any of them; ``tags``: all of
+    them; ``group``: that group."""
+
+    names: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    group: str = ""
+
+    def covers(self, vm: VmRecord) -> bool:
+        """Return whether ``vm`` is meant."""
+        if self.names and not any(fnmatch.fnmatchcase(vm.name, pattern) for pattern in self.names):
+            return False
+        return set(self.tags) <= set(vm.tags) and self.group in ("", vm.group)
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementPolicy:
+    """A rule about where VMs may live. ``across``: ``host`` or a host label (rack, power, ...), for apart and together.
+    ``hosts``: which hosts, for on and never-on. ``weight``: what breaking it costs in a score, None when it must hold.
+
+    A must-rule constrains every move of ours, whatever its mode; ``mode`` says how far broken rules are put right.
+    """
+
+    name: str
+    vms: VmSelector
+    rule: Rule
+    across: str = "host"
+    hosts: Scope = EVERYWHERE
+    weight: int | None = None
+    mode: Mode = Mode.OBSERVE
+    description: str = ""
+    source: str = ""
+
+    @property
+    def must(self) -> bool:
+        """Whether no move of ours may break it."""
+        return self.weight is None
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """A time window as UTC intervals (wall seconds, half-open, sorted, disjoint) up to ``horizon``.
 
@@ -147,6 +296,10 @@ class Limits:
     settle_after_freeze: Seconds = Seconds(300.0)
     retries_per_move: int = 2
     retry_backoff: Seconds = Seconds(20.0)
+    hosts_off_share: float = 0.20
+    power_offs_per_10_min: int = 1
+    wakes_per_min: int = 1
+    power_cycles_per_day: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +308,9 @@ class PolicySet:
 
     health: tuple[HealthPolicy, ...] = ()
     evacuation: tuple[EvacuationPolicy, ...] = ()
+    balance: tuple[BalancePolicy, ...] = ()
+    consolidation: tuple[ConsolidationPolicy, ...] = ()
+    placement: tuple[PlacementPolicy, ...] = ()
     windows: Mapping[str, Window] = field(default_factory=dict)
     limits: Limits = Limits()
     digest: str = ""
@@ -168,6 +324,9 @@ class Timing:
     unreachable. ``second_look``: least time between two observations that settle an unclear outcome.
     ``late_copy_watch``: how long both ends are watched after a source was out of sight.
     ``self_suspect``: how long nothing starts after a lag, suspension or clock step of our own.
+    ``load_window``: over what time load is averaged. ``cordon_confirm``, ``power_off``, ``wake``: how long a host may
+    take to confirm its cordon, to go off, and to come back, before that counts as failed.
+    ``wake_proof``: how long a wake that succeeded proves that the host can be woken.
     """
 
     pace: Seconds = Seconds(30.0)
@@ -178,6 +337,11 @@ class Timing:
     late_copy_watch: Seconds = Seconds(40.0)
     self_suspect: Seconds = Seconds(60.0)
     lag_max: Seconds = Seconds(2.0)
+    load_window: Seconds = Seconds(300.0)
+    cordon_confirm: Seconds = Seconds(120.0)
+    power_off: Seconds = Seconds(900.0)
+    wake: Seconds = Seconds(900.0)
+    wake_proof: Seconds = Seconds(90 * 86400.0)
     migration_floor: Seconds = Seconds(300.0)
     migration_per_gib: Seconds = Seconds(150.0)
     telemetry_stale: Seconds = Seconds(90.0)

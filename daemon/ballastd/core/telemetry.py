@@ -101,7 +101,8 @@ class AgentState:
     """What an agent (or its last will) says about itself. Offline means its session died, not its host.
 
     ``hook``: whether the libvirt hook that enforces a cordon is installed; ``cordon_until``: wall seconds
-    until which the flag stands, or None; ``keepalive``: host-to-host interval and count, or None if unread.
+    until which the flag stands, or None; ``keepalive``: host-to-host interval and count, or None if unread;
+    ``emulators``: how many emulator processes run there, or None if uncounted.
     """
 
     host: HostName
@@ -112,6 +113,7 @@ class AgentState:
     cordon_until: float | None = None
     keepalive: tuple[int, int] | None = None
     retained: bool = False
+    emulators: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

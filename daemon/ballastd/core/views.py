@@ -31,7 +31,11 @@ class VerdictView:
 
 @dataclass(frozen=True, slots=True)
 class HostView:
-    """One declared host. ``target``: whether VMs may be sent there now; ``why_not``: if not, each reason."""
+    """One declared host. ``target``: whether VMs may be sent there now; ``why_not``: if not, each reason.
+
+    ``cpu_limit``: processors that VMs may use. ``cpu_by_vms``: processors its VMs use together, None where unknown.
+    ``power``: unmanaged, on, emptying, closing, going-off, off, waking, or failed; ``power_detail``: why, in words.
+    """
 
     name: str
     health: str
@@ -55,11 +59,16 @@ class HostView:
     verdicts: tuple[VerdictView, ...]
     labels: tuple[tuple[str, str], ...]
     unreachable_reason: str = ""
+    cpu_limit: float = 0.0
+    cpu_by_vms: float | None = None
+    power: str = "unmanaged"
+    power_detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class VmView:
-    """One VM as seen now. ``pins``: why it cannot move live, each with its cure."""
+    """One VM as seen now. ``pins``: why it cannot move live, each with its cure. ``cpu``: processors it uses, averaged
+    over the load window; ``memory_used``: bytes of the machine it occupies; both None where unknown."""
 
     id: str
     name: str
@@ -70,11 +79,16 @@ class VmView:
     priority: int
     pins: tuple[str, ...]
     migration: str = ""
+    cpu: float | None = None
+    memory_used: int | None = None
+    tags: tuple[str, ...] = ()
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class MigrationView:
-    """One migration, open or lately settled. ``progress``: share of memory no longer to copy, [0, 1]."""
+    """One migration, open or lately settled. ``progress``: share of memory no longer to copy, [0, 1].
+    ``rate_mib_s``: how fast memory travels now, None where unknown."""
 
     id: str
     vm: str
@@ -94,6 +108,7 @@ class MigrationView:
     progress: float | None
     adopted: bool
     detail: str
+    rate_mib_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +168,27 @@ class BudgetView:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowView:
+    """One time window: whether it is open, and when that changes next (wall seconds, None beyond what is known)."""
+
+    name: str
+    allows: bool
+    open: bool
+    changes_wall: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecentView:
+    """Something that was decided or noticed lately, in words. ``level``: info, warning or alarm."""
+
+    wall: float
+    level: str
+    text: str
+    host: str = ""
+    vm: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterView:
     """The whole picture after one step. ``posture``: acting, paused, frozen, starting, site-event, observing."""
 
@@ -169,3 +205,6 @@ class ClusterView:
     budgets: tuple[BudgetView, ...]
     policies_digest: str
     notes: tuple[str, ...] = ()
+    windows: tuple[WindowView, ...] = ()
+    recent: tuple[RecentView, ...] = ()
+    """Newest first."""

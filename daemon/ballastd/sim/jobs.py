@@ -12,7 +12,7 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ballastd.core.inventory import JobKind, Progress, VmRecord, VmState
+from ballastd.core.inventory import NO_USAGE, JobKind, Progress, VmRecord, VmState
 from ballastd.core.plans import Order, Refusal
 from ballastd.core.quantities import GIB, MIB, Bytes, HostName, VmId
 from ballastd.errors import MigrationError, MigrationFailed, OutcomeUnknown, VmVanished
@@ -130,7 +130,7 @@ class SimulatedJob:
         await asyncio.sleep(PREPARE_SECONDS)
         if self._failure is None and (arriving := self.source.vms.get(self.vm)) is not None:
             self.target.vms[self.vm] = dataclasses.replace(
-                arriving, state=VmState.INCOMING, job=JobKind.INCOMING, reason="3/2", cpu_seconds=0.0)
+                arriving, state=VmState.INCOMING, job=JobKind.INCOMING, reason="3/2", usage=NO_USAGE)
             self._changed(self.target.name, self.vm)
         await self._copy()
         if self._failure is not None:

@@ -19,7 +19,7 @@ from ballastd.adapters.libvirt.pins import unreadable
 from ballastd.adapters.libvirt.states import ACTIVE, PAUSED, PAUSED_BY_MIGRATION, job_kind, vm_state
 from ballastd.adapters.libvirt.xml_facts import DomainFacts, domain_facts
 from ballastd.adapters.libvirt.xml_reading import XmlError, shown
-from ballastd.core.inventory import JobKind, Pin, PinKind, VmRecord
+from ballastd.core.inventory import JobKind, Pin, PinKind, VmRecord, VmUsage
 from ballastd.core.quantities import KIB, Bytes, VmId
 
 Parsed = Mapping[str, tuple[str, DomainFacts | XmlError]]
@@ -91,7 +91,7 @@ class _Reader:
         return VmRecord(
             vm=VmId(uuid), name=shown(domain.name()), state=vm_state(state, reason, job),
             memory_max=definition.memory, vcpus=definition.vcpus, job=job, reason=f"{state}/{reason}",
-            persistent=uuid in self.persistent, autostart=uuid in self.autostart, cpu_seconds=cpu_seconds,
+            persistent=uuid in self.persistent, autostart=uuid in self.autostart, usage=VmUsage(cpu_seconds),
             priority=definition.priority, pins=(*definition.pins, *self._state_pins(uuid)),
         )
 
