@@ -19,7 +19,8 @@ from datetime import datetime
 from pathlib import Path
 
 import libvirt
-from tests.demo.cluster import HOOK, POLICIES, DaemonProcess, Listener, agent_command, wait_listening
+from tests.demo.cluster import EVACUATION, HOOK, DaemonProcess, Listener, agent_command, settings, wait_listening
+from tests.demo.policies import TIMING
 from tests.demo.witness import Witness, wait_for
 from tests.lab.lab import Lab
 
@@ -28,13 +29,22 @@ HOSTS = 4
 ROUNDS_PER_DAEMON = 5
 
 
+LIMITS = """\
+---
+kind: Limits
+name: cluster
+evacuations: {at_once: 1, per_hour: 6}
+bandwidth: {link_share: 60%, migration_minimum: 1MiB/s}
+"""
+
+
 def main() -> int:
     """Measure; return 0 if every round reacted."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--out", type=Path, default=Path("reaction.json"))
     options = parser.parse_args()
-    limits = POLICIES.replace("bandwidth:", "evacuations: {at_once: 1, per_hour: 6}\nbandwidth:")
+    policies = EVACUATION + LIMITS
     reactions: list[float] = []
     floors: list[float] = []
     with Lab("react", HOSTS, cpu_quota=0.6, hook=HOOK, agent_command=agent_command) as lab:
@@ -49,7 +59,7 @@ def main() -> int:
         while done < options.rounds:
             home = Path(tempfile.mkdtemp(prefix="ballastd-reaction-"))
             count = min(ROUNDS_PER_DAEMON, options.rounds - done)
-            some, bare = measure(lab, witness, home, limits, count, done)
+            some, bare = measure(lab, witness, home, policies, count, done)
             reactions += some
             floors += bare
             done += count
@@ -61,7 +71,8 @@ def main() -> int:
 def measure(lab: Lab, witness: Witness, home: Path, policies: str, rounds: int, done: int
             ) -> tuple[list[float], list[float]]:
     """Return reactions and bare re-check times, seconds, of some rounds with one daemon."""
-    listener, daemon = Listener(home), DaemonProcess(lab, home, link_mbit=1000, policies=policies).start()
+    text = settings(lab, home, link_mbit=1000, timing=TIMING)
+    listener, daemon = Listener(home), DaemonProcess(home, text, policies).start()
     wait_listening()
     reactions, floors = [], []
     try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from ballastd.core.conditions import Aggregate, Condition, RelativeTo
 from ballastd.core.controller import Controller, Decision
 from ballastd.core.inputs import CallReturned, HostUnreachable, Input, OperatorCommand, Verb
-from ballastd.core.inventory import DeclaredHost, HostInventory, JobKind, Pin, VmRecord, VmState
+from ballastd.core.inventory import DeclaredHost, HostInventory, JobKind, Pin, VmRecord, VmState, VmUsage
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import CallResult
 from ballastd.core.plans import Order
@@ -41,6 +41,14 @@ POLICIES = PolicySet((UNCORRECTED, HOT, FAN), (FAILING_HOSTS,), {}, Limits(migra
 QUICK = Timing(startup_quiet=Seconds(0.0), inventory_interval=Seconds(1.0), second_look=Seconds(5.0))
 
 
+PROCESSORS = 16
+
+
+def machine_of(host: str) -> str:
+    """Return the SMBIOS UUID of a host."""
+    return f"{host:0>8}-0001-4000-8000-000000000000"
+
+
 def vm_id(name: str) -> VmId:
     """Return a UUID-shaped id that sorts like ``name``."""
     return VmId(f"{name:0>8}-0000-4000-8000-000000000000")
@@ -54,16 +62,19 @@ class ClusterBuilder:
     vms: tuple[tuple[str, tuple[VmRecord, ...]], ...] = ()
     timing: Timing = QUICK
 
-    def host(self, name: str, gib: int = 64, *, link_mib_s: float = 1000.0, **labels: str) -> ClusterBuilder:
-        """Add a host with ``gib`` GiB for VMs."""
-        declared = DeclaredHost(HostName(name), f"test://{name}", link_mib_s=link_mib_s,
+    def host(self, name: str, gib: int = 64, *, link_mib_s: float = 1000.0, power: str = "", **labels: str
+             ) -> ClusterBuilder:
+        """Add a host with 16 processors and ``gib`` GiB for VMs."""
+        declared = DeclaredHost(HostName(name), f"test://{name}", link_mib_s=link_mib_s, power=power,
                                 memory_limit=Bytes(gib * GIB), labels=tuple(sorted(labels.items())))
         return replace(self, hosts=(*self.hosts, declared), vms=(*self.vms, (name, ())))
 
     def running(self, name: str, gib: int = 8, *, state: VmState = VmState.RUNNING, priority: int = 0,
-                pins: tuple[Pin, ...] = ()) -> ClusterBuilder:
+                pins: tuple[Pin, ...] = (), tags: tuple[str, ...] = (), group: str = "", ignored: bool = False
+                ) -> ClusterBuilder:
         """Add a VM to the host added last."""
-        record = VmRecord(vm_id(name), name, state, Bytes(gib * GIB), priority=priority, pins=pins)
+        record = VmRecord(vm_id(name), name, state, Bytes(gib * GIB), priority=priority, pins=pins, tags=tags,
+                          group=group, ignored=ignored)
         host, records = self.vms[-1]
         return replace(self, vms=(*self.vms[:-1], (host, (*records, record))))
 
@@ -87,9 +98,42 @@ class Table:
     sequence: int = 0
     events: list[object] = field(default_factory=list)
     free: int = 1024 * GIB
+    burning: dict[str, float] = field(default_factory=dict)
+    """Processors that each VM uses, by name; 0.05 where it is not said."""
+    spent: dict[VmId, float] = field(default_factory=dict)
+    powered_off: set[str] = field(default_factory=set)
+
+    def burn(self, **processors: float) -> Table:
+        """Have VMs use so many processors from now on."""
+        self.burning.update(processors)
+        return self
+
+    def _uses(self, record: VmRecord) -> float:
+        return self.burning.get(record.name, 0.05) if record.state is VmState.RUNNING else 0.0
+
+    def utilization(self, host: str) -> float:
+        """Return what a host's telemetry says of its processors: what its VMs use and a little."""
+        return min(1.0, 0.01 + sum(map(self._uses, self.world[host].values())) / PROCESSORS)
+
+    def quiet_for(self, seconds: float, step: float = 10.0) -> list[Decision]:
+        """Let time pass in steps, carrying nothing out."""
+        return self.settle(int(seconds / step), step)
+
+    def burn_on(self, seconds: float, step: float = 10.0) -> list[Decision]:
+        """Let time pass in steps, finishing every order at once."""
+        decisions: list[Decision] = []
+        returns: Iterable[Input] = ()
+        for _ in range(int(seconds / step)):
+            self.wait(step)
+            decisions.append(self.step(*returns))
+            returns = self.carry_out(decisions[-1])
+        return decisions
 
     def wait(self, seconds: float) -> Table:
-        """Let time pass."""
+        """Let time pass, and VMs use their processors."""
+        for records in self.world.values():
+            for record in records.values():
+                self.spent[record.vm] = self.spent.get(record.vm, 0.0) + self._uses(record) * seconds
         self.now = self.now.later(seconds)
         return self
 
@@ -103,18 +147,21 @@ class Table:
         """Return one report of every host that is not silent."""
         self.sequence += 1
         return [Report(host.name, self.boot, self.sequence, self.now.wall, 10.0,
-                       (Sample("cpu.utilization", 0.3), *self.readings.get(host.name, {}).values()), self.now)
-                for host in self.cluster.hosts if host.name not in self.silent]
+                       (Sample("cpu.utilization", self.utilization(host.name)),
+                        *self.readings.get(host.name, {}).values()), self.now)
+                for host in self.cluster.hosts if host.name not in self.silent | self.powered_off]
 
     def inventories(self) -> list[Input]:
         """Return an inventory of every host that is not dark, begun just now."""
         found: list[Input] = []
         for host in self.cluster.hosts:
-            if host.name in self.dark:
+            if host.name in self.dark | self.powered_off:
                 found.append(HostUnreachable(host.name, self.now, "no answer"))
                 continue
-            records = tuple(sorted(self.world[host.name].values(), key=lambda r: r.vm))
-            found.append(HostInventory(host.name, self.now, self.now, Bytes(2048 * GIB), Bytes(self.free), 16, records))
+            records = tuple(replace(r, usage=VmUsage(self.spent.get(r.vm, 0.0), r.memory_max))
+                            for r in sorted(self.world[host.name].values(), key=lambda r: r.vm))
+            found.append(HostInventory(host.name, self.now, self.now, Bytes(2048 * GIB), Bytes(self.free), PROCESSORS,
+                                       records, host_uuid=machine_of(host.name)))
         return found
 
     def step(self, *inputs: Input, look: bool = True, durable: bool = True) -> Decision:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from ballastd.core.power import PowerState, PowerStatus
 from ballastd.core.quantities import HostName
 
 
@@ -39,3 +40,32 @@ class SilentNotices:
 
     def rival_name(self) -> str | None:
         return self.rival
+
+
+class Controllers:
+    """A ``Power`` whose controllers say what they are told to say, and remember what they were asked."""
+
+    def __init__(self) -> None:
+        self.statuses: dict[HostName, PowerStatus | Exception] = {}
+        self.asked: list[tuple[HostName, bool]] = []
+        self.fails: Exception | None = None
+
+    async def status(self, host: HostName) -> PowerStatus:
+        said = self.statuses.get(host, PowerStatus(PowerState.UNKNOWN, None))
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    async def power_off(self, host: HostName) -> None:
+        self._ask(host, on=False)
+
+    async def power_on(self, host: HostName) -> None:
+        self._ask(host, on=True)
+
+    def _ask(self, host: HostName, *, on: bool) -> None:
+        self.asked.append((host, on))
+        if self.fails is not None:
+            raise self.fails
+
+    async def close(self) -> None:
+        return None

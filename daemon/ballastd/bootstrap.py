@@ -21,10 +21,22 @@ from ballastd.adapters.libvirt.hypervisor import LibvirtHypervisor
 from ballastd.adapters.mqtt.address import BrokerAddress
 from ballastd.adapters.mqtt.publisher import MqttNotices
 from ballastd.adapters.mqtt.telemetry import MqttTelemetry
+from ballastd.adapters.power.command import CommandOptions, CommandPower
+from ballastd.adapters.power.redfish import RedfishOptions, RedfishPower
+from ballastd.adapters.power.routing import PowerDriver, PowerDrivers
 from ballastd.adapters.systemd import sd_notify
 from ballastd.core.policies import ClusterDeclaration, PolicySet
-from ballastd.documents import MqttSettings, Settings, load_policies, load_settings
+from ballastd.core.quantities import HostName
+from ballastd.documents import (
+    MqttSettings,
+    PowerCommandSettings,
+    PowerSettings,
+    Settings,
+    load_policies,
+    load_settings,
+)
 from ballastd.errors import ConfigurationError, JournalError
+from ballastd.ports import Blocking
 from ballastd.service.daemon import Daemon, Parts
 from ballastd.web.app import create_app
 from ballastd.web.server import ApiServer
@@ -89,6 +101,7 @@ async def _live(settings: Settings, policies: Path) -> None:
         cluster=settings.cluster,
         policies=source,
         hypervisor=hypervisor,
+        power=PowerDrivers({host: power_driver(host, power, blocking) for host, power in settings.power.items()}),
         telemetry=MqttTelemetry(replace(address, client_id=f"{address.client_id}-telemetry"), hosts, clock),
         notices=MqttNotices(replace(address, client_id=f"{address.client_id}-notices"), clock),
         journal=SqliteJournal(settings.journal),
@@ -121,6 +134,14 @@ def broker_address(mqtt: MqttSettings, holder: str) -> BrokerAddress:
         tls=tls is not None, ca_file=tls.ca_file if tls else None, cert_file=tls.cert_file if tls else None,
         key_file=tls.key_file if tls else None, client_id=f"{mqtt.client_id}-{suffix}", keepalive=mqtt.keepalive,
         protocol=mqtt.protocol)
+
+
+def power_driver(host: HostName, power: PowerSettings, blocking: Blocking) -> PowerDriver:
+    """Return the driver that one host's settings name."""
+    if isinstance(power, PowerCommandSettings):
+        return CommandPower(host, CommandOptions(power.on, power.off, power.status, power.deadline))
+    return RedfishPower(host, RedfishOptions(power.url, power.username, power.password_file, power.system, power.ca_file,
+                                             power.insecure_tls, power.deadline), blocking)
 
 
 def libvirt_options(settings: Settings) -> LibvirtOptions:

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 from ballastd.core.inputs import Answer, OperatorCommand
 from ballastd.core.inventory import HostInventory, Progress
 from ballastd.core.plans import Order, Refusal
+from ballastd.core.power import PowerStatus
 from ballastd.core.quantities import HostName, Instant, VmId
 from ballastd.core.telemetry import AgentState, Report
 from ballastd.core.views import ClusterView
@@ -142,25 +143,6 @@ class Hypervisor(Protocol):
     async def close(self) -> None:
         """Let go of every connection without waiting for a host. Running jobs go on."""
         ...
-
-
-class PowerState(enum.Enum):
-    """What a power controller says of its host."""
-
-    ON = "on"
-    OFF = "off"
-    UNKNOWN = "unknown"
-    """Neither: it is changing, or the controller cannot say."""
-
-
-@dataclass(frozen=True, slots=True)
-class PowerStatus:
-    """One controller's answer. ``identity``: the SMBIOS UUID of the machine it controls, lower-case and canonical, or
-    None where it cannot tell. ``detail``: its own words."""
-
-    state: PowerState
-    identity: str | None
-    detail: str = ""
 
 
 class Power(Protocol):

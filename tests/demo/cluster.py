@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -24,38 +25,12 @@ HOOK = Path(__file__).parents[2] / "daemon/ballastd/agent/qemu_hook.sh"
 MEMORY_LIMIT_MIB = 512
 ASK_SECONDS = 5.0
 
-SETTINGS = """\
-cluster: demo
-defaults:
-  link_speed: {link_mbit}Mbit/s
-  memory_limit: {limit}MiB
-hosts:
-{hosts}
-mqtt: {{host: {broker}, port: 1883}}
-journal: {home}/journal.db
-api: {{socket: {home}/api.sock}}
-policies: {home}/policies
-logging: {{format: json}}
-timing:            # durations short enough to watch; every ceiling stays
-  pace: 5s
-  startup_quiet: 2s
-  inventory_interval: 1s
-  inventory_max_age: 15s
-  self_suspect: 5s
-"""
-
-POLICIES = """\
+EVACUATION = """\
 kind: Health
 name: uncorrected-memory-errors
 when: {metric: ecc.uncorrected, increase: 1h, above: 0}
 severity: failing
 clear: acknowledge
----
-kind: Health
-name: hot
-when: {metric: temperature, relative_to: critical, above: -5C, for: 6s}
-severity: degraded
-clear: {below: -10C, for: 10s}
 ---
 kind: Evacuation
 name: failing-hosts
@@ -64,23 +39,35 @@ respond: evacuate
 deadline: 30m
 ignore_windows: true
 mode: auto
----
-kind: Evacuation
-name: degraded-hosts
-on: {severity: degraded}
-respond: drain
-mode: auto
----
-kind: Limits
-name: cluster
-bandwidth: {link_share: 60%, migration_minimum: 1MiB/s}
 """
 
 
-def agent_command(host: LabHost) -> Sequence[str]:
-    """Return what runs inside each host: the agent, on the host's own fake hardware."""
+def agent_command(host: LabHost, interval: float = 2.0, sample_interval: float = 0.2) -> Sequence[str]:
+    """Return what runs inside each host: the agent, on the host's own fake hardware and its real processes."""
     return (str(BIN / "ballastd"), "agent", "--host", host.name, "--broker", CONTROLLER_ADDRESS, "--root",
-            str(host.sysfs), "--cordon-file", "/run/libvirt/cordon", "--interval", "2", "--sample-interval", "0.2")
+            str(host.sysfs), "--processes", "/proc", "--cordon-file", "/run/libvirt/cordon", "--interval", str(interval),
+            "--sample-interval", str(sample_interval))
+
+
+def settings(lab: Lab, home: Path, *, link_mbit: int = 240, power: bool = False, **sections: Any) -> str:
+    """Return settings for a lab as YAML (JSON is YAML). ``sections``: any section, on top of what every lab needs;
+    ``power``: whether each host's power switch is named."""
+    mqtt = {"host": CONTROLLER_ADDRESS, "port": 1883} | sections.pop("mqtt", {})
+    defaults = {"link_speed": f"{link_mbit}Mbit/s", "memory_limit": f"{MEMORY_LIMIT_MIB}MiB",
+                "cpu_limit": lab.plan.cpu_quota or 1.0} | sections.pop("defaults", {})
+    hosts = [{"name": h.name, "uri": h.uri, "migration_uri": h.migration_uri, "labels": {"rack": f"r{i % 2}"}}
+             | ({"power": power_switch(lab, h.name), "idle_watts": 120} if power else {})
+             for i, h in enumerate(lab.hosts.values())]
+    return json.dumps({
+        "cluster": "lab", "defaults": defaults, "hosts": hosts, "mqtt": mqtt, "journal": f"{home}/journal.db",
+        "api": {"socket": f"{home}/api.sock"}, "policies": f"{home}/policies", "logging": {"format": "json"}} | sections,
+        indent=1)
+
+
+def power_switch(lab: Lab, host: str) -> dict[str, Any]:
+    """Return the power section of one host: the lab's own switch, as commands."""
+    return {"driver": "command", "on": lab.power_command(host, "on"), "off": lab.power_command(host, "shutdown"),
+            "status": lab.power_command(host, "identify"), "deadline": "30s"}
 
 
 class _LocalConnection(http.client.HTTPConnection):
@@ -100,19 +87,18 @@ class _LocalConnection(http.client.HTTPConnection):
 class DaemonProcess:
     """`ballastd run` in the lab's network, started and killed by hand."""
 
-    def __init__(self, lab: Lab, home: Path, link_mbit: int = 240, policies: str = POLICIES,
-                 settings: str = SETTINGS) -> None:
+    def __init__(self, home: Path, settings: str, policies: str) -> None:
         self.home = home
         self.socket = home / "api.sock"
         self.log = home / "ballastd.log"
         self._process: subprocess.Popen[bytes] | None = None
         (home / "policies").mkdir(parents=True, exist_ok=True)
-        (home / "policies" / "demo.yaml").write_text(policies)
-        hosts = "\n".join(
-            f'  - {{name: {h.name}, uri: "{h.uri}", migration_uri: "{h.migration_uri}", labels: {{rack: r{i % 2}}}}}'
-            for i, h in enumerate(lab.hosts.values()))
-        (home / "ballastd.yaml").write_text(settings.format(
-            link_mbit=link_mbit, limit=MEMORY_LIMIT_MIB, hosts=hosts, broker=CONTROLLER_ADDRESS, home=home))
+        (home / "ballastd.yaml").write_text(settings)
+        self.govern(policies)
+
+    def govern(self, policies: str) -> None:
+        """Write the policies that govern from the next start or reload on."""
+        (self.home / "policies" / "all.yaml").write_text(policies)
 
     def start(self) -> DaemonProcess:
         """Start it and return at once."""
@@ -184,6 +170,15 @@ class DaemonProcess:
         """Run ``ballastctl`` as an operator would."""
         return subprocess.run([str(BIN / "ballastctl"), "--socket", str(self.socket), *words], capture_output=True,
                               text=True, timeout=60.0, check=False)
+
+    def journal(self) -> list[dict[str, Any]]:
+        """Return what is durable now, oldest first, read from the file itself."""
+        connection = sqlite3.connect(f"file:{self.home / 'journal.db'}?mode=ro", uri=True)
+        try:
+            rows = connection.execute("SELECT content FROM records ORDER BY sequence").fetchall()
+        finally:
+            connection.close()
+        return [json.loads(row[0]) for row in rows]
 
     def posture(self) -> str:
         """Return the daemon's posture, or an empty string while it does not answer."""

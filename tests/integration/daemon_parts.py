@@ -14,7 +14,7 @@ from typing import Any
 
 from paho.mqtt import publish
 
-from tests.demo.cluster import BIN, HOOK, DaemonProcess
+from tests.demo.cluster import EVACUATION, HOOK, DaemonProcess, agent_command, settings
 from tests.demo.witness import wait_for
 from tests.lab import Lab, LabError, LabHost
 from tests.lab.guest import LabGuest
@@ -26,65 +26,29 @@ STALE_SECONDS = 3.0
 NO_DAMAGE_SECONDS = 2.0
 """How long the tests watch for something that must not happen; a step is taken every second."""
 
-SETTINGS = """\
-cluster: lab
-defaults:
-  link_speed: {link_mbit}Mbit/s
-  memory_limit: {limit}MiB
-  vouched_storage: [VOUCHED]
-hosts:
-{hosts}
-mqtt: {{host: {broker}, port: 1883, keepalive: 2MQTT}}
-libvirt: {{unsafe_migration: true, call_deadline: 3s, keepalive_interval: 2, keepalive_count: 5}}
-journal: JOURNAL/journal.db
-api: {{socket: {home}/api.sock}}
-policies: {home}/policies
-logging: {{format: json}}
-timing:
-  pace: 1s
-  startup_quiet: 0.2s
-  inventory_interval: 0.5s
-  inventory_max_age: 5s
-  second_look: 1s
-  late_copy_watch: 4s
-  self_suspect: 1s
-  telemetry_stale: 3s
-  telemetry_samples_min: 2
-"""
-
-POLICIES = """\
-kind: Health
-name: uncorrected-memory-errors
-when: {metric: ecc.uncorrected, increase: 1h, above: 0}
-severity: failing
-clear: acknowledge
----
-kind: Evacuation
-name: failing-hosts
-on: {severity: failing}
-respond: evacuate
-deadline: 30m
-ignore_windows: true
-mode: auto
----
+TIMING = {
+    "pace": "1s", "startup_quiet": "0.2s", "inventory_interval": "0.5s", "inventory_max_age": "5s", "second_look": "1s",
+    "late_copy_watch": "4s", "self_suspect": "1s", "telemetry_stale": f"{STALE_SECONDS:g}s", "telemetry_samples_min": 2,
+}
+POLICIES = f"""\
+{EVACUATION}---
 kind: Limits
 name: cluster
-bandwidth: {link_share: 60%, migration_minimum: 1MiB/s}
-freeze: {settle: 1s}
-retries: {backoff: 1s}
+bandwidth: {{link_share: 60%, migration_minimum: 1MiB/s}}
+freeze: {{settle: 1s}}
+retries: {{backoff: 1s}}
 """
 
 
-def agent_command(host: LabHost) -> Sequence[str]:
+def quick_agent(host: LabHost) -> Sequence[str]:
     """Return what runs inside each host: the agent, reporting twice a second."""
-    return (str(BIN / "ballastd"), "agent", "--host", host.name, "--broker", CONTROLLER_ADDRESS, "--root",
-            str(host.sysfs), "--cordon-file", "/run/libvirt/cordon", "--interval", "0.5", "--sample-interval", "0.25")
+    return agent_command(host, interval=0.5, sample_interval=0.25)
 
 
 @contextmanager
 def a_lab(letter: str, hosts: int = 3, hook: Path = HOOK) -> Iterator[Lab]:
     """Yield a lab with hook, agents and broker, and this thread in its network."""
-    with Lab(f"d{os.getpid()}{letter}", hosts, cpu_quota=0.6, hook=hook, agent_command=agent_command) as lab:
+    with Lab(f"d{os.getpid()}{letter}", hosts, cpu_quota=0.6, hook=hook, agent_command=quick_agent) as lab:
         lab.broker().start()
         lab.enter()
         yield lab
@@ -103,13 +67,15 @@ class Stand:
         self.home.mkdir()
         self._daemon: DaemonProcess | None = None
 
-    def daemon(self, *, link_mbit: int = 240, policies: str = POLICIES, mqtt: str = "",
+    def daemon(self, *, link_mbit: int = 240, policies: str = POLICIES, mqtt: dict[str, Any] | None = None,
                journal: Path | None = None) -> DaemonProcess:
         """Return the daemon, not started. ``mqtt``: more of that section; ``journal``: the directory of its journal."""
-        settings = (SETTINGS.replace("VOUCHED", str(self.lab.plan.path / "disks"))
-                    .replace("MQTT", f", {mqtt}" if mqtt else "")
-                    .replace("JOURNAL", str(journal or self.home)))
-        self._daemon = DaemonProcess(self.lab, self.home, link_mbit, policies, settings)
+        text = settings(
+            self.lab, self.home, link_mbit=link_mbit, timing=TIMING,
+            defaults={"vouched_storage": [str(self.lab.plan.path / "disks")]}, mqtt={"keepalive": 2} | (mqtt or {}),
+            libvirt={"unsafe_migration": True, "call_deadline": "3s", "keepalive_interval": 2, "keepalive_count": 5},
+            journal=f"{journal or self.home}/journal.db")
+        self._daemon = DaemonProcess(self.home, text, policies)
         return self._daemon
 
     def acting(self, *, link_mbit: int = 240) -> DaemonProcess:

@@ -153,7 +153,7 @@ def test_wrong_credentials_are_named_and_tried_again(lab: Lab, stand: Stand) -> 
     secret = stand.home / "password"
     secret.write_text("battery-staple\n")
     secret.chmod(0o600)
-    daemon = stand.daemon(mqtt=f"username: ballastd, password_file: {secret}").start()
+    daemon = stand.daemon(mqtt={"username": "ballastd", "password_file": str(secret)}).start()
     until(lambda: daemon.records("broker lost"), 15.0, "it says that the broker refuses it", daemon)
     until_posture(daemon, "frozen")
     assert "not authori" in reasons(daemon).lower()

@@ -154,17 +154,17 @@ def test_an_aborted_migration_leaves_its_vm_at_the_source(lab: Lab, stand: Stand
 
 
 def test_a_broken_policy_is_refused_and_a_good_one_takes_over(stand: Stand, daemon: DaemonProcess) -> None:
-    path = stand.home / "policies" / "demo.yaml"
+    path = stand.home / "policies" / "all.yaml"
     digest = daemon.ask("status")["policies_digest"]
     path.write_text(POLICIES.replace("severity: failing\nclear", "severity: on fire\nclear"))
     os.kill(daemon.pid, signal.SIGHUP)
     until(lambda: daemon.records("policies refused; the old ones go on governing"), 5.0, "it says so", daemon)
     said = daemon.records("policies refused; the old ones go on governing")[-1]
-    assert "demo.yaml:4" in said["problems"][0]
+    assert "all.yaml:4" in said["problems"][0]
     assert daemon.ask("status")["policies_digest"] == digest
     refused = daemon.ctl("reload")
     assert refused.returncode != 0
-    assert "demo.yaml:4" in refused.stdout + refused.stderr
+    assert "all.yaml:4" in refused.stdout + refused.stderr
     until_acting(daemon)
     path.write_text(POLICIES.replace("deadline: 30m", "deadline: 20m"))
     os.kill(daemon.pid, signal.SIGHUP)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -16,9 +17,11 @@ from typing import Any
 
 import pytest
 
-from ballastd.core.inventory import JobKind, PinKind, VmState
+from ballastd.adapters.libvirt.asking import OPEN_TO_ALL_MAX
+from ballastd.core.inventory import JobKind, PinKind, VmState, VmUsage
 from ballastd.core.plans import RefusalKind
 from ballastd.core.policies import ClusterDeclaration
+from ballastd.core.quantities import MIB, VmId
 from ballastd.errors import MigrationRefused, Unreachable
 from ballastd.ports import HostChange, HostHint
 from tests.contracts.lab_world import OPTIONS, LibvirtWorld, declaration
@@ -42,6 +45,9 @@ def lab() -> Iterator[Lab]:
         yield one
         one.leave()
 
+
+DOCUMENTED_ORDERS = [shlex.split(line)[1:] for line in (ROOT / "docs/libvirt.md").read_text().splitlines()
+                     if line.startswith("virsh metadata web-1 ") and "--set" in line]
 
 Story = Callable[[LibvirtWorld], Awaitable[Any]]
 Tell = Callable[..., None]
@@ -139,6 +145,38 @@ def test_an_owners_metadata_pins_and_sets_the_priority(tell: Tell) -> None:
         record = await found(world, H1, vm)
         assert record is not None
         assert ([pin.kind for pin in record.pins], record.priority) == ([PinKind.OPERATOR], 7)
+
+    tell(story)
+
+
+def test_an_owners_words_are_read_and_a_change_is_seen_at_the_next_look(tell: Tell) -> None:
+    async def story(world: LibvirtWorld) -> None:
+        words = "<ballastd xmlns='https://ballastd.org/1' tags='web, prod, no name, web' group='shop' priority='3'/>"
+        vm = await world.start_guest(H1, memory_mib=8, metadata=words)
+        record = await found(world, H1, vm)
+        assert record is not None
+        assert (record.tags, record.group, record.priority, record.ignored) == (("prod", "web"), "shop", 3, False)
+        for order in DOCUMENTED_ORDERS:  # as an operator types them
+            world.lab.hosts[H1].virsh(*(word.replace("web-1", vm) for word in order))
+        record = await found(world, H1, vm)
+        assert record is not None
+        assert (record.tags, record.group, record.priority, record.ignored) == (("db", "prod"), "shop", 0, True)
+        world.lab.hosts[H1].virsh("metadata", vm, "https://ballastd.org/1", "--live", "--remove")
+        record = await found(world, H1, vm)
+        assert record is not None
+        assert (record.tags, record.group, record.ignored) == ((), "", False)
+
+    tell(story)
+
+
+def test_an_owners_words_go_with_the_vm(tell: Tell) -> None:
+    async def story(world: LibvirtWorld) -> None:
+        words = "<ballastd xmlns='https://ballastd.org/1' tags='web' group='shop'/>"
+        vm = await world.start_guest(H1, memory_mib=8, metadata=words)
+        await world.hypervisor.migrate(an_order(vm))
+        arrived = await found(world, H2, vm)
+        assert arrived is not None
+        assert (arrived.tags, arrived.group) == (("web",), "shop")
 
     tell(story)
 
@@ -292,6 +330,98 @@ def test_a_guest_whose_emulator_hangs_does_not_hide_its_host(tell: Tell) -> None
         assert await found(world, H2, vm) is not None
 
     tell(story)
+
+
+async def usage_of(world: LibvirtWorld, vm: VmId) -> VmUsage:
+    record = await found(world, H1, vm)
+    assert record is not None
+    return record.usage
+
+
+def test_what_a_guest_uses_is_counted(lab: Lab, tell: Tell) -> None:
+    async def story(world: LibvirtWorld) -> None:
+        vm = await world.start_guest(H1, memory_mib=64)
+        tap = lab.plan.path / "tap.xml"
+        tap.write_text("<interface type='ethernet'><target dev='tap-x'/><model type='virtio'/></interface>")
+        lab.hosts[H1].virsh("attach-device", vm, str(tap))
+        lab.set_mode(world.guests[vm], "burn")
+        first = await usage_of(world, vm)
+        await asyncio.sleep(1.0)
+        second = await usage_of(world, vm)
+        assert first.cpu_seconds is not None
+        assert second.cpu_seconds is not None
+        assert 0.1 < second.cpu_seconds - first.cpu_seconds < 2.0
+        assert second.memory is not None
+        assert 64 * MIB < second.memory < 512 * MIB  # it writes to all of its memory; its emulator needs some, too
+        assert second.block_bytes is not None
+        assert second.block_bytes >= 512  # what it booted from
+        assert second.network_bytes is not None
+        assert second.dirty_mib_s is None
+
+    tell(story)
+
+
+def test_a_measurement_of_dirtying_is_told_when_it_was_made_under_our_eyes(tell: Tell) -> None:
+    async def story(world: LibvirtWorld) -> None:
+        vm = await world.start_guest(H1, memory_mib=16)
+        assert (await usage_of(world, vm)).dirty_mib_s is None
+        world.lab.hosts[H1].virsh("domdirtyrate-calc", vm, "--seconds", "1")
+        async with asyncio.timeout(10.0):
+            while (await usage_of(world, vm)).dirty_mib_s is None:
+                await asyncio.sleep(0.3)
+
+    tell(story)
+
+
+def test_a_hung_emulator_costs_one_answer_and_then_only_its_own(tell: Tell) -> None:
+    async def story(world: LibvirtWorld) -> None:
+        vm, other = await world.start_guest(H1, memory_mib=8), await world.start_guest(H1, memory_mib=8)
+        host, name = world.lab.hosts[H1], world.guests[vm].name
+        await world.hypervisor.inventory(H1)
+        host.stop_qemu(name)
+        try:
+            for _ in range(2):  # the second look finds the guest's question open, and none of ours is behind it
+                begun = time.monotonic()
+                seen = await world.hypervisor.inventory(H1)
+                assert time.monotonic() - begun < 2.5
+                assert seen.complete
+                assert [record.state for record in seen.vms] == [VmState.RUNNING] * 2
+            await asyncio.sleep(0.3)  # back-off
+            begun = time.monotonic()
+            seen = await world.hypervisor.inventory(H1)
+            assert time.monotonic() - begun < 0.5
+            hung, well = seen.find(vm), seen.find(other)
+            assert hung is not None
+            assert well is not None
+            assert hung.usage.cpu_seconds is not None
+            assert (hung.job, hung.usage.block_bytes, well.job) == (JobKind.UNKNOWN, None, JobKind.NONE)
+            assert well.usage.block_bytes
+        finally:
+            host.cont_qemu(name)
+        await until(lambda: world.lanes.abandoned() == 0)
+        assert (await usage_of(world, vm)).block_bytes
+
+    tell(story, usage_deadline_s=0.5)
+
+
+def test_however_many_emulators_hang_few_of_our_questions_do(tell: Tell) -> None:
+    async def story(world: LibvirtWorld) -> None:
+        names = [world.guests[await world.start_guest(H1, memory_mib=4, beating=False)].name for _ in range(6)]
+        host = world.lab.hosts[H1]
+        for name in names:
+            host.stop_qemu(name)
+        try:
+            for _ in range(8):
+                seen = await world.hypervisor.inventory(H1)
+                assert seen.complete
+                assert len(seen.vms) == 6
+            assert world.lanes.abandoned() <= OPEN_TO_ALL_MAX
+        finally:
+            for name in names:
+                host.cont_qemu(name)
+        await until(lambda: world.lanes.abandoned() == 0)
+
+    tell(story, usage_deadline_s=0.3)
 
 
 def test_a_restarted_libvirtd_is_heard_again(tell: Tell) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -97,6 +98,7 @@ async def test_a_host_is_reported_with_everything_it_has(broker: Broker, agent: 
         state = last_state(listener)
         assert state is not None
         assert (state.online, state.hook, state.cordon_until, state.keepalive) == (True, False, None, (5, 24))
+        assert state.emulators is None  # there are no processes in the tree, which is not: none that run a guest
 
 
 async def test_a_memory_error_is_told_at_once_and_not_only_with_the_next_report(root: Path, broker: Broker) -> None:
@@ -137,7 +139,7 @@ async def test_a_storm_of_errors_makes_no_storm_of_messages(root: Path, broker: 
 
 async def test_an_agent_that_is_killed_is_offline_by_its_last_will(broker: Broker, agent: AgentProcess) -> None:
     async with hearing(broker) as listener:
-        await listener.until(lambda: is_online(listener))
+        await listener.until(lambda: is_online(listener) and listener.of(Report))
         agent.end(signal.SIGKILL)
         await listener.until(lambda: not is_online(listener))
         assert last_state(listener).boot_id == listener.of(Report)[-1].boot_id  # type: ignore[union-attr]
@@ -176,6 +178,46 @@ async def test_a_cordon_request_raises_the_flag_and_is_reported_back_until_lifte
         await publish(broker.port, (CORDON, b""), retain=True)
         await listener.until(lambda: (state := last_state(listener)) and state.cordon_until is None)
         assert not agent.flag.exists()
+
+
+async def test_a_cordon_is_confirmed_at_once_however_slow_the_sensors_are(root: Path, broker: Broker) -> None:
+    for number in range(3, 10):  # each holds a look up for two seconds
+        board = root / f"sys/class/hwmon/hwmon{number}"
+        board.mkdir(exist_ok=True)
+        (board / "temp1_input").unlink(missing_ok=True)
+        os.mkfifo(board / "temp1_input")
+    agent = AgentProcess(root, broker.port, "--interval", "10", "--sample-interval", "1", "--read-deadline", "2")
+    try:
+        async with hearing(broker) as listener:
+            await listener.until(lambda: is_online(listener))
+            until = int(time.time()) + 600
+            begun = time.monotonic()
+            await publish(broker.port, (CORDON, encode_cordon(CordonRequest(until, "power", time.time()))), retain=True)
+            await listener.until(lambda: (state := last_state(listener)) and state.cordon_until == until)
+            assert time.monotonic() - begun < 2.0
+            assert not listener.of(Report)  # its first look is not done yet
+    finally:
+        agent.end(signal.SIGKILL)
+
+
+async def test_that_the_last_emulator_has_ended_is_told_soon(root: Path, broker: Broker, tmp_path: Path) -> None:
+    processes = tmp_path / "processes"
+    for number, name in ((1, "init"), (100, "qemu-system-x86"), (101, "qemu-system-x86")):
+        write(processes, f"{number}/stat", f"{number} ({name}) S 0 1 1 0 -1 4194560")
+        write(processes, f"{number}/cmdline", name)
+    agent = AgentProcess(root, broker.port, "--processes", str(processes))
+    try:
+        async with hearing(broker) as listener:
+            await listener.until(lambda: (state := last_state(listener)) and state.emulators == 2)
+            for number in (100, 101):
+                shutil.rmtree(processes / f"{number}")
+            await listener.until(lambda: (state := last_state(listener)) and state.emulators == 0)
+            agent.end()
+            await listener.until(lambda: not is_online(listener))
+            assert last_state(listener).emulators is None  # type: ignore[union-attr]  # nobody counts any more
+    finally:
+        if agent.process.poll() is None:
+            agent.end(signal.SIGKILL)
 
 
 async def test_a_cordon_outlives_the_agent_and_the_broker(root: Path, broker: Broker, agent: AgentProcess) -> None:

@@ -128,7 +128,8 @@ def _fault_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     fault.add_argument("amount", type=float, nargs="?", help="errors (corrected) or degrees Celsius (hot)")
     power = _command(commands, "power", orders.power, "switch a host on or off")
     power.add_argument("host")
-    power.add_argument("action", choices=["on", "off", "crash", "status"])
+    power.add_argument("action", choices=["on", "off", "shutdown", "crash", "status", "identify"],
+                       help="off pulls the plug; shutdown asks its system to go down; identify says on or off, and its UUID")
     power.add_argument("--wait", action="store_true", help="on: return when libvirtd listens")
     libvirtd = _command(commands, "libvirtd", orders.libvirtd, "kill, stop, hang, resume or restart libvirtd")
     libvirtd.add_argument("action", choices=["kill", "stop", "hang", "resume", "restart"])

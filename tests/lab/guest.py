@@ -18,7 +18,8 @@ SOURCE = Path(__file__).with_name("guest.S")
 IMAGE_BYTES = 1024 * 1024
 EMULATOR = "/usr/bin/qemu-system-x86_64"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-KEYS = {"idle": "KEY_I", "burn": "KEY_B", "dirty": "KEY_D"} | {str(n): f"KEY_{n}" for n in range(1, 10)}
+KEYS = {"idle": "KEY_I", "burn": "KEY_B", "dirty": "KEY_D"} | {str(n): f"KEY_{n}" for n in range(1, 10)} | {
+    f"work{n}": f"KEY_F{n}" for n in range(1, 11)}
 BEAT = re.compile(rb"[0-9A-F]{8}")
 
 DEFINITION = """<domain type='qemu'><name>{name}</name><uuid>{uuid}</uuid>{metadata}

@@ -71,6 +71,10 @@ class LabHost(Machine):
         """Return the answer of the host's own libvirtd; a LabError when it refuses or is silent."""
         return virsh.order(self.link.netns, *words, seconds=seconds)
 
+    def is_closed(self) -> bool:
+        """Return whether its cordon flag stands: its hook refuses guests."""
+        return Path(f"/proc/{self.first() or 0}/root/run/libvirt/cordon").exists()
+
     def network_counters(self) -> str:
         """Return the host's own /proc/net/dev, empty when it is off."""
         try:

@@ -168,7 +168,8 @@ class Lab:
         return inside(self.plan.controller) if host is None else self.hosts[host].exec_prefix()
 
     def power_command(self, host: str, action: str) -> list[str]:
-        """Return the command line of a host's power switch (on, off, status): works from any directory."""
+        """Return the command line of a host's power switch (on, off, shutdown, status, identify): works from any
+        directory."""
         return [sys.executable, str(SWITCH), "power", host, action, "--name", self.plan.name]
 
     def broker(self, user: str | None = None, password: str = "", lines: tuple[str, ...] = ()) -> LabBroker:
@@ -195,6 +196,17 @@ class Lab:
             self.set_mode(guest, mode, host)
         return guest
 
+    def refuses_guests(self, host: str) -> bool:
+        """Try to start a guest there; return whether its own hook refused. One that starts is ended at once."""
+        guest = self._make(f"{host}-probe", 8, None, persistent=False, vcpus=1, identity=None)
+        try:
+            self.hosts[host].virsh("create", str(self._write(guest, "")), seconds=BEAT_SECONDS)
+        except LabError as refused:
+            return "hook" in str(refused).lower()
+        finally:
+            self.stop_guest(guest)
+        return False
+
     def define_guest(self, host: str, name: str, memory_mib: int = 8, disk: Disk | None = None, *,
                      vcpus: int = 1, metadata: str = "", identity: str | None = None) -> LabGuest:
         """Define a guest on a host without starting it."""
@@ -214,7 +226,8 @@ class Lab:
         self.book.forget(guest.name)
 
     def set_mode(self, guest: LabGuest, mode: str, host: str | None = None) -> None:
-        """Have the guest idle, burn, dirty, or dirty 2^n pages a tick ("1".."9"), wherever it runs."""
+        """Have the guest idle, burn, dirty, dirty 2^n pages a tick ("1".."9"), or work for a share of each tick
+        ("work1".."work10", some 2.5 % of a processor each), wherever it runs."""
         if mode not in KEYS:
             raise LabError(f"a guest's mode is one of {', '.join(KEYS)}, not {mode!r}")
         at = host or self.runs_on(guest)

@@ -86,6 +86,9 @@ class Machine:
         if hook is not None:
             shutil.copy(hook, settings / "hooks/qemu")
             (settings / "hooks/qemu").chmod(0o755)
+        self.sysfs.mkdir(parents=True, exist_ok=True)
+        if not (self.sysfs / "etc").is_symlink():  # its hardware is made up, its settings are its own
+            (self.sysfs / "etc").symlink_to("/etc")
         if agent is not None:
             script = self.home / "agent.sh"
             script.write_text(f"#!/bin/sh\ncd {shlex.quote(str(Path.cwd()))}\nexec {shlex.join(agent)}\n")
@@ -115,6 +118,17 @@ class Machine:
         """Take its power: silent, as in life. The cable goes first, so that no peer gets a reset."""
         self.link.cut()
         self.crash()
+
+    def shut_down(self) -> None:
+        """Have its system go down in order: the agent says goodbye, libvirtd ends, the guests with it, then the power."""
+        if (first := self.first()) is None:
+            return
+        for pid in [one for one in (self.from_pid_file(self.home / "agent.pid"), self.libvirtd()) if one is not None]:
+            send(pid, signal.SIGTERM)
+        wait_until(lambda: self.libvirtd() is None and self.from_pid_file(self.home / "agent.pid") is None,
+                   END_SECONDS, f"the services of {self.name} to end")
+        if self.first() == first:
+            self.power_off()
 
     def crash(self) -> None:
         """Kill everything on it while its network still answers: peers get a reset at once."""

@@ -137,8 +137,12 @@ def power(options: Options) -> None:
             host.power_off()
         case "crash":
             host.crash()
+        case "shutdown":
+            host.shut_down()
         case "status":
             print("on" if host.is_on() else "off")
+        case "identify":
+            print("on" if host.is_on() else "off", host.uuid)
 
 
 def link(options: Options) -> None:

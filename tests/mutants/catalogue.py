@@ -146,7 +146,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("attempts that hang are not counted", f"{LIBVIRT}/connections.py",
            "        if self._hung_attempts:", "        if False:", _only("unit", UNIT_LIBVIRT)),
     Mutant("a hung emulator is asked again", f"{LIBVIRT}/asking.py",
-           "        if self._waits(uuid) or _is_occupied(domain):", "        if False:", _only("unit", UNIT_LIBVIRT)),
+           "        if self._waits(uuid) or _is_occupied(domain, patience):", "        if False:", _only("unit", UNIT_LIBVIRT)),
     Mutant("hints grow without bound", f"{LIBVIRT}/events.py",
            "            if len(self._waiting) >= self._capacity:", "            if False:", _only("unit", UNIT_LIBVIRT)),
     Mutant("a persistent guest arrives transient", f"{LIBVIRT}/migration.py", "    if persistent:", "    if False:",

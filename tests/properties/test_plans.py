@@ -140,10 +140,10 @@ def test_the_checker_does_not_believe_the_planners_columns(builder: ClusterBuild
     facts = controller._facts(step)
     snapshot = take(facts, step.draft, t.now)
     wanted = intents(POLICIES, t.cluster.hosts, controller._verdicts, step.draft, t.now)
-    made = planning.plan(snapshot, step.draft, wanted, POLICIES.limits)
+    made = planning.plan(snapshot, step.draft, wanted, POLICIES)
     assert made.moves
     assert not check_plan(snapshot, made.moves)
     assert check_plan(sabotaged(snapshot), made.moves)
     with pytest.raises(planning.PlanUnsound):
-        planning.plan(sabotaged(snapshot), step.draft, wanted, POLICIES.limits)
+        planning.plan(sabotaged(snapshot), step.draft, wanted, POLICIES)
     assert check_plan(snapshot, (*made.moves, made.moves[0])), "the same VM twice"

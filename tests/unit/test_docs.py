@@ -68,7 +68,7 @@ def test_every_path_that_is_named_exists(page: Path) -> None:
     assert [path for path in sorted(wanted) if not (ROOT / path).exists() and not (ROOT / f"{path}.py").exists()] == []
 
 
-@pytest.mark.parametrize(("page", "count"), [("README.md", 1), ("docs/policies.md", 4)])
+@pytest.mark.parametrize(("page", "count"), [("README.md", 1), ("docs/policies.md", 7)])
 def test_every_policy_example_would_govern(page: str, count: int, tmp_path: Path) -> None:
     found = examples(ROOT / page, "yaml policy")
     assert len(found) == count
@@ -104,11 +104,15 @@ def is_known(command: click.Command, words: list[str]) -> bool:
     return True
 
 
-def test_the_example_of_settings_is_taken(tmp_path: Path) -> None:
-    (text,) = examples(ROOT / "docs/operations.md", "yaml settings")
+@pytest.mark.parametrize(("page", "powers"), [
+    ("docs/operations.md", {"kvm-01": "", "kvm-02": ""}),
+    ("docs/policies.md", {"kvm-01": "redfish", "kvm-02": "command", "kvm-03": ""}),
+])
+def test_the_example_of_settings_is_taken(page: str, powers: dict[str, str], tmp_path: Path) -> None:
+    (text,) = examples(ROOT / page, "yaml settings")
     file = tmp_path / "ballastd.yaml"
     file.write_text(text, encoding="utf-8")
-    assert [host.name for host in load_settings(file).cluster.hosts] == ["kvm-01", "kvm-02"]
+    assert {host.name: host.power for host in load_settings(file).cluster.hosts} == powers
 
 
 def test_the_example_of_a_report_is_taken_whole() -> None:

@@ -7,7 +7,7 @@ import contextlib
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 
@@ -40,7 +40,8 @@ log = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class AgentSettings:
     """How one host is watched. ``root``: where its /proc, /sys and /etc are; durations in seconds;
-    ``read_deadline``: how long one source may take before the rest goes on without it."""
+    ``read_deadline``: how long one source may take before the rest goes on without it; ``processes``: where its
+    processes are, its /proc where None."""
 
     host: HostName
     root: Path = Path("/")
@@ -48,6 +49,7 @@ class AgentSettings:
     sample_interval: float = 1.0
     read_deadline: float = 2.0
     cordon_file: Path = Path("/run/libvirt/cordon")
+    processes: Path | None = None
 
 
 class Agent:
@@ -68,7 +70,7 @@ class Agent:
         self._wish: Wish | None = None
         self._wished_at = 0.0
         self._urgent: dict[tuple[str, str], Sample] = {}
-        self._wake = asyncio.Event()
+        self._wake, self._called = asyncio.Event(), asyncio.Event()
         self._report_at = self._settle_at = self._state_at = float("-inf")
         self._refused: frozenset[str] = frozenset()
 
@@ -79,13 +81,7 @@ class Agent:
         try:
             await self._settle()
             systemd.ready("watching")
-            while not stop.is_set() and not linking.done():
-                begun = self._clock.now().monotonic
-                await self._turn()
-                systemd.watchdog()
-                await self._pause(stopping, begun)
-            if linking.done():
-                linking.result()
+            await self._watch_until(stopping, linking)
         finally:
             systemd.stopping()
             await self._farewell()
@@ -95,12 +91,39 @@ class Agent:
             self._surveyor.close()
             self._disk.close()
 
-    async def _pause(self, stopping: asyncio.Future[Any], begun: float) -> None:
+    async def _watch_until(self, stopping: asyncio.Future[Any], linking: asyncio.Future[None]) -> None:
+        attending = asyncio.ensure_future(self._attend())
+        try:
+            while not any(task.done() for task in (stopping, linking, attending)):
+                begun = self._clock.now().monotonic
+                await self._turn()
+                systemd.watchdog()
+                await self._pause(self._wake, begun, stopping)
+            for ended in (linking, attending):
+                if ended.done():
+                    ended.result()
+        finally:
+            attending.cancel()
+            await asyncio.gather(attending, return_exceptions=True)
+
+    async def _attend(self) -> NoReturn:
+        """Carry wishes out as they come, and say how things stand: beside the looks, which a slow sensor draws out."""
+        while True:
+            begun = self._clock.now().monotonic
+            if self._wish is not None or begun >= self._settle_at:
+                await self._settle()
+            if self._link.up and self._clock.now().monotonic >= self._state_at:
+                self._send_state(online=True)
+            await self._pause(self._called, begun)
+
+    async def _pause(self, call: asyncio.Event, begun: float, *others: asyncio.Future[Any]) -> None:
         rest = begun + self._settings.sample_interval - self._clock.now().monotonic
-        waking = asyncio.ensure_future(self._wake.wait())
-        await asyncio.wait((stopping, waking), timeout=max(0.0, rest), return_when=asyncio.FIRST_COMPLETED)
-        waking.cancel()
-        self._wake.clear()
+        waking = asyncio.ensure_future(call.wait())
+        try:
+            await asyncio.wait((waking, *others), timeout=max(0.0, rest), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waking.cancel()
+        call.clear()
 
     async def _turn(self) -> None:
         now = self._clock.now().monotonic
@@ -108,12 +131,8 @@ class Agent:
         self._note_refused(findings)
         for sample in self._watch.news(findings.samples):
             self._urgent[sample.metric, sample.subject] = sample
-        if self._wish is not None or now >= self._settle_at:
-            await self._settle()
         if not self._link.up:
             return
-        if now >= self._state_at:
-            self._send_state(online=True)
         if self._urgent and self._ration.spend(now):
             log.warning("urgent", changes=sorted(f"{metric} {subject}".strip() for metric, subject in self._urgent))
             self._send_report(Kind.EVENTS, findings.samples)
@@ -133,21 +152,21 @@ class Agent:
                                      expiry_seconds=STALE_INTERVALS * self._settings.interval))
 
     async def _settle(self) -> None:
-        """Carry out a wish that came, look at flag, hook and settings, and report a change at once."""
+        """Carry out a wish that came, look at flag, hook, settings and emulators, and report a change at once."""
         wish, self._wish = self._wish, None
         now = self._clock.now()
         try:
             standing = await self._disk.run(
-                lambda: settle(self._settings.root, self._settings.cordon_file, wish, now.wall),
-                self._settings.read_deadline)
+                lambda: settle(self._settings.root, self._settings.cordon_file, wish, now.wall,
+                               self._settings.processes), self._settings.read_deadline)
         except Unreachable as error:
             log.warning("disk_hangs", reason=str(error))
             self._wish = self._wish or wish
             return
         self._settle_at = now.monotonic + SETTLE_SECONDS
-        if standing != self._standing:
-            self._standing = standing
+        if standing.gist() != self._standing.gist():
             self._state_at = float("-inf")
+        self._standing = standing
 
     def _send_state(self, *, online: bool) -> None:
         self._state_at = self._clock.now().monotonic + STATE_REPEAT_SECONDS
@@ -157,7 +176,8 @@ class Agent:
         standing = self._standing
         payload = encode_state(host=self._settings.host, boot_id=self._boot_id, online=online,
                                sent_at=self._clock.now().wall, hook=standing.hook,
-                               cordon_until=standing.cordon_until, keepalive=standing.keepalive)
+                               cordon_until=standing.cordon_until, keepalive=standing.keepalive,
+                               emulators=standing.emulators if online else None)
         return Outgoing(topic_of(self._prefix, self._settings.host, Kind.STATE), payload, retain=True)
 
     async def _farewell(self) -> None:
@@ -186,13 +206,14 @@ class Agent:
                 return
             self._wished_at = request.sent_at
         self._wish = Wish(request)
-        self._wake.set()
+        self._called.set()
 
     def link_up(self) -> None:
         """Say everything again: the broker may have lost it, and the daemon believes only what it hears anew."""
         log.info("connected")
         systemd.status("connected to the broker")
-        self._state_at = self._report_at = float("-inf")
+        self._settle_at = self._state_at = self._report_at = float("-inf")
+        self._called.set()
         self._wake.set()
 
     def link_down(self, reason: str) -> None:

@@ -13,8 +13,10 @@ from ballastd.agent.files import Findings, Unreadable, children, printable, read
 from ballastd.core.telemetry import METRICS, Sample
 
 _FEATURE = re.compile(r"((?:temp|fan)[0-9]+)_[a-z_]+")
-_SUPPLY_ALARM = re.compile(r"(?:in|curr|power)[0-9]+(?:_[a-z]+)*_alarm")
-_SUPPLIES = re.compile(r"(?:pmbus|psu|dps[0-9]|pfe[0-9]|ibm-cffps|cffps|inspur|acbel|fsp|crps|corsair-?psu|bel-pfe).*")
+_SUPPLY_ALARM = re.compile(r"(?:in|curr|power)[0-9]+(?!_cap_)(?:_[a-z]+)*_alarm")
+"""What ails a supply: its input, its output. That it keeps to a cap somebody set is no fault; its fans are fans."""
+_SUPPLIES = re.compile(r"(?:pmbus|psu|dps[0-9]|pfe[0-9]|ibm-cffps|cffps|inspur|ipsps|acbel|fsp|ym2151|crps|bp[ad][-_]rs"
+                       r"|corsair-?psu|bel-pfe).*")
 """Chips that are power supplies, by the names of their drivers; other pmbus chips are voltage regulators."""
 
 

@@ -61,6 +61,8 @@ Exit status: 0 done, or stopped in order; 1 failed; 2 wrong usage.
               help="Seconds one source may take before the rest goes on without it.")
 @click.option("--root", type=click.Path(path_type=Path, file_okay=False), default=Path("/"), show_default=True,
               help="Where the host's /proc, /sys and /etc are.")
+@click.option("--processes", type=click.Path(path_type=Path, file_okay=False), default=None,
+              help="Where the host's processes are, to count emulators.  [default: proc under the root]")
 @click.option("--cordon-file", type=click.Path(path_type=Path, dir_okay=False), default=Path("/run/libvirt/cordon"),
               show_default=True, help="The flag that the libvirt hook looks at.")
 @click.option("--once", is_flag=True, help="Print one report as JSON, with what was refused and why; then exit.")
@@ -96,7 +98,8 @@ def _settings(options: dict[str, Any]) -> Any:
     if not is_host_name(options["host"]):
         raise click.BadParameter(f"{options['host']!r} cannot be part of a topic", param_hint="--host")
     return AgentSettings(HostName(options["host"]), options["root"], options["interval"],
-                         options["sample_interval"], options["read_deadline"], options["cordon_file"])
+                         options["sample_interval"], options["read_deadline"], options["cordon_file"],
+                         options["processes"])
 
 
 def _check(options: dict[str, Any]) -> None:

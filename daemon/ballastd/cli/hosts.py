@@ -211,3 +211,59 @@ def confirm_dead(daemon: Daemon, host: str, reason: str, yes: bool) -> None:
     if not yes:
         click.confirm(f"Have you seen for yourself that {printable(host)} is powered off?", abort=True, err=True)
     _ask(daemon, host, "confirm-dead", reason=reason)
+
+
+@host_group.group("power")
+def power_group() -> None:
+    """Switch a host off or on, within the same limits as the policies.
+
+    \b
+    Examples:
+      ballastctl host power off alder --reason "new power supply"
+      ballastctl host power on alder
+    """
+
+
+@power_group.command("off")
+@host_argument
+@with_reason
+@with_daemon
+def power_off(daemon: Daemon, host: str, reason: str) -> None:
+    """Empty HOST, close its hook, and have it shut down in order. It is never forced, and you wake it yourself.
+
+    \b
+    Examples:
+      ballastctl host power off alder --reason "new power supply"
+      ballastctl explain alder         where it is on its way
+    """
+    _ask(daemon, host, "power-off", reason=reason)
+
+
+@power_group.command("on")
+@host_argument
+@with_reason
+@with_daemon
+def power_on(daemon: Daemon, host: str, reason: str) -> None:
+    """Switch HOST on; one that was only about to go off stays on.
+
+    \b
+    Example:
+      ballastctl host power on alder
+    """
+    _ask(daemon, host, "power-on", reason=reason)
+
+
+@host_group.command("confirm-wakeable")
+@host_argument
+@with_reason
+@with_daemon
+def confirm_wakeable(daemon: Daemon, host: str, reason: str) -> None:
+    """Vouch that HOST can be woken: no host is switched off that was not woken before, or vouched for.
+
+    Say this of a machine whose power driver you have seen to work: switch it off and on again by hand, empty.
+
+    \b
+    Example:
+      ballastctl host confirm-wakeable alder --reason "tried with ipmitool"
+    """
+    _ask(daemon, host, "confirm-wakeable", reason=reason)

@@ -81,7 +81,8 @@ def examine(directory: Path | None, settings: Path | None) -> Findings:
     except ConfigurationError as error:
         return Findings("", problems=error.problems)
     policies = loaded.policies
-    found = (f"{directory}: {len(policies.health)} health and {len(policies.evacuation)} evacuation policies, "
+    found = (f"{directory}: {len(policies.health)} health, {len(policies.evacuation)} evacuation, {len(policies.balance)} "
+             f"balance, {len(policies.consolidation)} consolidation and {len(policies.placement)} placement policies, "
              f"{len(policies.windows)} windows, digest {policies.digest[:12]}")
     return Findings(found, warnings=tuple(loaded.warnings))
 

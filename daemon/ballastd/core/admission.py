@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ballastd.core.intents import Intent, IntentKind
-from ballastd.core.ledger import HOUR_SECONDS, OPERATOR, Ledger
+from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
 from ballastd.core.plans import Deferral, DeferralKind, Move, Order, Plan, TuneOrder
 from ballastd.core.policies import Limits, Mode, PolicySet, Timing, Window
 from ballastd.core.prediction import fair_share, predict
@@ -51,6 +51,7 @@ class _Tally:
     into: dict[HostName, int]
     granted: list[tuple[Move, int]] = field(default_factory=list)
     begins: list[HostName] = field(default_factory=list)
+    routine: dict[str, int] = field(default_factory=dict)
 
 
 def admit(plan: Plan, intents: tuple[Intent, ...], snapshot: Snapshot, ledger: Ledger, policies: PolicySet,
@@ -65,7 +66,9 @@ def admit(plan: Plan, intents: tuple[Intent, ...], snapshot: Snapshot, ledger: L
         if no is not None:
             deferrals.append(no)
             continue
-        if move.source not in ledger.evacuating and move.source not in tally.begins:
+        if move.routine:
+            tally.routine[move.policy] = tally.routine.get(move.policy, 0) + 1
+        elif move.source not in ledger.evacuating and move.source not in tally.begins:
             tally.begins.append(move.source)
         tally.cluster += 1
         tally.out[move.source] += 1
@@ -95,11 +98,52 @@ def _deferral(move: Move, intent: Intent, tally: _Tally, snapshot: Snapshot, led
     if intent.mode is not Mode.AUTO:
         return Deferral(DeferralKind.MODE, f"policy {intent.policy} is in mode {intent.mode.value}", move.vm,
                         move.source)
-    return (_evacuation_budget(move, intent, tally, snapshot, ledger, policies.limits)
+    budget = (_routine_budget(move, intent, tally, snapshot, ledger) if intent.routine
+              else _evacuation_budget(move, intent, tally, snapshot, ledger, policies.limits))
+    return (budget
             or window_deferral(move, policies, snapshot.now.wall)
             or _back_off(move, ledger, policies.limits, snapshot.now.wall)
             or _in_flight(move, tally, policies.limits)
             or _bandwidth(move, tally, snapshot, policies.limits))
+
+
+def _routine_budget(move: Move, intent: Intent, tally: _Tally, snapshot: Snapshot, ledger: Ledger) -> Deferral | None:
+    """Return which of a routine policy's limits is used up: at once, per hour, per day; or why an end still rests."""
+    budget, wall, policy = intent.budget, snapshot.now.wall, intent.policy
+    if budget is None:
+        return None
+    granted = tally.routine.get(policy, 0)
+    flying = sum(1 for m in ledger.open_migrations() if m.policy == policy and m.holds_slot) + granted
+    if flying >= budget.in_flight:
+        return Deferral(DeferralKind.MOVES_IN_FLIGHT, f"{flying} moves of {policy} in flight, at most {budget.in_flight}",
+                        move.vm, move.source)
+    for kind, span, limit, words in ((DeferralKind.MOVES_PER_HOUR, HOUR_SECONDS, budget.per_hour, "an hour"),
+                                     (DeferralKind.MOVES_PER_DAY, DAY_SECONDS, budget.per_day, "a day")):
+        made = [o.wall for o in ledger.routine_orders if o.policy == policy and o.wall > wall - span]
+        if len(made) + granted >= limit:
+            return Deferral(kind, f"{len(made) + granted} moves of {policy} within {words}, at most {limit}", move.vm,
+                            move.source, min(made, default=wall) + span)
+    return _settling(move, intent, snapshot, ledger) or _of_vm(move, intent, snapshot, ledger)
+
+
+def _of_vm(move: Move, intent: Intent, snapshot: Snapshot, ledger: Ledger) -> Deferral | None:
+    wall, limit = snapshot.now.wall, intent.budget.per_vm_per_day if intent.budget else 0
+    made = [o.wall for o in ledger.routine_orders if o.vm == move.vm and o.wall > wall - DAY_SECONDS]
+    if len(made) < limit:
+        return None
+    return Deferral(DeferralKind.MOVES_OF_VM, f"it was moved {len(made)} times within a day, at most {limit}", move.vm,
+                    move.source, min(made, default=wall) + DAY_SECONDS)
+
+
+def _settling(move: Move, intent: Intent, snapshot: Snapshot, ledger: Ledger) -> Deferral | None:
+    """After a move both ends are given time: their load has to be seen anew. A host being emptied needs no rest."""
+    rest, wall = intent.cooldown.host_settle if intent.cooldown else Seconds(0.0), snapshot.now.wall
+    for host in () if intent.kind is IntentKind.EMPTY else (move.source, move.target):
+        touched = ledger.host_touched(host)
+        if touched is not None and wall < touched + rest:
+            return Deferral(DeferralKind.HOST_SETTLING, f"a move from or to {host} ended {wall - touched:.0f} s ago, it is "
+                            f"left alone for {rest:g} s", move.vm, move.source, touched + rest)
+    return None
 
 
 def _evacuation_budget(move: Move, intent: Intent, tally: _Tally, snapshot: Snapshot, ledger: Ledger,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ballastd.core import events as ev
 from ballastd.core.inputs import Answer, OperatorCommand, Verb
-from ballastd.core.ledger import Ledger
+from ballastd.core.ledger import OPERATOR, Ledger
+from ballastd.core.power import PowerPhase
 from ballastd.core.quantities import HostName
 
 Outcome = tuple[tuple[ev.Event, ...], str]
@@ -18,8 +19,18 @@ class _Refused(ValueError):
 
 
 def carry_out(command: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], reachable: frozenset[HostName],
-              wall: float) -> tuple[tuple[ev.Event, ...], Answer]:
-    """Return the events that ``command`` amounts to, and the answer to it. A refusal has no events."""
+              wall: float, powered: Mapping[HostName, str | None]) -> tuple[tuple[ev.Event, ...], Answer]:
+    """Return the events that ``command`` amounts to, and the answer to it. A refusal has no events.
+
+    ``powered``: why each host cannot be switched off now, None where it can.
+    """
+    if command.verb in POWER_VERBS:
+        try:
+            host = _host(command, hosts)
+            event, message = POWER_VERBS[command.verb](command, host, ledger, powered[host], wall)
+        except _Refused as no:
+            return (), Answer(command.token, accepted=False, message=str(no))
+        return event, Answer(command.token, accepted=True, message=message)
     try:
         events, message = _VERBS[command.verb](command, ledger, hosts, reachable, wall)
     except _Refused as no:
@@ -75,9 +86,14 @@ def _acknowledge(c: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName],
                  wall: float) -> Outcome:
     host = _host(c, hosts)
     latched = sorted(policy for policy, on in ledger.latched if on == host)
-    if not latched:
+    power = ledger.power.get(host)
+    failed = power is not None and power.phase is PowerPhase.FAILED
+    if not latched and not failed:
         raise _Refused(f"nothing is latched on {host}; conditions that clear by themselves need no acknowledgement")
-    return (ev.VerdictsAcknowledged(wall, host, c.by, c.reason),), f"acknowledged on {host}: {', '.join(latched)}"
+    events: list[ev.Event] = [ev.VerdictsAcknowledged(wall, host, c.by, c.reason)] if latched else []
+    if failed:
+        events.append(ev.HostKept(wall, host, f"its failed power was acknowledged by {c.by}"))
+    return tuple(events), f"acknowledged on {host}: {', '.join((*latched, *(['power'] if failed else [])))}"
 
 
 def _confirm_dead(c: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], reachable: frozenset[HostName],
@@ -116,6 +132,38 @@ def _resume(c: OperatorCommand, ledger: Ledger, _h: frozenset[HostName], _r: fro
         return (), "was not paused"
     return (ev.Resumed(wall, c.by, c.reason),), "resumed"
 
+
+PowerVerb = Callable[[OperatorCommand, HostName, Ledger, str | None, float], Outcome]
+
+
+def _power_off(c: OperatorCommand, host: HostName, ledger: Ledger, why_not: str | None, wall: float) -> Outcome:
+    power = ledger.power.get(host)
+    if power is not None and power.phase is not PowerPhase.FAILED:
+        return (), f"{host} is {power.phase.value} already: {power.because}"
+    if why_not is not None:
+        raise _Refused(f"{host} cannot be switched off: {why_not}")
+    because = f"asked by {c.by}" + (f": {c.reason}" if c.reason else "")
+    event = ev.HostEmptying(wall, host, OPERATOR, because)
+    return (event,), f"{host} is emptied and then told to shut down; it is never forced. Look: ballastctl explain {host}"
+
+
+def _power_on(c: OperatorCommand, host: HostName, ledger: Ledger, _why_not: str | None, wall: float) -> Outcome:
+    power = ledger.power.get(host)
+    if power is not None and power.phase in (PowerPhase.EMPTYING, PowerPhase.CLOSING):
+        return (ev.HostKept(wall, host, f"{c.by} wants it on"),), f"{host} was about to be switched off, and stays on"
+    if power is not None and power.phase is PowerPhase.WAKING:
+        return (), f"{host} is being woken already"
+    if power is not None and power.phase is PowerPhase.GOING_OFF:
+        raise _Refused(f"{host} is going off; it can be woken once it is off")
+    return (ev.WakeAsked(wall, host, c.by, c.reason),), f"{host} is to be switched on"
+
+
+def _confirm_wakeable(c: OperatorCommand, host: HostName, _ledger: Ledger, _why_not: str | None, wall: float) -> Outcome:
+    return (ev.WakeabilityConfirmed(wall, host, c.by, c.reason),), f"{host} counts as proved to be wakeable"
+
+
+POWER_VERBS: dict[Verb, PowerVerb] = {
+    Verb.POWER_OFF: _power_off, Verb.POWER_ON: _power_on, Verb.CONFIRM_WAKEABLE: _confirm_wakeable}
 
 _VERBS: dict[Verb, Callable[[OperatorCommand, Ledger, frozenset[HostName], frozenset[HostName], float], Outcome]] = {
     Verb.CORDON: _cordon,

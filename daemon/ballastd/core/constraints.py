@@ -9,22 +9,43 @@ A move counts its memory at both ends until it settles, so nothing a plan frees 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ballastd.core.ledger import Ledger
+import numpy as np
+
+from ballastd.core.intents import Fill
+from ballastd.core.inventory import DeclaredHost
+from ballastd.core.ledger import OPERATOR, Ledger
+from ballastd.core.placement import Occupied, must_refusal
 from ballastd.core.plans import Move, Refusal, RefusalKind
-from ballastd.core.quantities import HostName, VmId, human_bytes
+from ballastd.core.policies import Cooldown, PlacementPolicy, Rule
+from ballastd.core.quantities import HostName, VmId, human_bytes, human_seconds
 from ballastd.core.snapshot import Snapshot, describe_room
 
 FAILED_PAIR_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What a move is made under. ``avoid_labels``: those the target must not share with the source;
+    ``reserve_waived``: whether the failover reserve may be used; ``rules``: where VMs may live; ``by_operator``: a
+    person asked for it; ``fill``, ``cooldown``: what a routine move keeps to, None for the others."""
+
+    avoid_labels: tuple[str, ...] = ()
+    reserve_waived: bool = False
+    failover_hosts: int = 1
+    rules: tuple[PlacementPolicy, ...] = ()
+    by_operator: bool = False
+    fill: Fill | None = None
+    cooldown: Cooldown | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
-    """A move under consideration: rows in the snapshot, what this plan has promised to each host already (bytes)
-    and moved where (VM row -> host row), labels the target must not share with the source, and whether the
-    failover reserve is waived."""
+    """A move under consideration: rows in the snapshot, what this plan has promised to each host already (bytes), by
+    how many processors it and what is in flight change the load of each, and what it moved where (VM row -> host
+    row). ``homes``: the rows each VM occupies, or is about to."""
 
     snapshot: Snapshot
     ledger: Ledger
@@ -32,10 +53,10 @@ class Trial:
     source: int
     target: int
     promised: dict[int, int]
+    shifted: dict[int, float]
     moved: dict[int, int]
-    avoid_labels: tuple[str, ...] = ()
-    reserve_waived: bool = False
-    failover_hosts: int = 1
+    homes: Occupied
+    terms: Terms = Terms()
 
     @property
     def host(self) -> HostName:
@@ -61,7 +82,7 @@ def target_is_outside_the_failing_domain(trial: Trial) -> Refusal | None:
     """A fault of cooling or power may be the neighbours' as well."""
     source = trial.snapshot.facts[trial.source].declared
     target = trial.snapshot.facts[trial.target].declared
-    for key in trial.avoid_labels:
+    for key in trial.terms.avoid_labels:
         value = source.label(key)
         if value is not None and target.label(key) == value:
             return Refusal(RefusalKind.SAME_FAILURE_DOMAIN, f"shares {key}={value} with {source.name}",
@@ -93,7 +114,7 @@ def pair_did_not_fail_lately(trial: Trial) -> Refusal | None:
 def failover_reserve_holds(trial: Trial) -> Refusal | None:
     """After the move any one host may die and its VMs still fit elsewhere, by actual packing; where that is
     not so already, the move must not make it worse. Waived only to save VMs from a failing host."""
-    if trial.reserve_waived or trial.failover_hosts == 0:
+    if trial.terms.reserve_waived or trial.terms.failover_hosts == 0:
         return None
     worse = _worse_after(trial.snapshot, trial.moved, trial.vm, trial.target, trial.source)
     if worse is None:
@@ -112,10 +133,59 @@ def _worse_after(snapshot: Snapshot, moved: dict[int, int], vm: int, target: int
     return next(((row, before[row], lost) for row, lost in after.items() if lost > before[row]), None)
 
 
+def placement_rules_hold(trial: Trial) -> Refusal | None:
+    """No must-rule is broken at any instant of the move."""
+    why = must_refusal(trial.terms.rules, trial.snapshot, trial.homes, trial.vm, trial.source, trial.target,
+                       by_operator=trial.terms.by_operator)
+    return Refusal(RefusalKind.PLACEMENT, why, trial.vm_id, trial.host) if why else None
+
+
+def load_fits(trial: Trial) -> Refusal | None:
+    """A routine move leaves its target no fuller than its policy says; what is not known does not fit."""
+    fill = trial.terms.fill
+    if fill is None:
+        return None
+    hosts, row = trial.snapshot.hosts, trial.target
+    used, more = float(hosts.cpu[row]), float(trial.snapshot.vms.peak[trial.vm])
+    if np.isnan(used):
+        why = trial.snapshot.facts[row].load.doubt or "its processor load is not known yet"
+        return Refusal(RefusalKind.LOAD_UNKNOWN, why, trial.vm_id, trial.host)
+    if np.isnan(more):
+        return Refusal(RefusalKind.LOAD_UNKNOWN, "what the VM itself uses is not known yet", trial.vm_id, trial.host)
+    after = used + max(0.0, trial.shifted.get(row, 0.0)) + more
+    limit = float(hosts.cpu_limit[row])
+    if after > fill.cpu * limit:
+        return Refusal(RefusalKind.LOAD, f"{after:.2f} of {limit:g} processors would be used, at most {fill.cpu:.0%}",
+                       trial.vm_id, trial.host)
+    held = int(hosts.used[row]) + int(hosts.reserved[row]) + trial.promised.get(row, 0)
+    full = held + int(trial.snapshot.vms.memory[trial.vm])
+    if full > fill.memory * int(hosts.limit[row]):
+        return Refusal(RefusalKind.LOAD, f"{human_bytes(full)} of {human_bytes(int(hosts.limit[row]))} memory would be "
+                       f"used, at most {fill.memory:.0%}", trial.vm_id, trial.host)
+    return None
+
+
+def does_not_go_back(trial: Trial) -> Refusal | None:
+    """A routine move does not undo one of the last day: nothing goes to and fro. Whatever left a host before it was
+    switched off may come back once it is on again."""
+    cooldown = trial.terms.cooldown
+    if cooldown is None:
+        return None
+    now, woken = trial.snapshot.now.wall, trial.ledger.switched_on.get(trial.host, float("-inf"))
+    for move in trial.ledger.moved.get(trial.vm_id, ()):
+        if move.source == trial.host and move.wall > max(now - cooldown.no_return, woken):
+            return Refusal(RefusalKind.COOLDOWN, f"left there {human_seconds(now - move.wall)} ago, may return after "
+                           f"{human_seconds(cooldown.no_return)}", trial.vm_id, trial.host)
+    return None
+
+
 CONSTRAINTS: tuple[Constraint, ...] = (
     target_may_receive,
     target_is_outside_the_failing_domain,
+    placement_rules_hold,
     memory_fits,
+    load_fits,
+    does_not_go_back,
     pair_did_not_fail_lately,
     failover_reserve_holds,
 )
@@ -159,7 +229,8 @@ def _unpacked(sizes: list[int], room: list[int]) -> int:
     return lost
 
 
-def check_plan(snapshot: Snapshot, moves: tuple[Move, ...], failover_hosts: int = 1) -> tuple[str, ...]:
+def check_plan(snapshot: Snapshot, moves: tuple[Move, ...], failover_hosts: int = 1,
+               rules: tuple[PlacementPolicy, ...] = ()) -> tuple[str, ...]:
     """Return what is wrong with a finished plan, in words; empty if it holds in every order and instant.
 
     Written without the planner's columns and constraints: it reads inventories and sums again.
@@ -186,6 +257,7 @@ def check_plan(snapshot: Snapshot, moves: tuple[Move, ...], failover_hosts: int 
             wrong.append(f"{name}: the target may not receive")
         arriving[move.target] += move.memory
     wrong.extend(_check_memory(snapshot, arriving))
+    wrong.extend(_check_rules(snapshot, moves, rules))
     if failover_hosts and any(not move.reserve_waived for move in moves):
         wrong.extend(_check_failover(snapshot, moves))
     return tuple(wrong)
@@ -204,6 +276,44 @@ def _check_memory(snapshot: Snapshot, arriving: dict[HostName, int]) -> list[str
         if held > limit:
             wrong.append(f"{fact.declared.name}: {held} B of {limit} B with everything in flight")
     return wrong
+
+
+def _check_rules(snapshot: Snapshot, moves: tuple[Move, ...], rules: tuple[PlacementPolicy, ...]) -> list[str]:
+    """Put every VM on every host that it is on or may come to: what is apart must be apart even so, and so on."""
+    hosts = {fact.declared.name: fact.declared for fact in snapshot.facts}
+    sightings = [(vm, fact.declared.name) for fact in snapshot.facts if fact.inventory for vm in fact.inventory.vms
+                 if vm.state.value not in ("shutoff", "crashed")]
+    by_id = {vm.vm: vm for vm, _ in sightings}
+    wrong: list[str] = []
+    for rule in rules:
+        if not rule.must:
+            continue
+        for move in moves:
+            vm, target = by_id.get(move.vm), hosts.get(move.target)
+            if vm is None or target is None or not rule.vms.covers(vm):
+                continue
+            allowed = rule.hosts.covers(target)
+            if (rule.rule is Rule.ON and not allowed) or (rule.rule is Rule.NEVER_ON and allowed):
+                wrong.append(f"{move.vm_name} -> {move.target}: against {rule.name}")
+            if rule.rule is Rule.PINNED and move.policy != OPERATOR:
+                wrong.append(f"{move.vm_name} -> {move.target}: {rule.name} pins it")
+            if rule.rule not in (Rule.APART, Rule.TOGETHER):
+                continue
+            where = _place_of(hosts, rule, move.target)
+            if where == _place_of(hosts, rule, move.source):
+                continue
+            others = [(other, host) for other, host in sightings if other.vm != move.vm and rule.vms.covers(other)]
+            others += [(by_id[m.vm], m.target) for m in moves if m.vm != move.vm and m.vm in by_id
+                       and rule.vms.covers(by_id[m.vm])]
+            shared = [other.name for other, host in others if _place_of(hosts, rule, host) == where]
+            if (rule.rule is Rule.APART and shared) or (rule.rule is Rule.TOGETHER and len(shared) < len(others)):
+                wrong.append(f"{move.vm_name} -> {move.target}: against {rule.name}")
+    return wrong
+
+
+def _place_of(hosts: Mapping[HostName, DeclaredHost], rule: PlacementPolicy, host: HostName) -> str:
+    label = hosts[host].label(rule.across)
+    return f"host {host}" if rule.across == "host" or label is None else f"{rule.across}={label}"
 
 
 def _check_failover(snapshot: Snapshot, moves: tuple[Move, ...]) -> list[str]:

@@ -10,12 +10,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ballastd.core import evaluation, reconciliation
+from ballastd.core import evaluation, latching, reconciliation
 from ballastd.core import events as ev
+from ballastd.core.aborts import Aborts
 from ballastd.core.admission import Gate, admit
-from ballastd.core.commands import carry_out
-from ballastd.core.conditions import Aggregate, Phase
+from ballastd.core.commands import POWER_VERBS, carry_out
+from ballastd.core.conditions import Phase
+from ballastd.core.consolidation import Outlook, empty_intents, why_not_off
+from ballastd.core.doubles import Doubles
+from ballastd.core.easing import balance_intents
 from ballastd.core.gates import Gatekeeper
+from ballastd.core.homes import Homes
 from ballastd.core.inputs import (
     Answer,
     CallReturned,
@@ -23,30 +28,33 @@ from ballastd.core.inputs import (
     Input,
     OperatorCommand,
     PoliciesReplaced,
+    PowerReturned,
+    PowerSeen,
     ProgressSeen,
     RivalSeen,
     SelfSuspect,
     TelemetryConnected,
     TelemetryLost,
 )
-from ballastd.core.intents import Intent
-from ballastd.core.inventory import HostInventory
+from ballastd.core.intents import Intent, IntentKind
+from ballastd.core.inventory import DeclaredHost, HostInventory
 from ballastd.core.ledger import Ledger
+from ballastd.core.loads import Loads, host_load
 from ballastd.core.migrations import Ending
 from ballastd.core.planning import PlanUnsound, plan
-from ballastd.core.plans import AbortOrder, Deferral, DeferralKind, Order, Plan, TuneOrder
+from ballastd.core.plans import AbortOrder, Deferral, DeferralKind, Order, Plan, RefusalKind, TuneOrder
 from ballastd.core.policies import ClusterDeclaration, Health, PolicySet
 from ballastd.core.portrait import Portrait, draw
-from ballastd.core.quantities import Bytes, HostName, Instant, VmId
+from ballastd.core.power import PowerOrder, PowerPhase
+from ballastd.core.quantities import Bytes, HostName, Instant
+from ballastd.core.recent import Recent, tell
 from ballastd.core.senses import Senses
 from ballastd.core.snapshot import HostFacts, Snapshot, take
 from ballastd.core.standing import reasons_to_avoid
+from ballastd.core.switching import Switchboard, Switching
 from ballastd.core.telemetry import AgentState, Report
+from ballastd.core.trends import Trends
 from ballastd.core.views import ClusterView
-
-ABORT_AGAIN_SECONDS = 10.0
-CORDON_SECONDS = 900.0
-"""A cordon request expires by itself, so that a dead daemon does not leave a host closed for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,8 @@ class Notice:
 class Decision:
     """What one step wants: ``events`` made durable first, then tunes, aborts and orders carried out.
 
-    ``cordons``: every host that should be closed at its hook now. ``wake_at``: monotonic instant at which
+    ``power``: hosts to switch on or to shut down in order. ``cordons``: every host that should be closed at its hook
+    now. ``wake_at``: monotonic instant at which
     something may change by itself, or None.
     """
 
@@ -71,6 +80,7 @@ class Decision:
     orders: tuple[Order, ...]
     aborts: tuple[AbortOrder, ...]
     tunes: tuple[TuneOrder, ...]
+    power: tuple[PowerOrder, ...]
     cordons: frozenset[HostName]
     answers: tuple[Answer, ...]
     notices: tuple[Notice, ...]
@@ -104,16 +114,16 @@ class Controller:
         self._policies = policies
         self._ledger = ledger
         self._revision = revision
-        self._pending: tuple[int, Ledger] | None = None
+        self._pending: tuple[int, Ledger, tuple[ev.Event, ...]] | None = None
         self._senses = Senses(cluster.timing, ledger)
         self._verdicts: evaluation.Verdicts = {}
         self._became_true: dict[tuple[str, HostName], float] = {}
         self._acknowledged: dict[HostName, float] = {}
         self._looks = reconciliation.Looks()
-        self._deadlines: dict[str, float] = {}
-        self._aborted_at: dict[str, float] = {}
-        self._suspected: dict[VmId, tuple[float, tuple[HostName, ...]]] = {}
-        self._cleared: dict[VmId, float] = {}
+        self._loads = Loads(cluster.timing.load_window)
+        self._trends = Trends(cluster.timing.load_window)
+        self._doubles, self._homes, self._aborts = Doubles(), Homes(), Aborts()
+        self._switchboard, self._recent = Switchboard(), Recent()
         self._gatekeeper = Gatekeeper(cluster.timing, now)
         self._first: list[ev.Event] = [ev.DaemonStarted(now.wall, now.boot_id, version),
                                        ev.PoliciesLoaded(now.wall, policies.digest)]
@@ -143,17 +153,21 @@ class Controller:
         self._judge(step)
         self._reconcile(step)
         facts = self._facts(step)
-        snapshot = take(facts, step.draft, now)
+        snapshot = take(facts, step.draft, now, self._loads)
+        self._trends.follow(self._policies, snapshot, self._senses.telemetry, now)
         return self._decide(step, snapshot)
 
     def advance(self, revision: int) -> None:
         """The decision of ``revision`` is durable: what it booked is the truth now."""
         if self._pending is None or self._pending[0] != revision:
             raise ValueError(f"revision {revision} is not the one that was decided last")
-        self._ledger = self._pending[1]
+        self._ledger, events = self._pending[1], self._pending[2]
         self._pending = None
+        self._recent.note(events)
         self._first = []
-        self._senses.forget_closed(frozenset(self._ledger.migrations))
+        orders = frozenset(power.order for power in self._ledger.power.values())
+        self._senses.forget_closed(frozenset(self._ledger.migrations), orders)
+        self._loads.forget_others(vm.vm for one in self._senses.inventories.values() for vm in one.vms)
         self._gatekeeper.journal_works()
 
     def reject(self, revision: int, reason: str) -> None:
@@ -174,7 +188,9 @@ class Controller:
             return any(self._senses.turned(one.host, s.metric, s.subject, s.value) for s in one.samples)
         if isinstance(one, HostInventory):
             return bool(self._ledger.migrations or self._ledger.evacuating) or one.host not in self._senses.inventories
-        return isinstance(one, OperatorCommand | CallReturned | SelfSuspect | RivalSeen | PoliciesReplaced)
+        if isinstance(one, AgentState):
+            return one.host in self._ledger.power
+        return isinstance(one, OperatorCommand | CallReturned | SelfSuspect | RivalSeen | PoliciesReplaced | PowerReturned)
 
     def _absorb(self, one: Input, step: _Step) -> None:
         match one:
@@ -184,6 +200,7 @@ class Controller:
                 self._senses.agents[one.host] = one
             case HostInventory():
                 self._senses.see(one)
+                self._loads.see(one)
                 if one.host in step.draft.confirmed_dead:
                     step.book(ev.HostSeenAlive(step.now.wall, one.host))
             case HostUnreachable():
@@ -192,6 +209,10 @@ class Controller:
                 self._senses.hear_return(one)
             case ProgressSeen():
                 self._senses.hear_progress(one)
+            case PowerSeen():
+                self._senses.power[one.host] = one
+            case PowerReturned():
+                self._senses.power_returned[one.order] = one
             case _:
                 self._absorb_rare(one, step)
 
@@ -226,12 +247,24 @@ class Controller:
     def _obey(self, command: OperatorCommand, step: _Step) -> None:
         hosts = frozenset(host.name for host in self._cluster.hosts)
         reachable = frozenset(host for host in hosts if self._senses.is_reachable(host, step.now))
-        events, answer = carry_out(command, step.draft, hosts, reachable, step.now.wall)
+        events, answer = carry_out(command, step.draft, hosts, reachable, step.now.wall, self._why_not_off(command, step))
         for event in events:
             step.book(event)
             if isinstance(event, ev.VerdictsAcknowledged):
                 self._forget_latched(event.host, step.now)
         step.answers.append(answer)
+
+    def _why_not_off(self, command: OperatorCommand, step: _Step) -> dict[HostName, str | None]:
+        """Return for each host why it cannot be switched off now; asked only where an operator speaks of power."""
+        if command.verb not in POWER_VERBS:
+            return {}
+        outlook = self._outlook(step)
+        snapshot = take(self._facts(step), step.draft, step.now, self._loads)
+        noes = {host.name: why_not_off(None, host.name, snapshot, outlook) for host in self._cluster.hosts}
+        return {host: None if no is None else no.detail for host, no in noes.items()}
+
+    def _outlook(self, step: _Step) -> Outlook:
+        return Outlook(step.draft, self._policies, self._trends, self._senses.agents, self._cluster.timing)
 
     def _forget_latched(self, host: HostName, now: Instant) -> None:
         self._acknowledged[host] = now.monotonic
@@ -250,32 +283,12 @@ class Controller:
                 self._became_true.pop(key, None)
             elif before is None or before.phase not in (Phase.PENDING, Phase.FIRING):
                 self._became_true[key] = step.now.monotonic
-        self._latch(step)
-        self._note_counters(step)
+        hosts, telemetry = tuple(host.name for host in self._cluster.hosts), self._senses.telemetry
+        for latched in latching.newly_latched(self._policies, hosts, self._verdicts, step.draft, step.now):
+            step.book(latched)
+        for noted in latching.counters_to_note(self._policies, hosts, telemetry, step.draft, step.now):
+            step.book(noted)
 
-    def _latch(self, step: _Step) -> None:
-        for policy in self._policies.health:
-            if not policy.condition.latched:
-                continue
-            for host in self._cluster.hosts:
-                key = (policy.name, host.name)
-                verdict = self._verdicts.get(key)
-                if verdict and verdict.phase is Phase.FIRING and key not in step.draft.latched:
-                    words = evaluation.describe(verdict.evidence, policy)
-                    step.book(ev.VerdictLatched(step.now.wall, policy.name, host.name, words))
-
-    def _note_counters(self, step: _Step) -> None:
-        """Keep what latched counters showed, so that a rise while we are down is not taken for a baseline."""
-        metrics = sorted({p.condition.metric for p in self._policies.health
-                          if p.condition.latched and p.condition.aggregate is Aggregate.INCREASE})
-        for host in self._cluster.hosts:
-            for metric in metrics:
-                known = step.draft.counters.get((host.name, metric), {})
-                values = tuple((subject, value) for subject in self._senses.telemetry.subjects(host.name, metric)
-                               if (value := self._senses.telemetry.last_value(host.name, metric, subject)) is not None
-                               and known.get(subject) != value)
-                if values:
-                    step.book(ev.CountersNoted(step.now.wall, host.name, metric, values))
 
     def _reconcile(self, step: _Step) -> None:
         reachable = frozenset(h.name for h in self._cluster.hosts if self._senses.is_reachable(h.name, step.now))
@@ -291,44 +304,38 @@ class Controller:
             step.book(event)
             if isinstance(event, ev.MigrationSettled) and event.ending in _ALARMING:
                 step.notices.append(Notice("alarm", f"migration/{event.id}", f"{event.ending.value}: {event.detail}"))
-        self._find_duplicates(step, inventories, reachable)
-
-    def _find_duplicates(self, step: _Step, inventories: dict[HostName, HostInventory],
-                         reachable: frozenset[HostName]) -> None:
-        found = reconciliation.find_duplicates(inventories, reachable)
-        for vm, (name, hosts) in sorted(found.items()):
-            oldest = min(inventories[host].begun.monotonic for host in hosts)
-            first = self._suspected.get(vm)
-            if first is None or first[1] != hosts:
-                self._suspected[vm] = (step.now.monotonic, hosts)
-            elif oldest > first[0] and vm not in step.draft.duplicates:
-                step.book(ev.DuplicateSeen(step.now.wall, vm, name, hosts))
-                step.notices.append(Notice("alarm", f"duplicate/{vm}", f"{name} runs on {' and '.join(hosts)}: both "
-                                           "hosts are frozen; nothing is destroyed automatically"))
-        self._suspected = {vm: seen for vm, seen in self._suspected.items() if vm in found}
-        for vm, seen in sorted(step.draft.duplicates.items()):
-            if vm in found or not all(host in reachable for host in seen.hosts):
-                self._cleared.pop(vm, None)
-                continue
-            since = self._cleared.setdefault(vm, step.now.monotonic)
-            if min(inventories[host].begun.monotonic for host in seen.hosts) > since:
-                step.book(ev.DuplicateCleared(step.now.wall, vm))
-                del self._cleared[vm]
+        for found in self._doubles.follow(step.draft, inventories, reachable, step.now):
+            step.book(found)
+            if isinstance(found, ev.DuplicateSeen):
+                step.notices.append(Notice("alarm", f"duplicate/{found.vm}", f"{found.vm_name} runs on "
+                                           f"{' and '.join(found.hosts)}: both hosts are frozen; nothing is destroyed "
+                                           "automatically"))
+        for moved in self._homes.follow(step.draft, inventories, reachable, step.now):
+            step.book(moved)
+            step.notices.append(Notice("info", f"foreign-move/{moved.vm}", f"somebody else moved {moved.vm_name} from "
+                                       f"{moved.source} to {moved.target}; it is left there for a while"))
 
     def _facts(self, step: _Step) -> tuple[HostFacts, ...]:
-        facts = []
-        for host in self._cluster.hosts:
-            health = evaluation.health_of(host.name, self._policies, self._verdicts)
-            reachable = self._senses.is_reachable(host.name, step.now)
-            reading = self._senses.telemetry.reading(host.name, "cpu.utilization", "", step.now)
-            facts.append(HostFacts(
-                declared=host, inventory=self._senses.inventories.get(host.name), health=health, reachable=reachable,
-                fresh=self._senses.telemetry.is_fresh(host.name, step.now),
-                avoid=reasons_to_avoid(host.name, health, reachable, self._senses.why_unreachable(host.name),
-                                       self._senses.telemetry, self._wants_empty(host.name), step.draft, step.now),
-                cpu_utilization=None if reading is None else reading.value,
-                asked=self._senses.was_asked(host.name)))
-        return tuple(facts)
+        return tuple(self._fact(host, step) for host in self._cluster.hosts)
+
+    def _fact(self, host: DeclaredHost, step: _Step) -> HostFacts:
+        name, senses, draft, window = host.name, self._senses, step.draft, self._cluster.timing.load_window
+        health = evaluation.health_of(name, self._policies, self._verdicts)
+        power = draft.power.get(name)
+        if power is not None and power.phase is PowerPhase.FAILED:
+            health = max(health, Health.SUSPECT)
+        reachable = senses.is_reachable(name, step.now)
+        reading = senses.telemetry.reading(name, "cpu.utilization", "", step.now)
+        inventory = senses.inventories.get(name)
+        return HostFacts(
+            declared=host, inventory=inventory, health=health, reachable=reachable,
+            fresh=senses.telemetry.is_fresh(name, step.now),
+            avoid=reasons_to_avoid(name, health, reachable, senses.why_unreachable(name), senses.telemetry,
+                                   self._wants_empty(name), draft, step.now),
+            cpu_utilization=None if reading is None else reading.value, asked=senses.was_asked(name),
+            load=host_load(host, inventory, self._loads, senses.telemetry, window, step.now),
+            apart=power is not None or name in draft.drains or name in draft.evacuating
+            or name in draft.confirmed_dead or name in draft.frozen_hosts())
 
     def _wants_empty(self, host: HostName) -> bool:
         declared = self._cluster.host(host)
@@ -338,7 +345,8 @@ class Controller:
         blast = evaluation.blast_radius(self._policies, self._cluster.hosts, self._verdicts, self._became_true,
                                         step.now)
         self._follow_site_event(step, blast)
-        intents = evaluation.intents(self._policies, self._cluster.hosts, self._verdicts, step.draft, step.now)
+        outlook = self._outlook(step)
+        intents = self._intents(step, snapshot, outlook)
         gates = self._gatekeeper.gates(snapshot, step.draft, self._policies.limits, step.now)
         if self._gatekeeper.freeze_ended:
             self._restart_holds()
@@ -348,15 +356,40 @@ class Controller:
         orders = self._book_orders(step, admission.orders, admission.begins, intents)
         tunes = () if gates else self._book_tunes(step, admission.tunes)
         self._close_evacuations(step, snapshot, intents)
-        aborts = self._aborts(step)
+        switching = self._switch(step, snapshot, outlook, plan_made, held=bool(gates))
+        aborts = self._call_off(step)
         self._probe_journal(step)
-        made = Plan(plan_made.moves, plan_made.refusals, (*admission.deferrals,))
+        made = Plan(plan_made.moves, (*plan_made.refusals, *switching.refusals),
+                    (*admission.deferrals, *switching.deferrals))
         portrait = Portrait(snapshot, step.draft, self._policies, self._senses, self._verdicts, intents, made, orders,
-                            gates, step.now, step.revision, self._gatekeeper.telemetry_trouble)
-        self._pending = (step.revision, step.draft)
+                            gates, step.now, step.revision, self._gatekeeper.telemetry_trouble, self._recent.newest_first())
+        self._pending = (step.revision, step.draft, tuple(step.events))
         return Decision(
-            step.revision, tuple(step.events), orders, aborts, tunes, self._cordons(step), tuple(step.answers),
-            tuple(step.notices), draw(portrait), self._wake_at(step, gates, admission.deferrals))
+            step.revision, tuple(step.events), orders, aborts, tunes, switching.orders, self._cordons(step),
+            tuple(step.answers), tuple(step.notices), draw(portrait), self._wake_at(step, gates, made.deferrals))
+
+    def _intents(self, step: _Step, snapshot: Snapshot, outlook: Outlook) -> tuple[Intent, ...]:
+        """Return everything that ought to change, what is at stake first: saving, then relief, packing, evenness."""
+        saving = evaluation.intents(self._policies, self._cluster.hosts, self._verdicts, step.draft, step.now)
+        easing = balance_intents(self._policies, snapshot, self._trends)
+        packing = empty_intents(snapshot, outlook)
+        relief = tuple(i for i in easing if i.kind is IntentKind.RELIEVE)
+        return (*saving, *relief, *packing, *(i for i in easing if i.kind is not IntentKind.RELIEVE))
+
+    def _switch(self, step: _Step, snapshot: Snapshot, outlook: Outlook, made: Plan, *, held: bool) -> Switching:
+        stuck = {no.host: no.detail for no in made.refusals if no.host is not None}
+        emptying = {host for host, power in step.draft.power.items() if power.phase is PowerPhase.EMPTYING}
+        unplaced = sum(1 for no in made.refusals if no.kind is RefusalKind.NO_TARGET and no.host not in emptying)
+        switching = self._switchboard.follow(
+            snapshot, outlook, self._senses, step.revision, held=held or step.draft.broken is not None, stuck=stuck,
+            unplaced=unplaced)
+        for event in switching.events:
+            step.book(event)
+            level = "alarm" if isinstance(event, ev.PowerFailed) else "info"
+            told = tell(event)
+            if told is not None:
+                step.notices.append(Notice(level, f"power/{told.host}", told.text))
+        return switching
 
     def _follow_site_event(self, step: _Step, blast: evaluation.Blast) -> None:
         event = self._gatekeeper.site_event(step.draft.site_event, blast.reason, self._policies.limits, step.now)
@@ -371,10 +404,11 @@ class Controller:
         for key, verdict in list(self._verdicts.items()):
             if verdict.phase is Phase.PENDING:
                 del self._verdicts[key]
+        self._trends.restart_holds()
 
     def _plan(self, step: _Step, snapshot: Snapshot, intents: tuple[Intent, ...]) -> Plan:
         try:
-            return plan(snapshot, step.draft, intents, self._policies.limits)
+            return plan(snapshot, step.draft, intents, self._policies)
         except PlanUnsound as error:
             step.book(ev.InvariantFailed(step.now.wall, f"our own plan is unsound: {error}"))
             step.notices.append(Notice("alarm", "invariant", f"our own plan is unsound: {error}"))
@@ -395,7 +429,7 @@ class Controller:
             step.book(ev.MigrationOrdered(
                 step.now.wall, order.id, move.vm, move.vm_name, move.source, move.target, move.memory,
                 order.bandwidth_mib_s, move.policy, move.because, step.now.wall + order.deadline, move.predicted,
-                retry=retry))
+                retry=retry, routine=move.routine))
         return orders
 
     @staticmethod
@@ -417,59 +451,28 @@ class Controller:
             elif not busy and host not in wanted:
                 step.book(ev.EvacuationEnded(step.now.wall, host, "no longer asked for"))
 
-    def _aborts(self, step: _Step) -> tuple[AbortOrder, ...]:
-        found: list[AbortOrder] = []
-        self._deadlines = {k: v for k, v in self._deadlines.items() if k in step.draft.migrations}
-        for m in step.draft.open_migrations():
-            left = max(0.0, min(m.deadline_wall - step.now.wall, m.deadline_wall - m.ordered_wall))
-            deadline = self._deadlines.setdefault(m.id, step.now.monotonic + left)
-            reason = m.abort_reason or self._reason_to_abort(m.id, deadline, step)
-            if not reason or not m.holds_slot:
-                continue
-            if not m.abort_reason:
-                step.book(ev.AbortOrdered(step.now.wall, m.id, reason))
-            if step.now.monotonic - self._aborted_at.get(m.id, float("-inf")) >= ABORT_AGAIN_SECONDS:
-                self._aborted_at[m.id] = step.now.monotonic
-                found.append(AbortOrder(m.id, m.vm, m.source, reason, step.revision))
-        return tuple(found)
-
-    def _reason_to_abort(self, key: str, deadline: float, step: _Step) -> str:
-        m = step.draft.migrations[key]
-        if step.now.monotonic > deadline:
-            return f"not done within {m.deadline_wall - m.ordered_wall:.0f} s"
-        here = evaluation.health_of(m.source, self._policies, self._verdicts)
-        there = evaluation.health_of(m.target, self._policies, self._verdicts)
-        if there > Health.HEALTHY and there >= here:
-            return f"target {m.target} turned {there.name.lower()}"
-        return self._closed_window(key, step)
-
-    def _closed_window(self, key: str, step: _Step) -> str:
-        m = step.draft.migrations[key]
-        policy = next((p for p in self._policies.evacuation if p.name == m.policy), None)
-        if policy is None or policy.ignore_windows:
-            return ""
-        named = [self._policies.windows[name] for name in policy.windows]
-        if not any(window.cancel_at_close for window in named):
-            return ""
-        wall = step.now.wall
-        denied = any(not w.allows and w.open_until(wall) is not None for w in named if w.cancel_at_close)
-        allowing = [w for w in named if w.allows]
-        closed = bool(allowing) and all(w.open_until(wall) is None for w in allowing)
-        return "its window closed" if denied or closed else ""
+    def _call_off(self, step: _Step) -> tuple[AbortOrder, ...]:
+        events, orders = self._aborts.follow(
+            step.draft, self._policies, lambda host: evaluation.health_of(host, self._policies, self._verdicts),
+            step.revision, step.now)
+        for event in events:
+            step.book(event)
+        return orders
 
     def _probe_journal(self, step: _Step) -> None:
         if self._gatekeeper.journal_is_failing and not step.events:
             step.book(ev.JournalRecovered(step.now.wall))
 
     def _cordons(self, step: _Step) -> frozenset[HostName]:
-        """Return the hosts whose agents should refuse guests: cordoned, draining, or quarantined by policy."""
+        """Return the hosts whose agents should refuse guests: cordoned, draining, on their way off, or quarantined."""
         return frozenset(host.name for host in self._cluster.hosts
                          if host.name in step.draft.cordoned or host.name in step.draft.drains
+                         or host.name in step.draft.power
                          or self._wants_empty(host.name))
 
     def _wake_at(self, step: _Step, gates: tuple[Gate, ...], deferrals: tuple[Deferral, ...]) -> float | None:
         """Return when something may change though nothing is heard: a hold, a gate, a back-off, a deadline."""
-        now, times = step.now, list(self._deadlines.values())
+        now, times = step.now, [*self._aborts.deadlines(), *self._trends.wakes(self._policies)]
         for policy in self._policies.health:
             for host in self._cluster.hosts:
                 verdict = self._verdicts.get((policy.name, host.name))

@@ -112,7 +112,8 @@ class Gatekeeper:
     def _freeze(self, snapshot: Snapshot, ledger: Ledger, limits: Limits, now: Instant,
                 failing: frozenset[HostName]) -> list[Gate]:
         unknown = [f.declared.name for f in snapshot.facts
-                   if not (f.fresh and f.reachable) and f.declared.name not in ledger.confirmed_dead]
+                   if not (f.fresh and f.reachable) and f.declared.name not in ledger.confirmed_dead
+                   and f.declared.name not in ledger.standing_by()]
         total = len(snapshot.facts)
         freeze_at = max(limits.unknown_at_least, math.ceil(limits.freeze_share * total))
         caution_at = max(limits.unknown_at_least, math.ceil(limits.caution_share * total))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ballastd.core.inventory import HostInventory, Progress
 from ballastd.core.migrations import CallResult
 from ballastd.core.policies import PolicySet
+from ballastd.core.power import PowerStatus
 from ballastd.core.quantities import HostName, Instant
 from ballastd.core.telemetry import AgentState, Report
 
@@ -78,6 +79,27 @@ class RivalSeen:
     name: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class PowerSeen:
+    """What a host's power controller said, or (``status`` None) why it said nothing useful."""
+
+    host: HostName
+    status: PowerStatus | None
+    at: Instant
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PowerReturned:
+    """The call that carried out a power order returned. What it said is advice: two other signs decide."""
+
+    order: str
+    host: HostName
+    result: CallResult
+    message: str
+    at: Instant
+
+
 class Verb(enum.Enum):
     """What an operator may ask of the daemon."""
 
@@ -90,6 +112,9 @@ class Verb(enum.Enum):
     ABORT = "abort"
     PAUSE = "pause"
     RESUME = "resume"
+    POWER_ON = "power-on"
+    POWER_OFF = "power-off"
+    CONFIRM_WAKEABLE = "confirm-wakeable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,5 +143,5 @@ class Answer:
 
 Input = (
     Report | AgentState | HostInventory | HostUnreachable | CallReturned | ProgressSeen | PoliciesReplaced
-    | TelemetryConnected | TelemetryLost | SelfSuspect | RivalSeen | OperatorCommand
+    | TelemetryConnected | TelemetryLost | SelfSuspect | RivalSeen | OperatorCommand | PowerSeen | PowerReturned
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from ballastd.core.policies import EvacuationOrder, Health, Mode
+from ballastd.core.policies import Cooldown, EvacuationOrder, Health, Mode, MoveBudget
 from ballastd.core.quantities import HostName, Instant
 
 
@@ -14,13 +14,32 @@ class IntentKind(enum.Enum):
 
     EVACUATE = "evacuate"
     DRAIN = "drain"
+    RELIEVE = "relieve"
+    """Take load off it until it is cool."""
+    EVEN = "even"
+    """Give some of its load to emptier hosts."""
+    EMPTY = "empty"
+    """Move everything off it, so that it can be switched off."""
+
+
+ROUTINE = frozenset({IntentKind.RELIEVE, IntentKind.EVEN, IntentKind.EMPTY})
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """What share of its processors and of its memory a target may use after a routine move, [0, 1]."""
+
+    cpu: float
+    memory: float
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """Empty ``host``. ``policy``: the policy's name, or ``operator``. ``because``: evidence in words.
+    """Take VMs off ``host``. ``policy``: the policy's name, or ``operator``. ``because``: evidence in words.
 
-    ``urgent``: windows do not apply. ``severity``: FAILING may use the failover reserve.
+    ``urgent``: windows do not apply. ``severity``: FAILING may use the failover reserve. ``fill``, ``cooldown``,
+    ``budget``: what a routine intent keeps to, None for the others. ``minimum_gain``: by how much of itself a move
+    must lessen the difference of two hosts.
     """
 
     kind: IntentKind
@@ -36,6 +55,15 @@ class Intent:
     avoid_labels: tuple[str, ...] = ()
     """Host labels (cooling, power) that a target must not share with the host: its fault may be theirs."""
     order: tuple[EvacuationOrder, ...] = (EvacuationOrder.PRIORITY, EvacuationOrder.SHORTEST)
+    fill: Fill | None = None
+    cooldown: Cooldown | None = None
+    budget: MoveBudget | None = None
+    minimum_gain: float = 0.0
+
+    @property
+    def routine(self) -> bool:
+        """Whether it balances or packs: nothing is at stake but comfort and energy."""
+        return self.kind in ROUTINE
 
     @property
     def saves_from_failing_host(self) -> bool:

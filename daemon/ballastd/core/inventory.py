@@ -22,6 +22,7 @@ class DeclaredHost:
     ``cpu_limit``: processors that VMs may use, or None for all that the hypervisor reports.
     ``labels``: failure domains and other groups: rack, cooling, power, ...
     ``power``: how it is switched on and off (``redfish``, ``command``), empty where we have no means to.
+    ``power_identity``: whether its controller must name the machine it controls before it is told anything.
     ``idle_watts``: what it draws when it idles, or None: what switching it off saves.
     ``vouched_storage``: path prefixes whose writable disks have an effective lock by the operator's word.
     """
@@ -35,6 +36,7 @@ class DeclaredHost:
     memory_reserve: Bytes = Bytes(4 << 30)
     cpu_limit: float | None = None
     power: str = ""
+    power_identity: bool = True
     idle_watts: float | None = None
     labels: tuple[tuple[str, str], ...] = ()
     vouched_storage: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from typing import Any
 
 from ballastd.core import events as ev
 from ballastd.core.migrations import TRANSITIONS, CallResult, Ending, Migration, MigrationPhase
+from ballastd.core.power import STANDING_BY, HostPower, PowerPhase
 from ballastd.core.quantities import HostName, VmId
 
 SETTLED_KEPT = 200
@@ -20,6 +21,10 @@ HOUR_SECONDS = 3600.0
 FAILURE_MEMORY_SECONDS = 24 * HOUR_SECONDS
 CRASH_WINDOW_SECONDS = 600.0
 FAILURES_KEPT = 31
+DAY_SECONDS = 24 * HOUR_SECONDS
+MOVES_KEPT_SECONDS = 2 * DAY_SECONDS
+"""How long moves are remembered for cooldowns and daily budgets: longer than any of them."""
+MOVES_KEPT = 4000
 OPERATOR = "operator"
 """The policy of what a person asked for."""
 
@@ -38,6 +43,34 @@ class Failure:
     withheld: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """One move that completed, ours or (``policy`` empty) somebody else's."""
+
+    wall: float
+    source: HostName
+    target: HostName
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoutineOrder:
+    """One routine move that was ordered: what budgets per hour and day are counted from, whatever came of it."""
+
+    wall: float
+    policy: str
+    vm: VmId
+
+
+@dataclass(frozen=True, slots=True)
+class PowerAct:
+    """One order to a power controller: what rates and daily cycles are counted from."""
+
+    wall: float
+    host: HostName
+    on: bool
+
+
 @dataclass(slots=True)
 class Ledger:
     """All durable state of the mind. Change it only through ``apply``."""
@@ -53,6 +86,14 @@ class Ledger:
     evacuating: dict[HostName, ev.EvacuationBegun] = field(default_factory=dict)
     evacuation_starts: tuple[float, ...] = ()
     failures: dict[VmId, tuple[Failure, ...]] = field(default_factory=dict)
+    moved: dict[VmId, tuple[Moved, ...]] = field(default_factory=dict)
+    routine_orders: tuple[RoutineOrder, ...] = ()
+    power: dict[HostName, HostPower] = field(default_factory=dict)
+    power_acts: tuple[PowerAct, ...] = ()
+    wakeable: dict[HostName, float] = field(default_factory=dict)
+    wake_asked: dict[HostName, ev.WakeAsked] = field(default_factory=dict)
+    switched_on: dict[HostName, float] = field(default_factory=dict)
+    kept: dict[HostName, ev.HostKept] = field(default_factory=dict)
     paused: ev.Paused | None = None
     site_event: ev.SiteEventBegun | None = None
     duplicates: dict[VmId, ev.DuplicateSeen] = field(default_factory=dict)
@@ -67,7 +108,9 @@ class Ledger:
             self, migrations=dict(self.migrations), settled=self.settled.copy(), cordoned=dict(self.cordoned),
             drains=dict(self.drains), confirmed_dead=dict(self.confirmed_dead), latched=dict(self.latched),
             acknowledged=dict(self.acknowledged), counters=dict(self.counters), evacuating=dict(self.evacuating),
-            failures=dict(self.failures), duplicates=dict(self.duplicates),
+            failures=dict(self.failures), duplicates=dict(self.duplicates), moved=dict(self.moved),
+            power=dict(self.power), wake_asked=dict(self.wake_asked), wakeable=dict(self.wakeable),
+            switched_on=dict(self.switched_on), kept=dict(self.kept),
         )
 
     def apply(self, event: ev.Event) -> None:
@@ -98,6 +141,27 @@ class Ledger:
     def recent_failures(self, vm: VmId, since_wall: float) -> tuple[Failure, ...]:
         """Return the failed attempts to move ``vm`` after ``since_wall``, oldest first."""
         return tuple(f for f in self.failures.get(vm, ()) if f.wall > since_wall)
+
+    def last_moved(self, vm: VmId) -> Moved | None:
+        """Return the last completed move of ``vm`` that is remembered, ours or not."""
+        return next(iter(self.moved.get(vm, ())[-1:]), None)
+
+    def host_touched(self, host: HostName) -> float | None:
+        """Return when a move from or to ``host`` last completed, wall seconds, or None."""
+        return max((m.wall for moves in self.moved.values() for m in moves[-1:] if host in (m.source, m.target)),
+                   default=None)
+
+    def routine_since(self, wall: float, policy: str | None = None, vm: VmId | None = None) -> int:
+        """Return how many routine moves were ordered after ``wall``, by one policy or of one VM where given."""
+        return sum(1 for o in self.routine_orders if o.wall > wall and policy in (None, o.policy) and vm in (None, o.vm))
+
+    def power_acts_since(self, wall: float, *, on: bool, host: HostName | None = None) -> int:
+        """Return how many power orders of one kind were given after ``wall``, to one host where given."""
+        return sum(1 for act in self.power_acts if act.wall > wall and act.on is on and host in (None, act.host))
+
+    def standing_by(self) -> frozenset[HostName]:
+        """Return the hosts whose silence is expected: on their way off, off, or on their way back."""
+        return frozenset(host for host, power in self.power.items() if power.phase in STANDING_BY)
 
     def frozen_hosts(self) -> frozenset[HostName]:
         """Return the hosts on which a duplicate VM was seen: nothing is done to them."""
@@ -137,8 +201,11 @@ def _migration_ordered(ledger: Ledger, e: ev.MigrationOrdered) -> None:
     ledger.migrations[e.id] = Migration(
         id=e.id, vm=e.vm, vm_name=e.vm_name, source=e.source, target=e.target, memory=e.memory,
         bandwidth_mib_s=e.bandwidth_mib_s, policy=e.policy, because=e.because, ordered_wall=e.wall,
-        deadline_wall=e.deadline_wall, predicted=e.predicted, adopted=e.adopted, retry=e.retry,
+        deadline_wall=e.deadline_wall, predicted=e.predicted, adopted=e.adopted, retry=e.retry, routine=e.routine,
     )
+    if e.routine:
+        kept = tuple(o for o in ledger.routine_orders if o.wall > e.wall - DAY_SECONDS)
+        ledger.routine_orders = (*kept, RoutineOrder(e.wall, e.policy, e.vm))
 
 
 def _migration_called(ledger: Ledger, e: ev.MigrationCalled) -> None:
@@ -167,12 +234,89 @@ def _migration_settled(ledger: Ledger, e: ev.MigrationSettled) -> None:
     done = replace(migration, phase=MigrationPhase.SETTLED, ending=e.ending, settled_wall=e.wall,
                    call_message=e.detail or migration.call_message)
     ledger.settled.append(done)
+    if e.ending is Ending.COMPLETED:
+        _remember_move(ledger, migration.vm, Moved(e.wall, migration.source, migration.target, migration.policy))
     if e.ending in _NO_FAILURE:
         ledger.failures.pop(migration.vm, None)
     else:
         kept = ledger.recent_failures(migration.vm, e.wall - FAILURE_MEMORY_SECONDS)
         withheld = migration.called is CallResult.WITHHELD
         ledger.failures[migration.vm] = (*kept[-FAILURES_KEPT:], Failure(e.wall, migration.target, e.ending, withheld))
+
+
+def _remember_move(ledger: Ledger, vm: VmId, move: Moved) -> None:
+    since = move.wall - MOVES_KEPT_SECONDS
+    kept = tuple(m for m in ledger.moved.pop(vm, ()) if m.wall > since)
+    ledger.moved[vm] = (*kept, move)
+    if len(ledger.moved) > MOVES_KEPT:  # in the order of their last move
+        del ledger.moved[next(iter(ledger.moved))]
+
+
+def _foreign_move_seen(ledger: Ledger, e: ev.ForeignMoveSeen) -> None:
+    _remember_move(ledger, e.vm, Moved(e.wall, e.source, e.target, ""))
+
+
+def _host_emptying(ledger: Ledger, e: ev.HostEmptying) -> None:
+    ledger.power[e.host] = HostPower(PowerPhase.EMPTYING, e.policy, e.because, e.wall)
+
+
+def _host_closing(ledger: Ledger, e: ev.HostClosing) -> None:
+    _move_power(ledger, e.host, e.wall, PowerPhase.CLOSING)
+
+
+def _host_kept(ledger: Ledger, e: ev.HostKept) -> None:
+    ledger.power.pop(e.host, None)
+    ledger.kept[e.host] = e
+
+
+def _power_off_ordered(ledger: Ledger, e: ev.PowerOffOrdered) -> None:
+    ledger.power[e.host] = HostPower(PowerPhase.GOING_OFF, e.policy, e.because, e.wall, e.id, machine=e.machine)
+    _note_power_act(ledger, PowerAct(e.wall, e.host, on=False))
+
+
+def _wake_asked(ledger: Ledger, e: ev.WakeAsked) -> None:
+    ledger.wake_asked[e.host] = e
+
+
+def _wake_ordered(ledger: Ledger, e: ev.WakeOrdered) -> None:
+    ledger.wake_asked.pop(e.host, None)
+    before = ledger.power.get(e.host)
+    ledger.power[e.host] = HostPower(PowerPhase.WAKING, e.policy, e.because, e.wall, e.id,
+                                     machine=before.machine if before else "")
+    _note_power_act(ledger, PowerAct(e.wall, e.host, on=True))
+
+
+def _note_power_act(ledger: Ledger, act: PowerAct) -> None:
+    kept = tuple(one for one in ledger.power_acts if one.wall > act.wall - DAY_SECONDS)
+    ledger.power_acts = (*kept, act)
+
+
+def _host_off(ledger: Ledger, e: ev.HostOff) -> None:
+    _move_power(ledger, e.host, e.wall, PowerPhase.OFF, off_wall=e.wall)
+
+
+def _host_awake(ledger: Ledger, e: ev.HostAwake) -> None:
+    power = ledger.power.pop(e.host, None)
+    ledger.wake_asked.pop(e.host, None)
+    ledger.switched_on[e.host] = e.wall
+    if power is not None and power.phase is PowerPhase.WAKING and e.seconds is not None:
+        ledger.wakeable[e.host] = e.wall
+
+
+def _power_failed(ledger: Ledger, e: ev.PowerFailed) -> None:
+    _move_power(ledger, e.host, e.wall, PowerPhase.FAILED, because=e.detail)
+    ledger.wakeable.pop(e.host, None)
+
+
+def _wakeability_confirmed(ledger: Ledger, e: ev.WakeabilityConfirmed) -> None:
+    ledger.wakeable[e.host] = e.wall
+
+
+def _move_power(ledger: Ledger, host: HostName, wall: float, phase: PowerPhase, **changed: Any) -> None:
+    power = ledger.power.get(host)
+    if power is None:
+        raise LedgerBroken(f"{host} is {phase.value}, and was never on its way there")
+    ledger.power[host] = replace(power, phase=phase, since_wall=wall, **changed)
 
 
 def _abort_ordered(ledger: Ledger, e: ev.AbortOrdered) -> None:
@@ -297,6 +441,17 @@ _BOOK: dict[type, Callable[[Ledger, Any], None]] = {
     ev.DuplicateSeen: _duplicate_seen,
     ev.DuplicateCleared: _duplicate_cleared,
     ev.InvariantFailed: _invariant_failed,
+    ev.ForeignMoveSeen: _foreign_move_seen,
+    ev.HostEmptying: _host_emptying,
+    ev.HostClosing: _host_closing,
+    ev.HostKept: _host_kept,
+    ev.PowerOffOrdered: _power_off_ordered,
+    ev.WakeAsked: _wake_asked,
+    ev.WakeOrdered: _wake_ordered,
+    ev.HostOff: _host_off,
+    ev.HostAwake: _host_awake,
+    ev.PowerFailed: _power_failed,
+    ev.WakeabilityConfirmed: _wakeability_confirmed,
     ev.JournalRecovered: _nothing,
     ev.JournalReplaced: _nothing,
 }

@@ -73,6 +73,7 @@ class Migration:
     """One order's life so far. ``wall`` times in seconds since the epoch.
 
     ``called``: what the caller was told and when, None while unknown (also for ever after a restart).
+    ``routine``: whether it balances or packs, and counts against the budgets for that.
     ``was_out_of_sight``: whether its source stopped answering while it was open. ``abort_reason``: set when an
     abort was ordered.
     """
@@ -99,6 +100,7 @@ class Migration:
     settled_wall: float | None = None
     ending: Ending | None = None
     retry: int = 0
+    routine: bool = False
 
     @property
     def is_open(self) -> bool:

@@ -29,6 +29,13 @@ class RefusalKind(enum.Enum):
     VM_AMBIGUOUS = "vm-ambiguous"
     VM_GONE = "vm-gone"
     TRIED_AND_FAILED = "tried-and-failed"
+    PLACEMENT = "placement-rule"
+    LOAD = "load"
+    LOAD_UNKNOWN = "load-unknown"
+    COOLDOWN = "cooldown"
+    NO_GAIN = "no-gain"
+    HOST_STANDBY = "host-standby"
+    POWER = "power"
     NO_TARGET = "no-target"
     CPU = "cpu"
     MACHINE = "machine-type"
@@ -62,6 +69,12 @@ class DeferralKind(enum.Enum):
     BACK_OFF = "back-off"
     EVACUATIONS_AT_ONCE = "evacuations-at-once"
     EVACUATIONS_PER_HOUR = "evacuations-per-hour"
+    MOVES_IN_FLIGHT = "moves-in-flight"
+    MOVES_PER_HOUR = "moves-per-hour"
+    MOVES_PER_DAY = "moves-per-day"
+    MOVES_OF_VM = "moves-of-vm-per-day"
+    HOST_SETTLING = "host-settling"
+    POWER_RATE = "power-rate"
     PAUSED = "paused"
     FROZEN = "frozen"
     SITE_EVENT = "site-event"
@@ -88,7 +101,7 @@ class Move:
 
     ``memory``: bytes reserved at both ends. ``predicted``: seconds at the planned bandwidth.
     ``intent_host``/``policy``/``because``: why. ``urgent``: windows do not apply. ``reserve_waived``:
-    whether the failover reserve may be used for it.
+    whether the failover reserve may be used for it. ``routine``: it balances or packs.
     """
 
     vm: VmId
@@ -102,6 +115,7 @@ class Move:
     urgent: bool = False
     reserve_waived: bool = False
     windows: tuple[str, ...] = ()
+    routine: bool = False
     score: int = 0
     runners_up: tuple[str, ...] = ()
 

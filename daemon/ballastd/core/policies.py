@@ -138,8 +138,8 @@ class BalancePolicy:
 
     A host is hot when any of ``hot`` holds for ``hot_hold``; it is relieved until it is below ``cool_cpu`` and
     ``cool_memory``, which no target may be above afterwards. ``imbalance_above``: spread between the fullest and the
-    emptiest host, by the scarcer resource, held for ``imbalance_hold``; ignored while the fullest is below
-    ``ignore_below``. ``minimum_gain``: by how much of itself a move must lessen the spread.
+    emptiest host's processors, held for ``imbalance_hold``; ignored while the fullest is below ``ignore_below``.
+    ``minimum_gain``: by how much of itself a move must lessen the excess of a hot host, or the difference of two.
     """
 
     name: str
@@ -168,8 +168,7 @@ class ConsolidationPolicy:
     free beside that, in hosts and as a share of what stays on. ``power_off_below``: load of the hosts that are on,
     held for ``power_off_hold``, under which one more may go; ``power_on_above`` with ``power_on_hold``: above which
     one is woken. ``minimum_on``, ``minimum_off``: how long a host stays as it was put. ``wake_ahead``: how long
-    before the window ends everything is woken. ``move_definitions``: whether shut-off VMs are moved along; else a host
-    that has some stays on.
+    before the window ends everything is woken.
     """
 
     name: str
@@ -308,12 +307,12 @@ class PolicySet:
 
     health: tuple[HealthPolicy, ...] = ()
     evacuation: tuple[EvacuationPolicy, ...] = ()
-    balance: tuple[BalancePolicy, ...] = ()
-    consolidation: tuple[ConsolidationPolicy, ...] = ()
-    placement: tuple[PlacementPolicy, ...] = ()
     windows: Mapping[str, Window] = field(default_factory=dict)
     limits: Limits = Limits()
     digest: str = ""
+    balance: tuple[BalancePolicy, ...] = ()
+    consolidation: tuple[ConsolidationPolicy, ...] = ()
+    placement: tuple[PlacementPolicy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ballastd.core import evaluation
 from ballastd.core.admission import Gate
-from ballastd.core.intents import Intent
-from ballastd.core.inventory import VmState
-from ballastd.core.ledger import HOUR_SECONDS, OPERATOR, Ledger
+from ballastd.core.intents import Intent, IntentKind
+from ballastd.core.inventory import DeclaredHost, VmState
+from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
 from ballastd.core.migrations import Migration
 from ballastd.core.plans import Order, Plan
-from ballastd.core.policies import Mode, PolicySet
+from ballastd.core.policies import Mode, MoveBudget, PolicySet
+from ballastd.core.power import PowerPhase
 from ballastd.core.prediction import predict
-from ballastd.core.quantities import HostName, Instant, VmId, human_seconds
+from ballastd.core.quantities import MIB, HostName, Instant, VmId, human_seconds
 from ballastd.core.senses import Senses
 from ballastd.core.snapshot import Snapshot
 from ballastd.core.views import (
@@ -25,8 +27,10 @@ from ballastd.core.views import (
     MigrationView,
     MoveView,
     NoView,
+    RecentView,
     VerdictView,
     VmView,
+    WindowView,
 )
 
 SETTLED_SHOWN = 50
@@ -50,6 +54,7 @@ class Portrait:
     now: Instant
     revision: int
     telemetry_trouble: str | None
+    recent: tuple[RecentView, ...] = ()
 
 
 def draw(p: Portrait) -> ClusterView:
@@ -66,7 +71,18 @@ def draw(p: Portrait) -> ClusterView:
         budgets=_budgets(p),
         policies_digest=p.policies.digest,
         notes=_notes(p),
+        windows=_windows(p),
+        recent=p.recent,
     )
+
+
+def _windows(p: Portrait) -> tuple[WindowView, ...]:
+    found = []
+    for name, window in sorted(p.policies.windows.items()):
+        closes = window.open_until(p.now.wall)
+        changes = closes if closes is not None else window.next_open(p.now.wall)
+        found.append(WindowView(name, window.allows, closes is not None, changes))
+    return tuple(found)
 
 
 def _notes(p: Portrait) -> tuple[str, ...]:
@@ -76,6 +92,8 @@ def _notes(p: Portrait) -> tuple[str, ...]:
         if agent.keepalive is not None and agent.keepalive[0] * agent.keepalive[1] < KEEPALIVE_SECONDS_MIN:
             found.append(f"{host}: its libvirt gives a peer up after {agent.keepalive[0]} s x {agent.keepalive[1]}; a "
                          "hiccup can then fail a migration or leave two copies; set 5 s x 24 in qemu.conf and libvirtd.conf")
+    found.extend(f"{fact.declared.name}: its load is not believed: {fact.load.doubt}" for fact in p.snapshot.facts
+                 if fact.load.doubt)
     return tuple(found)
 
 
@@ -101,7 +119,23 @@ def _host(p: Portrait, row: int) -> HostView:
         migrations_in=int(hosts.jobs_in[row]), migrations_out=int(hosts.jobs_out[row]),
         verdicts=_verdicts(p, name), labels=fact.declared.labels,
         unreachable_reason=unreachable.reason if unreachable else "",
+        cpu_limit=fact.load.limit, cpu_by_vms=fact.load.by_vms, **_power(p, fact.declared),
     )
+
+
+def _power(p: Portrait, declared: DeclaredHost) -> dict[str, str]:
+    """Return the power of a host as its view shows it: where it is on its way, and what its controller said last."""
+    power, seen = p.ledger.power.get(declared.name), p.senses.power.get(declared.name)
+    said = ""
+    if seen is not None:
+        said = f"its controller says {seen.status.state.value}" if seen.status else f"its controller: {seen.reason}"
+    if power is None:
+        proof = p.ledger.wakeable.get(declared.name)
+        proved = "" if proof is None else f"can be woken: proved {human_seconds(max(0.0, p.now.wall - proof))} ago"
+        return {"power": "on" if declared.power else "unmanaged", "power_detail": "; ".join(filter(None, (said, proved)))}
+    since = human_seconds(max(0.0, p.now.wall - power.since_wall))
+    return {"power": power.phase.value, "power_detail": "; ".join(filter(
+        None, (f"for {since}: {power.policy}: {power.because}", said)))}
 
 
 def _verdicts(p: Portrait, host: HostName) -> tuple[VerdictView, ...]:
@@ -120,14 +154,19 @@ def _verdicts(p: Portrait, host: HostName) -> tuple[VerdictView, ...]:
 
 def _vms(p: Portrait) -> tuple[VmView, ...]:
     views: dict[tuple[VmId, HostName], VmView] = {}
+    cpu = dict(zip(p.snapshot.vms.ids, p.snapshot.vms.cpu.tolist(), strict=True))
     for fact in p.snapshot.facts:
         for r in fact.inventory.vms if fact.inventory else ():
             migration = p.ledger.open_migration_of(r.vm)
             views[r.vm, fact.declared.name] = VmView(
                 r.vm, r.name, fact.declared.name, r.state.value, r.memory_max, r.vcpus, r.priority,
                 tuple(f"{pin.kind.value}: {pin.thing}; cure: {pin.cure}" for pin in r.pins),
-                migration.id if migration else "")
+                migration.id if migration else "", _cpu(cpu.get(r.vm)), r.usage.memory, r.tags, r.group)
     return tuple(sorted(views.values(), key=lambda view: (view.name, view.id, view.host)))
+
+
+def _cpu(used: float | None) -> float | None:
+    return None if used is None or math.isnan(used) else used
 
 
 def _migrations(p: Portrait) -> tuple[MigrationView, ...]:
@@ -144,17 +183,19 @@ def _migration(p: Portrait, m: Migration) -> MigrationView:
     return MigrationView(
         m.id, m.vm, m.vm_name, m.source, m.target, m.phase.value, m.ending.value if m.ending else "", m.policy,
         m.because, m.ordered_wall, m.settled_wall, m.deadline_wall, m.bandwidth_mib_s, m.predicted,
-        max(0.0, end - m.ordered_wall), 1.0 if m.ending else share, m.adopted, m.abort_reason or m.call_message)
+        max(0.0, end - m.ordered_wall), 1.0 if m.ending else share, m.adopted, m.abort_reason or m.call_message,
+        None if progress is None or m.ending else progress.throughput_bytes_s / MIB)
 
 
 def _intent(p: Portrait, intent: Intent) -> IntentView:
     left = len(p.snapshot.vms_on(intent.host))
     held = any(intent.host not in gate.passes for gate in p.gates)
-    state = "done" if left == 0 else "held" if held else "active"
+    state = "done" if left == 0 and not intent.routine else "held" if held else "active"
     if intent.mode is not Mode.AUTO and left:
         state = "recommended" if intent.mode is Mode.RECOMMEND else "observed"
     return IntentView(intent.kind.value, intent.host, intent.policy, intent.because, intent.severity.name.lower(),
-                      intent.mode.value, intent.since.wall, intent.deadline_wall, state, left, _forecast(p, intent))
+                      intent.mode.value, intent.since.wall, intent.deadline_wall, state, left,
+                      "" if intent.kind in (IntentKind.RELIEVE, IntentKind.EVEN) else _forecast(p, intent))
 
 
 def _forecast(p: Portrait, intent: Intent) -> str:
@@ -196,8 +237,23 @@ def _budgets(p: Portrait) -> tuple[BudgetView, ...]:
     in_flight = sum(1 for m in ledger.open_migrations() if m.holds_slot) + p.snapshot.foreign_jobs
     begun = ledger.evacuations_since(p.now.wall - HOUR_SECONDS)
     automatic = sum(1 for e in ledger.evacuating.values() if e.policy != OPERATOR)
+    wall = p.now.wall
+    routine = [budget for name, limit in _routine_limits(p) for budget in (
+        BudgetView(f"{name}: moves in flight", sum(1 for m in ledger.open_migrations() if m.policy == name and m.holds_slot),
+                   limit.in_flight),
+        BudgetView(f"{name}: moves within the hour", ledger.routine_since(wall - HOUR_SECONDS, name), limit.per_hour),
+        BudgetView(f"{name}: moves within the day", ledger.routine_since(wall - DAY_SECONDS, name), limit.per_day))]
+    off = sum(1 for power in ledger.power.values() if power.phase is not PowerPhase.FAILED)
+    allowed = max(1, int(limits.hosts_off_share * len(p.snapshot.hosts.names)))
+    power = [BudgetView("hosts off or on their way", off, allowed)] if p.policies.consolidation else []
     return (
         BudgetView("migrations in flight", in_flight, limits.in_flight_cluster),
         BudgetView("hosts being evacuated", automatic, limits.evacuations_at_once),
         BudgetView("evacuations begun within the hour", begun, limits.evacuations_per_hour),
+        *routine, *power,
     )
+
+
+def _routine_limits(p: Portrait) -> list[tuple[str, MoveBudget]]:
+    return [*((balance.name, balance.budget) for balance in p.policies.balance),
+            *((packing.name, packing.budget) for packing in p.policies.consolidation)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ballastd.core.inputs import CallReturned, HostUnreachable, ProgressSeen
+from ballastd.core.inputs import CallReturned, HostUnreachable, PowerReturned, PowerSeen, ProgressSeen
 from ballastd.core.inventory import HostInventory, Progress
 from ballastd.core.ledger import Ledger
 from ballastd.core.policies import Timing
@@ -22,6 +22,8 @@ class Senses:
         self.returned: dict[str, CallReturned] = {}
         self.ended: dict[str, Instant] = {}
         self.progress: dict[str, Progress] = {}
+        self.power: dict[HostName, PowerSeen] = {}
+        self.power_returned: dict[str, PowerReturned] = {}
         for (host, metric), values in sorted(ledger.counters.items()):
             for subject, value in sorted(values.items()):
                 self.telemetry.seed_counter(host, metric, subject, value)
@@ -73,8 +75,9 @@ class Senses:
         last = self.telemetry.last_value(host, metric, subject)
         return last is not None and last != value
 
-    def forget_closed(self, open_ids: frozenset[str]) -> None:
-        """Drop what belongs to migrations that are no longer open."""
+    def forget_closed(self, open_ids: frozenset[str], power_ids: frozenset[str]) -> None:
+        """Drop what belongs to migrations and power orders that are no longer open."""
+        self.power_returned = {key: one for key, one in self.power_returned.items() if key in power_ids}
         for memory in (self.returned, self.ended, self.progress):
             for key in [key for key in memory if key not in open_ids]:
                 del memory[key]

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ballastd.core.inventory import DeclaredHost, HostInventory, JobKind, VmRecord, VmState
 from ballastd.core.ledger import Ledger
+from ballastd.core.loads import HostLoad, Loads
 from ballastd.core.migrations import HOLDS_SOURCE, HOLDS_TARGET
 from ballastd.core.plans import Refusal, RefusalKind
 from ballastd.core.policies import Health
@@ -22,6 +23,7 @@ from ballastd.core.quantities import HostName, Instant, VmId, human_bytes
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+NO_LOAD = HostLoad(0.0, None, None)
 Bools = npt.NDArray[np.bool_]
 
 
@@ -30,7 +32,8 @@ class HostFacts:
     """What the controller knows of a host beside its inventory, on which eligibility rests.
 
     ``avoid``: reasons (already worded) for which nothing may land there. ``cpu_utilization``: ratio, or None.
-    ``asked``: whether it was looked at since we started, and answered or did not.
+    ``asked``: whether it was looked at since we started, and answered or did not. ``apart``: whether it takes no part in
+    balance and packing: it is being emptied, is off or on its way, or must not be touched.
     """
 
     declared: DeclaredHost
@@ -41,14 +44,17 @@ class HostFacts:
     avoid: tuple[Refusal, ...]
     cpu_utilization: float | None
     asked: bool
+    load: HostLoad = NO_LOAD
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class HostColumns:
-    """One row per declared host. Memory in bytes; ``utilization`` is nan where unknown.
+    """One row per declared host. Memory in bytes, load in processors; ``utilization`` and ``cpu`` are nan where unknown.
 
     ``limit``: what VMs may use. ``used``: what active VMs hold by their maximum. ``reserved``: held for
     migrations that no inventory shows yet. ``free``: what the machine itself has left for more.
+    ``cpu_limit``: processors that VMs may use. ``cpu``: processors that are used, as far as that is believed.
     ``jobs_out``, ``jobs_in``: migrations in flight, observed or booked, ours or not.
     """
 
@@ -58,6 +64,8 @@ class HostColumns:
     reserved: Ints
     free: Ints
     utilization: Floats
+    cpu_limit: Floats
+    cpu: Floats
     link_mib_s: Floats
     health: Ints
     jobs_out: Ints
@@ -73,13 +81,18 @@ class HostColumns:
 
 @dataclass(frozen=True, slots=True)
 class VmColumns:
-    """One row per active VM at the host where it counts as living (a job's source while it migrates)."""
+    """One row per active VM at the host where it counts as living (a job's source while it migrates).
+
+    ``cpu``: processors it uses, ``peak``: at its busier times; nan where unknown.
+    """
 
     ids: tuple[VmId, ...]
     host: Ints
     memory: Ints
     priority: Ints
     busy: Bools
+    cpu: Floats
+    peak: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +117,11 @@ class Snapshot:
         return tuple(int(i) for i in np.flatnonzero(self.vms.host == self.row(host)))
 
 
-def take(facts: tuple[HostFacts, ...], ledger: Ledger, now: Instant) -> Snapshot:
-    """Return the snapshot of ``facts`` (sorted by host name) with the ledger's reservations folded in."""
+def take(facts: tuple[HostFacts, ...], ledger: Ledger, now: Instant, loads: Loads | None = None) -> Snapshot:
+    """Return the snapshot of ``facts`` (sorted by host name) with the ledger's reservations folded in.
+
+    ``loads``: what VMs use; without it nobody's use is known.
+    """
     names = tuple(fact.declared.name for fact in facts)
     rows = {name: i for i, name in enumerate(names)}
     living, sightings = _find_vms(facts)
@@ -117,7 +133,9 @@ def take(facts: tuple[HostFacts, ...], ledger: Ledger, now: Instant) -> Snapshot
         used=_column([_used(fact) for fact in facts]),
         reserved=_column([reserved[name] for name in names]),
         free=_column([_free(fact) for fact in facts]),
-        utilization=np.array([np.nan if f.cpu_utilization is None else f.cpu_utilization for f in facts]),
+        utilization=_known([fact.cpu_utilization for fact in facts]),
+        cpu_limit=_known([fact.load.limit for fact in facts]),
+        cpu=_known([fact.load.used for fact in facts]),
         link_mib_s=np.array([fact.declared.link_mib_s for fact in facts]),
         health=_column([int(fact.health) for fact in facts]),
         jobs_out=_column([jobs_out[name] for name in names]),
@@ -132,6 +150,8 @@ def take(facts: tuple[HostFacts, ...], ledger: Ledger, now: Instant) -> Snapshot
         priority=_column([living[vm][1].priority for vm in ids]),
         busy=np.array([ledger.open_migration_of(vm) is not None or living[vm][1].job is not JobKind.NONE
                        for vm in ids], dtype=np.bool_),
+        cpu=_known([loads.cpu(vm, now) if loads else None for vm in ids]),
+        peak=_known([loads.peak(vm, now) if loads else None for vm in ids]),
     )
     return Snapshot(
         now=now, hosts=hosts, vms=vms, facts=facts, records=tuple(living[vm][1] for vm in ids),
@@ -143,6 +163,10 @@ def take(facts: tuple[HostFacts, ...], ledger: Ledger, now: Instant) -> Snapshot
 
 def _column(values: list[int]) -> Ints:
     return np.array(values, dtype=np.int64)
+
+
+def _known(values: list[float | None]) -> Floats:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
 def _find_vms(facts: tuple[HostFacts, ...]
@@ -244,6 +268,8 @@ def _why_vm_stays(vm: VmId, record: VmRecord, seen_on: tuple[HostName, ...], led
         noes.append(Refusal(RefusalKind.VM_NOT_RUNNING, f"is {state}; only a running VM is moved live", vm))
     if record.job is not JobKind.NONE and ledger.open_migration_of(vm) is None:
         noes.append(Refusal(RefusalKind.VM_BUSY, f"another {record.job.value} job holds it", vm))
+    if record.ignored:
+        noes.append(Refusal(RefusalKind.VM_PINNED, "its owner wants it left alone (metadata: ignore)", vm))
     noes.extend(Refusal(RefusalKind.VM_PINNED, f"{pin.kind.value}: {pin.thing}; cure: {pin.cure}", vm)
                 for pin in record.pins)
     return tuple(noes)

@@ -293,3 +293,20 @@ class Telemetry:
         if self.reading(host, metric, subject, now) is None:
             return None
         return self._series[host][(metric, subject)].increase(max(now.monotonic - window, not_before))
+
+    def mean(self, host: HostName, metric: str, subject: str, window: float, now: Instant) -> float | None:
+        """Return a level's mean over ``window`` seconds, weighted by time; None while stale, and until half of the
+        window was heard."""
+        if self.reading(host, metric, subject, now) is None:
+            return None
+        end, begin = now.monotonic, now.monotonic - window
+        points = self._series[host][(metric, subject)].points
+        if points[0][0] > end - window / 2:
+            return None
+        area, covered = 0.0, 0.0
+        for i, (at, value) in enumerate(points):
+            until = points[i + 1][0] if i + 1 < len(points) else end
+            length = min(until, end) - max(at, begin)
+            if length > 0:
+                area, covered = area + value * length, covered + length
+        return area / covered if covered > 0 else points[-1][1]

@@ -1,10 +1,12 @@
 """YAML to compiled settings and policies. pydantic stops here."""
 
 from ballastd.documents.loading import LoadedPolicies, load_policies, policy_schema
+from ballastd.documents.power_settings import PowerCommandSettings, PowerRedfishSettings, PowerSettings
 from ballastd.documents.settings import (
     ApiSettings,
     LibvirtSettings,
     LoggingSettings,
+    MetricsSettings,
     MqttSettings,
     Settings,
     load_settings,
@@ -15,7 +17,11 @@ __all__ = [
     "LibvirtSettings",
     "LoadedPolicies",
     "LoggingSettings",
+    "MetricsSettings",
     "MqttSettings",
+    "PowerCommandSettings",
+    "PowerRedfishSettings",
+    "PowerSettings",
     "Settings",
     "load_policies",
     "load_settings",

@@ -17,7 +17,9 @@ from ballastd.documents.validation import Strict
 DEFAULT = Limits()
 
 
-def _capped(ceiling: float, show: str) -> Any:
+def capped(ceiling: float, show: str) -> Any:
+    """Return a check of a field that refuses what is above ``ceiling``, shown as ``show``."""
+
     def check(value: float) -> float:
         if value > ceiling:
             raise ValueError(f"above the ceiling of {show}, which no policy can raise")
@@ -33,9 +35,9 @@ class InFlight(Strict):
     host_out: Annotated[Whole, Field(ge=1)] = DEFAULT.in_flight_host_out
     host_in: Annotated[Whole, Field(ge=1)] = DEFAULT.in_flight_host_in
 
-    _c = field_validator("cluster")(_capped(CEILINGS.in_flight_cluster, str(CEILINGS.in_flight_cluster)))
-    _o = field_validator("host_out")(_capped(CEILINGS.in_flight_host_out, str(CEILINGS.in_flight_host_out)))
-    _i = field_validator("host_in")(_capped(CEILINGS.in_flight_host_in, str(CEILINGS.in_flight_host_in)))
+    _c = field_validator("cluster")(capped(CEILINGS.in_flight_cluster, str(CEILINGS.in_flight_cluster)))
+    _o = field_validator("host_out")(capped(CEILINGS.in_flight_host_out, str(CEILINGS.in_flight_host_out)))
+    _i = field_validator("host_in")(capped(CEILINGS.in_flight_host_in, str(CEILINGS.in_flight_host_in)))
 
 
 class BandwidthLimits(Strict):
@@ -44,7 +46,7 @@ class BandwidthLimits(Strict):
     link_share: Percent = DEFAULT.link_share
     migration_minimum: Bandwidth = DEFAULT.migration_minimum_mib_s
 
-    _s = field_validator("link_share")(_capped(CEILINGS.link_share, "80%"))
+    _s = field_validator("link_share")(capped(CEILINGS.link_share, "80%"))
 
     @field_validator("link_share")
     @classmethod
@@ -66,9 +68,8 @@ class Evacuations(Strict):
     at_once: Annotated[Whole, Field(ge=1)] = DEFAULT.evacuations_at_once
     per_hour: Annotated[Whole, Field(ge=1)] = DEFAULT.evacuations_per_hour
 
-    _a = field_validator("at_once")(_capped(CEILINGS.evacuations_at_once, str(CEILINGS.evacuations_at_once)))
-    _h = field_validator("per_hour")(_capped(CEILINGS.evacuations_per_hour,
-                                             str(CEILINGS.evacuations_per_hour)))
+    _a = field_validator("at_once")(capped(CEILINGS.evacuations_at_once, str(CEILINGS.evacuations_at_once)))
+    _h = field_validator("per_hour")(capped(CEILINGS.evacuations_per_hour, str(CEILINGS.evacuations_per_hour)))
 
 
 _SAME_SENSOR = re.compile(r"([0-9]{1,6}) in (\S+)")
@@ -89,7 +90,7 @@ class BlastRadius(Strict):
     same_sensor: Annotated[tuple[int, float], BeforeValidator(_same_sensor), WithJsonSchema({"type": "string"})] = (
         DEFAULT.same_sensor_hosts, float(DEFAULT.same_sensor_within))
 
-    _s = field_validator("share")(_capped(CEILINGS.blast_share, "34%"))
+    _s = field_validator("share")(capped(CEILINGS.blast_share, "34%"))
 
 
 class Freeze(Strict):
@@ -100,8 +101,8 @@ class Freeze(Strict):
     at_least: Annotated[Whole, Field(ge=1, le=10)] = DEFAULT.unknown_at_least
     settle: Duration = float(DEFAULT.settle_after_freeze)
 
-    _c = field_validator("caution")(_capped(CEILINGS.caution_share, "20%"))
-    _f = field_validator("freeze")(_capped(CEILINGS.freeze_share, "34%"))
+    _c = field_validator("caution")(capped(CEILINGS.caution_share, "20%"))
+    _f = field_validator("freeze")(capped(CEILINGS.freeze_share, "34%"))
 
     @model_validator(mode="after")
     def _careful_first(self) -> Freeze:
@@ -116,7 +117,28 @@ class Retries(Strict):
     per_move: Annotated[Whole, Field(ge=0)] = DEFAULT.retries_per_move
     backoff: Duration = float(DEFAULT.retry_backoff)
 
-    _p = field_validator("per_move")(_capped(CEILINGS.retries_per_move, str(CEILINGS.retries_per_move)))
+    _p = field_validator("per_move")(capped(CEILINGS.retries_per_move, str(CEILINGS.retries_per_move)))
+
+
+class PowerLimits(Strict):
+    """How many hosts we may have switched off, and how fast."""
+
+    hosts_off: Percent = DEFAULT.hosts_off_share
+    offs_per_10_min: Annotated[Whole, Field(ge=1)] = DEFAULT.power_offs_per_10_min
+    wakes_per_min: Annotated[Whole, Field(ge=1)] = DEFAULT.wakes_per_min
+    cycles_per_day: Annotated[Whole, Field(ge=1)] = DEFAULT.power_cycles_per_day
+
+    _s = field_validator("hosts_off")(capped(CEILINGS.hosts_off_share, "50%"))
+    _o = field_validator("offs_per_10_min")(capped(CEILINGS.power_offs_per_10_min, str(CEILINGS.power_offs_per_10_min)))
+    _w = field_validator("wakes_per_min")(capped(CEILINGS.wakes_per_min, str(CEILINGS.wakes_per_min)))
+    _c = field_validator("cycles_per_day")(capped(CEILINGS.power_cycles_per_day, str(CEILINGS.power_cycles_per_day)))
+
+    @field_validator("hosts_off")
+    @classmethod
+    def _some(cls, value: float) -> float:
+        if value <= 0:
+            raise ValueError("must be above zero; to keep every host on, let no Consolidation be in mode auto")
+        return value
 
 
 class LimitsModel(PolicyModel):
@@ -130,6 +152,7 @@ class LimitsModel(PolicyModel):
     blast_radius: BlastRadius = BlastRadius()
     freeze: Freeze = Freeze()
     retries: Retries = Retries()
+    power: PowerLimits = PowerLimits()
 
     def compiled(self) -> Limits:
         """Return the limits as the mind knows them."""
@@ -143,4 +166,6 @@ class LimitsModel(PolicyModel):
             same_sensor_within=Seconds(self.blast_radius.same_sensor[1]), caution_share=self.freeze.caution,
             freeze_share=self.freeze.freeze, unknown_at_least=self.freeze.at_least,
             settle_after_freeze=Seconds(self.freeze.settle), retries_per_move=self.retries.per_move,
-            retry_backoff=Seconds(self.retries.backoff))
+            retry_backoff=Seconds(self.retries.backoff), hosts_off_share=self.power.hosts_off,
+            power_offs_per_10_min=self.power.offs_per_10_min, wakes_per_min=self.power.wakes_per_min,
+            power_cycles_per_day=self.power.cycles_per_day)

@@ -5,13 +5,29 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from ballastd.core.ceilings import CEILINGS
-from ballastd.core.policies import ClusterDeclaration, Health, Limits, PolicySet, Scope
+from ballastd.core.policies import (
+    BalancePolicy,
+    ClusterDeclaration,
+    ConsolidationPolicy,
+    EvacuationPolicy,
+    HealthPolicy,
+    Limits,
+    PlacementPolicy,
+    PolicySet,
+    Window,
+)
+from ballastd.documents.balance_models import BalanceModel
+from ballastd.documents.between import check_against_cluster, check_names, check_windows
+from ballastd.documents.consolidation_models import ConsolidationModel
+from ballastd.documents.doubts import doubt
 from ballastd.documents.limits_model import LimitsModel
+from ballastd.documents.placement_checks import check_contradictions
+from ballastd.documents.placement_models import PlacementModel
 from ballastd.documents.policy_models import (
     EvacuationModel,
     HealthModel,
@@ -20,15 +36,17 @@ from ballastd.documents.policy_models import (
 )
 from ballastd.documents.positions import Budget, Document, parse, read
 from ballastd.documents.scalars import shown
+from ballastd.documents.taken import M, Taken
 from ballastd.documents.validation import validate
 from ballastd.errors import ConfigurationError
 
 KINDS: dict[str, type[PolicyModel]] = {
-    "Health": HealthModel, "Evacuation": EvacuationModel, "Window": WindowModel, "Limits": LimitsModel}
+    "Health": HealthModel, "Evacuation": EvacuationModel, "Balance": BalanceModel, "Consolidation": ConsolidationModel,
+    "Placement": PlacementModel, "Window": WindowModel, "Limits": LimitsModel}
 FILES_MAX = 500
 # of all files together: they are loaded on the event loop, which must not stand still for two seconds
 VALUES_MAX = 10_000
-LATER = ("Balance", "Consolidation", "Placement")
+P = TypeVar("P", HealthPolicy, EvacuationPolicy, BalancePolicy, ConsolidationPolicy, PlacementPolicy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +57,13 @@ class LoadedPolicies:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class _Loading:
-    problems: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    models: list[tuple[Document, PolicyModel]] = field(default_factory=list)
-    windows_unread: bool = False
-    """A window may stand in what could not be read: that it is missing cannot be said."""
-
-    def of(self, kind: type[PolicyModel]) -> list[tuple[Document, Any]]:
-        """Return the documents of one kind."""
-        return [(document, model) for document, model in self.models if isinstance(model, kind)]
-
-
 def load_policies(directory: Path, cluster: ClusterDeclaration | None, now_wall: float) -> LoadedPolicies:
     """Return the policies in a directory, windows compiled from ``now_wall`` on.
 
     Raises:
         ConfigurationError: with every problem of every file; nothing of the set is used.
     """
-    loading, digest, budget = _Loading(), hashlib.sha256(), Budget(VALUES_MAX)
+    loading, digest, budget = Taken(), hashlib.sha256(), Budget(VALUES_MAX)
     for path in _files(directory):
         try:
             text = read(path)
@@ -68,19 +73,18 @@ def load_policies(directory: Path, cluster: ClusterDeclaration | None, now_wall:
         except ConfigurationError as error:
             loading.problems.extend(error.problems)
             loading.windows_unread = True
-    _check_names(loading)
-    _check_windows(loading)
+    check_names(loading, KINDS.values())
+    check_windows(loading)
+    check_contradictions(loading, cluster)
     if cluster is not None:
-        _check_scopes(loading, cluster)
-        _check_least_numbers(loading, cluster)
+        check_against_cluster(loading, cluster)
     if loading.problems:
         raise ConfigurationError(tuple(loading.problems))
-    _doubt(loading)
+    doubt(loading, cluster)
     policies = _compiled(loading, now_wall, digest.hexdigest())
-    for document, model in loading.of(WindowModel):
-        window = policies.windows[model.name]
+    for place, window in _windows(loading, now_wall):
         if window.allows and not window.intervals:
-            loading.warnings.append(f"{document.where(('name',))}: {window.name} does not open within the next 14 days")
+            loading.warnings.append(f"{place}: {window.name} does not open within the next 14 days")
     return LoadedPolicies(policies, tuple(loading.warnings))
 
 
@@ -97,14 +101,14 @@ def _files(directory: Path) -> list[Path]:
     return found
 
 
-def _take_all(path: Path, documents: tuple[Document, ...], loading: _Loading) -> None:
+def _take_all(path: Path, documents: tuple[Document, ...], loading: Taken) -> None:
     if not documents:
         loading.warnings.append(f"{path}: holds no policy")
     for document in documents:
         _take(document, loading)
 
 
-def _take(document: Document, loading: _Loading) -> None:
+def _take(document: Document, loading: Taken) -> None:
     kind = document.value.get("kind") if isinstance(document.value, dict) else None
     if kind is None:
         loading.problems.append(f"{document.where(())}: kind: is missing; write one of {', '.join(KINDS)}")
@@ -112,8 +116,7 @@ def _take(document: Document, loading: _Loading) -> None:
         return
     if not isinstance(kind, str) or kind not in KINDS:
         near = difflib.get_close_matches(str(kind)[:60], sorted(KINDS), n=1)
-        hint = (f"this release does not know it yet; it knows {', '.join(KINDS)}" if kind in LATER
-                else f"did you mean {near[0]}?" if near else f"known: {', '.join(KINDS)}")
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(KINDS)}"
         loading.problems.append(f"{document.where(('kind',))}: kind: {shown(kind)}: {hint}")
         loading.windows_unread = True
         return
@@ -124,84 +127,34 @@ def _take(document: Document, loading: _Loading) -> None:
         loading.windows_unread = True
 
 
-def _check_names(loading: _Loading) -> None:
-    for kind in KINDS.values():
-        seen: dict[str, Document] = {}
-        for document, model in loading.of(kind):
-            if model.name in seen:
-                loading.problems.append(f"{document.where(('name',))}: name: another {model.kind} is called {model.name} "
-                                        f"({seen[model.name].where(('name',))}); give each its own")
-            seen.setdefault(model.name, document)
-    for document, model in loading.of(LimitsModel)[1:]:
-        loading.problems.append(f"{document.where(('kind',))}: kind: a second Limits ({model.name}); there is one for the "
-                                "cluster")
-
-
-def _check_windows(loading: _Loading) -> None:
-    if loading.windows_unread:
-        return
-    known = sorted(model.name for _, model in loading.of(WindowModel))
-    for document, model in loading.of(EvacuationModel):
-        for i, name in enumerate(model.windows):
-            if name not in known:
-                near = difflib.get_close_matches(name[:60], known, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"
-                loading.problems.append(f"{document.where(('windows', i))}: windows.{i}: there is no Window {shown(name)}; "
-                                        f"{hint}")
-
-
-def _check_least_numbers(loading: _Loading, cluster: ClusterDeclaration) -> None:
-    """Refuse a least number above its ceiling's share of this cluster: the larger of both counts, it would go round it."""
-    hosts, default = len(cluster.hosts), Limits()
-    for document, model in loading.of(LimitsModel):
-        for key, value, least, ceiling in (
-                ("blast_radius", model.blast_radius.at_least, default.blast_at_least, CEILINGS.blast_share),
-                ("freeze", model.freeze.at_least, default.unknown_at_least, CEILINGS.freeze_share)):
-            allowed = max(least, int(ceiling * hosts))
-            if value > allowed:
-                loading.problems.append(f"{document.where((key, 'at_least'))}: {key}.at_least: {value} of {hosts} hosts is "
-                                        f"above the ceiling of {ceiling:.0%}, which no policy can raise; at most {allowed}")
-
-
-def _check_scopes(loading: _Loading, cluster: ClusterDeclaration) -> None:
-    for document, model in [*loading.of(HealthModel), *loading.of(EvacuationModel)]:
-        if model.scope is None:
-            continue
-        scope = model.scope.compiled()
-        for i, pattern in enumerate(scope.patterns):
-            if not any(Scope((pattern,)).covers(host) for host in cluster.hosts):
-                near = difflib.get_close_matches(pattern[:60], [host.name for host in cluster.hosts], n=1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                place = document.where(("scope", "hosts", i))
-                loading.problems.append(f"{place}: scope.hosts.{i}: {shown(pattern)} matches no declared host{hint}")
-        if scope.labels and not any(scope.covers(host) for host in cluster.hosts):
-            wanted = ", ".join(f"{key}: {value}" for key, value in scope.labels)
-            loading.problems.append(f"{document.where(('scope', 'labels'))}: scope.labels: no declared host has {wanted}")
-
-
-def _doubt(loading: _Loading) -> None:
-    reached = max((model.severity.health for _, model in loading.of(HealthModel)), default=Health.HEALTHY)
-    named = {name for _, model in loading.of(EvacuationModel) for name in model.windows}
-    for document, model in loading.of(EvacuationModel):
-        if model.on.severity.health > reached:
-            loading.warnings.append(f"{document.where(('on',))}: {model.name} answers to {model.on.severity.value}, which "
-                                    "no Health policy ever reaches")
-        if model.mode.value != "auto":
-            loading.warnings.append(f"{document.where(('name',))}: {model.name} is in mode {model.mode.value}: it moves "
-                                    "nothing")
-    for document, model in loading.of(WindowModel):
-        if model.name not in named:
-            loading.warnings.append(f"{document.where(('name',))}: no Evacuation names {model.name}, so it does nothing")
-
-
-def _compiled(loading: _Loading, now_wall: float, digest: str) -> PolicySet:
-    health = [model.compiled(d.where(("name",))) for d, model in loading.of(HealthModel)]
-    evacuation = [model.compiled(d.where(("name",))) for d, model in loading.of(EvacuationModel)]
+def _compiled(loading: Taken, now_wall: float, digest: str) -> PolicySet:
     limits = [model.compiled() for _, model in loading.of(LimitsModel)]
     return PolicySet(
-        health=tuple(sorted(health, key=lambda p: p.name)), evacuation=tuple(sorted(evacuation, key=lambda p: p.name)),
-        windows={model.name: model.compiled(now_wall) for _, model in loading.of(WindowModel)},
+        health=_sorted(model.compiled(place) for place, model in _placed(loading, HealthModel)),
+        evacuation=_sorted(model.compiled(place) for place, model in _placed(loading, EvacuationModel)),
+        balance=_sorted(model.compiled(place) for place, model in _placed(loading, BalanceModel)),
+        consolidation=_sorted(model.compiled(place) for place, model in _placed(loading, ConsolidationModel)),
+        placement=_sorted(model.compiled(place) for place, model in _placed(loading, PlacementModel)),
+        windows={window.name: window for _, window in _windows(loading, now_wall)},
         limits=limits[0] if limits else Limits(), digest=digest)
+
+
+def _placed(loading: Taken, kind: type[M]) -> list[tuple[str, M]]:
+    return [(document.where(("name",)), model) for document, model in loading.of(kind)]
+
+
+def _sorted(policies: Iterable[P]) -> tuple[P, ...]:
+    return tuple(sorted(policies, key=lambda policy: policy.name))
+
+
+def _windows(loading: Taken, now_wall: float) -> Iterator[tuple[str, Window]]:
+    """Yield every window with where it stands: the Window documents, and those that consolidations hold themselves."""
+    for place, model in _placed(loading, WindowModel):
+        yield place, model.compiled(now_wall)
+    for document, consolidation in loading.of(ConsolidationModel):
+        own = consolidation.own_window(now_wall)
+        if own is not None:
+            yield document.where(("window",)), own
 
 
 def policy_schema() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
 import zoneinfo
 from collections.abc import Callable
@@ -17,9 +18,12 @@ _NUMBER_AND_UNIT = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*([A-Za-z%/]+)", re.ASCII)
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _LINK = {"Mbit/s": 1e6 / 8 / (1 << 20), "Gbit/s": 1e9 / 8 / (1 << 20), "MiB/s": 1.0, "GiB/s": 1024.0}
 _NO_ZONE = re.compile(r"right/|posix/|localtime$|posixrules$|Factory$")
+_LISTEN = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[0-9.]+)):(?P<port>[0-9]{1,5})", re.ASCII)
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 DURATION_MAX_SECONDS = 366 * 86400.0
 AMOUNT_MAX = float(1 << 56)
+PROCESSORS_MAX = 65536.0
+WATTS_MAX = 100_000.0
 SHOWN_MAX = 60
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -76,6 +80,19 @@ def percent(value: Any) -> float:
     return float(found[1]) / 100
 
 
+def share(value: Any) -> float:
+    """Return a ratio in (0, 1]."""
+    found = percent(value)
+    if found <= 0:
+        raise ValueError("must be above zero; write for example 30%")
+    return found
+
+
+def as_percent(ratio: float) -> str:
+    """Return a ratio as an operator writes it."""
+    return f"{ratio * 100:g}%"
+
+
 def size(value: Any) -> int:
     """Return bytes."""
     return int(_unit(value, _BYTES, "a size", "4GiB"))
@@ -106,6 +123,25 @@ def _unit(value: Any, units: dict[str, float] | dict[str, int], what: str, examp
     if amount > AMOUNT_MAX:
         raise ValueError(f"{shown(text)} is more than there is; is the unit right?")
     return amount
+
+
+def processors(value: Any) -> float:
+    """Return a number of processors, which need not be whole."""
+    return _number(value, "a number of processors", "64, or 0.5", PROCESSORS_MAX)
+
+
+def watts(value: Any) -> float:
+    """Return watts."""
+    return _number(value, "a number of watts", "120", WATTS_MAX)
+
+
+def _number(value: Any, what: str, example: str, most: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        quotes = "; take the quotes off" if isinstance(value, str) and value.strip().isdecimal() else ""
+        raise ValueError(f"{shown(value)} is not {what}; write for example {example}{quotes}")
+    if not 0 < value <= most:
+        raise ValueError(f"{shown(value)}: {what} is above 0, and at most {most:g}")
+    return float(value)
 
 
 def clock_time(value: Any) -> time:
@@ -144,6 +180,18 @@ def days(value: Any) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
+def listen_address(value: Any) -> tuple[str, int]:
+    """Return a host and a port to listen on; the host of an IPv6 address without its brackets."""
+    found = _LISTEN.fullmatch(value) if isinstance(value, str) else None
+    if found is None or not 1 <= int(found["port"]) <= 65535:
+        raise ValueError(f"{shown(value)} is no address to listen on; write for example 127.0.0.1:9464 or [::1]:9464")
+    try:
+        host = str(ipaddress.IPv6Address(found["v6"]) if found["v6"] else ipaddress.IPv4Address(found["v4"]))
+    except ValueError as error:
+        raise ValueError(f"{shown(value)} is no address to listen on: {error}") from None
+    return host, int(found["port"])
+
+
 def absolute_path(value: Any) -> Path:
     """Return an absolute path."""
     if not isinstance(value, str) or not value.startswith("/") or "\x00" in value:
@@ -160,6 +208,9 @@ Whole = Annotated[int, Field(strict=True)]
 Duration = Annotated[float, *_annotated(duration, "5m")]
 Lasting = Annotated[float, *_annotated(lasting, "5m")]
 Percent = Annotated[float, *_annotated(percent, "80%")]
+Share = Annotated[float, *_annotated(share, "80%")]
+Processors = Annotated[float, BeforeValidator(processors)]
+Watts = Annotated[float, BeforeValidator(watts)]
 Size = Annotated[int, *_annotated(size, "4GiB")]
 LinkSpeed = Annotated[float, *_annotated(link, "10Gbit/s")]
 Bandwidth = Annotated[float, *_annotated(bandwidth, "100MiB/s")]

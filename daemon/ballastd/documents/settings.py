@@ -8,81 +8,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from ballastd.core.inventory import DeclaredHost
 from ballastd.core.policies import ClusterDeclaration, Timing
-from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
-from ballastd.documents.positions import Document, parse, read
-from ballastd.documents.scalars import AbsolutePath, Duration, Lasting, LinkSpeed, Size, Whole, YesNo, link, shown
-from ballastd.documents.validation import Strict, validate
+from ballastd.core.quantities import HostName, Seconds
+from ballastd.documents.host_settings import HostDefaults, HostEntry
+from ballastd.documents.positions import Document, dotted, parse, read
+from ballastd.documents.power_settings import PowerSettings
+from ballastd.documents.scalars import AbsolutePath, Duration, Lasting, Whole, YesNo, listen_address, shown
+from ballastd.documents.validation import PROBLEMS_MAX, Strict, validate
 from ballastd.errors import ConfigurationError
 
 TIMES = Timing()
-HOST_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
-URI = re.compile(r"(?:qemu|test)(?:\+[a-z0-9]+)?://(?:(?P<user>[^@/\s]*)@)?\S*")
 LOCAL_URI = re.compile(r"\w+:///\S*|\w+\+unix://\S*")
-MIGRATION_URI = re.compile(r"(tcp|rdma)://[^\s/]+|unix:///\S+")
 BROKER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*|[0-9a-fA-F:.]+(%\w+)?")
-
-
-class HostDefaults(Strict):
-    """What every host has unless it says otherwise."""
-
-    link_speed: LinkSpeed = link("10Gbit/s")
-    memory_limit: Size | None = None
-    memory_reserve: Size = 4 * GIB
-    vouched_storage: list[AbsolutePath] = Field(default_factory=list)
-    labels: dict[str, str] = Field(default_factory=dict)
-
-
-class HostEntry(Strict):
-    """One host we may touch."""
-
-    name: str
-    uri: str
-    peer_uri: str | None = None
-    migration_uri: str | None = None
-    link_speed: LinkSpeed | None = None
-    memory_limit: Size | None = None
-    memory_reserve: Size | None = None
-    vouched_storage: list[AbsolutePath] | None = None
-    labels: dict[str, str] = Field(default_factory=dict)
-
-    @field_validator("name")
-    @classmethod
-    def _a_name(cls, value: str) -> str:
-        if not HOST_NAME.fullmatch(value):
-            raise ValueError(f"{shown(value)} is no host name: lower-case letters, digits, dots and dashes, as in kvm-01 "
-                             "(it is also the name under which the host's telemetry comes)")
-        return value
-
-    @field_validator("migration_uri")
-    @classmethod
-    def _an_address(cls, value: str | None) -> str | None:
-        if value is not None and not MIGRATION_URI.fullmatch(value):
-            raise ValueError(f"{shown(value)} is no address for guest memory; write for example tcp://10.0.0.1")
-        return value
-
-    @field_validator("uri", "peer_uri")
-    @classmethod
-    def _a_uri(cls, value: str | None) -> str | None:
-        found = None if value is None else URI.fullmatch(value)
-        if value is not None and found is None:
-            raise ValueError(f"{shown(value)} is no libvirt URI; write for example qemu+tls://kvm-01/system")
-        if found and ":" in (found["user"] or ""):
-            raise ValueError("a password does not belong in a URI, which is logged; libvirt reads it from its auth file")
-        return value
-
-    def declared(self, defaults: HostDefaults) -> DeclaredHost:
-        """Return the host as the mind knows it."""
-        limit = self.memory_limit if self.memory_limit is not None else defaults.memory_limit
-        reserve = self.memory_reserve if self.memory_reserve is not None else defaults.memory_reserve
-        vouched = self.vouched_storage if self.vouched_storage is not None else defaults.vouched_storage
-        return DeclaredHost(
-            name=HostName(self.name), uri=self.uri, peer_uri=self.peer_uri or self.uri,
-            migration_uri=self.migration_uri, link_mib_s=self.link_speed or defaults.link_speed,
-            memory_limit=None if limit is None else Bytes(limit), memory_reserve=Bytes(reserve),
-            labels=tuple(sorted({**defaults.labels, **self.labels}.items())),
-            vouched_storage=tuple(str(path) for path in vouched))
 
 
 class TlsSettings(Strict):
@@ -171,6 +108,12 @@ class ApiSettings(Strict):
     operators: str | None = None
 
 
+class MetricsSettings(Strict):
+    """Where metrics are served, to whoever can reach it; without an address, nowhere."""
+
+    listen: Annotated[tuple[str, int] | None, BeforeValidator(listen_address)] = None
+
+
 class LoggingSettings(Strict):
     """Where the log goes is the supervisor's business; how it looks is ours."""
 
@@ -189,6 +132,11 @@ class TimingSettings(Strict):
     late_copy_watch: Duration = float(TIMES.late_copy_watch)
     self_suspect: Duration = float(TIMES.self_suspect)
     lag_max: Lasting = float(TIMES.lag_max)
+    load_window: Lasting = float(TIMES.load_window)
+    cordon_confirm: Lasting = float(TIMES.cordon_confirm)
+    power_off: Lasting = float(TIMES.power_off)
+    wake: Lasting = float(TIMES.wake)
+    wake_proof: Lasting = float(TIMES.wake_proof)
     migration_floor: Duration = float(TIMES.migration_floor)
     migration_per_gib: Duration = float(TIMES.migration_per_gib)
     telemetry_stale: Lasting = float(TIMES.telemetry_stale)
@@ -224,6 +172,7 @@ class Settings(Strict):
     journal: AbsolutePath = Path("/var/lib/ballastd/journal.db")
     api: ApiSettings = ApiSettings()
     policies: AbsolutePath = Path("/etc/ballastd/policies")
+    metrics: MetricsSettings = MetricsSettings()
     logging: LoggingSettings = LoggingSettings()
     on_stop: Literal["leave", "abort"] = "leave"
 
@@ -232,6 +181,13 @@ class Settings(Strict):
         """The hosts, sorted by name, and our durations."""
         hosts = sorted((host.declared(self.defaults) for host in self.hosts), key=lambda host: host.name)
         return ClusterDeclaration(tuple(hosts), self.timing.compiled())
+
+    @property
+    def power(self) -> dict[HostName, PowerSettings]:
+        """How each host is switched on and off, by name; hosts that we cannot switch are left out."""
+        hosts = sorted(self.hosts, key=lambda host: host.name)
+        found = ((host.name, host.controller(self.defaults)) for host in hosts)
+        return {HostName(name): controller for name, controller in found if controller is not None}
 
 
 def load_settings(path: Path) -> Settings:
@@ -249,6 +205,7 @@ def load_settings(path: Path) -> Settings:
     if settings is not None:
         problems.extend(_twice(settings, documents[0]))
         problems.extend(_unreachable(settings, documents[0]))
+        problems.extend(_shared_controllers(settings, documents[0]))
     if problems or settings is None:
         raise ConfigurationError(tuple(problems))
     return settings
@@ -278,3 +235,20 @@ def _unreachable(settings: Settings, document: Document) -> list[str]:
             for i, host in enumerate(settings.hosts)
             for key, value in [("peer_uri" if host.peer_uri else "uri", host.peer_uri or host.uri)]
             if LOCAL_URI.fullmatch(value)]
+
+
+def _shared_controllers(settings: Settings, document: Document) -> list[str]:
+    """One controller for two hosts would switch the wrong one off."""
+    found: dict[str, None] = {}
+    seen: dict[tuple[str, ...], dict[str, str]] = {}
+    for i, host in enumerate(settings.hosts):
+        controller = host.controller(settings.defaults)
+        for key, claim, part in controller.claims() if controller is not None else ():
+            path = ("hosts", i, "power", key) if host.power is not None else ("defaults", "power", key)
+            others = seen.setdefault((key, *claim), {})
+            other = others.get(part) or others.get("") or (None if part else next(iter(others.values()), None))
+            if controller is not None and other is not None:
+                found[f"{document.where(path)}: {dotted(path)}: {other} and {host.name} would be switched by the same one; "
+                      f"{controller.apart()}"] = None
+            others.setdefault(part, host.name)
+    return list(found)[:PROBLEMS_MAX]

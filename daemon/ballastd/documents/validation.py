@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 
 from ballastd.documents.positions import Document, Path_, dotted
 from ballastd.documents.scalars import shown
@@ -21,6 +21,14 @@ class Strict(BaseModel):
     """A key that nobody knows is a typo, and a typo must not pass."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False)
+
+
+class Clash(ValueError):
+    """A key that is wrong only beside another; ``path`` leads from the model to the one that had better change."""
+
+    def __init__(self, path: Path_, what: str) -> None:
+        super().__init__(what)
+        self.path = path
 
 
 def validate(model: type[M], document: Document, problems: list[str]) -> M | None:
@@ -39,25 +47,30 @@ def validate(model: type[M], document: Document, problems: list[str]) -> M | Non
     try:
         found = model.model_validate(value)
     except ValidationError as error:
-        misspelt = _misspelt(model, error)
+        misspelt = _misspelt(model, document, error)
         for one in error.errors(include_url=False)[:PROBLEMS_MAX]:
             path = _standing(document, dict(one))
+            clash = one.get("ctx", {}).get("error")
+            path = (*path, *clash.path) if isinstance(clash, Clash) else path
             if one["type"] == "missing" and path in misspelt:
                 continue
             if not any(path[:len(empty)] == empty for empty in blank):
-                lines[f"{document.where(path)}: {dotted(path)}: {_words(model, path, dict(one))}"] = None
+                lines[f"{document.where(path)}: {dotted(path)}: {_words(model, dict(one))}"] = None
         if error.error_count() > PROBLEMS_MAX:
             lines[f"{document.where(())}: and {error.error_count() - PROBLEMS_MAX} problems more in this document"] = None
     problems.extend(lines)
     return None if lines else found
 
 
-def _misspelt(model: type[BaseModel], error: ValidationError) -> set[Path_]:
+def _misspelt(model: type[BaseModel], document: Document, error: ValidationError) -> set[Path_]:
     """Return the paths of the keys that unknown ones resemble: a misspelt key is not also a missing one."""
-    unknown = [tuple(one["loc"]) for one in error.errors(include_url=False) if one["type"] == "extra_forbidden"]
-    near = [(path[:-1], difflib.get_close_matches(str(path[-1])[:60], _keys_beside(model, path), n=1))
-            for path in unknown[:PROBLEMS_MAX]]
-    return {(*path, keys[0]) for path, keys in near if keys}
+    found: set[Path_] = set()
+    unknown = [one for one in error.errors(include_url=False) if one["type"] == "extra_forbidden"]
+    for one in unknown[:PROBLEMS_MAX]:
+        known = _keys_beside(model, tuple(one["loc"]))
+        near = difflib.get_close_matches(str(one["loc"][-1])[:60], known, n=1)
+        found.update((*_standing(document, dict(one))[:-1], key) for key in near)
+    return found
 
 
 def _is_section(model: type[BaseModel], key: str) -> bool:
@@ -87,11 +100,11 @@ def _standing(document: Document, error: dict[str, Any]) -> Path_:
     return path
 
 
-def _words(model: type[BaseModel], path: Path_, error: dict[str, Any]) -> str:
+def _words(model: type[BaseModel], error: dict[str, Any]) -> str:
     kind, given, context = error["type"], error.get("input"), error.get("ctx", {})
     if kind == "extra_forbidden":
-        known = _keys_beside(model, path)
-        near = difflib.get_close_matches(str(path[-1])[:60], known, n=1)
+        known = _keys_beside(model, tuple(error["loc"]))
+        near = difflib.get_close_matches(str(error["loc"][-1])[:60], known, n=1)
         hint = f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(known)}" if known else ""
         return f"unknown key{hint}"
     if kind in ("enum", "literal_error"):
@@ -117,17 +130,30 @@ def _words(model: type[BaseModel], path: Path_, error: dict[str, Any]) -> str:
     return plain.get(kind) or str(error["msg"]).removeprefix("Value error, ")
 
 
-def _keys_beside(model: type[BaseModel], path: Path_) -> list[str]:
-    """Return the keys that would be known where ``path`` ends."""
+def _keys_beside(model: type[BaseModel], loc: Path_) -> list[str]:
+    """Return the keys that would be known where ``loc`` ends; where it names a branch of a union, those of that branch."""
     here: Any = model
-    for part in path[:-1]:
-        if isinstance(part, int):
-            continue
-        fields = {field.alias or name: field for name, field in here.model_fields.items()}
-        here = _model_of(fields[part].annotation) if part in fields else None
-        if here is None:
-            return []
-    return [field.alias or name for name, field in here.model_fields.items()]
+    for part in loc[:-1]:
+        if not isinstance(part, int):
+            here = _inside(here, part)
+    found = _model_of(here)
+    return [] if found is None else [field.alias or name for name, field in found.model_fields.items()]
+
+
+def _inside(annotation: Any, part: str) -> Any:
+    branch = _branch(annotation, part)
+    if branch is not None:
+        return branch
+    model = _model_of(annotation)
+    fields = {} if model is None else {field.alias or name: field for name, field in model.model_fields.items()}
+    return fields[part].annotation if part in fields else None
+
+
+def _branch(annotation: Any, tag: str) -> Any:
+    if any(isinstance(mark, Tag) and mark.tag == tag for mark in getattr(annotation, "__metadata__", ())):
+        return annotation
+    branches = (_branch(inner, tag) for inner in getattr(annotation, "__args__", ()))
+    return next((branch for branch in branches if branch is not None), None)
 
 
 def _model_of(annotation: Any) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from ballastd.core.ceilings import Ceilings
 from ballastd.core.inventory import DeclaredHost
@@ -12,6 +13,7 @@ from ballastd.core.plans import Order, Refusal, RefusalKind
 from ballastd.core.quantities import HostName, VmId
 
 HOUR_SECONDS = 3600.0
+DAY_SECONDS = 24 * HOUR_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Flight:
     memory: int
     bandwidth_mib_s: int
     by_operator: bool
+    routine: bool = False
 
 
 class Flights:
@@ -35,9 +38,14 @@ class Flights:
         self._ceilings = ceilings
         self._flights: dict[str, Flight] = {}
         self._begun: dict[HostName, float] = {}
+        self._routine: list[tuple[float, VmId]] = []
 
     def __contains__(self, migration: str) -> bool:
         return migration in self._flights
+
+    def all(self) -> tuple[Flight, ...]:
+        """Return every claim."""
+        return tuple(self._flights.values())
 
     def vms(self) -> frozenset[VmId]:
         """Return the VMs that have a claim."""
@@ -50,9 +58,12 @@ class Flights:
     def claim(self, order: Order, now: float) -> None:
         """Book a claim for ``order``; ``now`` on the monotonic clock, seconds."""
         move = order.move
-        begins = move.policy != OPERATOR and self._begins(move.source, now)
+        begins = move.policy != OPERATOR and not move.routine and self._begins(move.source, now)
         self._flights[order.id] = Flight(order.id, move.vm, move.source, move.target, move.memory,
-                                         order.bandwidth_mib_s, move.policy == OPERATOR)
+                                         order.bandwidth_mib_s, move.policy == OPERATOR, move.routine)
+        if move.routine:
+            self._routine = [(at, vm) for at, vm in self._routine if now - at < DAY_SECONDS]
+            self._routine.append((now, move.vm))
         if begins:
             self._begun[move.source] = now
         self._begun = {host: at for host, at in self._begun.items()
@@ -62,14 +73,17 @@ class Flights:
         """Book a claim for a migration that a run before ordered."""
         self._flights[migration.id] = Flight(
             migration.id, migration.vm, migration.source, migration.target, migration.memory,
-            migration.bandwidth_mib_s, migration.policy == OPERATOR)
+            migration.bandwidth_mib_s, migration.policy == OPERATOR, migration.routine)
+
+    def remember_routine(self, begun: Iterable[tuple[float, VmId]]) -> None:
+        """Count routine moves of runs before: when each was ordered (monotonic, may be below zero), and its VM."""
+        self._routine.extend(begun)
 
     def tune(self, migration: str, bandwidth_mib_s: int) -> None:
         """Note the bandwidth that a job was given."""
         flight = self._flights.get(migration)
         if flight is not None:
-            self._flights[migration] = Flight(flight.migration, flight.vm, flight.source, flight.target,
-                                              flight.memory, bandwidth_mib_s, flight.by_operator)
+            self._flights[migration] = replace(flight, bandwidth_mib_s=bandwidth_mib_s)
 
     def release(self, migration: str) -> None:
         """Drop a claim: the books say that no job is left."""
@@ -93,7 +107,7 @@ class Flights:
         for count, ceiling, where in counts:
             if count >= ceiling:
                 return self._no(order, f"{count} migrations in flight {where}, ceiling {ceiling}")
-        return self._bandwidth(order) or self._sources(order, now)
+        return self._bandwidth(order) or (self._routine_moves(order, now) if move.routine else self._sources(order, now))
 
     def bandwidth_refusal(self, migration: str, bandwidth_mib_s: int) -> str | None:
         """Return why a job may not be given this bandwidth, or None."""
@@ -117,12 +131,27 @@ class Flights:
                 return f"{used + more} MiB/s on the link of {host}, ceiling {ceiling:.0f}"
         return None
 
+    def _routine_moves(self, order: Order, now: float) -> Refusal | None:
+        """Balance and packing: few at once, few in an hour and a day, and no VM over and over."""
+        top, vm = self._ceilings, order.move.vm
+        flying = sum(1 for f in self._flights.values() if f.routine)
+        within = {span: [key for at, key in self._routine if now - at < span] for span in (HOUR_SECONDS, DAY_SECONDS)}
+        counts = (
+            (flying, top.balance_in_flight, "routine moves in flight"),
+            (len(within[HOUR_SECONDS]), top.balance_per_hour, "routine moves within the hour"),
+            (len(within[DAY_SECONDS]), top.balance_per_day, "routine moves within the day"),
+            (within[DAY_SECONDS].count(vm), top.balance_per_vm_day, "routine moves of this VM within the day"),
+        )
+        over = next(((count, ceiling, what) for count, ceiling, what in counts if count >= ceiling), None)
+        return None if over is None else self._no(order, f"{over[0]} {over[2]}, ceiling {over[1]}")
+
     def _sources(self, order: Order, now: float) -> Refusal | None:
         """Hosts being emptied at once and begun within the hour: one failure after the other, not all at once."""
         source = order.move.source
         if order.move.policy == OPERATOR:
             return None
-        others = {f.source for f in self._flights.values() if f.source != source and not f.by_operator}
+        others = {f.source for f in self._flights.values()
+                  if f.source != source and not f.by_operator and not f.routine}
         if len(others) >= self._ceilings.evacuations_at_once:
             return self._no(order, f"{', '.join(sorted(others))} being emptied, ceiling "
                                    f"{self._ceilings.evacuations_at_once} hosts at once")

@@ -1,4 +1,5 @@
-"""Every mutating call passes here: migrate, abort, tune, cordon. Ceilings, gates, journal before act, second look."""
+"""Every mutating call passes here: migrate, abort, tune, cordon, power. Ceilings, gates, journal before act, second
+look."""
 
 from __future__ import annotations
 
@@ -8,14 +9,18 @@ from dataclasses import dataclass
 
 from ballastd.core.ceilings import CEILINGS, Ceilings
 from ballastd.core.inventory import HostInventory, JobKind, VmState
+from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Migration
 from ballastd.core.plans import AbortOrder, CordonOrder, Order, Refusal, RefusalKind, TuneOrder
 from ballastd.core.policies import ClusterDeclaration
+from ballastd.core.power import PowerOrder
 from ballastd.core.quantities import human_bytes
+from ballastd.core.telemetry import AgentState
 from ballastd.errors import BallastdError, Unreachable
 from ballastd.kernel.flights import Flights
 from ballastd.kernel.record import Record
-from ballastd.ports import Clock, Hypervisor, Notices
+from ballastd.kernel.switches import Switches
+from ballastd.ports import Clock, Hypervisor, Notices, Power
 
 
 class Withheld(BallastdError):
@@ -35,9 +40,10 @@ class _Ends:
 class Kernel:
     """The only holder of the hypervisor's mutating half. ``hold`` stops every new act at once."""
 
-    def __init__(self, hypervisor: Hypervisor, notices: Notices, record: Record, cluster: ClusterDeclaration,
-                 clock: Clock, ceilings: Ceilings = CEILINGS) -> None:
+    def __init__(self, hypervisor: Hypervisor, power: Power, notices: Notices, record: Record,
+                 cluster: ClusterDeclaration, clock: Clock, ceilings: Ceilings = CEILINGS) -> None:
         self._hypervisor = hypervisor
+        self._switches = Switches(hypervisor, power, cluster, clock, ceilings)
         self._notices = notices
         self._record = record
         self._cluster = cluster
@@ -87,6 +93,39 @@ class Kernel:
         self.calls += 1
         self.announce(order)
         await self._hypervisor.migrate(order)
+
+    def hear(self, agent: AgentState) -> None:
+        """Note what a host's agent says: its cordon and its emulators count before a host is switched off."""
+        self._switches.hear(agent)
+
+    def remember(self, ledger: Ledger) -> None:
+        """Count what runs before did: routine moves, power orders, hosts that are off."""
+        now = self._clock.now()
+        self._flights.remember_routine((now.monotonic - max(0.0, now.wall - order.wall), order.vm)
+                                       for order in ledger.routine_orders)
+        self._switches.remember(ledger, now)
+
+    async def switch(self, order: PowerOrder) -> None:
+        """Ask a host to shut down in order, or switch it on; see ``ports.Power`` for its errors.
+
+        Raises:
+            Withheld: something speaks against it now; its controller was not told.
+        """
+        self._refuse_power_early(order)
+        no = await self._switches.refusal(order)
+        self._refuse_power_early(order)
+        if no is None and any(order.host in (f.source, f.target) for f in self._flights.all()):
+            no = Refusal(RefusalKind.POWER, "a migration from or to it is in flight", host=order.host)
+        if no is not None:
+            raise Withheld((no,))
+        self._record.use_up_power(order.id)
+        await self._switches.switch(order)
+
+    def _refuse_power_early(self, order: PowerOrder) -> None:
+        if self._held is not None:
+            raise Withheld((Refusal(RefusalKind.GATE, self._held, host=order.host),))
+        if not self._record.has_power_order(order.id):
+            raise Withheld((Refusal(RefusalKind.NOT_JOURNALLED, f"order {order.id}", host=order.host),))
 
     async def abort(self, order: AbortOrder) -> None:
         """Cancel the job of an open migration whose abort is in the journal.

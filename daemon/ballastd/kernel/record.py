@@ -20,6 +20,7 @@ class Record:
         self._orders: set[str] = set()
         self._aborts: set[str] = set()
         self._tunes: dict[str, int] = {}
+        self._power: set[str] = set()
         self._hung: str | None = None
         self.head = 0
         """Sequence number of the last durable record."""
@@ -73,6 +74,8 @@ class Record:
                     self._orders.add(event.id)
                 case ev.AbortOrdered():
                     self._aborts.add(event.id)
+                case ev.PowerOffOrdered() | ev.WakeOrdered():
+                    self._power.add(event.id)
                 case ev.BandwidthOrdered():
                     self._tunes[event.id] = event.bandwidth_mib_s
                 case ev.MigrationSettled():
@@ -86,6 +89,7 @@ class Record:
         """Take over what a run before made durable: aborts stand, but its orders were its own to carry out."""
         self._note(events)
         self._orders.clear()
+        self._power.clear()
 
     def has_order(self, migration: str) -> bool:
         """Return whether the order of a migration is durable and was not used up."""
@@ -94,6 +98,14 @@ class Record:
     def use_up(self, migration: str) -> None:
         """An order is carried out once."""
         self._orders.discard(migration)
+
+    def has_power_order(self, order: str) -> bool:
+        """Return whether a power order is durable and was not used up."""
+        return order in self._power
+
+    def use_up_power(self, order: str) -> None:
+        """A power order is carried out once."""
+        self._power.discard(order)
 
     def has_abort(self, migration: str) -> bool:
         """Return whether the abort of a migration is durable."""

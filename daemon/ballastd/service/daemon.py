@@ -27,6 +27,7 @@ from ballastd.core.ledger import Ledger, LedgerBroken
 from ballastd.core.plans import AbortOrder
 from ballastd.core.policies import ClusterDeclaration, PolicySet
 from ballastd.core.quantities import Instant
+from ballastd.core.telemetry import AgentState
 from ballastd.core.views import ClusterView
 from ballastd.errors import ConfigurationError, JournalError, Unreachable
 from ballastd.kernel.kernel import Kernel
@@ -39,6 +40,7 @@ from ballastd.ports import (
     JournalRecord,
     Malformed,
     Notices,
+    Power,
     TelemetryDown,
     TelemetrySource,
     TelemetryUp,
@@ -93,6 +95,7 @@ class Parts:
     cluster: ClusterDeclaration
     policies: PolicySource
     hypervisor: Hypervisor
+    power: Power
     telemetry: TelemetrySource
     notices: Notices
     journal: Journal
@@ -111,7 +114,7 @@ class Daemon:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._record = Record(parts.journal, parts.blocking)
-        self._kernel = Kernel(parts.hypervisor, parts.notices, self._record, parts.cluster, parts.clock)
+        self._kernel = Kernel(parts.hypervisor, parts.power, parts.notices, self._record, parts.cluster, parts.clock)
         self._stop = asyncio.Event()
         self._controller: Controller | None = None
         self._loop: ControlLoop | None = None
@@ -216,6 +219,7 @@ class Daemon:
             log.error("journal damaged: observing only", damage=doubt)
             controller.observe_only(f"journal damaged: {doubt}")
         self._record.replayed(events)
+        self._kernel.remember(ledger)
         for migration in ledger.open_migrations():
             if migration.holds_slot:
                 self._kernel.adopt(migration)
@@ -232,7 +236,7 @@ class Daemon:
         inbox = Inbox(controller.is_urgent)
         self._inbox = inbox
         executor = self._executor = Executor(self._kernel, inbox, parts.clock)
-        watcher = Watcher(parts.hypervisor, inbox, parts.clock, parts.cluster.timing, lambda: controller.ledger)
+        watcher = Watcher(parts.hypervisor, parts.power, inbox, parts.clock, parts.cluster.timing, lambda: controller.ledger)
         loop = ControlLoop(controller, inbox, self._record, self._kernel, executor, parts.clock,
                            parts.cluster.timing, parts.notices, self._alive)
         tasks: dict[str, Work] = {
@@ -241,6 +245,7 @@ class Daemon:
             "windows": self._keep_windows_ahead(), "notices": parts.notices.run(), "claim": self._hold_claim(inbox),
         }
         tasks |= {f"host-{host.name}": watcher.watch_host(host.name) for host in parts.cluster.hosts}
+        tasks |= {f"power-{host.name}": watcher.follow_power(host.name) for host in parts.cluster.hosts if host.power}
         return loop, tasks
 
     def _alive(self, status: str) -> None:
@@ -262,6 +267,9 @@ class Daemon:
                 case TelemetryDown():
                     log.warning("broker lost", reason=item.reason)
                     inbox.put(TelemetryLost(item.at, item.reason))
+                case AgentState():
+                    self._kernel.hear(item)
+                    inbox.put(item)
                 case _:
                     inbox.put(item)
 
@@ -330,6 +338,7 @@ class Daemon:
         if self._executor is not None:
             await self._executor.detach()
         await self._parts.hypervisor.close()
+        await self._parts.power.close()
         await self._record.close()
         await self._parts.blocking.close()
 

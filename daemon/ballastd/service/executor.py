@@ -9,14 +9,16 @@ from typing import Any
 import structlog
 
 from ballastd.core.controller import Decision
-from ballastd.core.inputs import CallReturned
+from ballastd.core.inputs import CallReturned, PowerReturned
 from ballastd.core.migrations import CallResult
 from ballastd.core.plans import AbortOrder, CordonOrder, Order, TuneOrder
+from ballastd.core.power import PowerOrder
 from ballastd.core.quantities import HostName
 from ballastd.errors import (
     BallastdError,
     MigrationAborted,
     MigrationRefused,
+    PowerRefused,
     Unreachable,
 )
 from ballastd.kernel.kernel import Kernel, Withheld
@@ -46,6 +48,8 @@ class Executor:
         self._spawn(self._steer_then_move(decision))
         for abort in decision.aborts:
             self._spawn(self._abort(abort))
+        for order in decision.power:
+            self._spawn(self._switch(order))
         self._follow_cordons(decision)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -90,6 +94,24 @@ class Executor:
             await self._kernel.abort(order)
         except (Withheld, Unreachable) as no:
             log.warning("abort not delivered; it will be tried again", migration=order.migration, reason=str(no))
+
+    async def _switch(self, order: PowerOrder) -> None:
+        result, message = CallResult.OK, ""
+        log.warning("host is being woken" if order.on else "host is told to shut down", host=order.host, order=order.id,
+                    because=order.because)
+        try:
+            await self._kernel.switch(order)
+        except Withheld as no:
+            result, message = CallResult.WITHHELD, str(no)
+        except PowerRefused as no:
+            result, message = CallResult.REFUSED, str(no)
+        except BallastdError as trouble:
+            result, message = CallResult.ERROR, f"{type(trouble).__name__}: {trouble}"
+        except Exception as surprise:
+            log.exception("unexpected error from a power controller", order=order.id)
+            result, message = CallResult.ERROR, f"{type(surprise).__name__}: {surprise}"
+        log.info("power call returned", host=order.host, order=order.id, result=result.value, message=message)
+        self._inbox.put(PowerReturned(order.id, order.host, result, message, self._clock.now()))
 
     def _follow_cordons(self, decision: Decision) -> None:
         now = self._clock.now()

@@ -7,18 +7,22 @@ from collections.abc import Callable
 
 import structlog
 
-from ballastd.core.inputs import HostUnreachable, ProgressSeen
+from ballastd.core.inputs import HostUnreachable, PowerSeen, ProgressSeen
 from ballastd.core.ledger import Ledger
 from ballastd.core.policies import Timing
+from ballastd.core.power import PowerPhase
 from ballastd.core.quantities import HostName
-from ballastd.errors import Unreachable
-from ballastd.ports import Clock, Hypervisor
+from ballastd.errors import PowerRefused, Unreachable
+from ballastd.ports import Clock, Hypervisor, Power
 from ballastd.service.inbox import Inbox
 
 log = structlog.get_logger("ballastd.watching")
 
 BUSY_SECONDS = 0.5
 """How often the ends of an open migration are looked at."""
+POWER_SECONDS = 60.0
+"""How often a power controller is asked; they are slow machines."""
+POWER_BUSY_SECONDS = 2.0
 SPACING_SECONDS = 0.1
 """Least time between two looks at one host, however many hints come."""
 
@@ -26,9 +30,10 @@ SPACING_SECONDS = 0.1
 class Watcher:
     """One task per host, one for the hints, one for progress. Everything it sees goes into the inbox."""
 
-    def __init__(self, hypervisor: Hypervisor, inbox: Inbox, clock: Clock, timing: Timing,
+    def __init__(self, hypervisor: Hypervisor, power: Power, inbox: Inbox, clock: Clock, timing: Timing,
                  ledger: Callable[[], Ledger]) -> None:
         self._hypervisor = hypervisor
+        self._power = power
         self._inbox = inbox
         self._clock = clock
         self._timing = timing
@@ -65,13 +70,35 @@ class Watcher:
 
     def _pause(self, host: HostName) -> float:
         ends = {end for m in self._ledger().open_migrations() for end in (m.source, m.target)}
-        busy = host in ends or host in self._ledger().evacuating
+        power = self._ledger().power.get(host)
+        moving = power is not None and power.phase not in (PowerPhase.OFF, PowerPhase.FAILED)
+        busy = host in ends or host in self._ledger().evacuating or moving
         return min(BUSY_SECONDS, self._timing.inventory_interval) if busy else self._timing.inventory_interval
 
     async def follow_hints(self) -> None:
         """Look where hints point, for ever."""
         async for hint in self._hypervisor.hints():
             self.look_soon(hint.host)
+
+    async def follow_power(self, host: HostName) -> None:
+        """Ask a host's power controller for ever: seldom, and often while the host is on its way off or back."""
+        while True:
+            try:
+                status, reason = await self._power.status(host), ""
+            except (Unreachable, PowerRefused) as error:
+                status, reason = None, str(error)
+            self._inbox.put(PowerSeen(host, status, self._clock.now(), reason))
+            await self._until_power_matters(host)
+
+    async def _until_power_matters(self, host: HostName) -> None:
+        waited = 0.0
+        while waited < POWER_SECONDS and not (waited and self._is_switching(host)):
+            await asyncio.sleep(POWER_BUSY_SECONDS)
+            waited += POWER_BUSY_SECONDS
+
+    def _is_switching(self, host: HostName) -> bool:
+        power = self._ledger().power.get(host)
+        return power is not None and power.phase in (PowerPhase.GOING_OFF, PowerPhase.WAKING)
 
     async def follow_progress(self) -> None:
         """Ask the sources of running jobs how far they are, for ever."""

@@ -35,6 +35,9 @@ HOST_VERBS = {
     Verb.UNDRAIN: "Stop emptying a host; what has moved stays where it is",
     Verb.ACKNOWLEDGE: "Acknowledge the latched verdicts of a host",
     Verb.CONFIRM_DEAD: "Vouch that a host is off: what it held is released",
+    Verb.POWER_OFF: "Empty a host and have it shut down in order; never by force",
+    Verb.POWER_ON: "Switch a host on, or keep one on that was about to go off",
+    Verb.CONFIRM_WAKEABLE: "Vouch that a host can be woken: without proof none is switched off",
 }
 CLUSTER_VERBS = {
     Verb.PAUSE: "Stop every new act until resumed",

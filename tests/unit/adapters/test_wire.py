@@ -85,6 +85,16 @@ def test_golden_states_decode_and_encode() -> None:
                              cordon_until=1_795_403_600.0, keepalive=(5, 24)) == golden("state-online.json")
 
 
+def test_the_number_of_emulators_goes_there_and_back_and_may_be_left_out() -> None:
+    for emulators in (None, 0, 17, wire.EMULATORS_MAX):
+        told = wire.encode_state(host="kvm-01", boot_id=BOOT, online=True, sent_at=1.0, hook=True, cordon_until=None,
+                                 keepalive=None, emulators=emulators)
+        state = decode(told, "ballastd/v1/kvm-01/state")
+        assert isinstance(state, AgentState)
+        assert state.emulators == emulators
+        assert (b"emulators" in told) is (emulators is not None)
+
+
 def test_golden_requests_and_claims_decode_and_encode() -> None:
     request = wire.CordonRequest(1_795_403_600.0, "evacuation of kvm-01", 1_795_400_000.0)
     assert wire.decode_cordon(golden("cordon.json")) == request
@@ -185,6 +195,8 @@ def test_a_prefix_may_have_levels_of_its_own() -> None:
     ({"state": "maybe"}, "range"), ({"state": True}, "type"), ({"hook": 1}, "type"),
     ({"cordon_until": "never"}, "type"), ({"keepalive": [5]}, "type"), ({"keepalive": [5, "24"]}, "type"),
     ({"keepalive": [5, True]}, "type"), ({"keepalive": [-1, 5]}, "range"), ({"cordon_until": -1}, "range"),
+    ({"emulators": "0"}, "type"), ({"emulators": 0.0}, "type"), ({"emulators": False}, "type"),
+    ({"emulators": -1}, "range"), ({"emulators": 1_000_001}, "range"), ({"emulator": 0}, "unknown-key"),
 ])
 def test_a_flaw_of_a_state_refuses_it(changes: dict[str, Any], reason: str) -> None:
     content = {**json.loads(golden("state-online.json")), **changes}

@@ -32,7 +32,8 @@ def run(*words: str | Path) -> Result:
 def test_sound_policies_are_counted(folder):
     result = run("check", folder)
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith(f"sound: {folder}: 1 health and 0 evacuation policies")
+    assert result.stdout.startswith(f"sound: {folder}: 1 health, 0 evacuation, 0 balance, 0 consolidation and "
+                                    "0 placement policies, 0 windows, digest ")
 
 
 def test_a_wrong_file_is_exit_code_4_with_the_line_and_a_caret(folder):

@@ -83,7 +83,7 @@ def test_a_policy_that_only_looks_on_is_named(folder: Path) -> None:
 
 def test_a_window_that_nobody_names_is_doubted(folder: Path) -> None:
     (folder / "drain.yaml").write_text(DRAIN.replace("windows: [nights]\n", ""))
-    assert warnings(folder) == ["windows.yaml:2:1: no Evacuation names nights, so it does nothing"]
+    assert warnings(folder) == ["windows.yaml:2:1: no policy names nights, so it does nothing"]
 
 
 def test_a_window_that_has_passed_is_doubted(folder: Path) -> None:

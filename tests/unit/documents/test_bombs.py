@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from ballastd.core.policies import ClusterDeclaration
 from ballastd.documents import load_policies
 from ballastd.errors import ConfigurationError
+from tests.builders import a_cluster
 
 SECONDS = 2.0
 LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
@@ -65,3 +67,31 @@ def test_a_directory_full_of_files_is_refused_unread(tmp_path: Path) -> None:
         (tmp_path / f"{i}.yaml").touch()
     with pytest.raises(ConfigurationError, match="501 files; at most 500 are read"):
         load_policies(tmp_path, None, 0.0)
+
+
+PLACEMENT = "kind: Placement\nname: p{i}\nvms: {{tag: a}}\nrule: {rule}\n"
+CROWDS = {
+    "rules for the same hosts": PLACEMENT.replace("{rule}", "on\nhosts: [kvm-*]"),
+    "rules that part": PLACEMENT.replace("{rule}", "apart\nacross: l{i}"),
+    "packing beside balancing": "kind: Consolidation\nname: c{i}\nwindow: nights\nscope: {{hosts: ['kvm-??[0-4]']}}\n"
+                                "fill_to: {{cpu: 67%}}\n---\n"
+                                "kind: Balance\nname: b{i}\nhot: {{cpu: 66%}}\nscope: {{hosts: ['kvm-??[5-9]']}}\n",
+}
+
+
+@pytest.mark.parametrize("crowd", CROWDS)
+def test_a_crowd_of_documents_is_held_against_one_another_within_two_seconds(tmp_path: Path, crowd: str) -> None:
+    cluster = a_cluster()
+    for number in range(100):
+        cluster = cluster.host(f"kvm-{number:03}")
+    count = 300 if "packing" in crowd else 900
+    nights = 'kind: Window\nname: nights\nallow: {days: [mon-fri], at: "22:00", for: 7h, timezone: UTC}\n---\n'
+    (tmp_path / "p.yaml").write_text(nights + "---\n".join(CROWDS[crowd].format(i=i) for i in range(count)))
+    sound = load_time(tmp_path, None)
+    assert load_time(tmp_path, cluster.build()) < sound + SECONDS
+
+
+def load_time(folder: Path, cluster: ClusterDeclaration | None) -> float:
+    begun = time.process_time()
+    load_policies(folder, cluster, 0.0)
+    return time.process_time() - begun

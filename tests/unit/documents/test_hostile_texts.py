@@ -26,22 +26,30 @@ NASTY = ["", " ", "all", "no", "22:30", "0660", "5m", "0s", "99999999d", "9" * 4
          400 + "GiB", "10Gbit/s", "3 in 5m", "mon-fri", "Europe/Berlin", "../../etc/passwd", "/", "/a\x00b",
          "0001-01-01", "9999-12-31", "2026-12-24 18:00", "2026-12-24T18:00+01:00", "acknowledge", "auto", "failing",
          "temperature", "ecc.corrected", "fan.alarm", "\ud800", "\u0663m", "\u2028", "[", "*", "qemu+tls://a/system",
-         "qemu:///system", "tcp://a", "a" * 300]
+         "qemu:///system", "tcp://a", "a" * 300, "should(5)", "must", "apart", "never-on", "host", "rack", "redfish",
+         "command", "none", "off", "100%", "https://bmc-01", "http://[::1", "127.0.0.1:9464", "[::1]:0", "{hostname}"]
 KEYS = ["kind", "name", "description", "scope", "hosts", "labels", "when", "metric", "above", "below", "is",
         "increase", "for", "relative_to", "severity", "clear", "on", "respond", "deadline", "ignore_windows", "order",
         "windows", "last_resort", "mode", "allow", "deny", "days", "at", "from", "timezone", "closing", "in_flight",
         "cluster", "bandwidth", "link_share", "blast_radius", "same_sensor", "share", "at_least", "freeze", "retries",
         "uri", "peer_uri", "migration_uri", "mqtt", "tls", "port", "password", "libvirt", "timing", "pace", "api",
-        "mode", "journal", "defaults", "vouched_storage", "memory_limit"]
+        "journal", "defaults", "vouched_storage", "memory_limit", "hot", "cool", "cpu", "memory",
+        "cpu.pressure.some", "imbalance", "cooldown", "budget", "in_flight", "window", "fill_to", "spare", "power_off",
+        "power_on", "ahead_of_window_end", "vms", "tag", "tags", "names", "group", "rule", "across", "strength", "power",
+        "hosts_off", "driver", "url", "argv", "off", "status", "username", "password_file", "listen", "cpu_limit"]
 scalars = (st.sampled_from(NASTY) | st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8))
 values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3)
                       | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=4), inner, max_size=5), max_leaves=12)
 SECTIONS = st.sampled_from(["defaults", "mqtt", "libvirt", "timing", "api", "logging", "journal", "on_stop", "hosts",
-                            "cluster"])
-kinds = st.sampled_from(["Health", "Evacuation", "Window", "Limits"])
+                            "cluster", "metrics"])
+kinds = st.sampled_from(["Health", "Evacuation", "Balance", "Consolidation", "Placement", "Window", "Limits"])
 SKELETONS = {
     "Health": {"when": {"metric": "temperature", "above": "85C"}, "severity": "failing"},
     "Evacuation": {"on": {"severity": "failing"}, "respond": "drain"},
+    "Balance": {"hot": {"cpu": "80%"}, "cool": {"cpu": "60%"}, "imbalance": {"above": "30%"}, "budget": {"per_hour": 6}},
+    "Consolidation": {"window": {"days": ["mon"], "at": "22:00", "for": "7h", "timezone": "UTC"},
+                      "fill_to": {"cpu": "60%"}, "power_on": {"above": "81%"}, "spare": {"hosts": 1}},
+    "Placement": {"vms": {"tag": "web"}, "rule": "never-on", "hosts": {"labels": {"rack": "r1"}}, "strength": "should(5)"},
     "Window": {"deny": {"days": ["mon"], "at": "08:00", "for": "1h", "timezone": "UTC"}},
     "Limits": {"blast_radius": {"share": "20%"}},
 }

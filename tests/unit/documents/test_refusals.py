@@ -13,6 +13,7 @@ from ballastd.errors import ConfigurationError
 from tests.builders import a_cluster
 
 HEALTH = "kind: Health\nname: hot\nwhen: {metric: temperature, above: 85C}\nseverity: failing\n"
+KINDS = "Health, Evacuation, Balance, Consolidation, Placement, Window, Limits"
 EVACUATION = "kind: Evacuation\nname: e\non: {severity: failing}\nrespond: evacuate\nmode: auto\n"
 
 
@@ -26,10 +27,9 @@ def refused(tmp_path: Path, text: str | bytes) -> list[str]:
 
 @pytest.mark.parametrize(("text", "problem"), [
     ("kind: Helth\n", "p.yaml:1:1: kind: 'Helth': did you mean Health?"),
-    ("name: x\n", "p.yaml:1:1: kind: is missing; write one of Health, Evacuation, Window, Limits"),
-    ("kind: Balance\nname: b\n",
-     "p.yaml:1:1: kind: 'Balance': this release does not know it yet; it knows Health, Evacuation, Window, Limits"),
-    ("- a\n- b\n", "p.yaml:1:1: kind: is missing; write one of Health, Evacuation, Window, Limits"),
+    ("name: x\n", f"p.yaml:1:1: kind: is missing; write one of {KINDS}"),
+    ("kind: Sparkling\nname: b\n", f"p.yaml:1:1: kind: 'Sparkling': known: {KINDS}"),
+    ("- a\n- b\n", f"p.yaml:1:1: kind: is missing; write one of {KINDS}"),
     (HEALTH.replace("temperature", "temprature"),
      "p.yaml:3:8: when.metric: 'temprature' is no metric; did you mean temperature?"),
     (HEALTH.replace("above: 85C", "above: 85"),

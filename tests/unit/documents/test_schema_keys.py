@@ -11,13 +11,21 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from ballastd.documents import ApiSettings, LibvirtSettings, LoggingSettings, MqttSettings, policy_schema
+from ballastd.documents import (
+    ApiSettings,
+    LibvirtSettings,
+    LoggingSettings,
+    MetricsSettings,
+    MqttSettings,
+    policy_schema,
+)
+from ballastd.documents.host_settings import HostDefaults
 from ballastd.documents.positions import parse
-from ballastd.documents.settings import HostDefaults, TimingSettings
+from ballastd.documents.settings import TimingSettings
 
 ROOT = Path(__file__).parents[3]
 SECTIONS = {"defaults": HostDefaults, "mqtt": MqttSettings, "libvirt": LibvirtSettings, "timing": TimingSettings,
-            "api": ApiSettings, "logging": LoggingSettings}
+            "api": ApiSettings, "logging": LoggingSettings, "metrics": MetricsSettings}
 
 
 def keys(value: Any) -> Iterator[str]:

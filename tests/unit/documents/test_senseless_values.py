@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ballastd.core.policies import Limits
 from ballastd.documents import load_policies, load_settings
 from ballastd.errors import ConfigurationError
 
@@ -93,6 +94,10 @@ def limits(more: str) -> str:
     (limits("freeze: {caution: 20%, freeze: 10%}"),
      "3:1: freeze: caution comes before freeze: it must not be above it; for example {caution: 10%, freeze: 20%}"),
     (limits("failover: {hosts: 2}"), "3:12: failover.hosts: 2 is above 1, the most"),
+    (limits("power: {hosts_off: 0%}"),
+     "3:9: power.hosts_off: must be above zero; to keep every host on, let no Consolidation be in mode auto"),
+    (limits("power: {wakes_per_min: 0}"), "3:9: power.wakes_per_min: 0 is below 1, the least"),
+    (limits("power: {host_off: 20%}"), "3:9: power.host_off: unknown key; did you mean hosts_off?"),
     (limits("blast_radius: {same_sensor: 1 in 5m}"),
      "3:16: blast_radius.same_sensor: '1 in 5m': write hosts and a time, for example 3 in 5m"),
 ])
@@ -106,7 +111,8 @@ def test_a_policy_that_makes_no_sense_is_told_once_with_its_cure(tmp_path: Path,
 @pytest.mark.parametrize("more", ["in_flight: {cluster: 9}", "in_flight: {host_out: 5}", "in_flight: {host_in: 5}",
                                   "bandwidth: {link_share: 81%}", "evacuations: {at_once: 3}", "evacuations: {per_hour: 7}",
                                   "blast_radius: {share: 35%}", "freeze: {caution: 21%, freeze: 30%}",
-                                  "freeze: {freeze: 35%}", "retries: {per_move: 6}"])
+                                  "freeze: {freeze: 35%}", "retries: {per_move: 6}", "power: {hosts_off: 51%}",
+                                  "power: {offs_per_10_min: 3}", "power: {wakes_per_min: 5}", "power: {cycles_per_day: 5}"])
 def test_no_policy_rises_above_any_ceiling(tmp_path: Path, more: str) -> None:
     (tmp_path / "p.yaml").write_text(limits(more))
     with pytest.raises(ConfigurationError, match="above the ceiling of"):
@@ -116,8 +122,13 @@ def test_no_policy_rises_above_any_ceiling(tmp_path: Path, more: str) -> None:
 def test_every_ceiling_itself_may_be_reached(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(limits(
         "in_flight: {cluster: 8, host_out: 4, host_in: 4}\nbandwidth: {link_share: 80%}\nretries: {per_move: 5}\n"
-        "evacuations: {at_once: 2, per_hour: 6}\nblast_radius: {share: 34%}\nfreeze: {caution: 20%, freeze: 34%}"))
-    assert load_policies(tmp_path, None, 0.0).policies.limits.freeze_share == 0.34
+        "evacuations: {at_once: 2, per_hour: 6}\nblast_radius: {share: 34%}\nfreeze: {caution: 20%, freeze: 34%}\n"
+        "power: {hosts_off: 50%, offs_per_10_min: 2, wakes_per_min: 4, cycles_per_day: 4}"))
+    found = load_policies(tmp_path, None, 0.0).policies.limits
+    assert found == Limits(
+        in_flight_cluster=8, in_flight_host_out=4, in_flight_host_in=4, link_share=0.80, retries_per_move=5,
+        evacuations_at_once=2, evacuations_per_hour=6, blast_share=0.34, caution_share=0.20, freeze_share=0.34,
+        hosts_off_share=0.50, power_offs_per_10_min=2, wakes_per_min=4, power_cycles_per_day=4)
 
 
 @pytest.mark.parametrize(("text", "problem"), [

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from ballastd.core.policies import Limits, Mode
+from ballastd.core.policies import BalancePolicy, ConsolidationPolicy, Limits, Mode
 from ballastd.documents import Settings, load_policies, load_settings, policy_schema
 from ballastd.documents.positions import parse
 from ballastd.errors import ConfigurationError
@@ -25,8 +25,36 @@ def test_the_shipped_settings_and_policies_are_sound() -> None:
     shipped = load_settings(CONFIG)
     loaded = load_policies(ROOT / "policies", shipped.cluster, 1_795_400_000.0)
     assert len(loaded.policies.health) == 8
-    acting = {p.name for p in loaded.policies.evacuation if p.mode is Mode.AUTO}
+    answers = (*loaded.policies.evacuation, *loaded.policies.balance, *loaded.policies.consolidation,
+               *loaded.policies.placement)
+    acting = {p.name for p in answers if p.mode is Mode.AUTO}
     assert acting == {"failing-hosts", "suspect-hosts"}, "whatever else acts must be asked for by its operator"
+    assert {len(loaded.policies.balance), len(loaded.policies.consolidation)} == {1}
+
+
+def test_the_shipped_balance_and_consolidation_are_the_defaults() -> None:
+    policies = load_policies(ROOT / "policies", None, 0.0).policies
+    (balance,), (packing,) = policies.balance, policies.consolidation
+    assert balance == BalancePolicy("even-load", windows=("business-hours",), mode=Mode.RECOMMEND,
+                                    description=balance.description, source=balance.source)
+    assert packing == ConsolidationPolicy("nights", "nights.window", source=packing.source)
+
+
+def test_no_shipped_placement_rule_fires_on_vms_that_nobody_tagged() -> None:
+    rules = load_policies(ROOT / "policies", None, 0.0).policies.placement
+    assert rules
+    assert all(tag.startswith("ballastd-") for rule in rules for tag in rule.vms.tags)
+    assert all(rule.vms.tags for rule in rules)
+
+
+@pytest.mark.parametrize("name", ["windows.yaml", "placement.yaml"])
+def test_a_document_that_is_commented_out_is_sound_as_well(name: str, tmp_path: Path) -> None:
+    for place in (ROOT / "policies").glob("*.yaml"):
+        (tmp_path / place.name).write_text(place.read_text())
+    shipped, mark, commented = (ROOT / "policies" / name).read_text().partition("\n# ---\n")
+    (tmp_path / name).write_text(shipped + mark + re.sub(r"(?m)^# ([a-z_]+: .*)$", r"\1", "---\n" + commented))
+    assert len(parse(name, (tmp_path / name).read_text())) == len(parse(name, shipped)) + 1
+    load_policies(tmp_path, load_settings(CONFIG).cluster, 1_795_400_000.0)
 
 
 def test_the_shipped_limits_are_the_defaults() -> None:
@@ -36,7 +64,8 @@ def test_the_shipped_limits_are_the_defaults() -> None:
 def test_the_commented_defaults_are_the_real_ones(tmp_path: Path) -> None:
     """Uncomment every ``# key: value`` and compare with what the models say without them."""
     text = re.sub(r"(?m)^(\s*)# ((?:[a-z_]+): .*)$", r"\1\2", CONFIG.read_text())
-    text = re.sub(r"(?m)^\s*(memory_limit|username|password_file|tls|group|operators|peer_uri|migration_uri): .*$", "", text)
+    text = re.sub(r"(?m)^\s*(memory_limit|cpu_limit|idle_watts|power|username|password_file|tls|group|operators|peer_uri|"
+                  r"migration_uri|listen): .*$", "", text)
     path = tmp_path / "all.yaml"
     path.write_text(text)
     explicit, shipped = load_settings(path), load_settings(CONFIG)
@@ -44,14 +73,19 @@ def test_the_commented_defaults_are_the_real_ones(tmp_path: Path) -> None:
         assert getattr(explicit, name) == getattr(shipped, name), name
 
 
-def keys_of(model: type[BaseModel]) -> set[str]:
-    found = set()
-    for name, spec in model.model_fields.items():
-        found.add(spec.alias or name)
-        for inner in (spec.annotation, *getattr(spec.annotation, "__args__", ())):
-            if isinstance(inner, type) and issubclass(inner, BaseModel):
-                found |= keys_of(inner)
+def keys_of(annotation: object) -> set[str]:
+    """Every key of a model and of the models within it, in whatever union or list they stand."""
+    found: set[str] = set()
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        for name, spec in annotation.model_fields.items():
+            found |= {spec.alias or name} | keys_of(spec.annotation)
+    for inner in getattr(annotation, "__args__", ()):
+        found |= keys_of(inner)
     return found
+
+
+def test_the_keys_within_a_choice_are_keys_as_well() -> None:
+    assert {"trust_identity", "insecure_tls", "cpu_limit", "listen"} <= keys_of(Settings)
 
 
 def test_every_key_stands_in_the_commented_file() -> None:
@@ -78,7 +112,8 @@ def test_hidden_and_backup_files_are_left_alone(tmp_path: Path) -> None:
 
 def test_the_schema_names_every_kind() -> None:
     text = json.dumps(policy_schema())
-    for word in ("Health", "Evacuation", "Window", "Limits", "relative_to", "same_sensor", "ecc.uncorrected"):
+    for word in ("Health", "Evacuation", "Balance", "Consolidation", "Placement", "Window", "Limits", "relative_to",
+                 "same_sensor", "ecc.uncorrected", "cpu.pressure.some", "ahead_of_window_end", "never-on"):
         assert word in text
 
 

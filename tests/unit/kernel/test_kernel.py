@@ -23,7 +23,7 @@ from ballastd.sim.jobs import SimulatedHost
 from ballastd.sim.journal import MemoryJournal
 from ballastd.sim.virtual_time import VirtualClock, run_virtual
 from tests.builders import a_cluster, vm_id
-from tests.doubles import SilentNotices
+from tests.doubles import Controllers, SilentNotices
 
 
 def declared(hosts: int = 6, link_mib_s: float = 1000.0) -> ClusterDeclaration:
@@ -48,7 +48,8 @@ class Bench:
         self.journal.open()
         self.record = Record(self.journal, Inline())
         self.notices = SilentNotices()
-        self.kernel = Kernel(self.hypervisor, self.notices, self.record, cluster, self.clock)
+        self.controllers = Controllers()
+        self.kernel = Kernel(self.hypervisor, self.controllers, self.notices, self.record, cluster, self.clock)
         self.serial = 0
 
     def order(self, vm: str, source: str, target: str, bandwidth: int = 50, policy: str = "failing") -> Order:

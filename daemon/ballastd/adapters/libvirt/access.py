@@ -1,4 +1,4 @@
-"""Our ways into one host: a connection that watches, one that steers, and one for each running job."""
+"""Our ways into one host: a connection that watches, one that measures, one that steers, and one for each job."""
 
 from __future__ import annotations
 
@@ -14,23 +14,28 @@ from ballastd.adapters.libvirt.connections import Connection, Shared
 from ballastd.adapters.libvirt.events import subscribe
 from ballastd.adapters.libvirt.identity import Registry, read_identity
 from ballastd.adapters.libvirt.inventory import Parsed
+from ballastd.adapters.libvirt.usage import Measured
 from ballastd.core.inventory import DeclaredHost
 from ballastd.errors import MigrationRefused, Unreachable
 from ballastd.ports import HostChange, HostHint
 
 T = TypeVar("T")
 
+ABANDONED_MAX = 16
+"""A quarter of the threads that calls may hang in: what VMs use must not take those that move them."""
+
 log = structlog.get_logger(__name__)
 
 
 class HostAccess:
-    """One declared host. ``parsed``: the definitions of its VMs as last read; ``asking``: what its guests'
-    emulators have not answered yet."""
+    """One declared host. ``parsed``: the definitions of its VMs as last read; ``measured``: what they used then;
+    ``asking``: what its guests' emulators have not answered yet."""
 
     def __init__(self, host: DeclaredHost, shared: Shared, registry: Registry,
                  put: Callable[[HostHint], None]) -> None:
         self.host = host
         self.parsed: Parsed = {}
+        self.measured: Measured | None = None
         self.asking = Asking()
         self._shared = shared
         self._registry = registry
@@ -40,6 +45,7 @@ class HostAccess:
         lane = f"libvirt:{host.name}"
         self._watching = Connection(shared, host.name, host.uri, f"{lane}:watch", read_only=True,
                                     furnish=self._furnish, opened=self._connected, lost=self._disconnected)
+        self._measuring = Connection(shared, host.name, host.uri, f"{lane}:measure", read_only=True)
         self._steering = Connection(shared, host.name, host.uri, f"{lane}:steer")
 
     async def keep_connected(self) -> None:
@@ -60,6 +66,18 @@ class HostAccess:
             Unreachable: no answer in time.
         """
         return await self._watching.call(work)
+
+    async def measure(self, work: Callable[[Any], T]) -> T:
+        """Run ``work`` on the read-only connection that a guest's emulator may keep from us.
+
+        Raises:
+            Unreachable: no answer within the little time there is for it, or it was not asked because too many calls
+                hang already, on whatever host.
+        """
+        hanging = self._shared.blocking.abandoned()
+        if hanging >= ABANDONED_MAX:
+            raise Unreachable(f"{self.host.name}: {hanging} calls hang, and this one can wait")
+        return await self._measuring.call(work, deadline=self._shared.options.usage_deadline_s)
 
     async def steer(self, work: Callable[[Any], T]) -> T:
         """Run ``work`` on the connection that may change things.
@@ -90,8 +108,9 @@ class HostAccess:
             self._job_slots.discard(slot)
 
     def let_go(self) -> None:
-        """Give up both standing connections without waiting."""
+        """Give up the standing connections without waiting."""
         self._watching.let_go()
+        self._measuring.let_go()
         self._steering.let_go()
 
     def _furnish(self, conn: Any) -> tuple[int, ...]:

@@ -28,13 +28,15 @@ class LibvirtOptions:
 
     ``keepalive_interval`` × (``keepalive_count`` + 1) is how long we go on believing in a silent host; it is
     between us and the hosts, theirs among one another is their own. ``unsafe``: migrate although libvirt
-    finds the disks' caches unsafe; for laboratories whose hosts share one file system.
+    finds the disks' caches unsafe; for laboratories whose hosts share one file system. ``usage_deadline_s``:
+    how long a look waits for what VMs use; a guest whose emulator hangs costs it that once.
     """
 
     keepalive_interval: int = 5
     keepalive_count: int = 5
     call_deadline_s: float = 10.0
     open_deadline_s: float = 10.0
+    usage_deadline_s: float = 2.0
     probe_deadline_s: float = 3.0
     reconnect_min_s: float = 0.5
     reconnect_max_s: float = 30.0

@@ -1,8 +1,8 @@
 """All declared hosts' libvirt, behind ``ports.Hypervisor``.
 
-Per host one read-only connection watches (inventories, events) and one steers (progress, bandwidth, aborts,
-examinations of a target, autostart); each running migration has a third of its own. Each has its lane and one call
-in flight at most, so a host that hangs holds up nobody but itself.
+Per host one read-only connection watches (inventories, events), one measures what VMs use, and one steers (progress,
+bandwidth, aborts, examinations of a target, autostart); each running migration has one of its own. Each has its lane
+and one call in flight at most, so a host that hangs holds up nobody but itself.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 
 import structlog
 
-from ballastd.adapters.libvirt import examination, inventory, migration
+from ballastd.adapters.libvirt import examination, inventory, migration, usage
 from ballastd.adapters.libvirt.access import HostAccess
 from ballastd.adapters.libvirt.binding import load_libvirt
 from ballastd.adapters.libvirt.connections import LibvirtOptions, Shared
 from ballastd.adapters.libvirt.events import HintBox
 from ballastd.adapters.libvirt.identity import Registry
 from ballastd.adapters.libvirt.links import Graveyard
-from ballastd.core.inventory import HostInventory, Progress
+from ballastd.core.inventory import HostInventory, Progress, VmRecord
 from ballastd.core.plans import Order, Refusal
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import HostName, VmId
@@ -72,9 +72,10 @@ class LibvirtHypervisor:
         vouched, parsed = access.host.vouched_storage, access.parsed
         look = await access.watch(lambda conn: inventory.look(conn, access.asking, vouched, parsed))
         access.parsed = look.parsed
+        taken = self._clock.now()  # of the processor times, which are compared from look to look
         identity = self._registry.identity(host)
         return HostInventory(
-            host, begun, self._clock.now(), look.memory_total, look.memory_free, look.cpus, look.vms,
+            host, begun, taken, look.memory_total, look.memory_free, look.cpus, await self._measured(access, look.vms),
             complete=look.complete, host_uuid="" if identity is None else identity.uuid)
 
     async def examine(self, order: Order) -> tuple[Refusal, ...]:
@@ -128,6 +129,19 @@ class LibvirtHypervisor:
     def counters(self) -> dict[str, float]:
         """Return how many connections are not closed yet because a call hangs in them."""
         return {"libvirt_connections_abandoned": float(len(self._graveyard))}
+
+    async def _measured(self, access: HostAccess, vms: tuple[VmRecord, ...]) -> tuple[VmRecord, ...]:
+        """Return ``vms`` with what they use; without it where that cannot be had in time."""
+        if not any(vm.state.holds_memory for vm in vms):
+            return vms
+        before = access.measured
+        try:
+            measured = await access.measure(lambda conn: usage.measure(conn, access.asking, before))
+        except Unreachable as error:
+            log.debug("usage not measured", host=access.host.name, reason=str(error))
+            return vms
+        access.measured = measured
+        return usage.with_usage(vms, measured)
 
     def _access(self, host: HostName) -> HostAccess:
         access = self._hosts.get(host)

@@ -1,8 +1,9 @@
 """One look at a host: everything in it is read now. Blocks; runs in the watching connection's lane.
 
 A guest whose emulator hangs must not hold the whole look up: states come in one call for all domains,
-processor time from the operating system, and only the job is asked for, under ``Asking``. Definitions are
-read each time and parsed only when their text has changed, so no missed event can leave an old one standing.
+processor time from the operating system, and only the job is asked for, under ``Asking``. What else VMs use is
+asked beside the look (``usage.py``). Definitions are read each time and parsed only when their text has changed,
+so no missed event can leave an old one standing.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ballastd.adapters.libvirt.errors_map import NO_DOMAIN, OPERATION_INVALID, M
 from ballastd.adapters.libvirt.links import CallFailed, trouble_of
 from ballastd.adapters.libvirt.pins import unreadable
 from ballastd.adapters.libvirt.states import ACTIVE, PAUSED, PAUSED_BY_MIGRATION, job_kind, vm_state
+from ballastd.adapters.libvirt.wishes import NO_WISHES, Wishes
 from ballastd.adapters.libvirt.xml_facts import DomainFacts, domain_facts
 from ballastd.adapters.libvirt.xml_reading import XmlError, shown
 from ballastd.core.inventory import JobKind, Pin, PinKind, VmRecord, VmUsage
@@ -42,7 +44,7 @@ class Look:
 class _Definition:
     memory: Bytes
     vcpus: int
-    priority: int
+    wishes: Wishes
     pins: tuple[Pin, ...]
 
 
@@ -88,19 +90,22 @@ class _Reader:
                 state, reason = domain.state(0)  # the job may have ended between the two questions
         uuid = domain.UUIDString()
         definition = self._definition(uuid, domain.XMLDesc(0), information)
+        wishes = definition.wishes
         return VmRecord(
             vm=VmId(uuid), name=shown(domain.name()), state=vm_state(state, reason, job),
             memory_max=definition.memory, vcpus=definition.vcpus, job=job, reason=f"{state}/{reason}",
             persistent=uuid in self.persistent, autostart=uuid in self.autostart, usage=VmUsage(cpu_seconds),
-            priority=definition.priority, pins=(*definition.pins, *self._state_pins(uuid)),
+            priority=wishes.priority, pins=(*definition.pins, *self._state_pins(uuid)), tags=wishes.tags,
+            group=wishes.group, ignored=wishes.ignored,
         )
 
     def _definition(self, uuid: str, text: str, information: list[int]) -> _Definition:
         """Return what the text says; where it cannot be read, what libvirt itself says of the size."""
         facts = self._facts(uuid, text)
         if isinstance(facts, XmlError):
-            return _Definition(Bytes(information[1] * KIB), max(1, information[3]), 0, (unreadable(str(facts)),))
-        return _Definition(facts.memory, facts.vcpus, facts.priority, facts.pins)
+            return _Definition(Bytes(information[1] * KIB), max(1, information[3]), NO_WISHES,
+                               (unreadable(str(facts)),))
+        return _Definition(facts.memory, facts.vcpus, facts.wishes, facts.pins)
 
     def _facts(self, uuid: str, text: str) -> DomainFacts | XmlError:
         known = self.before.get(uuid)

@@ -9,10 +9,10 @@ import posixpath
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 
+from ballastd.adapters.libvirt.wishes import wishes_of
 from ballastd.adapters.libvirt.xml_reading import shown
 from ballastd.core.inventory import Pin, PinKind
 
-METADATA_NAMESPACE = "https://ballastd.org/1"
 QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
 PINS_MAX = 32
 DEFAULT_IMAGES = "/var/lib/libvirt/images"
@@ -49,10 +49,8 @@ def _pins(root: ET.Element, vouched: tuple[str, ...]) -> Iterator[Pin]:
 
 
 def _operator_pin(root: ET.Element) -> Iterator[Pin]:
-    for element in root.iterfind(f"metadata/{{{METADATA_NAMESPACE}}}ballastd"):
-        if element.get("pinned", "no").strip().lower() not in ("no", "false", "0"):
-            yield Pin(PinKind.OPERATOR, "pinned by its metadata",
-                      "remove pinned from its ballastd metadata element")
+    if wishes_of(root).pinned:
+        yield Pin(PinKind.OPERATOR, "pinned by its metadata", "remove pinned from its ballastd metadata element")
 
 
 def _disk_pins(disk: ET.Element, vouched: tuple[str, ...]) -> Iterator[Pin]:

@@ -1,8 +1,7 @@
 """Domain XML -> the facts that decisions need, pins included. Pure.
 
 The text is partly a tenant's: names are bounded, and nothing in it can make a VM easier to move than its
-devices allow. Our own metadata element, ``<ballastd xmlns="https://ballastd.org/1" pinned="yes"
-priority="5"/>``, can pin a VM and set how early it leaves a sick host, within bounds.
+devices allow.
 """
 
 from __future__ import annotations
@@ -10,12 +9,11 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 
-from ballastd.adapters.libvirt.pins import METADATA_NAMESPACE, pins_of
-from ballastd.adapters.libvirt.xml_reading import XmlError, read_xml, shown
+from ballastd.adapters.libvirt.pins import pins_of
+from ballastd.adapters.libvirt.wishes import Wishes, wishes_of
+from ballastd.adapters.libvirt.xml_reading import XmlError, is_whole_number, read_xml, shown
 from ballastd.core.inventory import Pin
 from ballastd.core.quantities import KIB, Bytes
-
-PRIORITY_LIMIT = 100
 
 _UNITS = {"b": 1, "bytes": 1, "KB": 1000, "k": KIB, "KiB": KIB, "MB": 10**6, "M": KIB**2, "MiB": KIB**2,
           "GB": 10**9, "G": KIB**3, "GiB": KIB**3, "TB": 10**12, "T": KIB**4, "TiB": KIB**4}
@@ -53,7 +51,7 @@ class DomainFacts:
     links: tuple[str, ...]
     disks: tuple[str, ...]
     pins: tuple[Pin, ...]
-    priority: int
+    wishes: Wishes
 
 
 def domain_facts(text: str, vouched_storage: tuple[str, ...]) -> DomainFacts:
@@ -81,7 +79,7 @@ def domain_facts(text: str, vouched_storage: tuple[str, ...]) -> DomainFacts:
         links=_sources(root, "direct", "dev"),
         disks=tuple(t.get("dev", "") for t in root.iterfind("devices/disk/target")),
         pins=pins_of(root, vouched_storage),
-        priority=_priority(root),
+        wishes=wishes_of(root),
     )
 
 
@@ -91,13 +89,9 @@ def _memory(root: ET.Element) -> Bytes:
         raise XmlError("no <memory>")
     unit = _UNITS.get(element.get("unit", "KiB"))
     text = (element.text or "").strip()
-    if unit is None or not _is_number(text):
+    if unit is None or not is_whole_number(text):
         raise XmlError("<memory> is not a size")
     return Bytes(int(text) * unit)
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < 20
 
 
 def _vcpus(root: ET.Element) -> int:
@@ -105,7 +99,7 @@ def _vcpus(root: ET.Element) -> int:
     if element is None:
         return 1
     text = element.get("current") or (element.text or "").strip()
-    return max(1, int(text)) if _is_number(text) else 1
+    return max(1, int(text)) if is_whole_number(text) else 1
 
 
 def _cpu(root: ET.Element) -> CpuFacts:
@@ -120,11 +114,3 @@ def _sources(root: ET.Element, kind: str, attribute: str) -> tuple[str, ...]:
              for interface in root.iterfind("devices/interface") if interface.get("type") == kind
              for source in interface.iterfind("source")}
     return tuple(sorted(found - {""}))
-
-
-def _priority(root: ET.Element) -> int:
-    element = root.find(f"metadata/{{{METADATA_NAMESPACE}}}ballastd")
-    text = "" if element is None else element.get("priority", "").strip()
-    if not _is_number(text.removeprefix("-")):
-        return 0
-    return max(-PRIORITY_LIMIT, min(PRIORITY_LIMIT, int(text)))

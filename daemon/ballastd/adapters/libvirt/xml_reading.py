@@ -82,3 +82,8 @@ def shown(text: str) -> str:
     """Return ``text`` fit for a log line or a topic: printable, at most ``SHOWN_MAX`` characters."""
     clean = "".join(c if c.isprintable() else "�" for c in text[:SHOWN_MAX])
     return clean if len(text) <= SHOWN_MAX else clean[:-1] + "…"
+
+
+def is_whole_number(text: str) -> bool:
+    """Return whether ``text`` is a number of decimal digits, and of no absurd length."""
+    return text.isascii() and text.isdecimal() and len(text) < 20

@@ -74,6 +74,10 @@ class Fields:
         """Return a number within [low, high], or None for null."""
         return None if self.content[key] is None else self.number(key, low, high)
 
+    def optional_integer(self, key: str, low: int, high: int) -> int | None:
+        """Return a whole number within [low, high], or None for null."""
+        return None if self.content[key] is None else self.integer(key, low, high)
+
     def optional_integer_pair(self, key: str, high: int) -> tuple[int, int] | None:
         """Return two whole numbers within [0, high], or None for null."""
         value = self.content[key]

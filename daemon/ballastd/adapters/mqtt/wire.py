@@ -26,9 +26,11 @@ INTERVAL_MAX_SECONDS = 600.0
 """A report is stale after three intervals: who could promise one a year would never be stale."""
 WALL_MAX_SECONDS = 4_102_444_800.0
 """The year 2100: milliseconds sent for seconds end up far beyond it."""
+EMULATORS_MAX = 1_000_000
 
 _REPORT_KEYS = frozenset({"schema", "host", "boot_id", "sequence", "sent_at", "interval", "samples"})
-_STATE_KEYS = frozenset({"schema", "host", "boot_id", "state", "sent_at", "hook", "cordon_until", "keepalive"})
+_STATE_KEYS = frozenset({"schema", "host", "boot_id", "state", "sent_at", "hook", "cordon_until", "keepalive",
+                         "emulators"})
 _SAMPLE_KEYS = frozenset({"metric", "subject", "value", "high", "critical"})
 
 
@@ -66,6 +68,7 @@ def decode(topic: str, payload: bytes, *, prefix: str, declared: Collection[str]
     try:
         content = parse_object(payload)
         if kind is Kind.STATE:
+            content.setdefault("emulators", None)  # not every sender counts them
             return _state(Fields.of(content, _STATE_KEYS, SCHEMA), host, received, retained)
         return _report(Fields.of(content, _REPORT_KEYS, SCHEMA), host, received, retained)
     except MalformedReport as error:
@@ -100,7 +103,8 @@ def _state(fields: Fields, host: HostName, received: Instant, retained: bool) ->
         host=host, online=state == "online", received=received, boot_id=fields.text("boot_id"),
         hook=fields.flag("hook"),
         cordon_until=fields.optional_number("cordon_until", 0.0, WALL_MAX_SECONDS),
-        keepalive=fields.optional_integer_pair("keepalive", 1 << 31), retained=retained)
+        keepalive=fields.optional_integer_pair("keepalive", 1 << 31), retained=retained,
+        emulators=fields.optional_integer("emulators", 0, EMULATORS_MAX))
 
 
 def _match_host(fields: Fields, host: HostName) -> None:
@@ -174,11 +178,13 @@ def _short(value: float) -> float | int:
 
 
 def encode_state(*, host: str, boot_id: str, online: bool, sent_at: float, hook: bool,
-                 cordon_until: float | None, keepalive: tuple[int, int] | None) -> bytes:
-    """Return a state message; with ``online`` false it is the agent's last will."""
+                 cordon_until: float | None, keepalive: tuple[int, int] | None, emulators: int | None = None) -> bytes:
+    """Return a state message; with ``online`` false it is the agent's last will. Uncounted emulators are left out,
+    for daemons that do not know the key."""
     return _dump({"schema": SCHEMA, "host": host, "boot_id": boot_id,
                   "state": "online" if online else "offline", "sent_at": round(sent_at, 3), "hook": hook,
-                  "cordon_until": cordon_until, "keepalive": None if keepalive is None else list(keepalive)})
+                  "cordon_until": cordon_until, "keepalive": None if keepalive is None else list(keepalive),
+                  **({} if emulators is None else {"emulators": emulators})})
 
 
 def encode_cordon(request: CordonRequest | None) -> bytes:

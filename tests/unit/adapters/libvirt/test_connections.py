@@ -15,11 +15,10 @@ import pytest
 
 from ballastd.adapters.blocking import Lanes
 from ballastd.adapters.libvirt.access import HostAccess
-from ballastd.adapters.libvirt.asking import PATIENCE_SECONDS, Asking
 from ballastd.adapters.libvirt.connections import Connection, LibvirtOptions, Shared
 from ballastd.adapters.libvirt.events import HintBox
 from ballastd.adapters.libvirt.identity import Registry
-from ballastd.adapters.libvirt.links import CallFailed, Graveyard, Link
+from ballastd.adapters.libvirt.links import Graveyard, Link
 from ballastd.adapters.libvirt.opening import Address, probe_address
 from ballastd.core.inventory import DeclaredHost
 from ballastd.core.quantities import HostName
@@ -262,39 +261,3 @@ async def test_jobs_have_a_bounded_number_of_connections(shared: Shared) -> None
             pass
     with access.job_connection() as again:
         assert await again.call(lambda conn: conn.getType()) == "TEST"
-
-
-class PaperDomain:
-    """As much of a domain as ``Asking`` looks at."""
-
-    def __init__(self, uuid: str = "u", control: tuple[int, int, int] = (0, 0, 0)) -> None:
-        self.uuid, self.control = uuid, control
-
-    def UUIDString(self) -> str:  # noqa: N802  libvirt's name
-        return self.uuid
-
-    def controlInfo(self, flags: int) -> tuple[int, int, int]:  # noqa: N802  libvirt's name
-        return self.control
-
-
-def test_a_vm_is_not_asked_again_while_a_question_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    asking = Asking()
-    with asking.about(PaperDomain()):
-        with asking.about(PaperDomain()):
-            pass  # a question that is young does not count as hanging
-        later = time.monotonic() + PATIENCE_SECONDS + 0.1
-        monkeypatch.setattr(time, "monotonic", lambda: later)
-        with pytest.raises(CallFailed, match="does not answer"), asking.about(PaperDomain()):
-            pass
-        with asking.about(PaperDomain("other")):
-            pass
-    with asking.about(PaperDomain()):
-        pass  # the question came back
-
-
-@pytest.mark.parametrize(("control", "answers"), [
-    ((0, 0, 0), True), ((1, 0, 900_000), True), ((2, 0, 900), True), ((2, 0, 1_100), False), ((3, 2, 0), False)])
-def test_a_vm_whose_monitor_is_held_by_others_is_not_asked(control: tuple[int, int, int], answers: bool) -> None:
-    with contextlib.nullcontext() if answers else pytest.raises(CallFailed), \
-            Asking().about(PaperDomain(control=control)):
-        pass

@@ -1,12 +1,12 @@
-"""What one domain's XML says of its size, its processor, its networks and its owner's wishes."""
+"""What one domain's XML says of its size, its processor and its networks."""
 
 from __future__ import annotations
 
 import pytest
 
+from ballastd.adapters.libvirt.wishes import NO_WISHES
 from ballastd.adapters.libvirt.xml_facts import DomainFacts, domain_facts
 from ballastd.adapters.libvirt.xml_reading import XmlError
-from ballastd.core.inventory import PinKind
 from ballastd.core.quantities import GIB, MIB
 from tests.unit.adapters.libvirt.domains import VOUCHED, domain
 
@@ -22,7 +22,7 @@ def test_a_plain_guest_is_read_and_nothing_pins_it() -> None:
     assert (read.domain_type, read.arch, read.machine) == ("kvm", "x86_64", "pc-q35-7.2")
     assert read.emulator == "/usr/bin/qemu-system-x86_64"
     assert read.disks == ("vda",)
-    assert (read.pins, read.priority) == ((), 0)
+    assert (read.pins, read.wishes) == ((), NO_WISHES)
 
 
 def test_memory_is_the_maximum_and_not_the_balloon() -> None:
@@ -64,29 +64,6 @@ def test_networks_bridges_and_links_are_told_apart() -> None:
         <interface type='direct'><source dev='eno1' mode='bridge'/></interface>
         <interface type='user'/>"""))
     assert (read.networks, read.bridges, read.links) == (("blue",), ("br7",), ("eno1",))
-
-
-@pytest.mark.parametrize(("wish", "priority"), [
-    ('priority="5"', 5), ('priority="-7"', -7), ('priority="100000"', 100), ('priority="-100000"', -100),
-    ('priority="high"', 0), ('priority="--5"', 0), ('priority=""', 0), ('priority="1e3"', 0), ("", 0),
-])
-def test_a_wished_priority_is_bounded(wish: str, priority: int) -> None:
-    read = facts(domain(metadata=f'<b:ballastd xmlns:b="https://ballastd.org/1" {wish}/>'))
-    assert (read.priority, read.pins) == (priority, ())
-
-
-@pytest.mark.parametrize(("wish", "pinned"), [
-    ('pinned="yes"', True), ('pinned="true"', True), ('pinned="please"', True), ('pinned=" NO "', False),
-    ('pinned="false"', False), ("", False),
-])
-def test_an_owner_can_pin_a_vm(wish: str, pinned: bool) -> None:
-    read = facts(domain(metadata=f'<ballastd xmlns="https://ballastd.org/1" {wish}/>'))
-    assert [pin.kind for pin in read.pins] == ([PinKind.OPERATOR] if pinned else [])
-
-
-def test_a_stranger_with_the_same_tag_has_no_say() -> None:
-    read = facts(domain(metadata='<ballastd xmlns="https://example.org/1" pinned="yes" priority="9"/>'))
-    assert (read.pins, read.priority) == ((), 0)
 
 
 @pytest.mark.parametrize(("name", "seen"), [

@@ -1,0 +1,111 @@
+"""What VMs use beside processor time: one question to libvirt for all guests of a host, beside the look.
+
+libvirt answers part of it itself and asks each guest's emulator for the rest, one after the other: memory where the
+guest has a balloon, disks, the rate of dirtying. An emulator that hangs keeps the whole answer for as long as it hangs.
+So this has a connection of its own and little time; NOWAIT passes over a guest whose last question is still open, so
+that each hung guest costs one answer; and ``Asking`` bounds how many may be open.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ballastd.adapters.libvirt.asking import Asking
+from ballastd.adapters.libvirt.binding import load_libvirt
+from ballastd.core.inventory import NO_USAGE, VmRecord, VmUsage
+from ballastd.core.quantities import KIB, Bytes
+
+DIRTY_RATE_MEASURED = 2
+DIRTY_RATE_AGE_MAX_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Dirtying:
+    """A guest's last measurement of dirtying. ``begun``: by the host's own clock, so it only tells one measurement
+    from another (0: there is none); ``seen``: monotonic seconds when it was first there, None where it was there
+    before us and so is of unknown age."""
+
+    begun: int
+    seen: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the guests of a host use, by UUID, without processor time, and their measurements of dirtying: handed from
+    one look to the next."""
+
+    usage: Mapping[str, VmUsage]
+    dirtying: Mapping[str, Dirtying]
+
+
+def measure(conn: Any, asking: Asking, before: Measured | None) -> Measured:
+    """Return what every running guest uses now; of one that does not answer, what libvirt itself knows.
+
+    Measurements of dirtying are read where somebody made one, and never begun: one in dirty-bitmap mode ended a guest.
+
+    Raises:
+        CallFailed: too many of these questions are not answered yet.
+    """
+    libvirt = load_libvirt()
+    groups = (libvirt.VIR_DOMAIN_STATS_BALLOON | libvirt.VIR_DOMAIN_STATS_INTERFACE | libvirt.VIR_DOMAIN_STATS_BLOCK
+              | libvirt.VIR_DOMAIN_STATS_DIRTYRATE)
+    flags = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+    with asking.about_all():
+        answers = {domain.UUIDString(): statistics for domain, statistics in conn.getAllDomainStats(groups, flags)}
+    now, known = time.monotonic(), {} if before is None else before.dirtying
+    dirtying = {uuid: found for uuid, statistics in answers.items()
+                if (found := dirtying_of(statistics, known.get(uuid), now)) is not None}
+    usage = {uuid: usage_of(statistics, dirtying.get(uuid), now) for uuid, statistics in answers.items()}
+    return Measured(usage, dirtying)
+
+
+def with_usage(records: tuple[VmRecord, ...], measured: Measured) -> tuple[VmRecord, ...]:
+    """Return ``records`` with what was measured; the processor time stays as it was looked up."""
+    return tuple(
+        replace(record, usage=replace(measured.usage.get(record.vm, NO_USAGE), cpu_seconds=record.usage.cpu_seconds))
+        for record in records)
+
+
+def usage_of(statistics: Mapping[str, Any], dirtying: Dirtying | None, now: float) -> VmUsage:
+    """Return what the statistics of one guest say at ``now`` (monotonic seconds)."""
+    memory = statistics.get("balloon.rss", statistics.get("balloon.current"))
+    since = None if dirtying is None else dirtying.seen
+    fresh = since is not None and now - since <= DIRTY_RATE_AGE_MAX_SECONDS
+    rate = statistics.get("dirtyrate.megabytes_per_second") if fresh else None
+    return VmUsage(
+        memory=None if memory is None else Bytes(memory * KIB),
+        block_bytes=_total(statistics, "block", ("rd.bytes", "wr.bytes")),
+        network_bytes=_total(statistics, "net", ("rx.bytes", "tx.bytes")),
+        dirty_mib_s=None if rate is None else float(rate),
+    )
+
+
+def dirtying_of(statistics: Mapping[str, Any], before: Dirtying | None, now: float) -> Dirtying | None:
+    """Return a guest's last measurement, known by when it began; None where nothing is known of any."""
+    status = statistics.get("dirtyrate.calc_status")
+    if status is None:  # the guest did not answer: what was known still holds
+        return before
+    begun = statistics.get("dirtyrate.calc_start_time", 0) if status == DIRTY_RATE_MEASURED else 0
+    if before is not None and before.begun == begun:
+        return before
+    return Dirtying(begun, None if before is None else now)
+
+
+def _total(statistics: Mapping[str, Any], kind: str, counters: tuple[str, ...]) -> int | None:
+    """Return the sum over all devices that are counted; None where there are some and none of them is."""
+    count = statistics.get(f"{kind}.count")
+    if count is None:
+        return None
+    found = list(_counted(statistics, kind, count, counters))
+    return sum(found) if found or count == 0 else None
+
+
+def _counted(statistics: Mapping[str, Any], kind: str, count: int, counters: tuple[str, ...]) -> Iterator[int]:
+    for number in range(count):
+        for counter in counters:
+            value = statistics.get(f"{kind}.{number}.{counter}")
+            if value is not None:
+                yield int(value)

@@ -1,0 +1,72 @@
+"""What a VM's owner wishes for it, read off our element in its metadata. Pure.
+
+``<ballastd xmlns="https://ballastd.org/1" ignore="yes" pinned="yes" priority="5" group="db" tags="web, prod"/>``
+
+A tenant may be able to write it, so it is bounded, and a wish can only hold a VM back or name it: whether it can move
+is read off its devices. What cannot be used is left out; a wish to be left alone is taken as one however it is spelled.
+"""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+
+from ballastd.adapters.libvirt.xml_reading import is_whole_number
+
+METADATA_NAMESPACE = "https://ballastd.org/1"
+PRIORITY_LIMIT = 100
+TAGS_MAX = 32
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_NO = frozenset({"no", "false", "0"})
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """``ignored``: it is to be left alone altogether; ``pinned``: it is not to be moved. ``priority``: from -100 to
+    100. ``tags``: sorted, each once."""
+
+    ignored: bool = False
+    pinned: bool = False
+    priority: int = 0
+    group: str = ""
+    tags: tuple[str, ...] = ()
+
+
+NO_WISHES = Wishes()
+
+
+def wishes_of(domain: ET.Element) -> Wishes:
+    """Return what our element says, of several the first; held back is who is so by any of them."""
+    elements = domain.findall(f"metadata/{{{METADATA_NAMESPACE}}}ballastd")
+    if not elements:
+        return NO_WISHES
+    first = elements[0]
+    return Wishes(
+        ignored=any(_is_wished(element, "ignore") for element in elements),
+        pinned=any(_is_wished(element, "pinned") for element in elements),
+        priority=_priority(first.get("priority", "").strip()),
+        group=_name(first.get("group", "")),
+        tags=_tags(first.get("tags", "")),
+    )
+
+
+def _is_wished(element: ET.Element, what: str) -> bool:
+    return element.get(what, "no").strip().lower() not in _NO
+
+
+def _priority(text: str) -> int:
+    if not is_whole_number(text.removeprefix("-")):
+        return 0
+    return max(-PRIORITY_LIMIT, min(PRIORITY_LIMIT, int(text)))
+
+
+def _name(text: str) -> str:
+    found = _NAME.fullmatch(text.strip())
+    return found[0] if found else ""
+
+
+def _tags(text: str) -> tuple[str, ...]:
+    """Return the first ``TAGS_MAX`` usable names of a list with commas."""
+    usable = dict.fromkeys(name for word in text.split(",") if (name := _name(word)))
+    return tuple(sorted(tuple(usable)[:TAGS_MAX]))

@@ -1,0 +1,1 @@
+"""Power controllers behind ``ports.Power``: the operator's own commands, and Redfish."""

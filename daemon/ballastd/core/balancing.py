@@ -1,0 +1,183 @@
+"""Relief of a hot host, and evening out: the one or few moves that are worth what they cost.
+
+Greedy, one move after the other on the same draft. A move is worth what it takes off the overload (or off the
+difference of two hosts) for as long as its VM will stay where it goes; it costs a processor's work at both ends for
+as long as it lasts. What a host has too much of beyond its cool edge is all that counts: no VM is moved for more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ballastd.core.drafting import Candidate, Draft, add, candidates, planned_bandwidth, terms_of, why_vm_rests
+from ballastd.core.intents import Intent
+from ballastd.core.plans import Refusal, RefusalKind
+from ballastd.core.prediction import predict
+from ballastd.core.quantities import human_seconds
+
+HORIZON_SECONDS = 3600.0
+"""For how long at least a move is worth what it brings, however short the VM's rest is set."""
+COPYING_PROCESSORS = 1.0
+"""What a migration takes at each end while it lasts: the thread that sends, the thread that receives."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """One VM and where it could go. ``net``: what it is worth less what it costs, in processor seconds per host
+    processor; ``after``: load that is left, for the reason."""
+
+    net: float
+    memory: int
+    name: str
+    vm: int
+    ranked: list[Candidate]
+    why: str
+
+
+def shares(draft: Draft, row: int) -> tuple[float, float]:
+    """Return the shares of processors (nan where unknown) and of memory that a host uses once the draft is done."""
+    hosts, snapshot = draft.snapshot.hosts, draft.snapshot
+    limit = float(hosts.cpu_limit[row])
+    cpu = (float(hosts.cpu[row]) + draft.shifted.get(row, 0.0)) / limit if limit > 0 else float("nan")
+    held = int(hosts.used[row]) + int(hosts.reserved[row]) + draft.promised.get(row, 0)
+    held -= sum(int(snapshot.vms.memory[vm]) for vm in draft.moved if int(snapshot.vms.host[vm]) == row)
+    memory = held / int(hosts.limit[row]) if int(hosts.limit[row]) > 0 else 0.0
+    return cpu, memory
+
+
+def relieve(draft: Draft, intent: Intent) -> None:
+    """Plan moves off a hot host until it is cool, as many as may be in flight at once; one at least, or a refusal."""
+    source = draft.snapshot.row(intent.host)
+    for _ in range(intent.budget.in_flight if intent.budget else 1):
+        excess = _excess(draft, intent, source)
+        if excess <= 0:
+            return
+        options, noes = _options(draft, intent, source, _Relief(draft, intent, source, excess))
+        if not _take_best(draft, intent, options, source):
+            if not any(move.source == intent.host and move.policy == intent.policy for move in draft.moves):
+                draft.refusals.append(_no_gain(intent, options, noes))
+            return
+
+
+def even_out(draft: Draft, intent: Intent) -> None:
+    """Plan one move off the fullest host that lessens its difference to the target by the policy's gain, or refuse."""
+    source = draft.snapshot.row(intent.host)
+    options, noes = _options(draft, intent, source, _Evening(draft, intent, source))
+    if not _take_best(draft, intent, options, source):
+        draft.refusals.append(_no_gain(intent, options, noes))
+
+
+def _excess(draft: Draft, intent: Intent, source: int) -> float:
+    cpu, memory = shares(draft, source)
+    if intent.fill is None:
+        return 0.0
+    return max(0.0 if np.isnan(cpu) else cpu - intent.fill.cpu, memory - intent.fill.memory)
+
+
+@dataclass(frozen=True, slots=True)
+class _Relief:
+    """What moving a VM is worth to a hot host: what it takes off the excess, 0 when less than the policy's gain."""
+
+    draft: Draft
+    intent: Intent
+    source: int
+    excess: float
+
+    def __call__(self, vm: int, _target: int) -> float:
+        off = min(self.excess, _takes_off(self.draft, self.intent, vm, self.source))
+        return off if off >= self.intent.minimum_gain * self.excess else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Evening:
+    """What moving a VM is worth to two uneven hosts: by how much their difference shrinks."""
+
+    draft: Draft
+    intent: Intent
+    source: int
+
+    def __call__(self, vm: int, target: int) -> float:
+        return _lessens(self.draft, self.intent, vm, self.source, target)
+
+
+def _takes_off(draft: Draft, intent: Intent, vm: int, source: int) -> float:
+    """Return by how much of the host the VM's leaving helps, by whichever resource is over its edge."""
+    vms, hosts = draft.snapshot.vms, draft.snapshot.hosts
+    cpu, memory = shares(draft, source)
+    used = float(vms.cpu[vm])
+    of_cpu = 0.0 if np.isnan(used) else used / float(hosts.cpu_limit[source])
+    of_memory = int(vms.memory[vm]) / int(hosts.limit[source])
+    assert intent.fill is not None
+    over_cpu, over_memory = not np.isnan(cpu) and cpu > intent.fill.cpu, memory > intent.fill.memory
+    return max(of_cpu if over_cpu else 0.0, of_memory if over_memory else 0.0)
+
+
+def _lessens(draft: Draft, intent: Intent, vm: int, source: int, target: int) -> float:
+    """Return by how much the difference of two hosts' processors shrinks, 0 when less than the policy's gain."""
+    vms, hosts = draft.snapshot.vms, draft.snapshot.hosts
+    (cpu, _), (cpu_there, _) = shares(draft, source), shares(draft, target)
+    used = float(vms.cpu[vm])
+    if np.isnan(cpu) or np.isnan(cpu_there) or np.isnan(used):
+        return 0.0
+    before = cpu - cpu_there
+    here, there = cpu - used / float(hosts.cpu_limit[source]), cpu_there + used / float(hosts.cpu_limit[target])
+    gain = before - abs(here - there)
+    return gain if before > 0 and gain >= intent.minimum_gain * before else 0.0
+
+
+def _options(draft: Draft, intent: Intent, source: int, worth: Callable[[int, int], float]
+             ) -> tuple[list[_Option], list[Refusal]]:
+    """Return what each VM of the host could gain where, and why the others stay. ``worth``: of a VM row going to a host
+    row, as a share of a host."""
+    snapshot = draft.snapshot
+    terms = terms_of(intent, draft.policies)
+    found: list[_Option] = []
+    noes: list[Refusal] = []
+    for vm in snapshot.vms_on(intent.host):
+        no = why_vm_rests(draft, intent, vm)
+        if no is not None:
+            noes.append(no)
+            continue
+        ranked, refused = candidates(draft, terms, vm, source)
+        useful = [(gain, one) for one in ranked if (gain := worth(vm, one.row)) > 0]
+        if not useful:
+            noes.extend(refused[:1])
+            continue
+        gain, best = max(useful, key=lambda pair: (pair[0], pair[1].points, pair[1].name))
+        others = [one for _, one in useful if one is not best]
+        found.append(_weigh(draft, intent, vm, source, gain, [best, *others]))
+    return found, noes
+
+
+def _weigh(draft: Draft, intent: Intent, vm: int, source: int, gain: float, ranked: list[Candidate]) -> _Option:
+    snapshot = draft.snapshot
+    memory = int(snapshot.vms.memory[vm])
+    takes = predict(memory, planned_bandwidth(draft, source, ranked[0].row))
+    stays = max(HORIZON_SECONDS, float(intent.cooldown.vm if intent.cooldown else 0.0))
+    ends = sum(COPYING_PROCESSORS / max(0.1, float(snapshot.hosts.cpu_limit[row])) for row in (source, ranked[0].row))
+    worth, cost = gain * stays, takes * ends
+    why = f"takes {gain:.0%} off it for at least {human_seconds(stays)}, costs {human_seconds(takes)} of copying"
+    return _Option(worth - cost, memory, snapshot.records[vm].name, vm, ranked, why)
+
+
+def _take_best(draft: Draft, intent: Intent, options: list[_Option], source: int) -> bool:
+    """Plan the option with the largest net worth, the cheaper of equals; return whether there was one."""
+    worth_it = [option for option in options if option.net > 0]
+    if not worth_it:
+        return False
+    best = min(worth_it, key=lambda o: (-round(o.net, 6), o.memory, o.name))
+    add(draft, intent, best.vm, source, best.ranked, best.why)
+    return True
+
+
+def _no_gain(intent: Intent, options: list[_Option], noes: list[Refusal]) -> Refusal:
+    """Return one refusal that sums up why nothing leaves the host."""
+    if options:
+        best = max(options, key=lambda o: (o.net, o.name))
+        return Refusal(RefusalKind.NO_GAIN, f"no move is worth its cost; the best would be {best.name}: {best.why}",
+                       host=intent.host)
+    shown = "; ".join(f"{no.kind.value}: {no.detail}" for no in noes[:3])
+    return Refusal(RefusalKind.NO_GAIN, f"no VM can be moved to advantage ({shown or 'it has none'})", host=intent.host)

@@ -1,0 +1,211 @@
+"""Packing: which host to empty so that it can be switched off, and when to wake one.
+
+A host is emptied only when all of it fits elsewhere, within the policy's fill, its spare and the failover reserve,
+and when everything that would keep it from being switched off afterwards is known to be out of the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ballastd.core.drafting import begin
+from ballastd.core.intents import Fill, Intent, IntentKind
+from ballastd.core.inventory import VmState
+from ballastd.core.ledger import DAY_SECONDS, OPERATOR, Ledger
+from ballastd.core.planning import empties
+from ballastd.core.plans import Deferral, DeferralKind, Refusal, RefusalKind
+from ballastd.core.policies import ConsolidationPolicy, Health, Mode, PolicySet, Timing
+from ballastd.core.power import PowerPhase
+from ballastd.core.quantities import HostName, human_seconds
+from ballastd.core.snapshot import Snapshot
+from ballastd.core.telemetry import AgentState
+from ballastd.core.trends import Trends
+
+POWER_OFF_RATE_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The host to empty now (None for none), why, and what speaks against each of the others."""
+
+    host: HostName | None = None
+    policy: ConsolidationPolicy | None = None
+    because: str = ""
+    refusals: tuple[Refusal, ...] = ()
+    deferrals: tuple[Deferral, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What packing looks at beside the snapshot."""
+
+    ledger: Ledger
+    policies: PolicySet
+    trends: Trends
+    agents: dict[HostName, AgentState]
+    timing: Timing
+
+
+def empty_intents(snapshot: Snapshot, outlook: Outlook) -> tuple[Intent, ...]:
+    """Return an intent for each host that is being emptied to be switched off."""
+    wanted = []
+    for host, power in sorted(outlook.ledger.power.items()):
+        if power.phase is not PowerPhase.EMPTYING or host not in snapshot.hosts.names:
+            continue
+        policy = next((p for p in outlook.policies.consolidation if p.name == power.policy), None)
+        if policy is None:
+            wanted.append(Intent(IntentKind.DRAIN, host, power.policy, power.because, Health.HEALTHY, snapshot.now,
+                                 urgent=True))
+        else:
+            wanted.append(intent_for(policy, host, power.because, snapshot))
+    return tuple(wanted)
+
+
+def intent_for(policy: ConsolidationPolicy, host: HostName, because: str, snapshot: Snapshot) -> Intent:
+    """Return the intent to empty ``host`` for ``policy``."""
+    return Intent(IntentKind.EMPTY, host, policy.name, because, Health.HEALTHY, snapshot.now, mode=policy.mode,
+                  windows=(policy.window,), fill=Fill(policy.fill_cpu, policy.fill_memory), cooldown=policy.cooldown,
+                  budget=policy.budget)
+
+
+def choose(snapshot: Snapshot, outlook: Outlook) -> Choice:
+    """Return the host to empty next, or why none is. One at a time: while one is on its way, or the power of one
+    failed, nothing is chosen."""
+    phases = {host: power.phase for host, power in sorted(outlook.ledger.power.items())}
+    failed = [host for host, phase in phases.items() if phase is PowerPhase.FAILED]
+    if failed and outlook.policies.consolidation:
+        return Choice(refusals=(Refusal(RefusalKind.POWER, "nothing more is switched off while the power of "
+                                        f"{', '.join(failed)} failed: ballastctl host acknowledge", host=failed[0]),))
+    if outlook.ledger.evacuating or any(phase is not PowerPhase.OFF for phase in phases.values()):
+        return Choice()
+    for policy in outlook.policies.consolidation:
+        choice = _choose_for(policy, snapshot, outlook)
+        if choice.host is not None or choice.refusals or choice.deferrals:
+            return choice
+    return Choice()
+
+
+def _choose_for(policy: ConsolidationPolicy, snapshot: Snapshot, outlook: Outlook) -> Choice:
+    idle = outlook.trends.fires("idle", policy.name)
+    wall, window = snapshot.now.wall, outlook.policies.windows[policy.window]
+    closes = window.open_until(wall)
+    if idle is None or closes is None:
+        return Choice()
+    if closes - wall <= policy.wake_ahead + policy.minimum_off:
+        return Choice(deferrals=(Deferral(
+            DeferralKind.WILL_NOT_FIT, f"{window.name} closes in {human_seconds(closes - wall)}; a host that goes off now "
+            f"would be woken before it was off for {human_seconds(policy.minimum_off)}"),))
+    held = _rate(snapshot, outlook)
+    if held is not None:
+        return Choice(deferrals=(held,))
+    share = "it is idle" if idle.evidence is None else (
+        f"the hosts that are on use {idle.evidence.value:.0%}, less than {idle.evidence.threshold:.0%}")
+    noes: list[Refusal] = []
+    for host in _by_effort(policy, snapshot):
+        no = why_not_off(policy, host, snapshot, outlook) or _why_not_emptied(policy, host, snapshot, outlook)
+        if no is None:
+            return Choice(host, policy, f"{window.name} is open, {share}")
+        noes.append(no)
+    return Choice(refusals=tuple(noes))
+
+
+def _by_effort(policy: ConsolidationPolicy, snapshot: Snapshot) -> Iterable[HostName]:
+    """Return the hosts in scope that are on, the least memory to move first, then by name."""
+    rows = [row for row, fact in enumerate(snapshot.facts) if policy.scope.covers(fact.declared) and not fact.apart]
+    return [name for _, name in sorted((int(snapshot.hosts.used[row]), snapshot.hosts.names[row]) for row in rows)]
+
+
+def _rate(snapshot: Snapshot, outlook: Outlook) -> Deferral | None:
+    """Return the limit on switching off that is used up, or None."""
+    limits, ledger, wall = outlook.policies.limits, outlook.ledger, snapshot.now.wall
+    off = sum(1 for power in ledger.power.values() if power.phase is not PowerPhase.FAILED)
+    allowed = max(1, int(limits.hosts_off_share * len(snapshot.hosts.names)))
+    if off >= allowed:
+        return Deferral(DeferralKind.POWER_RATE, f"{off} of {len(snapshot.hosts.names)} hosts are off by our doing, at most "
+                        f"{allowed}")
+    if ledger.power_acts_since(wall - POWER_OFF_RATE_SECONDS, on=False) >= limits.power_offs_per_10_min:
+        until = min(a.wall for a in ledger.power_acts if not a.on and a.wall > wall - POWER_OFF_RATE_SECONDS)
+        return Deferral(DeferralKind.POWER_RATE, f"at most {limits.power_offs_per_10_min} in ten minutes",
+                        until_wall=until + POWER_OFF_RATE_SECONDS)
+    return None
+
+
+def why_not_off(policy: ConsolidationPolicy | None, host: HostName, snapshot: Snapshot, outlook: Outlook) -> Refusal | None:
+    """Return why ``host`` could not be switched off even if it were empty, or None. ``policy`` None: an operator asks."""
+    fact, ledger, wall = snapshot.facts[snapshot.row(host)], outlook.ledger, snapshot.now.wall
+    agent, declared = outlook.agents.get(host), fact.declared
+    vms = fact.inventory.vms if fact.inventory else ()
+    stranded = [vm.name for vm in vms if vm.state in (VmState.SHUTOFF, VmState.CRASHED)]
+    proof, kept = ledger.wakeable.get(host), ledger.kept.get(host)
+    cycles = ledger.power_acts_since(wall - DAY_SECONDS, on=False, host=host)
+    since_on = wall - ledger.switched_on.get(host, float("-inf"))
+    checks: tuple[tuple[bool, str], ...] = (
+        (not declared.power, "it has no power driver in the settings"),
+        (not fact.reachable or not fact.fresh, "it is not fresh in sight"),
+        (proof is None or wall - proof > outlook.timing.wake_proof,
+         f"it was not proved lately that it can be woken; try it once, then: ballastctl host confirm-wakeable {host}"),
+        (agent is None or not agent.online or not agent.hook,
+         "its cordon hook is not confirmed, so that a guest could still be started there"),
+        (bool(stranded), f"{len(stranded)} shut-off VMs are defined there and would be stranded: "
+                         f"{', '.join(stranded[:3])}"),
+        (policy is not None and kept is not None and wall - kept.wall < outlook.timing.power_off,
+         f"it was kept on {human_seconds(max(0.0, wall - kept.wall))} ago: {kept.detail}" if kept else ""),
+        (cycles >= outlook.policies.limits.power_cycles_per_day, f"it was switched off {cycles} times within a day"),
+        (policy is not None and since_on < policy.minimum_on,
+         f"it is on for {human_seconds(max(0.0, since_on))} only" if since_on < float("inf") else ""),
+    )
+    why = next((text for wrong, text in checks if wrong), None)
+    return None if why is None else Refusal(RefusalKind.POWER, why, host=host)
+
+
+def _why_not_emptied(policy: ConsolidationPolicy, host: HostName, snapshot: Snapshot, outlook: Outlook) -> Refusal | None:
+    intent = intent_for(policy, host, "", snapshot)
+    noes = empties(begin(snapshot, outlook.ledger, outlook.policies), intent)
+    if noes:
+        more = f" (and {len(noes) - 1} more)" if len(noes) > 1 else ""
+        return Refusal(RefusalKind.POWER, f"it cannot be emptied: {noes[0].detail}{more}", host=host)
+    return _spare_refusal(policy, host, snapshot)
+
+
+def _spare_refusal(policy: ConsolidationPolicy, host: HostName, snapshot: Snapshot) -> Refusal | None:
+    """After it is off, the VMs must fit on what stays on less the spare hosts, the largest ones, and the spare share."""
+    rows = [row for row, fact in enumerate(snapshot.facts)
+            if policy.scope.covers(fact.declared) and not fact.apart and fact.declared.name != host]
+    staying = sorted(rows, key=lambda row: (-int(snapshot.hosts.limit[row]), snapshot.hosts.names[row]))
+    left = staying[policy.spare_hosts:]
+    memory = sum(int(snapshot.hosts.limit[row]) for row in left) * (1 - policy.spare_share)
+    held = sum(int(snapshot.hosts.used[row]) for row in rows) + int(snapshot.hosts.used[snapshot.row(host)])
+    cpu = sum(float(snapshot.hosts.cpu_limit[row]) for row in left) * (1 - policy.spare_share)
+    used = sum(float(snapshot.hosts.cpu[row]) for row in (*rows, snapshot.row(host)))
+    if held <= memory and used <= cpu:
+        return None
+    return Refusal(RefusalKind.POWER, f"{policy.spare_hosts} spare host(s) and {policy.spare_share:.0%} would not be left",
+                   host=host)
+
+
+def reason_to_wake(host: HostName, snapshot: Snapshot, outlook: Outlook, unplaced: int) -> tuple[str, bool]:
+    """Return why a host that stands by should be woken now (empty: it should not), and whether that cannot wait for
+    the host's minimum time off. What an operator switched off, an operator wakes. ``unplaced``: VMs on failing or
+    drained hosts that no host takes."""
+    power, wall = outlook.ledger.power[host], snapshot.now.wall
+    if power.policy == OPERATOR:
+        return "", False
+    if unplaced:
+        return f"{unplaced} VM(s) have nowhere to go", True
+    policy = next((p for p in outlook.policies.consolidation if p.name == power.policy), None)
+    if policy is None:
+        return f"there is no policy {power.policy} any more", True
+    if policy.mode is not Mode.AUTO:
+        return f"{policy.name} is in mode {policy.mode.value} now", True
+    window = outlook.policies.windows.get(policy.window)
+    closes = window.open_until(wall) if window else None
+    if closes is None:
+        return f"the window of {policy.name} is closed", True
+    if closes - wall <= policy.wake_ahead:
+        return f"{policy.window} closes in {human_seconds(closes - wall)}", True
+    busy = outlook.trends.fires("busy", policy.name)
+    if busy is not None and busy.evidence is not None:
+        return f"the hosts that are on use {busy.evidence.value:.0%}, more than {busy.evidence.threshold:.0%}", False
+    return "", False
+

@@ -1,0 +1,42 @@
+"""A VM that runs on two hosts: believed on two successive looks at both, and over on two looks that show one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ballastd.core import events as ev
+from ballastd.core import reconciliation
+from ballastd.core.inventory import HostInventory
+from ballastd.core.ledger import Ledger
+from ballastd.core.quantities import HostName, Instant, VmId
+
+
+class Doubles:
+    """Remembers first looks. What was believed is the ledger's."""
+
+    def __init__(self) -> None:
+        self._suspected: dict[VmId, tuple[float, tuple[HostName, ...]]] = {}
+        self._cleared: dict[VmId, float] = {}
+
+    def follow(self, ledger: Ledger, inventories: Mapping[HostName, HostInventory], reachable: frozenset[HostName],
+               now: Instant) -> tuple[ev.DuplicateSeen | ev.DuplicateCleared, ...]:
+        """Return which duplicates are believed from now on, and which are over."""
+        found = reconciliation.find_duplicates(inventories, reachable)
+        events: list[ev.DuplicateSeen | ev.DuplicateCleared] = []
+        for vm, (name, hosts) in sorted(found.items()):
+            oldest = min(inventories[host].begun.monotonic for host in hosts)
+            first = self._suspected.get(vm)
+            if first is None or first[1] != hosts:
+                self._suspected[vm] = (now.monotonic, hosts)
+            elif oldest > first[0] and vm not in ledger.duplicates:
+                events.append(ev.DuplicateSeen(now.wall, vm, name, hosts))
+        self._suspected = {vm: seen for vm, seen in self._suspected.items() if vm in found}
+        for vm, seen in sorted(ledger.duplicates.items()):
+            if vm in found or not all(host in reachable for host in seen.hosts):
+                self._cleared.pop(vm, None)
+                continue
+            since = self._cleared.setdefault(vm, now.monotonic)
+            if min(inventories[host].begun.monotonic for host in seen.hosts) > since:
+                events.append(ev.DuplicateCleared(now.wall, vm))
+                del self._cleared[vm]
+        return tuple(events)

@@ -1,0 +1,158 @@
+"""A plan in the making: what it has promised so far, and the one way to add a move to it.
+
+Every target passes every constraint with all that was promised before counted in; the best by score is taken.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ballastd.core.constraints import Terms, Trial, refusal
+from ballastd.core.intents import Intent
+from ballastd.core.ledger import DAY_SECONDS, OPERATOR, Ledger
+from ballastd.core.placement import occupied, penalty
+from ballastd.core.plans import Move, Refusal, RefusalKind
+from ballastd.core.policies import PolicySet
+from ballastd.core.prediction import fair_share, predict
+from ballastd.core.quantities import Bytes, human_seconds
+from ballastd.core.scoring import score
+from ballastd.core.snapshot import Snapshot
+
+RUNNERS_UP_SHOWN = 3
+PENALTY_POINTS = 1000
+"""What one unit of a should-rule's weight costs, against terms that are worth a few thousand."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """``promised``: bytes by host row. ``shifted``: processors by host row that come (or go, below zero) with what is
+    in flight and what was planned. ``moved``: VM row -> host row."""
+
+    snapshot: Snapshot
+    ledger: Ledger
+    policies: PolicySet
+    promised: dict[int, int] = field(default_factory=dict)
+    shifted: dict[int, float] = field(default_factory=dict)
+    moved: dict[int, int] = field(default_factory=dict)
+    moves: list[Move] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    homes: dict[int, frozenset[int]] = field(default_factory=dict)
+
+    def copy(self) -> Draft:
+        """Return a draft to try something on."""
+        return Draft(self.snapshot, self.ledger, self.policies, dict(self.promised), dict(self.shifted),
+                     dict(self.moved), list(self.moves), list(self.refusals), dict(self.homes))
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A target that passed: its points (larger is better), name and row."""
+
+    points: int
+    name: str
+    row: int
+
+
+def begin(snapshot: Snapshot, ledger: Ledger, policies: PolicySet) -> Draft:
+    """Return an empty draft, with the load of what is in flight where it is going."""
+    draft = Draft(snapshot, ledger, policies)
+    draft.homes = occupied(snapshot, ledger, {})
+    rows = {name: row for row, name in enumerate(snapshot.hosts.names)}
+    index = {vm: row for row, vm in enumerate(snapshot.vms.ids)}
+    for migration in ledger.open_migrations():
+        vm = index.get(migration.vm)
+        if vm is not None and migration.source in rows and migration.target in rows:
+            _shift(draft, vm, rows[migration.source], rows[migration.target])
+    return draft
+
+
+def terms_of(intent: Intent, policies: PolicySet) -> Terms:
+    """Return what moves for ``intent`` are made under."""
+    return Terms(intent.avoid_labels, intent.saves_from_failing_host, policies.limits.failover_hosts,
+                 policies.placement, intent.policy == OPERATOR, intent.fill, intent.cooldown)
+
+
+def candidates(draft: Draft, terms: Terms, vm: int, source: int) -> tuple[list[Candidate], list[Refusal]]:
+    """Return the targets that would take the VM, the best first, and the others' refusals."""
+    found: list[Candidate] = []
+    noes: list[Refusal] = []
+    for target, name in enumerate(draft.snapshot.hosts.names):
+        if target == source:
+            continue
+        no = refusal(Trial(draft.snapshot, draft.ledger, vm, source, target, draft.promised, draft.shifted, draft.moved,
+                           draft.homes, terms))
+        if no is not None:
+            noes.append(no)
+            continue
+        points = score(draft.snapshot, source, target, draft.promised)
+        points -= PENALTY_POINTS * penalty(terms.rules, draft.snapshot, draft.homes, vm, source, target)
+        found.append(Candidate(points, name, target))
+    found.sort(key=lambda one: (-one.points, one.name))
+    return found, noes
+
+
+def add(draft: Draft, intent: Intent, vm: int, source: int, ranked: list[Candidate], why: str = "") -> None:
+    """Plan the move of a VM to the first of ``ranked``."""
+    snapshot, best = draft.snapshot, ranked[0]
+    memory = int(snapshot.vms.memory[vm])
+    draft.promised[best.row] = draft.promised.get(best.row, 0) + memory
+    _shift(draft, vm, source, best.row)
+    draft.moved[vm] = best.row
+    draft.homes[vm] = draft.homes[vm] | {best.row}
+    draft.moves.append(Move(
+        vm=snapshot.vms.ids[vm], vm_name=snapshot.records[vm].name, source=intent.host,
+        target=snapshot.hosts.names[best.row], memory=Bytes(memory),
+        predicted=predict(memory, planned_bandwidth(draft, source, best.row)), policy=intent.policy,
+        because=f"{intent.because}; {why}" if why else intent.because, urgent=intent.urgent,
+        reserve_waived=intent.saves_from_failing_host, windows=intent.windows, routine=intent.routine,
+        score=best.points, runners_up=tuple(f"{c.name} ({c.points})" for c in ranked[1:1 + RUNNERS_UP_SHOWN]),
+    ))
+
+
+def _shift(draft: Draft, vm: int, source: int, target: int) -> None:
+    cpu = float(draft.snapshot.vms.cpu[vm])
+    if not np.isnan(cpu):
+        draft.shifted[source] = draft.shifted.get(source, 0.0) - cpu
+        draft.shifted[target] = draft.shifted.get(target, 0.0) + cpu
+
+
+def planned_bandwidth(draft: Draft, source: int, target: int) -> int:
+    """Return the bandwidth, MiB/s, that one more migration of this pair would get."""
+    hosts = draft.snapshot.hosts
+    return fair_share(float(hosts.link_mib_s[source]), int(hosts.jobs_out[source]) + 1,
+                      float(hosts.link_mib_s[target]), int(hosts.jobs_in[target]) + 1, draft.policies.limits.link_share)
+
+
+def no_target(snapshot: Snapshot, intent: Intent, vm: int, noes: list[Refusal]) -> Refusal:
+    """Return one refusal that sums up why no host takes the VM: counts per kind and the first three in full."""
+    counts = Counter(no.kind.value for no in noes)
+    summed = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+    shown = "; ".join(f"{no.host}: {no.detail}" for no in noes[:3])
+    detail = f"{summed} ({shown})" if noes else "there is no other host"
+    return Refusal(RefusalKind.NO_TARGET, detail, snapshot.vms.ids[vm], intent.host)
+
+
+def why_vm_rests(draft: Draft, intent: Intent, vm: int) -> Refusal | None:
+    """Return why a VM is left in peace by routine moves, or None."""
+    snapshot, ledger = draft.snapshot, draft.ledger
+    key, now = snapshot.vms.ids[vm], snapshot.now.wall
+    if snapshot.vm_why_not[vm]:
+        return snapshot.vm_why_not[vm][0]
+    if vm in draft.moved or bool(snapshot.vms.busy[vm]):
+        return Refusal(RefusalKind.VM_BUSY, "is moving already", key, intent.host)
+    if np.isnan(float(snapshot.vms.cpu[vm])):
+        return Refusal(RefusalKind.LOAD_UNKNOWN, "what it uses is not known yet", key, intent.host)
+    last, cooldown = ledger.last_moved(key), intent.cooldown
+    if last is not None and cooldown is not None:
+        rest = cooldown.vm if last.policy else cooldown.foreign_move
+        if now < last.wall + rest:
+            who = f"moved by {last.policy}" if last.policy else "moved by somebody else"
+            return Refusal(RefusalKind.COOLDOWN, f"{who} {human_seconds(now - last.wall)} ago, rests for "
+                           f"{human_seconds(rest)}", key, intent.host)
+    budget = intent.budget
+    if budget is not None and ledger.routine_since(now - DAY_SECONDS, vm=key) >= budget.per_vm_per_day:
+        return Refusal(RefusalKind.COOLDOWN, f"was moved {budget.per_vm_per_day} times within a day", key, intent.host)
+    return None

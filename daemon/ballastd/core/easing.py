@@ -1,0 +1,47 @@
+"""From trends to intents: relieve what is hot, even out what is uneven. Nothing is done where nothing is hot."""
+
+from __future__ import annotations
+
+from ballastd.core.conditions import Verdict
+from ballastd.core.intents import Fill, Intent, IntentKind
+from ballastd.core.policies import BalancePolicy, Health, PolicySet
+from ballastd.core.quantities import HostName
+from ballastd.core.snapshot import Snapshot
+from ballastd.core.trends import Trends, shares_of
+
+
+def balance_intents(policies: PolicySet, snapshot: Snapshot, trends: Trends) -> tuple[Intent, ...]:
+    """Return relief for every hot host, the hottest first, then evening out where nothing is hot."""
+    wanted: list[Intent] = []
+    for policy in policies.balance:
+        hot = [(row, verdict) for row, name in enumerate(snapshot.hosts.names)
+               if (verdict := trends.fires("hot", policy.name, name)) is not None]
+        hot.sort(key=lambda pair: (-(shares_of(snapshot, pair[0]).fullest or 0.0), snapshot.hosts.names[pair[0]]))
+        wanted.extend(_relief(policy, snapshot, row, verdict) for row, verdict in hot)
+        uneven = trends.fires("uneven", policy.name)
+        if uneven is not None and not hot:
+            wanted.extend(_evening(policy, snapshot, uneven))
+    return tuple(wanted)
+
+
+def _relief(policy: BalancePolicy, snapshot: Snapshot, row: int, verdict: Verdict) -> Intent:
+    host, evidence = snapshot.hosts.names[row], verdict.evidence
+    why = "" if evidence is None else f": {evidence.metric} is {evidence.value:.0%} > {evidence.threshold:.0%}"
+    return _intent(IntentKind.RELIEVE, policy, host, f"{host} is hot{why}", verdict)
+
+
+def _evening(policy: BalancePolicy, snapshot: Snapshot, verdict: Verdict) -> list[Intent]:
+    rows = [row for row, fact in enumerate(snapshot.facts) if policy.scope.covers(fact.declared) and not fact.avoid]
+    ranked = sorted(((shares_of(snapshot, row).cpu or 0.0, snapshot.hosts.names[row]) for row in rows),
+                    key=lambda pair: (-pair[0], pair[1]))
+    if len(ranked) < 2:
+        return []
+    (most, host), (least, other) = ranked[0], ranked[-1]
+    because = f"uneven: {host} at {most:.0%}, {other} at {least:.0%}, more than {policy.imbalance_above:.0%} apart"
+    return [_intent(IntentKind.EVEN, policy, host, because, verdict)]
+
+
+def _intent(kind: IntentKind, policy: BalancePolicy, host: HostName, because: str, verdict: Verdict) -> Intent:
+    return Intent(kind, host, policy.name, because, Health.HEALTHY, verdict.since, mode=policy.mode,
+                  windows=policy.windows, fill=Fill(policy.cool_cpu, policy.cool_memory), cooldown=policy.cooldown,
+                  budget=policy.budget, minimum_gain=policy.minimum_gain)

@@ -1,0 +1,136 @@
+"""What VMs and hosts use of their processors, averaged over a window; and whether a host's two stories agree.
+
+A VM's use comes from its host's hypervisor alone: processor time between looks, so nothing a guest says counts. It
+goes on over a migration, where the hypervisor begins to count anew. A host's use comes from its telemetry, and is
+believed only while it does not contradict the sum of its VMs. Unknown is None, never zero.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ballastd.core.inventory import DeclaredHost, HostInventory, VmState
+from ballastd.core.quantities import HostName, Instant, Seconds, VmId
+from ballastd.core.telemetry import Telemetry
+
+POINTS_MAX = 64
+PROFILE_SECONDS = 300.0
+PROFILE_POINTS_MAX = 288
+PROFILE_POINTS_MIN = 12
+LESS_THAN_ITS_VMS = 0.20
+"""A host cannot use less than its VMs do; this much is left to the two being measured at different times."""
+MORE_THAN_ITS_VMS = 0.40
+"""Beyond this share that no VM explains, moving VMs would not help."""
+
+
+@dataclass(slots=True)
+class _VmSeries:
+    """Processor time of one VM, summed over all hosts it ran on: (monotonic, total seconds), oldest first."""
+
+    host: HostName
+    counted: float
+    total: float = 0.0
+    points: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=POINTS_MAX))
+    profile: deque[float] = field(default_factory=lambda: deque(maxlen=PROFILE_POINTS_MAX))
+    profiled: tuple[float, float] | None = None
+
+
+class Loads:
+    """Remembers what inventories showed. Rebuilt by looking; nothing of it is durable."""
+
+    def __init__(self, window: Seconds) -> None:
+        self._window = window
+        self._vms: dict[VmId, _VmSeries] = {}
+
+    def see(self, inventory: HostInventory) -> None:
+        """Take the processor times of one look in."""
+        at = inventory.taken.monotonic
+        for record in inventory.vms:
+            seconds = record.usage.cpu_seconds
+            if seconds is None or record.state is not VmState.RUNNING:
+                continue
+            known = self._vms.get(record.vm)
+            if known is None:
+                known = self._vms[record.vm] = _VmSeries(inventory.host, seconds)
+            elif known.host != inventory.host or seconds < known.counted:
+                # another host, or started anew: what it counts now began at zero
+                known.host, known.total = inventory.host, known.total + seconds
+            else:
+                known.total += seconds - known.counted
+            known.counted = seconds
+            self._note(known, at)
+
+    def _note(self, series: _VmSeries, at: float) -> None:
+        points = series.points
+        if not points or at - points[-1][0] >= self._window * 2 / POINTS_MAX:
+            points.append((at, series.total))
+        if series.profiled is None:
+            series.profiled = (at, series.total)
+        elif at - series.profiled[0] >= PROFILE_SECONDS:
+            since, total = series.profiled
+            series.profile.append((series.total - total) / (at - since))
+            series.profiled = (at, series.total)
+
+    def forget_others(self, vms: Iterable[VmId]) -> None:
+        """Drop the VMs that are no longer there."""
+        kept = set(vms)
+        for vm in [vm for vm in self._vms if vm not in kept]:
+            del self._vms[vm]
+
+    def cpu(self, vm: VmId, now: Instant) -> float | None:
+        """Return the processors that a VM uses, averaged over the window; None until half a window was seen, and when
+        it was not seen for as long."""
+        series = self._vms.get(vm)
+        if series is None or len(series.points) < 2:
+            return None
+        last_at, last = series.points[-1]
+        if now.monotonic - last_at > self._window / 2:
+            return None
+        begin = last_at - self._window
+        first_at, first = next(point for point in series.points if point[0] >= begin)
+        if last_at - first_at < self._window / 2:
+            return None
+        return max(0.0, (last - first) / (last_at - first_at))
+
+    def peak(self, vm: VmId, now: Instant, percentile: float = 0.95) -> float | None:
+        """Return what a VM uses at its busier times: a percentile of its five-minute means over the last day, never
+        less than now. The present use while less than an hour is known, None where even that is not."""
+        present, series = self.cpu(vm, now), self._vms.get(vm)
+        if present is None or series is None or len(series.profile) < PROFILE_POINTS_MIN:
+            return present
+        ranked = sorted(series.profile)
+        return max(present, ranked[min(len(ranked) - 1, int(percentile * len(ranked)))])
+
+
+@dataclass(frozen=True, slots=True)
+class HostLoad:
+    """Processors of one host. ``limit``: what VMs may use; ``used``: what is believed to be used, None where unknown;
+    ``by_vms``: the sum of its VMs, None while one is unknown; ``doubt``: why ``used`` is not believed."""
+
+    limit: float
+    used: float | None
+    by_vms: float | None
+    doubt: str = ""
+
+
+def host_load(declared: DeclaredHost, inventory: HostInventory | None, loads: Loads, telemetry: Telemetry,
+              window: Seconds, now: Instant) -> HostLoad:
+    """Return the load of one host, telemetry checked against the sum of its VMs."""
+    if inventory is None:
+        return HostLoad(0.0, None, None)
+    limit = float(inventory.cpus) if declared.cpu_limit is None else declared.cpu_limit
+    found = [loads.cpu(record.vm, now) for record in inventory.vms if record.state is VmState.RUNNING]
+    known = [cpu for cpu in found if cpu is not None]
+    by_vms = sum(known) if len(known) == len(found) else None
+    share = telemetry.mean(declared.name, "cpu.utilization", "", window, now)
+    if share is None or limit <= 0:
+        return HostLoad(limit, None, by_vms)
+    told, counted = share, sum(known) / limit
+    if counted > told + LESS_THAN_ITS_VMS:
+        return HostLoad(limit, None, by_vms, f"its telemetry says {told:.0%}, its VMs alone use {counted:.0%}")
+    if by_vms is not None and told > counted + MORE_THAN_ITS_VMS:
+        return HostLoad(limit, None, by_vms, f"its telemetry says {told:.0%}, its VMs use only {counted:.0%}: moving "
+                        "them would not help")
+    return HostLoad(limit, share * limit, by_vms)

@@ -1,0 +1,92 @@
+"""Rules about where VMs may live: what a move would break, at any instant of it.
+
+A VM in flight counts at both ends, and nothing that leaves a host makes room for a rule in the same plan. So a
+must-rule that says *together* also holds while its VMs move: they cannot, one after the other; *should* can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ballastd.core.ledger import Ledger
+from ballastd.core.policies import PlacementPolicy, Rule
+from ballastd.core.snapshot import Snapshot
+
+Occupied = Mapping[int, frozenset[int]]
+"""The host rows that each VM row occupies, or is about to."""
+
+
+def occupied(snapshot: Snapshot, ledger: Ledger, moved: Mapping[int, int]) -> dict[int, frozenset[int]]:
+    """Return where each VM is or may be before this plan is done. ``moved``: VM row -> host row by this plan."""
+    rows = {name: row for row, name in enumerate(snapshot.hosts.names)}
+    flights = {m.vm: rows[m.target] for m in ledger.open_migrations() if m.target in rows}
+    found: dict[int, frozenset[int]] = {}
+    for vm, home in enumerate(snapshot.vms.host):
+        at = {int(home)}
+        if (target := flights.get(snapshot.vms.ids[vm])) is not None:
+            at.add(target)
+        if vm in moved:
+            at.add(moved[vm])
+        found[vm] = frozenset(at)
+    return found
+
+
+def place(snapshot: Snapshot, host: int, across: str) -> str:
+    """Return the place a host is in: itself, or the value of a label. One without the label is a place of its own."""
+    declared = snapshot.facts[host].declared
+    if across == "host":
+        return declared.name
+    value = declared.label(across)
+    return f"host {declared.name}" if value is None else f"{across}={value}"
+
+
+def broken(rule: PlacementPolicy, snapshot: Snapshot, homes: Occupied, vm: int, source: int, target: int) -> str | None:
+    """Return in words what moving ``vm`` (rows) would break of ``rule``, None if nothing. A move that leaves a rule
+    as broken as it was does not break it."""
+    if not rule.vms.covers(snapshot.records[vm]):
+        return None
+    declared = snapshot.facts[target].declared
+    match rule.rule:
+        case Rule.PINNED:
+            return f"{rule.name} pins it where it is"
+        case Rule.ON:
+            return None if rule.hosts.covers(declared) else f"{rule.name} allows it only on other hosts"
+        case Rule.NEVER_ON:
+            return f"{rule.name} keeps it off this host" if rule.hosts.covers(declared) else None
+        case _:
+            return _broken_company(rule, snapshot, homes, vm, source, target)
+
+
+def _broken_company(rule: PlacementPolicy, snapshot: Snapshot, homes: Occupied, vm: int, source: int,
+                    target: int) -> str | None:
+    there, here = place(snapshot, target, rule.across), place(snapshot, source, rule.across)
+    if there == here:
+        return None
+    for other, record in enumerate(snapshot.records):
+        if other == vm or not rule.vms.covers(record):
+            continue
+        places = {place(snapshot, host, rule.across) for host in homes[other]}
+        if rule.rule is Rule.APART and there in places:
+            return f"{rule.name} keeps it apart from {record.name}, which is in {there}"
+        if rule.rule is Rule.TOGETHER and places != {there}:
+            return f"{rule.name} keeps it together with {record.name}, which is in {' and '.join(sorted(places))}"
+    return None
+
+
+def must_refusal(rules: tuple[PlacementPolicy, ...], snapshot: Snapshot, homes: Occupied, vm: int, source: int,
+                 target: int, *, by_operator: bool) -> str | None:
+    """Return the first must-rule that a move would break, in words. An operator's own moves pass pins."""
+    for rule in rules:
+        if not rule.must or (by_operator and rule.rule is Rule.PINNED):
+            continue
+        why = broken(rule, snapshot, homes, vm, source, target)
+        if why is not None:
+            return why
+    return None
+
+
+def penalty(rules: tuple[PlacementPolicy, ...], snapshot: Snapshot, homes: Occupied, vm: int, source: int,
+            target: int) -> int:
+    """Return the summed weights of the should-rules that a move would break."""
+    return sum(rule.weight for rule in rules
+               if rule.weight is not None and broken(rule, snapshot, homes, vm, source, target) is not None)

@@ -1,0 +1,116 @@
+"""What was decided and noticed lately, in words: a short memory for people, told from the events themselves."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ballastd.core import events as ev
+from ballastd.core.migrations import Ending
+from ballastd.core.quantities import human_bytes
+from ballastd.core.views import RecentView
+
+KEPT = 100
+_BAD = frozenset({Ending.SPLIT, Ending.LEFTOVER, Ending.DOWN, Ending.VANISHED})
+
+
+class Recent:
+    """The last things, oldest first. Not durable: the journal is."""
+
+    def __init__(self) -> None:
+        self._told: deque[RecentView] = deque(maxlen=KEPT)
+        self._names: dict[str, str] = {}
+
+    def note(self, events: Iterable[ev.Event]) -> None:
+        """Remember what is worth telling of ``events``."""
+        for event in events:
+            if isinstance(event, ev.MigrationOrdered):
+                self._names[event.id] = event.vm_name
+            told = tell(event, self._names)
+            if told is not None:
+                self._told.append(told)
+            if isinstance(event, ev.MigrationSettled):
+                self._names.pop(event.id, None)
+
+    def newest_first(self) -> tuple[RecentView, ...]:
+        """Return what is remembered."""
+        return tuple(reversed(self._told))
+
+
+Names = dict[str, str]
+
+
+def tell(event: ev.Event, names: Names | None = None) -> RecentView | None:
+    """Return an event in words, None where it is not worth telling. ``names``: of VMs, by migration."""
+    teller = _TELL.get(type(event))
+    return None if teller is None else teller(event, names or {})
+
+
+def _ordered(e: ev.MigrationOrdered, _names: Names) -> RecentView:
+    return RecentView(e.wall, "info", f"{e.id}: {e.vm_name} from {e.source} to {e.target} ({human_bytes(e.memory)}): "
+                      f"{e.policy}: {e.because}", e.source, e.vm)
+
+
+def _settled(e: ev.MigrationSettled, names: Names) -> RecentView:
+    level = "info" if e.ending is Ending.COMPLETED else "alarm" if e.ending in _BAD else "warning"
+    detail = f": {e.detail}" if e.detail else ""
+    return RecentView(e.wall, level, f"{e.id}: {names.get(e.id, 'a migration of a run before')} {e.ending.value}{detail}")
+
+
+def _abort(e: ev.AbortOrdered, names: Names) -> RecentView:
+    return RecentView(e.wall, "warning", f"{e.id}: {names.get(e.id, 'a migration')} is called off: {e.reason}")
+
+
+def _on_host(level: str, words: str) -> Callable[[Any, Names], RecentView]:
+    """Return a teller for events of one host; ``words`` may name their fields."""
+    def tell(event: Any, _names: Names) -> RecentView:
+        fields = {name: getattr(event, name) for name in event.__slots__}
+        return RecentView(event.wall, level, words.format(**fields), event.host)
+    return tell
+
+
+def _whole(level: str, words: str) -> Callable[[Any, Names], RecentView]:
+    """Return a teller for events of the whole cluster."""
+    def tell(event: Any, _names: Names) -> RecentView:
+        fields = {name: getattr(event, name) for name in event.__slots__}
+        return RecentView(event.wall, level, words.format(**fields))
+    return tell
+
+
+_TELL: dict[type, Callable[[Any, Names], RecentView | None]] = {
+    ev.DaemonStarted: _whole("info", "the daemon started ({version})"),
+    ev.PoliciesLoaded: _whole("info", "policies {digest:.12} govern"),
+    ev.MigrationOrdered: _ordered,
+    ev.MigrationSettled: _settled,
+    ev.AbortOrdered: _abort,
+    ev.VerdictLatched: _on_host("alarm", "{host}: {policy}: {evidence}"),
+    ev.VerdictsAcknowledged: _on_host("info", "{host}: acknowledged by {by}"),
+    ev.EvacuationBegun: _on_host("warning", "{host} is being emptied by {policy}"),
+    ev.EvacuationEnded: _on_host("info", "{host}: {detail}"),
+    ev.HostCordoned: _on_host("info", "{host} is cordoned by {by}"),
+    ev.HostUncordoned: _on_host("info", "{host} is no longer cordoned ({by})"),
+    ev.DrainRequested: _on_host("info", "{host} is to be drained for {by}"),
+    ev.DrainCancelled: _on_host("info", "the drain of {host} is cancelled by {by}"),
+    ev.HostConfirmedDead: _on_host("warning", "{host} is confirmed dead by {by}"),
+    ev.HostSeenAlive: _on_host("warning", "{host} was confirmed dead, and answers"),
+    ev.Paused: _whole("warning", "paused by {by}"),
+    ev.Resumed: _whole("info", "resumed by {by}"),
+    ev.SiteEventBegun: _whole("alarm", "site event: {detail}"),
+    ev.SiteEventEnded: _whole("info", "the site event is over"),
+    ev.DuplicateSeen: _whole("alarm", "{vm_name} runs on {hosts[0]} and {hosts[1]}: both are frozen"),
+    ev.DuplicateCleared: _whole("info", "a VM that ran twice runs once"),
+    ev.ForeignMoveSeen: _whole("info", "somebody else moved {vm_name} from {source} to {target}; it rests there"),
+    ev.HostEmptying: _on_host("info", "{host} is to be switched off and is emptied: {because}"),
+    ev.HostClosing: _on_host("info", "{host} is empty; its hook is being shut"),
+    ev.HostKept: _on_host("info", "{host} stays on: {detail}"),
+    ev.PowerOffOrdered: _on_host("warning", "{host} is told to shut down: {because}"),
+    ev.WakeAsked: _on_host("info", "{by} wants {host} switched on"),
+    ev.WakeOrdered: _on_host("warning", "{host} is woken: {because}"),
+    ev.HostOff: _on_host("info", "{host} is off: {detail}"),
+    ev.HostAwake: _on_host("info", "{host} is awake: {detail}"),
+    ev.PowerFailed: _on_host("alarm", "power of {host}: {detail}"),
+    ev.WakeabilityConfirmed: _on_host("info", "{by} vouches that {host} can be woken"),
+    ev.InvariantFailed: _whole("alarm", "an invariant broke: {detail}"),
+    ev.JournalRecovered: _whole("info", "the journal can be written again"),
+}

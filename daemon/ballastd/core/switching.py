@@ -1,0 +1,373 @@
+"""Switching hosts off and on: one host at a time, every step on two signs, and never by force.
+
+Closing a host: its hook is confirmed shut, two looks begun after that show no domain, and its agent counts no
+emulator. Going off: its controller says off *and* it falls silent; a controller that says off while the hypervisor
+answers lies, and is not believed again. Waking: hypervisor, telemetry and agent are back, on the same machine.
+Whatever goes wrong ends in FAILED, which only an operator clears.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ballastd.core import events as ev
+from ballastd.core.consolidation import Outlook, choose, reason_to_wake, why_not_off
+from ballastd.core.inputs import PowerSeen
+from ballastd.core.inventory import HostInventory, VmState
+from ballastd.core.ledger import OPERATOR
+from ballastd.core.migrations import CallResult
+from ballastd.core.plans import Deferral, DeferralKind, Refusal
+from ballastd.core.policies import Health, Mode
+from ballastd.core.power import AGENT_WORD_SECONDS, HostPower, PowerOrder, PowerPhase, PowerState, same_machine
+from ballastd.core.quantities import HostName, Instant, human_seconds
+from ballastd.core.senses import Senses
+from ballastd.core.snapshot import Snapshot
+
+CORDON_LEFT_SECONDS = 60.0
+"""How long a confirmed cordon must still stand before a host is told to go off behind it."""
+WAKE_RATE_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class Closing:
+    """What was seen of a host since its hook was confirmed shut: when that was, and the looks begun after it."""
+
+    confirmed: float
+    looks: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Switching:
+    """What one step wants of power: events to book, orders to carry out once they are durable, and the noes."""
+
+    events: tuple[ev.Event, ...] = ()
+    orders: tuple[PowerOrder, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    deferrals: tuple[Deferral, ...] = ()
+
+
+class Switchboard:
+    """Remembers what was seen since each phase began. Phases themselves are the ledger's."""
+
+    def __init__(self) -> None:
+        self._closing: dict[HostName, Closing] = {}
+        self._ordered: dict[HostName, float] = {}
+        self._stuck: dict[HostName, float] = {}
+        self._said_off: dict[HostName, float] = {}
+
+    def follow(self, snapshot: Snapshot, outlook: Outlook, senses: Senses, revision: int, *, held: bool,
+               stuck: Mapping[HostName, str], unplaced: int) -> Switching:
+        """Return what follows for every host on its way, and whether another one is chosen.
+
+        ``held``: a gate stands, so nothing new begins. ``stuck``: hosts being emptied, and what keeps a VM there.
+        ``unplaced``: VMs on failing or drained hosts that no host takes.
+        """
+        turn = _Turn(self, snapshot, outlook, senses, revision, held, stuck, unplaced)
+        for host in sorted(outlook.ledger.power):
+            turn.follow(host, outlook.ledger.power[host])
+        for host in sorted(outlook.ledger.wake_asked):
+            turn.wake(host, OPERATOR, f"asked by {outlook.ledger.wake_asked[host].by}", urgent=True)
+        if not held and not turn.events:
+            turn.choose()
+        return Switching(tuple(turn.events), tuple(turn.orders), tuple(turn.refusals), tuple(turn.deferrals))
+
+    def forget(self, host: HostName) -> None:
+        """A phase ended: what was seen during it proves nothing for the next."""
+        self._closing.pop(host, None)
+        self._stuck.pop(host, None)
+        self._said_off.pop(host, None)
+
+    def confirmed(self, host: HostName, at: float) -> Closing:
+        """Note that the host's hook is shut; return the notes of it."""
+        return self._closing.setdefault(host, Closing(at))
+
+    def unconfirmed(self, host: HostName) -> None:
+        """The host's hook is no longer known to be shut: what was seen behind it proves nothing."""
+        self._closing.pop(host, None)
+
+    def order_given(self, host: HostName, at: float) -> None:
+        """Note when an order was given, on the monotonic clock."""
+        self._ordered[host] = at
+
+    def ordered_at(self, host: HostName) -> float:
+        """Return when this run gave the last order, minus infinity when a run before did."""
+        return self._ordered.get(host, float("-inf"))
+
+    def said_off_since(self, host: HostName, at: float) -> float:
+        """Return since when the host's controller says off; ``at``: when it said so now."""
+        return self._said_off.setdefault(host, at)
+
+    def stuck_for(self, host: HostName, at: float, *, is_stuck: bool) -> float:
+        """Return for how long emptying the host has been stuck."""
+        if not is_stuck:
+            self._stuck.pop(host, None)
+            return 0.0
+        return at - self._stuck.setdefault(host, at)
+
+
+@dataclass(slots=True)
+class _Turn:
+    board: Switchboard
+    snapshot: Snapshot
+    outlook: Outlook
+    senses: Senses
+    revision: int
+    held: bool
+    stuck: Mapping[HostName, str]
+    unplaced: int
+    events: list[ev.Event] = field(default_factory=list)
+    orders: list[PowerOrder] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    deferrals: list[Deferral] = field(default_factory=list)
+
+    @property
+    def now(self) -> Instant:
+        return self.snapshot.now
+
+    def follow(self, host: HostName, power: HostPower) -> None:
+        if host not in self.snapshot.hosts.names:
+            self._end(ev.HostKept(self.now.wall, host, "it is no longer declared"))
+            return
+        match power.phase:
+            case PowerPhase.EMPTYING:
+                self._emptying(host, power)
+            case PowerPhase.CLOSING:
+                self._close(host, power)
+            case PowerPhase.GOING_OFF:
+                self._going_off(host, power)
+            case PowerPhase.OFF:
+                self._off(host, power)
+            case PowerPhase.WAKING:
+                self._waking(host, power)
+            case PowerPhase.FAILED:
+                pass
+
+    # on its way off
+
+    def _why_kept(self, host: HostName, power: HostPower) -> str | None:
+        """Return why a host that was chosen stays on after all, or None."""
+        fact = self.snapshot.facts[self.snapshot.row(host)]
+        if fact.health is not Health.HEALTHY:
+            return f"it is {fact.health.name.lower()}"
+        if host in self.outlook.ledger.drains:
+            return "an operator drains it"
+        if power.policy == OPERATOR:
+            no = why_not_off(None, host, self.snapshot, self.outlook)
+            return None if no is None else no.detail
+        policy = next((p for p in self.outlook.policies.consolidation if p.name == power.policy), None)
+        if policy is None or policy.mode is not Mode.AUTO:
+            return f"{power.policy} may no longer act"
+        why, _ = reason_to_wake(host, self.snapshot, self.outlook, self.unplaced)
+        if why:
+            return why
+        no = why_not_off(None, host, self.snapshot, self.outlook)
+        return None if no is None else no.detail
+
+    def _is_out_of_sight(self, host: HostName, power: HostPower) -> bool:
+        """Return whether a host on its way off is not known well enough to say anything of it: then nothing follows,
+        until it is seen again or its time is over."""
+        fact = self.snapshot.facts[self.snapshot.row(host)]
+        if fact.fresh and fact.reachable and host in self.outlook.agents and host in self.senses.inventories:
+            return False
+        if self.now.wall - power.since_wall > self.outlook.timing.power_off:
+            self._end(ev.HostKept(self.now.wall, host, "it was out of sight for too long"))
+        return True
+
+    def _emptying(self, host: HostName, power: HostPower) -> None:
+        if self._is_out_of_sight(host, power):
+            return
+        why = self._why_kept(host, power)
+        stuck = self.board.stuck_for(host, self.now.monotonic, is_stuck=host in self.stuck and not self.held)
+        if why is None and stuck > self.outlook.timing.power_off:
+            why = f"it cannot be emptied: {self.stuck[host]}"
+        if why is not None:
+            self._end(ev.HostKept(self.now.wall, host, why))
+        elif self._is_empty(self.senses.inventories[host]) and not self._has_migrations(host):
+            self._end(ev.HostClosing(self.now.wall, host))
+
+    def _close(self, host: HostName, power: HostPower) -> None:
+        if self._is_out_of_sight(host, power):
+            return
+        why, inventory = self._why_kept(host, power), self.senses.inventories[host]
+        if why is None and (not self._is_empty(inventory) or self._has_migrations(host)):
+            why = f"{_names(inventory)} appeared there"
+        late = self.now.wall - power.since_wall > self.outlook.timing.cordon_confirm
+        notes = self._confirmation(host)
+        if why is None and late and notes is None:
+            why = f"its hook was not confirmed shut within {human_seconds(self.outlook.timing.cordon_confirm)}"
+        if why is not None:
+            self._end(ev.HostKept(self.now.wall, host, why))
+        elif notes is not None and self._seen_empty_twice(inventory, notes) and not self.held:
+            self._order_off(host, power, inventory.host_uuid)
+
+    def _confirmation(self, host: HostName) -> Closing | None:
+        agent = self.outlook.agents.get(host)
+        left = 0.0 if agent is None or agent.cordon_until is None else agent.cordon_until - self.now.wall
+        shut = agent is not None and agent.online and agent.hook and left > CORDON_LEFT_SECONDS
+        # one message says both: shut, and no emulator; while the hook stays shut none can begin
+        if agent is None or not shut or agent.emulators != 0 or self.now.since(agent.received) > AGENT_WORD_SECONDS:
+            self.board.unconfirmed(host)
+            return None
+        return self.board.confirmed(host, agent.received.monotonic)
+
+    def _seen_empty_twice(self, inventory: HostInventory, notes: Closing) -> bool:
+        begun = inventory.begun.monotonic
+        gap = self.outlook.timing.second_look
+        if begun > notes.confirmed and (not notes.looks or begun - notes.looks[-1] >= gap):
+            notes.looks.append(begun)
+        return len(notes.looks) >= 2
+
+    def _order_off(self, host: HostName, power: HostPower, machine: str) -> None:
+        order = PowerOrder(f"{self.revision}-off", host, False, power.policy, power.because, self.revision)
+        self.board.order_given(host, self.now.monotonic)
+        self.orders.append(order)
+        self._end(ev.PowerOffOrdered(self.now.wall, order.id, host, power.policy, power.because, machine))
+
+    def _going_off(self, host: HostName, power: HostPower) -> None:
+        seen, silent = self._status(host), self._is_silent(host)
+        if self._call_failed(host, power):
+            return
+        if seen is not None and seen.status is not None and seen.status.state is PowerState.OFF:
+            if silent:
+                self._end(ev.HostOff(self.now.wall, host, "its controller says off, and it is silent"))
+                return
+            inventory = self.senses.inventories.get(host)
+            said = self.board.said_off_since(host, seen.at.monotonic)
+            if inventory is not None and inventory.begun.monotonic - said > self.outlook.timing.second_look:
+                self._fail(host, "its controller says off, but its hypervisor answers: one of them is another machine, "
+                                 "or the controller lies")
+                return
+        if self.now.wall - power.since_wall > self.outlook.timing.power_off:
+            self._fail(host, f"it did not go off within {human_seconds(self.outlook.timing.power_off)}: "
+                             f"{self._signs(host, silent=silent)}")
+
+    # off and back
+
+    def _off(self, host: HostName, power: HostPower) -> None:
+        inventory = self.senses.inventories.get(host)
+        if self.senses.is_reachable(host, self.now) and inventory and inventory.begun.wall > power.since_wall:
+            self._end(ev.HostAwake(self.now.wall, host, "it answers: somebody else switched it on"))
+            return
+        why, urgent = reason_to_wake(host, self.snapshot, self.outlook, self.unplaced)
+        if why:
+            self.wake(host, power.policy, why, urgent=urgent)
+
+    def wake(self, host: HostName, policy: str, why: str, *, urgent: bool) -> None:
+        """Order a wake, unless something holds it up: then say so."""
+        ledger, wall = self.outlook.ledger, self.now.wall
+        power = ledger.power.get(host)
+        if power is not None and power.phase is PowerPhase.WAKING:
+            return
+        limit = self.outlook.policies.limits.wakes_per_min
+        given = ledger.power_acts_since(wall - WAKE_RATE_SECONDS, on=True) + sum(1 for o in self.orders if o.on)
+        hold = self._minimum_off(power) if not urgent else None
+        if self.held:
+            return
+        if given >= limit:
+            self.deferrals.append(Deferral(DeferralKind.POWER_RATE, f"wakes: at most {limit} in a minute", host=host))
+        elif hold is not None:
+            self.deferrals.append(Deferral(DeferralKind.POWER_RATE, f"to be woken ({why}) once it was off long enough",
+                                           host=host, until_wall=hold))
+        else:
+            order = PowerOrder(f"{self.revision}-on-{host}", host, True, policy, why, self.revision)
+            self.board.order_given(host, self.now.monotonic)
+            self.orders.append(order)
+            self._end(ev.WakeOrdered(wall, order.id, host, policy, why))
+
+    def _minimum_off(self, power: HostPower | None) -> float | None:
+        """Return until when (wall) the host stays off, None where that is over."""
+        policy = next((p for p in self.outlook.policies.consolidation if power and p.name == power.policy), None)
+        if policy is None or power is None or power.off_wall is None:
+            return None
+        until = power.off_wall + policy.minimum_off
+        return until if until > self.now.wall else None
+
+    def _waking(self, host: HostName, power: HostPower) -> None:
+        if self._call_failed(host, power):
+            return
+        inventory, agent = self.senses.inventories.get(host), self.outlook.agents.get(host)
+        ordered = self.board.ordered_at(host)
+        back = (inventory is not None and inventory.begun.monotonic > ordered and self.senses.is_reachable(host, self.now)
+                and self.senses.telemetry.is_fresh(host, self.now) and agent is not None and agent.online)
+        if back and inventory is not None:
+            seen = self._status(host)
+            identity = seen.status.identity if seen and seen.status else None
+            if identity is not None and not same_machine(identity, inventory.host_uuid):
+                self._fail(host, f"its controller belongs to another machine ({identity}, not {inventory.host_uuid})")
+                return
+            if power.machine and inventory.host_uuid != power.machine:
+                self._fail(host, f"another machine answers in its place ({inventory.host_uuid}, not {power.machine})")
+                return
+            took = self.now.wall - power.since_wall
+            self._end(ev.HostAwake(self.now.wall, host, f"back after {human_seconds(took)}", took))
+        elif self.now.wall - power.since_wall > self.outlook.timing.wake:
+            self._fail(host, f"it did not come back within {human_seconds(self.outlook.timing.wake)}: "
+                             f"{self._signs(host, silent=self._is_silent(host))}")
+
+    # which one next
+
+    def choose(self) -> None:
+        """Choose the next host to empty, where a policy may act; else say what it would do."""
+        choice = choose(self.snapshot, self.outlook)
+        self.refusals.extend(choice.refusals)
+        self.deferrals.extend(choice.deferrals)
+        if choice.host is None or choice.policy is None:
+            return
+        if choice.policy.mode is Mode.AUTO:
+            self.events.append(ev.HostEmptying(self.now.wall, choice.host, choice.policy.name, choice.because))
+        else:
+            self.deferrals.append(Deferral(DeferralKind.MODE, f"would be emptied and switched off ({choice.because}), but "
+                                           f"{choice.policy.name} is in mode {choice.policy.mode.value}", host=choice.host))
+
+    # signs
+
+    def _status(self, host: HostName) -> PowerSeen | None:
+        """Return what the controller said after the order, None where it said nothing since."""
+        seen = self.senses.power.get(host)
+        return seen if seen is not None and seen.at.monotonic > self.board.ordered_at(host) else None
+
+    def _is_silent(self, host: HostName) -> bool:
+        missed, agent = self.senses.unreachable.get(host), self.outlook.agents.get(host)
+        quiet = missed is not None and missed.at.monotonic > self.board.ordered_at(host)
+        gone = agent is None or not agent.online or not self.senses.telemetry.is_fresh(host, self.now)
+        return quiet and gone
+
+    def _signs(self, host: HostName, *, silent: bool) -> str:
+        seen = self._status(host)
+        said = "its controller did not answer" if seen is None else f"its controller says {_words(seen)}"
+        return f"{said}; it is {'silent' if silent else 'not silent'}"
+
+    def _call_failed(self, host: HostName, power: HostPower) -> bool:
+        returned = self.senses.power_returned.get(power.order)
+        if returned is None or returned.result in (CallResult.OK, CallResult.ERROR):
+            return False  # taken, or nobody knows: the signs decide
+        if returned.result is CallResult.WITHHELD and power.phase is PowerPhase.GOING_OFF:
+            self._end(ev.HostKept(self.now.wall, host, f"withheld by the kernel: {returned.message}"))
+        else:
+            self._fail(host, f"the order was not taken: {returned.message}")
+        return True
+
+    @staticmethod
+    def _is_empty(inventory: HostInventory) -> bool:
+        return not inventory.vms
+
+    def _has_migrations(self, host: HostName) -> bool:
+        return any(host in (m.source, m.target) for m in self.outlook.ledger.open_migrations())
+
+    def _fail(self, host: HostName, why: str) -> None:
+        self._end(ev.PowerFailed(self.now.wall, host, why))
+
+    def _end(self, event: ev.HostKept | ev.HostClosing | ev.PowerOffOrdered | ev.HostOff | ev.HostAwake | ev.PowerFailed
+             | ev.WakeOrdered) -> None:
+        self.events.append(event)
+        self.board.forget(event.host)
+
+
+def _names(inventory: HostInventory) -> str:
+    found = [vm.name for vm in inventory.vms if vm.state is not VmState.CRASHED] or ["a migration"]
+    return ", ".join(found[:3])
+
+
+def _words(seen: PowerSeen) -> str:
+    return seen.reason if seen.status is None else f"{seen.status.state.value} ({seen.status.detail})".replace(" ()", "")

@@ -1,0 +1,175 @@
+"""How load has been going: hot hosts, an uneven cluster, an idle one, a busy one; each held for its policy's time.
+
+Judged like the conditions of health, three-valued: what is not known is neither hot nor idle, and starts nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ballastd.core.conditions import Condition, Evidence, Judgement, Phase, Truth, Verdict, follow
+from ballastd.core.policies import BalancePolicy, ConsolidationPolicy, Edge, PolicySet
+from ballastd.core.quantities import HostName, Instant, Seconds
+from ballastd.core.snapshot import Snapshot
+from ballastd.core.telemetry import Telemetry
+
+CLUSTER = HostName("")
+"""The subject of trends that are the whole cluster's."""
+BLOCKED_SHARE = 0.20
+"""A host whose tasks wait for storage this much of the time is not idle, however little its processors do."""
+
+Key = tuple[str, str, HostName]
+
+
+@dataclass(frozen=True, slots=True)
+class HostShares:
+    """What a host uses of what its VMs may use; ``cpu`` is None where unknown."""
+
+    cpu: float | None
+    memory: float
+
+    @property
+    def fullest(self) -> float | None:
+        """The scarcer resource's share, None where the processors' is unknown."""
+        return None if self.cpu is None else max(self.cpu, self.memory)
+
+
+def shares_of(snapshot: Snapshot, row: int) -> HostShares:
+    """Return the present shares of one host."""
+    hosts = snapshot.hosts
+    limit, used = float(hosts.cpu_limit[row]), float(hosts.cpu[row])
+    cpu = None if np.isnan(used) or np.isnan(limit) or limit <= 0 else used / limit
+    memory = (int(hosts.used[row]) + int(hosts.reserved[row])) / max(1, int(hosts.limit[row]))
+    return HostShares(cpu, memory)
+
+
+class Trends:
+    """Remembers since when each trend has been true. Rebuilt by looking; nothing of it is durable."""
+
+    def __init__(self, window: Seconds) -> None:
+        self._window = window
+        self._verdicts: dict[Key, Verdict] = {}
+
+    def follow(self, policies: PolicySet, snapshot: Snapshot, telemetry: Telemetry, now: Instant) -> None:
+        """Judge every trend anew on ``snapshot``."""
+        seen: dict[Key, Verdict] = {}
+        for policy in policies.balance:
+            rows = _in_scope(policy, snapshot)
+            for row in rows:
+                host = snapshot.hosts.names[row]
+                judgement = _hot(policy, snapshot, row, telemetry, self._window, now)
+                self._follow(seen, ("hot", policy.name, host), judgement, policy.hot_hold, now)
+            taking = tuple(row for row in rows if not snapshot.facts[row].avoid)
+            uneven = _uneven(policy, snapshot, taking)
+            self._follow(seen, ("uneven", policy.name, CLUSTER), uneven, policy.imbalance_hold, now)
+        for packing in policies.consolidation:
+            rows = _in_scope(packing, snapshot)
+            idle, busy = _idle_and_busy(packing, snapshot, rows, telemetry, self._window, now)
+            self._follow(seen, ("idle", packing.name, CLUSTER), idle, packing.power_off_hold, now)
+            self._follow(seen, ("busy", packing.name, CLUSTER), busy, packing.power_on_hold, now)
+        self._verdicts = seen
+
+    def _follow(self, seen: dict[Key, Verdict], key: Key, judgement: Judgement, hold: Seconds, now: Instant) -> None:
+        seen[key] = follow(Condition(key[0], 0.0, hold=hold), self._verdicts.get(key), judgement, now)
+
+    def restart_holds(self) -> None:
+        """What was pending proves nothing any more: after a freeze every hold starts again."""
+        self._verdicts = {key: v for key, v in self._verdicts.items() if v.phase is not Phase.PENDING}
+
+    def verdict(self, trend: str, policy: str, host: HostName = CLUSTER) -> Verdict | None:
+        """Return where a trend stands, None where it is not followed."""
+        return self._verdicts.get((trend, policy, host))
+
+    def fires(self, trend: str, policy: str, host: HostName = CLUSTER) -> Verdict | None:
+        """Return the verdict of a trend that fires now, else None."""
+        found = self.verdict(trend, policy, host)
+        return found if found is not None and found.phase is Phase.FIRING else None
+
+    def wakes(self, policies: PolicySet) -> Iterable[float]:
+        """Yield the monotonic instants at which a pending trend's hold runs out."""
+        holds = {("hot", p.name): p.hot_hold for p in policies.balance}
+        holds |= {("uneven", p.name): p.imbalance_hold for p in policies.balance}
+        holds |= {("idle", p.name): p.power_off_hold for p in policies.consolidation}
+        holds |= {("busy", p.name): p.power_on_hold for p in policies.consolidation}
+        for (trend, policy, _), verdict in self._verdicts.items():
+            if verdict.phase is Phase.PENDING and verdict.held_from is not None and (trend, policy) in holds:
+                yield verdict.held_from + holds[trend, policy]
+
+
+def _in_scope(policy: BalancePolicy | ConsolidationPolicy, snapshot: Snapshot) -> tuple[int, ...]:
+    """Return the rows of the hosts in scope that take part: those that are meant to be silent or empty do not."""
+    return tuple(row for row, fact in enumerate(snapshot.facts)
+                 if policy.scope.covers(fact.declared) and not fact.apart)
+
+
+def _level(edge: Edge, snapshot: Snapshot, row: int, telemetry: Telemetry, window: Seconds, now: Instant) -> float | None:
+    """Return the level of a resource; 0 for a metric that the host never reports: it cannot meet that edge."""
+    shares, host = shares_of(snapshot, row), snapshot.hosts.names[row]
+    if edge.resource == "cpu":
+        return shares.cpu
+    if edge.resource == "memory":
+        return shares.memory
+    if not telemetry.subjects(host, edge.resource):
+        return 0.0
+    return telemetry.mean(host, edge.resource, "", window, now)
+
+
+def _hot(policy: BalancePolicy, snapshot: Snapshot, row: int, telemetry: Telemetry, window: Seconds, now: Instant
+         ) -> Judgement:
+    fact = snapshot.facts[row]
+    if not (fact.fresh and fact.reachable):
+        return Judgement(Truth.UNKNOWN, Truth.UNKNOWN)
+    levels = [(edge, _level(edge, snapshot, row, telemetry, window, now)) for edge in policy.hot]
+    over = [(edge, level) for edge, level in levels if level is not None and level > edge.above]
+    cool = {"cpu": policy.cool_cpu, "memory": policy.cool_memory}
+    warm = [edge for edge, level in levels if level is not None and level > cool.get(edge.resource, edge.above)]
+    unknown = any(level is None for _, level in levels)
+    fires = Truth.TRUE if over else Truth.UNKNOWN if unknown else Truth.FALSE
+    clears = Truth.FALSE if warm else Truth.UNKNOWN if unknown else Truth.TRUE
+    worst = max(over, key=lambda pair: (pair[1] - pair[0].above, pair[0].resource), default=None)
+    evidence = None if worst is None else Evidence(worst[0].resource, "", worst[1], worst[0].above)
+    return Judgement(fires, clears, evidence)
+
+
+def _uneven(policy: BalancePolicy, snapshot: Snapshot, rows: tuple[int, ...]) -> Judgement:
+    # processors only: memory is held, not used up; where it is full, the host is hot
+    found = [shares_of(snapshot, row).cpu for row in rows]
+    known = [share for share in found if share is not None]
+    if len(known) < 2 or len(known) < len(found):
+        return Judgement(Truth.UNKNOWN, Truth.UNKNOWN)
+    spread = max(known) - min(known)
+    true = spread > policy.imbalance_above and max(known) >= policy.ignore_below
+    evidence = Evidence("spread", "", spread, policy.imbalance_above)
+    return Judgement(Truth.TRUE if true else Truth.FALSE, Truth.FALSE if true else Truth.TRUE, evidence)
+
+
+def cluster_share(snapshot: Snapshot, rows: Iterable[int]) -> float | None:
+    """Return what some hosts use together of the scarcer resource, None while one host's load is unknown."""
+    hosts = snapshot.hosts
+    rows = tuple(rows)
+    if not rows or any(shares_of(snapshot, row).cpu is None for row in rows):
+        return None
+    cpu = sum(float(hosts.cpu[row]) for row in rows) / sum(float(hosts.cpu_limit[row]) for row in rows)
+    memory = sum(int(hosts.used[row]) for row in rows) / max(1, sum(int(hosts.limit[row]) for row in rows))
+    return max(cpu, memory)
+
+
+def _idle_and_busy(policy: ConsolidationPolicy, snapshot: Snapshot, rows: tuple[int, ...], telemetry: Telemetry,
+                   window: Seconds, now: Instant) -> tuple[Judgement, Judgement]:
+    share = cluster_share(snapshot, rows)
+    if share is None:
+        unknown = Judgement(Truth.UNKNOWN, Truth.UNKNOWN)
+        return unknown, unknown
+    blocked = [row for row in rows
+               if (telemetry.mean(snapshot.hosts.names[row], "io.pressure.some", "", window, now) or 0.0) > BLOCKED_SHARE]
+    idle = share < policy.power_off_below and not blocked
+    busy = share > policy.power_on_above
+    return (Judgement(_truth(idle), _truth(not idle), Evidence("load", "", share, policy.power_off_below)),
+            Judgement(_truth(busy), _truth(not busy), Evidence("load", "", share, policy.power_on_above)))
+
+
+def _truth(value: bool) -> Truth:
+    return Truth.TRUE if value else Truth.FALSE

@@ -1,0 +1,140 @@
+"""What one document says of another, or of the declared cluster, and what must not be."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+
+from ballastd.core.ceilings import CEILINGS
+from ballastd.core.policies import EVERYWHERE, ClusterDeclaration, Limits, Scope
+from ballastd.documents.balance_models import BalanceModel
+from ballastd.documents.consolidation_models import ConsolidationModel
+from ballastd.documents.limits_model import LimitsModel
+from ballastd.documents.placement_models import PlacementModel
+from ballastd.documents.policy_models import EvacuationModel, HealthModel, PolicyModel, ScopeModel, WindowModel
+from ballastd.documents.positions import Document, Path_, dotted
+from ballastd.documents.scalars import as_percent, shown
+from ballastd.documents.taken import Taken
+from ballastd.documents.validation import Clash
+
+
+def check_names(taken: Taken, kinds: Iterable[type[PolicyModel]]) -> None:
+    """Refuse a name twice within a kind, and a second Limits."""
+    for kind in kinds:
+        seen: dict[str, Document] = {}
+        for document, model in taken.of(kind):
+            if model.name in seen:
+                word = str(document.value["kind"])
+                taken.problems.append(f"{document.where(('name',))}: name: another {word} is called {model.name} "
+                                      f"({seen[model.name].where(('name',))}); give each its own")
+            seen.setdefault(model.name, document)
+    for document, model in taken.of(LimitsModel)[1:]:
+        taken.problems.append(f"{document.where(('kind',))}: kind: a second Limits ({model.name}); there is one for the "
+                              "cluster")
+
+
+def named_windows(taken: Taken) -> Iterator[tuple[Document, Path_, str]]:
+    """Yield every name of a window that a policy writes, with where it stands."""
+    for document, model in taken.of(EvacuationModel):
+        yield from ((document, ("windows", i), name) for i, name in enumerate(model.windows))
+    for document, balance in taken.of(BalanceModel):
+        yield from ((document, ("windows", i), name) for i, name in enumerate(balance.windows))
+    for document, consolidation in taken.of(ConsolidationModel):
+        if isinstance(consolidation.window, str):
+            yield document, ("window",), consolidation.window
+
+
+def check_windows(taken: Taken) -> None:
+    """Refuse names of windows that are not there, and what a consolidation cannot work within."""
+    windows = {model.name: model for _, model in taken.of(WindowModel)}
+    known = sorted(windows)
+    for document, path, name in named_windows(taken):
+        if name not in windows and not taken.windows_unread:
+            near = difflib.get_close_matches(name[:60], known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"
+            taken.problems.append(f"{document.where(path)}: {dotted(path)}: there is no Window {shown(name)}; {hint}")
+    for document, model in taken.of(ConsolidationModel):
+        window = windows.get(model.window_name)
+        if window is not None:
+            _check_own(taken, document, model, window)
+
+
+def _check_own(taken: Taken, document: Document, model: ConsolidationModel, window: WindowModel) -> None:
+    place = document.where(("window",))
+    if window.allow is None:
+        taken.problems.append(f"{place}: window: {window.name} is a denial; consolidation works within an allow-window")
+        return
+    try:
+        model.check_length(window.allow)
+    except Clash as clash:
+        taken.problems.append(f"{place}: {dotted(clash.path)}: {clash}")
+
+
+def check_against_cluster(taken: Taken, cluster: ClusterDeclaration) -> None:
+    """Refuse what the declared hosts belie: scopes that match none, least numbers above a ceiling, packing up to hot."""
+    for document, path, scope in _scopes(taken):
+        _check_scope(taken, cluster, document, path, scope)
+    _check_least_numbers(taken, cluster)
+    _check_packing(taken, cluster)
+
+
+def _scopes(taken: Taken) -> Iterator[tuple[Document, Path_, Scope]]:
+    """Yield every scope with the path under which its keys stand."""
+    for kind in (HealthModel, EvacuationModel, BalanceModel, ConsolidationModel):
+        for document, model in taken.of(kind):
+            scope: ScopeModel | None = getattr(model, "scope", None)
+            if scope is not None:
+                yield document, ("scope",), scope.compiled()
+    for document, placement in taken.of(PlacementModel):
+        if placement.hosts is not None:
+            yield document, ("hosts",) if isinstance(placement.hosts, ScopeModel) else (), placement.host_scope
+
+
+def _check_scope(taken: Taken, cluster: ClusterDeclaration, document: Document, path: Path_, scope: Scope) -> None:
+    for i, pattern in enumerate(scope.patterns):
+        if not any(Scope((pattern,)).covers(host) for host in cluster.hosts):
+            near = difflib.get_close_matches(pattern[:60], [host.name for host in cluster.hosts], n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            place = (*path, "hosts", i)
+            taken.problems.append(f"{document.where(place)}: {dotted(place)}: {shown(pattern)} matches no declared "
+                                  f"host{hint}")
+    if scope.labels and not any(scope.covers(host) for host in cluster.hosts):
+        wanted = ", ".join(f"{key}: {value}" for key, value in scope.labels)
+        place = (*path, "labels")
+        taken.problems.append(f"{document.where(place)}: {dotted(place)}: no declared host has {wanted}")
+
+
+def _check_least_numbers(taken: Taken, cluster: ClusterDeclaration) -> None:
+    """Refuse a least number above its ceiling's share of this cluster: the larger of both counts, it would go round it."""
+    hosts, default = len(cluster.hosts), Limits()
+    for document, model in taken.of(LimitsModel):
+        for key, value, least, ceiling in (
+                ("blast_radius", model.blast_radius.at_least, default.blast_at_least, CEILINGS.blast_share),
+                ("freeze", model.freeze.at_least, default.unknown_at_least, CEILINGS.freeze_share)):
+            allowed = max(least, int(ceiling * hosts))
+            if value > allowed:
+                taken.problems.append(f"{document.where((key, 'at_least'))}: {key}.at_least: {value} of {hosts} hosts is "
+                                      f"above the ceiling of {ceiling:.0%}, which no policy can raise; at most {allowed}")
+
+
+def _check_packing(taken: Taken, cluster: ClusterDeclaration) -> None:
+    """Refuse to pack a host beyond where a balance policy calls it hot: what one packs the other would unpack."""
+    balances = [(document, model, _covered(model, cluster)) for document, model in taken.of(BalanceModel)]
+    for document, packing in taken.of(ConsolidationModel):
+        packed = _covered(packing, cluster)
+        for key, full in (("cpu", packing.fill_to.cpu), ("memory", packing.fill_to.memory)):
+            for other, balance, covered in balances:
+                hot = balance.hot.cpu if key == "cpu" else balance.hot.memory
+                if hot is None or full < hot or packed.isdisjoint(covered):
+                    continue
+                place = ("fill_to", key)
+                taken.problems.append(
+                    f"{document.where(place)}: {dotted(place)}: {as_percent(full)} is not below {as_percent(hot)}, "
+                    f"above which {balance.name} ({other.where(('name',))}) calls the same hosts hot: what the one "
+                    "packs the other would unpack")
+                break
+
+
+def _covered(model: BalanceModel | ConsolidationModel, cluster: ClusterDeclaration) -> frozenset[str]:
+    scope = model.scope.compiled() if model.scope else EVERYWHERE
+    return frozenset(host.name for host in cluster.hosts if scope.covers(host))

@@ -1,0 +1,58 @@
+"""What governs all the same and deserves a second thought."""
+
+from __future__ import annotations
+
+from ballastd.core.policies import EVERYWHERE, ClusterDeclaration, Health, Mode, Rule
+from ballastd.documents.balance_models import BalanceModel
+from ballastd.documents.between import named_windows
+from ballastd.documents.consolidation_models import ConsolidationModel
+from ballastd.documents.placement_checks import doubt_placement
+from ballastd.documents.placement_models import PlacementModel
+from ballastd.documents.policy_models import EvacuationModel, HealthModel, WindowModel
+from ballastd.documents.taken import Taken
+
+
+def doubt(taken: Taken, cluster: ClusterDeclaration | None) -> None:
+    """Add a warning for everything that is sound and hardly meant."""
+    _doubt_severities(taken)
+    _doubt_modes(taken)
+    if cluster is not None:
+        _doubt_consolidation(taken, cluster)
+    doubt_placement(taken, cluster)
+    named = {name for _, _, name in named_windows(taken)}
+    for document, model in taken.of(WindowModel):
+        if model.name not in named:
+            taken.warnings.append(f"{document.where(('name',))}: no policy names {model.name}, so it does nothing")
+
+
+def _doubt_severities(taken: Taken) -> None:
+    reached = max((model.severity.health for _, model in taken.of(HealthModel)), default=Health.HEALTHY)
+    for document, model in taken.of(EvacuationModel):
+        if model.on.severity.health > reached:
+            taken.warnings.append(f"{document.where(('on',))}: {model.name} answers to {model.on.severity.value}, which "
+                                  "no Health policy ever reaches")
+
+
+def _doubt_modes(taken: Taken) -> None:
+    for kind in (EvacuationModel, BalanceModel, ConsolidationModel):
+        for document, model in taken.of(kind):
+            mode: Mode = getattr(model, "mode", Mode.AUTO)
+            if mode is not Mode.AUTO:
+                taken.warnings.append(f"{document.where(('name',))}: {model.name} is in mode {mode.value}: it moves "
+                                      "nothing")
+    for document, placement in taken.of(PlacementModel):
+        if placement.mode is not Mode.AUTO and placement.rule is not Rule.PINNED:
+            taken.warnings.append(f"{document.where(('name',))}: {placement.name} is in mode {placement.mode.value}: it "
+                                  "weighs on every move, and puts nothing right by itself")
+
+
+def _doubt_consolidation(taken: Taken, cluster: ClusterDeclaration) -> None:
+    for document, model in taken.of(ConsolidationModel):
+        scope = model.scope.compiled() if model.scope else EVERYWHERE
+        covered = [host for host in cluster.hosts if scope.covers(host)]
+        if not any(host.power for host in covered):
+            taken.warnings.append(f"{document.where(('name',))}: no host of {model.name} has power: in the settings, so "
+                                  "none can be switched off: it does nothing")
+        if len(covered) <= model.spare.hosts + 1:
+            taken.warnings.append(f"{document.where(('spare', 'hosts'))}: {model.name} keeps {model.spare.hosts} of "
+                                  f"{len(covered)} hosts free, which leaves none to switch off")

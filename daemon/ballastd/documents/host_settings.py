@@ -1,0 +1,95 @@
+"""The declared hosts: what each is, how it is reached, and how it is switched on and off."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import Field, field_validator
+
+from ballastd.core.inventory import DeclaredHost
+from ballastd.core.quantities import GIB, Bytes, HostName
+from ballastd.documents.power_settings import PowerChoice, PowerChoiceOrNone, PowerCommandSettings, PowerSettings
+from ballastd.documents.scalars import AbsolutePath, LinkSpeed, Processors, Size, Watts, link, shown
+from ballastd.documents.validation import Strict
+
+HOST_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
+URI = re.compile(r"(?:qemu|test)(?:\+[a-z0-9]+)?://(?:(?P<user>[^@/\s]*)@)?\S*")
+MIGRATION_URI = re.compile(r"(tcp|rdma)://[^\s/]+|unix:///\S+")
+
+
+class HostDefaults(Strict):
+    """What every host has unless it says otherwise."""
+
+    link_speed: LinkSpeed = link("10Gbit/s")
+    memory_limit: Size | None = None
+    memory_reserve: Size = 4 * GIB
+    cpu_limit: Processors | None = None
+    idle_watts: Watts | None = None
+    power: PowerChoice | None = None
+    vouched_storage: list[AbsolutePath] = Field(default_factory=list)
+    labels: dict[str, str] = Field(default_factory=dict)
+
+
+class HostEntry(Strict):
+    """One host we may touch."""
+
+    name: str
+    uri: str
+    peer_uri: str | None = None
+    migration_uri: str | None = None
+    link_speed: LinkSpeed | None = None
+    memory_limit: Size | None = None
+    memory_reserve: Size | None = None
+    cpu_limit: Processors | None = None
+    idle_watts: Watts | None = None
+    power: PowerChoiceOrNone | None = None
+    vouched_storage: list[AbsolutePath] | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _a_name(cls, value: str) -> str:
+        if not HOST_NAME.fullmatch(value):
+            raise ValueError(f"{shown(value)} is no host name: lower-case letters, digits, dots and dashes, as in kvm-01 "
+                             "(it is also the name under which the host's telemetry comes)")
+        return value
+
+    @field_validator("migration_uri")
+    @classmethod
+    def _an_address(cls, value: str | None) -> str | None:
+        if value is not None and not MIGRATION_URI.fullmatch(value):
+            raise ValueError(f"{shown(value)} is no address for guest memory; write for example tcp://10.0.0.1")
+        return value
+
+    @field_validator("uri", "peer_uri")
+    @classmethod
+    def _a_uri(cls, value: str | None) -> str | None:
+        found = None if value is None else URI.fullmatch(value)
+        if value is not None and found is None:
+            raise ValueError(f"{shown(value)} is no libvirt URI; write for example qemu+tls://kvm-01/system")
+        if found and ":" in (found["user"] or ""):
+            raise ValueError("a password does not belong in a URI, which is logged; libvirt reads it from its auth file")
+        return value
+
+    def controller(self, defaults: HostDefaults) -> PowerSettings | None:
+        """Return how it is switched on and off: its own way, or else the defaults'; None where there is none."""
+        if self.power == "none":
+            return None
+        return self.power if self.power is not None else defaults.power
+
+    def declared(self, defaults: HostDefaults) -> DeclaredHost:
+        """Return the host as the mind knows it."""
+        limit = self.memory_limit if self.memory_limit is not None else defaults.memory_limit
+        reserve = self.memory_reserve if self.memory_reserve is not None else defaults.memory_reserve
+        vouched = self.vouched_storage if self.vouched_storage is not None else defaults.vouched_storage
+        power = self.controller(defaults)
+        return DeclaredHost(
+            name=HostName(self.name), uri=self.uri, peer_uri=self.peer_uri or self.uri,
+            migration_uri=self.migration_uri, link_mib_s=self.link_speed or defaults.link_speed,
+            memory_limit=None if limit is None else Bytes(limit), memory_reserve=Bytes(reserve),
+            cpu_limit=self.cpu_limit if self.cpu_limit is not None else defaults.cpu_limit,
+            power=power.driver if power is not None else "",
+            power_identity=not (isinstance(power, PowerCommandSettings) and power.trust_identity),
+            idle_watts=self.idle_watts if self.idle_watts is not None else defaults.idle_watts,
+            labels=tuple(sorted({**defaults.labels, **self.labels}.items())),
+            vouched_storage=tuple(str(path) for path in vouched))

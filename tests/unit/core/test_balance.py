@@ -1,0 +1,216 @@
+"""Relief of hot hosts and evening out: only when it matters, only what is worth it, and never to and fro."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ballastd.core.plans import DeferralKind, RefusalKind
+from ballastd.core.policies import BalancePolicy, Cooldown, Mode, MoveBudget, Window
+from ballastd.core.quantities import Seconds
+from tests.builders import POLICIES, WALL, Table, a_cluster, table, vm_id
+
+EVEN_LOAD = BalancePolicy("even-load", mode=Mode.AUTO)
+BALANCED = replace(POLICIES, balance=(EVEN_LOAD,))
+RELIEF_ONLY = replace(POLICIES, balance=(replace(EVEN_LOAD, imbalance_above=1.0),))
+
+
+def two_busy(policies=BALANCED, gib: int = 8) -> Table:
+    """h1 has four VMs that can burn, h2 to h4 one idle VM each."""
+    builder = a_cluster().host("h1")
+    for i in range(4):
+        builder = builder.running(f"b{i}", gib)
+    for h in (2, 3, 4):
+        builder = builder.host(f"h{h}").running(f"i{h}", gib)
+    t = table(builder, policies).warm_up()
+    t.quiet_for(200.0)
+    return t
+
+
+def hot(t: Table, cores: float = 3.6) -> Table:
+    return t.burn(**{f"b{i}": cores for i in range(4)})
+
+
+def orders(decisions):
+    return [order for decision in decisions for order in decision.orders]
+
+
+def test_a_hot_host_is_relieved_after_its_hold_and_not_before() -> None:
+    t = hot(two_busy())
+    assert not orders(t.quiet_for(290.0))
+    assert {order.move.source for order in orders(t.burn_on(400.0))} == {"h1"}
+
+
+def test_relief_takes_only_what_makes_the_host_cool() -> None:
+    t = hot(two_busy(RELIEF_ONLY))
+    moved = orders(t.burn_on(3000.0))
+    assert {o.move.source for o in moved} == {"h1"}
+    assert len(moved) == 2, "two of four leave 7.2 of 16 processors: less than 65 %; one leaves 10.8: more"
+    assert all(o.move.routine for o in moved)
+
+
+def test_nothing_moves_where_nothing_is_hot() -> None:
+    t = two_busy().burn(b0=2.0, b1=2.0)
+    assert not orders(t.burn_on(4000.0))
+
+
+def test_a_short_peak_moves_nothing() -> None:
+    t = hot(two_busy())
+    t.quiet_for(200.0)
+    hot(t, 0.1)
+    assert not orders(t.burn_on(1000.0))
+
+
+def test_a_policy_that_recommends_moves_nothing_and_says_what_it_would_do() -> None:
+    t = hot(two_busy(replace(POLICIES, balance=(replace(EVEN_LOAD, mode=Mode.RECOMMEND),))))
+    last = t.quiet_for(700.0)[-1]
+    assert not last.orders
+    assert last.view.moves
+    assert {i.state for i in last.view.intents} == {"recommended"}
+    assert DeferralKind.MODE.value in {no.kind for no in last.view.noes}
+
+
+def test_after_a_move_both_hosts_settle_before_the_next() -> None:
+    t = hot(two_busy(RELIEF_ONLY))
+    times = []
+    for _ in range(200):
+        t.wait(10.0)
+        decision = t.step()
+        if decision.orders:
+            times.append((decision.orders, t.now.wall))
+            t.step(*t.carry_out(decision))
+    assert len(times) == 2
+    assert times[1][1] - times[0][1] >= EVEN_LOAD.cooldown.host_settle
+
+
+def test_a_vm_rests_after_it_was_moved() -> None:
+    policy = replace(EVEN_LOAD, cooldown=Cooldown(vm=Seconds(3600.0), host_settle=Seconds(10.0)))
+    t = hot(two_busy(replace(POLICIES, balance=(policy,))))
+    first = orders(t.burn_on(1200.0))
+    assert first
+    t.burn(**{f"b{i}": 0.1 for i in range(4)})
+    moved = first[0].move
+    # where it is now becomes hot, by that very VM
+    t.burn(**{moved.vm_name: 14.0})
+    later = orders(t.burn_on(1500.0))
+    assert moved.vm not in {o.move.vm for o in later}
+    noes = {no.kind for no in t.step().view.noes}
+    assert RefusalKind.NO_GAIN.value in noes
+
+
+def test_a_move_by_somebody_else_is_noticed_and_respected() -> None:
+    t = two_busy()
+    record = t.world["h2"].pop(vm_id("i2"))
+    t.world["h1"][vm_id("i2")] = record
+    seen = t.wait(5.0).step()
+    assert [e.__class__.__name__ for e in seen.events if "Foreign" in e.__class__.__name__] == ["ForeignMoveSeen"]
+    hot(t, 0.1).burn(i2=15.0)
+    assert not orders(t.burn_on(4000.0)), "they put it there"
+    assert "moved by somebody else" in str(t.step().view.noes)
+
+
+def test_a_foreign_move_is_remembered_over_a_restart() -> None:
+    t = two_busy()
+    t.world["h1"][vm_id("i2")] = t.world["h2"].pop(vm_id("i2"))
+    t.wait(5.0).step()
+    t.restart(BALANCED).warm_up()
+    hot(t, 0.1).burn(i2=15.0)
+    assert not orders(t.burn_on(4000.0))
+
+
+def test_a_vm_does_not_return_within_the_day() -> None:
+    policy = replace(EVEN_LOAD, cooldown=Cooldown(vm=Seconds(600.0), host_settle=Seconds(10.0)))
+    t = hot(two_busy(replace(POLICIES, balance=(policy,))))
+    moves = orders(t.burn_on(1500.0))
+    back = {(o.move.vm, o.move.source) for o in moves}
+    # load follows the VM: where it is becomes hot again and again
+    for _ in range(12):
+        t.burn(**{f"b{i}": 0.1 for i in range(4)}).burn(**{moves[0].move.vm_name: 14.5})
+        for order in orders(t.burn_on(1500.0)):
+            assert (order.move.vm, order.move.target) not in back
+            back.add((order.move.vm, order.move.source))
+
+
+def test_the_hourly_budget_is_kept_over_a_restart() -> None:
+    policy = replace(EVEN_LOAD, cooldown=Cooldown(vm=Seconds(0.0), host_settle=Seconds(0.0)),
+                     budget=MoveBudget(per_hour=1))
+    policies = replace(POLICIES, balance=(policy,))
+    t = hot(two_busy(policies))
+    assert len(orders(t.burn_on(800.0))) == 1
+    t.restart(policies).warm_up()
+    assert not orders(t.burn_on(1500.0))
+    assert DeferralKind.MOVES_PER_HOUR.value in {no.kind for no in t.step().view.noes}
+    assert orders(t.burn_on(2500.0)), "an hour later it may"
+
+
+def test_a_denying_window_holds_balance_back() -> None:
+    window = Window("day", False, ((WALL - 1e6, WALL + 3600.0),), WALL + 1e7)
+    policies = replace(POLICIES, windows={"day": window}, balance=(replace(EVEN_LOAD, windows=("day",)),))
+    t = hot(two_busy(policies))
+    assert not orders(t.burn_on(3000.0))
+    assert orders(t.burn_on(1500.0))
+
+
+def test_no_target_is_made_warm() -> None:
+    t = hot(two_busy()).burn(i2=9.0, i3=9.0, i4=9.0)
+    assert not orders(t.burn_on(1500.0)), "every other host would be above its cool edge"
+    assert RefusalKind.NO_GAIN.value in {no.kind for no in t.step().view.noes}
+
+
+def test_memory_alone_makes_a_host_hot() -> None:
+    t = two_busy(gib=15)
+    moved = orders(t.burn_on(1500.0))
+    assert [o.move.source for o in moved] == ["h1"], "60 of 64 GiB is more than 88 %; 45 are cool"
+
+
+def test_an_uneven_cluster_is_evened_out_though_nothing_is_hot() -> None:
+    t = two_busy(gib=4).burn(b0=4.0, b1=4.0, b2=2.0)
+    moved = orders(t.burn_on(3000.0))
+    assert moved
+    assert moved[0].move.source == "h1"
+    shares = [t.utilization(h) for h in ("h1", "h2", "h3", "h4")]
+    assert max(shares) - min(shares) <= EVEN_LOAD.imbalance_above
+
+
+def test_a_small_difference_is_left_alone() -> None:
+    t = two_busy(gib=4).burn(b0=2.2, b1=2.0)
+    assert not orders(t.burn_on(4000.0))
+
+
+def test_a_host_whose_two_stories_disagree_is_neither_relieved_nor_filled() -> None:
+    t = two_busy()
+    t.show("h1", "cpu.utilization", 0.99)
+    last = t.burn_on(1500.0)[-1]
+    assert not last.orders
+    assert any("its VMs use only" in note for note in last.view.notes)
+
+
+def test_telemetry_that_says_idle_while_vms_burn_is_not_believed() -> None:
+    t = hot(two_busy())
+    t.show("h1", "cpu.utilization", 0.05)
+    last = t.burn_on(1500.0)[-1]
+    assert not last.orders
+    assert any("its VMs alone use" in note for note in last.view.notes)
+
+
+def test_silence_relieves_nobody() -> None:
+    t = hot(two_busy())
+    t.quiet_for(250.0)
+    t.silent.add("h1")
+    assert not orders(t.burn_on(1500.0))
+
+
+def test_a_vm_that_its_owner_wants_left_alone_is_left_alone() -> None:
+    t = two_busy()
+    for i in range(4):
+        t.world["h1"][vm_id(f"b{i}")] = replace(t.world["h1"][vm_id(f"b{i}")], ignored=True)
+    hot(t)
+    assert not orders(t.burn_on(1500.0))
+    assert "left alone" in str(t.step().view.noes)
+
+
+def test_everything_comes_to_rest() -> None:
+    policy = replace(EVEN_LOAD, cooldown=Cooldown(vm=Seconds(60.0), no_return=Seconds(60.0), host_settle=Seconds(10.0)),
+                     budget=MoveBudget(4, 60, 400, 6))
+    t = hot(two_busy(replace(POLICIES, balance=(policy,))))
+    t.burn_on(6000.0)
+    assert not orders(t.burn_on(6000.0))

@@ -1,0 +1,324 @@
+"""Off-peak packing: which host goes off, what keeps it on, when one is woken; against controllers that lie, too."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ballastd.core.inputs import Verb
+from ballastd.core.inventory import Pin, PinKind, VmRecord, VmState
+from ballastd.core.policies import Limits, Mode
+from ballastd.core.power import PowerPhase, PowerState
+from ballastd.core.quantities import GIB, Bytes, Seconds
+from tests.builders import WALL, a_cluster, vm_id
+from tests.powered import NIGHT, NIGHTS, PACKED, Powered, four_powered, powered
+
+
+def test_an_idle_cluster_empties_one_host_and_switches_it_off() -> None:
+    p = powered()
+    p.until(PowerPhase.OFF, "h3")
+    assert p.orders == [("h3", False)], "of the hosts with least to move, the first by name"
+    assert not p.table.world["h3"]
+    assert sum(len(vms) for vms in p.table.world.values()) == 6, "nothing is lost"
+
+
+def test_it_goes_through_every_phase_in_order() -> None:
+    p = powered()
+    p.until(PowerPhase.OFF, "h3")
+    kinds = [type(e).__name__ for e in p.table.events if "h3" in str(getattr(e, "host", ""))]
+    wanted = ["HostEmptying", "HostClosing", "PowerOffOrdered", "HostOff"]
+    assert [kind for kind in kinds if kind in wanted] == wanted
+
+
+def test_only_so_many_hosts_are_off_at_once() -> None:
+    p = powered()
+    p.until(PowerPhase.OFF, "h3")
+    p.turns(3600.0 * 2)
+    assert p.off() == {"h3"}, "20 % of four hosts, and one in any case"
+    assert "hosts are off by our doing" in str(p.decisions[-1].view.noes)
+
+
+def test_a_hold_comes_before_anything_is_emptied() -> None:
+    p = powered()
+    p.turns(500.0)
+    assert not p.off()
+
+
+@pytest.mark.parametrize("mode", [Mode.OBSERVE, Mode.RECOMMEND])
+def test_a_policy_that_may_not_act_only_says_what_it_would_do(mode: Mode) -> None:
+    p = powered(policies=replace(PACKED, consolidation=(replace(NIGHTS, mode=mode),)))
+    p.turns(3000.0)
+    assert not p.off()
+    assert not p.orders
+    assert "would be emptied and switched off" in str(p.decisions[-1].view.noes)
+
+
+def test_outside_the_window_nothing_is_emptied() -> None:
+    day = replace(NIGHT, intervals=((WALL + 5 * 3600.0, WALL + 9 * 3600.0),))
+    p = powered(policies=replace(PACKED, windows={NIGHT.name: day}))
+    p.turns(3000.0)
+    assert not p.off()
+
+
+def test_a_busy_cluster_keeps_its_hosts() -> None:
+    p = powered()
+    p.table.burn(h1v0=9.0, h2v0=9.0, h3v0=9.0, h4v0=9.0)
+    p.turns(3000.0)
+    assert not p.off()
+
+
+def test_low_processor_use_with_blocked_tasks_is_not_idle() -> None:
+    p = powered()
+    for host in ("h1", "h2", "h3", "h4"):
+        p.table.show(host, "io.pressure.some", 0.6)
+    p.turns(3000.0)
+    assert not p.off()
+
+
+def test_a_host_that_was_never_woken_is_not_switched_off() -> None:
+    p = powered(proved=False)
+    p.turns(3000.0)
+    assert not p.off()
+    assert "confirm-wakeable" in str(p.decisions[-1].view.noes)
+
+
+def test_a_host_without_driver_or_hook_is_passed_over() -> None:
+    builder = a_cluster()
+    for h in range(1, 5):
+        builder = builder.host(f"h{h}", power="" if h != 2 else "redfish").running(f"v{h}", 8)
+    p = powered(builder)
+    p.until(PowerPhase.OFF, "h2")
+    assert p.orders == [("h2", False)]
+
+
+def test_shut_off_definitions_keep_a_host_on() -> None:
+    p = powered()
+    p.table.world["h3"][vm_id("cold")] = VmRecord(vm_id("cold"), "cold", VmState.SHUTOFF, Bytes(GIB))
+    p.until(PowerPhase.OFF, "h4")
+    assert p.orders == [("h4", False)]
+
+
+def test_a_vm_that_cannot_move_keeps_its_host_on() -> None:
+    p = powered(four_powered().running("stuck", 4, pins=(Pin(PinKind.PASSTHROUGH, "gpu", "none"),)))
+    p.until(PowerPhase.OFF, "h3")
+    assert ("h4", False) not in p.orders
+
+
+def test_n_plus_one_is_never_planned_away() -> None:
+    p = powered(four_powered(vms=4, gib=11))
+    p.turns(3000.0)
+    assert not p.off()
+
+
+def test_a_deaf_hook_keeps_the_host_on() -> None:
+    p = powered()
+    p.deaf = {"h3", "h4", "h1", "h2"}
+    p.turns(3000.0)
+    assert not p.orders
+    assert "was not confirmed shut" in str([e for e in p.table.events if type(e).__name__ == "HostKept"])
+
+
+def test_an_emulator_that_nobody_lists_keeps_the_host_on() -> None:
+    p = powered()
+    p.emulators = {f"h{h}": 1 for h in range(1, 5)}
+    p.turns(3000.0)
+    assert not p.orders
+
+
+def test_a_guest_that_somebody_starts_meanwhile_keeps_the_host_on() -> None:
+    p = powered()
+    p.until(PowerPhase.CLOSING, "h3")
+    p.table.world["h3"][vm_id("new")] = VmRecord(vm_id("new"), "new", VmState.RUNNING, Bytes(GIB))
+    p.turn()
+    assert p.phase("h3") is None
+    assert ("h3", False) not in p.orders
+
+
+def test_a_pause_stops_the_way_off_within_one_step() -> None:
+    p = powered()
+    p.until(PowerPhase.CLOSING, "h3")
+    p.table.say(Verb.PAUSE)
+    p.turns(300.0)
+    assert not p.orders
+
+
+def test_one_look_is_not_enough() -> None:
+    p = powered()
+    p.until(PowerPhase.CLOSING, "h3")
+    looks = 0
+    while p.phase("h3") is PowerPhase.CLOSING:
+        p.turn(1.0)
+        looks += 1
+    assert p.phase("h3") is PowerPhase.GOING_OFF
+    assert looks >= 6, "two looks, five seconds apart, after the hook was confirmed"
+
+
+def test_a_controller_that_says_off_while_the_host_answers_is_found_out() -> None:
+    p = powered()
+    p.ignores, p.says = {"h3"}, {}
+    p.until(PowerPhase.GOING_OFF, "h3")
+    p.says = {"h3": PowerState.OFF}
+    decision = p.until(PowerPhase.FAILED, "h3")
+    assert "its hypervisor answers" in str(decision.events)
+    assert [n for n in decision.notices if n.level == "alarm"]
+    p.turns(7200.0)
+    assert p.orders == [("h3", False)], "it is not told anything any more"
+
+
+def test_a_controller_that_says_on_though_the_host_is_off_fails_after_its_time() -> None:
+    p = powered()
+    p.until(PowerPhase.GOING_OFF, "h3")
+    p.says = {"h3": PowerState.ON}
+    decision = p.until(PowerPhase.FAILED, "h3")
+    assert "did not go off within" in str(decision.events)
+
+
+def test_a_host_that_does_not_go_off_fails_and_is_not_filled() -> None:
+    p = powered()
+    p.ignores = {"h3"}
+    p.until(PowerPhase.FAILED, "h3")
+    p.turn()
+    (h3,) = [h for h in p.decisions[-1].view.hosts if h.name == "h3"]
+    assert not h3.target
+    assert h3.health == "suspect"
+    p.say(Verb.ACKNOWLEDGE, "h3")
+    assert p.phase("h3") is None
+
+
+def asleep() -> Powered:
+    p = powered()
+    p.until(PowerPhase.OFF, "h3")
+    return p
+
+
+def test_rising_load_wakes_it_and_it_is_used_again() -> None:
+    p = asleep()
+    p.turns(1800.0)
+    p.table.burn(h1v0=14.5, h2v0=14.5, h4v0=14.5)
+    p.until(None, "h3")
+    assert p.orders == [("h3", False), ("h3", True)]
+    p.turns(30.0)
+    assert next(h for h in p.decisions[-1].view.hosts if h.name == "h3").target
+
+
+def test_it_stays_off_for_its_minimum_though_load_rises() -> None:
+    p = asleep()
+    p.table.burn(h1v0=14.5, h2v0=14.5, h4v0=14.5)
+    p.turns(1200.0)
+    assert p.orders == [("h3", False)]
+    assert "once it was off long enough" in str(p.decisions[-1].view.noes)
+
+
+def test_everything_is_woken_ahead_of_the_windows_end() -> None:
+    p = asleep()
+    p.until(None, "h3", 9 * 3600.0)
+    assert 0 < NIGHT.intervals[0][1] - p.table.now.wall <= NIGHTS.wake_ahead
+
+
+def test_a_failing_host_whose_vms_fit_nowhere_wakes_one_at_once() -> None:
+    p = powered(four_powered(vms=1, gib=25), replace(PACKED, limits=replace(PACKED.limits, failover_hosts=0),
+                                                     consolidation=(replace(
+                                                         NIGHTS, spare_hosts=0, spare_share=0.0, fill_memory=1.0,
+                                                         power_off_below=0.8, power_on_above=0.95),)))
+    p.until(PowerPhase.OFF, "h3")
+    p.table.show("h1", "ecc.uncorrected", 0.0, "D")
+    p.turns(30.0)
+    p.table.show("h1", "ecc.uncorrected", 1.0, "D")
+    p.until(None, "h3", 300.0)
+    assert ("h3", True) in p.orders
+
+
+def test_a_host_that_does_not_come_back_is_suspect_and_an_alarm() -> None:
+    p = asleep()
+    p.ignores = {"h3"}
+    p.turns(1800.0)
+    p.table.burn(h1v0=14.5, h2v0=14.5, h4v0=14.5)
+    decision = p.until(PowerPhase.FAILED, "h3")
+    assert "did not come back" in str(decision.events)
+    assert "h3" not in p.table.controller.ledger.wakeable, "what it proved before counts no longer"
+
+
+def test_another_machine_in_its_place_is_not_used() -> None:
+    p = asleep()
+    p.identity = {"h3": "99999999-0001-4000-8000-000000000000"}
+    p.turns(1800.0)
+    p.table.burn(h1v0=14.5, h2v0=14.5, h4v0=14.5)
+    decision = p.until(PowerPhase.FAILED, "h3")
+    assert "belongs to another machine" in str(decision.events)
+
+
+def test_a_host_that_somebody_switches_on_is_taken_back() -> None:
+    p = asleep()
+    p.table.powered_off.clear()
+    p.turn()
+    assert p.phase("h3") is None
+    assert p.orders == [("h3", False)]
+
+
+def test_a_sleeping_host_is_not_unknown_and_freezes_nothing() -> None:
+    p = asleep()
+    assert not [g for g in p.decisions[-1].view.gates if g.kind == "frozen"]
+    assert p.decisions[-1].view.posture == "acting"
+
+
+def test_a_restart_on_the_way_off_and_while_asleep_forgets_nothing() -> None:
+    p = powered()
+    p.until(PowerPhase.CLOSING, "h3")
+    p.restart()
+    p.until(PowerPhase.OFF, "h3")
+    p.restart()
+    p.turns(1800.0)
+    assert p.phase("h3") is PowerPhase.OFF
+    p.table.burn(h1v0=14.5, h2v0=14.5, h4v0=14.5)
+    p.until(None, "h3")
+    assert p.orders == [("h3", False), ("h3", True)]
+
+
+def test_a_day_has_only_so_many_cycles() -> None:
+    short = replace(NIGHTS, minimum_on=Seconds(60.0), minimum_off=Seconds(60.0), power_off_hold=Seconds(60.0))
+    night = replace(NIGHT, intervals=((WALL - 1e5, WALL + 3e5),), horizon=WALL + 1e6)
+    p = powered(policies=replace(PACKED, consolidation=(short,), windows={NIGHT.name: night},
+                                 limits=replace(PACKED.limits, power_cycles_per_day=1)))
+    for _ in range(3):
+        host = _next_off(p)
+        p.table.burn(**{min(vm.name for vm in vms.values()): 14.5 for vms in p.table.world.values() if vms})
+        p.until(None, host, 12000.0)
+        p.table.burn(**{vm.name: 0.05 for vms in p.table.world.values() for vm in vms.values()})
+    told = [host for host, on in p.orders if not on]
+    assert len(told) == len(set(told)) == 3
+
+
+def _next_off(p: Powered) -> str:
+    for _ in range(1200):
+        p.turn()
+        found = [host for host in p.off() if p.phase(host) is PowerPhase.OFF]
+        if found:
+            return found[0]
+    raise AssertionError(p.decisions[-1].view.noes)
+
+
+def test_an_operators_power_off_is_refused_with_the_reason() -> None:
+    p = powered(proved=False)
+    answer = p.say(Verb.POWER_OFF, "h3")
+    assert not answer.accepted
+    assert "confirm-wakeable" in answer.message
+
+
+def test_what_an_operator_switched_off_an_operator_wakes() -> None:
+    p = powered(policies=replace(PACKED, consolidation=()))
+    assert p.say(Verb.POWER_OFF, "h3").accepted
+    p.until(PowerPhase.OFF, "h3")
+    p.table.burn(h1v0=14.5, h2v0=14.5, h4v0=14.5)
+    p.turns(3600.0)
+    assert p.phase("h3") is PowerPhase.OFF
+    p.say(Verb.POWER_ON, "h3")
+    p.table.powered_off.discard("h3")
+    p.until(None, "h3")
+
+
+def test_limits_of_power_are_shown_as_budgets() -> None:
+    p = asleep()
+    (budget,) = [b for b in p.decisions[-1].view.budgets if b.name == "hosts off or on their way"]
+    assert (budget.used, budget.limit) == (1, 1)
+    assert Limits().hosts_off_share == 0.20
