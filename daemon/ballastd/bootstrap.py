@@ -7,13 +7,16 @@ import hashlib
 import logging
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 from ballastd import __version__
 from ballastd.adapters.blocking import Lanes
+from ballastd.adapters.calendar import WallCalendar
 from ballastd.adapters.clock import SystemClock
 from ballastd.adapters.journal import SqliteJournal
 from ballastd.adapters.libvirt.connections import LibvirtOptions
@@ -97,11 +100,15 @@ async def _live(settings: Settings, policies: Path) -> None:
     holder = f"{socket.gethostname()}:{settings.journal}"
     address = broker_address(settings.mqtt, holder)
     hypervisor = LibvirtHypervisor(settings.cluster, blocking, clock, libvirt_options(settings))
+    # a driver asks which machine its host is; only the daemon, made of drivers among others, will know
+    made: list[Daemon] = []
+    drivers = {host: power_driver(host, power, blocking, partial(_machine, made, host))
+               for host, power in settings.power.items()}
     daemon = Daemon(Parts(
         cluster=settings.cluster,
         policies=source,
         hypervisor=hypervisor,
-        power=PowerDrivers({host: power_driver(host, power, blocking) for host, power in settings.power.items()}),
+        power=PowerDrivers(drivers),
         telemetry=MqttTelemetry(replace(address, client_id=f"{address.client_id}-telemetry"), hosts, clock),
         notices=MqttNotices(replace(address, client_id=f"{address.client_id}-notices"), clock),
         journal=SqliteJournal(settings.journal),
@@ -111,7 +118,11 @@ async def _live(settings: Settings, policies: Path) -> None:
         holder=holder,
         version=__version__,
         abort_on_stop=settings.on_stop == "abort",
+        calendar=WallCalendar(settings.chores.timezone),
+        summary_at=settings.chores.summary,
+        wake_test_at=settings.chores.wake_test,
     ))
+    made.append(daemon)
     app = create_app(daemon, blocking=blocking, operators=settings.api.operators)
     server = ApiServer(app, settings.api.socket, settings.api.mode, settings.api.group)
     server.bind()
@@ -136,10 +147,14 @@ def broker_address(mqtt: MqttSettings, holder: str) -> BrokerAddress:
         protocol=mqtt.protocol)
 
 
-def power_driver(host: HostName, power: PowerSettings, blocking: Blocking) -> PowerDriver:
-    """Return the driver that one host's settings name."""
+def _machine(made: list[Daemon], host: HostName) -> str:
+    return made[0].machine(host) if made else ""
+
+
+def power_driver(host: HostName, power: PowerSettings, blocking: Blocking, machine: Callable[[], str]) -> PowerDriver:
+    """Return the driver that one host's settings name. ``machine``: the host's UUID, empty while nobody knows."""
     if isinstance(power, PowerCommandSettings):
-        return CommandPower(host, CommandOptions(power.on, power.off, power.status, power.deadline))
+        return CommandPower(host, CommandOptions(power.on, power.off, power.status, power.deadline), machine)
     return RedfishPower(host, RedfishOptions(power.url, power.username, power.password_file, power.system, power.ca_file,
                                              power.insecure_tls, power.deadline), blocking)
 

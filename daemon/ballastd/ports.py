@@ -7,8 +7,9 @@ them stand behind these.
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import time
 from typing import Any, Protocol, TypeVar
 
 from ballastd.core.inputs import Answer, OperatorCommand
@@ -16,6 +17,7 @@ from ballastd.core.inventory import HostInventory, Progress
 from ballastd.core.plans import Order, Refusal
 from ballastd.core.power import PowerStatus
 from ballastd.core.quantities import HostName, Instant, VmId
+from ballastd.core.summary import Summary
 from ballastd.core.telemetry import AgentState, Report
 from ballastd.core.views import ClusterView
 
@@ -308,6 +310,22 @@ class Journal(Protocol):
         ...
 
 
+class Calendar(Protocol):
+    """Chores at a time of day. Late ones are done late or left to the next day, never twice."""
+
+    def daily(self, name: str, at: time, chore: Callable[[], Awaitable[None]]) -> None:
+        """Enter ``chore`` for ``at`` every day, in the calendar's zone; before ``start``. One that fails is logged."""
+        ...
+
+    def start(self) -> None:
+        """Begin, on the running event loop."""
+        ...
+
+    def stop(self) -> None:
+        """Begin nothing more; what runs goes on."""
+        ...
+
+
 class Console(Protocol):
     """What the local API needs of the daemon."""
 
@@ -321,6 +339,14 @@ class Console(Protocol):
 
     async def journal(self, count: int) -> tuple[JournalRecord, ...]:
         """Return the last ``count`` journal records, oldest first."""
+        ...
+
+    async def summary(self) -> Summary:
+        """Return what was done and not done within the last day.
+
+        Raises:
+            Unreachable: the journal could not be read in time.
+        """
         ...
 
     async def reload(self) -> tuple[bool, str]:

@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -49,14 +49,15 @@ def agent_command(host: LabHost, interval: float = 2.0, sample_interval: float =
             "--sample-interval", str(sample_interval))
 
 
-def settings(lab: Lab, home: Path, *, link_mbit: int = 240, power: bool = False, **sections: Any) -> str:
+def settings(lab: Lab, home: Path, *, link_mbit: int = 240,
+             power: Callable[[Lab, str], dict[str, Any]] | None = None, **sections: Any) -> str:
     """Return settings for a lab as YAML (JSON is YAML). ``sections``: any section, on top of what every lab needs;
-    ``power``: whether each host's power switch is named."""
+    ``power``: the power section of a host, by its name."""
     mqtt = {"host": CONTROLLER_ADDRESS, "port": 1883} | sections.pop("mqtt", {})
     defaults = {"link_speed": f"{link_mbit}Mbit/s", "memory_limit": f"{MEMORY_LIMIT_MIB}MiB",
                 "cpu_limit": lab.plan.cpu_quota or 1.0} | sections.pop("defaults", {})
     hosts = [{"name": h.name, "uri": h.uri, "migration_uri": h.migration_uri, "labels": {"rack": f"r{i % 2}"}}
-             | ({"power": power_switch(lab, h.name), "idle_watts": 120} if power else {})
+             | ({"power": power(lab, h.name), "idle_watts": 120} if power else {})
              for i, h in enumerate(lab.hosts.values())]
     return json.dumps({
         "cluster": "lab", "defaults": defaults, "hosts": hosts, "mqtt": mqtt, "journal": f"{home}/journal.db",

@@ -6,7 +6,15 @@ from pathlib import Path
 
 from tests.demo import chapters
 from tests.demo.cast import Cast, Claim
-from tests.demo.cluster import HOOK, DaemonProcess, Listener, agent_command, settings, wait_listening
+from tests.demo.cluster import (
+    HOOK,
+    DaemonProcess,
+    Listener,
+    agent_command,
+    power_switch,
+    settings,
+    wait_listening,
+)
 from tests.demo.policies import TIMING, by_day
 from tests.demo.stage import Stage
 from tests.demo.witness import Witness, wait_for
@@ -49,7 +57,7 @@ class Story:
                 name = f"{h}-vm{i + 1}"
                 guests[name] = lab.start_guest(h, name, memory_mib=GUEST_MIB, mode="3" if i == 0 else "idle")
         listener = Listener(self._home)
-        daemon = DaemonProcess(self._home, settings(lab, self._home, power=True, timing=TIMING), by_day())
+        daemon = DaemonProcess(self._home, settings(lab, self._home, power=power_switch, timing=TIMING), by_day())
         witness = Witness(lab)
         witness.start()
         self._stage.say("Starting ballastd, the unmodified daemon, as a process of its own")

@@ -21,6 +21,7 @@ from tests.lab.guest import LabGuest
 from tests.lab.network import CONTROLLER_ADDRESS
 
 READY_SECONDS = 20.0
+Switch = Callable[[Lab, str], dict[str, Any]]
 STALE_SECONDS = 3.0
 """Silent for longer, a host is unknown."""
 NO_DAMAGE_SECONDS = 2.0
@@ -28,7 +29,8 @@ NO_DAMAGE_SECONDS = 2.0
 
 TIMING = {
     "pace": "1s", "startup_quiet": "0.2s", "inventory_interval": "0.5s", "inventory_max_age": "5s", "second_look": "1s",
-    "late_copy_watch": "4s", "self_suspect": "1s", "telemetry_stale": f"{STALE_SECONDS:g}s", "telemetry_samples_min": 2,
+    "late_copy_watch": "4s", "load_window": "4s", "self_suspect": "1s", "telemetry_stale": f"{STALE_SECONDS:g}s",
+    "telemetry_samples_min": 2,
 }
 POLICIES = f"""\
 {EVACUATION}---
@@ -46,9 +48,10 @@ def quick_agent(host: LabHost) -> Sequence[str]:
 
 
 @contextmanager
-def a_lab(letter: str, hosts: int = 3, hook: Path = HOOK) -> Iterator[Lab]:
+def a_lab(letter: str, hosts: int = 3, hook: Path = HOOK,
+          agent: Callable[[LabHost], Sequence[str]] = quick_agent) -> Iterator[Lab]:
     """Yield a lab with hook, agents and broker, and this thread in its network."""
-    with Lab(f"d{os.getpid()}{letter}", hosts, cpu_quota=0.6, hook=hook, agent_command=quick_agent) as lab:
+    with Lab(f"d{os.getpid()}{letter}", hosts, cpu_quota=0.6, hook=hook, agent_command=agent) as lab:
         lab.broker().start()
         lab.enter()
         yield lab
@@ -68,10 +71,12 @@ class Stand:
         self._daemon: DaemonProcess | None = None
 
     def daemon(self, *, link_mbit: int = 240, policies: str = POLICIES, mqtt: dict[str, Any] | None = None,
-               journal: Path | None = None) -> DaemonProcess:
-        """Return the daemon, not started. ``mqtt``: more of that section; ``journal``: the directory of its journal."""
+               journal: Path | None = None, power: Switch | None = None, timing: dict[str, str] | None = None
+               ) -> DaemonProcess:
+        """Return the daemon, not started. ``mqtt``: more of that section; ``journal``: the directory of its journal;
+        ``power``: each host's power section, by name; ``timing``: other durations than usual."""
         text = settings(
-            self.lab, self.home, link_mbit=link_mbit, timing=TIMING,
+            self.lab, self.home, link_mbit=link_mbit, power=power, timing=TIMING | (timing or {}),
             defaults={"vouched_storage": [str(self.lab.plan.path / "disks")]}, mqtt={"keepalive": 2} | (mqtt or {}),
             libvirt={"unsafe_migration": True, "call_deadline": "3s", "keepalive_interval": 2, "keepalive_count": 5},
             journal=f"{journal or self.home}/journal.db")
@@ -127,7 +132,8 @@ def until(what: Callable[[], object], seconds: float, why: str, daemon: DaemonPr
     """Wait for ``what()``; fail with ``why`` and the end of the daemon's log when it does not come."""
     if not wait_for(lambda: what() or (daemon is not None and not daemon.alive()), seconds, 0.05) or not what():
         log = daemon.log.read_text()[-4000:] if daemon is not None else ""
-        raise AssertionError(f"not within {seconds:g} s: {why}\n{log}")
+        said = "" if daemon is None or not daemon.alive() else daemon.ctl("plan").stdout + daemon.ctl("status").stdout
+        raise AssertionError(f"not within {seconds:g} s: {why}\n{said}\n{log}")
 
 
 def until_acting(daemon: DaemonProcess, seconds: float = READY_SECONDS) -> None:

@@ -46,8 +46,8 @@ def lab() -> Iterator[Lab]:
         one.leave()
 
 
-DOCUMENTED_ORDERS = [shlex.split(line)[1:] for line in (ROOT / "docs/libvirt.md").read_text().splitlines()
-                     if line.startswith("virsh metadata web-1 ") and "--set" in line]
+DOCUMENTED_ORDERS = [shlex.split(line, comments=True)[1:] for line in (ROOT / "docs/libvirt.md").read_text().splitlines()
+                     if line.startswith("virsh metadata web-1 ")]
 
 Story = Callable[[LibvirtWorld], Awaitable[Any]]
 Tell = Callable[..., None]
@@ -156,12 +156,13 @@ def test_an_owners_words_are_read_and_a_change_is_seen_at_the_next_look(tell: Te
         record = await found(world, H1, vm)
         assert record is not None
         assert (record.tags, record.group, record.priority, record.ignored) == (("prod", "web"), "shop", 3, False)
-        for order in DOCUMENTED_ORDERS:  # as an operator types them
-            world.lab.hosts[H1].virsh(*(word.replace("web-1", vm) for word in order))
+        change, show, remove = ([word.replace("web-1", vm) for word in order] for order in DOCUMENTED_ORDERS)
+        world.lab.hosts[H1].virsh(*change)
+        assert "db, prod" in world.lab.hosts[H1].virsh(*show)
         record = await found(world, H1, vm)
         assert record is not None
         assert (record.tags, record.group, record.priority, record.ignored) == (("db", "prod"), "shop", 0, True)
-        world.lab.hosts[H1].virsh("metadata", vm, "https://ballastd.org/1", "--live", "--remove")
+        world.lab.hosts[H1].virsh(*remove)
         record = await found(world, H1, vm)
         assert record is not None
         assert (record.tags, record.group, record.ignored) == ((), "", False)
@@ -411,17 +412,19 @@ def test_however_many_emulators_hang_few_of_our_questions_do(tell: Tell) -> None
         for name in names:
             host.stop_qemu(name)
         try:
-            for _ in range(8):
+            looks_beyond = 2
+            while looks_beyond:
+                looks_beyond -= world.lanes.abandoned() >= OPEN_TO_ALL_MAX
                 seen = await world.hypervisor.inventory(H1)
                 assert seen.complete
                 assert len(seen.vms) == 6
-            assert world.lanes.abandoned() <= OPEN_TO_ALL_MAX
+            assert world.lanes.abandoned() == OPEN_TO_ALL_MAX
         finally:
             for name in names:
                 host.cont_qemu(name)
         await until(lambda: world.lanes.abandoned() == 0)
 
-    tell(story, usage_deadline_s=0.3)
+    tell(story, usage_deadline_s=0.3, reconnect_min_s=0.01, reconnect_max_s=0.02)
 
 
 def test_a_restarted_libvirtd_is_heard_again(tell: Tell) -> None:

@@ -21,7 +21,7 @@ from ballastd.sim.jobs import SimulatedHost
 from ballastd.sim.journal import MemoryJournal
 from ballastd.sim.virtual_time import VirtualClock, run_virtual
 from tests.builders import POLICIES, ClusterBuilder
-from tests.doubles import SilentNotices
+from tests.doubles import Controllers, SilentNotices
 
 INTERVAL = 10.0
 
@@ -96,6 +96,7 @@ class House:
     journal: MemoryJournal
     notices: SilentNotices
     policies: FixedPolicies
+    controllers: Controllers = field(default_factory=Controllers)
     daemon: Daemon | None = None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     told: list[tuple[float, str]] = field(default_factory=list)
@@ -103,8 +104,8 @@ class House:
 
     def start(self) -> None:
         """Start a daemon on what is there."""
-        parts = Parts(self.cluster, self.policies, self.hypervisor, self.agents, self.notices, self.journal,
-                      Inline(), self.clock,
+        parts = Parts(self.cluster, self.policies, self.hypervisor, self.controllers, self.agents, self.notices,
+                      self.journal, Inline(), self.clock,
                       lambda state: self.told.append((self.clock.now().monotonic, state)))
         self.daemon = Daemon(parts)
         self.tasks.append(asyncio.ensure_future(self.daemon.run()))

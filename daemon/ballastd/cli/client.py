@@ -23,9 +23,13 @@ ANSWER_SECONDS = 40.0
 
 
 class Refused(click.ClickException):
-    """The daemon answered, and the answer was no (exit code 1)."""
+    """The daemon answered, and the answer was no (exit code 1). ``status``: of HTTP, 0 where there was none."""
 
     exit_code = 1
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class DaemonUnreachable(click.ClickException):
@@ -50,6 +54,18 @@ class Daemon:
         """
         return self._ask("GET", parts, query, None)
 
+    def read(self, *parts: str, seconds_max: float) -> bytes:
+        """Return what is at ``/v1/<parts>`` as it is written, if it comes within ``seconds_max``.
+
+        Raises:
+            Refused: the daemon said no.
+            DaemonUnreachable: it did not answer.
+        """
+        response = Daemon(self._path, seconds_max)._response("GET", parts, {}, None)  # noqa: SLF001  one of us
+        if not response.is_success:
+            _content(response)
+        return response.content
+
     def post(self, *parts: str, **body: object) -> Any:
         """Send a command to ``/v1/<parts>``; what is None is left out. Root through sudo says for whom.
 
@@ -62,6 +78,10 @@ class Daemon:
 
     def _ask(self, method: str, parts: tuple[str, ...], query: dict[str, str | int],
              body: dict[str, object] | None) -> Any:
+        return _content(self._response(method, parts, query, body))
+
+    def _response(self, method: str, parts: tuple[str, ...], query: dict[str, str | int],
+                  body: dict[str, object] | None) -> httpx.Response:
         import httpx
 
         self._knock()
@@ -69,7 +89,7 @@ class Daemon:
         transport = httpx.HTTPTransport(uds=self._path, verify=False)  # there is no TLS on it
         try:
             with httpx.Client(transport=transport, base_url="http://ballastd", timeout=self._seconds_max) as client:
-                return _content(client.request(method, url, params=query, json=body))
+                return client.request(method, url, params=query, json=body)
         except httpx.TimeoutException as error:
             raise DaemonUnreachable(
                 f"ballastd at {self._path} has not answered for {self._seconds_max:g} s"
@@ -93,12 +113,12 @@ def _content(response: httpx.Response) -> Any:
         content = response.json()
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
         if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
-            raise Refused("the daemon has too many callers at the moment; try again") from None
+            raise Refused("the daemon has too many callers at the moment; try again", response.status_code) from None
         raise Refused(f"the daemon answered {response.status_code} with something that is no JSON; "
-                      "is it ballastd that listens there?") from None
+                      "is it ballastd that listens there?", response.status_code) from None
     if response.is_success:
         return content
-    raise Refused(_told(content, response.status_code))
+    raise Refused(_told(content, response.status_code), response.status_code)
 
 
 def _told(problem: Any, status: int) -> str:

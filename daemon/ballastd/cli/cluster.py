@@ -119,3 +119,22 @@ def reload_command(daemon: Daemon) -> None:
     """
     for line in str(daemon.post("policies", "reload")["message"]).splitlines():
         click.echo(printable(line))
+
+
+@click.command("summary")
+@with_output
+@with_daemon
+def summary_command(daemon: Daemon, output: str) -> None:
+    """Show what was done within the last day, what was not and why, and the energy it saved.
+
+    \b
+    Examples:
+      ballastctl summary
+      ballastctl summary -o json | jq .saved_kwh
+    """
+    found = daemon.get("summary")
+    if output in ("json", "yaml"):
+        emit_document(found, output)
+    else:
+        for line in found["lines"]:
+            click.echo(printable(line))

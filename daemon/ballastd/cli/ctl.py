@@ -8,12 +8,13 @@ import click
 
 from ballastd import __version__
 from ballastd.cli.client import DEFAULT_SOCKET
-from ballastd.cli.cluster import pause_command, reload_command, resume_command, status_command
+from ballastd.cli.cluster import pause_command, reload_command, resume_command, status_command, summary_command
 from ballastd.cli.hosts import host_group
 from ballastd.cli.journal import journal_group
 from ballastd.cli.migrations import migration_group
 from ballastd.cli.plan import explain_command, plan_command
 from ballastd.cli.policy import policy_group
+from ballastd.cli.top import top_command
 from ballastd.cli.vms import vm_group
 
 
@@ -27,6 +28,7 @@ def main(ctx: click.Context, socket_path: str | None) -> None:  # noqa: ARG001  
 
     \b
     A first look:
+      ballastctl top                       everything at a glance, live
       ballastctl status                    is it acting, and if not, what holds it back?
       ballastctl host list                 every host, its health and load
       ballastctl plan                      what it is about to do
@@ -47,6 +49,6 @@ def main(ctx: click.Context, socket_path: str | None) -> None:  # noqa: ARG001  
         ctx.color = False
 
 
-for _command in (status_command, host_group, vm_group, plan_command, explain_command, migration_group, journal_group,
-                 pause_command, resume_command, reload_command, policy_group):
+for _command in (top_command, status_command, summary_command, host_group, vm_group, plan_command, explain_command,
+                 migration_group, journal_group, pause_command, resume_command, reload_command, policy_group):
     main.add_command(_command)

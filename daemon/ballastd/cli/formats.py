@@ -40,6 +40,11 @@ def share(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.0%}"
 
 
+def cores(used: float | None, whole: float) -> str:
+    """Return processors in use of how many there are: ``1.3 of 4``, ``- of 4`` for None."""
+    return f"{NOTHING if used is None else f'{used:.1f}'} of {whole:g}"
+
+
 def yes(value: bool) -> str:
     """Return ``yes`` or ``no``."""
     return "yes" if value else "no"

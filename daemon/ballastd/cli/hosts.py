@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ballastd.cli.client import Daemon
-from ballastd.cli.formats import age, clock, printable, share, size, yes
+from ballastd.cli.formats import age, clock, cores, printable, share, size, yes
 from ballastd.cli.options import (
     host_argument,
     with_daemon,
@@ -33,11 +33,13 @@ HOSTS = Table((
     Column("MEMORY", lambda h: f"{size(h['memory_used'])} of {size(h['memory_limit'])}", right=True),
     Column("RESERVED", lambda h: size(h["memory_reserved"]), wide=True, right=True),
     Column("CPU", lambda h: share(h["cpu_utilization"]), right=True),
+    Column("VMS' CPU", lambda h: cores(h["cpu_by_vms"], h["cpu_limit"]), wide=True, right=True),
     Column("OUT/IN", lambda h: f"{h['migrations_out']}/{h['migrations_in']}", right=True),
     Column("SEEN", lambda h: age(h["inventory_age"]) if h["reachable"] else "unreachable", right=True),
     Column("HEARD", lambda h: age(h["telemetry_age"]), right=True),
     Column("AGENT", lambda h: h["agent"] or "-", wide=True),
     Column("HOOK", lambda h: yes(h["hook"]), wide=True),
+    Column("POWER", lambda h: h["power"], wide=True),
     Column("LABELS", _labels, wide=True),
     Column("WHY NOT A TARGET", lambda h: "; ".join(h["why_not"]) or "-", wide=True),
 ), lambda h: str(h["name"]), "no hosts are declared")
@@ -99,11 +101,13 @@ def _fields(host: Row) -> list[tuple[str, str]]:
         ("seen", seen),
         ("heard", f"{age(host['telemetry_age'])} ago, {host['reports_heard']} reports"),
         ("agent", f"{host['agent'] or 'unknown'}, cordon hook {'confirmed' if host['hook'] else 'not confirmed'}"),
-        ("CPU", share(host["cpu_utilization"])),
+        ("CPU", f"{share(host['cpu_utilization'])} by telemetry; "
+                f"its VMs use {cores(host['cpu_by_vms'], host['cpu_limit'])} processors"),
         ("memory", (f"{size(host['memory_used'])} used, {size(host['memory_reserved'])} reserved, of "
                     f"{size(host['memory_limit'])} for VMs ({size(host['memory_total'])} in all)")),
         ("VMs running", str(host["vms_running"])),
         ("migrations", f"{host['migrations_out']} out, {host['migrations_in']} in"),
+        ("power", f"{host['power']}: {host['power_detail']}" if host["power_detail"] else host["power"]),
         ("labels", _labels(host)),
         *(("verdict", _verdict(verdict)) for verdict in host["verdicts"]),
     ]
@@ -267,3 +271,18 @@ def confirm_wakeable(daemon: Daemon, host: str, reason: str) -> None:
       ballastctl host confirm-wakeable alder --reason "tried with ipmitool"
     """
     _ask(daemon, host, "confirm-wakeable", reason=reason)
+
+
+@host_group.command("wake-test")
+@host_argument
+@with_reason
+@with_daemon
+def wake_test(daemon: Daemon, host: str, reason: str) -> None:
+    """Prove that HOST can be woken: it is emptied, shut down in order, and switched on again.
+
+    \b
+    Examples:
+      ballastctl host wake-test alder
+      ballastctl explain alder         where it is on its way
+    """
+    _ask(daemon, host, "wake-test", reason=reason)

@@ -18,7 +18,8 @@ MIGRATIONS = Table((
     Column("COPIED", lambda m: share(m["progress"]), right=True),
     Column("ELAPSED", lambda m: age(m["elapsed"]), right=True),
     Column("PREDICTED", lambda m: age(m["predicted"]), wide=True, right=True),
-    Column("MIB/S", lambda m: str(m["bandwidth_mib_s"]), wide=True, right=True),
+    Column("MIB/S", lambda m: "-" if m["rate_mib_s"] is None else f"{m['rate_mib_s']:.0f}", right=True),
+    Column("AT MOST", lambda m: str(m["bandwidth_mib_s"]), wide=True, right=True),
     Column("POLICY", lambda m: m["policy"]),
     Column("ORDERED", lambda m: clock(m["ordered_wall"]), wide=True),
     Column("DETAIL", lambda m: m["detail"] or "-", wide=True),
@@ -84,7 +85,8 @@ def _fields(migration: Row) -> list[tuple[str, str]]:
         ("settled", clock(settled)) if settled is not None else ("deadline", clock(migration["deadline_wall"])),
         ("elapsed", f"{age(migration['elapsed'])} (predicted {age(migration['predicted'])})"),
         ("copied", share(migration["progress"])),
-        ("bandwidth", f"{migration['bandwidth_mib_s']} MiB/s"),
+        ("bandwidth", f"{'-' if migration['rate_mib_s'] is None else format(migration['rate_mib_s'], '.0f')} of "
+                      f"{migration['bandwidth_mib_s']} MiB/s"),
         ("adopted", yes(migration["adopted"])),
         ("detail", migration["detail"] or "-"),
     ]

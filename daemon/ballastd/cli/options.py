@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -15,6 +16,19 @@ from ballastd.cli.output import FORMATS
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 COMPLETION_SECONDS = 1.0
+
+
+class _Pause(click.FloatRange):
+    """Seconds to wait; not a number is none, and waits longer than a day are slips."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is no number of seconds", param, ctx)
+        return seconds
+
+
+PAUSE = _Pause(min=0.2, max=86400)
 
 
 def socket_of(ctx: click.Context) -> str:
@@ -47,7 +61,7 @@ def with_output(verb: Verb) -> Verb:
 
 def with_watch(verb: Verb) -> Verb:
     """Give ``verb`` the option --watch."""
-    return click.option("--watch", type=click.FloatRange(min=0.2), metavar="SECONDS",
+    return click.option("--watch", type=PAUSE, metavar="SECONDS",
                         help="Show again every SECONDS until interrupted.")(verb)
 
 
@@ -67,9 +81,14 @@ def host_argument(verb: Verb) -> Verb:
     return click.argument("host", shell_complete=_host_names)(verb)
 
 
+def vm_argument(verb: Verb) -> Verb:
+    """Give ``verb`` a VM's name or id as argument."""
+    return click.argument("vm", shell_complete=_vm_names)(verb)
+
+
 def subject_argument(verb: Verb) -> Verb:
-    """Give ``verb`` a host or a VM as argument."""
-    return click.argument("subject", metavar="HOST|VM", shell_complete=_subject_names)(verb)
+    """Give ``verb`` a host, a VM or a migration as argument."""
+    return click.argument("subject", metavar="HOST|VM|MIGRATION", shell_complete=_subject_names)(verb)
 
 
 def migration_argument(verb: Verb) -> Verb:
@@ -81,8 +100,13 @@ def _host_names(ctx: click.Context, _param: click.Parameter, typed: str) -> list
     return _completions(ctx, typed, "hosts", "name", "health")
 
 
+def _vm_names(ctx: click.Context, _param: click.Parameter, typed: str) -> list[CompletionItem]:
+    return _completions(ctx, typed, "vms", "name", "host")
+
+
 def _subject_names(ctx: click.Context, _param: click.Parameter, typed: str) -> list[CompletionItem]:
-    return _completions(ctx, typed, "hosts", "name", "health") + _completions(ctx, typed, "vms", "name", "host")
+    return (_completions(ctx, typed, "hosts", "name", "health") + _vm_names(ctx, _param, typed)
+            + _migration_ids(ctx, _param, typed))
 
 
 def _migration_ids(ctx: click.Context, _param: click.Parameter, typed: str) -> list[CompletionItem]:

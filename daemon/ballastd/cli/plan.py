@@ -86,19 +86,21 @@ def _show_plan(document: Row, output: str) -> None:
 @with_output
 @with_daemon
 def explain_command(daemon: Daemon, subject: str, output: str) -> None:
-    """Explain why a host or a VM is as it is.
+    """Explain why a host, a VM or a migration is as it is.
 
-    Its state and health, why it is or is not a target, why it does or does not move, and when that may change.
+    Its state and health, why it is or is not a target, why it does or does not move, and when that may change. Of a
+    migration: why this VM, why this target, what was predicted and what came out.
 
     \b
     Examples:
       ballastctl explain alder
       ballastctl explain db
+      ballastctl explain 42-1            one migration
       ballastctl explain vm/alder        where a VM is called like a host
       ballastctl explain 0d5bf5f4-2f3a-4a53-9d2f-1a7f6a8f3c01
     """
     kind, slash, name = subject.partition("/")
-    told = (daemon.get("explain", name, kind=kind) if slash and kind in ("host", "vm")
+    told = (daemon.get("explain", name, kind=kind) if slash and kind in ("host", "vm", "migration")
             else daemon.get("explain", subject))
     if output in ("json", "yaml"):
         emit_document(told, output)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import click
 
 from ballastd.cli.client import Daemon
-from ballastd.cli.formats import size
-from ballastd.cli.options import with_daemon, with_output, with_watch
-from ballastd.cli.output import Column, Table, emit, repeat, warn_if_old
+from ballastd.cli.formats import cores, printable, size
+from ballastd.cli.options import vm_argument, with_daemon, with_output, with_watch
+from ballastd.cli.output import Column, Row, Table, emit, emit_document, emit_fields, repeat, warn_if_old
 
 VMS = Table((
     Column("NAME", lambda v: v["name"]),
     Column("HOST", lambda v: v["host"]),
     Column("STATE", lambda v: v["state"]),
+    Column("CPU", lambda v: cores(v["cpu"], v["vcpus"]), right=True),
+    Column("USED", lambda v: size(v["memory_used"]), right=True),
     Column("MEMORY", lambda v: size(v["memory"]), right=True),
-    Column("VCPUS", lambda v: str(v["vcpus"]), right=True),
     Column("PRIORITY", lambda v: str(v["priority"]), wide=True, right=True),
     Column("MIGRATION", lambda v: v["migration"] or "-"),
     Column("PINS", lambda v: str(len(v["pins"])) if v["pins"] else "-", right=True),
+    Column("GROUP", lambda v: v["group"] or "-", wide=True),
+    Column("TAGS", lambda v: ",".join(v["tags"]) or "-", wide=True),
     Column("ID", lambda v: v["id"], wide=True),
     Column("WHY PINNED", lambda v: "; ".join(v["pins"]) or "-", wide=True),
 ), lambda v: str(v["id"]), "no VMs were seen")
@@ -39,7 +42,8 @@ def list_vms(daemon: Daemon, output: str, watch: float | None, host: str | None)
     \b
     Examples:
       ballastctl vm list --host alder
-      ballastctl vm list -o wide             with ids and what pins each
+      ballastctl vm list -o wide             with ids, tags and what pins each
+      ballastctl vm list -o json | jq 'sort_by(-.cpu)[:5]'
       ballastctl explain db                  one VM in full
     """
     def show() -> None:
@@ -48,3 +52,39 @@ def list_vms(daemon: Daemon, output: str, watch: float | None, host: str | None)
         emit([vm for vm in document["vms"] if host is None or vm["host"] == host], VMS, output)
 
     repeat(watch, show)
+
+
+@vm_group.command("show")
+@vm_argument
+@with_output
+@with_daemon
+def show_vm(daemon: Daemon, vm: str, output: str) -> None:
+    """Show one VM, by its id or by a name that only one has; `ballastctl explain VM` says more.
+
+    \b
+    Example:
+      ballastctl vm show db
+    """
+    found = daemon.get("vms", vm)
+    if output in ("json", "yaml"):
+        emit_document(found, output)
+    elif output == "name":
+        click.echo(printable(found["id"]))
+    else:
+        emit_fields(_fields(found))
+
+
+def _fields(vm: Row) -> list[tuple[str, str]]:
+    return [
+        ("name", vm["name"]),
+        ("id", vm["id"]),
+        ("host", vm["host"]),
+        ("state", vm["state"]),
+        ("CPU", f"{cores(vm['cpu'], vm['vcpus'])} vCPUs, averaged"),
+        ("memory", f"{size(vm['memory_used'])} used of {size(vm['memory'])} at most"),
+        ("priority", str(vm["priority"])),
+        ("group", vm["group"] or "-"),
+        ("tags", ", ".join(vm["tags"]) or "-"),
+        ("migration", vm["migration"] or "-"),
+        *(("pinned", pin) for pin in vm["pins"]),
+    ]

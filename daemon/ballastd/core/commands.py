@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from ballastd.core import events as ev
 from ballastd.core.inputs import Answer, OperatorCommand, Verb
 from ballastd.core.ledger import OPERATOR, Ledger
-from ballastd.core.power import PowerPhase
+from ballastd.core.power import WAKE_TEST, PowerPhase
 from ballastd.core.quantities import HostName
 
 Outcome = tuple[tuple[ev.Event, ...], str]
@@ -162,8 +162,18 @@ def _confirm_wakeable(c: OperatorCommand, host: HostName, _ledger: Ledger, _why_
     return (ev.WakeabilityConfirmed(wall, host, c.by, c.reason),), f"{host} counts as proved to be wakeable"
 
 
+def _wake_test(c: OperatorCommand, host: HostName, ledger: Ledger, why_not: str | None, wall: float) -> Outcome:
+    if ledger.power:
+        raise _Refused(f"{', '.join(sorted(ledger.power))} is on its way off or back, or off; one host at a time")
+    if why_not is not None:
+        raise _Refused(f"{host} cannot be tested: {why_not}")
+    because = f"wake test asked by {c.by}" + (f": {c.reason}" if c.reason else "")
+    return (ev.HostEmptying(wall, host, WAKE_TEST, because),), f"{host} is emptied, shut down, and woken again"
+
+
 POWER_VERBS: dict[Verb, PowerVerb] = {
-    Verb.POWER_OFF: _power_off, Verb.POWER_ON: _power_on, Verb.CONFIRM_WAKEABLE: _confirm_wakeable}
+    Verb.POWER_OFF: _power_off, Verb.POWER_ON: _power_on, Verb.WAKE_TEST: _wake_test,
+    Verb.CONFIRM_WAKEABLE: _confirm_wakeable}
 
 _VERBS: dict[Verb, Callable[[OperatorCommand, Ledger, frozenset[HostName], frozenset[HostName], float], Outcome]] = {
     Verb.CORDON: _cordon,

@@ -16,7 +16,7 @@ from ballastd.core.ledger import DAY_SECONDS, OPERATOR, Ledger
 from ballastd.core.planning import empties
 from ballastd.core.plans import Deferral, DeferralKind, Refusal, RefusalKind
 from ballastd.core.policies import ConsolidationPolicy, Health, Mode, PolicySet, Timing
-from ballastd.core.power import PowerPhase
+from ballastd.core.power import WAKE_TEST, PowerPhase
 from ballastd.core.quantities import HostName, human_seconds
 from ballastd.core.snapshot import Snapshot
 from ballastd.core.telemetry import AgentState
@@ -131,8 +131,10 @@ def _rate(snapshot: Snapshot, outlook: Outlook) -> Deferral | None:
     return None
 
 
-def why_not_off(policy: ConsolidationPolicy | None, host: HostName, snapshot: Snapshot, outlook: Outlook) -> Refusal | None:
-    """Return why ``host`` could not be switched off even if it were empty, or None. ``policy`` None: an operator asks."""
+def why_not_off(policy: ConsolidationPolicy | None, host: HostName, snapshot: Snapshot, outlook: Outlook, *,
+                proving: bool = False) -> Refusal | None:
+    """Return why ``host`` could not be switched off even if it were empty, or None. ``policy`` None: an operator asks;
+    ``proving``: it goes off to be proved wakeable, so no proof is asked for."""
     fact, ledger, wall = snapshot.facts[snapshot.row(host)], outlook.ledger, snapshot.now.wall
     agent, declared = outlook.agents.get(host), fact.declared
     vms = fact.inventory.vms if fact.inventory else ()
@@ -143,7 +145,7 @@ def why_not_off(policy: ConsolidationPolicy | None, host: HostName, snapshot: Sn
     checks: tuple[tuple[bool, str], ...] = (
         (not declared.power, "it has no power driver in the settings"),
         (not fact.reachable or not fact.fresh, "it is not fresh in sight"),
-        (proof is None or wall - proof > outlook.timing.wake_proof,
+        (not proving and (proof is None or wall - proof > outlook.timing.wake_proof),
          f"it was not proved lately that it can be woken; try it once, then: ballastctl host confirm-wakeable {host}"),
         (agent is None or not agent.online or not agent.hook,
          "its cordon hook is not confirmed, so that a guest could still be started there"),
@@ -191,6 +193,8 @@ def reason_to_wake(host: HostName, snapshot: Snapshot, outlook: Outlook, unplace
     power, wall = outlook.ledger.power[host], snapshot.now.wall
     if power.policy == OPERATOR:
         return "", False
+    if power.policy == WAKE_TEST:
+        return ("to see that it comes back", True) if power.phase is PowerPhase.OFF else ("", False)
     if unplaced:
         return f"{unplaced} VM(s) have nowhere to go", True
     policy = next((p for p in outlook.policies.consolidation if p.name == power.policy), None)

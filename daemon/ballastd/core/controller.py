@@ -35,6 +35,7 @@ from ballastd.core.inputs import (
     SelfSuspect,
     TelemetryConnected,
     TelemetryLost,
+    Verb,
 )
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import DeclaredHost, HostInventory
@@ -137,6 +138,11 @@ class Controller:
     def revision(self) -> int:
         """The number of the last step."""
         return self._revision
+
+    def machine(self, host: HostName) -> str:
+        """Return the UUID of the machine that a host is, as its hypervisor said last, empty while nobody knows."""
+        inventory, power = self._senses.inventories.get(host), self._ledger.power.get(host)
+        return inventory.host_uuid if inventory is not None else power.machine if power is not None else ""
 
     def step(self, inputs: tuple[Input, ...], now: Instant) -> Decision:
         """Return what ought to be done once ``inputs`` are known. Nothing is booked until ``advance``."""
@@ -260,7 +266,8 @@ class Controller:
             return {}
         outlook = self._outlook(step)
         snapshot = take(self._facts(step), step.draft, step.now, self._loads)
-        noes = {host.name: why_not_off(None, host.name, snapshot, outlook) for host in self._cluster.hosts}
+        proving = command.verb is Verb.WAKE_TEST
+        noes = {host.name: why_not_off(None, host.name, snapshot, outlook, proving=proving) for host in self._cluster.hosts}
         return {host: None if no is None else no.detail for host, no in noes.items()}
 
     def _outlook(self, step: _Step) -> Outlook:

@@ -1,104 +1,59 @@
-"""Why a host or a VM is as it is, and what it waits for: one view in, sentences and their structure out.
-
-Every sentence is also a record (kind, policy, host, VM, since and until), so that a program never has to read
-prose. Times are told relative to the view, because a reader's clock need not be the daemon's.
-"""
+"""Why a host, a VM or a migration is as it is, and what it waits for: one view in, sentences and their structure out."""
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Iterable
-from dataclasses import dataclass
-
+from ballastd.core.migration_explained import explain_migration, vm_load
 from ballastd.core.quantities import human_bytes, human_seconds
-from ballastd.core.views import (
-    ClusterView,
-    GateView,
-    HostView,
-    IntentView,
-    MigrationView,
-    MoveView,
-    NoView,
-    VerdictView,
-    VmView,
+from ballastd.core.statements import (
+    Explanation,
+    Section,
+    Statement,
+    SubjectKind,
+    ago,
+    ending_told,
+    gates_told,
+    intent_told,
+    migration_told,
+    move_told,
+    next_told,
+    next_wall,
+    no_told,
+    or_nothing,
 )
+from ballastd.core.views import ClusterView, HostView, MigrationView, MoveView, VerdictView, VmView
 
 SETTLED_SHOWN = 5
+LOADS_APART = 0.2
+"""How far a host's load and the sum of its VMs' may differ before that is worth a word."""
+Subject = HostView | VmView | MigrationView
 
 
-class SubjectKind(enum.Enum):
-    """What can be explained."""
-
-    HOST = "host"
-    VM = "vm"
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One sentence, and what a program would want of it. Wall seconds; None where nobody knows."""
-
-    kind: str
-    text: str
-    policy: str = ""
-    host: str = ""
-    vm: str = ""
-    since_wall: float | None = None
-    until_wall: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """One question and its answer; ``statements`` is never empty: "nothing" is an answer, too."""
-
-    key: str
-    title: str
-    statements: tuple[Statement, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Everything worth saying about one subject. ``next_change_wall``: when a "not yet" about it runs out
-    first, None when no clock decides that."""
-
-    kind: SubjectKind
-    name: str
-    id: str
-    headline: str
-    sections: tuple[Section, ...]
-    next_change_wall: float | None
-    revision: int
-    wall: float
-
-    def lines(self) -> tuple[str, ...]:
-        """Return the text for people: the headline, then each section with its statements indented."""
-        body = [line for section in self.sections
-                for line in ("", section.title, *(f"  {said.text}" for said in section.statements))]
-        return (self.headline, *body)
-
-
-def subjects(view: ClusterView, name: str, kind: SubjectKind | None = None) -> tuple[HostView | VmView, ...]:
-    """Return what ``name`` may mean: a host's name, a VM's id, or the name of one or more VMs.
+def subjects(view: ClusterView, name: str, kind: SubjectKind | None = None) -> tuple[Subject, ...]:
+    """Return what ``name`` may mean: a host's name, a VM's id, the name of one or more VMs, or a migration's id.
 
     A VM's id is unique and ends the search. ``kind`` narrows it. Empty: there is no such thing.
     """
     by_id = tuple(vm for vm in view.vms if vm.id == name.lower())
-    if by_id and kind is not SubjectKind.HOST:
+    if by_id and kind in (None, SubjectKind.VM):
         return by_id
-    hosts = tuple(host for host in view.hosts if host.name == name)
-    vms = tuple(vm for vm in view.vms if vm.name == name)
-    if kind is SubjectKind.HOST:
-        return hosts
-    return vms if kind is SubjectKind.VM else (*hosts, *vms)
+    found: dict[SubjectKind, tuple[Subject, ...]] = {
+        SubjectKind.HOST: tuple(host for host in view.hosts if host.name == name),
+        SubjectKind.VM: tuple(vm for vm in view.vms if vm.name == name),
+        SubjectKind.MIGRATION: tuple(m for m in view.migrations if m.id == name),
+    }
+    return tuple(one for sort, those in found.items() if kind in (None, sort) for one in those)
 
 
 def explain(view: ClusterView, subject: str, kind: SubjectKind | None = None) -> Explanation | None:
-    """Return the explanation of the one host or VM that ``subject`` means, or None where it means nothing,
+    """Return the explanation of the one host, VM or migration that ``subject`` means, or None where it means nothing,
     or more than one thing (``subjects`` tells which)."""
     found = subjects(view, subject, kind)
     if len(found) != 1:
         return None
     one = found[0]
-    return _explain_host(view, one) if isinstance(one, HostView) else _explain_vm(view, one)
+    if isinstance(one, HostView):
+        return _explain_host(view, one)
+    return _explain_vm(view, one) if isinstance(one, VmView) else explain_migration(view, one)
 
 
 # hosts
@@ -112,18 +67,18 @@ def _explain_host(view: ClusterView, host: HostView) -> Explanation:
         Section("health", "Its health, and what speaks for that", _host_health(view, host)),
         Section("target", "Whether VMs may be sent to it", _host_target(host)),
         Section("intents", "What ought to change",
-                _or(tuple(_intent(view, i) for i in intents), "nothing: no policy and no operator asks for it")),
+                or_nothing(tuple(intent_told(view, i) for i in intents), "nothing: no policy and no operator asks for it")),
         Section("moves", "Moves planned and running",
-                _or(_host_moves(view, host), "none planned, none running")),
-        Section("noes", "What cannot be, and what must wait", _or(
-            tuple(_no(view, no) for no in noes), "nothing is refused or put off on its account")),
-        Section("gates", "What holds the whole cluster back", _gates(view)),
-        Section("next", "When that may change", _next(view, noes, _host_migrations(view, host))),
+                or_nothing(_host_moves(view, host), "none planned, none running")),
+        Section("noes", "What cannot be, and what must wait", or_nothing(
+            tuple(no_told(view, no) for no in noes), "nothing is refused or put off on its account")),
+        Section("gates", "What holds the whole cluster back", gates_told(view)),
+        Section("next", "When that may change", next_told(view, noes, _host_migrations(view, host))),
     )
     marks = f", {', '.join(host.marks)}" if host.marks else ""
     headline = f"host {host.name}: {host.health}{marks}, {host.vms_running} VMs running"
     return Explanation(SubjectKind.HOST, host.name, host.name, headline, sections,
-                       _next_wall(view, noes), view.revision, view.wall)
+                       next_wall(view, noes), view.revision, view.wall)
 
 
 def _host_state(host: HostView) -> tuple[Statement, ...]:
@@ -134,9 +89,33 @@ def _host_state(host: HostView) -> tuple[Statement, ...]:
         ("memory", (f"memory: {human_bytes(host.memory_used)} used and {human_bytes(host.memory_reserved)} "
                     f"reserved of {human_bytes(host.memory_limit)} that VMs may have")),
         ("cpu", "CPU utilization is unknown" if host.cpu_utilization is None
-                else f"CPU utilization is {host.cpu_utilization:.0%}"),
+                else f"CPU utilization is {host.cpu_utilization:.0%} by telemetry"),
+        ("cpu-by-vms", _cpu_by_vms(host)),
+        ("power", _power(host)),
         ("labels", "labels: " + (", ".join(f"{key}={value}" for key, value in host.labels) or "none")),
     ))
+
+
+def _cpu_by_vms(host: HostView) -> str:
+    """Return what its VMs use together, and whether that can be all that telemetry sees."""
+    if host.cpu_by_vms is None:
+        return "how much of it its VMs use is unknown"
+    said = f"its VMs use {host.cpu_by_vms:.1f} of the {host.cpu_limit:g} processors that they may use"
+    if host.cpu_limit <= 0:
+        return said
+    by_vms = host.cpu_by_vms / host.cpu_limit
+    said = f"{said} ({by_vms:.0%})"
+    apart = 0.0 if host.cpu_utilization is None else host.cpu_utilization - by_vms
+    if apart > LOADS_APART:
+        return f"{said}: something else works there, too"
+    if apart < -LOADS_APART:
+        return f"{said}: more than telemetry sees, so one of the two is late or wrong"
+    return said
+
+
+def _power(host: HostView) -> str:
+    said = "its power is not managed: it is never switched off" if host.power == "unmanaged" else f"its power is {host.power}"
+    return f"{said}: {host.power_detail}" if host.power_detail else said
 
 
 def _hypervisor(host: HostView) -> str:
@@ -163,7 +142,7 @@ def _verdict(view: ClusterView, host: HostView, verdict: VerdictView) -> Stateme
     latched = ", latched until somebody acknowledges it" if verdict.latched else ""
     evidence = f": {verdict.evidence}" if verdict.evidence else ""
     text = (f"{verdict.policy} ({verdict.severity}) {verdict.phase} for "
-            f"{_ago(view, verdict.since_wall)}{latched}{evidence}")
+            f"{ago(view, verdict.since_wall)}{latched}{evidence}")
     return Statement(f"verdict-{verdict.phase}", text, verdict.policy, host.name, since_wall=verdict.since_wall)
 
 
@@ -180,8 +159,8 @@ def _host_migrations(view: ClusterView, host: HostView) -> tuple[MigrationView, 
 
 
 def _host_moves(view: ClusterView, host: HostView) -> tuple[Statement, ...]:
-    running = tuple(_migration(view, migration) for migration in _host_migrations(view, host))
-    planned = tuple(_move(move) for move in view.moves if host.name in (move.source, move.target))
+    running = tuple(migration_told(view, migration) for migration in _host_migrations(view, host))
+    planned = tuple(move_told(move) for move in view.moves if host.name in (move.source, move.target))
     return (*running, *planned)
 
 
@@ -198,16 +177,16 @@ def _explain_vm(view: ClusterView, vm: VmView) -> Explanation:
         Section("state", "What it is", _vm_state(vm)),
         Section("pins", "Whether it can move live", _pins(vm)),
         Section("moves", "Its move", _vm_moves(view, vm, open_ones)),
-        Section("noes", "What cannot be, and what must wait", _or(
-            tuple(_no(view, no) for no in noes), "nothing is refused or put off on its account")),
-        Section("past", "How it moved before", _or(
-            tuple(_settled(view, m) for m in settled), "no migration of it ended lately")),
-        Section("gates", "What holds the whole cluster back", _gates(view)),
-        Section("next", "When that may change", _next(view, noes, open_ones)),
+        Section("noes", "What cannot be, and what must wait", or_nothing(
+            tuple(no_told(view, no) for no in noes), "nothing is refused or put off on its account")),
+        Section("past", "How it moved before", or_nothing(
+            tuple(ending_told(view, m) for m in settled), "no migration of it ended lately")),
+        Section("gates", "What holds the whole cluster back", gates_told(view)),
+        Section("next", "When that may change", next_told(view, noes, open_ones)),
     )
     headline = f"VM {vm.name} ({vm.id}): {vm.state} on {vm.host}"
     return Explanation(SubjectKind.VM, vm.name, vm.id, headline, sections,
-                       _next_wall(view, noes), view.revision, view.wall)
+                       next_wall(view, noes), view.revision, view.wall)
 
 
 def _vm_state(vm: VmView) -> tuple[Statement, ...]:
@@ -215,18 +194,20 @@ def _vm_state(vm: VmView) -> tuple[Statement, ...]:
         Statement("state", f"{vm.state} on {vm.host}", host=vm.host, vm=vm.id),
         Statement("size", f"{vm.vcpus} vCPUs, {human_bytes(vm.memory)} of memory, priority {vm.priority}",
                   vm=vm.id),
+        Statement("load", vm_load(vm), vm=vm.id),
+        Statement("group", f"group {vm.group or 'none'}, tags: {', '.join(vm.tags) or 'none'}", vm=vm.id),
     )
 
 
 def _pins(vm: VmView) -> tuple[Statement, ...]:
-    return _or(tuple(Statement("pin", f"no: {pin}", vm=vm.id) for pin in vm.pins), "yes: nothing pins it")
+    return or_nothing(tuple(Statement("pin", f"no: {pin}", vm=vm.id) for pin in vm.pins), "yes: nothing pins it")
 
 
 def _vm_moves(view: ClusterView, vm: VmView, migrations: tuple[MigrationView, ...]) -> tuple[Statement, ...]:
     moves = tuple(move for move in view.moves if move.vm == vm.id)
-    said = [_migration(view, migration) for migration in migrations]
+    said = [migration_told(view, migration) for migration in migrations]
     for move in moves:
-        said.append(_move(move))
+        said.append(move_told(move))
         said.append(_choice(move))
     return tuple(said) or _unmoved(view, vm)
 
@@ -249,95 +230,3 @@ def _unmoved(view: ClusterView, vm: VmView) -> tuple[Statement, ...]:
     return tuple(Statement(
         "not-planned", f"none, though {intent.policy} wants {vm.host} emptied ({intent.state}): {why}",
         intent.policy, vm.host, vm.id, since_wall=intent.since_wall) for intent in asked)
-
-
-# what both are told
-
-
-def _intent(view: ClusterView, intent: IntentView) -> Statement:
-    due = "" if intent.deadline_wall is None else f", {_due(view, intent.deadline_wall)}"
-    text = (f"{intent.kind} ({intent.state}, mode {intent.mode}) for {_ago(view, intent.since_wall)}{due}: "
-            f"{intent.policy}: {intent.because}; {intent.vms_left} VMs left"
-            + (f": {intent.forecast}" if intent.forecast else ""))
-    return Statement(f"intent-{intent.state}", text, intent.policy, intent.host,
-                     since_wall=intent.since_wall, until_wall=intent.deadline_wall)
-
-
-def _migration(view: ClusterView, migration: MigrationView) -> Statement:
-    done = "" if migration.progress is None else f", {migration.progress:.0%} copied"
-    detail = f" ({migration.detail})" if migration.detail else ""
-    text = (f"migration {migration.id}: {migration.vm_name} from {migration.source} to {migration.target}, "
-            f"{migration.phase} for {human_seconds(migration.elapsed)}{done}, "
-            f"{_due(view, migration.deadline_wall)}: {migration.policy}: {migration.because}{detail}")
-    return Statement(f"migration-{migration.phase}", text, migration.policy, migration.target, migration.vm,
-                     migration.ordered_wall, migration.deadline_wall)
-
-
-def _settled(view: ClusterView, migration: MigrationView) -> Statement:
-    ended = migration.ordered_wall if migration.settled_wall is None else migration.settled_wall
-    detail = f": {migration.detail}" if migration.detail else ""
-    text = (f"{migration.id}: {migration.source} to {migration.target}, {migration.ending} "
-            f"{_ago(view, ended)} ago{detail}")
-    return Statement(f"ended-{migration.ending}", text, migration.policy, migration.target, migration.vm,
-                     migration.ordered_wall, migration.settled_wall)
-
-
-def _move(move: MoveView) -> Statement:
-    text = (f"planned: {move.vm_name} from {move.source} to {move.target} ({human_bytes(move.memory)}, about "
-            f"{human_seconds(move.predicted)}), {move.state}: {move.policy}: {move.because}")
-    return Statement("move", text, move.policy, move.target, move.vm)
-
-
-def _no(view: ClusterView, no: NoView) -> Statement:
-    about = f"{no.vm_name or no.vm}: " if no.vm else ""
-    until = "" if no.until_wall is None else f", until {_when(view, no.until_wall)}"
-    sort = "cannot" if no.sort == "refusal" else "not yet"
-    return Statement(no.kind, f"{sort}: {about}{no.detail} ({no.kind}{until})", host=no.host, vm=no.vm,
-                     until_wall=no.until_wall)
-
-
-def _gates(view: ClusterView) -> tuple[Statement, ...]:
-    return _or(tuple(_gate(view, gate) for gate in view.gates), f"nothing: the daemon is {view.posture}")
-
-
-def _gate(view: ClusterView, gate: GateView) -> Statement:
-    until = "until its cause is gone" if gate.until_wall is None else f"until {_when(view, gate.until_wall)}"
-    return Statement(gate.kind, f"{gate.kind}: {gate.reason}, {until}", until_wall=gate.until_wall)
-
-
-def _next(view: ClusterView, noes: tuple[NoView, ...],
-          migrations: tuple[MigrationView, ...]) -> tuple[Statement, ...]:
-    said = [Statement("migration-end", f"when migration {m.id} ends ({_due(view, m.deadline_wall)})",
-                      vm=m.vm, until_wall=m.deadline_wall) for m in migrations]
-    clocks = _next_wall(view, noes)
-    if clocks is not None:
-        said.append(Statement("clock", f"{_when(view, clocks)}, when the first \"not yet\" above runs out",
-                              until_wall=clocks))
-    said.extend(Statement("cause", f"when the cause of the gate {gate.kind} is gone")
-                for gate in view.gates if gate.until_wall is None)
-    said.extend(Statement("cause", f"when this changes: {no.detail}", host=no.host, vm=no.vm)
-                for no in noes if no.until_wall is None)
-    return _or(tuple(said), "at any step, should a policy or an operator ask for a change")
-
-
-def _next_wall(view: ClusterView, noes: Iterable[NoView]) -> float | None:
-    walls = [no.until_wall for no in noes] + [gate.until_wall for gate in view.gates]
-    return min((wall for wall in walls if wall is not None and wall > view.wall), default=None)
-
-
-def _or(statements: tuple[Statement, ...], nothing: str) -> tuple[Statement, ...]:
-    return statements or (Statement("nothing", nothing),)
-
-
-def _ago(view: ClusterView, wall: float) -> str:
-    return human_seconds(max(0.0, view.wall - wall))
-
-
-def _when(view: ClusterView, wall: float) -> str:
-    left = wall - view.wall
-    return f"in {human_seconds(left)}" if left >= 0 else f"{human_seconds(-left)} ago"
-
-
-def _due(view: ClusterView, wall: float) -> str:
-    left = wall - view.wall
-    return f"due in {human_seconds(left)}" if left >= 0 else f"overdue by {human_seconds(-left)}"

@@ -115,6 +115,7 @@ class Verb(enum.Enum):
     POWER_ON = "power-on"
     POWER_OFF = "power-off"
     CONFIRM_WAKEABLE = "confirm-wakeable"
+    WAKE_TEST = "wake-test"
 
 
 @dataclass(frozen=True, slots=True)

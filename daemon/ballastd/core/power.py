@@ -46,6 +46,8 @@ class PowerPhase(enum.Enum):
 
 AGENT_WORD_SECONDS = 130.0
 """An agent's word that is older than this says nothing of now; it repeats itself every minute, and at every change."""
+WAKE_TEST = "wake-test"
+"""The policy of a host that goes off only to show that it comes back."""
 STANDING_BY = frozenset({PowerPhase.GOING_OFF, PowerPhase.OFF, PowerPhase.WAKING})
 """Phases in which a host's silence is expected."""
 

@@ -19,7 +19,7 @@ from ballastd.core.ledger import OPERATOR
 from ballastd.core.migrations import CallResult
 from ballastd.core.plans import Deferral, DeferralKind, Refusal
 from ballastd.core.policies import Health, Mode
-from ballastd.core.power import AGENT_WORD_SECONDS, HostPower, PowerOrder, PowerPhase, PowerState, same_machine
+from ballastd.core.power import AGENT_WORD_SECONDS, WAKE_TEST, HostPower, PowerOrder, PowerPhase, PowerState, same_machine
 from ballastd.core.quantities import HostName, Instant, human_seconds
 from ballastd.core.senses import Senses
 from ballastd.core.snapshot import Snapshot
@@ -152,8 +152,8 @@ class _Turn:
             return f"it is {fact.health.name.lower()}"
         if host in self.outlook.ledger.drains:
             return "an operator drains it"
-        if power.policy == OPERATOR:
-            no = why_not_off(None, host, self.snapshot, self.outlook)
+        if power.policy in (OPERATOR, WAKE_TEST):
+            no = why_not_off(None, host, self.snapshot, self.outlook, proving=power.policy == WAKE_TEST)
             return None if no is None else no.detail
         policy = next((p for p in self.outlook.policies.consolidation if p.name == power.policy), None)
         if policy is None or policy.mode is not Mode.AUTO:

@@ -88,7 +88,8 @@ class VmView:
 @dataclass(frozen=True, slots=True)
 class MigrationView:
     """One migration, open or lately settled. ``progress``: share of memory no longer to copy, [0, 1].
-    ``rate_mib_s``: how fast memory travels now, None where unknown."""
+    ``rate_mib_s``: how fast memory travels now, None where unknown. ``runners_up``, ``why_not``: who came next when it
+    was planned, and what spoke against the others; empty where that is not known any more."""
 
     id: str
     vm: str
@@ -109,6 +110,8 @@ class MigrationView:
     adopted: bool
     detail: str
     rate_mib_s: float | None = None
+    runners_up: tuple[str, ...] = ()
+    why_not: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,7 @@ class IntentView:
 
 @dataclass(frozen=True, slots=True)
 class MoveView:
-    """A planned move, with the score of its target and who came next."""
+    """A planned move, with who came next as its target and what spoke against the others (``why_not``)."""
 
     vm: str
     vm_name: str
@@ -143,6 +146,7 @@ class MoveView:
     because: str
     state: str
     runners_up: tuple[str, ...] = ()
+    why_not: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -13,7 +15,17 @@ from ballastd.core.quantities import HostName, Seconds
 from ballastd.documents.host_settings import HostDefaults, HostEntry
 from ballastd.documents.positions import Document, dotted, parse, read
 from ballastd.documents.power_settings import PowerSettings
-from ballastd.documents.scalars import AbsolutePath, Duration, Lasting, Whole, YesNo, listen_address, shown
+from ballastd.documents.scalars import (
+    AbsolutePath,
+    ClockTime,
+    Duration,
+    Lasting,
+    Whole,
+    YesNo,
+    Zone,
+    listen_address,
+    shown,
+)
 from ballastd.documents.validation import PROBLEMS_MAX, Strict, validate
 from ballastd.errors import ConfigurationError
 
@@ -114,6 +126,14 @@ class MetricsSettings(Strict):
     listen: Annotated[tuple[str, int] | None, BeforeValidator(listen_address)] = None
 
 
+class ChoreSettings(Strict):
+    """What is done once a day, at a time of day; without one, not at all."""
+
+    timezone: Zone = ZoneInfo("UTC")
+    summary: ClockTime | None = time(7, 0)
+    wake_test: ClockTime | None = None
+
+
 class LoggingSettings(Strict):
     """Where the log goes is the supervisor's business; how it looks is ours."""
 
@@ -173,6 +193,7 @@ class Settings(Strict):
     api: ApiSettings = ApiSettings()
     policies: AbsolutePath = Path("/etc/ballastd/policies")
     metrics: MetricsSettings = MetricsSettings()
+    chores: ChoreSettings = ChoreSettings()
     logging: LoggingSettings = LoggingSettings()
     on_stop: Literal["leave", "abort"] = "leave"
 

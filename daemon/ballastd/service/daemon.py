@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import time
 from typing import Any, Protocol
 
 import structlog
@@ -26,7 +27,8 @@ from ballastd.core.inputs import (
 from ballastd.core.ledger import Ledger, LedgerBroken
 from ballastd.core.plans import AbortOrder
 from ballastd.core.policies import ClusterDeclaration, PolicySet
-from ballastd.core.quantities import Instant
+from ballastd.core.quantities import HostName, Instant
+from ballastd.core.summary import Summary
 from ballastd.core.telemetry import AgentState
 from ballastd.core.views import ClusterView
 from ballastd.errors import ConfigurationError, JournalError, Unreachable
@@ -34,6 +36,7 @@ from ballastd.kernel.kernel import Kernel
 from ballastd.kernel.record import Record
 from ballastd.ports import (
     Blocking,
+    Calendar,
     Clock,
     Hypervisor,
     Journal,
@@ -45,6 +48,7 @@ from ballastd.ports import (
     TelemetrySource,
     TelemetryUp,
 )
+from ballastd.service.chores import Chores
 from ballastd.service.control_loop import ControlLoop
 from ballastd.service.executor import Executor
 from ballastd.service.inbox import Inbox
@@ -106,6 +110,9 @@ class Parts:
     """Our name in the claim on the cluster; the same over restarts."""
     version: str = ""
     abort_on_stop: bool = False
+    calendar: Calendar | None = None
+    summary_at: time | None = None
+    wake_test_at: time | None = None
 
 
 class Daemon:
@@ -115,6 +122,10 @@ class Daemon:
         self._parts = parts
         self._record = Record(parts.journal, parts.blocking)
         self._kernel = Kernel(parts.hypervisor, parts.power, parts.notices, self._record, parts.cluster, parts.clock)
+        self._chores = Chores(self, self._record, parts.cluster, parts.clock, parts.notices,
+                              lambda: self._controller.ledger if self._controller else Ledger())
+        if parts.calendar is not None:
+            self._chores.enter(parts.calendar, parts.summary_at, parts.wake_test_at)
         self._stop = asyncio.Event()
         self._controller: Controller | None = None
         self._loop: ControlLoop | None = None
@@ -127,6 +138,10 @@ class Daemon:
         """See ``ports.Console``."""
         return self._loop.view if self._loop else None
 
+    def machine(self, host: HostName) -> str:
+        """Return the UUID of the machine that a host is, empty while nobody knows."""
+        return self._controller.machine(host) if self._controller else ""
+
     async def command(self, command: OperatorCommand) -> Answer:
         """See ``ports.Console``."""
         if self._loop is None:
@@ -136,6 +151,10 @@ class Daemon:
     async def journal(self, count: int) -> tuple[JournalRecord, ...]:
         """See ``ports.Console``."""
         return await self._record.tail(count)
+
+    async def summary(self) -> Summary:
+        """See ``ports.Console``."""
+        return await self._chores.summary()
 
     async def reload(self) -> tuple[bool, str]:
         """See ``ports.Console``."""
@@ -186,6 +205,9 @@ class Daemon:
             try:
                 async with asyncio.TaskGroup() as group:
                     await self._parts.hypervisor.start()
+                    if self._parts.calendar is not None:
+                        self._parts.calendar.start()
+                        closing.callback(self._parts.calendar.stop)
                     running = [group.create_task(work, name=name) for name, work in tasks.items()]
                     if server is not None:
                         running.append(group.create_task(server.serve(), name="api"))
@@ -242,7 +264,8 @@ class Daemon:
         tasks: dict[str, Work] = {
             "loop": loop.run(), "telemetry": self._listen(inbox), "hints": watcher.follow_hints(),
             "progress": watcher.follow_progress(), "pulse": self._feel_pulse(inbox),
-            "windows": self._keep_windows_ahead(), "notices": parts.notices.run(), "claim": self._hold_claim(inbox),
+            "windows": self._keep_windows_ahead(), "noes": self._chores.watch_noes(),
+            "notices": parts.notices.run(), "claim": self._hold_claim(inbox),
         }
         tasks |= {f"host-{host.name}": watcher.watch_host(host.name) for host in parts.cluster.hosts}
         tasks |= {f"power-{host.name}": watcher.follow_power(host.name) for host in parts.cluster.hosts if host.power}

@@ -37,6 +37,7 @@ HOST_VERBS = {
     Verb.CONFIRM_DEAD: "Vouch that a host is off: what it held is released",
     Verb.POWER_OFF: "Empty a host and have it shut down in order; never by force",
     Verb.POWER_ON: "Switch a host on, or keep one on that was about to go off",
+    Verb.WAKE_TEST: "Empty a host, shut it down and wake it, to prove that it can be woken",
     Verb.CONFIRM_WAKEABLE: "Vouch that a host can be woken: without proof none is switched off",
 }
 CLUSTER_VERBS = {

@@ -7,10 +7,12 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 
 from ballastd import __version__
-from ballastd.core.explanation import Explanation, SubjectKind, explain, subjects
+from ballastd.core.explanation import Subject, explain, subjects
+from ballastd.core.statements import Explanation, SubjectKind
+from ballastd.core.summary import Summary
 from ballastd.core.views import ClusterView, HostView, MigrationView, VmView
 from ballastd.web.access import DeskNeeded, ViewNeeded
 from ballastd.web.models import (
@@ -22,6 +24,7 @@ from ballastd.web.models import (
     RecordView,
     StatusView,
     VmList,
+    picture_json,
     to_json,
 )
 from ballastd.web.problems import Problem, unknown
@@ -47,6 +50,12 @@ async def status(view: ViewNeeded) -> JSONResponse:
         migrations_open=sum(1 for m in view.migrations if m.settled_wall is None),
         moves_planned=len(view.moves), intents=view.intents, budgets=view.budgets, notes=view.notes,
     )))
+
+
+@router.get("/view", responses=_shows(ClusterView), response_class=JSONResponse)
+async def whole(view: ViewNeeded) -> Response:
+    """Show everything after one step: what `ballastctl top` draws a frame of."""
+    return Response(picture_json(view), media_type="application/json")
 
 
 def _tally(words: Any) -> dict[str, int]:
@@ -104,15 +113,23 @@ async def migration(key: Name, view: ViewNeeded) -> JSONResponse:
 @router.get("/explain/{subject}", responses={**_shows(Explanation), **_NOT_ONE})
 async def explanation(subject: Name, view: ViewNeeded,
                       kind: Annotated[SubjectKind | None, Query()] = None) -> JSONResponse:
-    """Explain a host or a VM: why it is as it is, and what it waits for. ``lines`` is the same for people."""
+    """Explain a host, a VM or a migration: why it is as it is, and what it waits for. ``lines`` is the same for people."""
     told = explain(view, subject, kind)
     if told is None:
         found = subjects(view, subject, kind)
         if found:
             raise ambiguous(subject, found)
-        names = [known.name for known in view.hosts] + [known.name for known in view.vms]
+        names = [*(known.name for known in view.hosts), *(known.name for known in view.vms),
+                 *(known.id for known in view.migrations)]
         raise unknown("subject" if kind is None else kind.value, subject, names)
     return JSONResponse({**to_json(told), "lines": list(told.lines())})
+
+
+@router.get("/summary", responses=_shows(Summary))
+async def summary(desk: DeskNeeded) -> JSONResponse:
+    """Show what was done within the last day, what was not and why. ``lines`` is the same for people."""
+    found = await desk.console.summary()
+    return JSONResponse({**to_json(found), "lines": list(found.lines())})
 
 
 @router.get("/journal", responses=_shows(RecordList))
@@ -152,10 +169,22 @@ def find_migration(view: ClusterView, key: str) -> MigrationView:
     return found
 
 
-def ambiguous(subject: str, found: tuple[HostView | VmView, ...]) -> Problem:
+def ambiguous(subject: str, found: tuple[Subject, ...]) -> Problem:
     """Return the problem of a name that stands for more than one thing, with what each is really called."""
-    ids = [f"host {one.name}" if isinstance(one, HostView) else f"VM {one.id} on {one.host}" for one in found]
-    cure = "ask by id" if all(isinstance(one, VmView) for one in found) else "say kind=host or kind=vm, or ask by id"
+    kinds = sorted({_kind(one) for one in found})
+    cure = "ask by id" if kinds == ["vm"] else f"say {' or '.join(f'kind={kind}' for kind in kinds)}, or ask by id"
     return Problem(HTTPStatus.CONFLICT, "ambiguous", "The name is ambiguous",
-                   f"{subject!r} is {len(found)} things: {', '.join(ids)}", cure,
+                   f"{subject!r} is {len(found)} things: {', '.join(_called(one) for one in found)}", cure,
                    candidates=[one.name if isinstance(one, HostView) else one.id for one in found])
+
+
+def _kind(one: Subject) -> str:
+    if isinstance(one, HostView):
+        return SubjectKind.HOST.value
+    return SubjectKind.VM.value if isinstance(one, VmView) else SubjectKind.MIGRATION.value
+
+
+def _called(one: Subject) -> str:
+    if isinstance(one, HostView):
+        return f"host {one.name}"
+    return f"VM {one.id} on {one.host}" if isinstance(one, VmView) else f"migration {one.id} of {one.vm_name}"

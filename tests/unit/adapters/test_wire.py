@@ -13,6 +13,7 @@ from ballastd.adapters.mqtt.topics import parse_topic, topic_of
 from ballastd.core.quantities import HostName, Instant
 from ballastd.core.telemetry import AgentState, Report, Sample
 from ballastd.errors import MalformedReport
+from tests.unit.test_docs import ROOT, examples
 
 GOLDEN = Path(__file__).parents[2] / "data" / "golden"
 NOW = Instant(1000.0, 1_795_400_020.0)
@@ -93,6 +94,13 @@ def test_the_number_of_emulators_goes_there_and_back_and_may_be_left_out() -> No
         assert isinstance(state, AgentState)
         assert state.emulators == emulators
         assert (b"emulators" in told) is (emulators is not None)
+
+
+def test_the_documented_state_is_one() -> None:
+    (text,) = examples(ROOT / "docs/telemetry.md", "json state")
+    state = decode(text.encode(), "ballastd/v1/kvm-01/state")
+    assert isinstance(state, AgentState)
+    assert (state.online, state.hook, state.keepalive, state.emulators) == (True, True, (5, 24), 17)
 
 
 def test_golden_requests_and_claims_decode_and_encode() -> None:

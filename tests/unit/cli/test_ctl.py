@@ -20,7 +20,7 @@ from ballastd.cli.ctl import main
 from ballastd.cli.output import repeat
 from ballastd.ports import JournalRecord
 from tests.paper_console import PaperConsole, served
-from tests.pictures import DB, NOW, WEB_1, WEB_2, a_busy_view, a_view, a_vm
+from tests.pictures import DB, NOW, WEB_1, WEB_2, a_busy_view, a_host, a_migration, a_view, a_vm
 
 CODES = re.compile(r"\x1b\[")
 LISTS = ("host list", "vm list", "migration list", "journal show", "journal")
@@ -81,7 +81,7 @@ def _find(command):
 
 
 @pytest.mark.parametrize("line", [*LISTS, "status", "plan", "host show alder", "migration show 41-1",
-                                  "explain alder", f"explain {DB}"])
+                                  "explain alder", f"explain {DB}", "vm show db", "explain 41-1"])
 def test_json_and_yaml_are_the_same_and_can_be_read_back(desk, line):
     group, *rest = line.split()
     line = "journal show" if line == "journal" else " ".join((group, *rest))
@@ -126,6 +126,46 @@ def test_names_come_one_a_line(desk):
     assert desk.run("status -o name").stdout == "acting\n"
 
 
+def test_loads_tags_and_power_are_shown(desk):
+    host = a_host(power="emptying", power_detail="for 5 s: pack: h2 holds all")
+    desk.console.shown = replace(a_view(hosts=(host,), vms=(
+        a_vm(tags=("gold", "eu"), group="shop"), a_vm("new", WEB_1, cpu=None, memory_used=None))), wall=time.time())
+    wide = desk.run("host list -o wide").stdout
+    assert "6.5 of 32" in wide
+    assert "emptying" in wide
+    shown = desk.run("host show alder").stdout
+    assert "CPU          25% by telemetry; its VMs use 6.5 of 32 processors" in shown
+    assert "power        emptying: for 5 s: pack: h2 holds all" in shown
+    db, new = desk.run("vm list -o wide").stdout.splitlines()[1:]
+    assert "1.3 of 4   3.0 GiB  8.0 GiB" in db
+    assert "shop   gold,eu" in db
+    assert "- of 4        -  8.0 GiB" in new
+    shown = desk.run("vm show db").stdout
+    assert "CPU        1.3 of 4 vCPUs, averaged" in shown
+    assert "memory     3.0 GiB used of 8.0 GiB at most" in shown
+    assert "tags       gold, eu" in shown
+
+
+def test_a_vm_whose_name_two_have_is_asked_for_by_id(desk):
+    refused = desk.run("vm show web")
+    assert refused.exit_code == 1
+    assert "ask by id" in refused.stderr
+    assert desk.run(f"vm show {WEB_2} -o name").stdout == f"{WEB_2}\n"
+
+
+def test_a_migration_shows_how_fast_its_memory_travels(desk):
+    desk.console.shown = replace(a_view(migrations=(a_migration(rate_mib_s=344.4),)), wall=time.time())
+    header, row = desk.run("migration list").stdout.splitlines()
+    assert row[:header.index("MIB/S") + 5].endswith("  344")
+    assert "bandwidth  344 of 357 MiB/s" in desk.run("migration show 41-1").stdout
+
+
+def test_a_migration_is_explained_by_its_id(desk):
+    said = desk.run("explain 41-1").stdout
+    assert said.startswith("migration 41-1: web")
+    assert desk.run("explain migration/41-1 -o name").stdout == "41-1\n"
+
+
 def test_vms_can_be_narrowed_to_a_host(desk):
     assert desk.run("vm list --host beech -o name").stdout.splitlines() == [WEB_2]
     assert desk.run("vm list --host oak").stdout == ""
@@ -164,7 +204,9 @@ def test_an_explanation_can_say_which_of_two_is_meant(desk):
 @pytest.mark.parametrize(("line", "verb", "subject"), [
     ("host cordon alder", "cordon", "alder"), ("host uncordon alder", "uncordon", "alder"),
     ("host drain alder", "drain", "alder"), ("host undrain alder", "undrain", "alder"),
-    ("host acknowledge alder", "acknowledge", "alder"), ("host confirm-dead alder --yes", "confirm-dead", "alder"),
+    ("host acknowledge alder", "acknowledge", "alder"), ("host power on alder", "power-on", "alder"),
+    ("host power off alder", "power-off", "alder"), ("host confirm-wakeable alder", "confirm-wakeable", "alder"),
+    ("host confirm-dead alder --yes", "confirm-dead", "alder"),
     ("migration abort 41-1", "abort", "41-1"), ("pause", "pause", ""), ("resume", "resume", "")])
 def test_every_verb_arrives_with_its_reason(desk, line, verb, subject):
     result = desk.run(f"{line} --reason tests")

@@ -12,9 +12,10 @@ from click.testing import CliRunner
 from ballastd.cli.client import Daemon, DaemonUnreachable, Refused
 from ballastd.cli.ctl import main
 
-VERBS = ("status", "host list", "host show a", "host cordon a", "host uncordon a", "host drain a", "host undrain a",
-         "host acknowledge a", "host confirm-dead a --yes", "vm list", "plan", "explain a", "migration list",
-         "migration show 1", "migration abort 1", "journal", "journal show", "pause", "resume", "reload")
+VERBS = ("status", "top --once", "host list", "host show a", "host cordon a", "host uncordon a", "host drain a",
+         "host undrain a", "host acknowledge a", "host confirm-dead a --yes", "host power on a", "host power off a",
+         "host confirm-wakeable a", "vm list", "vm show a", "plan", "explain a", "migration list", "migration show 1",
+         "migration abort 1", "journal", "journal show", "pause", "resume", "reload")
 
 
 @pytest.mark.parametrize("verb", VERBS)

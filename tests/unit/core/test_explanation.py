@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from ballastd.core.explanation import Explanation, SubjectKind, explain, subjects
+import pytest
+
+from ballastd.core.explanation import explain, subjects
+from ballastd.core.statements import Explanation, SubjectKind
 from ballastd.core.views import ClusterView, GateView
 from tests.pictures import (
     DB,
@@ -66,6 +69,105 @@ def test_silence_is_told_as_silence():
     assert "CPU utilization is unknown" in said
     assert "its agent is offline, its cordon hook is not confirmed" in said
     assert "labels: none" in said
+
+
+@pytest.mark.parametrize(("utilization", "by_vms", "said"), [
+    (0.25, 6.4, "its VMs use 6.4 of the 32 processors that they may use (20%)"),
+    (0.80, 6.4, "its VMs use 6.4 of the 32 processors that they may use (20%): something else works there, too"),
+    (0.10, 16.0, "its VMs use 16.0 of the 32 processors that they may use (50%): more than telemetry sees, so one of the "
+                 "two is late or wrong"),
+    (None, 6.4, "its VMs use 6.4 of the 32 processors that they may use (20%)"),
+    (0.25, None, "how much of it its VMs use is unknown")])
+def test_a_host_s_load_by_telemetry_stands_against_the_sum_of_its_vms(utilization, by_vms, said):
+    view = a_view(hosts=(a_host(cpu_utilization=utilization, cpu_by_vms=by_vms),))
+    assert said in section(told(view, "alder"), "state")
+
+
+def test_a_host_whose_limit_is_not_known_is_not_divided_by_it():
+    view = a_view(hosts=(a_host(cpu_limit=0.0, cpu_by_vms=1.0),))
+    assert "its VMs use 1.0 of the 0 processors that they may use" in section(told(view, "alder"), "state")
+
+
+@pytest.mark.parametrize(("power", "detail", "said"), [
+    ("unmanaged", "", "its power is not managed: it is never switched off"),
+    ("on", "can be woken: proved 2 h ago", "its power is on: can be woken: proved 2 h ago"),
+    ("off", "for 1 h 5 min: pack-at-night", "its power is off: for 1 h 5 min: pack-at-night"), ("waking", "", "its power is waking")])
+def test_a_host_s_power_is_told_with_its_reason(power, detail, said):
+    assert said in section(told(a_view(hosts=(a_host(power=power, power_detail=detail),)), "alder"), "state")
+
+
+def test_a_vm_s_load_group_and_tags_are_told():
+    view = a_view(vms=(a_vm(tags=("gold", "eu"), group="shop"), a_vm("new", WEB_1, cpu=None, memory_used=None)))
+    assert section(told(view, "db"), "state")[2:] == [
+        "it uses 1.3 of 4 vCPUs, 3.0 GiB of 8.0 GiB of memory", "group shop, tags: gold, eu"]
+    assert section(told(view, "new"), "state")[2:] == [
+        "how much CPU it uses is unknown, how much memory is unknown", "group none, tags: none"]
+
+
+def test_an_open_migration_says_why_this_vm_and_how_far_it_is():
+    explanation = told(a_busy_view(), "41-1")
+    assert (explanation.kind, explanation.id, explanation.next_change_wall) == (SubjectKind.MIGRATION, "41-1", NOW + 288)
+    assert explanation.headline == "migration 41-1: web from alder to beech, running"
+    assert section(explanation, "state") == ["running for 11.5 s, due in 4 min 48 s"]
+    assert section(explanation, "why")[:2] == [
+        "failing-hosts: alder is failing", "web has 4 vCPUs, 8.0 GiB of memory and priority 0"]
+    assert section(explanation, "why")[3].startswith("evacuate (active, mode auto)")
+    assert section(explanation, "outcome") == [
+        "predicted: 14.2 s, with at most 357 MiB/s", "so far: 11.5 s, 62% of memory need no more copying"]
+    assert section(explanation, "others") == ["cedar: host-silent: no report for 2 min 5 s"]
+    assert section(explanation, "next") == ["when it ends (due in 4 min 48 s), and both hosts have shown so"]
+    assert all(part.statements for part in explanation.sections)
+
+
+def test_a_migration_that_is_slower_than_predicted_says_by_how_much():
+    view = a_view(migrations=(a_migration(elapsed=42.6, rate_mib_s=80.4, progress=None),))
+    assert section(told(view, "41-1"), "outcome")[1] == (
+        "so far: 42.6 s (3.0 times the prediction), how much is copied is unknown, memory travels at 80 MiB/s")
+
+
+@pytest.mark.parametrize(("elapsed", "said"), [
+    (15.0, "completed after 15.0 s (as predicted)"), (35.5, "completed after 35.5 s (2.5 times the prediction)"),
+    (7.1, "completed after 7.1 s (0.5 times the prediction)")])
+def test_a_settled_migration_compares_what_came_out_with_what_was_predicted(elapsed, said):
+    view = a_view(migrations=(a_migration(phase="settled", ending="completed", settled_wall=NOW - 60, elapsed=elapsed),))
+    explanation = told(view, "41-1")
+    assert explanation.headline == "migration 41-1: web from alder to beech, completed"
+    assert section(explanation, "outcome")[1] == said
+    assert section(explanation, "next") == ["not any more: its books are closed"]
+    assert explanation.next_change_wall is None
+
+
+def test_the_choice_of_a_target_is_told_with_who_came_next_and_what_spoke_against_the_others():
+    known = a_view(migrations=(a_migration(runners_up=("elm (220)",), why_not=("cedar: memory: 1 GiB short",)),))
+    assert section(told(known, "41-1"), "choice") == [
+        "beech was the best of those that could take it; next best: elm (220)", "not cedar: memory: 1 GiB short"]
+    planned = a_view(migrations=(a_migration(),), moves=(a_move(vm=WEB_1, runners_up=("cedar (410)",)),))
+    assert section(told(planned, "41-1"), "choice") == [
+        "beech was the best of those that could take it; next best: cedar (410)"]
+    forgotten = section(told(a_view(migrations=(a_migration(),)), "41-1"), "choice")
+    assert forgotten == ["beech was the best of those that could take it; who came next is no longer in view"]
+
+
+def test_an_adopted_migration_claims_no_choice_and_no_prediction():
+    explanation = told(a_view(migrations=(a_migration(adopted=True),)), "41-1")
+    assert "it was found under way and taken into the books" in section(explanation, "state")
+    assert section(explanation, "choice") == ["beech was not chosen by this daemon's plan"]
+    assert section(explanation, "outcome")[0] == "how long it would take was not predicted"
+
+
+def test_hosts_that_are_no_targets_are_listed_up_to_a_limit():
+    hosts = tuple(a_host(f"h{n:02}", target=False, why_not=("host-cordoned: by alice",)) for n in range(30))
+    said = section(told(a_view(hosts=hosts, migrations=(a_migration(),)), "41-1"), "others")
+    assert len(said) == 11
+    assert said[0] == "h00: host-cordoned: by alice"
+    assert said[-1] == "and 20 more hosts are no targets"
+
+
+def test_a_vm_that_is_called_like_a_migration_is_told_apart_by_kind():
+    view = a_view(vms=(a_vm("41-1"),), migrations=(a_migration(),))
+    assert explain(view, "41-1") is None
+    assert told(view, "41-1", SubjectKind.MIGRATION).id == "41-1"
+    assert told(view, "41-1", SubjectKind.VM).id == DB
 
 
 def test_a_host_never_heard_of_says_so():

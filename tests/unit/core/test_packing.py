@@ -322,3 +322,18 @@ def test_limits_of_power_are_shown_as_budgets() -> None:
     (budget,) = [b for b in p.decisions[-1].view.budgets if b.name == "hosts off or on their way"]
     assert (budget.used, budget.limit) == (1, 1)
     assert Limits().hosts_off_share == 0.20
+
+
+def test_a_wake_test_needs_no_proof_and_gives_one() -> None:
+    p = powered(policies=replace(PACKED, consolidation=()), proved=False)
+    assert p.say(Verb.WAKE_TEST, "h3").accepted
+    p.until(PowerPhase.OFF, "h3")
+    p.until(None, "h3")
+    assert p.orders == [("h3", False), ("h3", True)]
+    assert "h3" in p.table.controller.ledger.wakeable
+
+
+def test_one_wake_test_at_a_time() -> None:
+    p = powered(policies=replace(PACKED, consolidation=()), proved=False)
+    p.say(Verb.WAKE_TEST, "h3")
+    assert not p.say(Verb.WAKE_TEST, "h4").accepted

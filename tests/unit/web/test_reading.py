@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from ballastd.ports import JournalRecord
+from ballastd.web.models import picture_json, picture_of, to_json
 from tests.paper_console import PaperConsole, asking
-from tests.pictures import DB, WEB_1, WEB_2, a_busy_view, a_host, a_view, a_vm
+from tests.pictures import DB, WEB_1, WEB_2, a_busy_view, a_full_view, a_host, a_view, a_vm
 
-READS = ("/v1/status", "/v1/hosts", "/v1/hosts/alder", "/v1/vms", f"/v1/vms/{DB}", "/v1/vms/db", "/v1/plan",
+READS = ("/v1/status", "/v1/view", "/v1/hosts", "/v1/hosts/alder", "/v1/vms", f"/v1/vms/{DB}", "/v1/vms/db", "/v1/plan",
          "/v1/migrations", "/v1/migrations/41-1", "/v1/explain/alder", "/v1/explain/db", "/v1/journal",
          "/v1/counters", "/openapi.json")
 
@@ -47,6 +49,32 @@ async def test_a_host_comes_out_as_its_view(path):
     assert body["labels"] == [["rack", "r1"]]
     assert body["memory_limit"] == 60 << 30
     assert body["cpu_utilization"] == 0.25
+
+
+async def test_the_whole_view_comes_out_as_it_is_and_can_be_read_back(path):
+    view = a_full_view()
+    async with asking(PaperConsole(view), path) as client:
+        document = (await client.get("/v1/view")).content
+    assert picture_of(document) == view
+    assert json.loads(document) == to_json(view)
+
+
+async def test_a_view_with_a_number_that_json_cannot_say_is_written_like_the_others(path):
+    view = a_view(hosts=(a_host(cpu_utilization=float("nan"), telemetry_age=float("inf")),))
+    assert json.loads(picture_json(view)) == to_json(view)
+
+
+@pytest.mark.parametrize(("document", "said"), [
+    (b"", "document: Invalid JSON"), (b"[]", "document: Input should be"), (b"{}", "revision: Field required"),
+    (b'{"revision": "soon"}', "revision: Input should be a valid integer")])
+def test_what_is_no_view_is_told_by_the_first_thing_that_is_wrong(document, said):
+    with pytest.raises(ValueError, match=said):
+        picture_of(document)
+
+
+def test_a_view_of_a_later_release_is_read_without_what_is_not_known():
+    document = {**to_json(a_view()), "weather": "fine"}
+    assert picture_of(json.dumps(document).encode()) == a_view()
 
 
 async def test_status_counts_hosts_by_health_and_vms_by_state(path):
@@ -139,7 +167,7 @@ async def test_the_schema_names_every_route_and_serves_no_page_that_loads_from_e
         assert (await client.get("/redoc")).status_code == 404
     assert {"/v1/status", "/v1/hosts/{name}", "/v1/hosts/{name}/drain", "/v1/hosts/{name}/confirm-dead",
             "/v1/migrations/{key}/abort", "/v1/policies/reload", "/v1/pause", "/v1/resume"} <= set(paths)
-    assert len(paths) == 21
+    assert len(paths) == 27
 
 
 async def test_a_fault_of_our_own_is_a_500_problem_that_gives_nothing_away(path):

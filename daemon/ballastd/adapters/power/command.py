@@ -57,8 +57,8 @@ class CommandPower:
         said = await self._run("status", self._options.status)
         answer = None if said.is_cut else ANSWER.fullmatch(said.text)
         if answer is None:
-            raise PowerRefused(f"{self._host}: power.status printed {shown(said.text) or 'nothing'}; it must print one line: "
-                               "on, off or unknown, and after it the machine's UUID where it knows it")
+            raise PowerRefused(f"{self._host}: power.status printed {shown(said.text) or 'nothing'}; it must print one "
+                               "line: on, off or unknown, and after it the machine's UUID where it knows it")
         state, uuid = answer.groups()
         try:
             return PowerStatus(PowerState(state), machine(uuid) if uuid else None, shown(said.text))
@@ -95,8 +95,8 @@ class CommandPower:
                 status = await self._finish(key, process)
                 await _until_said(out, err)
         except (OSError, ValueError) as error:
-            raise PowerRefused(f"{self._host}: power.{key}: {shown(argv[0])} cannot be run: {error}; correct power.{key}, or "
-                               "install it where the daemon finds it") from error
+            raise PowerRefused(f"{self._host}: power.{key}: {shown(argv[0])} cannot be run: {error}; correct "
+                               f"power.{key}, or install it where the daemon finds it") from error
         if status != 0:
             how = f"ended with status {status}" if status > 0 else f"was ended by signal {-status}"
             said = shown(err.text or out.text) or "it said nothing"

@@ -41,7 +41,7 @@ class Words(asyncio.Protocol):
         self._kept += data[:room]
         self.is_cut |= len(data) > room
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _: Exception | None) -> None:
         """Nobody holds the other end any more, or we let go."""
         if not self.ended.done():
             self.ended.set_result(None)

@@ -1,33 +1,41 @@
-"""A host's power through its Redfish controller, with sushy. It blocks, so each controller has a lane of its own.
+"""A host's power through its Redfish controller. Calls block, so each controller has a lane of its own.
 
-Only *On* and *GracefulShutdown* are ever asked for. What a controller answers means that it took the request: whether
-the machine obeys is seen elsewhere. (DMTF DSP0266, ComputerSystem.Reset)
+What a controller answers means that it took the request; whether the machine obeys is seen elsewhere.
 """
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from ballastd.core.power import PowerState, PowerStatus
+from ballastd.core.power import PowerStatus
 from ballastd.core.quantities import HostName
-from ballastd.errors import ConfigurationError, PowerRefused, Unreachable
+from ballastd.errors import BallastdError, ConfigurationError, Unreachable
 from ballastd.ports import Blocking
 
+if TYPE_CHECKING:
+    from ballastd.adapters.power.redfish_controller import Controller
+
 T = TypeVar("T")
-MISSING = ("sushy is not installed, and Redfish controllers are reached through it; "
-           "pip install 'ballastd[redfish]', or take the redfish drivers out of the settings")
-READ_SHARE = 3.0
-"""One answer may take this part of the whole deadline: a log-in, a look and an order are three."""
-WORDS_SHOWN = 300
-GRACEFUL, ON = "graceful shutdown", "on"
+
+MISSING = ("sushy is not installed, and Redfish controllers are reached through it; pip install 'ballastd[redfish]', "
+           "or take driver: redfish out of the settings")
+FAREWELL_SECONDS = 1.0
+"""How long logging out may take at most when the daemon stops."""
+
+MARGIN_SECONDS = 1.0
+"""So much before its deadline a call gives up by itself, so that its thread need not be given up."""
 
 
 @dataclass(frozen=True, slots=True)
 class RedfishOptions:
-    """``system``: which system of the controller, None where it has one only. ``deadline``: seconds for one order."""
+    """``url``: scheme and authority only. ``password_file``: read anew at each log-in. ``system``: path of the one meant,
+    None where the controller has one only. ``deadline``: seconds for one question or order, queueing included."""
 
     url: str
     username: str = ""
@@ -39,128 +47,64 @@ class RedfishOptions:
 
 
 class RedfishPower:
-    """One host's controller."""
+    """One host's controller.
+
+    Raises:
+        ConfigurationError: sushy is not installed.
+    """
 
     def __init__(self, host: HostName, options: RedfishOptions, blocking: Blocking) -> None:
         self._host = host
         self._options = options
         self._blocking = blocking
-        self._sushy = _load()
-        self._root: Any = None
+        self._kind = load_controller()
+        self._controller = self._kind(host, options)
 
     async def status(self) -> PowerStatus:
         """See ``ports.Power``."""
-        return await self._call(self._status)
+        return await self._run(lambda controller, until: controller.status(until))
 
     async def power_off(self) -> None:
         """See ``ports.Power``."""
-        await self._call(self._power_off)
+        await self._run(lambda controller, until: controller.power_off(until))
 
     async def power_on(self) -> None:
         """See ``ports.Power``."""
-        await self._call(self._power_on)
+        await self._run(lambda controller, until: controller.power_on(until))
 
     async def close(self) -> None:
-        """Let go of the controller; its session ends by itself."""
-        self._root = None
+        """Log out, where that takes no longer than a moment: controllers have few sessions, and forget them late."""
+        controller, until = self._controller, time.monotonic() + FAREWELL_SECONDS
+        if not controller.has_session:
+            return
+        with contextlib.suppress(BallastdError):  # it forgets the session by itself, later
+            await self._blocking.run(self._lane, lambda: controller.leave(until), deadline=FAREWELL_SECONDS)
 
-    async def _call(self, work: Callable[[Any], T]) -> T:
+    @property
+    def _lane(self) -> str:
+        return f"power:{self._host}"
+
+    async def _run(self, work: Callable[[Controller, float], T]) -> T:
+        controller, deadline = self._controller, self._options.deadline
+        until = time.monotonic() + max(0.5 * deadline, deadline - MARGIN_SECONDS)
         try:
-            return await self._blocking.run(f"power-{self._host}", lambda: self._work(work),
-                                            deadline=self._options.deadline)
+            return await self._blocking.run(self._lane, lambda: work(controller, until), deadline=deadline)
         except Unreachable:
-            self._root = None
+            if controller.is_busy and controller is self._controller:
+                # its thread was given up and holds it still; nobody else may touch it
+                self._controller = self._kind(self._host, self._options)
             raise
 
-    def _work(self, work: Callable[[Any], T]) -> T:
-        """Do it on a fresh look at the system; every trouble becomes one of the port's two. Runs in the lane."""
-        errors = self._sushy.exceptions
-        try:
-            return work(self._system())
-        except PowerRefused:
-            raise
-        except errors.AccessError as error:
-            self._root = None
-            raise self._refused(f"it does not let us in: {_shown(error)}; look at username and password_file") from error
-        except errors.ConnectionError as error:
-            self._root = None
-            raise Unreachable(f"{self._host}: its controller {self._options.url} is silent: {_shown(error)}") from error
-        except OSError as error:
-            self._root = None
-            raise self._refused(f"a file of its settings cannot be read: {error}") from error
-        except Exception as error:
-            # firmware answers what no library foresees; whatever it is, the order was not taken as far as we know
-            self._root = None
-            raise self._refused(f"{type(error).__name__}: {_shown(error)}") from error
 
-    def _system(self) -> Any:
-        if self._root is None:
-            self._root = self._log_in()
-        if self._options.system is not None:
-            return self._root.get_system(self._options.system)
-        systems = self._root.get_system_collection().get_members()
-        if len(systems) != 1:
-            paths = ", ".join(str(one.path) for one in systems[:8]) or "none"
-            raise self._refused(f"it has {len(systems)} systems ({paths}); name one as power.system")
-        return systems[0]
-
-    def _log_in(self) -> Any:
-        options = self._options
-        password = options.password_file.read_text().strip() if options.password_file else ""
-        verify: bool | str = str(options.ca_file) if options.ca_file else not options.insecure_tls
-        if options.ca_file is not None:
-            options.ca_file.read_bytes()
-        kinds = self._sushy.auth
-        auth = kinds.SessionOrBasicAuth(options.username, password) if options.username else kinds.BasicAuth("", "")
-        seconds = options.deadline / READ_SHARE
-        return self._sushy.Sushy(options.url, auth=auth, verify=verify, server_side_retries=1, server_side_retries_delay=1,
-                                 read_timeout=seconds, connect_timeout=seconds)
-
-    def _status(self, system: Any) -> PowerStatus:
-        said = _word(system.power_state)
-        state = {"on": PowerState.ON, "off": PowerState.OFF}.get(said, PowerState.UNKNOWN)
-        identity = str(system.uuid).strip().lower() if system.uuid else None
-        return PowerStatus(state, identity, said or "nothing")
-
-    def _power_off(self, system: Any) -> None:
-        if _word(system.power_state) != "off":
-            self._reset(system, GRACEFUL, self._sushy.RESET_GRACEFUL_SHUTDOWN)
-
-    def _power_on(self, system: Any) -> None:
-        if _word(system.power_state) != "on":
-            self._reset(system, ON, self._sushy.RESET_ON)
-
-    def _reset(self, system: Any, wanted: str, value: Any) -> None:
-        allowed = system.get_allowed_reset_system_values()
-        if value not in allowed:
-            names = ", ".join(sorted(str(getattr(one, "value", one)) for one in allowed)) or "nothing"
-            raise self._refused(f"it cannot be asked for {wanted}; it allows {names}, and a host is never forced")
-        system.reset_system(value)
-
-    def _refused(self, why: str) -> PowerRefused:
-        return PowerRefused(f"{self._host}: its controller {self._options.url}: {why}")
-
-
-def _load() -> Any:
-    """Return sushy.
+def load_controller() -> type[Controller]:
+    """Return the class that speaks Redfish; sushy takes a third of a second to load, and most never need it.
 
     Raises:
-        ConfigurationError: it is not installed.
+        ConfigurationError: sushy is not installed.
     """
     try:
-        import sushy
-        import sushy.auth
-        import sushy.exceptions
+        from ballastd.adapters.power.redfish_controller import Controller
     except ImportError as error:
         raise ConfigurationError((MISSING,)) from error
-    return sushy
-
-
-def _word(state: Any) -> str:
-    return str(getattr(state, "value", state) or "").lower()
-
-
-def _shown(error: BaseException) -> str:
-    """Return a controller's words fit to be shown: printable, on one line, bounded."""
-    text = "".join(sign if sign.isprintable() else " " for sign in str(error))
-    return " ".join(text.split())[:WORDS_SHOWN]
+    logging.getLogger("sushy").setLevel(logging.CRITICAL)  # errors reach us as exceptions; it would log them as well
+    return Controller

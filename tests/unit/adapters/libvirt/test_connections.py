@@ -9,12 +9,13 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ballastd.adapters.blocking import Lanes
-from ballastd.adapters.libvirt.access import HostAccess
+from ballastd.adapters.libvirt.access import ABANDONED_MAX, HostAccess
 from ballastd.adapters.libvirt.connections import Connection, LibvirtOptions, Shared
 from ballastd.adapters.libvirt.events import HintBox
 from ballastd.adapters.libvirt.identity import Registry
@@ -261,3 +262,33 @@ async def test_jobs_have_a_bounded_number_of_connections(shared: Shared) -> None
             pass
     with access.job_connection() as again:
         assert await again.call(lambda conn: conn.getType()) == "TEST"
+
+
+async def test_while_many_calls_hang_nobody_asks_what_vms_use(shared: Shared) -> None:
+    class Crowded(Lanes):
+        hanging = ABANDONED_MAX
+
+        def abandoned(self) -> int:
+            return self.hanging
+
+    lanes = Crowded()
+    access = HostAccess(DeclaredHost(HostName("h"), LOCAL), replace(shared, blocking=lanes), Registry(), HintBox().put)
+    with pytest.raises(Unreachable, match=f"{ABANDONED_MAX} calls hang"):
+        await access.measure(lambda conn: conn.getType())
+    lanes.hanging -= 1
+    assert await access.measure(lambda conn: conn.getType()) == "TEST"
+    access.let_go()
+    await lanes.close()
+
+
+async def test_what_vms_use_is_waited_for_no_longer_than_it_is_worth(shared: Shared) -> None:
+    gate = Gate()
+    options = replace(OPTIONS, call_deadline_s=5.0, usage_deadline_s=0.2)
+    access = HostAccess(DeclaredHost(HostName("h"), LOCAL), replace(shared, options=options), Registry(), HintBox().put)
+    begun = time.monotonic()
+    with pytest.raises(Unreachable, match="no answer"):
+        await access.measure(gate)
+    assert time.monotonic() - begun < 2.0
+    assert await access.watch(lambda conn: conn.getType()) == "TEST"
+    gate.opened.set()
+    access.let_go()

@@ -1,0 +1,130 @@
+"""Why a migration is or was made: why this VM, why this target, what was predicted and what came out."""
+
+from __future__ import annotations
+
+from ballastd.core.quantities import human_bytes, human_seconds
+from ballastd.core.statements import (
+    Explanation,
+    Section,
+    Statement,
+    SubjectKind,
+    due,
+    ending_told,
+    intent_told,
+    no_told,
+    or_nothing,
+)
+from ballastd.core.views import ClusterView, HostView, MigrationView, VmView
+
+OTHERS_SHOWN = 10
+AS_PREDICTED = 0.2
+"""Within this share of it a prediction held."""
+
+
+def explain_migration(view: ClusterView, migration: MigrationView) -> Explanation:
+    """Return everything worth saying about a migration, open or lately settled."""
+    noes = tuple(no for no in view.noes if no.vm == migration.vm)
+    is_open = migration.settled_wall is None
+    sections = (
+        Section("state", "What it is", _state(view, migration)),
+        Section("why", "Why this VM, and why now", _why(view, migration)),
+        Section("choice", "Why this target", _choice(view, migration)),
+        Section("others", "What speaks against the other hosts now", _others(view, migration)),
+        Section("outcome", "What was predicted, and what came out", _outcome(migration)),
+        Section("noes", "What cannot be, and what must wait", or_nothing(
+            tuple(no_told(view, no) for no in noes), "nothing is refused or put off on its account")),
+        Section("next", "When that may change", _next(view, migration)),
+    )
+    headline = (f"migration {migration.id}: {migration.vm_name} from {migration.source} to {migration.target}, "
+                f"{migration.phase if is_open else migration.ending}")
+    return Explanation(SubjectKind.MIGRATION, migration.vm_name, migration.id, headline, sections,
+                       migration.deadline_wall if is_open else None, view.revision, view.wall)
+
+
+def _state(view: ClusterView, m: MigrationView) -> tuple[Statement, ...]:
+    said = [ending_told(view, m) if m.settled_wall is not None else Statement(
+        f"migration-{m.phase}", f"{m.phase} for {human_seconds(m.elapsed)}, {due(view, m.deadline_wall)}", m.policy,
+        m.target, m.vm, m.ordered_wall, m.deadline_wall)]
+    if m.adopted:
+        said.append(Statement("adopted", "it was found under way and taken into the books", vm=m.vm))
+    if m.detail and m.settled_wall is None:
+        said.append(Statement("detail", m.detail, vm=m.vm))
+    return tuple(said)
+
+
+def _why(view: ClusterView, m: MigrationView) -> tuple[Statement, ...]:
+    said = [Statement("because", f"{m.policy}: {m.because}", m.policy, m.source, m.vm, m.ordered_wall)]
+    vm = next((known for known in view.vms if known.id == m.vm), None)
+    if vm is not None:
+        said.append(Statement("size", f"{vm.name} has {vm.vcpus} vCPUs, {human_bytes(vm.memory)} of memory and priority "
+                                      f"{vm.priority}", vm=m.vm))
+        said.append(Statement("load", vm_load(vm), vm=m.vm))
+    said.extend(intent_told(view, intent) for intent in view.intents
+                if intent.host == m.source and intent.policy == m.policy)
+    return tuple(said)
+
+
+def vm_load(vm: VmView) -> str:
+    """Return how much a VM uses of what it has, in words."""
+    cpu = "how much CPU it uses is unknown" if vm.cpu is None else f"it uses {vm.cpu:.1f} of {vm.vcpus} vCPUs"
+    memory = "how much memory is unknown" if vm.memory_used is None else (
+        f"{human_bytes(vm.memory_used)} of {human_bytes(vm.memory)} of memory")
+    return f"{cpu}, {memory}"
+
+
+def _choice(view: ClusterView, m: MigrationView) -> tuple[Statement, ...]:
+    if m.adopted:
+        return (Statement("choice", f"{m.target} was not chosen by this daemon's plan", host=m.target, vm=m.vm),)
+    move = next((move for move in view.moves if move.vm == m.vm and move.target == m.target), None)
+    runners_up = m.runners_up or (move.runners_up if move else ())
+    why_not = m.why_not or (move.why_not if move else ())
+    best = f"{m.target} was the best of those that could take it"
+    said = [Statement("choice", f"{best}; next best: {', '.join(runners_up)}" if runners_up else
+                      f"{best}; who came next is no longer in view", m.policy, m.target, m.vm)]
+    said.extend(Statement("rejected", f"not {words}", m.policy, vm=m.vm) for words in why_not)
+    return tuple(said)
+
+
+def _others(view: ClusterView, m: MigrationView) -> tuple[Statement, ...]:
+    """Return why the other hosts are no targets at the moment of the view, which is not that of the choice."""
+    others = [host for host in view.hosts if host.name not in (m.source, m.target) and not host.target]
+    said = [_other(host) for host in others[:OTHERS_SHOWN]]
+    if len(others) > OTHERS_SHOWN:
+        said.append(Statement("more", f"and {len(others) - OTHERS_SHOWN} more hosts are no targets"))
+    return or_nothing(tuple(said), "nothing: each of them may be sent VMs, there are just better places, or none is left")
+
+
+def _other(host: HostView) -> Statement:
+    return Statement("not-target", f"{host.name}: {'; '.join(host.why_not) or 'no reason was given'}", host=host.name)
+
+
+def _outcome(m: MigrationView) -> tuple[Statement, ...]:
+    predicted = "how long it would take was not predicted" if m.adopted or m.predicted <= 0 else (
+        f"predicted: {human_seconds(m.predicted)}, with at most {m.bandwidth_mib_s} MiB/s")
+    said = [Statement("predicted", predicted, vm=m.vm)]
+    if m.settled_wall is None:
+        said.append(Statement("so-far", _so_far(m), vm=m.vm))
+    else:
+        said.append(Statement("took", f"{m.ending} after {human_seconds(m.elapsed)}{_compared(m)}", vm=m.vm,
+                              since_wall=m.ordered_wall, until_wall=m.settled_wall))
+    return tuple(said)
+
+
+def _so_far(m: MigrationView) -> str:
+    copied = "how much is copied is unknown" if m.progress is None else f"{m.progress:.0%} of memory need no more copying"
+    rate = "" if m.rate_mib_s is None else f", memory travels at {m.rate_mib_s:.0f} MiB/s"
+    return f"so far: {human_seconds(m.elapsed)}{_compared(m) if m.elapsed > m.predicted else ''}, {copied}{rate}"
+
+
+def _compared(m: MigrationView) -> str:
+    if m.adopted or m.predicted <= 0:
+        return ""
+    ratio = m.elapsed / m.predicted
+    return " (as predicted)" if abs(ratio - 1.0) <= AS_PREDICTED else f" ({ratio:.1f} times the prediction)"
+
+
+def _next(view: ClusterView, m: MigrationView) -> tuple[Statement, ...]:
+    if m.settled_wall is not None:
+        return (Statement("closed", "not any more: its books are closed", vm=m.vm),)
+    return (Statement("migration-end", f"when it ends ({due(view, m.deadline_wall)}), and both hosts have shown so",
+                      host=m.target, vm=m.vm, until_wall=m.deadline_wall),)

@@ -1,0 +1,64 @@
+"""A day told from its events: what was done, what was not, and what it saved."""
+
+from __future__ import annotations
+
+from ballastd.core import events as ev
+from ballastd.core.migrations import Ending
+from ballastd.core.quantities import GIB, Bytes, HostName
+from ballastd.core.summary import summarize
+from tests.builders import vm_id
+
+H1, H2 = HostName("h1"), HostName("h2")
+DAY = 86400.0
+
+
+def ordered(key: str, wall: float, policy: str = "even-load") -> ev.MigrationOrdered:
+    return ev.MigrationOrdered(wall, key, vm_id("a"), "a", H1, H2, Bytes(GIB), 10, policy, "", wall + 10, 1.0)
+
+
+def test_moves_are_counted_by_policy_and_failures_by_ending() -> None:
+    events = (ordered("1", 10.0), ev.MigrationSettled(20.0, "1", Ending.COMPLETED), ordered("2", 30.0, "nights"),
+              ev.MigrationSettled(40.0, "2", Ending.COMPLETED), ordered("3", 50.0),
+              ev.MigrationSettled(60.0, "3", Ending.FAILED))
+    found = summarize(events, 0.0, DAY, {}, {})
+    assert (found.moves, found.failed) == ({"even-load": 1, "nights": 1}, {"failed": 1})
+
+
+def test_what_was_before_does_not_count_but_its_policy_is_known() -> None:
+    events = (ordered("1", 10.0), ev.MigrationSettled(20.0, "1", Ending.COMPLETED), ordered("2", 90.0),
+              ev.MigrationSettled(110.0, "2", Ending.COMPLETED))
+    assert summarize(events, 100.0, DAY, {}, {}).moves == {"even-load": 1}
+
+
+def test_a_host_that_was_off_saves_what_it_would_have_drawn() -> None:
+    events = (ev.PowerOffOrdered(1000.0, "o", H1, "nights", ""), ev.HostOff(1000.0, H1, ""),
+              ev.WakeOrdered(1000.0 + 7200.0, "w", H1, "nights", ""), ev.HostAwake(8300.0, H1, "", 100.0))
+    found = summarize(events, 0.0, DAY, {H1: 150.0}, {})
+    assert found.off_seconds == {"h1": 7200.0}
+    assert found.saved_kwh == 0.3
+    assert (found.power_offs, found.wakes) == (1, 1)
+
+
+def test_a_host_that_went_off_before_and_is_off_still_counts_for_the_span_only() -> None:
+    found = summarize((ev.PowerOffOrdered(0.0, "o", H1, "nights", ""), ev.HostOff(10.0, H1, "")), 100.0, 200.0, {}, {})
+    assert found.off_seconds == {"h1": 100.0}
+    assert found.saved_kwh is None, "nobody said what it draws"
+
+
+def test_what_was_not_done_is_told_with_its_reason_longest_first() -> None:
+    lines = summarize((), 0.0, DAY, {}, {"memory (h1 db)": 3, "window (h2 web)": 60}).lines()
+    assert [line for line in lines if line.startswith("not done")] == [
+        "not done, for 60 min: window (h2 web)", "not done, for 3 min: memory (h1 db)"]
+
+
+def test_an_empty_day_says_so() -> None:
+    assert summarize((), 0.0, DAY, {}, {}).lines() == ("In 24 h 0 min:", "moves completed: none")
+
+
+def test_failed_power_and_foreign_moves_are_told() -> None:
+    events = (ev.HostEmptying(1.0, H1, "nights", ""), ev.PowerFailed(5.0, H1, "did not come back"),
+              ev.ForeignMoveSeen(6.0, vm_id("a"), "a", H1, H2), ev.EvacuationEnded(7.0, H2, "empty"))
+    text = "\n".join(summarize(events, 0.0, DAY, {}, {}).lines())
+    assert "power failed: h1: did not come back" in text
+    assert "moves by somebody else, respected: 1" in text
+    assert "hosts emptied: h2" in text
