@@ -42,6 +42,8 @@ from ballastd.errors import ConfigurationError, JournalError
 from ballastd.ports import Blocking
 from ballastd.service.daemon import Daemon, Parts
 from ballastd.web.app import create_app
+from ballastd.web.metrics import Meter
+from ballastd.web.metrics_server import MetricsServer, Serving, Together
 from ballastd.web.server import ApiServer
 
 EXIT_CONFIGURATION = 78
@@ -126,9 +128,14 @@ async def _live(settings: Settings, policies: Path) -> None:
     app = create_app(daemon, blocking=blocking, operators=settings.api.operators)
     server = ApiServer(app, settings.api.socket, settings.api.mode, settings.api.group)
     server.bind()
+    servers: list[Serving] = [server]
     try:
+        if settings.metrics.listen is not None:
+            metrics = MetricsServer(Meter(daemon), settings.metrics.listen)
+            metrics.bind()
+            servers.append(metrics)
         daemon.wire_signals()
-        await daemon.run(server)
+        await daemon.run(Together(servers))
     finally:
         server.release()
 

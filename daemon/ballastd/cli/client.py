@@ -61,7 +61,7 @@ class Daemon:
             Refused: the daemon said no.
             DaemonUnreachable: it did not answer.
         """
-        response = Daemon(self._path, seconds_max)._response("GET", parts, {}, None)  # noqa: SLF001  one of us
+        response = self._response("GET", parts, {}, None, seconds_max)
         if not response.is_success:
             _content(response)
         return response.content
@@ -78,30 +78,30 @@ class Daemon:
 
     def _ask(self, method: str, parts: tuple[str, ...], query: dict[str, str | int],
              body: dict[str, object] | None) -> Any:
-        return _content(self._response(method, parts, query, body))
+        return _content(self._response(method, parts, query, body, self._seconds_max))
 
     def _response(self, method: str, parts: tuple[str, ...], query: dict[str, str | int],
-                  body: dict[str, object] | None) -> httpx.Response:
+                  body: dict[str, object] | None, seconds_max: float) -> httpx.Response:
         import httpx
 
-        self._knock()
+        self._knock(seconds_max)
         url = "/v1/" + "/".join(quote(part, safe="") for part in parts)
         transport = httpx.HTTPTransport(uds=self._path, verify=False)  # there is no TLS on it
         try:
-            with httpx.Client(transport=transport, base_url="http://ballastd", timeout=self._seconds_max) as client:
+            with httpx.Client(transport=transport, base_url="http://ballastd", timeout=seconds_max) as client:
                 return client.request(method, url, params=query, json=body)
         except httpx.TimeoutException as error:
             raise DaemonUnreachable(
-                f"ballastd at {self._path} has not answered for {self._seconds_max:g} s"
+                f"ballastd at {self._path} has not answered for {seconds_max:g} s"
                 + ("" if body is None else "; the command may still be carried out: look at `ballastctl journal`"),
             ) from error
         except httpx.TransportError as error:
             raise DaemonUnreachable(f"ballastd at {self._path} hung up before it had answered: {error}") from error
 
-    def _knock(self) -> None:
+    def _knock(self, seconds_max: float) -> None:
         """Connect once and leave again: the system's own error tells best what is wrong."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
-            door.settimeout(self._seconds_max)
+            door.settimeout(seconds_max)
             try:
                 door.connect(self._path)
             except OSError as error:

@@ -13,6 +13,7 @@ from ballastd.cli.options import PAUSE, with_daemon
 
 if TYPE_CHECKING:
     from ballastd.cli.live.source import Source
+    from ballastd.core.views import RecentView
 
 PICTURE_SECONDS = 3.0
 """How long a picture may take: a daemon that hangs should be shown as such."""
@@ -56,7 +57,7 @@ def _write_blocks(source: Source, interval: float, once: bool) -> None:
     from ballastd.cli.live.signs import signs_for
 
     signs = signs_for(sys.stdout.encoding or "ascii")
-    told: float | None = None
+    told: tuple[RecentView, ...] | None = None
     titles = True
     while True:
         began = time.monotonic()
@@ -66,5 +67,5 @@ def _write_blocks(source: Source, interval: float, once: bool) -> None:
             return
         if picture.view is not None:
             titles = False
-            told = max((recent.wall for recent in picture.view.recent), default=told)
+            told = picture.view.recent
         time.sleep(max(0.0, began + interval - time.monotonic()))

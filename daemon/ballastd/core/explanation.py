@@ -114,7 +114,8 @@ def _cpu_by_vms(host: HostView) -> str:
 
 
 def _power(host: HostView) -> str:
-    said = "its power is not managed: it is never switched off" if host.power == "unmanaged" else f"its power is {host.power}"
+    managed = host.power != "unmanaged"
+    said = f"its power is {host.power}" if managed else "its power is not managed: it is never switched off"
     return f"{said}: {host.power_detail}" if host.power_detail else said
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 
 import structlog
@@ -49,6 +50,8 @@ class ControlLoop:
         self.view: ClusterView | None = None
         self.steps = 0
         self.rejected = 0
+        self.ended: Counter[str] = Counter()
+        """Migrations settled by this run, by ending."""
 
     async def run(self) -> None:
         """Step for ever."""
@@ -87,6 +90,7 @@ class ControlLoop:
         for event in decision.events:
             match event:
                 case ev.MigrationSettled():
+                    self.ended[event.ending.value] += 1
                     self._kernel.release(event.id)
                 case ev.MigrationMoved() if event.phase not in HOLDS_SLOT:
                     self._kernel.release(event.id)

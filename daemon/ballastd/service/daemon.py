@@ -184,6 +184,7 @@ class Daemon:
         if self._loop is not None and self._inbox is not None:
             counts["steps"] = self._loop.steps
             counts["steps.rejected"] = self._loop.rejected
+            counts |= {f"migrations.ended.{ending}": n for ending, n in sorted(self._loop.ended.items())}
             counts |= {f"inbox.folded.{kind}": n for kind, n in sorted(self._inbox.dropped.items())}
         return counts
 

@@ -12,6 +12,7 @@ from ballastd.ports import Blocking, Console
 from ballastd.web import commanding, problems, reading
 from ballastd.web.access import Desk
 from ballastd.web.body import BodyLimit
+from ballastd.web.models import Pictures
 from ballastd.web.peers import Names
 
 ANSWER_SECONDS = 30.0
@@ -31,6 +32,7 @@ def create_app(console: Console, *, blocking: Blocking | None = None, operators:
                   description="What the daemon shows of itself, and what an operator may ask of it.")
     app.state.desk = Desk(console, Names(blocking), None if operators is None else group_id(operators),
                           answer_seconds)
+    app.state.pictures = Pictures()
     problems.install(app)
     app.add_middleware(BodyLimit)
     app.include_router(reading.router)

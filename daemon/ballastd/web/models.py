@@ -163,6 +163,20 @@ def picture_json(view: ClusterView) -> bytes:
     return _PICTURE.dump_json(view)
 
 
+class Pictures:
+    """Writes each view once, however many ask for it."""
+
+    def __init__(self) -> None:
+        self._view: ClusterView | None = None
+        self._written = b""
+
+    def of(self, view: ClusterView) -> bytes:
+        """Return ``picture_json`` of ``view``."""
+        if view is not self._view:
+            self._written, self._view = picture_json(view), view
+        return self._written
+
+
 def picture_of(document: bytes) -> ClusterView:
     """Return the view that ``picture_json`` wrote; fields that this release does not know are left out.
 

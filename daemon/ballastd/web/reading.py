@@ -6,7 +6,7 @@ from collections import Counter
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from ballastd import __version__
@@ -18,13 +18,13 @@ from ballastd.web.access import DeskNeeded, ViewNeeded
 from ballastd.web.models import (
     HostList,
     MigrationList,
+    Pictures,
     PlanView,
     ProblemBody,
     RecordList,
     RecordView,
     StatusView,
     VmList,
-    picture_json,
     to_json,
 )
 from ballastd.web.problems import Problem, unknown
@@ -53,9 +53,11 @@ async def status(view: ViewNeeded) -> JSONResponse:
 
 
 @router.get("/view", responses=_shows(ClusterView), response_class=JSONResponse)
-async def whole(view: ViewNeeded) -> Response:
+async def whole(request: Request, view: ViewNeeded) -> Response:
     """Show everything after one step: what `ballastctl top` draws a frame of."""
-    return Response(picture_json(view), media_type="application/json")
+    pictures = request.app.state.pictures
+    assert isinstance(pictures, Pictures)
+    return Response(pictures.of(view), media_type="application/json")
 
 
 def _tally(words: Any) -> dict[str, int]:

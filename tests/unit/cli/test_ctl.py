@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -137,9 +139,9 @@ def test_loads_tags_and_power_are_shown(desk):
     assert "CPU          25% by telemetry; its VMs use 6.5 of 32 processors" in shown
     assert "power        emptying: for 5 s: pack: h2 holds all" in shown
     db, new = desk.run("vm list -o wide").stdout.splitlines()[1:]
-    assert "1.3 of 4   3.0 GiB  8.0 GiB" in db
+    assert "1.3 of 4  3.0 GiB  8.0 GiB" in db
     assert "shop   gold,eu" in db
-    assert "- of 4        -  8.0 GiB" in new
+    assert "  - of 4        -  8.0 GiB" in new
     shown = desk.run("vm show db").stdout
     assert "CPU        1.3 of 4 vCPUs, averaged" in shown
     assert "memory     3.0 GiB used of 8.0 GiB at most" in shown
@@ -329,6 +331,12 @@ def test_the_socket_may_be_named_before_or_after_the_verb_or_in_the_environment(
     assert run(main, ["--socket", none, "status", "--socket", path]).exit_code == 0
     assert run(main, ["status"], env={"BALLASTD_SOCKET": path}).exit_code == 0
     assert run(main, ["--socket", none, "status"], env={"BALLASTD_SOCKET": path}).exit_code == 3
+
+
+def test_help_waits_for_nothing_heavy():
+    seen = subprocess.run([sys.executable, "-c", "import sys, ballastd.cli.ctl; print(*sys.modules)"], check=True,
+                          capture_output=True, text=True).stdout.split()
+    assert not {"rich", "httpx", "pydantic", "fastapi", "ruamel.yaml"} & set(seen)
 
 
 def test_watching_shows_again_and_outlives_trouble():

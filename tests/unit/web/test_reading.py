@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ballastd.ports import JournalRecord
-from ballastd.web.models import picture_json, picture_of, to_json
+from ballastd.web.models import Pictures, picture_json, picture_of, to_json
 from tests.paper_console import PaperConsole, asking
 from tests.pictures import DB, WEB_1, WEB_2, a_busy_view, a_full_view, a_host, a_view, a_vm
 
@@ -57,6 +57,19 @@ async def test_the_whole_view_comes_out_as_it_is_and_can_be_read_back(path):
         document = (await client.get("/v1/view")).content
     assert picture_of(document) == view
     assert json.loads(document) == to_json(view)
+
+
+async def test_a_new_view_is_shown_as_soon_as_there_is_one(path):
+    console = PaperConsole(a_view(revision=1))
+    async with asking(console, path) as client:
+        first = [(await client.get("/v1/view")).json()["revision"] for _ in range(2)]
+        console.shown = a_view(revision=2)
+        assert [*first, (await client.get("/v1/view")).json()["revision"]] == [1, 1, 2]
+
+
+def test_a_view_is_written_once_however_many_ask():
+    pictures, view = Pictures(), a_full_view()
+    assert pictures.of(view) is pictures.of(view)
 
 
 async def test_a_view_with_a_number_that_json_cannot_say_is_written_like_the_others(path):

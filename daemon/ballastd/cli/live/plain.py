@@ -3,6 +3,8 @@ they are from block to block."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from rich.cells import cell_len
 
 from ballastd.cli.formats import clock
@@ -11,6 +13,7 @@ from ballastd.cli.live.grid import Column, text_of
 from ballastd.cli.live.header import Picture, header
 from ballastd.cli.live.section import Section
 from ballastd.cli.live.signs import Signs, shown
+from ballastd.core.views import RecentView
 
 ROWS_MAX = 10
 _HOSTS_MAX = 30
@@ -18,16 +21,17 @@ _HEADER_WIDTH = 400
 _WORD = 10
 
 
-def block(picture: Picture, now: float, signs: Signs, since: float | None = None, *, titles: bool = True) -> list[str]:
-    """Return the lines of one block. ``now``: wall seconds here. ``since``: decisions up to that moment (wall seconds)
-    were told already; None: the latest are told. ``titles``: whether sections begin with the names of their columns."""
+def block(picture: Picture, now: float, signs: Signs, told: Collection[RecentView] | None = None, *,
+          titles: bool = True) -> list[str]:
+    """Return the lines of one block. ``now``: wall seconds here. ``told``: decisions that an
+    earlier block told. ``titles``: whether sections begin with the names of their columns."""
     head = header(picture, now, _HEADER_WIDTH, ROWS_MAX, signs, bar_width=0)
     lines = [f"{'at':<{_WORD}}{clock(now)}  {text_of(line).strip()}" for line in head]
     if picture.view is None:
         return lines
     for section in sections(picture.view, _HOSTS_MAX):
-        if section.key == "decided" and since is not None:
-            fresh = sum(1 for recent in picture.view.recent[:len(section.rows)] if recent.wall > since)
+        if section.key == "decided" and told is not None:
+            fresh = sum(1 for recent in picture.view.recent[:len(section.rows)] if recent not in told)
             lines.extend(_lines(section, fresh, signs, titles=titles and bool(fresh), rest=False))
         else:
             lines.extend(_lines(section, _HOSTS_MAX if section.key == "host" else ROWS_MAX, signs, titles=titles))

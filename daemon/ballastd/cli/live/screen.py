@@ -8,7 +8,7 @@ import signal
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 from rich.console import Console
@@ -22,6 +22,8 @@ from ballastd.cli.live.signs import signs_for
 
 _WAITED_FOR = (signal.SIGWINCH, signal.SIGTSTP)
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
+_LOCAL_FLAGS = 3
+"""Where termios keeps ECHO among the attributes of a terminal."""
 _NO_WRAP, _WRAP = "\x1b[?7l", "\x1b[?7h"
 
 
@@ -107,14 +109,12 @@ def _end(number: int, _frame: FrameType | None) -> None:
 @contextlib.contextmanager
 def _quiet_keys() -> Iterator[None]:
     """Keep what is typed off the screen, and from the shell afterwards."""
-    try:
-        before = termios.tcgetattr(sys.stdin)
-    except (termios.error, OSError, ValueError):
-        yield  # no terminal to type on
+    if sys.stdin is None or not sys.stdin.isatty():
+        yield
         return
-    flags: Sequence[int | list[bytes | int]] = before
-    quiet = [*flags]
-    quiet[3] = int(before[3]) & ~termios.ECHO
+    before = termios.tcgetattr(sys.stdin)
+    quiet = [*before]
+    quiet[_LOCAL_FLAGS] = before[_LOCAL_FLAGS] & ~termios.ECHO
     termios.tcsetattr(sys.stdin, termios.TCSANOW, quiet)
     try:
         yield
