@@ -119,8 +119,8 @@ def a_full_view() -> ClusterView:
                    vms_running=5, migrations_in=3, telemetry_age=1.0, inventory_age=2.0, power="on"),
             a_host("h4", health="unknown", target=False, why_not=("host-standby: off",), reachable=False,
                    cpu_utilization=None, cpu_by_vms=None, memory_used=0, vms_running=0, telemetry_age=5400.0,
-                   inventory_age=5400.0, agent="offline", power="off", power_detail="for 1 h 30 min: pack-at-night: h3 holds all",
-                   unreachable_reason="connection refused")),
+                   inventory_age=5400.0, agent="offline", power="off",
+                   power_detail="for 1 h 30 min: pack-at-night: h3 holds all", unreachable_reason="connection refused")),
         vms=(
             a_vm("build-3", _id(3), "h2", vcpus=8, memory=16 * GIB, cpu=7.6, memory_used=15 * GIB, migration="1400-1"),
             a_vm("db", _id(1), "h1", vcpus=8, memory=12 * GIB, cpu=5.2, memory_used=12 * GIB, priority=10,

@@ -13,12 +13,13 @@ from ballastd.core.inputs import Answer, OperatorCommand, Verb
 from ballastd.core.inventory import JobKind, VmRecord, VmState
 from ballastd.core.policies import ClusterDeclaration, PolicySet
 from ballastd.core.quantities import GIB, Bytes, HostName
-from ballastd.core.telemetry import Report, Sample
-from ballastd.ports import TelemetryItem, TelemetryUp
+from ballastd.core.telemetry import AgentState, Report, Sample
+from ballastd.ports import Power, TelemetryItem, TelemetryUp
 from ballastd.service.daemon import Daemon, Parts
 from ballastd.sim.hypervisor import SimulatedHypervisor
 from ballastd.sim.jobs import SimulatedHost
 from ballastd.sim.journal import MemoryJournal
+from ballastd.sim.power import SimulatedController, SimulatedPower
 from ballastd.sim.virtual_time import VirtualClock, run_virtual
 from tests.builders import POLICIES, ClusterBuilder
 from tests.doubles import Controllers, SilentNotices
@@ -36,6 +37,9 @@ class Agents:
         self._sequence = 0
         self.readings: dict[str, dict[tuple[str, str], Sample]] = {h.name: {} for h in cluster.hosts}
         self.silent: set[str] = set()
+        self.world: SimulatedHypervisor | None = None
+        self.cordons: dict[HostName, float] = {}
+        """What the daemon asked of the hooks: agents do as they are asked."""
 
     def set(self, host: str, metric: str, value: float, subject: str = "", critical: float | None = None) -> None:
         """Change a reading; the agent says so at once."""
@@ -46,15 +50,37 @@ class Agents:
     def _speak(self, host: HostName) -> None:
         self._sequence += 1
         now = self._clock.now()
-        samples = (Sample("cpu.utilization", 0.2), *self.readings[host].values())
+        samples = (Sample("cpu.utilization", self._utilization(host)), *self.readings[host].values())
         self._queue.put_nowait(Report(host, "boot", self._sequence, now.wall, INTERVAL, samples, now))
 
+    def _utilization(self, host: HostName) -> float:
+        if self.world is None:
+            return 0.2
+        known = self.world.hosts[host]
+        used = sum(self.world.burning(r.vm) for r in known.vms.values() if r.state.runs)
+        return min(1.0, 0.02 + used / known.cpus)
+
+    def _tell_state(self, host: HostName, *, online: bool) -> None:
+        now, known = self._clock.now(), self.world.hosts[host] if self.world else None
+        until = self.cordons.get(host)
+        self._queue.put_nowait(AgentState(
+            host, online, now, hook=True, cordon_until=until if until and until > now.wall else None,
+            emulators=len(known.vms) if known else None))
+
     async def live(self) -> None:
-        """Report for ever."""
+        """Report for ever; a host without power says nothing, and its last will says so."""
+        gone: set[HostName] = set()
         while True:
             for host in self._cluster.hosts:
+                if self.world is not None and not self.world.hosts[host.name].powered:
+                    if host.name not in gone:
+                        gone.add(host.name)
+                        self._tell_state(host.name, online=False)
+                    continue
+                gone.discard(host.name)
                 if host.name not in self.silent:
                     self._speak(host.name)
+                    self._tell_state(host.name, online=True)
             await asyncio.sleep(INTERVAL)
 
     def counters(self) -> dict[str, float]:
@@ -96,7 +122,7 @@ class House:
     journal: MemoryJournal
     notices: SilentNotices
     policies: FixedPolicies
-    controllers: Controllers = field(default_factory=Controllers)
+    controllers: Power = field(default_factory=Controllers)
     daemon: Daemon | None = None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     told: list[tuple[float, str]] = field(default_factory=list)
@@ -149,8 +175,9 @@ class House:
 
 
 def in_house(builder: ClusterBuilder, story: Callable[[House], Awaitable[None]],
-             policies: PolicySet = POLICIES) -> None:
-    """Run ``story`` in a house on virtual time."""
+             policies: PolicySet = POLICIES, *, powered: bool = False) -> None:
+    """Run ``story`` in a house on virtual time. ``powered``: every host has a controller, VMs use processors, and agents
+    do as they are asked."""
     async def live() -> None:
         cluster, clock = builder.build(), VirtualClock()
         hosts = [SimulatedHost(h.name, Bytes(64 * GIB)) for h in cluster.hosts]
@@ -158,6 +185,11 @@ def in_house(builder: ClusterBuilder, story: Callable[[House], Awaitable[None]],
             host.vms.update({r.vm: r for r in records})
         house = House(cluster, clock, Agents(cluster, clock), World(hosts, clock), MemoryJournal(),
                       SilentNotices(), FixedPolicies(policies))
+        if powered:
+            house.agents.world, house.agents.cordons = house.hypervisor, house.notices.cordons
+            house.controllers = SimulatedPower(
+                [SimulatedController(h.name) for h in cluster.hosts],
+                went_off=house.hypervisor.lose_power, came_up=house.hypervisor.heal)
         living = asyncio.ensure_future(house.agents.live())
         try:
             await story(house)

@@ -7,10 +7,11 @@ fate: others start, stop and move VMs; networks, daemons and power fail and come
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from typing import Any
 
-from ballastd.core.inventory import HostInventory, Progress, VmRecord
+from ballastd.core.inventory import HostInventory, Progress, VmRecord, VmUsage
 from ballastd.core.plans import Order, Refusal, RefusalKind
 from ballastd.core.quantities import Bytes, HostName, VmId
 from ballastd.errors import (
@@ -39,6 +40,7 @@ class SimulatedHypervisor:
         self.hosts = {host.name: host for host in hosts}
         self.fates: dict[VmId, Fate] = {}
         self.dirty_mib_s: dict[VmId, float] = {}
+        self._burning: dict[VmId, tuple[float, float, float]] = {}
         self._clock = clock
         self._deadline = call_deadline
         self._jobs: dict[VmId, SimulatedJob] = {}
@@ -66,7 +68,7 @@ class SimulatedHypervisor:
         """Return what the host has."""
         begun = self._clock.now()
         known = await self._reach(host)
-        vms = tuple(known.vms[vm] for vm in sorted(known.vms))
+        vms = tuple(dataclasses.replace(known.vms[vm], usage=self._usage(known.vms[vm])) for vm in sorted(known.vms))
         held = sum(record.memory_max for record in vms if record.state.holds_memory)
         return HostInventory(host, begun, self._clock.now(), known.memory_total,
                              Bytes(max(0, known.memory_total - held)), known.cpus, vms,
@@ -126,6 +128,24 @@ class SimulatedHypervisor:
             job.tell(OutcomeUnknown("the connection was let go; the job goes on"))
         for task in self._tasks:
             task.cancel()
+
+    def burn(self, vm: VmId, processors: float) -> None:
+        """Have a VM use so many processors from now on."""
+        now = self._clock.now().monotonic
+        self._burning[vm] = (now, self._spent(vm, now), processors)
+
+    def burning(self, vm: VmId) -> float:
+        """Return how many processors a VM uses."""
+        return self._burning.get(vm, (0.0, 0.0, 0.0))[2]
+
+    def _spent(self, vm: VmId, now: float) -> float:
+        since, seconds, processors = self._burning.get(vm, (now, 0.0, 0.0))
+        return seconds + processors * (now - since)
+
+    def _usage(self, record: VmRecord) -> VmUsage:
+        runs = record.state.runs
+        return VmUsage(self._spent(record.vm, self._clock.now().monotonic) if runs else None,
+                       record.memory_max if runs else None)
 
     def place(self, host: HostName, record: VmRecord) -> None:
         """Somebody starts or defines a VM."""

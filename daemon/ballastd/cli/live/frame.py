@@ -79,10 +79,9 @@ def grants(made: Sequence[Section], room: int) -> list[int]:
     wanted = [_wanted(section) for section in made]
     granted = [0] * len(made)
     for place, section in enumerate(made):
-        first = min(wanted[place], 1 + section.least)
-        if first <= room:
-            granted[place] = first
-            room -= first
+        if room >= 2:  # titles without a row tell nothing
+            granted[place] = min(wanted[place], 1 + section.least, room)
+            room -= granted[place]
     while room > 0:
         hungry = [place for place in range(len(made)) if 0 < granted[place] < wanted[place]]
         if not hungry:

@@ -40,7 +40,7 @@ def _host(host: HostView) -> Row:
     marks = [*(("unreachable",) if lost else ()), *host.marks]
     return (
         Cell(host.name, "bold"), words(host.health),
-        Cell(", ".join(marks) or NOTHING, "bold red" if lost else "yellow"),
+        Cell(", ".join(marks) or NOTHING, "bold red" if lost else "yellow" if marks else ""),
         Cell(NOTHING if host.power == "unmanaged" else host.power),
         load(host.cpu_utilization), Cell(cores(host.cpu_by_vms, host.cpu_limit)),
         load(used, None, reserved), Cell(size(host.memory_limit)),

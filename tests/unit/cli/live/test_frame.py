@@ -144,6 +144,11 @@ def test_a_small_frame_still_has_posture_hosts_migrations_and_conditions():
     assert [title for title in titles[2:] if title.isupper()] == ["HOST", "MIGRATION", "CONDITION OF"]
 
 
+def test_where_there_is_little_room_the_more_important_section_has_it():
+    titles = [line.split("  ")[0] for line in drawn(a_full_view(), 100, 14)]
+    assert [title for title in titles if title in ("CONDITION OF", "NOT", "WINDOW")] == ["CONDITION OF"]
+
+
 def test_what_is_not_shown_is_counted():
     assert any(line.startswith(" AGO") and line.endswith("2 of 5") for line in drawn(a_full_view(), 120, 24))
 
