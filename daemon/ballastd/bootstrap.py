@@ -40,6 +40,7 @@ from ballastd.documents import (
 )
 from ballastd.errors import ConfigurationError, JournalError
 from ballastd.ports import Blocking
+from ballastd.service.chores import ChoreTimes
 from ballastd.service.daemon import Daemon, Parts
 from ballastd.web.app import create_app
 from ballastd.web.metrics import Meter
@@ -121,8 +122,8 @@ async def _live(settings: Settings, policies: Path) -> None:
         version=__version__,
         abort_on_stop=settings.on_stop == "abort",
         calendar=WallCalendar(settings.chores.timezone),
-        summary_at=settings.chores.summary,
-        wake_test_at=settings.chores.wake_test,
+        chores=ChoreTimes(settings.chores.summary, settings.chores.wake_test, settings.chores.retention,
+                          settings.chores.keep_records, settings.chores.keep_archives),
     ))
     made.append(daemon)
     app = create_app(daemon, blocking=blocking, operators=settings.api.operators)

@@ -298,7 +298,32 @@ class Journal(Protocol):
         ...
 
     def replay(self) -> Iterator[JournalRecord]:
-        """Yield all records from the first, in order, up to the first damage."""
+        """Yield all records from the first that was not archived, in order, up to the first damage."""
+        ...
+
+    def archive(self, before: int) -> int:
+        """Copy the records before number ``before`` into an archive of their own, durably and read back; return how
+        many. They stay in the journal until ``cut``. May take long; appends go on beside it.
+
+        Raises:
+            JournalError: there is no room, the journal is damaged, or holds no such records: nothing changed.
+        """
+        ...
+
+    def cut(self, before: int) -> None:
+        """Take the records before number ``before`` out of the journal. The one at ``before`` has to be a checkpoint.
+
+        Raises:
+            JournalError: they were not archived by this run, or the journal cannot be written: nothing changed.
+        """
+        ...
+
+    def drop_archive(self, before_wall: float) -> str | None:
+        """Delete the oldest archive if it was written before ``before_wall``; return its name if so.
+
+        Raises:
+            JournalError: it cannot be deleted.
+        """
         ...
 
     def tail(self, count: int) -> tuple[JournalRecord, ...]:

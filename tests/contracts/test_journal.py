@@ -202,3 +202,46 @@ def test_the_memory_journal_can_be_damaged() -> None:
     with pytest.raises(JournalDamaged, match="damaged: record 2 is missing"):
         journal.append(2, [{"a": 2}])
     assert len(list(journal.replay())) == 1
+
+
+def numbered(journal: Journal, count: int) -> None:
+    for number in range(1, count + 1):
+        journal.append(number, [{"n": number}])
+
+
+def test_what_is_archived_and_cut_is_replayed_no_more_and_nothing_else_is_lost(journal: Journal, tmp_path: Path) -> None:
+    journal.open()
+    numbered(journal, 9)
+    assert journal.archive(5) == 4
+    assert [record.sequence for record in journal.replay()] == list(range(1, 10)), "archived is not cut"
+    journal.append(10, [{"n": 10}])
+    journal.cut(5)
+    assert [record.content["n"] for record in journal.replay()] == [5, 6, 7, 8, 9, 10]
+    assert [record.sequence for record in journal.tail(100)] == [5, 6, 7, 8, 9, 10]
+    assert journal.append(11, [{"n": 11}]) == 11
+    journal.close()
+    later = again(journal, tmp_path)
+    assert later.open() == JournalHealth(7, 11, None)
+    assert [record.sequence for record in later.replay()] == list(range(5, 12))
+    assert later.archive(8) == 3
+    later.cut(8)
+    later.close()
+    last = again(journal, tmp_path)
+    assert last.open() == JournalHealth(4, 11, None)
+    last.close()
+
+
+def test_only_what_is_there_can_be_archived_and_only_what_was_archived_can_be_cut(journal: Journal) -> None:
+    journal.open()
+    numbered(journal, 3)
+    for before in (-1, 0, 1, 4, 99):
+        with pytest.raises(JournalError, match="cannot be archived"):
+            journal.archive(before)
+    for before in (2, 3):
+        with pytest.raises(JournalError, match="not archived"):
+            journal.cut(before)
+    journal.archive(3)
+    with pytest.raises(JournalError, match="not archived"):
+        journal.cut(2)
+    assert [record.sequence for record in journal.replay()] == [1, 2, 3]
+    journal.close()

@@ -87,9 +87,13 @@ class Stand:
         """Return the daemon once it acts; the broker runs."""
         daemon = self.daemon(link_mbit=link_mbit).start()
         until_acting(daemon)
+        self.until_heard(daemon)
+        return daemon
+
+    def until_heard(self, daemon: DaemonProcess) -> None:
+        """Wait until every host that is on was heard: what a counter showed before is nobody's rise."""
         on = [name for name, host in self.lab.hosts.items() if host.is_on()]
         until(lambda: all(daemon.heard().get(name, 0) > 1 for name in on), READY_SECONDS, "every host is heard", daemon)
-        return daemon
 
     def clear(self) -> None:
         """End the daemon and all guests, repair every host and the broker."""

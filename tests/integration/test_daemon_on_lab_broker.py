@@ -69,6 +69,7 @@ def test_a_broker_that_comes_late_is_waited_for_in_plain_words(lab: Lab, stand: 
     assert ordered(stand.home) == []
     lab.broker().start()
     until_acting(daemon)
+    stand.until_heard(daemon)
     # what an error counter showed first is no rise; the next error is. Two of three hosts are enough to act
     until(lambda: daemon.heard().get("h1", 0) > 1, 20.0, "h1 is heard", daemon)
     lab.hosts["h1"].fault("uncorrected")
@@ -135,6 +136,7 @@ def test_a_flood_of_lies_is_counted_and_moves_nothing(lab: Lab, stand: Stand) ->
     assert refused("h2") == refused("h3") == 0
     assert ordered(stand.home) == []
     until_acting(daemon)
+    stand.until_heard(daemon)
     hosts = {h["name"]: h for h in daemon.ask("hosts")["hosts"]}
     assert all(hosts[name]["health"] == "healthy" for name in hosts)
     assert all(hosts[name]["reports_heard"] > heard[name] for name in ("h2", "h3"))

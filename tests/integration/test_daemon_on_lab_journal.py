@@ -57,6 +57,7 @@ def test_on_a_full_disk_it_observes_and_acts_again_when_there_is_room(lab: Lab, 
     guest = lab.start_guest("h1", "web", mode="1")
     daemon = stand.daemon(journal=small_disk).start()
     until_acting(daemon)
+    stand.until_heard(daemon)
     ballast = small_disk / "ballast"
     with pytest.raises(OSError, match="No space"):
         ballast.write_bytes(bytes(DISK_MIB * 1024 * 1024))

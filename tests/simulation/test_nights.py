@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from ballastd.core import events as ev
 from ballastd.core.inputs import Verb
+from ballastd.core.ledger import Ledger
 from ballastd.core.policies import BalancePolicy, Mode
 from ballastd.core.power import PowerPhase
 from ballastd.core.quantities import HostName, Seconds
@@ -38,10 +40,14 @@ def power(house: House) -> SimulatedPower:
     return house.controllers
 
 
-def phases(house: House) -> dict[str, PowerPhase]:
+def ledger_of(house: House) -> Ledger:
     assert house.daemon is not None
     assert house.daemon._controller is not None
-    return {str(host): p.phase for host, p in house.daemon._controller.ledger.power.items()}
+    return house.daemon._controller.ledger
+
+
+def phases(house: House) -> dict[str, PowerPhase]:
+    return {str(host): p.phase for host, p in ledger_of(house).power.items()}
 
 
 def everybody(house: House) -> int:
@@ -121,3 +127,53 @@ def test_a_hot_host_is_relieved_and_then_all_rests() -> None:
         assert house.on("h1") == left
 
     in_house(four_powered(vms=2), story, policies, powered=True)
+
+
+def test_a_journal_archived_every_few_minutes_forgets_nothing_over_any_kill() -> None:
+    async def story(house: House) -> None:
+        before = everybody(house)
+        await fall_asleep(house)
+        (asleep,) = phases(house)
+        for _ in range(6):
+            assert house.daemon is not None
+            await house.pass_time(200.0, 5.0)
+            await house.daemon._chores.retain(keep_records=150.0, keep_archives=1e6)
+            known = ledger_of(house)
+            await house.crash()
+            house.start()
+            await house.pass_time(30.0, 1.0)
+            replayed = Ledger()
+            replayed.replay(ev.from_record(record.content) for record in house.journal.replay())
+            assert replayed == ledger_of(house)
+            assert (replayed.power, replayed.moved) == (known.power, known.moved)
+        first = next(house.journal.replay())
+        assert (first.sequence > 1, first.content["kind"]) == (True, "CheckpointTaken")
+        assert house.daemon is not None
+        summary = await house.daemon.summary()
+        assert summary.off_seconds[asleep] > 1500.0, "it went off before the first record that is left"
+        await house.pass_time(3000.0, 10.0)
+        assert not phases(house), "what was switched off is woken, also over archives"
+        assert power(house).taken == [(asleep, False), (asleep, True)]
+        assert everybody(house) == before
+
+    in_house(four_powered(), story, NIGHTLY, powered=True)
+
+
+def test_a_journal_whose_beginning_is_gone_starts_nothing() -> None:
+    async def story(house: House) -> None:
+        await fall_asleep(house)
+        await house.crash()
+        house.journal.archive(5)
+        house.journal.cut(5)
+        house.start()
+        await house.pass_time(600.0, 5.0)
+        assert house.daemon is not None
+        view = house.daemon.view()
+        assert view is not None
+        assert view.posture == "observing"
+        assert "what was before it is lost" in view.gates[0].reason
+        records = len(house.journal.records)
+        await house.daemon._chores.retain(keep_records=0.0, keep_archives=1e6)
+        assert len(house.journal.records) == records, "a ledger in doubt is not made the beginning of the story"
+
+    in_house(four_powered(), story, NIGHTLY, powered=True)

@@ -39,7 +39,8 @@ class WallCalendar:
         scheduler = AsyncIOScheduler(timezone=self._zone)
         scheduler.add_listener(self._note, EVENT_JOB_ERROR | EVENT_JOB_MISSED)
         for name, at, chore in self._chores:
-            scheduler.add_job(chore, CronTrigger(hour=at.hour, minute=at.minute, timezone=self._zone), id=name, name=name,
+            scheduler.add_job(_run, CronTrigger(hour=at.hour, minute=at.minute, timezone=self._zone), args=(chore,),
+                              id=name, name=name,
                               coalesce=True, max_instances=1, misfire_grace_time=LATE_SECONDS)
         scheduler.start()
         self._scheduler = scheduler
@@ -55,3 +56,8 @@ class WallCalendar:
         """A chore that fails is logged; the daemon goes on, and tomorrow it is tried again."""
         log.error("a chore was missed or failed", chore=getattr(event, "job_id", ""),
                   reason=str(getattr(event, "exception", None) or "missed"))
+
+
+async def _run(chore: Callable[[], Awaitable[None]]) -> None:
+    """The scheduler awaits coroutine functions only: anything else that gives an awaitable would be called and dropped."""
+    await chore()

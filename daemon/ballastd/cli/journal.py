@@ -15,6 +15,7 @@ from ballastd.cli.options import with_daemon, with_output, with_watch
 from ballastd.cli.output import Column, Row, Table, emit, emit_document, repeat
 from ballastd.errors import JournalError
 
+SHOWN_MAX = 400
 _HIDDEN = frozenset({"v", "kind", "wall"})
 RECORDS = Table((
     Column("SEQUENCE", lambda r: str(r["sequence"]), right=True),
@@ -32,6 +33,7 @@ def _detail(content: Row) -> str:
 
 def _short(value: Any) -> str:
     text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = text if len(text) <= SHOWN_MAX else f"{text[:SHOWN_MAX]}… ({len(text)} characters; -o json shows all)"
     return f'"{text}"' if " " in text else text
 
 
@@ -69,7 +71,8 @@ def show_journal(daemon: Daemon, count: int, output: str, watch: float | None) -
 def verify_journal(ctx: click.Context, path: Path, output: str) -> None:
     """Check a journal file row by row: checksums, the chain of hashes, and the high-water mark beside it.
 
-    Works without the daemon, best on a copy. Exit code 4 when something is missing or altered.
+    So are the archives of older records, where they are beside it. Works without the daemon, best on a copy. Exit
+    code 4 when something is missing or altered.
 
     \b
     Example:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from ballastd.core import events as ev
 from ballastd.core.inputs import Answer, OperatorCommand, Verb
-from ballastd.core.ledger import OPERATOR, Ledger
+from ballastd.core.ledger import OPERATOR, Ledger, LedgerBroken
 from ballastd.core.power import WAKE_TEST, PowerPhase
 from ballastd.core.quantities import HostName
 
@@ -133,6 +133,16 @@ def _resume(c: OperatorCommand, ledger: Ledger, _h: frozenset[HostName], _r: fro
     return (ev.Resumed(wall, c.by, c.reason),), "resumed"
 
 
+def _checkpoint(_c: OperatorCommand, ledger: Ledger, _h: frozenset[HostName], _r: frozenset[HostName],
+                wall: float) -> Outcome:
+    if ledger.broken is not None:
+        raise _Refused(f"the ledger is in doubt: {ledger.broken.detail}")
+    try:
+        return (ledger.checkpoint(wall),), "the ledger as it stands is in the journal"
+    except LedgerBroken as error:
+        raise _Refused(str(error)) from error
+
+
 PowerVerb = Callable[[OperatorCommand, HostName, Ledger, str | None, float], Outcome]
 
 
@@ -185,4 +195,5 @@ _VERBS: dict[Verb, Callable[[OperatorCommand, Ledger, frozenset[HostName], froze
     Verb.ABORT: _abort,
     Verb.PAUSE: _pause,
     Verb.RESUME: _resume,
+    Verb.CHECKPOINT: _checkpoint,
 }

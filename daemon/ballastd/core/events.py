@@ -7,14 +7,12 @@ plain form the journal stores; records carry ``v`` and unknown fields are refuse
 
 from __future__ import annotations
 
-import dataclasses
-import enum
-import types
 import typing
 from dataclasses import dataclass
 from typing import Any
 
 from ballastd.core.migrations import CallResult, Ending, MigrationPhase
+from ballastd.core.plain import from_plain, to_plain
 from ballastd.core.quantities import Bytes, HostName, VmId
 
 RECORD_VERSION = 1
@@ -414,6 +412,14 @@ class JournalReplaced:
     last_good: int
 
 
+@dataclass(frozen=True, slots=True)
+class CheckpointTaken:
+    """The whole ledger as it stood before this record: what came before may be archived. ``state``: as JSON text."""
+
+    wall: float
+    state: str
+
+
 Event = (
     DaemonStarted | DaemonStopped | PoliciesLoaded | MigrationOrdered | MigrationCalled | MigrationMoved
     | MigrationOutOfSight | MigrationSettled | AbortOrdered | BandwidthOrdered | VerdictLatched
@@ -421,7 +427,7 @@ Event = (
     | DrainRequested | DrainCancelled | HostConfirmedDead | Paused | Resumed | SiteEventBegun | SiteEventEnded
     | DuplicateSeen | DuplicateCleared | InvariantFailed | HostSeenAlive | JournalRecovered | JournalReplaced
     | ForeignMoveSeen | HostEmptying | HostClosing | HostKept | PowerOffOrdered | WakeOrdered | HostOff | HostAwake
-    | PowerFailed | WakeabilityConfirmed | WakeAsked
+    | PowerFailed | WakeabilityConfirmed | WakeAsked | CheckpointTaken
 )
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in typing.get_args(Event)}
@@ -429,35 +435,21 @@ _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in typing.get_args(
 
 def to_record(event: Event) -> dict[str, Any]:
     """Return ``event`` as JSON-ready data: ``{"v": 1, "kind": ..., field: value, ...}``."""
-    record: dict[str, Any] = {"v": RECORD_VERSION, "kind": type(event).__name__}
-    for spec in dataclasses.fields(event):
-        value = getattr(event, spec.name)
-        record[spec.name] = value.value if isinstance(value, enum.Enum) else value
-    return record
+    return {"v": RECORD_VERSION, "kind": type(event).__name__, **to_plain(event)}
 
 
 def from_record(record: dict[str, Any]) -> Event:
     """Return the event of a record.
 
     Raises:
-        ValueError: an unknown version, kind or field: written by a newer release, or damaged.
+        ValueError, TypeError: an unknown version, kind or field: written by a newer release, or damaged.
     """
     fields = dict(record)
     version, kind = fields.pop("v", None), fields.pop("kind", None)
     if version != RECORD_VERSION or kind not in _KINDS:
         raise ValueError(f"journal record of version {version!r}, kind {kind!r} is not known to this release")
-    cls = _KINDS[kind]
-    hints = typing.get_type_hints(cls)
-    unknown = set(fields) - set(hints)
-    if unknown:
-        raise ValueError(f"journal record {kind} has unknown fields {sorted(unknown)}")
-    event: Event = cls(**{name: _revive(hints[name], value) for name, value in fields.items()})
+    try:
+        event: Event = from_plain(_KINDS[kind], fields)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"journal record {kind}: {error}") from error
     return event
-
-
-def _revive(hint: Any, value: Any) -> Any:
-    if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        return hint(value)
-    if isinstance(value, list) and not isinstance(hint, types.UnionType):
-        return tuple(tuple(item) if isinstance(item, list) else item for item in value)
-    return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ballastd.core.migration_explained import explain_migration, vm_load
+from ballastd.core.power import STANDING_BY, PowerPhase
 from ballastd.core.quantities import human_bytes, human_seconds
 from ballastd.core.statements import (
     Explanation,
@@ -116,10 +117,14 @@ def _cpu_by_vms(host: HostView) -> str:
 def _power(host: HostView) -> str:
     managed = host.power != "unmanaged"
     said = f"its power is {host.power}" if managed else "its power is not managed: it is never switched off"
+    if host.power == PowerPhase.OFF.value:
+        said = "it is switched off"
     return f"{said}: {host.power_detail}" if host.power_detail else said
 
 
 def _hypervisor(host: HostView) -> str:
+    if not host.reachable and host.power in {phase.value for phase in STANDING_BY}:
+        return "its hypervisor is silent, as is to be expected"
     if not host.reachable:
         return f"its hypervisor does not answer: {host.unreachable_reason or 'no reason known'}"
     if host.inventory_age is None:

@@ -116,6 +116,7 @@ class Verb(enum.Enum):
     POWER_OFF = "power-off"
     CONFIRM_WAKEABLE = "confirm-wakeable"
     WAKE_TEST = "wake-test"
+    CHECKPOINT = "checkpoint"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,15 @@ reconciliation proposes events that bring it in line. Bounded: what is settled i
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from ballastd.core import events as ev
 from ballastd.core.migrations import TRANSITIONS, CallResult, Ending, Migration, MigrationPhase
+from ballastd.core.plain import from_plain, to_plain
 from ballastd.core.power import STANDING_BY, HostPower, PowerPhase
 from ballastd.core.quantities import HostName, VmId
 
@@ -113,6 +115,17 @@ class Ledger:
             switched_on=dict(self.switched_on), kept=dict(self.kept),
         )
 
+    def checkpoint(self, wall: float) -> ev.CheckpointTaken:
+        """Return the event that alone makes any ledger what this one is.
+
+        Raises:
+            LedgerBroken: the plain form does not come back as the same ledger: our own mistake.
+        """
+        event = ev.CheckpointTaken(wall, json.dumps(to_plain(self), separators=(",", ":")))
+        if restored(event) != self:
+            raise LedgerBroken("a checkpoint would not restore the ledger that it was taken of")
+        return event
+
     def apply(self, event: ev.Event) -> None:
         """Book ``event``.
 
@@ -172,6 +185,26 @@ class Ledger:
             return self.migrations[key]
         except KeyError:
             raise LedgerBroken(f"migration {key} is not open") from None
+
+
+def restored(event: ev.CheckpointTaken) -> Ledger:
+    """Return the ledger of a checkpoint.
+
+    Raises:
+        LedgerBroken: it was written by a newer release, or is damaged.
+    """
+    try:
+        ledger: Ledger = from_plain(Ledger, json.loads(event.state))
+    except (ValueError, TypeError) as error:
+        raise LedgerBroken(f"a checkpoint cannot be read: {error}") from error
+    ledger.settled = deque(ledger.settled, maxlen=SETTLED_KEPT)
+    return ledger
+
+
+def _checkpoint_taken(ledger: Ledger, event: ev.CheckpointTaken) -> None:
+    then = restored(event)
+    for spec in fields(Ledger):
+        setattr(ledger, spec.name, getattr(then, spec.name))
 
 
 def _daemon_started(ledger: Ledger, event: ev.DaemonStarted) -> None:
@@ -454,4 +487,5 @@ _BOOK: dict[type, Callable[[Ledger, Any], None]] = {
     ev.WakeabilityConfirmed: _wakeability_confirmed,
     ev.JournalRecovered: _nothing,
     ev.JournalReplaced: _nothing,
+    ev.CheckpointTaken: _checkpoint_taken,
 }

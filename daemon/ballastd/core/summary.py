@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ballastd.core import events as ev
+from ballastd.core.ledger import restored
 from ballastd.core.migrations import Ending
+from ballastd.core.power import PowerPhase
 from ballastd.core.quantities import HostName, human_seconds
 
 NOES_SHOWN = 10
@@ -56,8 +58,8 @@ class Summary:
 
 def summarize(events: Iterable[ev.Event], since: float, until: float, idle_watts: Mapping[HostName, float],
               noes: Mapping[str, int]) -> Summary:
-    """Return the summary of [since, until). ``events``: all there are, oldest first, so that a host which went off
-    before is known to be off; ``noes``: minutes by words."""
+    """Return the summary of [since, until). ``events``: all there are since a checkpoint or the beginning, oldest first,
+    so that a host which went off before is known to be off; ``noes``: minutes by words."""
     policies: dict[str, str] = {}
     moves: Counter[str] = Counter()
     failed: Counter[str] = Counter()
@@ -67,6 +69,8 @@ def summarize(events: Iterable[ev.Event], since: float, until: float, idle_watts
     off = _OffTimes(since, until)
     for event in events:
         off.note(event)
+        if isinstance(event, ev.CheckpointTaken):
+            policies |= {migration.id: migration.policy for migration in restored(event).open_migrations()}
         if isinstance(event, ev.MigrationOrdered):
             policies[event.id] = event.policy
         if not since <= event.wall < until:
@@ -105,6 +109,10 @@ class _OffTimes:
         """Follow one event."""
         if isinstance(event, ev.HostOff):
             self._off[event.host] = event.wall
+        elif isinstance(event, ev.CheckpointTaken):
+            for host, power in restored(event).power.items():
+                if power.phase is PowerPhase.OFF:
+                    self._off.setdefault(host, power.since_wall)
         elif isinstance(event, ev.WakeOrdered | ev.HostAwake | ev.PowerFailed | ev.HostKept):
             self._close(event.host, event.wall)
 

@@ -29,6 +29,9 @@ from ballastd.documents.scalars import (
 from ballastd.documents.validation import PROBLEMS_MAX, Strict, validate
 from ballastd.errors import ConfigurationError
 
+DAY_SECONDS = 86400.0
+KEPT_MIN_DAYS = 2
+
 TIMES = Timing()
 LOCAL_URI = re.compile(r"\w+:///\S*|\w+\+unix://\S*")
 BROKER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*|[0-9a-fA-F:.]+(%\w+)?")
@@ -127,11 +130,22 @@ class MetricsSettings(Strict):
 
 
 class ChoreSettings(Strict):
-    """What is done once a day, at a time of day; without one, not at all."""
+    """What is done once a day, at a time of day; null: not at all. ``keep_records``: how long records stay in the
+    journal before they are archived beside it; ``keep_archives``: how long archives stay."""
 
     timezone: Zone = ZoneInfo("UTC")
     summary: ClockTime | None = time(7, 0)
     wake_test: ClockTime | None = None
+    retention: ClockTime | None = time(3, 30)
+    keep_records: Lasting = 30 * DAY_SECONDS
+    keep_archives: Lasting = 365 * DAY_SECONDS
+
+    @field_validator("keep_records")
+    @classmethod
+    def _a_day_is_summed_up(cls, seconds: float) -> float:
+        if seconds < KEPT_MIN_DAYS * DAY_SECONDS:
+            raise ValueError(f"the summary of a day needs the records of {KEPT_MIN_DAYS} days; write for example 30d")
+        return seconds
 
 
 class LoggingSettings(Strict):

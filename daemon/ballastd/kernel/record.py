@@ -7,6 +7,8 @@ from ballastd.errors import JournalError, Unreachable
 from ballastd.ports import Blocking, Journal, JournalHealth, JournalRecord
 
 LANE = "journal"
+ARCHIVE_LANE = "journal-archive"
+"""Long reading of the journal, beside the appends and never in their way."""
 APPEND_SECONDS = 30.0
 REPLAY_SECONDS = 600.0
 
@@ -32,17 +34,59 @@ class Record:
         return health
 
     async def replay(self) -> tuple[tuple[ev.Event, ...], int, str | None]:
-        """Return all events up to the first that cannot be read, the last revision, and what was wrong with it."""
-        records = await self._blocking.run(LANE, lambda: tuple(self._journal.replay()), deadline=REPLAY_SECONDS)
+        """Return all events up to the first that cannot be read, the last revision, and what was wrong with it.
+
+        They begin with the first that was not archived, which has to be a checkpoint.
+        """
+        return await self._blocking.run(LANE, self._read, deadline=REPLAY_SECONDS)
+
+    async def history(self) -> tuple[ev.Event, ...]:
+        """Return all events that are not archived, as ``replay``, beside appends and not before them."""
+        events, _, _ = await self._blocking.run(ARCHIVE_LANE, self._read, deadline=REPLAY_SECONDS)
+        return events
+
+    def _read(self) -> tuple[tuple[ev.Event, ...], int, str | None]:
         events: list[ev.Event] = []
         revision = 0
-        for record in records:
+        for record in self._journal.replay():
             try:
-                events.append(ev.from_record(record.content))
-            except (ValueError, TypeError) as error:
+                event = ev.from_record(record.content)
+            except ValueError as error:
                 return tuple(events), revision, f"record {record.sequence}: {error}"
+            if not events and record.sequence > 1 and not isinstance(event, ev.CheckpointTaken):
+                return (), revision, f"record {record.sequence} is the first, and no checkpoint: what was before it is lost"
+            events.append(event)
             revision = max(revision, record.revision)
         return tuple(events), revision, None
+
+    async def retain(self, since_wall: float) -> int:
+        """Archive what lies before the last checkpoint that was taken before ``since_wall``; return how many records.
+
+        Raises:
+            JournalError: it was not done.
+            Unreachable: it took too long; it is done or not.
+        """
+        before = await self._blocking.run(ARCHIVE_LANE, lambda: self._last_checkpoint(since_wall), deadline=REPLAY_SECONDS)
+        if before is None:
+            return 0
+        count = await self._blocking.run(ARCHIVE_LANE, lambda: self._journal.archive(before), deadline=REPLAY_SECONDS)
+        await self._blocking.run(LANE, lambda: self._journal.cut(before), deadline=REPLAY_SECONDS)
+        return count
+
+    def _last_checkpoint(self, since_wall: float) -> int | None:
+        """Return the number of the last checkpoint before ``since_wall`` that has records before it."""
+        first, found = None, None
+        for record in self._journal.replay():
+            first = record.sequence if first is None else first
+            kind, wall = record.content.get("kind"), record.content.get("wall", since_wall)
+            if kind == ev.CheckpointTaken.__name__ and wall < since_wall and record.sequence > first:
+                found = record.sequence
+        return found
+
+    async def drop_archive(self, before_wall: float) -> str | None:
+        """Delete the oldest archive if it was written before ``before_wall``; return its name if so."""
+        return await self._blocking.run(ARCHIVE_LANE, lambda: self._journal.drop_archive(before_wall),
+                                        deadline=APPEND_SECONDS)
 
     async def append(self, revision: int, events: tuple[ev.Event, ...]) -> None:
         """Make ``events`` durable, all or nothing.

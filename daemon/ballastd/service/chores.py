@@ -1,4 +1,7 @@
-"""What is done once a day beside the loop: the summary, and wake tests. Decides nothing the mind does not decide."""
+"""What is done once a day beside the loop: the summary, wake tests, the archiving of old records.
+
+Decides nothing the mind does not decide.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import time
 
 import structlog
@@ -17,6 +20,7 @@ from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import HostName
 from ballastd.core.summary import Summary, summarize
 from ballastd.core.views import NoView
+from ballastd.errors import JournalError, Unreachable
 from ballastd.kernel.record import Record
 from ballastd.ports import Calendar, Clock, Console, Notices
 
@@ -26,6 +30,20 @@ DAY_SECONDS = 86400.0
 NOES_MAX = 5000
 LOOK_SECONDS = 60.0
 SCHEDULE = "the schedule"
+
+
+@dataclass(frozen=True, slots=True)
+class ChoreTimes:
+    """When chores are done, None: never; and for how long, seconds, records stay in the journal and in archives."""
+
+    summary: time | None = None
+    wake_test: time | None = None
+    retention: time | None = None
+    keep_records: float = 30 * DAY_SECONDS
+    keep_archives: float = 365 * DAY_SECONDS
+
+
+NO_CHORES = ChoreTimes()
 
 
 class Chores:
@@ -40,13 +58,17 @@ class Chores:
         self._notices = notices
         self._ledger = ledger
         self._noes: Counter[str] = Counter()
+        self.journal_doubted = False
+        """Whether the ledger may not be what the journal once said: then nothing of it is put away."""
 
-    def enter(self, calendar: Calendar, summary: time | None, wake_test: time | None) -> None:
-        """Enter what is to be done into ``calendar``; None: not at all."""
-        if summary is not None:
-            calendar.daily("summary", summary, self.send_summary)
-        if wake_test is not None:
-            calendar.daily("wake-test", wake_test, self.test_one_wake)
+    def enter(self, calendar: Calendar, times: ChoreTimes) -> None:
+        """Enter what is to be done into ``calendar``."""
+        if times.summary is not None:
+            calendar.daily("summary", times.summary, self.send_summary)
+        if times.wake_test is not None:
+            calendar.daily("wake-test", times.wake_test, self.test_one_wake)
+        if times.retention is not None:
+            calendar.daily("retention", times.retention, lambda: self.retain(times.keep_records, times.keep_archives))
 
     async def watch_noes(self) -> None:
         """Note once a minute what is refused or put off, for ever."""
@@ -61,7 +83,7 @@ class Chores:
     async def summary(self) -> Summary:
         """Return the summary of the last day."""
         now = self._clock.now().wall
-        events, _, _ = await self._record.replay()
+        events = await self._record.history()
         watts = {host.name: host.idle_watts for host in self._cluster.hosts if host.idle_watts is not None}
         return summarize(events, now - DAY_SECONDS, now, watts, self._noes)
 
@@ -71,6 +93,22 @@ class Chores:
         log.info("summary", lines=found.lines())
         self._notices.publish("daemon/summary", {**asdict(found), "lines": list(found.lines())}, retain=True)
         self._noes.clear()
+
+    async def retain(self, keep_records: float, keep_archives: float) -> None:
+        """Archive records older than ``keep_records``, from a checkpoint back; note a new checkpoint for later nights."""
+        if self.journal_doubted:
+            log.warning("nothing is archived: the journal is damaged", cure="ballastctl journal verify")
+            return
+        now = self._clock.now().wall
+        try:
+            archived = await self._record.retain(now - keep_records)
+            answer = await self._console.command(OperatorCommand(
+                f"chore-{secrets.token_hex(8)}", Verb.CHECKPOINT, "", SCHEDULE, "retention"))
+            dropped = await self._record.drop_archive(now - keep_archives)
+        except (JournalError, Unreachable) as error:
+            log.error("the journal was not archived; tomorrow it is tried again", reason=str(error))
+            return
+        log.info("retention", archived=archived, checkpoint=answer.accepted, dropped=dropped, message=answer.message)
 
     async def test_one_wake(self) -> None:
         """Have the host whose proof is oldest (or missing) switched off and on again, if it has nothing to lose."""

@@ -177,4 +177,4 @@ class ControlLoop:
 
 def _fields(event: ev.Event) -> dict[str, object]:
     record = ev.to_record(event)
-    return {key: value for key, value in record.items() if key not in ("v", "kind", "wall")}
+    return {key: value for key, value in record.items() if key not in ("v", "kind", "wall", "state")}

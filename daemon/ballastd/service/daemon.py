@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import time
 from typing import Any, Protocol
 
 import structlog
@@ -48,7 +47,7 @@ from ballastd.ports import (
     TelemetrySource,
     TelemetryUp,
 )
-from ballastd.service.chores import Chores
+from ballastd.service.chores import NO_CHORES, Chores, ChoreTimes
 from ballastd.service.control_loop import ControlLoop
 from ballastd.service.executor import Executor
 from ballastd.service.inbox import Inbox
@@ -111,8 +110,7 @@ class Parts:
     version: str = ""
     abort_on_stop: bool = False
     calendar: Calendar | None = None
-    summary_at: time | None = None
-    wake_test_at: time | None = None
+    chores: ChoreTimes = NO_CHORES
 
 
 class Daemon:
@@ -125,7 +123,7 @@ class Daemon:
         self._chores = Chores(self, self._record, parts.cluster, parts.clock, parts.notices,
                               lambda: self._controller.ledger if self._controller else Ledger())
         if parts.calendar is not None:
-            self._chores.enter(parts.calendar, parts.summary_at, parts.wake_test_at)
+            self._chores.enter(parts.calendar, parts.chores)
         self._stop = asyncio.Event()
         self._controller: Controller | None = None
         self._loop: ControlLoop | None = None
@@ -241,6 +239,7 @@ class Daemon:
         for doubt in doubts:
             log.error("journal damaged: observing only", damage=doubt)
             controller.observe_only(f"journal damaged: {doubt}")
+        self._chores.journal_doubted = bool(doubts)
         self._record.replayed(events)
         self._kernel.remember(ledger)
         for migration in ledger.open_migrations():

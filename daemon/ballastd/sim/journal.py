@@ -32,17 +32,19 @@ class MemoryJournal:
         self.damage: str | None = None
         self._pass_time = pass_time
         self._written: list[_Written] = []
+        self._cut = 0
+        self._archived = 0
         self._is_open = False
 
     @property
     def records(self) -> tuple[JournalRecord, ...]:
-        """All records, for whoever checks on the daemon from outside."""
+        """All records ever written, for whoever checks on the daemon from outside."""
         return tuple(self._record(number) for number in range(1, len(self._written) + 1))
 
     def open(self) -> JournalHealth:
         """See ``ports.Journal.open``. A daemon that crashed left it open, so that is no reason to refuse."""
         self._is_open = True
-        return JournalHealth(len(self._written), len(self._written), self.damage)
+        return JournalHealth(len(self._written) - self._cut, len(self._written), self.damage)
 
     def append(self, revision: int, contents: Sequence[dict[str, Any]]) -> int:
         """See ``ports.Journal.append``."""
@@ -60,13 +62,33 @@ class MemoryJournal:
 
     def replay(self) -> Iterator[JournalRecord]:
         """See ``ports.Journal.replay``."""
-        for number in range(1, len(self._written) + 1):
+        for number in range(self._cut + 1, len(self._written) + 1):
             yield self._record(number)
+
+    def archive(self, before: int) -> int:
+        """See ``ports.Journal.archive``."""
+        if not self._cut + 1 < before <= len(self._written):
+            held = f"{self._cut + 1} to {len(self._written)}"
+            raise JournalError(f"records before {before} cannot be archived: it holds {held}")
+        if self.full:
+            raise JournalError("database or disk is full; nothing was taken out of the journal")
+        self._archived = before - 1
+        return self._archived - self._cut
+
+    def cut(self, before: int) -> None:
+        """See ``ports.Journal.cut``."""
+        if self._archived != before - 1:
+            raise JournalError(f"the records before {before} are not archived")
+        self._cut = self._archived
+
+    def drop_archive(self, before_wall: float) -> str | None:  # noqa: ARG002  the contract's
+        """See ``ports.Journal.drop_archive``. Nothing in memory is older than the process."""
+        return None
 
     def tail(self, count: int) -> tuple[JournalRecord, ...]:
         """See ``ports.Journal.tail``."""
         last = len(self._written)
-        return tuple(self._record(number) for number in range(max(1, last - count + 1), last + 1))
+        return tuple(self._record(number) for number in range(max(self._cut + 1, last - count + 1), last + 1))
 
     def close(self) -> None:
         """See ``ports.Journal.close``."""

@@ -91,7 +91,7 @@ def test_a_host_whose_limit_is_not_known_is_not_divided_by_it():
 @pytest.mark.parametrize(("power", "detail", "said"), [
     ("unmanaged", "", "its power is not managed: it is never switched off"),
     ("on", "can be woken: proved 2 h ago", "its power is on: can be woken: proved 2 h ago"),
-    ("off", "for 1 h 5 min: pack-at-night", "its power is off: for 1 h 5 min: pack-at-night"),
+    ("off", "for 1 h 5 min: pack-at-night", "it is switched off: for 1 h 5 min: pack-at-night"),
     ("waking", "", "its power is waking")])
 def test_a_host_s_power_is_told_with_its_reason(power, detail, said):
     assert said in section(told(a_view(hosts=(a_host(power=power, power_detail=detail),)), "alder"), "state")

@@ -11,12 +11,14 @@ import contextlib
 import json
 import threading
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from ballastd.adapters.journal import schema, sqlite
+from ballastd.adapters.journal.archive import drop_oldest, drop_unfinished, write_archive
 from ballastd.adapters.journal.chain import NOTHING, Head, StoredRow, chained, is_unaltered
 from ballastd.adapters.journal.creation import create
 from ballastd.adapters.journal.lock import WriterLock, lock_path
@@ -45,6 +47,8 @@ class SqliteJournal:
         self._files: dict[Path, tuple[int, int]] = {}
         self._head = NOTHING
         self._marked = NOTHING
+        self._anchor = NOTHING
+        self._archived = NOTHING
         self._damage: str | None = None
 
     def open(self) -> JournalHealth:
@@ -65,7 +69,7 @@ class SqliteJournal:
         check_place(self._path)
         self._lock = WriterLock(self._path)
         found = examine(self._path)
-        self._head, self._damage = found.head, found.damage
+        self._head, self._damage, self._anchor = found.head, found.damage, found.anchor
         if found.damage is None:
             if not found.exists:
                 self._head = create(self._path)
@@ -73,6 +77,7 @@ class SqliteJournal:
         return found.health
 
     def _begin_writing(self) -> None:
+        drop_unfinished(self._path, self._anchor)
         mark = mark_path(self._path)
         self._engine = sqlite.writing(self._path)
         if not mark.exists():
@@ -137,7 +142,7 @@ class SqliteJournal:
             JournalDamaged: rows that were whole when the journal was opened are so no longer.
         """
         wanted = self._head.sequence
-        if wanted == 0:
+        if wanted == self._anchor.sequence:
             return
         walk = Walk()
         with self._reads(), sqlite.reading(self._path) as connection:
@@ -150,7 +155,7 @@ class SqliteJournal:
     def tail(self, count: int) -> tuple[JournalRecord, ...]:
         """See ``ports.Journal.tail``."""
         last = self._head.sequence
-        numbers = range(max(1, last - count + 1), last + 1)
+        numbers = range(max(self._anchor.sequence + 1, last - count + 1), last + 1)
         if not numbers:
             return ()
         with self._reads(), sqlite.reading(self._path) as connection:
@@ -162,6 +167,43 @@ class SqliteJournal:
         if len(rows) < len(numbers):
             raise JournalDamaged(f"{self._path}: record {numbers[len(rows)]} is missing; {CURE}")
         return tuple(JournalRecord(row.sequence, row.revision, json.loads(row.content)) for row in rows)
+
+    def archive(self, before: int) -> int:
+        """See ``ports.Journal.archive``."""
+        after = self._anchor
+        if not after.sequence + 1 < before <= self._head.sequence:
+            raise JournalError(f"{self._path}: records before {before} cannot be archived: it holds "
+                               f"{after.sequence + 1} to {self._head.sequence}")
+        walk = Walk()
+        with self._reads(), sqlite.reading(self._path) as connection:
+            rows = takewhile(lambda row: row.sequence < before, walk.through(connection))
+            archived = write_archive(self._path, after, rows)
+        if walk.damage is not None or archived.sequence != before - 1:
+            drop_unfinished(self._path, after)
+            raise JournalDamaged(f"{self._path}: {walk.damage or 'rows are gone'}; {CURE}")
+        self._archived = archived
+        return archived.sequence - after.sequence
+
+    def cut(self, before: int) -> None:
+        """See ``ports.Journal.cut``."""
+        with self._my_turn():
+            if self._damage is not None or self._engine is None:
+                raise JournalError(f"the journal is not open, or damaged: {self._damage}")
+            if self._archived.sequence != before - 1:
+                raise JournalError(f"{self._path}: the records before {before} are not archived")
+            self._check_files()
+            self._write_mark()
+            try:
+                with self._engine.begin() as connection:
+                    schema.cut(connection, self._archived)
+            except sa.exc.SQLAlchemyError as error:
+                raise JournalError(f"{self._path}: {sqlite.in_words(error)}") from error
+            self._anchor = self._archived
+
+    def drop_archive(self, before_wall: float) -> str | None:
+        """See ``ports.Journal.drop_archive``."""
+        dropped = drop_oldest(self._path, before_wall)
+        return str(dropped) if dropped else None
 
     def close(self) -> None:
         """See ``ports.Journal.close``. Under a call that hangs nothing is closed: only the process can end that."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ballastd.adapters.journal.chain import StoredRow
+from ballastd.adapters.journal.chain import NOTHING, Head, StoredRow
 
 SCHEMA_VERSION = 1
 
@@ -42,6 +42,26 @@ def schema_version(connection: sa.Connection) -> str | None:
     """Return the version that the tables were created in, None where nobody noted it."""
     value: str | None = connection.execute(sa.select(about.c.value).where(about.c.key == "schema")).scalar()
     return value
+
+
+def anchor(connection: sa.Connection) -> Head:
+    """Return the head of what was archived: what the first row follows.
+
+    Raises:
+        ValueError: what is noted is no head.
+    """
+    value = connection.execute(sa.select(about.c.value).where(about.c.key == "anchor")).scalar()
+    if value is None:
+        return NOTHING
+    sequence, digest = str(value).split()
+    return Head(int(sequence), digest)
+
+
+def cut(connection: sa.Connection, last: Head) -> None:
+    """Take the rows up to ``last`` out, and note it as what the first row follows."""
+    connection.execute(about.delete().where(about.c.key == "anchor"))
+    connection.execute(about.insert().values(key="anchor", value=f"{last.sequence} {last.hash}"))
+    connection.execute(records.delete().where(records.c.sequence <= last.sequence))
 
 
 def insert_rows(connection: sa.Connection, rows: Sequence[StoredRow]) -> None:

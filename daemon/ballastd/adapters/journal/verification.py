@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from ballastd.adapters.journal import schema, sqlite
+from ballastd.adapters.journal.archive import archive_flaw
 from ballastd.adapters.journal.chain import NOTHING, Head, StoredRow, flaw
 from ballastd.adapters.journal.mark import mark_path, read_mark
 from ballastd.errors import JournalError
@@ -22,16 +23,18 @@ LOOKS = 5
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What is in a journal: its last good record, what is wrong after it, and whether there is a database."""
+    """What is in a journal: its last good record, what is wrong after it, whether there is a database, and the last
+    record that was archived."""
 
     head: Head
     damage: str | None
     exists: bool = True
+    anchor: Head = NOTHING
 
     @property
     def health(self) -> JournalHealth:
         """The same in the port's words."""
-        return JournalHealth(self.head.sequence, self.head.sequence, self.damage)
+        return JournalHealth(self.head.sequence - self.anchor.sequence, self.head.sequence, self.damage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ def _read(path: Path, mark: HighWater) -> Examination:
             raise JournalError(f"{path}: is no journal ({sqlite.in_words(error)}); give the journal a path of its "
                                "own, or move that file away") from error
         damage = f"the database cannot be read after record {walk.head.sequence}: {sqlite.in_words(error)}"
-    return Examination(walk.head, damage)
+    return Examination(walk.head, damage, anchor=walk.anchor)
 
 
 def _shape_flaw(path: Path, connection: sa.Connection, mark: HighWater) -> str | None:
@@ -122,6 +125,7 @@ class Walk:
 
     def __init__(self, mark: HighWater = HighWater(None)) -> None:
         self.head = NOTHING
+        self.anchor = NOTHING
         self.damage: str | None = None
         self._mark = mark
         self._mark_fits = mark.head == NOTHING
@@ -143,6 +147,12 @@ class Walk:
         Raises:
             sqlite.UNREADABLE: there is such a row, and all before it were yielded.
         """
+        try:
+            self.head = self.anchor = schema.anchor(connection)
+        except ValueError:
+            self.damage = "the note of what was archived is unreadable"
+            return
+        self._mark_fits = self.anchor == self._mark.head
         try:
             yield from self.over(connection.execute(schema.all_rows()))
         except sqlite.UNREADABLE:
@@ -178,8 +188,8 @@ def _one_at_a_time(connection: sa.Connection, sequence: int) -> Iterator[Any]:
 
 
 def verify(path: Path | str) -> JournalHealth:
-    """Return the health of the journal at ``path``. Works on a private copy, so it leaves no trace, needs no right
-    to write, and may look while a daemon writes.
+    """Return the health of the journal at ``path`` and of its archives, as far as they are there. Works on a private
+    copy, so it leaves no trace, needs no right to write, and may look while a daemon writes.
 
     Raises:
         JournalError: it cannot be read, is no journal, or there is none.
@@ -192,7 +202,8 @@ def verify(path: Path | str) -> JournalHealth:
                 raise JournalError(f"{path}: there is no journal")
             found = _examine_copy(path)
             if found.damage is None or _stamps(path) == before:
-                return found.health
+                damage = found.damage or archive_flaw(path, found.anchor)
+                return replace(found.health, damage=damage)
     except OSError as error:
         raise JournalError(f"{error.filename or path}: {error.strerror or error}") from error
     raise JournalError(f"{path}: it is written to faster than it can be read; verify a copy, or stop the daemon")
