@@ -27,13 +27,14 @@ COPYING_PROCESSORS = 1.0
 @dataclass(frozen=True, slots=True)
 class _Option:
     """One VM and where it could go. ``net``: what it is worth less what it costs, in processor seconds per host
-    processor; ``after``: load that is left, for the reason."""
+    processor; ``noes``: what spoke against other targets; ``why``: its worth in words."""
 
     net: float
     memory: int
     name: str
     vm: int
     ranked: list[Candidate]
+    noes: list[Refusal]
     why: str
 
 
@@ -148,11 +149,12 @@ def _options(draft: Draft, intent: Intent, source: int, worth: Callable[[int, in
             continue
         gain, best = max(useful, key=lambda pair: (pair[0], pair[1].points, pair[1].name))
         others = [one for _, one in useful if one is not best]
-        found.append(_weigh(draft, intent, vm, source, gain, [best, *others]))
+        found.append(_weigh(draft, intent, vm, source, gain, [best, *others], refused))
     return found, noes
 
 
-def _weigh(draft: Draft, intent: Intent, vm: int, source: int, gain: float, ranked: list[Candidate]) -> _Option:
+def _weigh(draft: Draft, intent: Intent, vm: int, source: int, gain: float, ranked: list[Candidate],
+           noes: list[Refusal]) -> _Option:
     snapshot = draft.snapshot
     memory = int(snapshot.vms.memory[vm])
     takes = predict(memory, planned_bandwidth(draft, source, ranked[0].row))
@@ -160,7 +162,7 @@ def _weigh(draft: Draft, intent: Intent, vm: int, source: int, gain: float, rank
     ends = sum(COPYING_PROCESSORS / max(0.1, float(snapshot.hosts.cpu_limit[row])) for row in (source, ranked[0].row))
     worth, cost = gain * stays, takes * ends
     why = f"takes {gain:.0%} off it for at least {human_seconds(stays)}, costs {human_seconds(takes)} of copying"
-    return _Option(worth - cost, memory, snapshot.records[vm].name, vm, ranked, why)
+    return _Option(worth - cost, memory, snapshot.records[vm].name, vm, ranked, noes, why)
 
 
 def _take_best(draft: Draft, intent: Intent, options: list[_Option], source: int) -> bool:
@@ -169,7 +171,7 @@ def _take_best(draft: Draft, intent: Intent, options: list[_Option], source: int
     if not worth_it:
         return False
     best = min(worth_it, key=lambda o: (-round(o.net, 6), o.memory, o.name))
-    add(draft, intent, best.vm, source, best.ranked, best.why)
+    add(draft, intent, best.vm, source, best.ranked, best.noes, best.why)
     return True
 
 

@@ -436,7 +436,7 @@ class Controller:
             step.book(ev.MigrationOrdered(
                 step.now.wall, order.id, move.vm, move.vm_name, move.source, move.target, move.memory,
                 order.bandwidth_mib_s, move.policy, move.because, step.now.wall + order.deadline, move.predicted,
-                retry=retry, routine=move.routine))
+                retry=retry, routine=move.routine, runners_up=move.runners_up, why_not=move.why_not))
         return orders
 
     @staticmethod

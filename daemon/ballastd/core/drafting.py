@@ -22,6 +22,7 @@ from ballastd.core.scoring import score
 from ballastd.core.snapshot import Snapshot
 
 RUNNERS_UP_SHOWN = 3
+NOES_SHOWN = 3
 PENALTY_POINTS = 1000
 """What one unit of a should-rule's weight costs, against terms that are worth a few thousand."""
 
@@ -94,8 +95,9 @@ def candidates(draft: Draft, terms: Terms, vm: int, source: int) -> tuple[list[C
     return found, noes
 
 
-def add(draft: Draft, intent: Intent, vm: int, source: int, ranked: list[Candidate], why: str = "") -> None:
-    """Plan the move of a VM to the first of ``ranked``."""
+def add(draft: Draft, intent: Intent, vm: int, source: int, ranked: list[Candidate], noes: list[Refusal],
+        why: str = "") -> None:
+    """Plan the move of a VM to the first of ``ranked``. ``noes``: what spoke against other targets."""
     snapshot, best = draft.snapshot, ranked[0]
     memory = int(snapshot.vms.memory[vm])
     draft.promised[best.row] = draft.promised.get(best.row, 0) + memory
@@ -109,6 +111,7 @@ def add(draft: Draft, intent: Intent, vm: int, source: int, ranked: list[Candida
         because=f"{intent.because}; {why}" if why else intent.because, urgent=intent.urgent,
         reserve_waived=intent.saves_from_failing_host, windows=intent.windows, routine=intent.routine,
         score=best.points, runners_up=tuple(f"{c.name} ({c.points})" for c in ranked[1:1 + RUNNERS_UP_SHOWN]),
+        why_not=tuple(f"{no.host}: {no.kind.value}: {no.detail}" for no in noes[:NOES_SHOWN]),
     ))
 
 

@@ -61,6 +61,8 @@ class MigrationOrdered:
     adopted: bool = False
     retry: int = 0
     routine: bool = False
+    runners_up: tuple[str, ...] = ()
+    why_not: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

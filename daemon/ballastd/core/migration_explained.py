@@ -28,7 +28,7 @@ def explain_migration(view: ClusterView, migration: MigrationView) -> Explanatio
     sections = (
         Section("state", "What it is", _state(view, migration)),
         Section("why", "Why this VM, and why now", _why(view, migration)),
-        Section("choice", "Why this target", _choice(view, migration)),
+        Section("choice", "Why this target", _choice(migration)),
         Section("others", "What speaks against the other hosts now", _others(view, migration)),
         Section("outcome", "What was predicted, and what came out", _outcome(migration)),
         Section("noes", "What cannot be, and what must wait", or_nothing(
@@ -72,16 +72,12 @@ def vm_load(vm: VmView) -> str:
     return f"{cpu}, {memory}"
 
 
-def _choice(view: ClusterView, m: MigrationView) -> tuple[Statement, ...]:
+def _choice(m: MigrationView) -> tuple[Statement, ...]:
     if m.adopted:
         return (Statement("choice", f"{m.target} was not chosen by this daemon's plan", host=m.target, vm=m.vm),)
-    move = next((move for move in view.moves if move.vm == m.vm and move.target == m.target), None)
-    runners_up = m.runners_up or (move.runners_up if move else ())
-    why_not = m.why_not or (move.why_not if move else ())
-    best = f"{m.target} was the best of those that could take it"
-    said = [Statement("choice", f"{best}; next best: {', '.join(runners_up)}" if runners_up else
-                      f"{best}; who came next is no longer in view", m.policy, m.target, m.vm)]
-    said.extend(Statement("rejected", f"not {words}", m.policy, vm=m.vm) for words in why_not)
+    others = f"next best: {', '.join(m.runners_up)}" if m.runners_up else "no other could"
+    said = [Statement("choice", f"{m.target} was the best of those that could take it; {others}", m.policy, m.target, m.vm)]
+    said.extend(Statement("rejected", f"not {words}", m.policy, vm=m.vm) for words in m.why_not)
     return tuple(said)
 
 

@@ -75,7 +75,7 @@ class Migration:
     ``called``: what the caller was told and when, None while unknown (also for ever after a restart).
     ``routine``: whether it balances or packs, and counts against the budgets for that.
     ``was_out_of_sight``: whether its source stopped answering while it was open. ``abort_reason``: set when an
-    abort was ordered.
+    abort was ordered. ``runners_up``, ``why_not``: who came next as its target, and what spoke against the others.
     """
 
     id: str
@@ -101,6 +101,8 @@ class Migration:
     ending: Ending | None = None
     retry: int = 0
     routine: bool = False
+    runners_up: tuple[str, ...] = ()
+    why_not: tuple[str, ...] = ()
 
     @property
     def is_open(self) -> bool:

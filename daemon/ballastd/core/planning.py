@@ -76,7 +76,7 @@ def _empty_host(draft: Draft, intent: Intent) -> None:
 def _place(draft: Draft, intent: Intent, terms: Terms, vm: int, source: int) -> None:
     ranked, noes = candidates(draft, terms, vm, source)
     if ranked:
-        add(draft, intent, vm, source, ranked)
+        add(draft, intent, vm, source, ranked, noes)
     else:
         draft.refusals.append(no_target(draft.snapshot, intent, vm, noes))
 

@@ -101,7 +101,8 @@ class Move:
 
     ``memory``: bytes reserved at both ends. ``predicted``: seconds at the planned bandwidth.
     ``intent_host``/``policy``/``because``: why. ``urgent``: windows do not apply. ``reserve_waived``:
-    whether the failover reserve may be used for it. ``routine``: it balances or packs.
+    whether the failover reserve may be used for it. ``routine``: it balances or packs. ``runners_up``, ``why_not``: who
+    came next as its target, and what spoke against the others.
     """
 
     vm: VmId
@@ -118,6 +119,7 @@ class Move:
     routine: bool = False
     score: int = 0
     runners_up: tuple[str, ...] = ()
+    why_not: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

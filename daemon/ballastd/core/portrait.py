@@ -184,7 +184,7 @@ def _migration(p: Portrait, m: Migration) -> MigrationView:
         m.id, m.vm, m.vm_name, m.source, m.target, m.phase.value, m.ending.value if m.ending else "", m.policy,
         m.because, m.ordered_wall, m.settled_wall, m.deadline_wall, m.bandwidth_mib_s, m.predicted,
         max(0.0, end - m.ordered_wall), 1.0 if m.ending else share, m.adopted, m.abort_reason or m.call_message,
-        None if progress is None or m.ending else progress.throughput_bytes_s / MIB)
+        None if progress is None or m.ending else progress.throughput_bytes_s / MIB, m.runners_up, m.why_not)
 
 
 def _intent(p: Portrait, intent: Intent) -> IntentView:
@@ -220,7 +220,7 @@ def _forecast(p: Portrait, intent: Intent) -> str:
 def _moves(p: Portrait) -> tuple[MoveView, ...]:
     starting = {order.move.vm for order in p.orders}
     return tuple(MoveView(m.vm, m.vm_name, m.source, m.target, m.memory, m.predicted, m.policy, m.because,
-                          "starting" if m.vm in starting else "waiting", m.runners_up) for m in p.plan.moves)
+                          "starting" if m.vm in starting else "waiting", m.runners_up, m.why_not) for m in p.plan.moves)
 
 
 def _noes(p: Portrait) -> tuple[NoView, ...]:

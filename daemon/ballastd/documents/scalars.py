@@ -153,6 +153,16 @@ def clock_time(value: Any) -> time:
     return time(int(found[1]), int(found[2]))
 
 
+def daily(value: Any) -> time | None:
+    """Return a time of day, or None for ``never``."""
+    if value == "never":
+        return None
+    try:
+        return clock_time(value)
+    except ValueError:
+        raise ValueError(f"{shown(value)} is no time of day; write for example \"03:30\", or never") from None
+
+
 def zone(value: Any) -> zoneinfo.ZoneInfo:
     """Return a time zone. One that counts leap seconds, or is whatever this machine's is, is none."""
     text = value if isinstance(value, str) else shown(value)
@@ -215,6 +225,7 @@ Size = Annotated[int, *_annotated(size, "4GiB")]
 LinkSpeed = Annotated[float, *_annotated(link, "10Gbit/s")]
 Bandwidth = Annotated[float, *_annotated(bandwidth, "100MiB/s")]
 ClockTime = Annotated[time, *_annotated(clock_time, "22:00")]
+Daily = Annotated[time | None, *_annotated(daily, "03:30")]
 Days = Annotated[tuple[int, ...], BeforeValidator(days),
                  WithJsonSchema({"type": "array", "items": {"type": "string"}, "examples": [["mon-fri"]]})]
 Zone = Annotated[zoneinfo.ZoneInfo, *_annotated(zone, "Europe/Berlin")]

@@ -17,7 +17,7 @@ from ballastd.documents.positions import Document, dotted, parse, read
 from ballastd.documents.power_settings import PowerSettings
 from ballastd.documents.scalars import (
     AbsolutePath,
-    ClockTime,
+    Daily,
     Duration,
     Lasting,
     Whole,
@@ -130,13 +130,13 @@ class MetricsSettings(Strict):
 
 
 class ChoreSettings(Strict):
-    """What is done once a day, at a time of day; null: not at all. ``keep_records``: how long records stay in the
+    """What is done once a day, at a time of day, or ``never``. ``keep_records``: how long records stay in the
     journal before they are archived beside it; ``keep_archives``: how long archives stay."""
 
     timezone: Zone = ZoneInfo("UTC")
-    summary: ClockTime | None = time(7, 0)
-    wake_test: ClockTime | None = None
-    retention: ClockTime | None = time(3, 30)
+    summary: Daily = time(7, 0)
+    wake_test: Daily = None
+    retention: Daily = time(3, 30)
     keep_records: Lasting = 30 * DAY_SECONDS
     keep_archives: Lasting = 365 * DAY_SECONDS
 

@@ -30,6 +30,18 @@ def test_an_uncorrectable_error_orders_moves_in_the_same_step() -> None:
     assert {"h1"} == decision.cordons
 
 
+def test_who_came_next_and_who_could_not_is_kept_with_the_order() -> None:
+    t = failing_host()
+    order = t.say(Verb.CORDON, "h3").orders[0]
+    t.begin(order)
+    view = t.wait(1.0).step().view
+    kept = next(m for m in view.migrations if m.id == order.id)
+    (other,) = {"h2", "h4"} - {order.move.target}
+    assert kept.runners_up == order.move.runners_up
+    assert kept.runners_up[0].startswith(f"{other} (")
+    assert [no.split(": ")[:2] for no in kept.why_not] == [["h3", "host-cordoned"]]
+
+
 def test_every_vm_leaves_and_nothing_lands_on_the_failing_host() -> None:
     t = failing_host()
     assert t.run_to_rest() == 3
