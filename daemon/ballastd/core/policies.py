@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import fnmatch
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -205,6 +206,10 @@ class Rule(enum.Enum):
     """Never on these hosts."""
     PINNED = "pinned"
     """Where they are, and moved by nobody but an operator."""
+
+
+VM_MARK = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+"""What a VM's tag or group looks like. Others are left out where VMs are read, so a rule that speaks of one is a mistake."""
 
 
 @dataclass(frozen=True, slots=True)

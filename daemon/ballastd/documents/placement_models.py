@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Tag, WithJsonSchema, field_validator, model_validator
 
-from ballastd.core.policies import EVERYWHERE, Mode, PlacementPolicy, Rule, Scope, VmSelector
+from ballastd.core.policies import EVERYWHERE, VM_MARK, Mode, PlacementPolicy, Rule, Scope, VmSelector
 from ballastd.documents.policy_models import PolicyModel, ScopeModel
 from ballastd.documents.scalars import shown
 from ballastd.documents.validation import Clash, Strict
@@ -43,17 +43,25 @@ def _word(value: str) -> str:
     return value
 
 
+def _mark(value: str) -> str:
+    if not VM_MARK.fullmatch(value):
+        raise ValueError(f"{shown(value)} can be no tag or group of a VM: those are letters, digits, dots, dashes and "
+                         "underscores, 64 at most; write for example web-server")
+    return value
+
+
 Word = Annotated[str, AfterValidator(_word)]
+Mark = Annotated[str, AfterValidator(_mark)]
 
 
 class VmSelectorModel(Strict):
     """VMs by tag, by name pattern, by group; all that is given must hold."""
 
-    tag: Word | None = None
-    tags: list[Word] | None = None
+    tag: Mark | None = None
+    tags: list[Mark] | None = None
     name: Word | None = None
     names: list[Word] | None = None
-    group: Word | None = None
+    group: Mark | None = None
 
     @field_validator("tags", "names")
     @classmethod

@@ -69,7 +69,14 @@ STRENGTH = "write must, should, or should with a weight, for example should(5)"
     (f"{HEAD}vms: web\nrule: apart\n", "3:1: vms: expected keys and values, found 'web'"),
     (f"{HEAD}vms: {{tag: 5}}\nrule: apart\n", "3:7: vms.tag: expected a word, found 5; put it in quotes"),
     (f'{HEAD}vms: {{tag: ""}}\nrule: apart\n',
-     "3:7: vms.tag: '' is no word, or one that begins or ends in a blank; write it as the VM or host has it"),
+     "3:7: vms.tag: '' can be no tag or group of a VM: those are letters, digits, dots, dashes and underscores, 64 at most; "
+     "write for example web-server"),
+    (f"{HEAD}vms: {{tags: [web, 'web server']}}\nrule: apart\n",
+     "3:19: vms.tags.1: 'web server' can be no tag or group of a VM: those are letters, digits, dots, dashes and underscores, "
+     "64 at most; write for example web-server"),
+    (f"{HEAD}vms: {{group: shöp}}\nrule: apart\n",
+     "3:7: vms.group: 'shöp' can be no tag or group of a VM: those are letters, digits, dots, dashes and underscores, 64 at "
+     "most; write for example web-server"),
     (f"{HEAD}vms: {{tags: []}}\nrule: apart\n",
      "3:7: vms.tags: an empty list selects nothing; write at least one, or take the key out"),
     (f"{HEAD}vms: {{tags: web}}\nrule: apart\n",

@@ -8,16 +8,15 @@ is read off its devices. What cannot be used is left out; a wish to be left alon
 
 from __future__ import annotations
 
-import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 
 from ballastd.adapters.libvirt.xml_reading import is_whole_number
+from ballastd.core.policies import VM_MARK
 
 METADATA_NAMESPACE = "https://ballastd.org/1"
 PRIORITY_LIMIT = 100
 TAGS_MAX = 32
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NO = frozenset({"no", "false", "0"})
 
 
@@ -62,7 +61,7 @@ def _priority(text: str) -> int:
 
 
 def _name(text: str) -> str:
-    found = _NAME.fullmatch(text.strip())
+    found = VM_MARK.fullmatch(text.strip())
     return found[0] if found else ""
 
 
