@@ -72,8 +72,8 @@ STRENGTH = "write must, should, or should with a weight, for example should(5)"
      "3:7: vms.tag: '' can be no tag or group of a VM: those are letters, digits, dots, dashes and underscores, 64 at most; "
      "write for example web-server"),
     (f"{HEAD}vms: {{tags: [web, 'web server']}}\nrule: apart\n",
-     "3:19: vms.tags.1: 'web server' can be no tag or group of a VM: those are letters, digits, dots, dashes and underscores, "
-     "64 at most; write for example web-server"),
+     "3:19: vms.tags.1: 'web server' can be no tag or group of a VM: those are letters, digits, dots, dashes and "
+     "underscores, 64 at most; write for example web-server"),
     (f"{HEAD}vms: {{group: shöp}}\nrule: apart\n",
      "3:7: vms.group: 'shöp' can be no tag or group of a VM: those are letters, digits, dots, dashes and underscores, 64 at "
      "most; write for example web-server"),
