@@ -55,7 +55,7 @@ def settings(lab: Lab, home: Path, *, link_mbit: int = 240,
     ``power``: the power section of a host, by its name."""
     mqtt = {"host": CONTROLLER_ADDRESS, "port": 1883} | sections.pop("mqtt", {})
     defaults = {"link_speed": f"{link_mbit}Mbit/s", "memory_limit": f"{MEMORY_LIMIT_MIB}MiB",
-                "cpu_limit": lab.plan.cpu_quota or 1.0} | sections.pop("defaults", {})
+                "processors": lab.plan.cpu_quota or 1.0} | sections.pop("defaults", {})
     hosts = [{"name": h.name, "uri": h.uri, "migration_uri": h.migration_uri, "labels": {"rack": f"r{i % 2}"}}
              | ({"power": power(lab, h.name), "idle_watts": 120} if power else {})
              for i, h in enumerate(lab.hosts.values())]

@@ -56,6 +56,8 @@ def _reason(m: Migration, deadline: float, policies: PolicySet, health: Callable
 
 
 def _closed_window(m: Migration, policies: PolicySet, wall: float) -> str:
+    if m.urgent:
+        return ""  # as when its deadline had passed: it was begun outside of its windows, and they do not end it
     named = [policies.windows[name] for name in _windows_of(m.policy, policies)]
     if not any(window.cancel_at_close for window in named):
         return ""

@@ -58,10 +58,10 @@ def admit(plan: Plan, intents: tuple[Intent, ...], snapshot: Snapshot, ledger: L
           gates: tuple[Gate, ...], timing: Timing, revision: int) -> Admission:
     """Return the orders that may start now, in plan order, and a deferral for each other move."""
     tally = _tally(snapshot, ledger)
-    wants = {(intent.host, intent.policy): intent for intent in intents}
+    wants = {(intent.host, intent.policy, intent.routine): intent for intent in intents}
     deferrals: list[Deferral] = []
     for move in plan.moves:
-        intent = wants[move.source, move.policy]
+        intent = wants[move.source, move.policy, move.routine]
         no = _deferral(move, intent, tally, snapshot, ledger, policies, gates)
         if no is not None:
             deferrals.append(no)

@@ -7,6 +7,7 @@ as long as it lasts. What a host has too much of beyond its cool edge is all tha
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -110,7 +111,7 @@ def _takes_off(draft: Draft, intent: Intent, vm: int, source: int) -> float:
     cpu, memory = shares(draft, source)
     used = float(vms.cpu[vm])
     of_cpu = 0.0 if np.isnan(used) else used / float(hosts.cpu_limit[source])
-    of_memory = int(vms.memory[vm]) / int(hosts.limit[source])
+    of_memory = int(vms.memory[vm]) / int(hosts.limit[source]) if int(hosts.limit[source]) > 0 else 0.0
     assert intent.fill is not None
     over_cpu, over_memory = not np.isnan(cpu) and cpu > intent.fill.cpu, memory > intent.fill.memory
     return max(of_cpu if over_cpu else 0.0, of_memory if over_memory else 0.0)
@@ -142,14 +143,11 @@ def _options(draft: Draft, intent: Intent, source: int, worth: Callable[[int, in
         if no is not None:
             noes.append(no)
             continue
-        ranked, refused = candidates(draft, terms, vm, source)
-        useful = [(gain, one) for one in ranked if (gain := worth(vm, one.row)) > 0]
-        if not useful:
+        ranked, refused = candidates(draft, terms, vm, source, functools.partial(worth, vm))
+        if ranked:
+            found.append(_weigh(draft, intent, vm, source, ranked[0].worth, ranked, refused))
+        else:
             noes.extend(refused[:1])
-            continue
-        gain, best = max(useful, key=lambda pair: (pair[0], pair[1].points, pair[1].name))
-        others = [one for _, one in useful if one is not best]
-        found.append(_weigh(draft, intent, vm, source, gain, [best, *others], refused))
     return found, noes
 
 

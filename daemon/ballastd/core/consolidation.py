@@ -54,11 +54,11 @@ def empty_intents(snapshot: Snapshot, outlook: Outlook) -> tuple[Intent, ...]:
         if power.phase is not PowerPhase.EMPTYING or host not in snapshot.hosts.names:
             continue
         policy = next((p for p in outlook.policies.consolidation if p.name == power.policy), None)
-        if policy is None:
+        if policy is not None:
+            wanted.append(intent_for(policy, host, power.because, snapshot))
+        elif power.policy in (OPERATOR, WAKE_TEST):
             wanted.append(Intent(IntentKind.DRAIN, host, power.policy, power.because, Health.HEALTHY, snapshot.now,
                                  urgent=True))
-        else:
-            wanted.append(intent_for(policy, host, power.because, snapshot))
     return tuple(wanted)
 
 
@@ -165,8 +165,7 @@ def _why_not_emptied(policy: ConsolidationPolicy, host: HostName, snapshot: Snap
     intent = intent_for(policy, host, "", snapshot)
     noes = empties(begin(snapshot, outlook.ledger, outlook.policies), intent)
     if noes:
-        more = f" (and {len(noes) - 1} more)" if len(noes) > 1 else ""
-        return Refusal(RefusalKind.POWER, f"it cannot be emptied: {noes[0].detail}{more}", host=host)
+        return Refusal(RefusalKind.POWER, f"it cannot be emptied: {noes[0].detail}", host=host)
     return _spare_refusal(policy, host, snapshot)
 
 

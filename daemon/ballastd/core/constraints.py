@@ -111,12 +111,19 @@ def pair_did_not_fail_lately(trial: Trial) -> Refusal | None:
     return None
 
 
-def failover_reserve_holds(trial: Trial) -> Refusal | None:
+Stranded = dict[tuple[int, tuple[tuple[int, int], ...]], dict[int, int]]
+"""By the host that is being emptied and what was moved where: what ``stranded_by_one_failure`` says. One snapshot's."""
+
+
+def failover_reserve_holds(trial: Trial, known: Stranded) -> Refusal | None:
     """After the move any one host may die and its VMs still fit elsewhere, by actual packing; where that is
-    not so already, the move must not make it worse. Waived only to save VMs from a failing host."""
+    not so already, the move must not make it worse. Waived only to save VMs from a failing host.
+
+    The one constraint whose price grows with the cluster. ``known``: what was found out before, added to.
+    """
     if trial.terms.reserve_waived or trial.terms.failover_hosts == 0:
         return None
-    worse = _worse_after(trial.snapshot, trial.moved, trial.vm, trial.target, trial.source)
+    worse = _worse_after(trial.snapshot, trial.moved, trial.vm, trial.target, trial.source, known)
     if worse is None:
         return None
     row, before, after = worse
@@ -125,12 +132,18 @@ def failover_reserve_holds(trial: Trial) -> Refusal | None:
                    f"nowhere (now {human_bytes(before)})", trial.vm_id, trial.host)
 
 
-def _worse_after(snapshot: Snapshot, moved: dict[int, int], vm: int, target: int, leaving: int
+def _worse_after(snapshot: Snapshot, moved: dict[int, int], vm: int, target: int, leaving: int, known: Stranded
                  ) -> tuple[int, int, int] | None:
     """Return a host whose death would strand more bytes after the move than before: row, before, after."""
-    before = stranded_by_one_failure(snapshot, moved, leaving)
-    after = stranded_by_one_failure(snapshot, {**moved, vm: target}, leaving)
+    before, after = (_stranded(snapshot, then, leaving, known) for then in (moved, {**moved, vm: target}))
     return next(((row, before[row], lost) for row, lost in after.items() if lost > before[row]), None)
+
+
+def _stranded(snapshot: Snapshot, moved: dict[int, int], leaving: int, known: Stranded) -> dict[int, int]:
+    key = (leaving, tuple(sorted(moved.items())))
+    if key not in known:
+        known[key] = stranded_by_one_failure(snapshot, moved, leaving)
+    return known[key]
 
 
 def placement_rules_hold(trial: Trial) -> Refusal | None:
@@ -187,8 +200,8 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     load_fits,
     does_not_go_back,
     pair_did_not_fail_lately,
-    failover_reserve_holds,
 )
+"""What each target is asked; ``failover_reserve_holds`` comes after them."""
 
 
 def refusal(trial: Trial) -> Refusal | None:
@@ -207,14 +220,16 @@ def stranded_by_one_failure(snapshot: Snapshot, moved: dict[int, int], leaving: 
     room = [int(r) for r in hosts.room]
     for vm, row in moved.items():
         room[row] -= int(snapshot.vms.memory[vm])
-    homes = [moved.get(vm, int(row)) for vm, row in enumerate(snapshot.vms.host)]
+    sizes: list[list[int]] = [[] for _ in hosts.names]
+    for vm, (home, memory) in enumerate(zip(snapshot.vms.host.tolist(), snapshot.vms.memory.tolist(), strict=True)):
+        sizes[moved.get(vm, home)].append(memory)
+    targets = hosts.target.tolist()
+    open_room = [r if targets[i] and i != leaving else 0 for i, r in enumerate(room)]
     for dying in range(len(hosts.names)):
-        if dying == leaving:
-            continue
-        sizes = sorted((int(snapshot.vms.memory[vm]) for vm, home in enumerate(homes) if home == dying),
-                       reverse=True)
-        left = [r if bool(hosts.target[i]) and i not in (dying, leaving) else 0 for i, r in enumerate(room)]
-        result[dying] = _unpacked(sizes, left)
+        if dying != leaving:
+            left = open_room.copy()
+            left[dying] = 0
+            result[dying] = _unpacked(sorted(sizes[dying], reverse=True), left)
     return result
 
 
@@ -321,12 +336,13 @@ def _check_failover(snapshot: Snapshot, moves: tuple[Move, ...]) -> list[str]:
     rows = {name: i for i, name in enumerate(snapshot.hosts.names)}
     index = {vm: i for i, vm in enumerate(snapshot.vms.ids)}
     moved: dict[int, int] = {}
+    known: Stranded = {}
     wrong: list[str] = []
     for move in moves:
         if move.vm not in index or move.source not in rows or move.target not in rows:
             continue
         vm, target = index[move.vm], rows[move.target]
-        if not move.reserve_waived and (worse := _worse_after(snapshot, moved, vm, target, rows[move.source])):
+        if not move.reserve_waived and (worse := _worse_after(snapshot, moved, vm, target, rows[move.source], known)):
             wrong.append(f"{move.vm_name} -> {move.target}: {worse[2]} B would be stranded if "
                          f"{snapshot.hosts.names[worse[0]]} died")
         moved[vm] = target

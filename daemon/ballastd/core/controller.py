@@ -44,7 +44,7 @@ from ballastd.core.loads import Loads, host_load
 from ballastd.core.migrations import Ending
 from ballastd.core.planning import PlanUnsound, plan
 from ballastd.core.plans import AbortOrder, Deferral, DeferralKind, Order, Plan, RefusalKind, TuneOrder
-from ballastd.core.policies import ClusterDeclaration, Health, PolicySet
+from ballastd.core.policies import ClusterDeclaration, Health, Mode, PolicySet
 from ballastd.core.portrait import Portrait, draw
 from ballastd.core.power import PowerOrder, PowerPhase
 from ballastd.core.quantities import Bytes, HostName, Instant
@@ -333,7 +333,8 @@ class Controller:
             health = max(health, Health.SUSPECT)
         reachable = senses.is_reachable(name, step.now)
         reading = senses.telemetry.reading(name, "cpu.utilization", "", step.now)
-        inventory = senses.inventories.get(name)
+        # what an operator vouches to be off shows nothing, whatever was seen there last
+        inventory = _empty(name, step.now) if name in draft.confirmed_dead else senses.inventories.get(name)
         return HostFacts(
             declared=host, inventory=inventory, health=health, reachable=reachable,
             fresh=senses.telemetry.is_fresh(name, step.now),
@@ -376,12 +377,14 @@ class Controller:
             tuple(step.answers), tuple(step.notices), draw(portrait), self._wake_at(step, gates, made.deferrals))
 
     def _intents(self, step: _Step, snapshot: Snapshot, outlook: Outlook) -> tuple[Intent, ...]:
-        """Return everything that ought to change, what is at stake first: saving, then relief, packing, evenness."""
+        """Return everything that ought to change: what may be done before what is only looked at, so that a policy on
+        trial takes no room from one that governs; within that saving, then relief, packing, evenness."""
         saving = evaluation.intents(self._policies, self._cluster.hosts, self._verdicts, step.draft, step.now)
         easing = balance_intents(self._policies, snapshot, self._trends)
         packing = empty_intents(snapshot, outlook)
         relief = tuple(i for i in easing if i.kind is IntentKind.RELIEVE)
-        return (*saving, *relief, *packing, *(i for i in easing if i.kind is not IntentKind.RELIEVE))
+        evening = tuple(i for i in easing if i.kind is not IntentKind.RELIEVE)
+        return tuple(sorted((*saving, *relief, *packing, *evening), key=lambda intent: intent.mode is not Mode.AUTO))
 
     def _switch(self, step: _Step, snapshot: Snapshot, outlook: Outlook, made: Plan, *, held: bool) -> Switching:
         stuck = {no.host: no.detail for no in made.refusals if no.host is not None}
@@ -436,7 +439,7 @@ class Controller:
             step.book(ev.MigrationOrdered(
                 step.now.wall, order.id, move.vm, move.vm_name, move.source, move.target, move.memory,
                 order.bandwidth_mib_s, move.policy, move.because, step.now.wall + order.deadline, move.predicted,
-                retry=retry, routine=move.routine, runners_up=move.runners_up, why_not=move.why_not))
+                retry=retry, routine=move.routine, urgent=move.urgent, runners_up=move.runners_up, why_not=move.why_not))
         return orders
 
     @staticmethod
@@ -452,7 +455,7 @@ class Controller:
             busy = any(m.source == host for m in step.draft.open_migrations())
             if host not in snapshot.hosts.names:
                 step.book(ev.EvacuationEnded(step.now.wall, host, "no longer declared"))
-            elif not busy and not snapshot.vms_on(host):
+            elif not busy and snapshot.is_seen_empty(host):
                 step.book(ev.EvacuationEnded(step.now.wall, host, "empty"))
                 step.notices.append(Notice("info", f"evacuation/{host}", f"{host} is empty"))
             elif not busy and host not in wanted:

@@ -1,18 +1,19 @@
 """A plan in the making: what it has promised so far, and the one way to add a move to it.
 
-Every target passes every constraint with all that was promised before counted in; the best by score is taken.
+Every target passes every constraint with all that was promised before counted in; the best of them is taken.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from ballastd.core.constraints import Terms, Trial, refusal
+from ballastd.core.constraints import Stranded, Terms, Trial, failover_reserve_holds, refusal
 from ballastd.core.intents import Intent
-from ballastd.core.ledger import DAY_SECONDS, OPERATOR, Ledger
+from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
 from ballastd.core.placement import occupied, penalty
 from ballastd.core.plans import Move, Refusal, RefusalKind
 from ballastd.core.policies import PolicySet
@@ -26,11 +27,14 @@ NOES_SHOWN = 3
 PENALTY_POINTS = 1000
 """What one unit of a should-rule's weight costs, against terms that are worth a few thousand."""
 
+Worth = Callable[[int], float]
+
 
 @dataclass(slots=True)
 class Draft:
     """``promised``: bytes by host row. ``shifted``: processors by host row that come (or go, below zero) with what is
-    in flight and what was planned. ``moved``: VM row -> host row."""
+    in flight and what was planned. ``moved``: VM row -> host row. ``stranded``: what one host's death would strand, for
+    each state of the draft that was looked at."""
 
     snapshot: Snapshot
     ledger: Ledger
@@ -41,20 +45,30 @@ class Draft:
     moves: list[Move] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     homes: dict[int, frozenset[int]] = field(default_factory=dict)
+    stranded: Stranded = field(default_factory=dict)
 
     def copy(self) -> Draft:
         """Return a draft to try something on."""
         return Draft(self.snapshot, self.ledger, self.policies, dict(self.promised), dict(self.shifted),
-                     dict(self.moved), list(self.moves), list(self.refusals), dict(self.homes))
+                     dict(self.moved), list(self.moves), list(self.refusals), dict(self.homes), self.stranded)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A target that passed: its points (larger is better), name and row."""
+    """A target that passed: its points (larger is better), name and row. ``worth``: what is gained there, beside the
+    points; ``refusals``: how often the VM was refused at its door within the hour."""
 
     points: int
     name: str
     row: int
+    worth: float = 0.0
+    refusals: int = 0
+
+    @property
+    def rank(self) -> tuple[float, ...]:
+        """The order of choice, the best first: what the hosts said of processors or networks an hour ago they may say
+        again, so who was refused there tries all others before."""
+        return self.refusals, -self.worth, -self.points
 
 
 def begin(snapshot: Snapshot, ledger: Ledger, policies: PolicySet) -> Draft:
@@ -76,23 +90,47 @@ def terms_of(intent: Intent, policies: PolicySet) -> Terms:
                  policies.placement, intent.policy == OPERATOR, intent.fill, intent.cooldown)
 
 
-def candidates(draft: Draft, terms: Terms, vm: int, source: int) -> tuple[list[Candidate], list[Refusal]]:
-    """Return the targets that would take the VM, the best first, and the others' refusals."""
+def candidates(draft: Draft, terms: Terms, vm: int, source: int, worth: Worth | None = None
+               ) -> tuple[list[Candidate], list[Refusal]]:
+    """Return the best targets that would take the VM, the best first, and what speaks against others.
+
+    ``worth``: what a target (row) is worth beside its score, which comes second then; those of no worth are left out. The
+    failover reserve, the one constraint that costs, is asked for down the list until enough have passed.
+    """
     found: list[Candidate] = []
     noes: list[Refusal] = []
     for target, name in enumerate(draft.snapshot.hosts.names):
         if target == source:
             continue
-        no = refusal(Trial(draft.snapshot, draft.ledger, vm, source, target, draft.promised, draft.shifted, draft.moved,
-                           draft.homes, terms))
+        no = refusal(_trial(draft, terms, vm, source, target))
+        value = 0.0 if worth is None or no is not None else worth(target)
         if no is not None:
             noes.append(no)
-            continue
-        points = score(draft.snapshot, source, target, draft.promised)
-        points -= PENALTY_POINTS * penalty(terms.rules, draft.snapshot, draft.homes, vm, source, target)
-        found.append(Candidate(points, name, target))
-    found.sort(key=lambda one: (-one.points, one.name))
-    return found, noes
+        elif worth is None or value > 0:
+            points = score(draft.snapshot, source, target, draft.promised)
+            points -= PENALTY_POINTS * penalty(terms.rules, draft.snapshot, draft.homes, vm, source, target)
+            found.append(Candidate(points, name, target, value, _refused_there(draft, vm, name)))
+    found.sort(key=lambda one: (*one.rank, one.name))
+    kept: list[Candidate] = []
+    for one in found:
+        no = failover_reserve_holds(_trial(draft, terms, vm, source, one.row), draft.stranded)
+        if no is not None:
+            noes.append(no)
+        else:
+            kept.append(one)
+        if len(kept) > RUNNERS_UP_SHOWN:
+            break
+    return kept, noes
+
+
+def _trial(draft: Draft, terms: Terms, vm: int, source: int, target: int) -> Trial:
+    return Trial(draft.snapshot, draft.ledger, vm, source, target, draft.promised, draft.shifted, draft.moved, draft.homes,
+                 terms)
+
+
+def _refused_there(draft: Draft, vm: int, target: str) -> int:
+    attempts = draft.ledger.recent_failures(draft.snapshot.vms.ids[vm], draft.snapshot.now.wall - HOUR_SECONDS)
+    return sum(1 for attempt in attempts if attempt.withheld and attempt.target == target)
 
 
 def add(draft: Draft, intent: Intent, vm: int, source: int, ranked: list[Candidate], noes: list[Refusal],

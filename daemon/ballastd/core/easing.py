@@ -16,7 +16,7 @@ def balance_intents(policies: PolicySet, snapshot: Snapshot, trends: Trends) -> 
     for policy in policies.balance:
         hot = [(row, verdict) for row, name in enumerate(snapshot.hosts.names)
                if (verdict := trends.fires("hot", policy.name, name)) is not None]
-        hot.sort(key=lambda pair: (-(shares_of(snapshot, pair[0]).fullest or 0.0), snapshot.hosts.names[pair[0]]))
+        hot.sort(key=lambda pair: (-shares_of(snapshot, pair[0]).fullest, snapshot.hosts.names[pair[0]]))
         wanted.extend(_relief(policy, snapshot, row, verdict) for row, verdict in hot)
         uneven = trends.fires("uneven", policy.name)
         if uneven is not None and not hot:

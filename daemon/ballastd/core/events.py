@@ -61,6 +61,7 @@ class MigrationOrdered:
     adopted: bool = False
     retry: int = 0
     routine: bool = False
+    urgent: bool = False
     runners_up: tuple[str, ...] = ()
     why_not: tuple[str, ...] = ()
 

@@ -102,10 +102,10 @@ def _cpu_by_vms(host: HostView) -> str:
     if host.cpu_by_vms is None:
         return "how much of it its VMs use is unknown"
     said = f"its VMs use {host.cpu_by_vms:.1f} of the {host.cpu_limit:g} processors that they may use"
-    if host.cpu_limit <= 0:
+    if host.cpu_limit <= 0 or host.processors <= 0:
         return said
-    by_vms = host.cpu_by_vms / host.cpu_limit
-    said = f"{said} ({by_vms:.0%})"
+    said = f"{said} ({host.cpu_by_vms / host.cpu_limit:.0%})"
+    by_vms = host.cpu_by_vms / host.processors
     apart = 0.0 if host.cpu_utilization is None else host.cpu_utilization - by_vms
     if apart > LOADS_APART:
         return f"{said}: something else works there, too"

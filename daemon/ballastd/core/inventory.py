@@ -19,7 +19,8 @@ class DeclaredHost:
     ``migration_uri``: address of the network that carries guest memory (``tcp://10.0.0.1``), or None for the default.
     ``link_mib_s``: speed of that network, MiB/s, each direction. ``memory_limit``: bytes that VMs may use
     at most, or None for what the hypervisor reports. ``memory_reserve``: bytes never given to VMs.
-    ``cpu_limit``: processors that VMs may use, or None for all that the hypervisor reports.
+    ``cpu_limit``: processors that VMs may use, or None for all of ``processors``. ``processors``: what its
+    ``cpu.utilization`` is a share of, or None for what the hypervisor reports.
     ``labels``: failure domains and other groups: rack, cooling, power, ...
     ``power``: how it is switched on and off (``redfish``, ``command``), empty where we have no means to.
     ``power_identity``: whether its controller must name the machine it controls before it is told anything.
@@ -35,6 +36,7 @@ class DeclaredHost:
     memory_limit: Bytes | None = None
     memory_reserve: Bytes = Bytes(4 << 30)
     cpu_limit: float | None = None
+    processors: float | None = None
     power: str = ""
     power_identity: bool = True
     idle_watts: float | None = None

@@ -235,7 +235,7 @@ def _migration_ordered(ledger: Ledger, e: ev.MigrationOrdered) -> None:
         id=e.id, vm=e.vm, vm_name=e.vm_name, source=e.source, target=e.target, memory=e.memory,
         bandwidth_mib_s=e.bandwidth_mib_s, policy=e.policy, because=e.because, ordered_wall=e.wall,
         deadline_wall=e.deadline_wall, predicted=e.predicted, adopted=e.adopted, retry=e.retry, routine=e.routine,
-        runners_up=e.runners_up, why_not=e.why_not,
+        urgent=e.urgent, runners_up=e.runners_up, why_not=e.why_not,
     )
     if e.routine:
         kept = tuple(o for o in ledger.routine_orders if o.wall > e.wall - DAY_SECONDS)

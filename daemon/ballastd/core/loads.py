@@ -31,6 +31,7 @@ class _VmSeries:
 
     host: HostName
     counted: float
+    begun: float
     total: float = 0.0
     points: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=POINTS_MAX))
     profile: deque[float] = field(default_factory=lambda: deque(maxlen=PROFILE_POINTS_MAX))
@@ -46,20 +47,22 @@ class Loads:
 
     def see(self, inventory: HostInventory) -> None:
         """Take the processor times of one look in."""
-        at = inventory.taken.monotonic
+        begun, at = inventory.begun.monotonic, inventory.taken.monotonic
         for record in inventory.vms:
             seconds = record.usage.cpu_seconds
             if seconds is None or record.state is not VmState.RUNNING:
                 continue
             known = self._vms.get(record.vm)
             if known is None:
-                known = self._vms[record.vm] = _VmSeries(inventory.host, seconds)
+                known = self._vms[record.vm] = _VmSeries(inventory.host, seconds, begun)
+            elif known.host != inventory.host and begun <= known.begun:
+                continue  # a late look of the host that it has left
             elif known.host != inventory.host or seconds < known.counted:
                 # another host, or started anew: what it counts now began at zero
                 known.host, known.total = inventory.host, known.total + seconds
             else:
                 known.total += seconds - known.counted
-            known.counted = seconds
+            known.counted, known.begun = seconds, begun
             self._note(known, at)
 
     def _note(self, series: _VmSeries, at: float) -> None:
@@ -107,12 +110,14 @@ class Loads:
 @dataclass(frozen=True, slots=True)
 class HostLoad:
     """Processors of one host. ``limit``: what VMs may use; ``used``: what is believed to be used, None where unknown;
-    ``by_vms``: the sum of its VMs, None while one is unknown; ``doubt``: why ``used`` is not believed."""
+    ``by_vms``: the sum of its VMs, None while one is unknown; ``doubt``: why ``used`` is not believed; ``machine``: all
+    that its telemetry speaks of."""
 
     limit: float
     used: float | None
     by_vms: float | None
     doubt: str = ""
+    machine: float = 0.0
 
 
 def host_load(declared: DeclaredHost, inventory: HostInventory | None, loads: Loads, telemetry: Telemetry,
@@ -120,17 +125,19 @@ def host_load(declared: DeclaredHost, inventory: HostInventory | None, loads: Lo
     """Return the load of one host, telemetry checked against the sum of its VMs."""
     if inventory is None:
         return HostLoad(0.0, None, None)
-    limit = float(inventory.cpus) if declared.cpu_limit is None else declared.cpu_limit
+    machine = float(inventory.cpus) if declared.processors is None else declared.processors
+    limit = machine if declared.cpu_limit is None else declared.cpu_limit
     found = [loads.cpu(record.vm, now) for record in inventory.vms if record.state is VmState.RUNNING]
     known = [cpu for cpu in found if cpu is not None]
     by_vms = sum(known) if len(known) == len(found) else None
-    share = telemetry.mean(declared.name, "cpu.utilization", "", window, now)
-    if share is None or limit <= 0:
-        return HostLoad(limit, None, by_vms)
-    told, counted = share, sum(known) / limit
+    told = telemetry.mean(declared.name, "cpu.utilization", "", window, now)
+    if told is None or machine <= 0:
+        return HostLoad(limit, None, by_vms, machine=machine)
+    counted = sum(known) / machine
+    doubt = ""
     if counted > told + LESS_THAN_ITS_VMS:
-        return HostLoad(limit, None, by_vms, f"its telemetry says {told:.0%}, its VMs alone use {counted:.0%}")
-    if by_vms is not None and told > counted + MORE_THAN_ITS_VMS:
-        return HostLoad(limit, None, by_vms, f"its telemetry says {told:.0%}, its VMs use only {counted:.0%}: moving "
-                        "them would not help")
-    return HostLoad(limit, share * limit, by_vms)
+        doubt = f"its telemetry says {told:.0%}, its VMs alone use {counted:.0%}"
+    elif by_vms is not None and told > counted + MORE_THAN_ITS_VMS:
+        doubt = f"its telemetry says {told:.0%}, its VMs use only {counted:.0%}: moving them would not help"
+    # it cannot use less than its VMs do: where the two differ a little, the larger one counts
+    return HostLoad(limit, None if doubt else max(told, counted) * machine, by_vms, doubt, machine)

@@ -73,7 +73,7 @@ class Migration:
     """One order's life so far. ``wall`` times in seconds since the epoch.
 
     ``called``: what the caller was told and when, None while unknown (also for ever after a restart).
-    ``routine``: whether it balances or packs, and counts against the budgets for that.
+    ``routine``: whether it balances or packs, and counts against the budgets for that. ``urgent``: windows do not apply.
     ``was_out_of_sight``: whether its source stopped answering while it was open. ``abort_reason``: set when an
     abort was ordered. ``runners_up``, ``why_not``: who came next as its target, and what spoke against the others.
     """
@@ -101,6 +101,7 @@ class Migration:
     ending: Ending | None = None
     retry: int = 0
     routine: bool = False
+    urgent: bool = False
     runners_up: tuple[str, ...] = ()
     why_not: tuple[str, ...] = ()
 

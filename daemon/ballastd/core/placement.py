@@ -17,18 +17,21 @@ Occupied = Mapping[int, frozenset[int]]
 
 
 def occupied(snapshot: Snapshot, ledger: Ledger, moved: Mapping[int, int]) -> dict[int, frozenset[int]]:
-    """Return where each VM is or may be before this plan is done. ``moved``: VM row -> host row by this plan."""
+    """Return where each VM is or may be before this plan is done: wherever an inventory shows it, a stranger's
+    migration included, and where our own flights and this plan take it. ``moved``: VM row -> host row by this plan."""
     rows = {name: row for row, name in enumerate(snapshot.hosts.names)}
-    flights = {m.vm: rows[m.target] for m in ledger.open_migrations() if m.target in rows}
-    found: dict[int, frozenset[int]] = {}
-    for vm, home in enumerate(snapshot.vms.host):
-        at = {int(home)}
-        if (target := flights.get(snapshot.vms.ids[vm])) is not None:
-            at.add(target)
-        if vm in moved:
-            at.add(moved[vm])
-        found[vm] = frozenset(at)
-    return found
+    index = {vm: row for row, vm in enumerate(snapshot.vms.ids)}
+    at: list[set[int]] = [{int(home)} for home in snapshot.vms.host]
+    for row, fact in enumerate(snapshot.facts):
+        for record in fact.inventory.vms if fact.inventory else ():
+            if record.state.holds_memory:
+                at[index[record.vm]].add(row)
+    for migration in ledger.open_migrations():
+        if migration.target in rows and migration.vm in index:
+            at[index[migration.vm]].add(rows[migration.target])
+    for vm, row in moved.items():
+        at[vm].add(row)
+    return {vm: frozenset(hosts) for vm, hosts in enumerate(at)}
 
 
 def place(snapshot: Snapshot, host: int, across: str) -> str:

@@ -46,14 +46,17 @@ def plan(snapshot: Snapshot, ledger: Ledger, intents: tuple[Intent, ...], polici
 
 
 def empties(draft: Draft, intent: Intent) -> tuple[Refusal, ...]:
-    """Return what would keep ``intent`` from emptying its host whole, on a draft of its own; empty: it would succeed."""
+    """Return the first that would keep ``intent`` from emptying its host whole, on a draft of its own; empty: it would
+    succeed."""
     trial = draft.copy()
     before = len(trial.refusals)
-    _empty_host(trial, intent)
+    _empty_host(trial, intent, whole=True)
     return tuple(trial.refusals[before:])
 
 
-def _empty_host(draft: Draft, intent: Intent) -> None:
+def _empty_host(draft: Draft, intent: Intent, *, whole: bool = False) -> None:
+    """Plan the moves that empty a host. ``whole``: the first VM that cannot leave ends it."""
+    before = len(draft.refusals)
     snapshot = draft.snapshot
     source = snapshot.row(intent.host)
     no = _why_host_cannot_be_emptied(draft, source)
@@ -64,6 +67,8 @@ def _empty_host(draft: Draft, intent: Intent) -> None:
     for vm in sorted(snapshot.vms_on(intent.host), key=lambda row: _leaving_key(snapshot, row, intent)):
         if draft.ledger.open_migration_of(snapshot.vms.ids[vm]) is not None or vm in draft.moved:
             continue
+        if whole and len(draft.refusals) > before:
+            return
         resting = why_vm_rests(draft, intent, vm) if intent.routine else None
         if snapshot.vm_why_not[vm]:
             draft.refusals.extend(Refusal(no.kind, no.detail, no.vm, intent.host) for no in snapshot.vm_why_not[vm])

@@ -119,7 +119,7 @@ def _host(p: Portrait, row: int) -> HostView:
         migrations_in=int(hosts.jobs_in[row]), migrations_out=int(hosts.jobs_out[row]),
         verdicts=_verdicts(p, name), labels=fact.declared.labels,
         unreachable_reason=unreachable.reason if unreachable else "",
-        cpu_limit=fact.load.limit, cpu_by_vms=fact.load.by_vms, **_power(p, fact.declared),
+        cpu_limit=fact.load.limit, processors=fact.load.machine, cpu_by_vms=fact.load.by_vms, **_power(p, fact.declared),
     )
 
 

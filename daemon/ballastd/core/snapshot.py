@@ -112,6 +112,12 @@ class Snapshot:
         """Return the row of a declared host."""
         return self.hosts.names.index(host)
 
+    def is_seen_empty(self, host: HostName) -> bool:
+        """Return whether ``host`` itself shows, now, that no VM is active there."""
+        fact = self.facts[self.row(host)]
+        vms = fact.inventory.vms if fact.inventory is not None else ()
+        return fact.reachable and fact.inventory is not None and not any(vm.state.holds_memory for vm in vms)
+
     def vms_on(self, host: HostName) -> tuple[int, ...]:
         """Return the rows of the VMs that live on ``host``."""
         return tuple(int(i) for i in np.flatnonzero(self.vms.host == self.row(host)))
@@ -174,7 +180,8 @@ def _find_vms(facts: tuple[HostFacts, ...]
     """Return where each active VM lives, and all hosts that show it active."""
     living: dict[VmId, tuple[HostName, VmRecord]] = {}
     sightings: dict[VmId, tuple[HostName, ...]] = {}
-    for fact in facts:
+    # who answers now is asked first: of a host that does not, only the last look is left
+    for fact in sorted(facts, key=lambda fact: not fact.reachable):
         for record in fact.inventory.vms if fact.inventory else ():
             if not record.state.holds_memory:
                 continue

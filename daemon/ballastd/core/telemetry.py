@@ -173,6 +173,8 @@ class _Source:
     interval: float
     heard: int
     skew: float
+    since: float
+    """When it was first heard after its last silence, monotonic."""
     retired: deque[str] = field(default_factory=lambda: deque(maxlen=RETIRED_BOOTS_MAX))
 
 
@@ -222,13 +224,15 @@ class Telemetry:
         skew = report.sent_at - report.received.wall
         if source is None or source.boot_id != report.boot_id:
             fresh = _Source(report.boot_id, report.sequence, report.sent_at, report.received.monotonic,
-                            report.interval, 1, skew)
+                            report.interval, 1, skew, report.received.monotonic)
             if source is not None:
                 fresh.retired.extend((*source.retired, source.boot_id))
             self._sources[report.host] = fresh
             return
         gap = report.received.monotonic - source.received
         source.heard = 1 if gap > self._stale_after(source) else source.heard + 1
+        if source.heard == 1:
+            source.since = report.received.monotonic
         source.sequence, source.sent_at, source.skew = report.sequence, report.sent_at, skew
         source.received, source.interval = report.received.monotonic, report.interval
 
@@ -296,17 +300,19 @@ class Telemetry:
 
     def mean(self, host: HostName, metric: str, subject: str, window: float, now: Instant) -> float | None:
         """Return a level's mean over ``window`` seconds, weighted by time; None while stale, and until half of the
-        window was heard."""
+        window was heard without a silence: what was before one says nothing of now."""
         if self.reading(host, metric, subject, now) is None:
             return None
-        end, begin = now.monotonic, now.monotonic - window
-        points = self._series[host][(metric, subject)].points
-        if points[0][0] > end - window / 2:
+        points, since = self._series[host][(metric, subject)].points, self._sources[host].since
+        end, begin = now.monotonic, max(now.monotonic - window, since)
+        if max(points[0][0], since) > end - window / 2:
             return None
-        area, covered = 0.0, 0.0
-        for i, (at, value) in enumerate(points):
-            until = points[i + 1][0] if i + 1 < len(points) else end
-            length = min(until, end) - max(at, begin)
+        area, covered, until = 0.0, 0.0, end
+        for at, value in reversed(points):
+            length = until - max(at, begin)
             if length > 0:
                 area, covered = area + value * length, covered + length
+            until = min(until, at)
+            if at <= begin:
+                break
         return area / covered if covered > 0 else points[-1][1]

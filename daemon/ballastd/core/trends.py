@@ -26,15 +26,15 @@ Key = tuple[str, str, HostName]
 
 @dataclass(frozen=True, slots=True)
 class HostShares:
-    """What a host uses of what its VMs may use; ``cpu`` is None where unknown."""
+    """What a host uses of what its VMs may use; None where unknown, or where VMs may use none."""
 
     cpu: float | None
-    memory: float
+    memory: float | None
 
     @property
-    def fullest(self) -> float | None:
-        """The scarcer resource's share, None where the processors' is unknown."""
-        return None if self.cpu is None else max(self.cpu, self.memory)
+    def fullest(self) -> float:
+        """The scarcer resource's share as far as it is known."""
+        return max(self.cpu or 0.0, self.memory or 0.0)
 
 
 def shares_of(snapshot: Snapshot, row: int) -> HostShares:
@@ -42,7 +42,8 @@ def shares_of(snapshot: Snapshot, row: int) -> HostShares:
     hosts = snapshot.hosts
     limit, used = float(hosts.cpu_limit[row]), float(hosts.cpu[row])
     cpu = None if np.isnan(used) or np.isnan(limit) or limit <= 0 else used / limit
-    memory = (int(hosts.used[row]) + int(hosts.reserved[row])) / max(1, int(hosts.limit[row]))
+    limit_memory = int(hosts.limit[row])
+    memory = (int(hosts.used[row]) + int(hosts.reserved[row])) / limit_memory if limit_memory > 0 else None
     return HostShares(cpu, memory)
 
 
@@ -76,8 +77,10 @@ class Trends:
         seen[key] = follow(Condition(key[0], 0.0, hold=hold), self._verdicts.get(key), judgement, now)
 
     def restart_holds(self) -> None:
-        """What was pending proves nothing any more: after a freeze every hold starts again."""
-        self._verdicts = {key: v for key, v in self._verdicts.items() if v.phase is not Phase.PENDING}
+        """What was pending, or went unseen while it fired, proves nothing any more: after a freeze every hold starts
+        again."""
+        self._verdicts = {key: v for key, v in self._verdicts.items()
+                          if v.phase is not Phase.PENDING and not v.fired_before}
 
     def verdict(self, trend: str, policy: str, host: HostName = CLUSTER) -> Verdict | None:
         """Return where a trend stands, None where it is not followed."""

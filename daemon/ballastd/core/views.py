@@ -33,7 +33,8 @@ class VerdictView:
 class HostView:
     """One declared host. ``target``: whether VMs may be sent there now; ``why_not``: if not, each reason.
 
-    ``cpu_limit``: processors that VMs may use. ``cpu_by_vms``: processors its VMs use together, None where unknown.
+    ``cpu_limit``: processors that VMs may use, of ``processors`` that its telemetry speaks of. ``cpu_by_vms``:
+    processors its VMs use together, None where unknown.
     ``power``: unmanaged, on, emptying, closing, going-off, off, waking, or failed; ``power_detail``: why, in words.
     """
 
@@ -60,6 +61,7 @@ class HostView:
     labels: tuple[tuple[str, str], ...]
     unreachable_reason: str = ""
     cpu_limit: float = 0.0
+    processors: float = 0.0
     cpu_by_vms: float | None = None
     power: str = "unmanaged"
     power_detail: str = ""

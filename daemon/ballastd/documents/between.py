@@ -6,7 +6,9 @@ import difflib
 from collections.abc import Iterable, Iterator
 
 from ballastd.core.ceilings import CEILINGS
+from ballastd.core.ledger import OPERATOR
 from ballastd.core.policies import EVERYWHERE, ClusterDeclaration, Limits, Scope
+from ballastd.core.power import WAKE_TEST
 from ballastd.documents.balance_models import BalanceModel
 from ballastd.documents.consolidation_models import ConsolidationModel
 from ballastd.documents.limits_model import LimitsModel
@@ -17,16 +19,25 @@ from ballastd.documents.scalars import as_percent, shown
 from ballastd.documents.taken import Taken
 from ballastd.documents.validation import Clash
 
+MOVING = (EvacuationModel, BalanceModel, ConsolidationModel)
+RESERVED = {OPERATOR: "what a person asks for", WAKE_TEST: "a host that goes off to show that it comes back"}
+
 
 def check_names(taken: Taken, kinds: Iterable[type[PolicyModel]]) -> None:
-    """Refuse a name twice within a kind, and a second Limits."""
+    """Refuse a name twice within a kind, or among those that move VMs: modes and budgets go by the name alone. Refuse
+    those names that stand for a person and for us, and a second Limits."""
+    moving: dict[str, Document] = {}
     for kind in kinds:
-        seen: dict[str, Document] = {}
+        seen = moving if kind in MOVING else {}
         for document, model in taken.of(kind):
+            place = document.where(("name",))
             if model.name in seen:
-                word = str(document.value["kind"])
-                taken.problems.append(f"{document.where(('name',))}: name: another {word} is called {model.name} "
-                                      f"({seen[model.name].where(('name',))}); give each its own")
+                other = seen[model.name]
+                taken.problems.append(f"{place}: name: another {other.value['kind']} is called {model.name} "
+                                      f"({other.where(('name',))}); give each its own")
+            if kind in MOVING and model.name in RESERVED:
+                taken.problems.append(f"{place}: name: {model.name} stands for {RESERVED[model.name]} in budgets and in the "
+                                      f"journal; write another, for example {model.name}-policy")
             seen.setdefault(model.name, document)
     for document, model in taken.of(LimitsModel)[1:]:
         taken.problems.append(f"{document.where(('kind',))}: kind: a second Limits ({model.name}); there is one for the "

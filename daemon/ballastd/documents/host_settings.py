@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from ballastd.core.inventory import DeclaredHost
 from ballastd.core.quantities import GIB, Bytes, HostName
@@ -17,13 +18,23 @@ URI = re.compile(r"(?:qemu|test)(?:\+[a-z0-9]+)?://(?:(?P<user>[^@/\s]*)@)?\S*")
 MIGRATION_URI = re.compile(r"(tcp|rdma)://[^\s/]+|unix:///\S+")
 
 
+def _some_memory(value: int | None) -> int | None:
+    if value == 0:
+        raise ValueError("0 would leave VMs no memory at all; to keep them off a host, cordon it: ballastctl host cordon")
+    return value
+
+
+MemoryLimit = Annotated[Size | None, AfterValidator(_some_memory)]
+
+
 class HostDefaults(Strict):
     """What every host has unless it says otherwise."""
 
     link_speed: LinkSpeed = link("10Gbit/s")
-    memory_limit: Size | None = None
+    memory_limit: MemoryLimit = None
     memory_reserve: Size = 4 * GIB
     cpu_limit: Processors | None = None
+    processors: Processors | None = None
     idle_watts: Watts | None = None
     power: PowerChoice | None = None
     vouched_storage: list[AbsolutePath] = Field(default_factory=list)
@@ -38,9 +49,10 @@ class HostEntry(Strict):
     peer_uri: str | None = None
     migration_uri: str | None = None
     link_speed: LinkSpeed | None = None
-    memory_limit: Size | None = None
+    memory_limit: MemoryLimit = None
     memory_reserve: Size | None = None
     cpu_limit: Processors | None = None
+    processors: Processors | None = None
     idle_watts: Watts | None = None
     power: PowerChoiceOrNone | None = None
     vouched_storage: list[AbsolutePath] | None = None
@@ -88,6 +100,7 @@ class HostEntry(Strict):
             migration_uri=self.migration_uri, link_mib_s=self.link_speed or defaults.link_speed,
             memory_limit=None if limit is None else Bytes(limit), memory_reserve=Bytes(reserve),
             cpu_limit=self.cpu_limit if self.cpu_limit is not None else defaults.cpu_limit,
+            processors=self.processors if self.processors is not None else defaults.processors,
             power=power.driver if power is not None else "",
             power_identity=not (isinstance(power, PowerCommandSettings) and power.trust_identity),
             idle_watts=self.idle_watts if self.idle_watts is not None else defaults.idle_watts,

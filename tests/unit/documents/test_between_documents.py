@@ -55,6 +55,19 @@ def test_a_window_that_cannot_be_read_is_not_said_to_be_missing(folder: Path, br
     assert found[0].startswith("windows.yaml:")
 
 
+def test_what_moves_vms_shares_no_name_and_none_stands_for_a_person(folder: Path) -> None:
+    (folder / "x.yaml").write_text("kind: Balance\nname: drain\n")
+    assert problems(folder) == ["x.yaml:2:1: name: another Evacuation is called drain (drain.yaml:2:1); give each its own"]
+    (folder / "x.yaml").write_text("kind: Balance\nname: operator\n---\nkind: Balance\nname: wake-test\n")
+    assert problems(folder) == [
+        "x.yaml:2:1: name: operator stands for what a person asks for in budgets and in the journal; write another, for "
+        "example operator-policy",
+        "x.yaml:5:1: name: wake-test stands for a host that goes off to show that it comes back in budgets and in the "
+        "journal; write another, for example wake-test-policy"]
+    (folder / "x.yaml").write_text(HEALTH.replace("hot", "drain"))
+    assert warnings(folder) == [], "a condition may be called like what answers to it"
+
+
 def test_the_same_name_in_two_files_names_both_places(folder: Path) -> None:
     (folder / "z.yaml").write_text("# a copy\n" + HEALTH)
     assert problems(folder) == ["z.yaml:3:1: name: another Health is called hot (health.yml:2:1); give each its own"]

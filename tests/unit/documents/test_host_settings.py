@@ -39,6 +39,8 @@ def test_without_a_word_the_hypervisor_says_how_many_processors(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("key", "words"), [
+    ("memory_limit: 0B", "memory_limit: 0 would leave VMs no memory at all; to keep them off a host, cordon it: ballastctl "
+     "host cordon"),
     ("cpu_limit: 0", "cpu_limit: 0: a number of processors is above 0, and at most 65536"),
     ("cpu_limit: -1", "cpu_limit: -1: a number of processors is above 0, and at most 65536"),
     ("cpu_limit: 1e999", "cpu_limit: inf: a number of processors is above 0, and at most 65536"),
