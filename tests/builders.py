@@ -198,6 +198,7 @@ class Table:
         """Move the VM in the world and return what its caller hears."""
         move = order.move
         record = self.world[move.source].pop(move.vm)
+        self.spent[move.vm] = 0.0  # the other hypervisor begins to count anew
         self.world[move.target][move.vm] = replace(record, state=VmState.RUNNING, job=JobKind.NONE)
         return CallReturned(order.id, CallResult.OK, "", self.now)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ballastd.core import events as ev
 from ballastd.core.plans import DeferralKind, RefusalKind
 from ballastd.core.policies import BalancePolicy, Cooldown, Mode, MoveBudget, Window
 from ballastd.core.quantities import Seconds
@@ -214,3 +215,48 @@ def test_everything_comes_to_rest() -> None:
     t = hot(two_busy(replace(POLICIES, balance=(policy,))))
     t.burn_on(6000.0)
     assert not orders(t.burn_on(6000.0))
+
+
+def test_our_own_moves_are_nobody_elses() -> None:
+    t = hot(two_busy(RELIEF_ONLY))
+    assert orders(t.burn_on(3000.0))
+    assert not [e for e in t.events if isinstance(e, ev.ForeignMoveSeen)]
+
+
+def test_what_left_a_host_does_not_come_back_within_the_day() -> None:
+    restless = replace(EVEN_LOAD, imbalance_above=1.0, cooldown=Cooldown(
+        vm=Seconds(60.0), no_return=Seconds(86400.0), host_settle=Seconds(10.0), foreign_move=Seconds(60.0)))
+    builder = a_cluster().host("h1")
+    for i in range(4):
+        builder = builder.running(f"b{i}", 4)
+    alone = replace(POLICIES, balance=(restless,), limits=replace(POLICIES.limits, failover_hosts=0))
+    t = table(builder.host("h2"), alone).warm_up()
+    t.quiet_for(200.0)
+    assert orders(hot(t).burn_on(2000.0))
+    gone = sorted(record.name for record in t.world["h2"].values())
+    t.burn(**{record.name: 0.1 for record in t.world["h1"].values()}).burn(**dict.fromkeys(gone, 14.0 / len(gone)))
+    decisions = t.burn_on(3000.0)
+    assert "cpu is" in str(decisions[-1].view.intents), "now the other one is hot"
+    assert not orders(decisions)
+    assert "left there" in str(decisions[-1].view.noes)
+
+
+def test_what_a_target_uses_must_be_known() -> None:
+    t = hot(two_busy())
+    truth = t.utilization
+    t.utilization = lambda host: 0.95 if host != "h1" else truth(host)  # type: ignore[method-assign]
+    decisions = t.burn_on(2000.0)
+    assert not orders(decisions)
+    assert "its VMs use only" in str(decisions[-1].view.noes)
+
+
+def test_a_host_out_of_sight_is_not_hot() -> None:
+    full = replace(EVEN_LOAD, imbalance_above=1.0)
+    builder = a_cluster().host("h1")
+    for i in range(4):
+        builder = builder.running(f"b{i}", 15)
+    t = table(builder.host("h2").host("h3").host("h4"), replace(POLICIES, balance=(full,))).warm_up()
+    t.quiet_for(280.0)
+    t.dark.add("h1")
+    decisions = t.quiet_for(60.0, 2.0)
+    assert not [i for d in decisions[10:] for i in d.view.intents], "94 % of its memory, as it was last seen"

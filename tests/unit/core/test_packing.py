@@ -337,3 +337,19 @@ def test_one_wake_test_at_a_time() -> None:
     p = powered(policies=replace(PACKED, consolidation=()), proved=False)
     p.say(Verb.WAKE_TEST, "h3")
     assert not p.say(Verb.WAKE_TEST, "h4").accepted
+
+
+def test_a_host_that_sleeps_is_not_one_that_we_cannot_see() -> None:
+    p = powered()
+    p.until(PowerPhase.OFF, "h3")
+    p.table.silent.add("h1")
+    p.turns(200.0)
+    assert p.decisions[-1].view.posture == "acting", "one of four is unknown; with the sleeping one it would be two"
+
+
+def test_after_a_failure_of_power_it_says_why_nothing_more_goes_off() -> None:
+    p = powered()
+    p.ignores.add("h3")
+    p.until(PowerPhase.FAILED, "h3")
+    p.turns(700.0)
+    assert "nothing more is switched off while the power of h3 failed" in str(p.decisions[-1].view.noes)

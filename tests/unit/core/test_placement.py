@@ -129,3 +129,36 @@ def test_the_checker_finds_a_broken_rule_by_itself() -> None:
         assert not check_plan(snapshot, (fine,), 1, (rule,))
     assert check_plan(snapshot, (move,), 1, (PlacementPolicy("pin", WEB, Rule.PINNED),))
     assert check_plan(snapshot, (elsewhere,), 1, (PlacementPolicy("pair", WEB, Rule.TOGETHER),))
+
+
+def crowded(*rules: PlacementPolicy, web2: str = "h1") -> Table:
+    """web1 is on h1, which fails; h3 has little room left, so that h2 is the better target by far but for a rule."""
+    builder = a_cluster().host("h1").running("web1", 4, tags=("web",))
+    builder = builder.running("web2", 4, tags=("web",)) if web2 == "h1" else builder
+    builder = builder.host("h2").running("web2", 4, tags=("web",)) if web2 == "h2" else builder.host("h2")
+    t = table(builder.host("h3").running("db", 48), replace(POLICIES, placement=rules)).warm_up()
+    t.show("h1", "ecc.uncorrected", 0.0, "D")
+    t.step()
+    t.wait(1.0).show("h1", "ecc.uncorrected", 1.0, "D")
+    return t
+
+
+def test_without_a_rule_the_emptier_host_takes_all() -> None:
+    assert targets(crowded()) == ["h2", "h2"]
+    assert targets(crowded(web2="h2")) == ["h2"]
+
+
+def test_what_this_plan_has_placed_counts_for_the_next_vm() -> None:
+    assert sorted(targets(crowded(PlacementPolicy("apart", WEB, Rule.APART)))) == ["h2", "h3"]
+
+
+def test_what_was_ordered_counts_before_any_host_shows_it() -> None:
+    t = crowded(PlacementPolicy("apart", WEB, Rule.APART))
+    first = t.step().orders[0]
+    for move in t.wait(1.0).step().view.moves:
+        assert move.target != first.move.target
+    assert t.controller.ledger.broken is None
+
+
+def test_a_wish_decides_where_it_can() -> None:
+    assert targets(crowded(PlacementPolicy("apart", WEB, Rule.APART, weight=10), web2="h2")) == ["h3"]

@@ -65,3 +65,36 @@ def test_a_host_whose_flight_outlasted_the_hour_begins_anew_and_counts() -> None
     begin_and_end(flights, order(6), 3600.2)
     flights.release(order(0).id)
     assert "ceiling 6" in refused(flights, order(0), 3700.0)
+
+
+def routine(number: int, vm: str = "") -> Order:
+    move = Move(VmId(vm or f"vm-{number}"), "vm", HostName(f"h{number % 10}"), HostName(f"h{(number + 1) % 10}"), Bytes(GIB),
+                Seconds(1.0), "even-load", "because", routine=True)
+    return Order(f"2-{number}", move, 10, Seconds(300.0), 1)
+
+
+def test_so_many_routine_moves_are_in_flight_at_once() -> None:
+    flights = Flights(HOSTS, CEILINGS)
+    for number in range(CEILINGS.balance_in_flight):
+        assert refused(flights, routine(2 * number), 0.0) == ""
+        flights.claim(routine(2 * number), 0.0)
+    assert refused(flights, routine(1), 1.0) == "4 routine moves in flight, ceiling 4"
+    assert refused(flights, order(10), 1.0) == "", "saving a host is another matter"
+
+
+def test_a_vm_is_moved_by_routine_so_many_times_a_day_over_restarts_as_well() -> None:
+    flights = Flights(HOSTS, CEILINGS)
+    flights.remember_routine([(-3600.0, VmId("often")), (-7200.0, VmId("often"))])
+    for number in range(CEILINGS.balance_per_vm_day - 2):
+        begin_and_end(flights, routine(number, "often"), number * 4000.0)
+    assert refused(flights, routine(9, "often"), 20_000.0) == "6 routine moves of this VM within the day, ceiling 6"
+    assert refused(flights, routine(9, "seldom"), 20_000.0) == ""
+    assert refused(flights, routine(9, "often"), 86_400.0 - 3600.0) == "", "the oldest is a day ago"
+
+
+def test_so_many_routine_moves_are_made_in_an_hour() -> None:
+    flights = Flights(HOSTS, CEILINGS)
+    for number in range(CEILINGS.balance_per_hour):
+        begin_and_end(flights, routine(number), float(number))
+    assert refused(flights, routine(99), 3599.0) == "60 routine moves within the hour, ceiling 60"
+    assert refused(flights, routine(99), 3600.0) == ""
