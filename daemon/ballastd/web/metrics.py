@@ -183,7 +183,7 @@ def _decisions(view: ClusterView) -> Iterator[Metric]:
 
 
 def _cpu_share(host: HostView) -> float | None:
-    return host.cpu_by_vms / host.cpu_limit if host.cpu_by_vms is not None and host.cpu_limit > 0 else None
+    return host.cpu_by_vms / host.processors if host.cpu_by_vms is not None and host.processors > 0 else None
 
 
 _HOST_GAUGES = (

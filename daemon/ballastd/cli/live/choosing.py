@@ -114,7 +114,7 @@ def spread(loads: Iterable[tuple[float | None, str]]) -> Spread | None:
 
 def cpu_of_all(all_hosts: Iterable[HostView]) -> float | None:
     """Return the share of processors in use over all hosts that tell, each by its size; None where none tells."""
-    known = [(host.cpu_limit or 1.0, host.cpu_utilization) for host in all_hosts if host.cpu_utilization is not None]
+    known = [(host.processors or 1.0, host.cpu_utilization) for host in all_hosts if host.cpu_utilization is not None]
     whole = sum(size for size, _ in known)
     return sum(size * load for size, load in known) / whole if whole > 0 else None
 
