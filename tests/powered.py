@@ -28,6 +28,8 @@ class Powered:
     ignores: set[str] = field(default_factory=set)
     identity: dict[str, str] = field(default_factory=dict)
     deaf: set[str] = field(default_factory=set)
+    withholds: int = 0
+    """How many wakes to come the kernel withholds."""
     emulators: dict[str, int] = field(default_factory=dict)
     shut: frozenset[str] = frozenset()
     returns: list[Input] = field(default_factory=list)
@@ -41,6 +43,10 @@ class Powered:
         self.returns = list(t.carry_out(decision))
         self.shut = frozenset(decision.cordons)
         for order in decision.power:
+            if order.on and self.withholds:
+                self.withholds -= 1
+                self.returns.append(PowerReturned(order.id, order.host, CallResult.WITHHELD, "its controller: busy", t.now))
+                continue
             self.orders.append((order.host, order.on))
             self.returns.append(PowerReturned(order.id, order.host, CallResult.OK, "", t.now))
             if order.host in self.ignores:

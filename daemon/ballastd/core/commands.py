@@ -27,7 +27,10 @@ def carry_out(command: OperatorCommand, ledger: Ledger, hosts: frozenset[HostNam
     if command.verb in POWER_VERBS:
         try:
             host = _host(command, hosts)
-            event, message = POWER_VERBS[command.verb](command, host, ledger, powered[host], wall)
+            why_not = powered[host]
+            if command.verb is Verb.POWER_ON:
+                why_not = f"{host} is on: its hypervisor answers" if host in reachable else None
+            event, message = POWER_VERBS[command.verb](command, host, ledger, why_not, wall)
         except _Refused as no:
             return (), Answer(command.token, accepted=False, message=str(no))
         return event, Answer(command.token, accepted=True, message=message)
@@ -157,8 +160,10 @@ def _power_off(c: OperatorCommand, host: HostName, ledger: Ledger, why_not: str 
     return (event,), f"{host} is emptied and then told to shut down; it is never forced. Look: ballastctl explain {host}"
 
 
-def _power_on(c: OperatorCommand, host: HostName, ledger: Ledger, _why_not: str | None, wall: float) -> Outcome:
+def _power_on(c: OperatorCommand, host: HostName, ledger: Ledger, why_not: str | None, wall: float) -> Outcome:
     power = ledger.power.get(host)
+    if power is None and why_not is not None:
+        raise _Refused(why_not)
     if power is not None and power.phase in (PowerPhase.EMPTYING, PowerPhase.CLOSING):
         return (ev.HostKept(wall, host, f"{c.by} wants it on"),), f"{host} was about to be switched off, and stays on"
     if power is not None and power.phase is PowerPhase.WAKING:

@@ -353,6 +353,15 @@ class WakeOrdered:
 
 
 @dataclass(frozen=True, slots=True)
+class WakeWithheld:
+    """A wake was not carried out: the host is off still, and is woken again."""
+
+    wall: float
+    host: HostName
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class HostOff:
     """A host went off as ordered: its controller says so, and so does its silence."""
 
@@ -430,7 +439,7 @@ Event = (
     | DrainRequested | DrainCancelled | HostConfirmedDead | Paused | Resumed | SiteEventBegun | SiteEventEnded
     | DuplicateSeen | DuplicateCleared | InvariantFailed | HostSeenAlive | JournalRecovered | JournalReplaced
     | ForeignMoveSeen | HostEmptying | HostClosing | HostKept | PowerOffOrdered | WakeOrdered | HostOff | HostAwake
-    | PowerFailed | WakeabilityConfirmed | WakeAsked | CheckpointTaken
+    | PowerFailed | WakeabilityConfirmed | WakeAsked | CheckpointTaken | WakeWithheld
 )
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in typing.get_args(Event)}

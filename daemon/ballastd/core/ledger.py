@@ -316,13 +316,17 @@ def _wake_ordered(ledger: Ledger, e: ev.WakeOrdered) -> None:
     ledger.wake_asked.pop(e.host, None)
     before = ledger.power.get(e.host)
     ledger.power[e.host] = HostPower(PowerPhase.WAKING, e.policy, e.because, e.wall, e.id,
-                                     machine=before.machine if before else "")
+                                     off_wall=before.off_wall if before else None, machine=before.machine if before else "")
     _note_power_act(ledger, PowerAct(e.wall, e.host, on=True))
 
 
 def _note_power_act(ledger: Ledger, act: PowerAct) -> None:
     kept = tuple(one for one in ledger.power_acts if one.wall > act.wall - DAY_SECONDS)
     ledger.power_acts = (*kept, act)
+
+
+def _wake_withheld(ledger: Ledger, e: ev.WakeWithheld) -> None:
+    _move_power(ledger, e.host, e.wall, PowerPhase.OFF)
 
 
 def _host_off(ledger: Ledger, e: ev.HostOff) -> None:
@@ -333,7 +337,8 @@ def _host_awake(ledger: Ledger, e: ev.HostAwake) -> None:
     power = ledger.power.pop(e.host, None)
     ledger.wake_asked.pop(e.host, None)
     ledger.switched_on[e.host] = e.wall
-    if power is not None and power.phase is PowerPhase.WAKING and e.seconds is not None:
+    # who was on all the time proves nothing by being on
+    if power is not None and power.phase is PowerPhase.WAKING and power.off_wall is not None and e.seconds is not None:
         ledger.wakeable[e.host] = e.wall
 
 
@@ -482,6 +487,7 @@ _BOOK: dict[type, Callable[[Ledger, Any], None]] = {
     ev.PowerOffOrdered: _power_off_ordered,
     ev.WakeAsked: _wake_asked,
     ev.WakeOrdered: _wake_ordered,
+    ev.WakeWithheld: _wake_withheld,
     ev.HostOff: _host_off,
     ev.HostAwake: _host_awake,
     ev.PowerFailed: _power_failed,

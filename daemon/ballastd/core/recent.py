@@ -107,6 +107,7 @@ _TELL: dict[type, Callable[[Any, Names], RecentView | None]] = {
     ev.PowerOffOrdered: _on_host("warning", "{host} is told to shut down: {because}"),
     ev.WakeAsked: _on_host("info", "{by} wants {host} switched on"),
     ev.WakeOrdered: _on_host("warning", "{host} is woken: {because}"),
+    ev.WakeWithheld: _on_host("warning", "the wake of {host} was held up, and is tried again: {detail}"),
     ev.HostOff: _on_host("info", "{host} is off: {detail}"),
     ev.HostAwake: _on_host("info", "{host} is awake: {detail}"),
     ev.PowerFailed: _on_host("alarm", "power of {host}: {detail}"),

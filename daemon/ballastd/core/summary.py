@@ -107,7 +107,7 @@ class _OffTimes:
 
     def note(self, event: ev.Event) -> None:
         """Follow one event."""
-        if isinstance(event, ev.HostOff):
+        if isinstance(event, ev.HostOff | ev.WakeWithheld):
             self._off[event.host] = event.wall
         elif isinstance(event, ev.CheckpointTaken):
             for host, power in restored(event).power.items():

@@ -15,7 +15,7 @@ from ballastd.core import events as ev
 from ballastd.core.consolidation import Outlook, choose, reason_to_wake, why_not_off
 from ballastd.core.inputs import PowerSeen
 from ballastd.core.inventory import HostInventory, VmState
-from ballastd.core.ledger import OPERATOR
+from ballastd.core.ledger import HOUR_SECONDS, OPERATOR
 from ballastd.core.migrations import CallResult
 from ballastd.core.plans import Deferral, DeferralKind, Refusal
 from ballastd.core.policies import Health, Mode
@@ -27,6 +27,8 @@ from ballastd.core.snapshot import Snapshot
 CORDON_LEFT_SECONDS = 60.0
 """How long a confirmed cordon must still stand before a host is told to go off behind it."""
 WAKE_RATE_SECONDS = 60.0
+WAKE_TRIES = 5
+"""How often within an hour a wake is ordered anew when it was not even told to the controller."""
 
 
 @dataclass(slots=True)
@@ -342,8 +344,14 @@ class _Turn:
         returned = self.senses.power_returned.get(power.order)
         if returned is None or returned.result in (CallResult.OK, CallResult.ERROR):
             return False  # taken, or nobody knows: the signs decide
-        if returned.result is CallResult.WITHHELD and power.phase is PowerPhase.GOING_OFF:
-            self._end(ev.HostKept(self.now.wall, host, f"withheld by the kernel: {returned.message}"))
+        withheld, wall = returned.result is CallResult.WITHHELD, self.now.wall
+        tries = self.outlook.ledger.power_acts_since(wall - HOUR_SECONDS, on=True, host=host)
+        if withheld and (power.phase is PowerPhase.GOING_OFF or power.off_wall is None):
+            # nothing was told, and it was on before
+            self._end(ev.HostKept(wall, host, f"withheld by the kernel: {returned.message}"))
+        elif withheld and tries < WAKE_TRIES:
+            # a controller that was busy for a moment shall not leave a host asleep until somebody looks
+            self._end(ev.WakeWithheld(wall, host, returned.message))
         else:
             self._fail(host, f"the order was not taken: {returned.message}")
         return True
@@ -359,7 +367,7 @@ class _Turn:
         self._end(ev.PowerFailed(self.now.wall, host, why))
 
     def _end(self, event: ev.HostKept | ev.HostClosing | ev.PowerOffOrdered | ev.HostOff | ev.HostAwake | ev.PowerFailed
-             | ev.WakeOrdered) -> None:
+             | ev.WakeOrdered | ev.WakeWithheld) -> None:
         self.events.append(event)
         self.board.forget(event.host)
 

@@ -14,7 +14,7 @@ from ballastd.core.migrations import Migration
 from ballastd.core.plans import AbortOrder, CordonOrder, Order, Refusal, RefusalKind, TuneOrder
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.power import PowerOrder
-from ballastd.core.quantities import human_bytes
+from ballastd.core.quantities import HostName, human_bytes
 from ballastd.core.telemetry import AgentState
 from ballastd.errors import BallastdError, Unreachable
 from ballastd.kernel.flights import Flights
@@ -113,7 +113,9 @@ class Kernel:
         """
         self._refuse_power_early(order)
         no = await self._switches.refusal(order)
+        # from here to the call nothing is awaited: what others did meanwhile counts
         self._refuse_power_early(order)
+        no = no or self._switches.over_ceiling(order)
         if no is None and any(order.host in (f.source, f.target) for f in self._flights.all()):
             no = Refusal(RefusalKind.POWER, "a migration from or to it is in flight", host=order.host)
         if no is not None:
@@ -126,6 +128,10 @@ class Kernel:
             raise Withheld((Refusal(RefusalKind.GATE, self._held, host=order.host),))
         if not self._record.has_power_order(order.id):
             raise Withheld((Refusal(RefusalKind.NOT_JOURNALLED, f"order {order.id}", host=order.host),))
+
+    def seen_on(self, host: HostName) -> None:
+        """The books say that a host is on: it no longer counts as one that we switched off."""
+        self._switches.seen_on(host)
 
     async def abort(self, order: AbortOrder) -> None:
         """Cancel the job of an open migration whose abort is in the journal.

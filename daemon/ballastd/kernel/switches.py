@@ -63,14 +63,23 @@ class Switches:
         declared = self._cluster.host(order.host)
         if declared is None or not declared.power:
             return self._no(order, "it is not a declared host with a power driver")
-        over = self._over_ceiling(order)
+        over = self.over_ceiling(order)
         if over is not None:
-            return Refusal(RefusalKind.CEILING, over, host=order.host)
+            return over
         if not order.on:
             no = await self._not_empty(order)
             if no is not None:
                 return no
         return await self._wrong_machine(order, declared)
+
+    def over_ceiling(self, order: PowerOrder) -> Refusal | None:
+        """Return the ceiling that ``order`` would break now, or None."""
+        over = self._over_ceiling(order)
+        return None if over is None else Refusal(RefusalKind.CEILING, over, host=order.host)
+
+    def seen_on(self, host: HostName) -> None:
+        """A host is on: it no longer counts as one that we switched off."""
+        self._off.discard(host)
 
     def _over_ceiling(self, order: PowerOrder) -> str | None:
         now, top = self._clock.now().monotonic, self._ceilings

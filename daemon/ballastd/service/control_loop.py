@@ -94,6 +94,8 @@ class ControlLoop:
                     self._kernel.release(event.id)
                 case ev.MigrationMoved() if event.phase not in HOLDS_SLOT:
                     self._kernel.release(event.id)
+                case ev.HostAwake() | ev.HostKept():
+                    self._kernel.seen_on(event.host)
                 case _:
                     pass
         self._executor.carry_out(decision)

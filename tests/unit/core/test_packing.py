@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
+from ballastd.core import events as ev
 from ballastd.core.inputs import Verb
 from ballastd.core.inventory import Pin, PinKind, VmRecord, VmState
 from ballastd.core.policies import Limits, Mode
 from ballastd.core.power import PowerPhase, PowerState
-from ballastd.core.quantities import GIB, Bytes, Seconds
+from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
+from ballastd.core.switching import WAKE_TRIES
 from tests.builders import WALL, a_cluster, vm_id
 from tests.powered import NIGHT, NIGHTS, PACKED, Powered, four_powered, powered
 
@@ -353,3 +356,42 @@ def test_after_a_failure_of_power_it_says_why_nothing_more_goes_off() -> None:
     p.until(PowerPhase.FAILED, "h3")
     p.turns(700.0)
     assert "nothing more is switched off while the power of h3 failed" in str(p.decisions[-1].view.noes)
+
+
+def test_a_wake_that_was_not_told_is_told_again_and_the_host_does_not_oversleep() -> None:
+    p = asleep()
+    p.withholds = 3
+    off_wall = p.table.controller.ledger.power[HostName("h3")].off_wall
+    p.turns(1800.0)
+    p.table.burn(h1v0=14.5, h2v0=14.5, h4v0=14.5)
+    p.until(None, "h3")
+    held = [e for e in p.table.events if isinstance(e, ev.WakeWithheld)]
+    assert [e.detail for e in held] == ["its controller: busy"] * 3
+    asked = [e.wall for e in p.table.events if isinstance(e, ev.WakeOrdered)]
+    assert all(later - earlier >= 60.0 for earlier, later in pairwise(asked)), "one wake a minute"
+    assert off_wall is not None
+    assert "h3" in p.table.controller.ledger.wakeable
+
+
+def test_a_wake_that_is_never_told_is_an_alarm_in_the_end() -> None:
+    p = asleep()
+    p.withholds = 99
+    p.turns(1800.0)
+    p.table.burn(h1v0=14.5, h2v0=14.5, h4v0=14.5)
+    decision = p.until(PowerPhase.FAILED, "h3")
+    assert "the order was not taken: its controller: busy" in str(decision.events)
+    assert len([e for e in p.table.events if isinstance(e, ev.WakeOrdered)]) == WAKE_TRIES
+
+
+def test_a_host_that_is_on_is_not_switched_on_and_proves_nothing_by_it() -> None:
+    p = powered()
+    p.turns(30.0)
+    p.table.controller.ledger.wakeable.clear()
+    answer = p.say(Verb.POWER_ON, "h2")
+    assert (answer.accepted, answer.message) == (False, "h2 is on: its hypervisor answers")
+    p.table.powered_off.add("h2")
+    p.turns(120.0)
+    assert p.say(Verb.POWER_ON, "h2").accepted
+    p.table.powered_off.discard("h2")
+    p.until(None, "h2")
+    assert "h2" not in p.table.controller.ledger.wakeable, "we did not see it go off"

@@ -228,3 +228,28 @@ def test_uuids_with_swapped_bytes_name_one_machine() -> None:
     assert same_machine(one, swapped)
     assert not same_machine(one, "00112233-4455-6677-8899-aabbccddee00")
     assert not same_machine("", "")
+
+
+def test_orders_that_come_at_once_pass_no_ceiling_together() -> None:
+    async def story(bench: PowerBench) -> None:
+        orders = [await bench.ordered(host) for host in ("h0", "h1", "h2", "h3")]
+        results = await asyncio.gather(*(bench.kernel.switch(order) for order in orders), return_exceptions=True)
+        assert sum(isinstance(result, Withheld) for result in results) == 4 - CEILINGS.power_offs_per_10_min
+        assert len(bench.controllers.asked) == CEILINGS.power_offs_per_10_min
+
+    on_bench(story)
+
+
+def test_a_host_that_came_back_by_itself_counts_no_longer() -> None:
+    async def story(bench: PowerBench) -> None:
+        ledger = Ledger()
+        for i in range(5):
+            ledger.apply(ev.PowerOffOrdered(0.0, f"o{i}", HostName(f"h{9 - i}"), "nights", ""))
+        bench.kernel.remember(ledger)
+        await asyncio.sleep(700.0)
+        bench.hear("h0")
+        bench.kernel.seen_on(HostName("h9"))
+        await bench.kernel.switch(await bench.ordered("h0"))
+        assert bench.controllers.asked
+
+    on_bench(story)
