@@ -86,8 +86,10 @@ class Hypervisor(Protocol):
         """Yield hints as they come, for ever. Bounded inside: the same hint twice may come once."""
         ...
 
-    async def inventory(self, host: HostName) -> HostInventory:
+    async def inventory(self, host: HostName, *, load: bool = True) -> HostInventory:
         """Return what the host has. Nothing in it is older than its ``begun``.
+
+        ``load``: whether what VMs use beside their processors is asked for as well, which takes longer.
 
         Raises:
             Unreachable: it did not answer in time; nothing is known.

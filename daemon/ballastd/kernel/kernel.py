@@ -177,8 +177,8 @@ class Kernel:
 
     async def _look(self, order: Order) -> _Ends:
         try:
-            source, target = await asyncio.gather(self._hypervisor.inventory(order.move.source),
-                                                  self._hypervisor.inventory(order.move.target))
+            source, target = await asyncio.gather(self._hypervisor.inventory(order.move.source, load=False),
+                                                  self._hypervisor.inventory(order.move.target, load=False))
         except Unreachable as error:
             raise Withheld((Refusal(RefusalKind.HOST_UNREACHABLE, str(error), order.move.vm),)) from error
         return _Ends(source, target)

@@ -109,7 +109,7 @@ class Switches:
             return self._no(order, f"its agent counts {agent.emulators} emulators" if agent.emulators
                             else "its agent does not count emulators")
         try:
-            inventory = await self._hypervisor.inventory(order.host)
+            inventory = await self._hypervisor.inventory(order.host, load=False)
         except Unreachable as error:
             return Refusal(RefusalKind.HOST_UNREACHABLE, str(error), host=order.host)
         self._uuids[order.host] = inventory.host_uuid

@@ -64,7 +64,7 @@ class SimulatedHypervisor:
                 yield hint
             self._hinted.clear()
 
-    async def inventory(self, host: HostName) -> HostInventory:
+    async def inventory(self, host: HostName, *, load: bool = True) -> HostInventory:  # noqa: ARG002  free here
         """Return what the host has."""
         begun = self._clock.now()
         known = await self._reach(host)

@@ -66,7 +66,7 @@ class LibvirtHypervisor:
         """Yield hints as they come; for one reader."""
         return self._hints.taken()
 
-    async def inventory(self, host: HostName) -> HostInventory:
+    async def inventory(self, host: HostName, *, load: bool = True) -> HostInventory:
         """Return what the host has."""
         begun, access = self._clock.now(), self._access(host)
         vouched, parsed = access.host.vouched_storage, access.parsed
@@ -74,8 +74,9 @@ class LibvirtHypervisor:
         access.parsed = look.parsed
         taken = self._clock.now()  # of the processor times, which are compared from look to look
         identity = self._registry.identity(host)
+        vms = await self._measured(access, look.vms) if load else look.vms
         return HostInventory(
-            host, begun, taken, look.memory_total, look.memory_free, look.cpus, await self._measured(access, look.vms),
+            host, begun, taken, look.memory_total, look.memory_free, look.cpus, vms,
             complete=look.complete, host_uuid="" if identity is None else identity.uuid)
 
     async def examine(self, order: Order) -> tuple[Refusal, ...]:
