@@ -296,7 +296,6 @@ class Controller:
         for noted in latching.counters_to_note(self._policies, hosts, telemetry, step.draft, step.now):
             step.book(noted)
 
-
     def _reconcile(self, step: _Step) -> None:
         reachable = frozenset(h.name for h in self._cluster.hosts if self._senses.is_reachable(h.name, step.now))
         inventories = self._senses.inventories
@@ -428,9 +427,8 @@ class Controller:
                      intents: tuple[Intent, ...]) -> tuple[Order, ...]:
         if step.draft.broken is not None:
             return ()
-        policy_of = {order.move.source: order.move.policy for order in orders}
         for host in begins:
-            step.book(ev.EvacuationBegun(step.now.wall, host, policy_of[host]))
+            step.book(ev.EvacuationBegun(step.now.wall, host, next(o.move.policy for o in orders if o.move.source == host)))
             because = next(i.because for i in intents if i.host == host)
             step.notices.append(Notice("warning", f"evacuation/{host}", f"emptying {host}: {because}"))
         for order in orders:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 import structlog
@@ -64,20 +64,7 @@ class Executor:
             self._spawn(self._migrate(order))
 
     async def _migrate(self, order: Order) -> None:
-        result, message = CallResult.OK, ""
-        try:
-            await self._kernel.migrate(order)
-        except Withheld as no:
-            result, message = CallResult.WITHHELD, str(no)
-        except MigrationRefused as no:
-            result, message = CallResult.REFUSED, str(no)
-        except MigrationAborted as end:
-            result, message = CallResult.ABORTED, str(end)
-        except BallastdError as trouble:
-            result, message = CallResult.ERROR, f"{type(trouble).__name__}: {trouble}"
-        except Exception as surprise:
-            log.exception("unexpected error from a migration call", migration=order.id)
-            result, message = CallResult.ERROR, f"{type(surprise).__name__}: {surprise}"
+        result, message = await _outcome(self._kernel.migrate(order), order.id)
         log.info("migration call returned", migration=order.id, vm=order.move.vm_name, result=result.value,
                  message=message)
         self._inbox.put(CallReturned(order.id, result, message, self._clock.now()))
@@ -96,20 +83,9 @@ class Executor:
             log.warning("abort not delivered; it will be tried again", migration=order.migration, reason=str(no))
 
     async def _switch(self, order: PowerOrder) -> None:
-        result, message = CallResult.OK, ""
         log.warning("host is being woken" if order.on else "host is told to shut down", host=order.host, order=order.id,
                     because=order.because)
-        try:
-            await self._kernel.switch(order)
-        except Withheld as no:
-            result, message = CallResult.WITHHELD, str(no)
-        except PowerRefused as no:
-            result, message = CallResult.REFUSED, str(no)
-        except BallastdError as trouble:
-            result, message = CallResult.ERROR, f"{type(trouble).__name__}: {trouble}"
-        except Exception as surprise:
-            log.exception("unexpected error from a power controller", order=order.id)
-            result, message = CallResult.ERROR, f"{type(surprise).__name__}: {surprise}"
+        result, message = await _outcome(self._kernel.switch(order), order.id)
         log.info("power call returned", host=order.host, order=order.id, result=result.value, message=message)
         self._inbox.put(PowerReturned(order.id, order.host, result, message, self._clock.now()))
 
@@ -128,6 +104,24 @@ class Executor:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def _outcome(call: Awaitable[None], order: str) -> tuple[CallResult, str]:
+    """Return how a call of the kernel ended, and what was said."""
+    try:
+        await call
+    except Withheld as no:
+        return CallResult.WITHHELD, str(no)
+    except (MigrationRefused, PowerRefused) as no:
+        return CallResult.REFUSED, str(no)
+    except MigrationAborted as end:
+        return CallResult.ABORTED, str(end)
+    except BallastdError as trouble:
+        return CallResult.ERROR, f"{type(trouble).__name__}: {trouble}"
+    except Exception as surprise:
+        log.exception("unexpected error from a call", order=order)
+        return CallResult.ERROR, f"{type(surprise).__name__}: {surprise}"
+    return CallResult.OK, ""
 
 
 def _announce(order: Order) -> None:
