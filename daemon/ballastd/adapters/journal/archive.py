@@ -87,11 +87,12 @@ def _walk(file: Path, after: Head) -> Head:
     return head
 
 
-def drop_unfinished(path: Path, anchor: Head) -> None:
-    """Delete archives of records that are still in the journal: the move was cut short before its second half."""
+def pass_over_unfinished(path: Path, anchor: Head) -> None:
+    """Rename archives of records that are still in the journal: the move was cut short before its second half. Nothing
+    is deleted: to a journal that was put back from a copy, its own later archives look the same."""
     for file in archives(path):
         if span(file)[0] > anchor.sequence:
-            file.unlink()
+            file.replace(file.with_name(f"unfinished-{file.name}"))
 
 
 def drop_oldest(path: Path, before_wall: float) -> Path | None:

@@ -18,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ballastd.adapters.journal import schema, sqlite
-from ballastd.adapters.journal.archive import drop_oldest, drop_unfinished, write_archive
+from ballastd.adapters.journal.archive import drop_oldest, pass_over_unfinished, write_archive
 from ballastd.adapters.journal.chain import NOTHING, Head, StoredRow, chained, is_unaltered
 from ballastd.adapters.journal.creation import create
 from ballastd.adapters.journal.lock import WriterLock, lock_path
@@ -77,7 +77,7 @@ class SqliteJournal:
         return found.health
 
     def _begin_writing(self) -> None:
-        drop_unfinished(self._path, self._anchor)
+        pass_over_unfinished(self._path, self._anchor)
         mark = mark_path(self._path)
         self._engine = sqlite.writing(self._path)
         if not mark.exists():
@@ -179,7 +179,7 @@ class SqliteJournal:
             rows = takewhile(lambda row: row.sequence < before, walk.through(connection))
             archived = write_archive(self._path, after, rows)
         if walk.damage is not None or archived.sequence != before - 1:
-            drop_unfinished(self._path, after)
+            pass_over_unfinished(self._path, after)
             raise JournalDamaged(f"{self._path}: {walk.damage or 'rows are gone'}; {CURE}")
         self._archived = archived
         return archived.sequence - after.sequence

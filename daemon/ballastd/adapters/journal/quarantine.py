@@ -10,6 +10,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from ballastd.adapters.journal import sqlite
+from ballastd.adapters.journal.archive import archive_directory
 from ballastd.adapters.journal.creation import build, put_in_place
 from ballastd.adapters.journal.journal import check_place
 from ballastd.adapters.journal.lock import WriterLock, lock_path
@@ -79,6 +80,9 @@ def _replace(path: Path, last_good: int, by: str) -> Path:
     for file in sqlite.database_files(path):
         if file.exists():
             file.rename(place / file.name)
+    archived = archive_directory(path)
+    if archived.exists():
+        archived.rename(place / archived.name)
     sync_directory(place)
     put_in_place(new, path)
     return place

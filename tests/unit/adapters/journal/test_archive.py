@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from ballastd.adapters.journal import SqliteJournal, schema, sqlite, verify
+from ballastd.adapters.journal import SqliteJournal, quarantine, schema, sqlite, verify
 from ballastd.adapters.journal.archive import archive_directory, archives, read_archive
 from ballastd.cli.ctl import main
 from ballastd.errors import JournalError
@@ -169,3 +169,32 @@ def test_rows_gone_from_the_journal_s_beginning_are_missed(tmp_path: Path) -> No
     with pytest.raises(JournalError):
         journal.cut(10)
     journal.close()
+
+
+def test_a_journal_that_is_set_aside_takes_its_archives_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    archived(path).close()
+    names = [file.name for file in archives(path)]
+    done = quarantine(path, by="ann", force=True)
+    assert replayed(path) == [1, 2]
+    assert sorted(file.name for file in (done.place / archive_directory(path).name).iterdir()) == names
+    assert archives(path) == []
+
+
+def test_a_journal_put_back_from_a_copy_costs_no_archive(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    journal = a_journal(path)
+    journal.archive(5)
+    journal.cut(5)
+    journal.close()
+    copy = {file: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()}
+    later = SqliteJournal(path)
+    later.open()
+    later.archive(9)
+    later.cut(9)
+    later.close()
+    for file, content in copy.items():
+        file.write_bytes(content)
+    assert replayed(path) == list(range(5, 13))
+    assert sorted(file.name for file in archive_directory(path).iterdir()) == [
+        "records-000000000001-000000000004.jsonl.gz", "unfinished-records-000000000005-000000000008.jsonl.gz"]
