@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import threading
 from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
 from ballastd.core.quantities import Instant
+from ballastd.errors import InvariantBroken
 
 T = TypeVar("T")
 
@@ -32,12 +34,31 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._virtual_now = 0.0
+        self._thread = threading.get_ident()
         self._jumper = _JumpingSelector(self)
         super().__init__(self._jumper)
 
     def time(self) -> float:
         """Return virtual seconds since the loop was made."""
         return self._virtual_now
+
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # noqa: ARG002  the loop's
+        """Refuse: nobody could know when a thread is done.
+
+        Raises:
+            InvariantBroken: always.
+        """
+        raise InvariantBroken(f"{getattr(func, '__qualname__', func)} would run on a thread, which virtual time cannot see")
+
+    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
+        """Call soon, from the loop's own thread only.
+
+        Raises:
+            InvariantBroken: another thread calls.
+        """
+        if self.is_running() and threading.get_ident() != self._thread:
+            raise InvariantBroken(f"a thread that virtual time cannot see calls {getattr(callback, '__qualname__', callback)}")
+        return super().call_soon_threadsafe(callback, *args, context=context)
 
     def jump(self, seconds: float) -> None:
         """Move the clock forward; only the selector does this."""

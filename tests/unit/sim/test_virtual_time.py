@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import time
 
 import pytest
 
+from ballastd.errors import InvariantBroken
 from ballastd.sim.virtual_time import Stalled, VirtualClock, VirtualTimeLoop, run_virtual
 
 
@@ -129,3 +131,27 @@ def test_the_loop_is_closed_without_leaking_descriptors() -> None:
     loop.run_until_complete(asyncio.sleep(1.0))
     loop.close()
     assert loop.is_closed()
+
+
+def test_no_thread_hides_behind_the_loop() -> None:
+    async def on_a_pool() -> None:
+        with pytest.raises(InvariantBroken, match="sleep would run on a thread"):
+            await asyncio.get_running_loop().run_in_executor(None, time.sleep, 0.0)
+
+    async def from_a_thread() -> list[str]:
+        loop, said = asyncio.get_running_loop(), []
+
+        def call() -> None:
+            try:
+                loop.call_soon_threadsafe(said.append, "got through")
+            except InvariantBroken as error:
+                said.append(str(error))
+
+        thread = threading.Thread(target=call)
+        thread.start()
+        thread.join()
+        await asyncio.sleep(1.0)
+        return said
+
+    run_virtual(on_a_pool())
+    assert run_virtual(from_a_thread()) == ["a thread that virtual time cannot see calls list.append"]
