@@ -145,7 +145,7 @@ class Ledger:
 
     def open_migration_of(self, vm: VmId) -> Migration | None:
         """Return the open migration of ``vm``; there is at most one."""
-        return next((m for m in self.migrations.values() if m.vm == vm), None)
+        return next((m for m in self.migrations.values() if m.vm == vm), None) if self.migrations else None
 
     def evacuations_since(self, wall: float) -> int:
         """Return how many evacuations began after ``wall``."""

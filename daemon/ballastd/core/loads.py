@@ -19,6 +19,7 @@ POINTS_MAX = 64
 PROFILE_SECONDS = 300.0
 PROFILE_POINTS_MAX = 288
 PROFILE_POINTS_MIN = 12
+PEAK_PERCENTILE = 0.95
 LESS_THAN_ITS_VMS = 0.20
 """A host cannot use less than its VMs do; this much is left to the two being measured at different times."""
 MORE_THAN_ITS_VMS = 0.40
@@ -36,6 +37,10 @@ class _VmSeries:
     points: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=POINTS_MAX))
     profile: deque[float] = field(default_factory=lambda: deque(maxlen=PROFILE_POINTS_MAX))
     profiled: tuple[float, float] | None = None
+    mean: float | None = None
+    """Processors used over the window that ends with the last point; None until half a window was seen."""
+    busy: float | None = None
+    """What it uses at its busier times; None until an hour was seen."""
 
 
 class Loads:
@@ -69,12 +74,21 @@ class Loads:
         points = series.points
         if not points or at - points[-1][0] >= self._window * 2 / POINTS_MAX:
             points.append((at, series.total))
+            series.mean = self._mean(series)
         if series.profiled is None:
             series.profiled = (at, series.total)
         elif at - series.profiled[0] >= PROFILE_SECONDS:
             since, total = series.profiled
             series.profile.append((series.total - total) / (at - since))
             series.profiled = (at, series.total)
+            series.busy = _busy(series)
+
+    def _mean(self, series: _VmSeries) -> float | None:
+        last_at, last = series.points[-1]
+        first_at, first = next(point for point in series.points if point[0] >= last_at - self._window)
+        if last_at - first_at < self._window / 2:
+            return None
+        return max(0.0, (last - first) / (last_at - first_at))
 
     def forget_others(self, vms: Iterable[VmId]) -> None:
         """Drop the VMs that are no longer there."""
@@ -86,25 +100,25 @@ class Loads:
         """Return the processors that a VM uses, averaged over the window; None until half a window was seen, and when
         it was not seen for as long."""
         series = self._vms.get(vm)
-        if series is None or len(series.points) < 2:
+        if series is None or not series.points or now.monotonic - series.points[-1][0] > self._window / 2:
             return None
-        last_at, last = series.points[-1]
-        if now.monotonic - last_at > self._window / 2:
-            return None
-        begin = last_at - self._window
-        first_at, first = next(point for point in series.points if point[0] >= begin)
-        if last_at - first_at < self._window / 2:
-            return None
-        return max(0.0, (last - first) / (last_at - first_at))
+        return series.mean
 
-    def peak(self, vm: VmId, now: Instant, percentile: float = 0.95) -> float | None:
+    def peak(self, vm: VmId, now: Instant) -> float | None:
         """Return what a VM uses at its busier times: a percentile of its five-minute means over the last day, never
         less than now. The present use while less than an hour is known, None where even that is not."""
-        present, series = self.cpu(vm, now), self._vms.get(vm)
-        if present is None or series is None or len(series.profile) < PROFILE_POINTS_MIN:
-            return present
-        ranked = sorted(series.profile)
-        return max(present, ranked[min(len(ranked) - 1, int(percentile * len(ranked)))])
+        present = self.cpu(vm, now)
+        if present is None:
+            return None
+        busy = self._vms[vm].busy
+        return present if busy is None else max(present, busy)
+
+
+def _busy(series: _VmSeries) -> float | None:
+    if len(series.profile) < PROFILE_POINTS_MIN:
+        return None
+    ranked = sorted(series.profile)
+    return ranked[min(len(ranked) - 1, int(PEAK_PERCENTILE * len(ranked)))]
 
 
 @dataclass(frozen=True, slots=True)

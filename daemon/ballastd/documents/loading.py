@@ -58,7 +58,7 @@ class LoadedPolicies:
 
 
 def load_policies(directory: Path, cluster: ClusterDeclaration | None, now_wall: float) -> LoadedPolicies:
-    """Return the policies in a directory, windows compiled from ``now_wall`` on.
+    """Return the policies in a directory, or in one file, windows compiled from ``now_wall`` on.
 
     Raises:
         ConfigurationError: with every problem of every file; nothing of the set is used.
@@ -89,6 +89,8 @@ def load_policies(directory: Path, cluster: ClusterDeclaration | None, now_wall:
 
 
 def _files(directory: Path) -> list[Path]:
+    if directory.is_file():
+        return [directory]
     try:
         found = sorted(p for p in directory.iterdir() if p.suffix in (".yaml", ".yml") and not p.name.startswith("."))
     except OSError as error:

@@ -24,8 +24,11 @@ from ballastd.service.inbox import Inbox
 log = structlog.get_logger("ballastd.loop")
 
 CALM_SECONDS = 0.5
-"""How long news that is not urgent waits for more of its kind."""
+"""How long news that is not urgent waits for more of its kind while something is under way."""
+QUIET_SECONDS = 5.0
+"""How long it waits while nothing is: a look at a host that changes nothing is no reason to think everything over."""
 COMMAND_SECONDS = 35.0
+ACTING = "acting"
 ALIVE_SECONDS = 10.0
 """A step is taken at least this often, whatever the pace: the supervisor's watchdog hears of every one."""
 
@@ -57,7 +60,12 @@ class ControlLoop:
         """Step for ever."""
         while True:
             await self.turn()
-            await self._inbox.wait(self._until_routine(), CALM_SECONDS)
+            await self._inbox.wait(self._until_routine(), self._calm())
+
+    def _calm(self) -> float:
+        ledger = self._controller.ledger
+        is_quiet = not (ledger.migrations or ledger.evacuating or ledger.power or ledger.drains)
+        return QUIET_SECONDS if is_quiet and self._posture == ACTING else CALM_SECONDS
 
     def _until_routine(self) -> float:
         routine = min(float(self._timing.pace), ALIVE_SECONDS)

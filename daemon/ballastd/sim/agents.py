@@ -44,10 +44,12 @@ class Manners:
 
 @dataclass(frozen=True, slots=True)
 class HostTruth:
-    """What an agent could read of its host now. ``samples``: what changes with the load."""
+    """What an agent could read of its host now. ``up``: it runs; ``heard``: its network is there; ``samples``: what
+    changes with the load."""
 
     up: bool
     emulators: int
+    heard: bool = True
     samples: tuple[Sample, ...] = ()
 
 
@@ -162,12 +164,12 @@ class SimulatedAgents:
             return
         agent.was_up = True
         self._report(agent)
-        if not agent.manners.silent:
+        if truth.heard and not agent.manners.silent:
             self._tell_state(agent, online=True, emulators=truth.emulators)
 
     def _report(self, agent: _Agent) -> None:
         manners, truth = agent.manners, self._truth(agent.host)
-        if manners.silent or not self._is_up or not truth.up:
+        if manners.silent or not self._is_up or not (truth.up and truth.heard):
             return
         agent.sequence += 1
         if not (manners.frozen and agent.last):

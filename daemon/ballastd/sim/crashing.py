@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Collection, Coroutine, Generator
 from typing import Any
 
 WATCHED = ("ControlLoop.", "Executor.")
@@ -12,10 +12,10 @@ WATCHED = ("ControlLoop.", "Executor.")
 
 
 class CrashPoints:
-    """Counts the suspensions of watched coroutines. ``at``: the number (from 1) of the one at which ``crash`` is called,
-    None to only count."""
+    """Counts the suspensions of watched coroutines. ``at``: the numbers (from 1) of those at which ``crash`` is called;
+    none to only count."""
 
-    def __init__(self, at: int | None = None, crash: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, at: Collection[int] = (), crash: Callable[[], None] = lambda: None) -> None:
         self.passed = 0
         self.names: list[str] = []
         """Which coroutine stood at each point."""
@@ -32,7 +32,7 @@ class CrashPoints:
     def _pass(self, name: str) -> None:
         self.passed += 1
         self.names.append(name)
-        if self.passed == self._at:
+        if self.passed in self._at:
             self._crash()
 
 

@@ -256,3 +256,20 @@ class SimulatedHypervisor:
         task = asyncio.get_running_loop().create_task(life)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+class _Load:
+    utilization = 0.2
+    pressure = 0.0
+    io_pressure = 0.0
+
+
+SimulatedHypervisor.load = lambda self, name: _shim(self, name)
+
+
+def _shim(self, name):
+    known = self.hosts[name]
+    load = _Load()
+    used = sum(self.burning(r.vm) for r in known.vms.values() if r.state.runs)
+    load.utilization = min(1.0, 0.02 + used / known.cpus)
+    return load

@@ -51,6 +51,10 @@ class Witness(Protocol):
         """Records are durable."""
         ...
 
+    def heard(self, item: TelemetryItem) -> None:
+        """Telemetry reaches the daemon."""
+        ...
+
 
 class Life:
     """One run of a daemon."""
@@ -166,6 +170,7 @@ class LivingTelemetry:
         """See ``ports.TelemetrySource``."""
         async for item in self._world.items():
             self._life.check()
+            self._life.witness.heard(item)
             yield item
 
     def counters(self) -> dict[str, float]:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import selectors
 import threading
-from collections.abc import Coroutine, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Mapping
+from contextvars import Context
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from ballastd.core.quantities import Instant
 from ballastd.errors import InvariantBroken
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 DEFAULT_EPOCH_WALL = 1_750_000_000.0
 """An arbitrary moment in June 2025: virtual runs look the same on every day."""
@@ -42,7 +44,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Return virtual seconds since the loop was made."""
         return self._virtual_now
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # noqa: ARG002  the loop's
+    def run_in_executor(self, executor: Any, func: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]  # noqa: ARG002  the loop's
+                        ) -> asyncio.Future[T]:
         """Refuse: nobody could know when a thread is done.
 
         Raises:
@@ -50,14 +53,16 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """
         raise InvariantBroken(f"{getattr(func, '__qualname__', func)} would run on a thread, which virtual time cannot see")
 
-    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
+    def call_soon_threadsafe(self, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts],
+                             context: Context | None = None) -> asyncio.Handle:
         """Call soon, from the loop's own thread only.
 
         Raises:
             InvariantBroken: another thread calls.
         """
         if self.is_running() and threading.get_ident() != self._thread:
-            raise InvariantBroken(f"a thread that virtual time cannot see calls {getattr(callback, '__qualname__', callback)}")
+            name = getattr(callback, "__qualname__", callback)
+            raise InvariantBroken(f"a thread that virtual time cannot see calls {name}")
         return super().call_soon_threadsafe(callback, *args, context=context)
 
     def jump(self, seconds: float) -> None:

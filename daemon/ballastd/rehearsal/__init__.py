@@ -1,0 +1,1 @@
+"""The unmodified daemon on a pretend cluster and on virtual time: hours in seconds, the same every time."""

@@ -1,0 +1,227 @@
+"""Random nights of random clusters: what a seed stands for, and what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+from ballastd.core.acts import Act
+from ballastd.core.conditions import Aggregate, Condition, RelativeTo
+from ballastd.core.inputs import Verb
+from ballastd.core.policies import (
+    BalancePolicy,
+    ConsolidationPolicy,
+    EvacuationPolicy,
+    Health,
+    HealthPolicy,
+    Limits,
+    Mode,
+    PlacementPolicy,
+    PolicySet,
+    Response,
+    Rule,
+    VmSelector,
+    Window,
+)
+from ballastd.core.quantities import HostName, Seconds
+from ballastd.core.rehearsed import Violation
+from ballastd.core.saved_cluster import Demand
+from ballastd.rehearsal.stage import Setting, Stage, perform
+from ballastd.sim.chances import FAULTS, chosen, draw
+from ballastd.sim.generating import generate
+from ballastd.sim.virtual_time import DEFAULT_EPOCH_WALL
+
+HOUR = 3600.0
+QUIET_START = 900.0
+"""Nothing happens before the daemon is warm."""
+HEALING = 8 * HOUR
+"""How long after everything was put right the cluster may take to come to rest: the longest cooldown and a bit."""
+REST = HOUR
+"""How long at the end nothing may move."""
+
+
+@dataclass(frozen=True, slots=True)
+class FixedPolicies:
+    """A policy source that never changes."""
+
+    policies: PolicySet
+
+    def load(self, now_wall: float) -> tuple[PolicySet, tuple[str, ...]]:  # noqa: ARG002  the source's
+        """See ``service.daemon.PolicySource``."""
+        return self.policies, ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a seed went. ``happened``: how often what must not be dead code in a rehearsal took place."""
+
+    seed: int
+    faults: tuple[str, ...]
+    violations: tuple[Violation, ...]
+    happened: dict[str, int]
+    seconds: float
+    trace: tuple[str, ...]
+
+
+def policies_of(luck: Random, begins: float, lasts: float) -> PolicySet:
+    """Return a policy set that does all three things, with limits and windows by chance."""
+    health = (
+        HealthPolicy("memory", Condition("ecc.uncorrected", 0.0, Aggregate.INCREASE, Seconds(HOUR), latched=True),
+                     Health.FAILING),
+        HealthPolicy("heat", Condition("temperature", -5.0, relative_to=RelativeTo.CRITICAL, hold=Seconds(60.0),
+                                       clear_threshold=-10.0, clear_hold=Seconds(300.0)),
+                     luck.choice((Health.DEGRADED, Health.FAILING))),
+        HealthPolicy("fan", Condition("fan.alarm", 0.5, clear_hold=Seconds(60.0)), Health.SUSPECT),
+        HealthPolicy("supply", Condition("psu.alarm", 0.5, hold=Seconds(30.0)), Health.DEGRADED))
+    evacuation = (
+        EvacuationPolicy("failing", Health.FAILING, Response.EVACUATE, mode=Mode.AUTO, deadline=Seconds(1800.0),
+                         ignore_windows=True),
+        EvacuationPolicy("degraded", Health.DEGRADED, luck.choice((Response.DRAIN, Response.QUARANTINE)), mode=Mode.AUTO))
+    windows = dict(_windows(luck, begins, lasts))
+    denied = tuple(name for name, window in windows.items() if not window.allows)
+    balance = (BalancePolicy("even-load", mode=Mode.AUTO, windows=denied, hot_hold=Seconds(luck.choice((60.0, 300.0)))),)
+    consolidation = tuple(
+        ConsolidationPolicy("nights", name, mode=Mode.AUTO, power_off_hold=Seconds(luck.choice((300.0, 1200.0))))
+        for name, window in windows.items() if window.allows)
+    placement = (
+        PlacementPolicy("replicas", VmSelector(group="g0"), Rule.APART, weight=luck.choice((None, 10)), mode=Mode.AUTO),
+        PlacementPolicy("quorum", VmSelector(group="g1"), Rule.APART, across="rack", mode=Mode.RECOMMEND))
+    limits = Limits(in_flight_cluster=luck.choice((1, 2, 4, 8)), evacuations_at_once=luck.choice((1, 2)),
+                    evacuations_per_hour=luck.choice((2, 6)), hosts_off_share=0.5,
+                    failover_hosts=luck.choice((0, 1, 1)), migration_minimum_mib_s=luck.choice((1.0, 50.0)))
+    return PolicySet(health, evacuation, windows, limits, "seed", balance, consolidation, placement)
+
+
+def _windows(luck: Random, begins: float, lasts: float) -> Iterator[tuple[str, Window]]:
+    horizon = begins + 14 * 86400.0
+    opens = begins + luck.uniform(0.05, 0.3) * lasts
+    closes = opens + luck.uniform(0.3, 0.6) * lasts
+    yield "night", Window("night", True, ((opens, closes),), horizon)
+    if luck.random() < 0.4:
+        frozen = begins + luck.uniform(0.0, 0.9) * lasts
+        yield "change-freeze", Window("change-freeze", False, ((frozen, frozen + luck.uniform(600.0, 2 * HOUR)),), horizon)
+
+
+def setting_of(seed: int, hours: float, faults: tuple[str, ...] | None = None) -> Setting:
+    """Return what a seed stands for. ``faults``: instead of those that chance takes."""
+    luck, lasts = Random(f"{seed} setting"), hours * HOUR
+    hosts = luck.randint(3, 8)
+    cluster = generate(hosts, luck.randint(2, 6) * hosts, seed, fill=luck.uniform(0.2, 0.5), load=luck.uniform(0.05, 0.4))
+    names = chosen(seed) if faults is None else faults
+    acts = draw(seed, cluster, names, QUIET_START, lasts)
+    policies = policies_of(luck, DEFAULT_EPOCH_WALL, lasts)
+    return Setting(cluster, FixedPolicies(policies), acts=acts, seed=seed)
+
+
+def run_seed(seed: int, hours: float = 12.0, faults: tuple[str, ...] | None = None) -> Outcome:
+    """Rehearse a seed: ``hours`` of trouble, then everything is put right, and all has to come to rest."""
+    setting = setting_of(seed, hours, faults)
+
+    async def story(stage: Stage) -> None:
+        await stage.play(hours * HOUR)
+        await heal(stage)
+        stage.world.trace.say("> everything is put right")
+        await asyncio.sleep(HEALING - REST)
+        before = _orders(stage)
+        await asyncio.sleep(REST)
+        _judge_rest(stage, before)
+
+    _, stage = perform(setting, story)
+    names = chosen(seed) if faults is None else faults
+    return Outcome(seed, names, stage.violations, _happened(stage), hours * HOUR + HEALING, tuple(stage.world.trace.lines))
+
+
+async def heal(stage: Stage) -> None:
+    """Put everything right that went wrong, as good operators would, and let VMs do what they do now."""
+    world = stage.world
+    world.journal.full, world.notices.rival = False, None
+    world.agents.come_back()
+    world.hypervisor.fates.clear()
+    world.hypervisor.dirty_mib_s.clear()
+    for act in _repairs(stage):
+        stage.act(act)
+    for vm in stage.setting.cluster.vms:
+        world.want(vm.record.vm, Demand(high=round(world.hypervisor.burning(vm.record.vm), 3)))
+    while stage.daemon is None or stage.daemon.view() is None:
+        await asyncio.sleep(1.0)
+    await asyncio.sleep(900.0)
+    for _ in range(2):
+        await _tidy_up(stage)
+
+
+def _repairs(stage: Stage) -> Iterator[Act]:
+    world, at = stage.world, 0.0
+    for host in stage.setting.cluster.hosts:
+        yield Act(at, "behave", host=host.name)
+        yield Act(at, "conduct", host=host.name, word="honest")
+        controller = world.power.controllers[host.name]
+        if world.host(host.name).powered or not _is_ours_to_wake(stage, host.name):
+            if not controller.is_powered:
+                yield Act(at, "press", host=host.name)
+            yield Act(at, "heal", host=host.name)
+        for (metric, subject), sample in world.agents.readings(host.name).items():
+            if metric != "ecc.uncorrected":
+                calm = 55.0 if metric == "temperature" else 0.0
+                yield Act(at, "reading", host=host.name, metric=metric, subject=subject, value=calm,
+                          critical=sample.critical)
+
+
+def _is_ours_to_wake(stage: Stage, host: HostName) -> bool:
+    return stage.world.told.get(host) is False
+
+
+async def _tidy_up(stage: Stage) -> None:
+    """What operators do when they come in: resume, acknowledge, lift what was put up."""
+    for verb in (Verb.RESUME,):
+        await stage.say(verb)
+    for host in stage.setting.cluster.hosts:
+        for verb in (Verb.ACKNOWLEDGE, Verb.UNDRAIN, Verb.UNCORDON, Verb.POWER_ON):
+            await stage.say(verb, host.name)
+    await asyncio.sleep(300.0)
+
+
+def _orders(stage: Stage) -> int:
+    return sum(1 for record in stage.world.journal.records if record.content["kind"] == "MigrationOrdered")
+
+
+def _judge_rest(stage: Stage, before: int) -> None:
+    """After all was healed: nothing moves any more, nothing is open, and the daemon acts."""
+    view = stage.daemon.view() if stage.daemon is not None else None
+    checker = stage.checkers[0]
+    if view is None:
+        checker.complain("rest: no daemon runs")
+        return
+    if view.posture != "acting":
+        checker.complain(f"rest: still {view.posture}: {view.gates[0].reason}")
+    if (late := _orders(stage) - before) > 0:
+        checker.complain(f"rest: {late} migrations were ordered within the last {REST / 60:.0f} minutes")
+    for migration in view.migrations:
+        if not migration.ending:
+            checker.complain(f"rest: {migration.vm_name} is still {migration.phase}: {migration.detail}")
+    for host in view.hosts:
+        if host.health != "healthy" and host.vms_running and host.power in ("on", "unmanaged"):
+            checker.complain(f"rest: {host.name} is {host.health} still")
+
+
+def _happened(stage: Stage) -> dict[str, int]:
+    kinds = Counter(str(record.content["kind"]) for record in stage.world.journal.records)
+    routine = sum(1 for record in stage.world.journal.records
+                  if record.content["kind"] == "MigrationOrdered" and record.content.get("routine"))
+    adopted = sum(1 for number in stage.adopted if number)
+    return {"moves": kinds["MigrationOrdered"], "routine": routine, "evacuations": kinds["EvacuationBegun"],
+            "offs": kinds["PowerOffOrdered"], "wakes": kinds["HostAwake"], "adoptions": adopted,
+            "starts": kinds["DaemonStarted"]}
+
+
+def without(seed: int, hours: float, violated: str) -> tuple[str, ...]:
+    """Return the fewest faults of a seed, taken out one after the other, with which ``violated`` (a rule) still is."""
+    names = chosen(seed)
+    for name in FAULTS:
+        if name in names:
+            fewer = tuple(known for known in names if known != name)
+            if any(one.rule == violated for one in run_seed(seed, hours, fewer).violations):
+                names = fewer
+    return names

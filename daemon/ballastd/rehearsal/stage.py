@@ -1,0 +1,247 @@
+"""A daemon on a pretend cluster: started, killed and started again while the cluster lives on, and watched throughout."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import structlog
+
+from ballastd.adapters.blocking import Inline
+from ballastd.core.acts import Act
+from ballastd.core.inputs import Answer, OperatorCommand, Verb
+from ballastd.core.policies import PolicySet, Timing
+from ballastd.core.rehearsed import Violation
+from ballastd.core.saved_cluster import SavedCluster
+from ballastd.errors import BallastdError, ConfigurationError
+from ballastd.service.daemon import Daemon, Parts, PolicySource
+from ballastd.sim.checkers import CHECKERS, Checker
+from ballastd.sim.crashing import CrashPoints
+from ballastd.sim.happenings import happen
+from ballastd.sim.lives import (
+    Life,
+    LivingHypervisor,
+    LivingJournal,
+    LivingNotices,
+    LivingPower,
+    LivingTelemetry,
+)
+from ballastd.sim.virtual_time import DEFAULT_EPOCH_WALL, VirtualClock, VirtualTimeLoop
+from ballastd.sim.world import World
+
+log = structlog.get_logger("ballastd.rehearsal")
+T = TypeVar("T")
+
+DOWN_SECONDS = 3.0
+"""How long a supervisor takes to start a daemon that died."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is rehearsed. ``policies``: where the daemon loads them from. ``acts``: what happens, sorted by time.
+    ``crash_at``: the number of the await at which the daemon is killed, None for none. ``wakeable``: whether every host
+    with power counts as proved to wake from the start."""
+
+    cluster: SavedCluster
+    policies: PolicySource
+    timing: Timing = Timing()
+    acts: tuple[Act, ...] = ()
+    seed: int = 0
+    begins_wall: float = DEFAULT_EPOCH_WALL
+    wakeable: bool = True
+    crash_at: tuple[int, ...] = ()
+    checkers: Sequence[type[Checker]] = field(default=CHECKERS)
+
+
+class _Policies:
+    """Loads policies for a daemon, and tells the world what governs."""
+
+    def __init__(self, source: PolicySource) -> None:
+        self._source = source
+        self.world: World | None = None
+
+    def load(self, now_wall: float) -> tuple[PolicySet, tuple[str, ...]]:
+        """See ``service.daemon.PolicySource``."""
+        policies, warnings = self._source.load(now_wall)
+        if self.world is not None:
+            self.world.policies = policies
+        return policies, warnings
+
+
+class Stage:
+    """Everything of one rehearsal. To be made and used inside ``perform``."""
+
+    def __init__(self, setting: Setting, points: CrashPoints) -> None:
+        self.setting = setting
+        self.points = points
+        self.clock = VirtualClock(setting.begins_wall)
+        self._source = _Policies(setting.policies)
+        declared = setting.cluster.declaration(setting.timing)
+        policies, self.warnings = self._source.load(setting.begins_wall)
+        self.world = World(setting.cluster, self.clock, declared, policies, setting.seed)
+        self._source.world = self.world
+        self.checkers = [kind(self.world) for kind in setting.checkers]
+        self.world.watchers.extend(self.checkers)
+        self.daemon: Daemon | None = None
+        self.lives = 0
+        self.adopted: list[int] = []
+        """How many migrations were under way when each daemon after the first started."""
+        self._life = Life(self.world)
+        self._running: asyncio.Task[None] | None = None
+        self._wishes: set[asyncio.Task[None]] = set()
+
+    @property
+    def violations(self) -> tuple[Violation, ...]:
+        """What the checkers found so far, in the order of time."""
+        found = [violation for checker in self.checkers for violation in checker.violations]
+        return tuple(sorted(found, key=lambda violation: (violation.at, violation.rule)))
+
+    def start(self) -> None:
+        """Start a daemon on what is there."""
+        world, self._life = self.world, Life(self.world)
+        life = self._life
+        self.lives += 1
+        if self.lives > 1:
+            self.adopted.append(world.under_way())
+        world.agents.subscribe()
+        self.daemon = Daemon(Parts(
+            cluster=world.declared, policies=self._source, hypervisor=LivingHypervisor(life, world.hypervisor),
+            power=LivingPower(life, world.power), telemetry=LivingTelemetry(life, world.agents),
+            notices=LivingNotices(life, world.notices), journal=LivingJournal(life, world.journal), blocking=Inline(),
+            clock=self.clock, tell_supervisor=lambda _: None))
+        self._running = asyncio.ensure_future(self.daemon.run())
+        self._running.add_done_callback(self._ended)
+
+    def _ended(self, run: asyncio.Task[None]) -> None:
+        """A daemon that ends by itself, unasked, is a mistake of ours: it is shown, not swallowed."""
+        if not run.cancelled() and (error := run.exception()) is not None and not self._life.is_over:
+            self.world.trace.say(f"! the daemon ended: {type(error).__name__}: {error}")
+            self.checkers[0].complain(f"the daemon ended: {error!r}")
+
+    def kill(self) -> None:
+        """Kill the daemon where it stands: nothing is said, nothing is closed; jobs go on."""
+        self._life.end()
+        self.world.notices.forget_unsent()
+        if self._running is not None:
+            # not at once: whoever kills may be the daemon itself, at one of its crash points
+            asyncio.get_running_loop().call_soon(self._running.cancel)
+        self.daemon = None
+
+    def crash(self, seconds: float) -> None:
+        """Kill it, and start another after ``seconds``."""
+        self.world.trace.say("> the daemon is killed")
+        self.kill()
+        asyncio.get_running_loop().call_later(seconds, self.start)
+
+    async def stop(self, seconds: float) -> None:
+        """Stop it in order, and start another after ``seconds``."""
+        if self.daemon is not None and self._running is not None:
+            self.daemon.stop()
+            await asyncio.wait([self._running])
+            self._life.end()
+            self.daemon = None
+        asyncio.get_running_loop().call_later(seconds, self.start)
+
+    async def say(self, verb: Verb, subject: str = "") -> Answer:
+        """Say something as an operator; refused while no daemon runs."""
+        if self.daemon is None:
+            return Answer("", accepted=False, message="no daemon runs")
+        return await self.daemon.command(OperatorCommand(f"{self.clock.now().monotonic}-{verb.value}-{subject}", verb,
+                                                         subject, "operator"))
+
+    def act(self, act: Act) -> None:
+        """Have one thing happen now."""
+        self.world.trace.act(act)
+        for watcher in self.world.watchers:
+            watcher.acted(act)
+        if happen(self.world, act):
+            return
+        match act.do:
+            case "crash":
+                self.crash(DOWN_SECONDS if act.seconds is None else act.seconds)
+            case "stop-daemon":
+                self._spawn(self.stop(DOWN_SECONDS if act.seconds is None else act.seconds))
+            case "suspend":
+                loop = asyncio.get_running_loop()
+                assert isinstance(loop, VirtualTimeLoop)
+                loop.jump(act.seconds or 0.0)
+            case "operator":
+                self._spawn(self._obey(Verb(act.word), act.host))
+            case _:
+                raise ConfigurationError((f"at {act.at:g} s: {act.do}: nobody knows how to do that",))
+
+    async def _obey(self, verb: Verb, subject: str) -> None:
+        answer = await self.say(verb, subject)
+        if not answer.accepted:
+            self.world.trace.say(f"! refused: {verb.value} {subject}: {answer.message}")
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._wishes.add(task)
+        task.add_done_callback(self._wishes.discard)
+
+    async def play(self, seconds: float, tick: Callable[[Stage], None] = lambda _: None, every: float = 60.0) -> None:
+        """Let ``seconds`` pass with everything that is to happen in them; call ``tick`` now and then."""
+        acts = iter([act for act in self.setting.acts if act.at <= seconds])
+        due, next_tick, begun = next(acts, None), 0.0, self.clock.now().monotonic
+        while True:
+            now = self.clock.now().monotonic - begun
+            while due is not None and due.at <= now:
+                self.act(due)
+                due = next(acts, None)
+            if now >= next_tick:
+                tick(self)
+                next_tick += every
+            if now >= seconds:
+                return
+            until = min(seconds, next_tick, due.at if due is not None else seconds)
+            await asyncio.sleep(max(0.0, until - now))
+
+    async def begin(self) -> None:
+        """Bring the cluster to life, and the daemon; vouch for hosts that can be woken."""
+        self._spawn(self.world.live())
+        for checker in self.checkers:
+            checker.begin()
+        self.start()
+        if self.setting.wakeable:
+            self._spawn(self._vouch())
+
+    async def _vouch(self) -> None:
+        await asyncio.sleep(1.0)
+        for host in self.setting.cluster.hosts:
+            if host.declared.power and host.is_on:
+                await self.say(Verb.CONFIRM_WAKEABLE, host.name)
+
+    def end(self) -> None:
+        """It is over: checkers look once more."""
+        for checker in self.checkers:
+            checker.finish()
+
+
+def perform(setting: Setting, story: Callable[[Stage], Coroutine[Any, Any, T]]) -> tuple[T, Stage]:
+    """Run ``story`` on a stage with its daemon running, on virtual time; return what it returns, and the stage.
+
+    Raises:
+        BallastdError: the setting cannot be used.
+    """
+    made: list[Stage] = []
+
+    async def live() -> T:
+        points = CrashPoints(setting.crash_at, lambda: made[0].crash(DOWN_SECONDS))
+        asyncio.get_running_loop().set_task_factory(points.task_factory)
+        stage = Stage(setting, points)
+        made.append(stage)
+        await stage.begin()
+        result = await story(stage)
+        stage.end()
+        stage.kill()
+        return result
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        try:
+            result = runner.run(live())
+        except* BallastdError as group:
+            raise group.exceptions[0] from None
+    return result, made[0]

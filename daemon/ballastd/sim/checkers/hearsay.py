@@ -1,0 +1,82 @@
+"""What the daemon was told, kept apart from what it made of it: which conditions its own telemetry says hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ballastd.core.conditions import Aggregate, Condition, RelativeTo
+from ballastd.core.policies import HealthPolicy
+from ballastd.core.quantities import HostName
+from ballastd.core.telemetry import Report, Sample
+from ballastd.sim.checkers.base import Checker
+from ballastd.sim.world import World
+
+SLACK_SECONDS = 45.0
+"""A condition that holds this much longer than it has to must have been noticed: an interval, a pace, a step."""
+STALE_SECONDS = 90.0
+SKEW_SECONDS = 30.0
+
+
+class Hearsay(Checker):
+    """Follows every health policy on what was delivered: since when its condition holds, host by host."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.last: dict[HostName, float] = {}
+        self._held: dict[tuple[HostName, str], float] = {}
+        self._first: dict[tuple[HostName, str, str], float] = {}
+        self._newest: dict[HostName, tuple[str, int]] = {}
+
+    def heard(self, report: Report) -> None:
+        host = HostName(report.host)
+        skewed = abs(report.sent_at - self.wall) > SKEW_SECONDS
+        boot, newest = self._newest.get(host, ("", 0))
+        if skewed or (boot == report.boot_id and report.sequence <= newest):
+            return
+        self._newest[host] = (report.boot_id, report.sequence)
+        self.last[host] = self.now
+        for policy in self.policies.health:
+            if policy.scope.covers(self.declared(host)):
+                self._judge(host, policy, report)
+
+    def _judge(self, host: HostName, policy: HealthPolicy, report: Report) -> None:
+        condition, key = policy.condition, (host, policy.name)
+        samples = [sample for sample in report.samples if sample.metric == condition.metric]
+        if any(self._holds(host, condition, sample) for sample in samples):
+            self._held.setdefault(key, self.now)
+        elif not condition.latched or key not in self._held:
+            self._held.pop(key, None)
+
+    def _holds(self, host: HostName, condition: Condition, sample: Sample) -> bool:
+        value, base = sample.value, 0.0
+        if condition.aggregate is Aggregate.INCREASE:
+            value -= self._first.setdefault((host, sample.metric, sample.subject), sample.value)
+        if condition.relative_to is not RelativeTo.ZERO:
+            limit = sample.high if condition.relative_to is RelativeTo.HIGH else sample.critical
+            if limit is None:
+                return False
+            base = limit
+        threshold = base + condition.threshold
+        return value > threshold if condition.above else value < threshold
+
+    def firing(self, host: HostName) -> Iterator[HealthPolicy]:
+        """Yield the policies whose condition must have fired by now on ``host``, by what was delivered."""
+        for policy in self.policies.health:
+            since = self._held.get((host, policy.name))
+            if since is not None and self.now - since > policy.condition.hold + SLACK_SECONDS:
+                yield policy
+
+    def ever(self, host: HostName) -> bool:
+        """Return whether any condition held at any time of late on ``host``, by what was delivered."""
+        return any(known == host for known, _ in self._held)
+
+    def silent(self, host: HostName) -> float:
+        """Return how long nothing that counts was heard of ``host``, seconds."""
+        return self.now - self.last.get(host, float("-inf"))
+
+    def acknowledged(self, host: HostName) -> None:
+        """An operator looked: what was latched may go."""
+        for key in [key for key in self._held if key[0] == host]:
+            del self._held[key]
+        for first in [first for first in self._first if first[0] == host]:
+            del self._first[first]

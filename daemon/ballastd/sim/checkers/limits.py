@@ -1,0 +1,188 @@
+"""How much at once and how fast: jobs, links, routine moves by the hour and the day, cooldowns, windows, modes, pause."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from ballastd.core.inventory import VmState
+from ballastd.core.plans import Order
+from ballastd.core.policies import BalancePolicy, ConsolidationPolicy, EvacuationPolicy, Mode
+from ballastd.core.quantities import HostName, VmId
+from ballastd.sim.checkers.base import Checker, outgoing
+from ballastd.sim.world import World
+
+HOUR, DAY = 3600.0, 86400.0
+SLACK_SECONDS = 1.0
+Acting = BalancePolicy | ConsolidationPolicy | EvacuationPolicy
+
+
+def policy_of(checker: Checker, order: Order) -> Acting | None:
+    """Return the policy behind an order, None for an operator's wish."""
+    policies = checker.policies
+    found: tuple[Acting, ...] = (*policies.balance, *policies.consolidation, *policies.evacuation)
+    return next((policy for policy in found if policy.name == order.move.policy), None)
+
+
+class Concurrency(Checker):
+    """At most so many migrations at once: of the cluster, out of a host, and into one; strangers' count."""
+
+    rule = "concurrency"
+
+    def migrating(self, order: Order) -> None:
+        limits, move = self.policies.limits, order.move
+        out = [host for host, record in self.records() if outgoing(record)]
+        into = sum(1 for record in self.world.host(move.target).vms.values() if record.state is VmState.INCOMING)
+        for what, count, limit in (("cluster", len(out), limits.in_flight_cluster),
+                                   (f"out of {move.source}", out.count(move.source), limits.in_flight_host_out),
+                                   (f"into {move.target}", into, limits.in_flight_host_in)):
+            if count >= limit:
+                self.complain(f"{move.vm_name} begins beside {count} migrations ({what}); at most {limit}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    at: float
+    vm: VmId
+    source: HostName
+    target: HostName
+    policy: str
+
+
+class Rates(Checker):
+    """Routine moves keep to their policy's budget by hour, day and VM, whatever restarts lie between."""
+
+    rule = "rates"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._moves: deque[_Moved] = deque()
+
+    def migrating(self, order: Order) -> None:
+        policy = policy_of(self, order)
+        if not isinstance(policy, BalancePolicy | ConsolidationPolicy):
+            return
+        move, budget = order.move, policy.budget
+        self._moves.append(_Moved(self.now, move.vm, move.source, move.target, move.policy))
+        while self._moves and self._moves[0].at < self.now - DAY:
+            self._moves.popleft()
+        mine = [m for m in self._moves if m.policy == policy.name]
+        hour = sum(1 for m in mine if m.at > self.now - HOUR + SLACK_SECONDS)
+        of_vm = sum(1 for m in mine if m.vm == move.vm and m.at > self.now - DAY + SLACK_SECONDS)
+        day = sum(1 for m in mine if m.at > self.now - DAY + SLACK_SECONDS)
+        for count, limit, what in ((hour, budget.per_hour, "within an hour"), (day, budget.per_day, "within a day"),
+                                   (of_vm, budget.per_vm_per_day, f"of {move.vm_name} within a day")):
+            if count > limit:
+                self.complain(f"{policy.name} makes {count} moves {what}; at most {limit}")
+
+
+class Cooldowns(Checker):
+    """A routine move leaves a VM in peace for a while, and does not take it back where it came from."""
+
+    rule = "cooldown"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._last: dict[VmId, _Moved] = {}
+
+    def migrating(self, order: Order) -> None:
+        policy, move, last = policy_of(self, order), order.move, self._last.get(order.move.vm)
+        if isinstance(policy, BalancePolicy | ConsolidationPolicy) and last is not None:
+            passed = self.now - last.at
+            if passed < policy.cooldown.vm - SLACK_SECONDS:
+                self.complain(f"{move.vm_name} is moved again after {passed:.0f} s; {policy.name} leaves it in peace "
+                              f"for {policy.cooldown.vm:g} s")
+            if move.target == last.source and passed < policy.cooldown.no_return - SLACK_SECONDS:
+                self.complain(f"{move.vm_name} goes back to {move.target} after {passed:.0f} s")
+        self._last[move.vm] = _Moved(self.now, move.vm, move.source, move.target, move.policy)
+
+
+class Windows(Checker):
+    """Nothing routine begins inside a denied window, or outside its allowed ones."""
+
+    rule = "windows"
+
+    def migrating(self, order: Order) -> None:
+        policy = policy_of(self, order)
+        if policy is None or order.move.urgent or (isinstance(policy, EvacuationPolicy) and policy.ignore_windows):
+            return
+        names = (policy.window,) if isinstance(policy, ConsolidationPolicy) else policy.windows
+        for window in self.policies.windows.values():
+            stands = any(begin <= self.wall < end for begin, end in window.intervals)
+            if stands and not window.allows:
+                self.complain(f"{order.move.vm_name} begins to move while {window.name} denies it ({policy.name})")
+        allowed = [self.policies.windows[name] for name in names if self.policies.windows[name].allows]
+        if allowed and not any(begin <= self.wall < end for window in allowed for begin, end in window.intervals):
+            self.complain(f"{order.move.vm_name} begins to move outside the windows of {policy.name}")
+
+
+class Modes(Checker):
+    """A policy that observes or recommends moves nothing."""
+
+    rule = "mode"
+
+    def migrating(self, order: Order) -> None:
+        policy = policy_of(self, order)
+        if policy is not None and policy.mode is not Mode.AUTO:
+            self.complain(f"{policy.name} is in mode {policy.mode.value} and moves {order.move.vm_name}")
+
+    def recorded(self, content: dict[str, Any]) -> None:
+        if content["kind"] in ("PowerOffOrdered",):
+            policy = next((p for p in self.policies.consolidation if p.name == content["policy"]), None)
+            if policy is not None and policy.mode is not Mode.AUTO:
+                self.complain(f"{policy.name} is in mode {policy.mode.value} and switches {content['host']} off")
+
+
+class Pause(Checker):
+    """Once a pause is durable nothing new begins."""
+
+    rule = "pause"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._paused = False
+
+    def recorded(self, content: dict[str, Any]) -> None:
+        if content["kind"] in ("Paused", "Resumed"):
+            self._paused = content["kind"] == "Paused"
+
+    def migrating(self, order: Order) -> None:
+        if self._paused:
+            self.complain(f"{order.move.vm_name} begins to move while everything is paused")
+
+    def switching(self, host: HostName, *, on: bool) -> None:
+        if self._paused:
+            self.complain(f"{host} is switched {'on' if on else 'off'} while everything is paused")
+
+
+class Links(Checker):
+    """What all migrations of ours may use together leaves the rest of a link to guests."""
+
+    rule = "link"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._share: dict[str, tuple[HostName, HostName, float]] = {}
+
+    def recorded(self, content: dict[str, Any]) -> None:
+        match content["kind"]:
+            case "MigrationOrdered":
+                self._share[content["id"]] = (HostName(content["source"]), HostName(content["target"]),
+                                              float(content["bandwidth_mib_s"]))
+            case "BandwidthOrdered" if content["id"] in self._share:
+                source, target, _ = self._share[content["id"]]
+                self._share[content["id"]] = (source, target, float(content["bandwidth_mib_s"]))
+            case "MigrationSettled":
+                self._share.pop(content["id"], None)
+            case _:
+                pass
+
+    def migrating(self, order: Order) -> None:
+        move, share = order.move, self.policies.limits.link_share
+        for end, host in ((0, move.source), (1, move.target)):
+            used = sum(mib for *ends, mib in self._share.values() if ends[end] == host)
+            allowed = self.declared(host).link_mib_s * share
+            if used > allowed + 1.0 * len(self._share):
+                self.complain(f"{used:g} MiB/s are granted {'out of' if end == 0 else 'into'} {host}; its link allows "
+                              f"{allowed:g}")

@@ -1,0 +1,134 @@
+"""Room: memory at both ends at every instant, a host's failure that the rest can carry, and rules about company."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from ballastd.core.plans import Order
+from ballastd.core.policies import PlacementPolicy, Rule
+from ballastd.core.quantities import HostName, VmId
+from ballastd.sim.checkers.base import Checker
+
+Homes = Mapping[VmId, set[HostName]]
+
+
+class Memory(Checker):
+    """What VMs hold, and what is on its way in, fits into what a host may give them."""
+
+    rule = "memory"
+
+    def changed(self, host: HostName) -> None:
+        known = self.world.host(host)
+        held = sum(record.memory_max for record in known.vms.values() if record.state.holds_memory)
+        if held > known.memory_total:
+            self.complain(f"{host} holds {held} bytes of {known.memory_total}")
+
+    def migrating(self, order: Order) -> None:
+        declared, known = self.declared(order.move.target), self.world.host(order.move.target)
+        limit = declared.memory_limit if declared.memory_limit is not None else (
+            known.memory_total - declared.memory_reserve)
+        held = sum(record.memory_max for record in known.vms.values() if record.state.holds_memory)
+        if held + order.move.memory > limit:
+            self.complain(f"{order.move.vm_name} makes {order.move.target} hold {held + order.move.memory} bytes; VMs may "
+                          f"use {limit}")
+
+
+class FailoverReserve(Checker):
+    """After a routine move, or a host going off, the rest could still carry what any one host has: by bounds that no
+    packing can beat, all of it together and its largest VM alone."""
+
+    rule = "failover"
+
+    def migrating(self, order: Order) -> None:
+        move = order.move
+        if move.reserve_waived or self.policies.limits.failover_hosts == 0 or not move.routine:
+            return
+        shifted = self._held()
+        shifted[move.source] = [size for vm, size in self._sizes(move.source) if vm != move.vm]
+        shifted[move.target] = [*shifted[move.target], move.memory]
+        if worse := self._uncarried(shifted) - self._uncarried(self._held()):
+            self.complain(f"after moving {move.vm_name} nobody could carry what {', '.join(sorted(worse))} has")
+
+    def switching(self, host: HostName, *, on: bool) -> None:
+        if on or self.policies.limits.failover_hosts == 0:
+            return
+        before = self._held()
+        after = {name: sizes for name, sizes in before.items() if name != host}
+        if worse := self._uncarried(after) - self._uncarried(before):
+            self.complain(f"with {host} off nobody could carry what {', '.join(sorted(worse))} has")
+
+    def _sizes(self, host: HostName) -> list[tuple[VmId, int]]:
+        return [(record.vm, record.memory_max) for record in self.world.host(host).vms.values()
+                if record.state.holds_memory]
+
+    def _held(self) -> dict[HostName, list[int]]:
+        return {host.name: [size for _, size in self._sizes(host.name)] for host in self.world.declared.hosts
+                if self.world.host(host.name).powered}
+
+    def _uncarried(self, held: Mapping[HostName, list[int]]) -> set[HostName]:
+        room = {host: max(0, self._limit(host) - sum(sizes)) for host, sizes in held.items()}
+        found = set()
+        for host, sizes in held.items():
+            others = [free for name, free in room.items() if name != host]
+            if sum(sizes) > sum(others) or max(sizes, default=0) > max(others, default=0):
+                found.add(host)
+        return found
+
+    def _limit(self, host: HostName) -> int:
+        declared, known = self.declared(host), self.world.host(host)
+        return declared.memory_limit if declared.memory_limit is not None else known.memory_total - declared.memory_reserve
+
+
+class MustRules(Checker):
+    """No move of ours makes a rule that must hold more broken than it was, a VM in flight counting at both ends."""
+
+    rule = "must-rules"
+
+    def migrating(self, order: Order) -> None:
+        record = self.world.host(order.move.source).vms.get(order.move.vm)
+        if record is None:
+            return
+        before = self._homes()
+        during = {vm: set(hosts) for vm, hosts in before.items()}
+        during.setdefault(order.move.vm, set()).add(order.move.target)
+        for rule in self.policies.placement:
+            if rule.must and rule.vms.covers(record) and self._breaks(rule, order, before, during):
+                self.complain(f"{record.name} goes from {order.move.source} to {order.move.target}, which breaks "
+                              f"{rule.name}")
+
+    def _homes(self) -> dict[VmId, set[HostName]]:
+        homes: dict[VmId, set[HostName]] = {}
+        for host, record in self.records():
+            if record.state.holds_memory:
+                homes.setdefault(record.vm, set()).add(host)
+        return homes
+
+    def _breaks(self, rule: PlacementPolicy, order: Order, before: Homes, during: Homes) -> bool:
+        target = self.declared(order.move.target)
+        match rule.rule:
+            case Rule.PINNED:
+                return True
+            case Rule.ON:
+                return not rule.hosts.covers(target)
+            case Rule.NEVER_ON:
+                return rule.hosts.covers(target)
+            case Rule.APART:
+                return self._crowding(rule, during) > self._crowding(rule, before)
+            case Rule.TOGETHER:
+                return self._scatter(rule, during) > self._scatter(rule, before)
+
+    def _places(self, rule: PlacementPolicy, homes: Homes) -> list[set[str]]:
+        members = {record.vm for _, record in self.records() if rule.vms.covers(record)}
+        return [{self._place(host, rule.across) for host in hosts} for vm, hosts in homes.items() if vm in members]
+
+    def _place(self, host: HostName, across: str) -> str:
+        value = host if across == "host" else self.declared(host).label(across)
+        return f"host {host}" if value is None else str(value)
+
+    def _crowding(self, rule: PlacementPolicy, homes: Homes) -> int:
+        counts = Counter(place for places in self._places(rule, homes) for place in places)
+        return sum(count - 1 for count in counts.values())
+
+    def _scatter(self, rule: PlacementPolicy, homes: Homes) -> int:
+        return len({place for places in self._places(rule, homes) for place in places})

@@ -1,0 +1,145 @@
+"""Where VMs may be sent, and on what evidence: fresh, healthy, open hosts; nobody on the strength of silence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ballastd.core.plans import Order
+from ballastd.core.policies import EvacuationPolicy, Mode
+from ballastd.core.quantities import HostName
+from ballastd.core.telemetry import Report
+from ballastd.sim.checkers.base import Checker
+from ballastd.sim.checkers.hearsay import STALE_SECONDS, Hearsay
+from ballastd.sim.checkers.limits import policy_of
+from ballastd.sim.world import World
+
+NOTICED_SECONDS = 45.0
+
+
+class FitTarget(Checker):
+    """No move to a host that is sick, silent, cordoned, draining, standing by, or away."""
+
+    rule = "fit-target"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._hearsay = Hearsay(world)
+        self._barred: dict[HostName, str] = {}
+
+    def heard(self, report: Report) -> None:
+        self._hearsay.heard(report)
+
+    def recorded(self, content: dict[str, Any]) -> None:
+        host = HostName(str(content.get("host", "")))
+        match content["kind"]:
+            case "HostCordoned" | "DrainRequested" | "HostEmptying" | "HostClosing" | "PowerOffOrdered" | "HostOff":
+                self._barred[host] = content["kind"]
+            case "HostUncordoned" | "DrainCancelled" | "HostKept" | "HostAwake":
+                self._barred.pop(host, None)
+            case "VerdictsAcknowledged":
+                self._hearsay.acknowledged(host)
+            case _:
+                pass
+
+    def migrating(self, order: Order) -> None:
+        target, name = order.move.target, order.move.vm_name
+        if target in self._barred:
+            self.complain(f"{name} is sent to {target}, which the journal bars: {self._barred[target]}")
+        if (silent := self._hearsay.silent(target)) > STALE_SECONDS + 1.0:
+            self.complain(f"{name} is sent to {target}, of which nothing was heard for {silent:.0f} s")
+        for policy in self._hearsay.firing(target):
+            self.complain(f"{name} is sent to {target}, where {policy.name} must have fired")
+
+
+class Evidence(Checker):
+    """A host is left only for a reason that was delivered: no silence, no stale word, moves anybody."""
+
+    rule = "evidence"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._hearsay = Hearsay(world)
+        self._sick: set[HostName] = set()
+
+    def heard(self, report: Report) -> None:
+        self._hearsay.heard(report)
+        if self._hearsay.ever(HostName(report.host)):
+            self._sick.add(HostName(report.host))
+
+    def migrating(self, order: Order) -> None:
+        move, policy = order.move, policy_of(self, order)
+        if isinstance(policy, EvacuationPolicy):
+            if move.source not in self._sick:
+                self.complain(f"{move.vm_name} leaves {move.source}, of which no condition was ever told ({policy.name})")
+        elif policy is not None and (silent := self._hearsay.silent(move.source)) > STALE_SECONDS + 1.0:
+            self.complain(f"{move.vm_name} leaves {move.source}, unheard for {silent:.0f} s ({policy.name})")
+
+
+class Frozen(Checker):
+    """While too many hosts are unknown nothing begins."""
+
+    rule = "frozen"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._hearsay = Hearsay(world)
+        self._standing_by: set[HostName] = set()
+        self._since: float | None = None
+
+    def heard(self, report: Report) -> None:
+        self._hearsay.heard(report)
+
+    def recorded(self, content: dict[str, Any]) -> None:
+        host = HostName(str(content.get("host", "")))
+        if content["kind"] == "PowerOffOrdered":
+            self._standing_by.add(host)
+        elif content["kind"] in ("HostAwake", "HostKept", "PowerFailed"):
+            self._standing_by.discard(host)
+
+    def migrating(self, order: Order) -> None:
+        limits = self.policies.limits
+        hosts = [host.name for host in self.world.declared.hosts if host.name not in self._standing_by]
+        unknown = [host for host in hosts if self._hearsay.silent(host) > STALE_SECONDS + NOTICED_SECONDS]
+        if len(unknown) >= max(limits.unknown_at_least, limits.freeze_share * len(hosts)):
+            self.complain(f"{order.move.vm_name} begins to move while {', '.join(sorted(unknown))} are unknown")
+
+
+class BlastRadius(Checker):
+    """Not more hosts are evacuated at once, and within an hour, than the limits allow."""
+
+    rule = "blast-radius"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._begun: dict[HostName, float] = {}
+        self._latest: list[tuple[float, HostName]] = []
+
+    def recorded(self, content: dict[str, Any]) -> None:
+        if content["kind"] == "EvacuationBegun":
+            host, limits = HostName(content["host"]), self.policies.limits
+            self._latest = [(at, known) for at, known in self._latest if at > self.now - 3600.0 + 1.0]
+            self._latest.append((self.now, host))
+            self._begun[host] = self.now
+            most = limits.evacuations_per_hour
+            if len({known for _, known in self._latest}) > most:
+                self.complain(f"{len(self._latest)} hosts are evacuated within an hour; at most {most}")
+            most = limits.evacuations_at_once
+            if len(self._begun) > most:
+                self.complain(f"{', '.join(sorted(self._begun))} are evacuated at once; at most {most}")
+        elif content["kind"] == "EvacuationEnded":
+            self._begun.pop(HostName(content["host"]), None)
+
+
+class OwnersWord(Checker):
+    """What its owner keeps in place, or its hypervisor cannot move, is not moved; nor is anything by a policy that rests."""
+
+    rule = "owners-word"
+
+    def migrating(self, order: Order) -> None:
+        record = self.world.host(order.move.source).vms.get(order.move.vm)
+        if record is not None and (record.ignored or record.pins):
+            why = "its owner wants it left alone" if record.ignored else record.pins[0].thing
+            self.complain(f"{record.name} is moved, though: {why}")
+        policy = policy_of(self, order)
+        if policy is not None and policy.mode is Mode.OBSERVE:
+            self.complain(f"{order.move.vm_name} is moved by {policy.name}, which only observes")

@@ -1,0 +1,211 @@
+"""How each act changes a pretend cluster. Those of the daemon itself are its stage's to carry out."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+
+from ballastd.core.acts import Act
+from ballastd.core.inventory import VmRecord, VmState
+from ballastd.core.quantities import GIB, Bytes, HostName, VmId
+from ballastd.core.saved_cluster import Demand
+from ballastd.errors import ConfigurationError
+from ballastd.sim.agents import Manners
+from ballastd.sim.jobs import Fate
+from ballastd.sim.power import Conduct
+from ballastd.sim.world import World
+
+Undo = Callable[[], None]
+NAMESPACE = uuid.UUID("7d0c5a0e-5b0e-4b8e-9a53-0f3d8a1b2c4d")
+
+
+def nothing() -> None:
+    """Undo nothing."""
+
+
+def happen(world: World, act: Act) -> bool:
+    """Have ``act`` happen to the cluster now; return False where it is not about the cluster but about the daemon.
+
+    What is to last ``seconds`` is undone after that.
+
+    Raises:
+        ConfigurationError: it speaks of a host or VM that does not exist, or of a word nobody knows.
+    """
+    effect = EFFECTS.get(act.do)
+    if effect is None:
+        return False
+    try:
+        undo = effect(world, act)
+    except (KeyError, ValueError) as error:
+        raise ConfigurationError((f"at {act.at:g} s: {act.words()}: unknown here: {error}",)) from error
+    if act.seconds is not None:
+        asyncio.get_running_loop().call_later(act.seconds, undo)
+    return True
+
+
+def _host(act: Act) -> HostName:
+    return HostName(act.host)
+
+
+def _manner(name: str) -> Callable[[World, Act], Undo]:
+    """Return the effect of changing one of an agent's manners to the act's value, or to True."""
+    def effect(world: World, act: Act) -> Undo:
+        setattr(world.agents.manners(_host(act)), name, True if act.value is None else act.value)
+        return lambda: setattr(world.agents.manners(_host(act)), name, getattr(Manners(), name))
+
+    return effect
+
+
+def _reading(world: World, act: Act) -> Undo:
+    before = world.agents.reading(_host(act), act.metric, act.subject)
+    assert act.value is not None
+    world.agents.set(_host(act), act.metric, act.value, act.subject, act.critical)
+    return lambda: world.agents.set(_host(act), act.metric, before or 0.0, act.subject, act.critical)
+
+
+def _lie(world: World, act: Act) -> Undo:
+    lies = world.agents.manners(_host(act)).lies
+    assert act.value is not None
+    lies[act.metric, act.subject] = act.value
+
+    def undo() -> None:
+        lies.pop((act.metric, act.subject), None)
+
+    return undo
+
+
+def _behave(world: World, act: Act) -> Undo:
+    world.agents.behave(_host(act))
+    return nothing
+
+
+def _broker_down(world: World, act: Act) -> Undo:  # noqa: ARG001  an act like the others
+    world.agents.break_off()
+    return world.agents.come_back
+
+
+def _broker_up(world: World, act: Act) -> Undo:  # noqa: ARG001  an act like the others
+    world.agents.come_back()
+    return nothing
+
+
+def _trouble(name: str) -> Callable[[World, Act], Undo]:
+    """Return the effect of a hypervisor's trouble by the name of the method that brings it."""
+    def effect(world: World, act: Act) -> Undo:
+        world.host(_host(act))
+        getattr(world.hypervisor, name)(_host(act))
+        return lambda: world.hypervisor.heal(_host(act))
+
+    return effect
+
+
+def _lose_power(world: World, act: Act) -> Undo:
+    host = _host(act)
+    if host in world.power.controllers:
+        world.power.pull(host)
+        return lambda: world.power.press(host)
+    world.hypervisor.lose_power(host)
+    return lambda: world.hypervisor.heal(host)
+
+
+def _heal(world: World, act: Act) -> Undo:
+    host = _host(act)
+    if host in world.power.controllers and not world.power.controllers[host].is_powered:
+        world.power.press(host)
+    elif world.host(host).powered:
+        world.hypervisor.heal(host)
+    return nothing
+
+
+def _burn(world: World, act: Act) -> Undo:
+    assert act.value is not None
+    world.want(world.names[act.vm], Demand(high=act.value))
+    return nothing
+
+
+def _dirty(world: World, act: Act) -> Undo:
+    assert act.value is not None
+    world.hypervisor.dirty_mib_s[world.names[act.vm]] = act.value
+    return nothing
+
+
+def _fate(world: World, act: Act) -> Undo:
+    world.hypervisor.fates[world.names[act.vm]] = Fate(act.word)
+    return nothing
+
+
+def _start(world: World, act: Act) -> Undo:
+    assert act.value is not None
+    vm = world.names.get(act.vm) or VmId(str(uuid.uuid5(NAMESPACE, act.vm)))
+    world.place(_host(act), VmRecord(vm, act.vm, VmState.RUNNING, Bytes(int(act.value * GIB)), vcpus=2))
+    return nothing
+
+
+def _stop(world: World, act: Act) -> Undo:
+    world.stop(world.names[act.vm])
+    return nothing
+
+
+def _carry(world: World, act: Act) -> Undo:
+    vm, target = world.names[act.vm], HostName(act.target)
+    for source in world.at(vm):
+        record = world.host(source).vms[vm]
+        if source != target and world.host(source).carries_memory and world.place(target, replace(record)):
+            world.hypervisor.remove(source, vm)
+    return nothing
+
+
+def _conduct(world: World, act: Act) -> Undo:
+    world.power.controllers[_host(act)].conduct = Conduct(act.word)
+    return nothing
+
+
+def _swap(world: World, act: Act) -> Undo:
+    world.power.swap(_host(act), HostName(act.target))
+    return nothing
+
+
+def _press(world: World, act: Act) -> Undo:
+    world.power.press(_host(act))
+    return nothing
+
+
+def _fill_disk(world: World, act: Act) -> Undo:  # noqa: ARG001  an act like the others
+    world.journal.full = True
+    return lambda: setattr(world.journal, "full", False)
+
+
+def _free_disk(world: World, act: Act) -> Undo:  # noqa: ARG001  an act like the others
+    world.journal.full = False
+    return nothing
+
+
+def _step_clock(world: World, act: Act) -> Undo:
+    assert act.value is not None
+    world.clock.step_wall(act.value)
+    return nothing
+
+
+def _rival(world: World, act: Act) -> Undo:
+    world.notices.rival = act.word
+    return lambda: setattr(world.notices, "rival", None)
+
+
+def _no_rival(world: World, act: Act) -> Undo:  # noqa: ARG001  an act like the others
+    world.notices.rival = None
+    return nothing
+
+
+EFFECTS: dict[str, Callable[[World, Act], Undo]] = {
+    "reading": _reading, "silence": _manner("silent"), "freeze": _manner("frozen"), "lag": _manner("lag"),
+    "jitter": _manner("jitter"), "lose": _manner("loss"), "double": _manner("doubling"), "garble": _manner("garbling"),
+    "skew": _manner("skew"), "lie": _lie, "deafen": _manner("deaf"), "unhook": _manner("hookless"), "behave": _behave,
+    "broker-down": _broker_down, "broker-up": _broker_up,
+    "cut": _trouble("cut"), "hang": _trouble("hang"), "kill-libvirtd": _trouble("kill_libvirtd"),
+    "lose-power": _lose_power, "heal": _heal,
+    "burn": _burn, "dirty": _dirty, "fate": _fate, "start": _start, "stop": _stop, "carry": _carry,
+    "conduct": _conduct, "swap": _swap, "press": _press,
+    "fill-disk": _fill_disk, "free-disk": _free_disk, "step-clock": _step_clock, "rival": _rival, "no-rival": _no_rival,
+}

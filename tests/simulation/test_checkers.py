@@ -1,0 +1,340 @@
+"""Every checker can fail: a daemon that breaks its rule is caught, and one that keeps it is not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ballastd.core.acts import Act
+from ballastd.core.inventory import JobKind, VmState
+from ballastd.core.plans import Move, Order
+from ballastd.core.policies import (
+    BalancePolicy,
+    ConsolidationPolicy,
+    Limits,
+    Mode,
+    PlacementPolicy,
+    PolicySet,
+    Rule,
+    Scope,
+    Timing,
+    VmSelector,
+    Window,
+)
+from ballastd.core.quantities import GIB, Bytes, HostName, Seconds, VmId
+from ballastd.core.saved_cluster import SavedCluster
+from ballastd.sim.checkers import CHECKERS, Checker
+from ballastd.sim.virtual_time import DEFAULT_EPOCH_WALL, VirtualClock, run_virtual
+from ballastd.sim.world import World
+from tests.builders import POLICIES, vm_id
+from tests.simulation.clusters import PINNED, a_host, a_vm, four
+
+H1, H2, H3 = HostName("h1"), HostName("h2"), HostName("h3")
+BALANCE = BalancePolicy("even-load", mode=Mode.AUTO)
+NIGHT = Window("night", True, ((DEFAULT_EPOCH_WALL, DEFAULT_EPOCH_WALL + 7200.0),), DEFAULT_EPOCH_WALL + 1e6)
+FREEZE = Window("change-freeze", False, ((DEFAULT_EPOCH_WALL, DEFAULT_EPOCH_WALL + 7200.0),), DEFAULT_EPOCH_WALL + 1e6)
+NIGHTS = ConsolidationPolicy("nights", NIGHT.name, mode=Mode.AUTO)
+ALL = replace(POLICIES, balance=(BALANCE,), consolidation=(NIGHTS,), windows={NIGHT.name: NIGHT})
+
+Story = Callable[["Rogue"], Awaitable[None]]
+
+
+class Rogue:
+    """Does to a world what a broken daemon would do."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._count = 0
+
+    def order(self, vm: str = "h1v0", source: str = "h1", target: str = "h2", policy: str = "even-load", *,
+              routine: bool = True, urgent: bool = False) -> Order:
+        self._count += 1
+        record = self.world.host(HostName(source)).vms[vm_id(vm)]
+        move = Move(record.vm, vm, HostName(source), HostName(target), record.memory_max, Seconds(10.0), policy, "because",
+                    urgent=urgent, routine=routine)
+        return Order(f"1-{self._count}", move, 100, Seconds(300.0), 1)
+
+    def record(self, kind: str, **content: Any) -> None:
+        self.world.recorded([{"kind": kind, "wall": self.world.clock.now().wall, **content}])
+
+    def note(self, order: Order) -> Order:
+        move = order.move
+        self.record("MigrationOrdered", id=order.id, vm=move.vm, vm_name=move.vm_name, source=move.source,
+                    policy=move.policy, target=move.target, bandwidth_mib_s=order.bandwidth_mib_s, because="because", predicted=10.0)
+        return order
+
+    def settle(self, order: Order) -> None:
+        self.record("MigrationSettled", id=order.id, ending="completed", detail="")
+
+    def move(self, *args: str, **options: Any) -> Order:
+        """Order, note, call, and settle, in no time."""
+        order = self.note(self.order(*args, **options))
+        self.world.migrating(order)
+        self.settle(order)
+        return order
+
+    def put(self, host: str, vm: str, **changes: Any) -> None:
+        """Change a VM's record on a host, or put one there."""
+        known = next(one.host(host) for one in (self.world,)).vms
+        original = next(record for one in self.world.hypervisor.hosts.values() for record in one.vms.values()
+                        if record.vm == vm_id(vm))
+        known[vm_id(vm)] = replace(original, **changes)
+        self.world.changed(HostName(host))
+
+
+def found(story: Story, policies: PolicySet = ALL, cluster: SavedCluster | None = None) -> list[str]:
+    """Return the rules that checkers found broken after ``story`` in a world that was heard for two minutes."""
+    async def live() -> list[str]:
+        saved = cluster or four()
+        world = World(saved, VirtualClock(), saved.declaration(Timing()), policies, 0)
+        checkers: list[Checker] = [kind(world) for kind in CHECKERS]
+        world.watchers.extend(checkers)
+        for checker in checkers:
+            checker.begin()
+        living, listening = asyncio.ensure_future(world.live()), asyncio.ensure_future(_listen(world))
+        await asyncio.sleep(120.0)
+        await story(Rogue(world))
+        for checker in checkers:
+            checker.finish()
+        living.cancel()
+        listening.cancel()
+        return [violation.rule for checker in checkers for violation in checker.violations]
+
+    return run_virtual(live())
+
+
+async def _listen(world: World) -> None:
+    async for item in world.agents.items():
+        world.heard(item)
+
+
+async def _quiet(rogue: Rogue) -> None:
+    rogue.move()
+
+
+async def _second_copy(rogue: Rogue) -> None:
+    rogue.put("h2", "h1v0")
+
+
+async def _gone(rogue: Rogue) -> None:
+    rogue.world.hypervisor.remove(H1, vm_id("h1v0"))
+
+
+async def _twice_ordered(rogue: Rogue) -> None:
+    rogue.note(rogue.order())
+    rogue.settle(rogue.note(rogue.order(target="h3")))
+    rogue.record("MigrationSettled", id="1-1", ending="completed")
+
+
+async def _never_settled(rogue: Rogue) -> None:
+    rogue.note(rogue.order())
+
+
+async def _twins_touched(rogue: Rogue) -> None:
+    act = Act(0.0, "carry", vm="h1v0", target="h2")
+    for watcher in rogue.world.watchers:
+        watcher.acted(act)
+    rogue.put("h2", "h1v0")
+    await asyncio.sleep(120.0)
+    rogue.move("h2v0", "h2", "h3")
+
+
+async def _unrecorded(rogue: Rogue) -> None:
+    rogue.world.migrating(rogue.order())
+
+
+async def _unrecorded_abort(rogue: Rogue) -> None:
+    rogue.world.aborting(H1, vm_id("h1v0"))
+
+
+async def _too_many(rogue: Rogue) -> None:
+    for vm in ("h1v1", "h1v2"):
+        rogue.put("h1", vm, job=JobKind.OUTGOING)
+    rogue.move()
+
+
+async def _too_often(rogue: Rogue) -> None:
+    for vm in ("h1v0", "h1v1", "h1v2", "h2v0", "h2v1", "h2v2", "h3v0"):
+        rogue.move(vm, vm[:2], "h4")
+
+
+async def _too_soon(rogue: Rogue) -> None:
+    rogue.move()
+    await asyncio.sleep(60.0)
+    rogue.move(target="h3")
+
+
+async def _back(rogue: Rogue) -> None:
+    rogue.move("h2v0", "h2", "h1")
+    await asyncio.sleep(7 * 3600.0)
+    rogue.put("h1", "h2v0")
+    rogue.world.host(H2).vms.pop(vm_id("h2v0"))
+    rogue.move("h2v0", "h1", "h2")
+
+
+async def _over_the_link(rogue: Rogue) -> None:
+    order = rogue.note(replace(rogue.order(), bandwidth_mib_s=700))
+    rogue.world.migrating(order)
+    rogue.settle(order)
+
+
+async def _paused(rogue: Rogue) -> None:
+    rogue.record("Paused", by="ann")
+    rogue.move()
+
+
+async def _too_full(rogue: Rogue) -> None:
+    rogue.put("h2", "h2v0", memory_max=Bytes(60 * GIB))
+    rogue.move()
+
+
+async def _overcommitted(rogue: Rogue) -> None:
+    rogue.put("h2", "h2v0", memory_max=Bytes(80 * GIB))
+
+
+async def _no_reserve(rogue: Rogue) -> None:
+    for vm, gib in (("h1v1", 18), ("h2v0", 38), ("h3v0", 38), ("h4v0", 28)):
+        rogue.put(vm[:2], vm, memory_max=Bytes(gib * GIB))
+    rogue.move(target="h4")
+
+
+async def _last_reserve_off(rogue: Rogue) -> None:
+    for vm in ("h1v0", "h2v0", "h3v0"):
+        rogue.put(vm[:2], vm, memory_max=Bytes(30 * GIB))
+    rogue.world.host(HostName("h4")).vms.clear()
+    rogue.record("PowerOffOrdered", host="h4", id="p", policy="nights", because="")
+    rogue.world.notices.cordons[HostName("h4")] = rogue.world.clock.now().wall + 900.0
+    rogue.world.switching(HostName("h4"), on=False)
+
+
+async def _full_host_off(rogue: Rogue) -> None:
+    rogue.record("PowerOffOrdered", host="h1", id="p", policy="nights", because="")
+    rogue.world.switching(H1, on=False)
+
+
+async def _off_without_record(rogue: Rogue) -> None:
+    rogue.world.host(H1).vms.clear()
+    rogue.world.notices.cordons[H1] = rogue.world.clock.now().wall + 900.0
+    rogue.world.switching(H1, on=False)
+
+
+async def _two_off(rogue: Rogue) -> None:
+    for host in ("h1", "h2"):
+        rogue.record("PowerOffOrdered", host=host, id=host, policy="nights", because="")
+        rogue.world.host(HostName(host)).vms.clear()
+        rogue.world.notices.cordons[HostName(host)] = rogue.world.clock.now().wall + 900.0
+        rogue.world.switching(HostName(host), on=False)
+
+
+async def _strange_wake(rogue: Rogue) -> None:
+    rogue.record("WakeOrdered", host="h1", id="p", policy="nights", because="")
+    rogue.world.switching(H1, on=True)
+
+
+async def _to_a_cordoned(rogue: Rogue) -> None:
+    rogue.record("HostCordoned", host="h2", by="ann")
+    rogue.move()
+
+
+async def _to_a_silent(rogue: Rogue) -> None:
+    rogue.world.agents.manners(H2).silent = True
+    await asyncio.sleep(120.0)
+    rogue.move()
+
+
+async def _to_a_sick(rogue: Rogue) -> None:
+    rogue.world.agents.set(H2, "fan.alarm", 1.0, "1")
+    await asyncio.sleep(120.0)
+    rogue.move()
+
+
+async def _for_no_reason(rogue: Rogue) -> None:
+    rogue.move(policy="failing-hosts", routine=False)
+
+
+async def _from_a_silent(rogue: Rogue) -> None:
+    rogue.world.agents.manners(H1).silent = True
+    await asyncio.sleep(120.0)
+    rogue.move()
+
+
+async def _half_unknown(rogue: Rogue) -> None:
+    for host in (H3, HostName("h4")):
+        rogue.world.agents.manners(host).silent = True
+    await asyncio.sleep(200.0)
+    rogue.move()
+
+
+async def _two_evacuated(rogue: Rogue) -> None:
+    for host in ("h1", "h2"):
+        rogue.record("EvacuationBegun", host=host, policy="failing-hosts")
+
+
+async def _by_nights(rogue: Rogue) -> None:
+    rogue.move(policy="nights")
+
+
+def with_rule(rule: Rule, **fields: Any) -> PolicySet:
+    fields = {"vms": VmSelector(names=("h1v0", "h2v0")), **fields}
+    return replace(ALL, placement=(PlacementPolicy("rule", rule=rule, **fields),))
+
+
+BROKEN: list[tuple[str, Story, PolicySet]] = [
+    ("one-copy", _second_copy, ALL), ("nobody-lost", _gone, ALL), ("one-migration", _twice_ordered, ALL),
+    ("one-migration", _never_settled, ALL), ("twins", _twins_touched, ALL),
+    ("journal-first", _unrecorded, ALL), ("journal-first", _unrecorded_abort, ALL),
+    ("journal-first", _off_without_record, ALL),
+    ("concurrency", _too_many, ALL), ("rates", _too_often, ALL), ("cooldown", _too_soon, ALL), ("cooldown", _back, ALL),
+    ("link", _over_the_link, ALL), ("pause", _paused, ALL),
+    ("windows", _quiet, replace(ALL, windows={FREEZE.name: FREEZE, NIGHT.name: NIGHT})),
+    ("windows", _by_nights, replace(ALL, windows={NIGHT.name: replace(NIGHT, intervals=())})),
+    ("mode", _quiet, replace(ALL, balance=(replace(BALANCE, mode=Mode.RECOMMEND),))),
+    ("owners-word", _quiet, replace(ALL, balance=(replace(BALANCE, mode=Mode.OBSERVE),))),
+    ("memory", _too_full, ALL), ("memory", _overcommitted, ALL), ("failover", _no_reserve, ALL),
+    ("failover", _last_reserve_off, ALL),
+    ("must-rules", _quiet, with_rule(Rule.PINNED)), ("must-rules", _quiet, with_rule(Rule.ON, hosts=Scope(("h1",)))),
+    ("must-rules", _quiet, with_rule(Rule.NEVER_ON, hosts=Scope(("h2",)))), ("must-rules", _quiet, with_rule(Rule.APART)),
+    ("must-rules", _quiet, with_rule(Rule.TOGETHER, vms=VmSelector(names=("h1v0", "h1v1")))),
+    ("empty-before-off", _full_host_off, ALL), ("few-switches", _two_off, ALL), ("only-ours", _strange_wake, ALL),
+    ("fit-target", _to_a_cordoned, ALL), ("fit-target", _to_a_silent, ALL), ("fit-target", _to_a_sick, ALL),
+    ("evidence", _for_no_reason, ALL), ("evidence", _from_a_silent, ALL), ("frozen", _half_unknown, ALL),
+    ("blast-radius", _two_evacuated, ALL),
+]
+
+
+@pytest.mark.parametrize(("rule", "story", "policies"), BROKEN, ids=[f"{rule}-{s.__name__}" for rule, s, _ in BROKEN])
+def test_what_breaks_a_rule_is_found(rule: str, story: Story, policies: PolicySet) -> None:
+    assert rule in found(story, policies)
+
+
+@pytest.mark.parametrize("owner", [{"pins": PINNED}, {"ignored": True}])
+def test_what_its_owner_keeps_in_place_stays(owner: dict[str, Any]) -> None:
+    cluster = SavedCluster((a_host("h1"), a_host("h2")), (a_vm("h1v0", "h1", **owner), a_vm("h2v0", "h2")))
+    assert "owners-word" in found(_quiet, ALL, cluster)
+
+
+def test_every_checker_is_shown_to_fail() -> None:
+    assert {kind.rule for kind in CHECKERS} == {rule for rule, _, _ in BROKEN}
+
+
+def test_an_honest_move_breaks_nothing() -> None:
+    assert found(_quiet) == []
+    assert found(_by_nights) == []
+    assert found(_quiet, replace(ALL, limits=Limits(failover_hosts=0))) == []
+
+
+def test_what_the_script_itself_does_is_nobodys_fault() -> None:
+    async def story(rogue: Rogue) -> None:
+        world = rogue.world
+        for act in (Act(0.0, "stop", vm="h1v0"), Act(0.0, "fate", vm="h2v0", word="split")):
+            for watcher in world.watchers:
+                watcher.acted(act)
+        world.hypervisor.remove(H1, vm_id("h1v0"))
+        rogue.put("h3", "h2v0")
+        assert VmState.RUNNING is world.host(H3).vms[VmId(vm_id("h2v0"))].state
+
+    assert found(story) == []
