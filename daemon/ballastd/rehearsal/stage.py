@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -34,6 +36,7 @@ from ballastd.sim.world import World
 log = structlog.get_logger("ballastd.rehearsal")
 T = TypeVar("T")
 
+TOLD_MAX = 1000
 DOWN_SECONDS = 3.0
 """How long a supervisor takes to start a daemon that died."""
 
@@ -86,10 +89,13 @@ class Stage:
         self.world.watchers.extend(self.checkers)
         self.daemon: Daemon | None = None
         self.lives = 0
+        self.told: deque[tuple[float, str]] = deque(maxlen=TOLD_MAX)
+        """What the supervisor heard last, and when."""
         self.adopted: list[int] = []
         """How many migrations were under way when each daemon after the first started."""
         self._life = Life(self.world)
         self._running: asyncio.Task[None] | None = None
+        self._to_come = deque(setting.acts)
         self._wishes: set[asyncio.Task[None]] = set()
 
     @property
@@ -110,13 +116,16 @@ class Stage:
             cluster=world.declared, policies=self._source, hypervisor=LivingHypervisor(life, world.hypervisor),
             power=LivingPower(life, world.power), telemetry=LivingTelemetry(life, world.agents),
             notices=LivingNotices(life, world.notices), journal=LivingJournal(life, world.journal), blocking=Inline(),
-            clock=self.clock, tell_supervisor=lambda _: None))
+            clock=self.clock, tell_supervisor=self._heed))
         self._running = asyncio.ensure_future(self.daemon.run())
-        self._running.add_done_callback(self._ended)
+        self._running.add_done_callback(partial(self._ended, life))
 
-    def _ended(self, run: asyncio.Task[None]) -> None:
+    def _heed(self, state: str) -> None:
+        self.told.append((self.clock.now().monotonic, state))
+
+    def _ended(self, life: Life, run: asyncio.Task[None]) -> None:
         """A daemon that ends by itself, unasked, is a mistake of ours: it is shown, not swallowed."""
-        if not run.cancelled() and (error := run.exception()) is not None and not self._life.is_over:
+        if not run.cancelled() and (error := run.exception()) is not None and not life.is_over:
             self.world.trace.say(f"! the daemon ended: {type(error).__name__}: {error}")
             self.checkers[0].complain(f"the daemon ended: {error!r}")
 
@@ -182,28 +191,29 @@ class Stage:
         self._wishes.add(task)
         task.add_done_callback(self._wishes.discard)
 
-    async def play(self, seconds: float, tick: Callable[[Stage], None] = lambda _: None, every: float = 60.0) -> None:
-        """Let ``seconds`` pass with everything that is to happen in them; call ``tick`` now and then."""
-        acts = iter([act for act in self.setting.acts if act.at <= seconds])
-        due, next_tick, begun = next(acts, None), 0.0, self.clock.now().monotonic
+    async def play(self, until: float, tick: Callable[[Stage], None] = lambda _: None, every: float = 60.0) -> None:
+        """Let time pass until so many seconds after the beginning, with everything that is to happen in them; call
+        ``tick`` now and then. May be called again to go on."""
+        next_tick = self.clock.now().monotonic
         while True:
-            now = self.clock.now().monotonic - begun
-            while due is not None and due.at <= now:
-                self.act(due)
-                due = next(acts, None)
+            now = self.clock.now().monotonic
+            while self._to_come and self._to_come[0].at <= now:
+                self.act(self._to_come.popleft())
             if now >= next_tick:
                 tick(self)
                 next_tick += every
-            if now >= seconds:
+            if now >= until:
                 return
-            until = min(seconds, next_tick, due.at if due is not None else seconds)
-            await asyncio.sleep(max(0.0, until - now))
+            next_act = self._to_come[0].at if self._to_come else until
+            await asyncio.sleep(max(0.0, min(until, next_tick, next_act) - now))
 
-    async def begin(self) -> None:
-        """Bring the cluster to life, and the daemon; vouch for hosts that can be woken."""
+    def begin(self, *, starts: bool) -> None:
+        """Bring the cluster to life, and a daemon where it ``starts``; vouch for hosts that can be woken."""
         self._spawn(self.world.live())
         for checker in self.checkers:
             checker.begin()
+        if not starts:
+            return
         self.start()
         if self.setting.wakeable:
             self._spawn(self._vouch())
@@ -220,8 +230,9 @@ class Stage:
             checker.finish()
 
 
-def perform(setting: Setting, story: Callable[[Stage], Coroutine[Any, Any, T]]) -> tuple[T, Stage]:
-    """Run ``story`` on a stage with its daemon running, on virtual time; return what it returns, and the stage.
+def perform(setting: Setting, story: Callable[[Stage], Coroutine[Any, Any, T]], *, starts: bool = True) -> tuple[T, Stage]:
+    """Run ``story`` on a stage, on virtual time; return what it returns, and the stage. ``starts``: whether the daemon
+    runs from the beginning; else the story starts it.
 
     Raises:
         BallastdError: the setting cannot be used.
@@ -233,7 +244,7 @@ def perform(setting: Setting, story: Callable[[Stage], Coroutine[Any, Any, T]]) 
         asyncio.get_running_loop().set_task_factory(points.task_factory)
         stage = Stage(setting, points)
         made.append(stage)
-        await stage.begin()
+        stage.begin(starts=starts)
         result = await story(stage)
         stage.end()
         stage.kill()

@@ -99,7 +99,7 @@ class Cooldowns(Checker):
 
 
 class Windows(Checker):
-    """Nothing routine begins inside a denied window, or outside its allowed ones."""
+    """Nothing that waits for windows begins inside a denied one that its policy names, or outside its allowed ones."""
 
     rule = "windows"
 
@@ -108,11 +108,12 @@ class Windows(Checker):
         if policy is None or order.move.urgent or (isinstance(policy, EvacuationPolicy) and policy.ignore_windows):
             return
         names = (policy.window,) if isinstance(policy, ConsolidationPolicy) else policy.windows
-        for window in self.policies.windows.values():
+        named = [self.policies.windows[name] for name in names]
+        for window in named:
             stands = any(begin <= self.wall < end for begin, end in window.intervals)
             if stands and not window.allows:
                 self.complain(f"{order.move.vm_name} begins to move while {window.name} denies it ({policy.name})")
-        allowed = [self.policies.windows[name] for name in names if self.policies.windows[name].allows]
+        allowed = [window for window in named if window.allows]
         if allowed and not any(begin <= self.wall < end for window in allowed for begin, end in window.intervals):
             self.complain(f"{order.move.vm_name} begins to move outside the windows of {policy.name}")
 
