@@ -49,6 +49,9 @@ check: $(READY) ## Lint, types, floors, lock file, systemd units, shell scripts
 	tools/check.sh
 
 .PHONY: mutants
+accept: $(READY) ## Accept what the scenarios do now: review the difference like code
+	$(PYTHON) -m tests.scenarios accept
+
 mutants: $(READY) ## Throw seeded faults at the tests and show which net catches each
 	$(PYTHON) -m tests.mutants $(ARGS)
 

@@ -145,9 +145,8 @@ async def heal(stage: Stage) -> None:
         stage.act(act)
     for vm in stage.setting.cluster.vms:
         world.want(vm.record.vm, Demand(high=round(world.hypervisor.burning(vm.record.vm), 3)))
-    while stage.daemon is None or stage.daemon.view() is None:
-        await asyncio.sleep(1.0)
-    await asyncio.sleep(900.0)
+    # long enough for a daemon that was down to be started, and warm again
+    await asyncio.sleep(1200.0)
     for _ in range(2):
         await _tidy_up(stage)
 

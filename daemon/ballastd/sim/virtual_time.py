@@ -11,7 +11,7 @@ import selectors
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import Context
-from typing import Any, TypeVar, TypeVarTuple, Unpack
+from typing import Any, TypeVar, TypeVarTuple
 
 from ballastd.core.quantities import Instant
 from ballastd.errors import InvariantBroken
@@ -44,7 +44,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Return virtual seconds since the loop was made."""
         return self._virtual_now
 
-    def run_in_executor(self, executor: Any, func: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]  # noqa: ARG002  the loop's
+    def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts  # noqa: ARG002  the loop's
                         ) -> asyncio.Future[T]:
         """Refuse: nobody could know when a thread is done.
 
@@ -53,7 +53,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """
         raise InvariantBroken(f"{getattr(func, '__qualname__', func)} would run on a thread, which virtual time cannot see")
 
-    def call_soon_threadsafe(self, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts],
+    def call_soon_threadsafe(self, callback: Callable[[*Ts], object], *args: *Ts,
                              context: Context | None = None) -> asyncio.Handle:
         """Call soon, from the loop's own thread only.
 

@@ -1,0 +1,26 @@
+"""Every scenario goes as it was reviewed, line by line, and breaks no rule. ``make accept`` rewrites what is expected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ballastd.rehearsal.scenarios import CLUSTER, POLICIES, README, SCRIPT, difference, load_scenario, play
+
+HERE = Path(__file__).parent
+NAMES = sorted(path.parent.name for path in HERE.glob(f"*/{SCRIPT}"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_scenario_goes_as_it_was_reviewed(name: str) -> None:
+    scenario = load_scenario(HERE / name)
+    played = play(scenario)
+    assert not difference(scenario, played.trace)
+    assert not played.violations
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_scenario_says_what_it_is_about(name: str) -> None:
+    for file in (README, CLUSTER, POLICIES, SCRIPT):
+        assert (HERE / name / file).read_text(encoding="utf-8").strip(), file
