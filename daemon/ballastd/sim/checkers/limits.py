@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ballastd.core.inventory import VmState
+from ballastd.core.migrations import Ending
 from ballastd.core.plans import Order
 from ballastd.core.policies import BalancePolicy, ConsolidationPolicy, EvacuationPolicy, Mode
 from ballastd.core.quantities import HostName, VmId
@@ -78,24 +79,42 @@ class Rates(Checker):
 
 
 class Cooldowns(Checker):
-    """A routine move leaves a VM in peace for a while, and does not take it back where it came from."""
+    """A routine move leaves a VM in peace for a while, and does not take it back where it came from, unless that host was
+    switched off by us and is on again. What did not come about was no move."""
 
     rule = "cooldown"
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
+        self._open: dict[str, _Moved] = {}
         self._last: dict[VmId, _Moved] = {}
+        self._awake: dict[HostName, float] = {}
+
+    def recorded(self, content: dict[str, Any]) -> None:
+        match content["kind"]:
+            case "MigrationOrdered":
+                self._open[content["id"]] = _Moved(self.now, VmId(content["vm"]), HostName(content["source"]),
+                                                   HostName(content["target"]), content["policy"])
+            case "MigrationSettled":
+                moved = self._open.pop(content["id"], None)
+                if moved is not None and content["ending"] == Ending.COMPLETED.value:
+                    self._last[moved.vm] = moved
+            case "HostAwake":
+                self._awake[HostName(content["host"])] = self.now
+            case _:
+                pass
 
     def migrating(self, order: Order) -> None:
         policy, move, last = policy_of(self, order), order.move, self._last.get(order.move.vm)
-        if isinstance(policy, BalancePolicy | ConsolidationPolicy) and last is not None:
-            passed = self.now - last.at
-            if passed < policy.cooldown.vm - SLACK_SECONDS:
-                self.complain(f"{move.vm_name} is moved again after {passed:.0f} s; {policy.name} leaves it in peace "
-                              f"for {policy.cooldown.vm:g} s")
-            if move.target == last.source and passed < policy.cooldown.no_return - SLACK_SECONDS:
-                self.complain(f"{move.vm_name} goes back to {move.target} after {passed:.0f} s")
-        self._last[move.vm] = _Moved(self.now, move.vm, move.source, move.target, move.policy)
+        if not isinstance(policy, BalancePolicy | ConsolidationPolicy) or last is None:
+            return
+        passed = self.now - last.at
+        if passed < policy.cooldown.vm - SLACK_SECONDS:
+            self.complain(f"{move.vm_name} is moved again after {passed:.0f} s; {policy.name} leaves it in peace for "
+                          f"{policy.cooldown.vm:g} s")
+        returns = move.target == last.source and self._awake.get(move.target, 0.0) < last.at
+        if returns and passed < policy.cooldown.no_return - SLACK_SECONDS:
+            self.complain(f"{move.vm_name} goes back to {move.target} after {passed:.0f} s")
 
 
 class Windows(Checker):
