@@ -14,6 +14,7 @@ from ballastd.cli.journal import journal_group
 from ballastd.cli.migrations import migration_group
 from ballastd.cli.plan import explain_command, plan_command
 from ballastd.cli.policy import policy_group
+from ballastd.cli.simulate import simulate_command
 from ballastd.cli.top import top_command
 from ballastd.cli.vms import vm_group
 
@@ -39,6 +40,7 @@ def main(ctx: click.Context, socket_path: str | None) -> None:  # noqa: ARG001  
       ballastctl migration list --watch 1
       ballastctl pause --reason "storage maintenance"
       ballastctl policy check policies && ballastctl reload
+      ballastctl simulate --policies policies --for 24h      what would they do?
     \b
     Completion of verbs and host names, for bash (zsh and fish likewise):
       eval "$(_BALLASTCTL_COMPLETE=bash_source ballastctl)"
@@ -50,5 +52,5 @@ def main(ctx: click.Context, socket_path: str | None) -> None:  # noqa: ARG001  
 
 
 for _command in (top_command, status_command, summary_command, host_group, vm_group, plan_command, explain_command,
-                 migration_group, journal_group, pause_command, resume_command, reload_command, policy_group):
+                 migration_group, journal_group, pause_command, resume_command, reload_command, policy_group, simulate_command):
     main.add_command(_command)

@@ -90,7 +90,7 @@ class Notes:
         return Sampled(self.now, busy, asked, tuple(memory), tuple(powered), in_flight)
 
 
-def rehearsed(stage: Stage, notes: Notes, wall_seconds: float) -> Rehearsed:
+def rehearsed(stage: Stage, notes: Notes, seconds: float, wall_seconds: float) -> Rehearsed:
     """Return what the rehearsal came to, after its end."""
     world = stage.world
     hosts = tuple(host.name for host in world.declared.hosts)
@@ -98,7 +98,7 @@ def rehearsed(stage: Stage, notes: Notes, wall_seconds: float) -> Rehearsed:
     known = [one for one in energy if one is not None]
     return Rehearsed(
         cluster=stage.setting.cluster.name, seed=stage.setting.seed, began_wall=stage.setting.begins_wall,
-        seconds=notes.now, wall_seconds=wall_seconds, hosts=hosts, vms=len(stage.setting.cluster.vms),
+        seconds=seconds, wall_seconds=wall_seconds, hosts=hosts, vms=len(stage.setting.cluster.vms),
         moves=tuple(notes.moves.values()), switches=tuple(notes.switches), violations=stage.violations,
         notices=tuple(world.notices_told), withheld=tuple(notes.withheld.most_common()), samples=tuple(notes.samples),
         joules=sum(one.joules for one in known) if len(known) == len(hosts) else None,
