@@ -173,7 +173,7 @@ async def _back(rogue: Rogue) -> None:
     rogue.move("h2v0", "h2", "h1")
     await asyncio.sleep(7 * 3600.0)
     rogue.put("h1", "h2v0")
-    rogue.world.host(H2).vms.pop(vm_id("h2v0"))
+    rogue.world.host(H2).vms.drop(vm_id("h2v0"))
     rogue.move("h2v0", "h1", "h2")
 
 

@@ -9,10 +9,11 @@ from typing import Any
 from ballastd.core.acts import Act
 from ballastd.core.inventory import JobKind
 from ballastd.core.plans import Order
-from ballastd.core.quantities import HostName, VmId
+from ballastd.core.quantities import HostName, Seconds, VmId
 from ballastd.core.rehearsed import Rehearsed, RehearsedMove, RehearsedSwitch, Sampled
 from ballastd.core.telemetry import Report
 from ballastd.rehearsal.stage import Stage
+from ballastd.sim.processors import Energy
 from ballastd.sim.world import World
 
 
@@ -26,6 +27,9 @@ class Notes:
         self.samples: list[Sampled] = []
         self.withheld: Counter[str] = Counter()
         self.acts: Counter[str] = Counter()
+        self.seconds = 0.0
+        self.energy: list[Energy | None] = []
+        self.overload: list[Seconds] = []
         world.watchers.append(self)
 
     @property
@@ -74,12 +78,19 @@ class Notes:
         for no in view.noes if view is not None else ():
             self.withheld[f"{no.sort}: {no.kind}"] += 1
 
+    def close(self) -> None:
+        """It is over: note what it came to."""
+        processors, hosts = self._world.hypervisor.processors, [host.name for host in self._world.declared.hosts]
+        self.seconds = self.now
+        self.energy = [processors.energy(host) for host in hosts]
+        self.overload = [processors.overload(host) for host in hosts]
+
     def _sample(self) -> Sampled:
         world, loads, memory, powered = self._world, [], [], []
         in_flight = 0
         for host in world.declared.hosts:
             known = world.host(host.name)
-            loads.append(world.hypervisor.load(host.name))
+            loads.append(world.hypervisor.processors.load(host.name))
             held = sum(record.memory_max for record in known.vms.values() if record.state.holds_memory)
             limit = host.memory_limit if host.memory_limit is not None else known.memory_total - host.memory_reserve
             memory.append(round(held / limit, 4) if limit > 0 else 0.0)
@@ -90,18 +101,17 @@ class Notes:
         return Sampled(self.now, busy, asked, tuple(memory), tuple(powered), in_flight)
 
 
-def rehearsed(stage: Stage, notes: Notes, seconds: float, wall_seconds: float) -> Rehearsed:
+def rehearsed(stage: Stage, notes: Notes, wall_seconds: float) -> Rehearsed:
     """Return what the rehearsal came to, after its end."""
     world = stage.world
     hosts = tuple(host.name for host in world.declared.hosts)
-    energy = [world.hypervisor.energy(host) for host in hosts]
-    known = [one for one in energy if one is not None]
+    known = [one for one in notes.energy if one is not None]
     return Rehearsed(
         cluster=stage.setting.cluster.name, seed=stage.setting.seed, began_wall=stage.setting.begins_wall,
-        seconds=seconds, wall_seconds=wall_seconds, hosts=hosts, vms=len(stage.setting.cluster.vms),
+        seconds=notes.seconds, wall_seconds=wall_seconds, hosts=hosts, vms=len(stage.setting.cluster.vms),
         moves=tuple(notes.moves.values()), switches=tuple(notes.switches), violations=stage.violations,
         notices=tuple(world.notices_told), withheld=tuple(notes.withheld.most_common()), samples=tuple(notes.samples),
         joules=sum(one.joules for one in known) if len(known) == len(hosts) else None,
         joules_unmanaged=sum(one.joules_if_on for one in known) if len(known) == len(hosts) else None,
-        overload_seconds=tuple(world.hypervisor.overload(host) for host in hosts), trace=tuple(world.trace.lines),
+        overload_seconds=tuple(notes.overload), trace=tuple(world.trace.lines),
         faults=tuple(f"{name} ({count})" for name, count in sorted(notes.acts.items())))

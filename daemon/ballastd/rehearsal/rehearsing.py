@@ -24,7 +24,7 @@ def rehearse(setting: Setting, seconds: float, progress: Progress = lambda _pass
     """
     began = time.perf_counter()
 
-    async def story(stage: Stage) -> tuple[Notes, float]:
+    async def story(stage: Stage) -> Notes:
         notes = Notes(stage.world)
 
         def look(_stage: Stage) -> None:
@@ -32,7 +32,8 @@ def rehearse(setting: Setting, seconds: float, progress: Progress = lambda _pass
             progress(notes.now, len(notes.moves))
 
         await stage.play(seconds, look, max(SAMPLE_SECONDS_MIN, seconds / SAMPLES_MAX))
-        return notes, notes.now
+        notes.close()
+        return notes
 
-    (notes, passed), stage = perform(setting, story)
-    return rehearsed(stage, notes, passed, round(time.perf_counter() - began, 3))
+    notes, stage = perform(setting, story)
+    return rehearsed(stage, notes, round(time.perf_counter() - began, 3))

@@ -144,7 +144,7 @@ async def heal(stage: Stage) -> None:
     for act in _repairs(stage):
         stage.act(act)
     for vm in stage.setting.cluster.vms:
-        world.want(vm.record.vm, Demand(high=round(world.hypervisor.burning(vm.record.vm), 3)))
+        world.want(vm.record.vm, Demand(high=round(world.hypervisor.processors.asked(vm.record.vm), 3)))
     # long enough for a daemon that was down to be started, and warm again
     await asyncio.sleep(1200.0)
     for _ in range(2):

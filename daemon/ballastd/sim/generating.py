@@ -1,9 +1,12 @@
 """SHIM"""
+import uuid
 from random import Random
-from ballastd.core.saved_cluster import *
+
 from ballastd.core.inventory import *
 from ballastd.core.quantities import *
-import uuid
+from ballastd.core.saved_cluster import *
+
+
 def generate(hosts, vms, seed, *, fill=0.4, load=0.3):
     luck=Random(f"{seed} gen")
     hs=[]

@@ -1,4 +1,4 @@
-"""A pretend host, and the life of a pretend migration: T = c + M/(b - d), and what faults make of it.
+"""A pretend host, and the life of a pretend migration: rounds of copying, and what faults make of them.
 
 The caller's answer and the guest's fate are decided apart, because in life they are apart.
 """
@@ -9,18 +9,22 @@ import asyncio
 import contextlib
 import dataclasses
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from ballastd.core.inventory import NO_USAGE, JobKind, Progress, VmRecord, VmState
 from ballastd.core.plans import Order, Refusal
 from ballastd.core.quantities import GIB, MIB, Bytes, HostName, VmId
 from ballastd.errors import MigrationError, MigrationFailed, OutcomeUnknown, VmVanished
+from ballastd.sim.links import Flow
+from ballastd.sim.precopy import PreCopy
 
 PREPARE_SECONDS = 0.5
 DOWNTIME_SECONDS = 0.03
 CLEANUP_SECONDS = 0.2
 EXPECTED_DOWNTIME_SECONDS = 0.3
+LINK_MIB_S = 10e9 / 8 / MIB
 
 
 class Fate(enum.Enum):
@@ -39,21 +43,57 @@ class Fate(enum.Enum):
     """A paused copy at the source, nothing at the target."""
 
 
+class Guests(dict[VmId, VmRecord]):
+    """The VMs of a host, which says when one begins or ceases to run. ``told``: with the VM, and whether it runs."""
+
+    def __init__(self, records: Mapping[VmId, VmRecord] = MappingProxyType({})) -> None:
+        super().__init__(records)
+        self.told: Callable[[VmId, bool], None] = lambda _vm, _runs: None
+
+    def _changed(self, vm: VmId, before: VmRecord | None, after: VmRecord | None) -> None:
+        ran, runs = (record is not None and record.state.runs for record in (before, after))
+        if ran is not runs:
+            self.told(vm, runs)
+
+    def __setitem__(self, vm: VmId, record: VmRecord) -> None:
+        before = self.get(vm)
+        super().__setitem__(vm, record)
+        self._changed(vm, before, record)
+
+    def __delitem__(self, vm: VmId) -> None:
+        before = self[vm]
+        super().__delitem__(vm)
+        self._changed(vm, before, None)
+
+    def drop(self, vm: VmId) -> None:
+        """Take a VM away if it is there."""
+        if vm in self:
+            del self[vm]
+
+    def clear(self) -> None:
+        """Take all away."""
+        for vm in list(self):
+            del self[vm]
+
+
 @dataclass(slots=True)
 class SimulatedHost:
     """A host and what is wrong with it. ``cut``: its network is away; ``hung``: libvirtd says nothing;
     ``down``: libvirtd is dead, its guests run on; ``powered``: False has lost its guests.
-    ``refuses``: what ``examine`` finds against it as a target."""
+    ``refuses``: what ``examine`` finds against it as a target. ``watts``: idle and busy, None where unknown.
+    ``link_mib_s``: the speed of its link, in each direction."""
 
     name: HostName
     memory_total: Bytes = Bytes(64 * GIB)
     cpus: int = 16
-    vms: dict[VmId, VmRecord] = field(default_factory=dict)
+    vms: Guests = field(default_factory=Guests)
     cut: bool = False
     hung: bool = False
     down: bool = False
     powered: bool = True
     refuses: tuple[Refusal, ...] = ()
+    watts: tuple[float, float] | None = None
+    link_mib_s: float = LINK_MIB_S
 
     @property
     def carries_memory(self) -> bool:
@@ -67,22 +107,27 @@ class SimulatedHost:
 
 
 class SimulatedJob:
-    """One migration. It belongs to the hosts: its caller may leave, be told nonsense, or die."""
+    """One migration. It belongs to the hosts: its caller may leave, be told nonsense, or die. ``changed``: told of each
+    change of a VM on a host; ``share``: called when the flows over the links have changed."""
 
-    def __init__(self, order: Order, source: SimulatedHost, target: SimulatedHost, fate: Fate,
-                 dirty_mib_s: float, changed: Callable[[HostName, VmId], None]) -> None:
+    def __init__(self, order: Order, source: SimulatedHost, target: SimulatedHost, fate: Fate, copy: PreCopy,
+                 changed: Callable[[HostName, VmId], None], share: Callable[[], None]) -> None:
         self.source, self.target = source, target
         self.vm = order.move.vm
         self.answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._fate = fate
-        self._total = self._remaining = float(order.move.memory)
+        self.fate = fate
+        self.handing_over = False
+        """Whether it is between stopping the guest at its source and running it at its target."""
+        self.rate_mib_s = 0.0
+        """What the links give it."""
+        self._copy_of = copy
         self._bandwidth_mib_s = max(1, order.bandwidth_mib_s)
-        self._dirty_mib_s = dirty_mib_s
         self._began = self._counted = asyncio.get_running_loop().time()
         self._copying = False
         self._failure: MigrationError | None = None
         self._woken = asyncio.Event()
         self._changed = changed
+        self._share = share
 
     def tell(self, error: MigrationError | None) -> None:
         """Answer the caller; only the first answer counts."""
@@ -99,30 +144,46 @@ class SimulatedJob:
         self._failure = self._failure or error
         self._woken.set()
 
-    def count(self) -> None:
-        """Take into account what was copied so far: to be called before anything about the copying changes."""
+    def wake(self) -> None:
+        """Look at what has become of the guest."""
+        self._woken.set()
+
+    def flow(self) -> Flow | None:
+        """Return what it asks of the links now, None where nothing flows."""
+        flows = self.source.carries_memory and self.target.carries_memory and not self.target.hung
+        if not self._copying or not flows:
+            return None
+        return Flow(self.source.name, self.target.name, float(self._bandwidth_mib_s))
+
+    def count(self, rate_mib_s: float | None = None) -> None:
+        """Take into account what was copied so far; from now on at another rate if one is given."""
         now = asyncio.get_running_loop().time()
         if self._copying:
-            self._remaining = max(0.0, self._remaining - self._rate() * (now - self._counted))
+            self._copy_of.advance(now - self._counted, self.rate_mib_s)
         self._counted = now
-        self._woken.set()
+        if rate_mib_s is not None and rate_mib_s != self.rate_mib_s:
+            self.rate_mib_s = rate_mib_s
+            self._woken.set()
 
     def set_bandwidth(self, bandwidth_mib_s: int) -> None:
         """Copy at another speed from now on."""
-        self.count()
         self._bandwidth_mib_s = max(1, bandwidth_mib_s)
+        self._share()
 
     def progress(self) -> Progress:
-        """Return where it is; sizes are 0 until it copies."""
+        """Return where it is; sizes are 0 until it copies, rates until its second round."""
         self.count()
+        copy, elapsed = self._copy_of, self._counted - self._began
         if not self._copying:
-            return Progress(self._counted - self._began, Bytes(0), Bytes(0), Bytes(0), 0, 0.0, 0.0, 0.0)
+            return Progress(elapsed, Bytes(0), Bytes(0), Bytes(0), 0, 0.0, 0.0, 0.0)
+        expected = EXPECTED_DOWNTIME_SECONDS
+        if copy.iteration > 1 and self.rate_mib_s > 0:
+            expected = copy.remaining / self.rate_mib_s
         return Progress(
-            elapsed=self._counted - self._began, memory_total=Bytes(int(self._total)),
-            memory_processed=Bytes(int(self._total - self._remaining)), memory_remaining=Bytes(int(self._remaining)),
-            iteration=1, dirty_bytes_s=self._dirty_mib_s * MIB,
-            throughput_bytes_s=float(self._bandwidth_mib_s * MIB) if self._flows() else 0.0,
-            expected_downtime=EXPECTED_DOWNTIME_SECONDS)
+            elapsed=elapsed, memory_total=Bytes(int(copy.total * MIB)), memory_processed=Bytes(int(copy.sent * MIB)),
+            memory_remaining=Bytes(int(copy.remaining * MIB)), iteration=copy.iteration,
+            dirty_bytes_s=copy.dirties * MIB if copy.iteration > 1 else 0.0,
+            throughput_bytes_s=self.rate_mib_s * MIB, expected_downtime=expected)
 
     async def run(self) -> None:
         """Live the whole life; afterwards both ends and the answer are as its fate says."""
@@ -138,47 +199,44 @@ class SimulatedJob:
         else:
             await self._hand_over()
 
-    def _flows(self) -> bool:
-        return self.source.carries_memory and self.target.carries_memory and not self.target.hung
-
-    def _rate(self) -> float:
-        if self._fate is Fate.NEVER_CONVERGES or not self._flows():
-            return 0.0
-        return max(0.0, self._bandwidth_mib_s - self._dirty_mib_s) * MIB
-
     async def _copy(self) -> None:
+        copy = self._copy_of
         self._copying, self._counted = True, asyncio.get_running_loop().time()
-        while self._remaining >= 1.0 and self._failure is None:
-            rate = self._rate()
+        self._share()
+        while not copy.is_ready and self._failure is None:
             self._woken.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._remaining / rate if rate else None):
+                async with asyncio.timeout(copy.until_next(self.rate_mib_s)):
                     await self._woken.wait()
             self.count()
             if self.vm not in self.source.vms:
                 self.fail(VmVanished("domain is not running", code=9, domain=20))
             elif self.vm not in self.target.vms:
                 self.fail(MigrationFailed("job 'migration out' failed", code=9, domain=10))
-        if self._fate is Fate.FAILS:
+        self._copying = False
+        self._share()
+        if self.fate is Fate.FAILS:
             self.fail(MigrationFailed("job 'migration out' failed", code=9, domain=10))
 
     async def _hand_over(self) -> None:
+        self.handing_over = True
         self._put(self.source, state=VmState.HANDOVER, reason="3/2")
         await asyncio.sleep(DOWNTIME_SECONDS)
-        if self._fate is Fate.NOWHERE:
-            self.target.vms.pop(self.vm, None)
+        self.handing_over = False
+        if self.fate is Fate.NOWHERE:
+            self.target.vms.drop(self.vm)
         else:
             self._put(self.target, state=VmState.RUNNING, job=JobKind.NONE, reason="1/2")
         await asyncio.sleep(CLEANUP_SECONDS)
-        match self._fate:
+        match self.fate:
             case Fate.SPLIT:
                 self._put(self.source, state=VmState.RUNNING, job=JobKind.NONE, reason="1/6")
             case Fate.LEFTOVER | Fate.NOWHERE:
                 self._put(self.source, state=VmState.LEFTOVER, job=JobKind.NONE, reason="3/2")
             case _:
-                self.source.vms.pop(self.vm, None)
+                self.source.vms.drop(self.vm)
         self._changed(self.source.name, self.vm)
-        good = self._fate in (Fate.COMPLETES, Fate.NEVER_CONVERGES)
+        good = self.fate in (Fate.COMPLETES, Fate.NEVER_CONVERGES)
         self.tell(None if good else OutcomeUnknown("client socket is closed", code=1, domain=7))
 
     def _roll_back(self, failure: MigrationError) -> None:

@@ -22,9 +22,9 @@ from ballastd.core.saved_cluster import Demand, SavedCluster
 from ballastd.core.telemetry import Report, Sample
 from ballastd.ports import HostHint, TelemetryItem
 from ballastd.sim.agents import HostTruth, SimulatedAgents
-from ballastd.sim.demand import levels
+from ballastd.sim.demand import asked
 from ballastd.sim.hypervisor import SimulatedHypervisor
-from ballastd.sim.jobs import SimulatedHost
+from ballastd.sim.jobs import Guests, SimulatedHost
 from ballastd.sim.journal import MemoryJournal
 from ballastd.sim.notices import SimulatedNotices
 from ballastd.sim.power import SimulatedController, SimulatedPower
@@ -90,8 +90,11 @@ class World:
         self.trace = Trace(lambda: self.clock.now().monotonic)
         self.names: dict[str, VmId] = {vm.record.name: vm.record.vm for vm in saved.vms}
         self.journal = MemoryJournal()
-        self.hypervisor = _Hypervisor([self._machine(host.name) for host in saved.hosts], clock)
+        self.hypervisor = _Hypervisor([self._machine(host.name) for host in saved.hosts], clock,
+                                      luck=Random(f"{seed} hypervisors"))
         self.hypervisor.world = self
+        self.hypervisor.dirty_mib_s.update((vm.record.vm, vm.dirty_mib_s) for vm in saved.vms)
+        self.hypervisor.working_sets.update((vm.record.vm, vm.working_set) for vm in saved.vms)
         self.power = SimulatedPower(
             [SimulatedController(host.name, shutdown_seconds=host.shutdown_seconds, boot_seconds=host.boot_seconds,
                                  is_powered=host.is_on, is_up=host.is_on)
@@ -105,8 +108,11 @@ class World:
     def _machine(self, name: HostName) -> SimulatedHost:
         saved = self.saved.host(name)
         assert saved is not None
-        vms = {vm.record.vm: vm.record for vm in self.saved.on(name)}
-        return SimulatedHost(name, saved.memory_total, saved.cpus, vms, powered=saved.is_on)
+        vms = Guests({vm.record.vm: vm.record for vm in self.saved.on(name)})
+        idle, busy = saved.declared.idle_watts, saved.busy_watts
+        watts = None if idle is None else (idle, idle if busy is None else max(idle, busy))
+        return SimulatedHost(name, saved.memory_total, saved.cpus, vms, powered=saved.is_on, watts=watts,
+                             link_mib_s=saved.declared.link_mib_s)
 
     def host(self, name: HostName) -> SimulatedHost:
         """Return a host as it truly is."""
@@ -132,7 +138,7 @@ class World:
         host = self.host(name)
         held = sum(record.memory_max for record in host.vms.values() if record.state.holds_memory)
         emulators = sum(1 for record in host.vms.values() if record.state.holds_memory)
-        load = self.hypervisor.load(name)
+        load = self.hypervisor.processors.load(name)
         return HostTruth(host.powered, emulators, not host.cut, (
             Sample("cpu.utilization", round(load.utilization, 4)), Sample("cpu.pressure.some", round(load.pressure, 4)),
             Sample("io.pressure.some", round(load.io_pressure, 4)),
@@ -155,10 +161,10 @@ class World:
             wait = due - self.clock.now().wall
             if wait > 0:
                 await asyncio.sleep(wait)
-            level, until = levels(self._demands[vm], vm, self.seed, self.clock.now().wall)
-            self.hypervisor.burn(vm, level)
-            if until is not None:
-                heapq.heappush(changes, (until, vm))
+            found = asked(self._demands[vm], vm, self.seed, max(due, self.clock.now().wall))
+            self.hypervisor.burn(vm, found.processors, blocked=found.blocked)
+            if found.until is not None:
+                heapq.heappush(changes, (found.until, vm))
 
     def changed(self, host: HostName) -> None:
         """Something on a host changed: everybody who watches looks."""

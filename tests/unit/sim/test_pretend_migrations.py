@@ -62,7 +62,7 @@ def now() -> float:
 
 
 @pytest.mark.parametrize(("bandwidth", "dirty", "copying"), [
-    (16, 0.0, 4.0), (32, 0.0, 2.0), (64, 0.0, 1.0), (32, 16.0, 4.0), (16, 8.0, 8.0)])
+    (16, 0.0, 4.0), (32, 0.0, 2.0), (64, 0.0, 1.0), (32, 16.0, 3.5), (16, 8.0, 7.5)])
 def test_a_migration_takes_a_fixed_cost_and_the_copying(bandwidth: int, dirty: float, copying: float) -> None:
     @on_stage
     async def test(stage: Stage) -> None:
@@ -95,7 +95,8 @@ def test_a_guest_that_dirties_faster_than_it_is_copied_never_arrives() -> None:
         await asyncio.sleep(3600.0)
         progress = await stage.cluster.progress(H1, stage.vm)
         assert progress is not None
-        assert progress.memory_remaining == progress.memory_total
+        assert progress.iteration > 100
+        assert progress.memory_processed > 100 * progress.memory_total
         await stage.cluster.abort(H1, stage.vm)
         with pytest.raises(MigrationAborted):
             await moving
