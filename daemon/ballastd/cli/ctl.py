@@ -52,5 +52,6 @@ def main(ctx: click.Context, socket_path: str | None) -> None:  # noqa: ARG001  
 
 
 for _command in (top_command, status_command, summary_command, host_group, vm_group, plan_command, explain_command,
-                 migration_group, journal_group, pause_command, resume_command, reload_command, policy_group, simulate_command):
+                 migration_group, journal_group, pause_command, resume_command, reload_command, policy_group,
+                 simulate_command):
     main.add_command(_command)
