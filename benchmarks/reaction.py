@@ -35,6 +35,7 @@ kind: Limits
 name: cluster
 evacuations: {at_once: 1, per_hour: 6}
 bandwidth: {link_share: 60%, migration_minimum: 1MiB/s}
+freeze: {settle: 5s}
 """
 
 
