@@ -8,6 +8,7 @@ import pytest
 
 from ballastd.core.constraints import check_plan
 from ballastd.core.inputs import Verb
+from ballastd.core.placement import occupied
 from ballastd.core.plans import Move
 from ballastd.core.policies import PlacementPolicy, Rule, Scope, VmSelector
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
@@ -158,6 +159,11 @@ def test_what_was_ordered_counts_before_any_host_shows_it() -> None:
     for move in t.wait(1.0).step().view.moves:
         assert move.target != first.move.target
     assert t.controller.ledger.broken is None
+    draft = t.controller.ledger.draft()
+    snapshot = take(t.controller._facts(type("Step", (), {"now": t.now, "draft": draft})()), draft, t.now)
+    homes = occupied(snapshot, draft, {})
+    row = snapshot.vms.ids.index(first.move.vm)
+    assert homes[row] == {snapshot.row(HostName("h1")), snapshot.row(first.move.target)}, "no inventory shows it there yet"
 
 
 def test_a_wish_decides_where_it_can() -> None:

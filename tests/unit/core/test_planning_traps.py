@@ -90,6 +90,20 @@ def test_a_host_is_empty_only_by_its_own_present_word() -> None:
     assert [e.detail for e in t.events if isinstance(e, ev.EvacuationEnded)] == ["empty"]
 
 
+def test_a_host_that_does_not_answer_is_not_empty_because_others_have_its_guests() -> None:
+    t = failing(table(a_cluster().host("h1").running("a").host("h2").host("h3").host("h4")), "h1")
+    order = t.step().orders[0]
+    t.dark.add("h1")
+    t.world["h2"][order.move.vm] = t.world["h1"].pop(order.move.vm)
+    t.wait(1.0).step(CallReturned(order.id, CallResult.WITHHELD, "cpu: missing avx512", t.now))
+    t.settle(20, 2.0)
+    assert not t.controller.ledger.open_migrations()
+    assert not [e for e in t.events if isinstance(e, ev.EvacuationEnded)]
+    t.dark.clear()
+    t.settle(5, 2.0)
+    assert [e.detail for e in t.events if isinstance(e, ev.EvacuationEnded)] == ["empty"]
+
+
 def test_a_target_that_refuses_at_its_door_comes_after_all_others() -> None:
     t = failing(table(four_hosts(vms_each=1)), "h1")
     tried: list[str] = []
@@ -228,7 +242,7 @@ def test_a_late_look_of_the_host_it_has_left_adds_nothing_to_a_vm() -> None:
     see("h1", 99.0, 102.0, 500_099.0)
     for n in range(11, 20):
         see("h2", 10.0 * n, 10.0 * n, 0.4 + 10.0 * (n - 10.1))
-    assert loads.cpu(vm, Instant(190.0, WALL)) == pytest.approx(1.0, abs=0.2)
+        assert loads.cpu(vm, Instant(10.0 * n, WALL)) == pytest.approx(1.0, abs=0.2)
 
 
 def test_two_hundred_hosts_are_planned_in_a_step_and_not_in_minutes() -> None:

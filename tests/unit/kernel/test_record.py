@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import pytest
 
+from ballastd.adapters.blocking import Inline
 from ballastd.core import events as ev
 from ballastd.errors import JournalError, Unreachable
 from ballastd.kernel.record import Record
@@ -40,6 +41,23 @@ def test_after_a_write_that_hung_nothing_is_written_any_more() -> None:
             with pytest.raises(JournalError, match="hung"):
                 await record.append(1, (ev.Paused(1.0, "ann"),))
         assert len(journal.records) == 1, "the first landed late, no second was tried"
+
+    run_virtual(story())
+
+
+@pytest.mark.parametrize(("since", "archived"), [(5.0, 0), (15.0, 1), (25.0, 1), (45.0, 3), (100.0, 7)])
+def test_what_is_kept_begins_at_the_last_checkpoint_before_what_must_be_kept(since: float, archived: int) -> None:
+    async def story() -> None:
+        journal = MemoryJournal()
+        journal.open()
+        record = Record(journal, Inline())
+        for wall in (10.0, 30.0, 50.0):
+            await record.append(1, (ev.Paused(wall - 5.0, "ann"), ev.CheckpointTaken(wall, "{}")))
+        await record.append(1, (ev.Paused(60.0, "ann"), ev.CheckpointTaken(70.0, "{}"), ev.Paused(80.0, "ann")))
+        assert await record.retain(since) == archived
+        kept = [written.content for written in journal.replay()]
+        assert archived == 0 or kept[0]["kind"] == "CheckpointTaken"
+        assert len(kept) == 9 - archived
 
     run_virtual(story())
 

@@ -95,6 +95,7 @@ async def test_a_command_that_wants_a_uuid_nobody_knows_is_not_run(tmp_path: Pat
 
 async def test_a_command_sees_little_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "in the environment")
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
     with pytest.raises(PowerRefused) as no:
         await shell("env >&2; pwd >&2; exit 1").status()
     assert "PATH=" in str(no.value)
