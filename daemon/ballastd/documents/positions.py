@@ -33,6 +33,8 @@ BYTES_MAX = 256 * 1024
 VALUES_MAX = 20_000
 DEPTH_MAX = 20
 INT_DIGITS_MAX = 18
+FLOAT_SIGNS_MAX = 25
+"""As many as Python writes for any double."""
 
 Path_ = tuple[str | int, ...]
 Marks = dict[Path_, tuple[int, int]]
@@ -69,7 +71,7 @@ class Budget:
     spent: int = 0
 
 
-def read(path: Path) -> str:
+def read(path: Path, bytes_max: int = BYTES_MAX) -> str:
     """Return the text of a file, which is never waited for: a pipe or a device is refused.
 
     Raises:
@@ -80,11 +82,11 @@ def read(path: Path) -> str:
         if not stat.S_ISREG(found.st_mode):
             raise ConfigurationError((f"{path}: is no plain file",))
         with path.open("rb") as file:
-            raw = file.read(BYTES_MAX + 1)
+            raw = file.read(bytes_max + 1)
     except OSError as error:
         raise ConfigurationError((f"{path}: cannot be read: {error.strerror or error}",)) from error
-    if len(raw) > BYTES_MAX:
-        raise ConfigurationError((f"{path}: {found.st_size} bytes, at most {BYTES_MAX} are read; split it",))
+    if len(raw) > bytes_max:
+        raise ConfigurationError((f"{path}: {found.st_size} bytes, at most {bytes_max} are read; split it",))
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -195,11 +197,10 @@ def _core(text: str) -> Any:
         return None
     if _BOOL.fullmatch(text):
         return text.lower() == "true"
-    if len(text) <= INT_DIGITS_MAX:
-        if _INT.fullmatch(text):
-            return int(text)
-        if _FLOAT.fullmatch(text):
-            return float(text)
+    if len(text) <= INT_DIGITS_MAX and _INT.fullmatch(text):
+        return int(text)
+    if len(text) <= FLOAT_SIGNS_MAX and _FLOAT.fullmatch(text) and not _INT.fullmatch(text):
+        return float(text)
     return text
 
 

@@ -1,96 +1,103 @@
-"""SHIM until the real text format arrives."""
+"""Saved clusters are read from text, ``ballastd-cluster/1``: YAML, or JSON, which is YAML as well."""
 
 from __future__ import annotations
 
-import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
 
-from pydantic import Field
-
-from ballastd.core.inventory import DeclaredHost, Pin, PinKind, VmRecord, VmState
-from ballastd.core.quantities import GIB, Bytes, HostName, Seconds, VmId
-from ballastd.core.saved_cluster import Demand, DemandKind, SavedCluster, SavedHost, SavedVm
-from ballastd.documents.positions import parse, read
-from ballastd.documents.scalars import Bandwidth, Duration, LinkSpeed, Processors, Share, Size, Watts, YesNo, link
-from ballastd.documents.validation import Strict, validate
+from ballastd.core.quantities import HostName, VmId, human_bytes
+from ballastd.core.saved_cluster import SavedCluster
+from ballastd.documents.cluster_models import (
+    ClusterModel,
+)
+from ballastd.documents.positions import Budget, Document, dotted, parse, read
+from ballastd.documents.validation import Clash, validate
 from ballastd.errors import ConfigurationError
 
-NAMESPACE = uuid.UUID("5a1f7a52-3a54-4d0b-8f0c-5f5f0c9a2d11")
-
-
-class HostModel(Strict):
-    name: str
-    memory: Size = 64 * GIB
-    processors: Processors = 16.0
-    link_speed: LinkSpeed = link("10Gbit/s")
-    memory_limit: Size | None = None
-    memory_reserve: Size = 4 * GIB
-    cpu_limit: Processors | None = None
-    power: str = ""
-    idle_watts: Watts | None = None
-    busy_watts: Watts | None = None
-    boot: Duration = 180.0
-    shutdown: Duration = 30.0
-    on: YesNo = True
-    labels: dict[str, str] = Field(default_factory=dict)
-
-
-class DemandModel(Strict):
-    kind: DemandKind = DemandKind.STEADY
-    low: float = 0.0
-    high: float = 0.05
-    period: Duration = 86400.0
-    duty: Share = 0.5
-    peak: Duration = 14 * 3600.0
-
-
-class VmModel(Strict):
-    name: str
-    host: str
-    memory: Size = 4 * GIB
-    vcpus: int = 2
-    state: VmState = VmState.RUNNING
-    demand: DemandModel = DemandModel()
-    dirty: Bandwidth = 0.0
-    working_set: Share = 0.25
-    priority: int = 0
-    tags: list[str] = Field(default_factory=list)
-    group: str = ""
-    ignored: YesNo = False
-    pins: list[dict[str, str]] = Field(default_factory=list)
-
-
-class ClusterModel(Strict):
-    format: Literal["ballastd-cluster/1"]
-    name: str = "cluster"
-    defaults: dict[str, object] = Field(default_factory=dict)
-    hosts: list[HostModel]
-    vms: list[VmModel] = Field(default_factory=list)
+BYTES_MAX = 64 << 20
+VALUES_MAX = 2_000_000
 
 
 def load_cluster(path: Path) -> SavedCluster:
-    documents = parse(str(path), read(path))
+    """Read a saved cluster from a file.
+
+    Raises:
+        ConfigurationError: it is none; every problem with file, line and column.
+    """
+    return read_cluster(read(path, BYTES_MAX), str(path))
+
+
+def read_cluster(text: str, file: str = "cluster") -> SavedCluster:
+    """Read a saved cluster. ``file``: what problems call it.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    documents = parse(file, text, Budget(VALUES_MAX))
+    if len(documents) != 1:
+        raise ConfigurationError((f"{file}:1:1: {len(documents)} documents; a saved cluster is one",))
     problems: list[str] = []
-    value = documents[0].value
-    for host in value.get("hosts", []):
-        for key, default in value.get("defaults", {}).items():
-            host.setdefault(key, default)
     model = validate(ClusterModel, documents[0], problems)
     if model is None:
         raise ConfigurationError(tuple(problems))
-    hosts = tuple(SavedHost(
-        DeclaredHost(HostName(h.name), f"simulated://{h.name}", link_mib_s=h.link_speed, power=h.power,
-                     memory_limit=Bytes(h.memory_limit) if h.memory_limit is not None else None,
-                     memory_reserve=Bytes(h.memory_reserve), cpu_limit=h.cpu_limit, idle_watts=h.idle_watts,
-                     labels=tuple(sorted(h.labels.items()))),
-        Bytes(h.memory), int(h.processors), h.busy_watts, Seconds(h.boot), Seconds(h.shutdown), h.on,
-        str(uuid.uuid5(NAMESPACE, f"{model.name}/{h.name}"))) for h in sorted(model.hosts, key=lambda h: h.name))
-    vms = tuple(sorted((SavedVm(
-        VmRecord(VmId(str(uuid.uuid5(NAMESPACE, f"{model.name}//{v.name}"))), v.name, v.state, Bytes(v.memory), vcpus=v.vcpus,
-                 priority=v.priority, tags=tuple(v.tags), group=v.group, ignored=v.ignored,
-                 pins=tuple(Pin(PinKind(p["kind"]), p["thing"], "") for p in v.pins)),
-        HostName(v.host),
-        Demand(v.demand.kind, v.demand.low, v.demand.high, Seconds(v.demand.period), v.demand.duty, Seconds(v.demand.peak)),
-        v.dirty, v.working_set) for v in model.vms), key=lambda vm: vm.record.vm))
-    return SavedCluster(hosts, vms, model.name)
+    found = _cluster(model, documents[0], problems)
+    problems += _contradictions(found, model, documents[0])
+    if problems:
+        raise ConfigurationError(tuple(problems))
+    return found
+
+
+def _cluster(model: ClusterModel, document: Document, problems: list[str]) -> SavedCluster:
+    hosts = []
+    for index, one in enumerate(model.hosts):
+        try:
+            hosts.append(one.saved(model.name, model.defaults))
+        except Clash as clash:
+            path = ("hosts", index, *clash.path)
+            problems.append(f"{document.where(path)}: {dotted(path)}: {clash}")
+    vms = sorted((vm.saved(model.name) for vm in model.vms), key=lambda vm: vm.record.vm)
+    return SavedCluster(tuple(sorted(hosts, key=lambda host: host.name)), tuple(vms), model.name, model.saved)
+
+
+def _contradictions(cluster: SavedCluster, model: ClusterModel, document: Document) -> Iterator[str]:
+    """Yield what cannot be: two of one name, a VM on no host, more memory in use than there is."""
+    names = Counter(host.name for host in model.hosts)
+    for index, host in enumerate(model.hosts):
+        if any(other.name == host.name for other in model.hosts[:index]) and names[host.name] > 1:
+            path = ("hosts", index, "name")
+            yield f"{document.where(path)}: {dotted(path)}: {host.name} stands here twice; rename one"
+    ids: dict[VmId, str] = {}
+    for index, vm in enumerate(model.vms):
+        found = vm.saved(model.name).record.vm
+        if found in ids:
+            yield (f"{document.where(('vms', index))}: vms[{index}]: {vm.name} is the same VM as {ids[found]}; rename one, "
+                   "or give each an id of its own")
+        ids[found] = vm.name
+        if vm.host not in names:
+            path = ("vms", index, "host")
+            yield (f"{document.where(path)}: {dotted(path)}: {vm.host} is no host of this cluster; they are "
+                   f"{_some(names)}")
+    yield from _crowded(cluster, model, document)
+
+
+def _crowded(cluster: SavedCluster, model: ClusterModel, document: Document) -> Iterator[str]:
+    held: Counter[HostName] = Counter()
+    for saved in cluster.vms:
+        held[saved.host] += saved.record.memory_max if saved.record.state.holds_memory else 0
+    machines = {host.name: host for host in cluster.hosts}
+    for index, entry in enumerate(model.hosts):
+        machine = machines.get(HostName(entry.name))
+        if machine is None:
+            continue
+        where, has = f"{document.where(('hosts', index))}: hosts[{index}]", held[machine.name]
+        if has > machine.memory_total:
+            yield (f"{where}: the VMs on {entry.name} have {human_bytes(has)}, the host "
+                   f"{human_bytes(machine.memory_total)}; move some, or give it more")
+        if has and not machine.is_on:
+            yield f"{where}: {entry.name} is off, and VMs run on it; say on: true, or put them elsewhere"
+
+
+def _some(names: Iterable[str]) -> str:
+    known = sorted(names)
+    return ", ".join(known[:5]) + (f" and {len(known) - 5} more" if len(known) > 5 else "")

@@ -8,6 +8,7 @@ import re
 import zoneinfo
 from collections.abc import Callable
 from datetime import time
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,7 +78,7 @@ def percent(value: Any) -> float:
         raise ValueError(f"{shown(text)} is no percentage; write for example 80%")
     if not 0 <= float(found[1]) <= 100:
         raise ValueError(f"{text[:SHOWN_MAX]} is not between 0% and 100%")
-    return float(found[1]) / 100
+    return float(Decimal(found[1]).scaleb(-2))
 
 
 def share(value: Any) -> float:

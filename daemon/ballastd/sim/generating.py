@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from random import Random
 
 from ballastd.core.inventory import DeclaredHost, VmRecord, VmState
-from ballastd.core.quantities import GIB, Bytes, HostName, Seconds, VmId
+from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
 from ballastd.core.saved_cluster import DAY, Demand, DemandKind, SavedCluster, SavedHost, SavedVm
+from ballastd.documents.identities import machine_id, vm_id
 from ballastd.errors import ConfigurationError
 
 HOST_GIB = (64, 64, 128, 128, 256)
@@ -32,8 +32,8 @@ def generate(hosts: int, vms: int, seed: int, *, fill: float = 0.4, load: float 
     Raises:
         ConfigurationError: so many VMs do not fit in so little memory.
     """
-    luck = Random(f"{seed} cluster of {hosts} and {vms}")
-    machines = [_machine(luck, number, hosts) for number in range(1, hosts + 1)]
+    luck, name = Random(f"{seed} cluster of {hosts} and {vms}"), f"made-up-{seed}"
+    machines = [_machine(luck, name, number, hosts) for number in range(1, hosts + 1)]
     limits = {machine.name: machine.memory_total - machine.declared.memory_reserve for machine in machines}
     processors = sum(machine.cpus for machine in machines)
     sizes = _sizes(luck, vms, int(sum(limits.values()) * min(0.8, fill)) // GIB)
@@ -42,31 +42,31 @@ def generate(hosts: int, vms: int, seed: int, *, fill: float = 0.4, load: float 
     for size in sorted(sizes, reverse=True):
         # the emptiest of two at random: even, but not suspiciously so
         some = luck.sample(list(limits), min(2, hosts))
-        name = min(some, key=lambda host: (held[host] + size * GIB) / limits[host])
-        if held[name] + size * GIB > limits[name] * min(1.0, fill * SPREAD):
-            name = min(limits, key=lambda host: (held[host] + size * GIB) / limits[host])
-        held[name] += size * GIB
-        placed.append((size, name))
+        home = min(some, key=lambda host: (held[host] + size * GIB) / limits[host])
+        if held[home] + size * GIB > limits[home] * min(1.0, fill * SPREAD):
+            home = min(limits, key=lambda host: (held[host] + size * GIB) / limits[host])
+        held[home] += size * GIB
+        placed.append((size, home))
     cpus = {machine.name: machine.cpus for machine in machines}
     weights = [luck.uniform(0.3, 1.7) * size**0.7 for size, _ in placed]
     asked = [processors * load * weight / sum(weights) for weight in weights]
-    made = [_vm(luck, number, size, host, share, cpus[host])
+    made = [_vm(luck, name, number, size, host, share, cpus[host])
             for number, ((size, host), share) in enumerate(zip(placed, asked, strict=True), 1)]
     return SavedCluster(tuple(sorted(machines, key=lambda machine: machine.name)),
-                        tuple(sorted(made, key=lambda vm: vm.record.vm)), f"made-up-{seed}")
+                        tuple(sorted(made, key=lambda vm: vm.record.vm)), name)
 
 
-def _machine(luck: Random, number: int, hosts: int) -> SavedHost:
-    gib = luck.choice(HOST_GIB)
+def _machine(luck: Random, cluster: str, number: int, hosts: int) -> SavedHost:
+    gib, name = luck.choice(HOST_GIB), f"host-{number:0{len(str(hosts))}}"
     cpus = gib // GIB_PER_PROCESSOR
     rack = (number - 1) // RACKS_OF + 1
     idle = round(40.0 + 2.5 * cpus + luck.uniform(0.0, 20.0))
     declared = DeclaredHost(
-        HostName(f"host-{number:0{len(str(hosts))}}"), f"simulated://host-{number}", power="simulated",
+        HostName(name), f"simulated://{name}", power="simulated",
         link_mib_s=luck.choice(LINKS_MIB_S), memory_reserve=Bytes(RESERVE_GIB * GIB), idle_watts=float(idle),
         labels=(("cooling", f"room-{(rack + 1) // 2}"), ("rack", f"rack-{rack}")))
     return SavedHost(declared, Bytes(gib * GIB), cpus, float(idle + 5 * cpus), Seconds(float(luck.randrange(90, 300, 10))),
-                     Seconds(float(luck.randrange(10, 60, 5))), machine=_uuid(luck))
+                     Seconds(float(luck.randrange(10, 60, 5))), machine=machine_id(cluster, name))
 
 
 def _sizes(luck: Random, vms: int, gib: int) -> list[int]:
@@ -80,20 +80,28 @@ def _sizes(luck: Random, vms: int, gib: int) -> list[int]:
     return [max(1, min(largest, round(size * scale))) for size in drawn]
 
 
-def _vm(luck: Random, number: int, size: int, host: HostName, mean: float, cpus: int) -> SavedVm:
-    kind = luck.choice(KINDS)
-    duty = luck.uniform(0.1, 0.5)
+def _vm(luck: Random, cluster: str, number: int, size: int, host: HostName, mean: float, cpus: int) -> SavedVm:
+    kind, duty = luck.choice(KINDS), round(luck.uniform(0.1, 0.5), 2)
     low, high = _levels(kind, mean, duty)
     vcpus = min(cpus, next(count for count in (1, 2, 4, 8, 16, 32, 64) if count >= high or count == 64))
     high = min(high, float(vcpus))
-    period = DAY if kind is DemandKind.DAILY else Seconds(float(luck.choice((600, 1800, 3600, 7200))))
-    demand = Demand(kind, round(min(low, high), 3), round(high, 3), period, round(duty, 2),
-                    Seconds(float(luck.randrange(0, 24) * 3600)) if kind is DemandKind.GAME else
-                    Seconds(float(luck.randrange(9, 18) * 3600)))
+    name = f"vm-{number:03}"
     group = f"team-{luck.randrange(1, 5)}" if luck.random() < GROUPED else ""
-    record = VmRecord(VmId(_uuid(luck)), f"vm-{number:03}", VmState.RUNNING, Bytes(size * GIB), vcpus=vcpus,
+    record = VmRecord(vm_id(cluster, name), name, VmState.RUNNING, Bytes(size * GIB), vcpus=vcpus,
                       priority=luck.choice(PRIORITIES), group=group)
+    demand = _demand(luck, kind, round(min(low, high), 3), round(high, 3), duty)
     return SavedVm(record, host, demand, luck.choice(DIRTY_MIB_S), round(luck.uniform(0.05, 0.4), 2))
+
+
+def _demand(luck: Random, kind: DemandKind, low: float, high: float, duty: float) -> Demand:
+    match kind:
+        case DemandKind.STEADY:
+            return Demand(high=high)
+        case DemandKind.DAILY:
+            return Demand(kind, low, high, DAY, peak=Seconds(float(luck.randrange(9, 18) * 3600)))
+        case _:
+            return Demand(kind, low, high, Seconds(float(luck.choice((600, 1800, 3600, 7200)))), duty,
+                          Seconds(float(luck.randrange(0, 24) * 3600)))
 
 
 def _levels(kind: DemandKind, mean: float, duty: float) -> tuple[float, float]:
@@ -107,6 +115,3 @@ def _levels(kind: DemandKind, mean: float, duty: float) -> tuple[float, float]:
             low = mean * 0.2
             return low, (mean - low * (1.0 - duty)) / duty
 
-
-def _uuid(luck: Random) -> str:
-    return str(uuid.UUID(int=luck.getrandbits(128), version=4))

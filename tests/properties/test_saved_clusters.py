@@ -1,0 +1,82 @@
+"""What is written of a cluster is read back as the same cluster, whatever it is called and whatever it does."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ballastd.core.inventory import DeclaredHost, Pin, PinKind, VmRecord, VmState
+from ballastd.core.quantities import GIB, Bytes, HostName, Seconds, VmId
+from ballastd.core.saved_cluster import Demand, DemandKind, SavedCluster, SavedHost, SavedVm
+from ballastd.documents.anonymous import anonymous
+from ballastd.documents.saved_clusters import read_cluster
+from ballastd.documents.written_clusters import dump_cluster, dump_json
+from ballastd.sim.generating import generate
+
+TEXTS = st.text(st.characters(blacklist_categories=("Cs",)), min_size=1, max_size=20)
+MARKS = st.from_regex(r"\A[a-z][a-z0-9._-]{0,10}\Z")
+NUMBERS = st.floats(0.001, 100.0)
+SIZES = st.integers(1, 64 * GIB).map(Bytes)
+
+
+@st.composite
+def clusters(draw: st.DrawFn) -> SavedCluster:
+    names = draw(st.lists(st.from_regex(r"\A[a-z0-9][a-z0-9.-]{0,10}\Z"), min_size=1, max_size=4, unique=True))
+    hosts = []
+    for name in sorted(names):
+        declared = DeclaredHost(
+            HostName(name), draw(st.sampled_from([f"simulated://{name}", "qemu+tls://kvm/system"])),
+            migration_uri=draw(st.sampled_from([None, "tcp://10.0.0.1"])), link_mib_s=draw(st.floats(1.0, 10000.0)),
+            memory_limit=draw(st.sampled_from([None, Bytes(3 * GIB + 1)])), memory_reserve=draw(SIZES),
+            cpu_limit=draw(st.none() | NUMBERS), processors=draw(st.none() | NUMBERS),
+            power=draw(st.sampled_from(["", "redfish", "simulated"])), power_identity=draw(st.booleans()),
+            idle_watts=draw(st.none() | NUMBERS),
+            labels=tuple(sorted(draw(st.dictionaries(TEXTS, st.text(st.characters(blacklist_categories=("Cs",)), max_size=9),
+                                                     max_size=3)).items())),
+            vouched_storage=tuple(draw(st.lists(st.sampled_from(["/srv/a", "/srv/b"]), max_size=2))))
+        hosts.append(SavedHost(declared, Bytes(1 << 40), draw(st.integers(1, 512)), draw(st.none() | NUMBERS),
+                               Seconds(draw(st.floats(0.0, 1e5))), Seconds(float(draw(st.integers(0, 10**6)))),
+                               machine=draw(st.sampled_from(["", "0d5bf5f4-2f3a-4a53-9d2f-1a7f6a8f3c01"]))))
+    vms = []
+    for number in range(draw(st.integers(0, 4))):
+        low, more = draw(st.floats(0.0, 4.0)), draw(st.floats(0.0, 4.0))
+        kind = draw(st.sampled_from(DemandKind))
+        if low and low < 1e-9:
+            low = 0.0
+        demand = Demand(kind, low, low + more, Seconds(draw(st.floats(1.0, 1e6))), draw(st.floats(0.0, 1.0)),
+                        Seconds(float(draw(st.integers(0, 86400)))))
+        record = VmRecord(
+            VmId(f"{number:08x}-0000-4000-8000-000000000000"), draw(TEXTS), draw(st.sampled_from(
+                [VmState.RUNNING, VmState.SHUTOFF, VmState.PAUSED])), draw(SIZES), draw(st.integers(8, 128)),
+            persistent=draw(st.booleans()), autostart=draw(st.booleans()), priority=draw(st.integers(-100, 100)),
+            pins=tuple(Pin(kind, draw(TEXTS), draw(TEXTS)) for kind in draw(st.lists(st.sampled_from(PinKind), max_size=2))),
+            tags=tuple(draw(st.lists(MARKS, max_size=3))), group=draw(st.just("") | MARKS), ignored=draw(st.booleans()))
+        vms.append(SavedVm(record, draw(st.sampled_from(hosts)).name, demand, draw(st.floats(0.0, 1000.0)),
+                           draw(st.floats(0.0001, 1.0))))
+    return SavedCluster(tuple(hosts), tuple(vms), draw(TEXTS), draw(st.none() | st.floats(0.0, 1e10)))
+
+
+@given(clusters())
+def test_yaml_and_json_are_read_back_as_the_same_cluster(cluster: SavedCluster) -> None:
+    assert read_cluster(dump_cluster(cluster)) == cluster
+    assert read_cluster(dump_json(cluster)) == cluster
+    assert dump_cluster(read_cluster(dump_cluster(cluster))) == dump_cluster(cluster)
+
+
+@given(clusters())
+def test_what_is_anonymous_says_no_name_and_can_be_read(cluster: SavedCluster) -> None:
+    hidden = anonymous(cluster)
+    assert read_cluster(dump_cluster(hidden)) == hidden
+    assert anonymous(hidden).hosts == hidden.hosts
+    assert [host.memory_total for host in hidden.hosts] == [host.memory_total for host in cluster.hosts]
+    names = {vm.record.name for vm in cluster.vms} | {host.name for host in cluster.hosts}
+    text = dump_cluster(hidden)
+    assert not any(len(name) > 6 and name in text for name in names - {"anonymous"})
+
+
+@given(st.integers(0, 100))
+def test_made_up_clusters_are_short_to_write(seed: int) -> None:
+    cluster = generate(6, 40, seed)
+    text = dump_cluster(cluster)
+    assert read_cluster(text) == cluster
+    assert max(map(len, text.splitlines())) <= 120
