@@ -48,6 +48,12 @@ test: $(READY) ## Run all tests: unit, property, contracts, integration; as root
 check: $(READY) ## Lint, types, floors, lock file, systemd units, shell scripts
 	tools/check.sh
 
+SEEDS ?= 20
+FIRST ?= 1
+.PHONY: sim
+sim: $(READY) ## Rehearse nights of pretend clusters, SEEDS of them in parallel; prints how to repeat what breaks a rule
+	$(PYTHON) -m tests.simulation --seeds $(SEEDS) --first $(FIRST) $(ARGS)
+
 .PHONY: mutants
 accept: $(READY) ## Accept what the scenarios do now: review the difference like code
 	$(PYTHON) -m tests.scenarios accept

@@ -17,6 +17,7 @@ from ballastd.errors import (
     InvariantBroken,
     MigrationAborted,
     MigrationError,
+    MigrationFailed,
     MigrationRefused,
     OutcomeUnknown,
     Unreachable,
@@ -183,7 +184,8 @@ async def test_an_abort_leaves_the_vm_where_it_was(world: World) -> None:
     vm = await world.start_guest(H1, memory_mib=64)
     async with moving(world, vm) as task:
         await world.hypervisor.abort(H1, vm)
-        with pytest.raises(MigrationAborted):
+        # seldom the sockets are closed first, and libvirt calls it a failed job (9,10: broken pipe)
+        with pytest.raises((MigrationAborted, MigrationFailed)):
             await task
     stayed = await found(world, H1, vm)
     assert stayed is not None

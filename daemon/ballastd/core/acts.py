@@ -83,6 +83,8 @@ ACTS: dict[str, ActKind] = {
     "press": ActKind("somebody presses the host's power button", ("host",)),
     # the daemon itself
     "crash": ActKind("the daemon is killed and starts again `seconds` later, 3 where it is not said", (), ("seconds",)),
+    "ambush": ActKind("the daemon is killed `value` seconds after it orders the next migration, and starts again `seconds` "
+                      "later, 3 where it is not said", ("value",), ("seconds",)),
     "stop-daemon": ActKind("the daemon is stopped in order and starts again `seconds` later, 3 where it is not said", (),
                            ("seconds",)),
     "fill-disk": ActKind("the journal's disk is full", (), ("seconds",)),

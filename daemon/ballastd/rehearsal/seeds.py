@@ -87,8 +87,8 @@ def policies_of(luck: Random, begins: float, lasts: float) -> PolicySet:
         ConsolidationPolicy("nights", name, mode=Mode.AUTO, power_off_hold=Seconds(luck.choice((300.0, 1200.0))))
         for name, window in windows.items() if window.allows)
     placement = (
-        PlacementPolicy("replicas", VmSelector(group="g0"), Rule.APART, weight=luck.choice((None, 10)), mode=Mode.AUTO),
-        PlacementPolicy("quorum", VmSelector(group="g1"), Rule.APART, across="rack", mode=Mode.RECOMMEND))
+        PlacementPolicy("replicas", VmSelector(group="team-1"), Rule.APART, weight=luck.choice((None, 10)), mode=Mode.AUTO),
+        PlacementPolicy("quorum", VmSelector(group="team-2"), Rule.APART, across="rack", mode=Mode.RECOMMEND))
     limits = Limits(in_flight_cluster=luck.choice((1, 2, 4, 8)), evacuations_at_once=luck.choice((1, 2)),
                     evacuations_per_hour=luck.choice((2, 6)), hosts_off_share=0.5,
                     failover_hosts=luck.choice((0, 1, 1)), migration_minimum_mib_s=luck.choice((1.0, 50.0)))

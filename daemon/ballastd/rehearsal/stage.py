@@ -97,6 +97,8 @@ class Stage:
         self._running: asyncio.Task[None] | None = None
         self._to_come = deque(setting.acts)
         self._wishes: set[asyncio.Task[None]] = set()
+        self._ambush: Act | None = None
+        self.world.ordering = self._spring
 
     @property
     def violations(self) -> tuple[Violation, ...]:
@@ -139,10 +141,19 @@ class Stage:
         self.daemon = None
 
     def crash(self, seconds: float) -> None:
-        """Kill it, and start another after ``seconds``."""
+        """Kill it, and start another after ``seconds``; one that is down already comes back as it was going to."""
+        if self.daemon is None:
+            return
         self.world.trace.say("> the daemon is killed")
         self.kill()
         asyncio.get_running_loop().call_later(seconds, self.start)
+
+    def _spring(self) -> None:
+        """A migration was ordered: kill the daemon soon, where it was to be."""
+        act, self._ambush = self._ambush, None
+        if act is not None:
+            down = DOWN_SECONDS if act.seconds is None else act.seconds
+            asyncio.get_running_loop().call_later(act.value or 0.0, self.crash, down)
 
     async def stop(self, seconds: float) -> None:
         """Stop it in order, and start another after ``seconds``."""
@@ -170,6 +181,8 @@ class Stage:
         match act.do:
             case "crash":
                 self.crash(DOWN_SECONDS if act.seconds is None else act.seconds)
+            case "ambush":
+                self._ambush = act
             case "stop-daemon":
                 self._spawn(self.stop(DOWN_SECONDS if act.seconds is None else act.seconds))
             case "suspend":

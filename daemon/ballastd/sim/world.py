@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any, Protocol
@@ -87,6 +87,8 @@ class World:
         """What each power controller was told last: whether to come on."""
         self.notices_told: list[tuple[float, str, str]] = []
         """When, level, text."""
+        self.ordering: Callable[[], None] = lambda: None
+        """Called when the daemon has made an order of a migration durable."""
         self.trace = Trace(lambda: self.clock.now().monotonic)
         self.names: dict[str, VmId] = {vm.record.name: vm.record.vm for vm in saved.vms}
         self.journal = MemoryJournal()
@@ -191,6 +193,8 @@ class World:
         """See ``sim.lives.Witness``."""
         for content in contents:
             self.trace.record(content)
+            if content["kind"] == "MigrationOrdered":
+                self.ordering()
             for watcher in self.watchers:
                 watcher.recorded(content)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ballastd.core.ledger import OPERATOR
 from ballastd.core.plans import Order
 from ballastd.core.policies import EvacuationPolicy, Mode
 from ballastd.core.quantities import HostName
@@ -105,7 +106,7 @@ class Frozen(Checker):
 
 
 class BlastRadius(Checker):
-    """Not more hosts are evacuated at once, and within an hour, than the limits allow."""
+    """Not more hosts are evacuated at once, and within an hour, than the limits allow; an operator's drain is his own."""
 
     rule = "blast-radius"
 
@@ -115,7 +116,7 @@ class BlastRadius(Checker):
         self._latest: list[tuple[float, HostName]] = []
 
     def recorded(self, content: dict[str, Any]) -> None:
-        if content["kind"] == "EvacuationBegun":
+        if content["kind"] == "EvacuationBegun" and content["policy"] != OPERATOR:
             host, limits = HostName(content["host"]), self.policies.limits
             self._latest = [(at, known) for at, known in self._latest if at > self.now - 3600.0 + 1.0]
             self._latest.append((self.now, host))

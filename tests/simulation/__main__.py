@@ -1,0 +1,100 @@
+"""``python -m tests.simulation``: nights of pretend clusters, a seed each, in parallel.
+
+What breaks a rule is printed with the line that repeats it:
+
+    make sim SEEDS=300                         seeds 1 to 300, 12 virtual hours of trouble each
+    make sim SEEDS=1 FIRST=43 ARGS=--trace     one of them again, with everything that happened
+    make sim SEEDS=1 FIRST=43 ARGS=--minimize  the fewest faults with which it still breaks the rule
+
+Exit status 1 where a rule was broken, or where something that has to happen did not happen often enough.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+
+import structlog
+
+from ballastd.rehearsal.seeds import Outcome, run_seed, without
+
+SHARE_MIN = 0.8
+"""In so many of the seeds that allow it must moves, evacuations, wakes and adoptions each happen."""
+ALLOWED_BY = {
+    "moves": frozenset[str](), "evacuations": frozenset({"sick-memory"}), "wakes": frozenset[str](),
+    "adoptions": frozenset({"ambush"}),
+}
+
+
+def _one(seed: int, hours: float) -> Outcome:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    return run_seed(seed, hours)
+
+
+def main() -> int:
+    """Run the seeds; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=20, help="how many")
+    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--hours", type=float, default=12.0, help="of trouble; eight of healing follow")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--trace", action="store_true", help="print everything that happened")
+    parser.add_argument("--minimize", action="store_true", help="take out the faults that do not matter")
+    options = parser.parse_args()
+    outcomes: list[Outcome | None] = []
+    began = time.perf_counter()
+    with ProcessPoolExecutor(options.jobs) as pool:
+        seeds = range(options.first, options.first + options.seeds)
+        waiting = {pool.submit(_one, seed, options.hours): seed for seed in seeds}
+        for done in as_completed(waiting):
+            seed = waiting[done]
+            if (error := done.exception()) is not None:
+                print(f"seed {seed}: {error!r}   again: make sim SEEDS=1 FIRST={seed}", flush=True)
+                outcomes.append(None)
+                continue
+            outcome = done.result()
+            outcomes.append(outcome)
+            _show(outcome, options, len(outcomes))
+    return _conclude([one for one in outcomes if one is not None], options.seeds, time.perf_counter() - began)
+
+
+def _show(outcome: Outcome, options: argparse.Namespace, count: int) -> None:
+    if options.trace:
+        print("\n".join(outcome.trace))
+    for violation in outcome.violations[:5]:
+        print(f"seed {outcome.seed}: at {violation.at:.1f} s: {violation.rule}: {violation.detail}   again: "
+              f"make sim SEEDS=1 FIRST={outcome.seed} ARGS='--hours {options.hours:g} --trace'", flush=True)
+        if options.minimize:
+            fewer = without(outcome.seed, options.hours, violation.rule)
+            print(f"seed {outcome.seed}: {violation.rule} needs only: {', '.join(fewer) or 'no fault at all'}", flush=True)
+    if sys.stderr.isatty():
+        print(f"\r{count} of {options.seeds}", end="", file=sys.stderr, flush=True)
+
+
+def _conclude(outcomes: list[Outcome], asked: int, seconds: float) -> int:
+    broken = [one.seed for one in outcomes if one.violations]
+    virtual = sum(one.seconds for one in outcomes)
+    print(f"{len(outcomes)} of {asked} seeds, {virtual / 3600:.0f} virtual hours in {seconds:.0f} s "
+          f"({virtual / max(seconds, 1e-9):,.0f} times as fast); {len(broken)} broke a rule"
+          f"{': ' + ', '.join(map(str, sorted(broken))) if broken else ''}")
+    rare = list(_rare(outcomes))
+    for line in rare:
+        print(line)
+    return 1 if broken or len(outcomes) < asked or any("too seldom" in line for line in rare) else 0
+
+
+def _rare(outcomes: list[Outcome]) -> Iterable[str]:
+    for what, needed in ALLOWED_BY.items():
+        allowed = [one for one in outcomes if needed <= set(one.faults) and (what != "wakes" or one.happened["offs"])]
+        did = sum(1 for one in allowed if one.happened[what])
+        if allowed:
+            seldom = "" if did >= SHARE_MIN * len(allowed) or len(allowed) < 10 else ": too seldom"
+            yield f"{what}: in {did} of the {len(allowed)} seeds that allow them{seldom}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
