@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 
 from ballastd.core.inputs import Answer, OperatorCommand
+from ballastd.core.saved_cluster import ClusterCopy
 from ballastd.core.summary import Summary, summarize
 from ballastd.core.views import ClusterView
 from ballastd.errors import BallastdError
@@ -30,6 +31,7 @@ class PaperConsole:
         self.refuse = ""
         self.trouble: BallastdError | None = None
         self.mute = False
+        self.copied: ClusterCopy | None = None
         self.reloaded: tuple[bool, str] = (True, "7 policies govern")
 
     def view(self) -> ClusterView | None:
@@ -57,6 +59,9 @@ class PaperConsole:
 
     async def reload(self) -> tuple[bool, str]:
         return self.reloaded
+
+    def copy(self) -> ClusterCopy | None:
+        return self.copied
 
     def counters(self) -> dict[str, float]:
         return {"malformed.alder": 3.0, "abandoned": 0.0, "odd": float("nan")}

@@ -17,6 +17,7 @@ from ballastd.core.inventory import HostInventory, Progress
 from ballastd.core.plans import Order, Refusal
 from ballastd.core.power import PowerStatus
 from ballastd.core.quantities import HostName, Instant, VmId
+from ballastd.core.saved_cluster import ClusterCopy
 from ballastd.core.summary import Summary
 from ballastd.core.telemetry import AgentState, Report
 from ballastd.core.views import ClusterView
@@ -378,6 +379,10 @@ class Console(Protocol):
 
     async def reload(self) -> tuple[bool, str]:
         """Load the policies again; return whether they govern now, and what was found."""
+        ...
+
+    def copy(self) -> ClusterCopy | None:
+        """Return the cluster as it was seen last, to be saved; None before the first look."""
         ...
 
     def counters(self) -> dict[str, float]:

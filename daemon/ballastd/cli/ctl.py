@@ -9,6 +9,7 @@ import click
 from ballastd import __version__
 from ballastd.cli.client import DEFAULT_SOCKET
 from ballastd.cli.cluster import pause_command, reload_command, resume_command, status_command, summary_command
+from ballastd.cli.clusters import cluster_group
 from ballastd.cli.hosts import host_group
 from ballastd.cli.journal import journal_group
 from ballastd.cli.migrations import migration_group
@@ -53,5 +54,5 @@ def main(ctx: click.Context, socket_path: str | None) -> None:  # noqa: ARG001  
 
 for _command in (top_command, status_command, summary_command, host_group, vm_group, plan_command, explain_command,
                  migration_group, journal_group, pause_command, resume_command, reload_command, policy_group,
-                 simulate_command):
+                 cluster_group, simulate_command):
     main.add_command(_command)

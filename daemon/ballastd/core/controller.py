@@ -17,6 +17,7 @@ from ballastd.core.admission import Gate, admit
 from ballastd.core.commands import POWER_VERBS, carry_out
 from ballastd.core.conditions import Phase
 from ballastd.core.consolidation import Outlook, empty_intents, why_not_off
+from ballastd.core.copying import copy_of
 from ballastd.core.doubles import Doubles
 from ballastd.core.easing import balance_intents
 from ballastd.core.gates import Gatekeeper
@@ -49,6 +50,7 @@ from ballastd.core.portrait import Portrait, draw
 from ballastd.core.power import PowerOrder, PowerPhase
 from ballastd.core.quantities import Bytes, HostName, Instant
 from ballastd.core.recent import Recent, tell
+from ballastd.core.saved_cluster import ClusterCopy
 from ballastd.core.senses import Senses
 from ballastd.core.snapshot import HostFacts, Snapshot, take
 from ballastd.core.standing import reasons_to_avoid
@@ -111,21 +113,17 @@ class Controller:
 
     def __init__(self, cluster: ClusterDeclaration, policies: PolicySet, ledger: Ledger, now: Instant,
                  revision: int = 0, version: str = "") -> None:
-        self._cluster = cluster
-        self._policies = policies
-        self._ledger = ledger
-        self._revision = revision
+        self._cluster, self._policies = cluster, policies
+        self._ledger, self._revision = ledger, revision
         self._pending: tuple[int, Ledger, tuple[ev.Event, ...]] | None = None
         self._senses = Senses(cluster.timing, ledger)
         self._verdicts: evaluation.Verdicts = {}
         self._became_true: dict[tuple[str, HostName], float] = {}
         self._acknowledged: dict[HostName, float] = {}
-        self._looks = reconciliation.Looks()
-        self._loads = Loads(cluster.timing.load_window)
-        self._trends = Trends(cluster.timing.load_window)
-        self._doubles, self._homes, self._aborts = Doubles(), Homes(), Aborts()
-        self._switchboard, self._recent = Switchboard(), Recent()
-        self._gatekeeper = Gatekeeper(cluster.timing, now)
+        self._looks, window = reconciliation.Looks(), cluster.timing.load_window
+        self._loads, self._trends = Loads(window), Trends(window)
+        self._doubles, self._homes, self._aborts, self._recent = Doubles(), Homes(), Aborts(), Recent()
+        self._switchboard, self._gatekeeper = Switchboard(), Gatekeeper(cluster.timing, now)
         self._first: list[ev.Event] = [ev.DaemonStarted(now.wall, now.boot_id, version),
                                        ev.PoliciesLoaded(now.wall, policies.digest)]
 
@@ -143,6 +141,10 @@ class Controller:
         """Return the UUID of the machine that a host is, as its hypervisor said last, empty while nobody knows."""
         inventory, power = self._senses.inventories.get(host), self._ledger.power.get(host)
         return inventory.host_uuid if inventory is not None else power.machine if power is not None else ""
+
+    def copy(self, now: Instant) -> ClusterCopy:
+        """Return the cluster as it was seen last, to be saved."""
+        return copy_of(self._cluster, self._senses.inventories, self._ledger.standing_by(), self._loads, now)
 
     def step(self, inputs: tuple[Input, ...], now: Instant) -> Decision:
         """Return what ought to be done once ``inputs`` are known. Nothing is booked until ``advance``."""

@@ -100,3 +100,11 @@ class SavedCluster:
     def on(self, host: HostName) -> tuple[SavedVm, ...]:
         """Return the VMs that are on ``host``."""
         return tuple(vm for vm in self.vms if vm.host == host)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterCopy:
+    """A live cluster as it was seen last. ``missing``: hosts that were never seen, which it does without."""
+
+    cluster: SavedCluster
+    missing: tuple[HostName, ...] = ()

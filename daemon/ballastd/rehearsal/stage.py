@@ -92,7 +92,7 @@ class Stage:
         self.told: deque[tuple[float, str]] = deque(maxlen=TOLD_MAX)
         """What the supervisor heard last, and when."""
         self.adopted: list[int] = []
-        """How many migrations were under way when each daemon after the first started."""
+        """How many migrations each daemon after the first found open in the journal."""
         self._life = Life(self.world)
         self._running: asyncio.Task[None] | None = None
         self._to_come = deque(setting.acts)
@@ -112,7 +112,7 @@ class Stage:
         life = self._life
         self.lives += 1
         if self.lives > 1:
-            self.adopted.append(world.under_way())
+            self.adopted.append(_open_orders(world))
         world.agents.subscribe()
         self.daemon = Daemon(Parts(
             cluster=world.declared, policies=self._source, hypervisor=LivingHypervisor(life, world.hypervisor),
@@ -139,6 +139,12 @@ class Stage:
             # not at once: whoever kills may be the daemon itself, at one of its crash points
             asyncio.get_running_loop().call_soon(self._running.cancel)
         self.daemon = None
+
+    async def bury(self) -> None:
+        """Kill it for good, and wait until nothing of it runs."""
+        self.kill()
+        if self._running is not None:
+            await asyncio.wait([self._running])
 
     def crash(self, seconds: float) -> None:
         """Kill it, and start another after ``seconds``; one that is down already comes back as it was going to."""
@@ -243,6 +249,13 @@ class Stage:
             checker.finish()
 
 
+def _open_orders(world: World) -> int:
+    """Return how many migrations the journal knows to be ordered, and not how they ended."""
+    contents = [record.content for record in world.journal.records]
+    settled = {content["id"] for content in contents if content["kind"] == "MigrationSettled"}
+    return sum(1 for content in contents if content["kind"] == "MigrationOrdered" and content["id"] not in settled)
+
+
 def perform(setting: Setting, story: Callable[[Stage], Coroutine[Any, Any, T]], *, starts: bool = True) -> tuple[T, Stage]:
     """Run ``story`` on a stage, on virtual time; return what it returns, and the stage. ``starts``: whether the daemon
     runs from the beginning; else the story starts it.
@@ -260,7 +273,7 @@ def perform(setting: Setting, story: Callable[[Stage], Coroutine[Any, Any, T]], 
         stage.begin(starts=starts)
         result = await story(stage)
         stage.end()
-        stage.kill()
+        await stage.bury()
         return result
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:

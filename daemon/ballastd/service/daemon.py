@@ -27,6 +27,7 @@ from ballastd.core.ledger import Ledger, LedgerBroken
 from ballastd.core.plans import AbortOrder
 from ballastd.core.policies import ClusterDeclaration, PolicySet
 from ballastd.core.quantities import HostName, Instant
+from ballastd.core.saved_cluster import ClusterCopy
 from ballastd.core.summary import Summary
 from ballastd.core.telemetry import AgentState
 from ballastd.core.views import ClusterView
@@ -135,6 +136,10 @@ class Daemon:
     def view(self) -> ClusterView | None:
         """See ``ports.Console``."""
         return self._loop.view if self._loop else None
+
+    def copy(self) -> ClusterCopy | None:
+        """See ``ports.Console``."""
+        return self._controller.copy(self._parts.clock.now()) if self._controller else None
 
     def machine(self, host: HostName) -> str:
         """Return the UUID of the machine that a host is, empty while nobody knows."""

@@ -123,7 +123,7 @@ def _carry(luck: Random, cluster: SavedCluster, at: float) -> list[Act]:
 
 
 def _ambush(luck: Random, cluster: SavedCluster, at: float) -> list[Act]:  # noqa: ARG001  drawn like the others
-    return [Act(at, "ambush", value=round(luck.uniform(0.0, 8.0), 2), seconds=_span(luck, 0.5, 300.0))]
+    return [Act(at, "ambush", value=round(luck.uniform(0.0, 3.0), 2), seconds=_span(luck, 0.5, 300.0))]
 
 
 def _conduct(luck: Random, cluster: SavedCluster, at: float) -> list[Act]:
@@ -174,7 +174,7 @@ FAULTS: dict[str, Fault] = {
     "starts": Fault(2 * HOUR, _start), "stops": Fault(4 * HOUR, _stop), "carries": Fault(2 * HOUR, _carry),
     "conduct": Fault(2 * HOUR, _conduct),
     "crash": Fault(HOUR, _daemon("crash", 0.5, 300.0)), "restart": Fault(3 * HOUR, _daemon("stop-daemon", 0.5, 120.0)),
-    "ambush": Fault(HOUR, _ambush),
+    "ambush": Fault(0.5 * HOUR, _ambush),
     "full-disk": Fault(4 * HOUR, _daemon("fill-disk", 5.0, 900.0)), "clock": Fault(6 * HOUR, _clock),
     "suspend": Fault(6 * HOUR, _daemon("suspend", 1.0, 600.0)), "rival": Fault(8 * HOUR, _rival),
     "drains": Fault(3 * HOUR, _drain), "cordons": Fault(4 * HOUR, _cordon), "pauses": Fault(6 * HOUR, _pause),

@@ -11,6 +11,8 @@ from fastapi.responses import JSONResponse, Response
 
 from ballastd import __version__
 from ballastd.core.explanation import Subject, explain, subjects
+from ballastd.core.plain import to_plain
+from ballastd.core.saved_cluster import ClusterCopy
 from ballastd.core.statements import Explanation, SubjectKind
 from ballastd.core.summary import Summary
 from ballastd.core.views import ClusterView, HostView, MigrationView, VmView
@@ -125,6 +127,12 @@ async def explanation(subject: Name, view: ViewNeeded,
                  *(known.id for known in view.migrations)]
         raise unknown("subject" if kind is None else kind.value, subject, names)
     return JSONResponse({**to_json(told), "lines": list(told.lines())})
+
+
+@router.get("/cluster", responses=_shows(ClusterCopy))
+async def cluster(desk: DeskNeeded, view: ViewNeeded) -> JSONResponse:  # noqa: ARG001  there is none before the first look
+    """Show the cluster as it was seen last, complete enough to be rehearsed on: what `ballastctl cluster save` writes."""
+    return JSONResponse(to_plain(desk.console.copy()))
 
 
 @router.get("/summary", responses=_shows(Summary))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from ballastd.core.conditions import Aggregate, Condition, RelativeTo
 from ballastd.core.policies import HealthPolicy
@@ -24,7 +25,8 @@ class Hearsay(Checker):
         super().__init__(world)
         self.last: dict[HostName, float] = {}
         self._held: dict[tuple[HostName, str], float] = {}
-        self._first: dict[tuple[HostName, str, str], float] = {}
+        self._counted: dict[tuple[HostName, str, str], tuple[float, float]] = {}
+        """What a counter showed last, and by how much it rose since somebody looked."""
         self._newest: dict[HostName, tuple[str, int]] = {}
 
     def heard(self, report: Report) -> None:
@@ -50,7 +52,12 @@ class Hearsay(Checker):
     def _holds(self, host: HostName, condition: Condition, sample: Sample) -> bool:
         value, base = sample.value, 0.0
         if condition.aggregate is Aggregate.INCREASE:
-            value -= self._first.setdefault((host, sample.metric, sample.subject), sample.value)
+            key = host, sample.metric, sample.subject
+            last, risen = self._counted.get(key, (value, 0.0))
+            # one that falls began anew at zero
+            risen += value - last if value >= last else value
+            self._counted[key] = value, risen
+            value = risen
         if condition.relative_to is not RelativeTo.ZERO:
             limit = sample.high if condition.relative_to is RelativeTo.HIGH else sample.critical
             if limit is None:
@@ -74,9 +81,23 @@ class Hearsay(Checker):
         """Return how long nothing that counts was heard of ``host``, seconds."""
         return self.now - self.last.get(host, float("-inf"))
 
-    def acknowledged(self, host: HostName) -> None:
-        """An operator looked: what was latched may go."""
+    def recorded(self, content: dict[str, Any]) -> None:
+        if content["kind"] != "VerdictsAcknowledged":
+            return
+        # an operator looked: what was latched may go
+        host = HostName(content["host"])
         for key in [key for key in self._held if key[0] == host]:
             del self._held[key]
-        for first in [first for first in self._first if first[0] == host]:
-            del self._first[first]
+        for counter, (last, _) in list(self._counted.items()):
+            if counter[0] == host:
+                self._counted[counter] = last, 0.0
+
+
+def hearsay_of(world: World) -> Hearsay:
+    """Return the one who follows what was delivered in a world: whoever asks first brings him in."""
+    for watcher in world.watchers:
+        if isinstance(watcher, Hearsay):
+            return watcher
+    found = Hearsay(world)
+    world.watchers.append(found)
+    return found

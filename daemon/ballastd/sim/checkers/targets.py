@@ -10,7 +10,7 @@ from ballastd.core.policies import EvacuationPolicy, Mode
 from ballastd.core.quantities import HostName
 from ballastd.core.telemetry import Report
 from ballastd.sim.checkers.base import Checker
-from ballastd.sim.checkers.hearsay import STALE_SECONDS, Hearsay
+from ballastd.sim.checkers.hearsay import STALE_SECONDS, hearsay_of
 from ballastd.sim.checkers.limits import policy_of
 from ballastd.sim.world import World
 
@@ -24,11 +24,8 @@ class FitTarget(Checker):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self._hearsay = Hearsay(world)
+        self._hearsay = hearsay_of(world)
         self._barred: dict[HostName, str] = {}
-
-    def heard(self, report: Report) -> None:
-        self._hearsay.heard(report)
 
     def recorded(self, content: dict[str, Any]) -> None:
         host = HostName(str(content.get("host", "")))
@@ -37,8 +34,6 @@ class FitTarget(Checker):
                 self._barred[host] = content["kind"]
             case "HostUncordoned" | "DrainCancelled" | "HostKept" | "HostAwake":
                 self._barred.pop(host, None)
-            case "VerdictsAcknowledged":
-                self._hearsay.acknowledged(host)
             case _:
                 pass
 
@@ -59,11 +54,10 @@ class Evidence(Checker):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self._hearsay = Hearsay(world)
+        self._hearsay = hearsay_of(world)
         self._sick: set[HostName] = set()
 
     def heard(self, report: Report) -> None:
-        self._hearsay.heard(report)
         if self._hearsay.ever(HostName(report.host)):
             self._sick.add(HostName(report.host))
 
@@ -83,12 +77,9 @@ class Frozen(Checker):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self._hearsay = Hearsay(world)
+        self._hearsay = hearsay_of(world)
         self._standing_by: set[HostName] = set()
         self._since: float | None = None
-
-    def heard(self, report: Report) -> None:
-        self._hearsay.heard(report)
 
     def recorded(self, content: dict[str, Any]) -> None:
         host = HostName(str(content.get("host", "")))

@@ -1,0 +1,43 @@
+"""A live cluster becomes a saved one: what its hosts showed last, and what its VMs used, as a steady demand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ballastd.core.inventory import NO_USAGE, HostInventory, JobKind, VmRecord, VmState
+from ballastd.core.loads import Loads
+from ballastd.core.policies import ClusterDeclaration
+from ballastd.core.quantities import HostName, Instant, VmId
+from ballastd.core.saved_cluster import ClusterCopy, Demand, SavedCluster, SavedHost, SavedVm
+
+
+def copy_of(declared: ClusterDeclaration, inventories: Mapping[HostName, HostInventory], off: frozenset[HostName],
+            loads: Loads, now: Instant) -> ClusterCopy:
+    """Return the cluster as it was seen last. ``off``: hosts that we switched off. A VM that was seen at two hosts is where
+    it runs; what it will ask for is what it used over the load window, or next to nothing where that is unknown."""
+    hosts, missing = [], []
+    found: dict[VmId, SavedVm] = {}
+    for host in declared.hosts:
+        inventory = inventories.get(host.name)
+        if inventory is None:
+            missing.append(host.name)
+            continue
+        hosts.append(SavedHost(host, inventory.memory_total, inventory.cpus, is_on=host.name not in off,
+                               machine=inventory.host_uuid))
+        for record in inventory.vms if host.name not in off else ():
+            vm = _vm(record, host.name, loads, now)
+            if record.vm not in found or record.state.runs:
+                found[record.vm] = vm
+    vms = tuple(found[vm] for vm in sorted(found))
+    return ClusterCopy(SavedCluster(tuple(hosts), vms, "live", now.wall), tuple(missing))
+
+
+def _vm(record: VmRecord, host: HostName, loads: Loads, now: Instant) -> SavedVm:
+    state = record.state if record.state in (VmState.SHUTOFF, VmState.PAUSED) else VmState.RUNNING
+    if record.state is VmState.CRASHED:
+        state = VmState.SHUTOFF
+    used = loads.cpu(record.vm, now) if state is VmState.RUNNING else 0.0
+    demand = Demand() if used is None else Demand(high=round(min(used, float(record.vcpus)), 3))
+    return SavedVm(replace(record, state=state, job=JobKind.NONE, reason="", usage=NO_USAGE), host, demand,
+                   record.usage.dirty_mib_s or 0.0)

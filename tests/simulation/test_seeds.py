@@ -1,0 +1,29 @@
+"""A few nights of pretend clusters with random trouble: no rule is broken, and all comes to rest. ``make sim`` runs more."""
+
+from __future__ import annotations
+
+import pytest
+
+from ballastd.rehearsal.seeds import run_seed
+
+HOURS = 4.0
+SEEDS = range(1, 11)
+FOUND = {
+    43: "an operator's drains were counted among the evacuations that the blast radius bounds",
+    1: "a counter that begins anew is not one that never rose",
+}
+"""Seeds that once found something, in the daemon or in its checkers, and what."""
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", sorted({*SEEDS, *FOUND}))
+def test_a_night_breaks_no_rule_and_comes_to_rest(seed: int) -> None:
+    outcome = run_seed(seed, HOURS)
+    again = f"make sim SEEDS=1 FIRST={seed} ARGS='--hours {HOURS:g} --trace'"
+    assert not outcome.violations, f"{again}: {outcome.violations[0]}"
+
+
+def test_the_same_seed_is_the_same_night_byte_for_byte() -> None:
+    first, second = run_seed(2, 1.0), run_seed(2, 1.0)
+    assert "\n".join(first.trace).encode() == "\n".join(second.trace).encode()
+    assert first == second
