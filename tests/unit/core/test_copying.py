@@ -1,0 +1,40 @@
+"""A live cluster becomes a saved one: where its VMs run, and what they used."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ballastd.core.inventory import JobKind, VmState
+from ballastd.core.quantities import HostName
+from tests.builders import a_cluster, table, vm_id
+
+
+def test_a_copy_has_hosts_vms_and_what_they_used() -> None:
+    t = table(a_cluster().host("h1").running("a").running("b").host("h2")).warm_up()
+    t.burn(a=0.75)
+    t.burn_on(1200.0)
+    copy = t.controller.copy(t.now)
+    assert copy.missing == ()
+    assert [host.name for host in copy.cluster.hosts] == ["h1", "h2"]
+    a, b = (next(vm for vm in copy.cluster.vms if vm.record.name == name) for name in "ab")
+    assert (a.host, round(a.demand.high, 2), b.host) == ("h1", 0.75, "h1")
+    assert copy.cluster.saved_wall == t.now.wall
+
+
+def test_a_vm_on_its_way_is_where_it_runs_and_jobs_are_not_kept() -> None:
+    t = table(a_cluster().host("h1").running("a").host("h2")).warm_up()
+    record = t.world["h1"][vm_id("a")]
+    t.world["h1"][record.vm] = replace(record, job=JobKind.OUTGOING)
+    t.world["h2"][record.vm] = replace(record, state=VmState.INCOMING, job=JobKind.INCOMING)
+    t.settle(3, 2.0)
+    (found,) = t.controller.copy(t.now).cluster.vms
+    assert (found.host, found.record.state, found.record.job) == ("h1", VmState.RUNNING, JobKind.NONE)
+
+
+def test_a_host_that_was_never_seen_is_missing_and_not_made_up() -> None:
+    t = table(a_cluster().host("h1").running("a").host("h2"))
+    t.dark.add("h2")
+    t.step()
+    copy = t.controller.copy(t.now)
+    assert copy.missing == (HostName("h2"),)
+    assert [host.name for host in copy.cluster.hosts] == ["h1"]
