@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from ballastd.adapters.mqtt.plausibility import implausible, is_subject
 from ballastd.agent.files import Findings, Unreadable, children, read_integer, read_text
+from ballastd.core.plausibility import implausible, is_subject
 from ballastd.core.telemetry import METRICS, Sample
 
 _METRICS = (("ce", "ecc.corrected"), ("ue", "ecc.uncorrected"))

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ballastd.adapters.mqtt.plausibility import implausible, is_subject, usable_limit
 from ballastd.agent.files import Findings, Unreadable, children, printable, read_flag, read_integer, read_text
+from ballastd.core.plausibility import implausible, is_subject, usable_limit
 from ballastd.core.telemetry import METRICS, Sample
 
 _FEATURE = re.compile(r"((?:temp|fan)[0-9]+)_[a-z_]+")

@@ -7,8 +7,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ballastd.adapters.mqtt.plausibility import implausible
 from ballastd.agent.files import Findings, Unreadable, read_text
+from ballastd.core.plausibility import implausible
 from ballastd.core.telemetry import METRICS, Sample
 
 POINTS_MAX = 1024

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ballastd.adapters.mqtt.plausibility import is_flag
+from ballastd.core.plausibility import is_flag
 from ballastd.core.telemetry import METRICS, MetricKind, Sample
 
 Key = tuple[str, str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,12 +11,10 @@ from ballastd.cli.client import Daemon
 from ballastd.cli.diagnostics import show_problems
 from ballastd.cli.formats import cores, printable, share, size
 from ballastd.cli.options import with_daemon
-from ballastd.core.plain import from_plain
-from ballastd.core.saved_cluster import ClusterCopy, SavedCluster
-from ballastd.documents.anonymous import anonymous
-from ballastd.documents.saved_clusters import load_cluster
-from ballastd.documents.written_clusters import dump_cluster, dump_json
 from ballastd.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ballastd.core.saved_cluster import SavedCluster
 
 EXIT_PROBLEMS = 4
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -48,7 +47,15 @@ def save_command(ctx: click.Context, daemon: Daemon, file: Path | None, partial:
 
     Hosts as they are declared and as they were seen last; VMs where they are, each with the processors that it used over the
     load window as a steady demand. Watts, boot times and daily rhythms are for you to add: see docs/clusters.md.
+
+    \b
+    Examples:
+      ballastctl cluster save site.yaml
+      ballastctl cluster save --anonymous report.yaml    to send to somebody else
     """
+    from ballastd.core.plain import from_plain
+    from ballastd.core.saved_cluster import ClusterCopy, SavedCluster
+
     found: ClusterCopy = from_plain(ClusterCopy, daemon.get("cluster"))
     missing = ", ".join(found.missing)
     if missing and not partial:
@@ -60,7 +67,7 @@ def save_command(ctx: click.Context, daemon: Daemon, file: Path | None, partial:
     saved = found.cluster
     if name:
         saved = SavedCluster(saved.hosts, saved.vms, name, saved.saved_wall)
-    _write(anonymous(saved) if is_anonymous else saved, file)
+    _write(_without_names(saved) if is_anonymous else saved, file)
 
 
 @cluster_group.command("generate")
@@ -75,7 +82,12 @@ def save_command(ctx: click.Context, daemon: Daemon, file: Path | None, partial:
 @click.pass_context
 def generate_command(ctx: click.Context, file: Path | None, hosts: int, vms: int, seed: int, fill: float,
                      load: float) -> None:
-    """Make up a cluster, and write it to FILE or print it."""
+    """Make up a cluster, and write it to FILE or print it.
+
+    \b
+    Example:
+      ballastctl cluster generate --hosts 20 --vms 200 --seed 7 big.yaml
+    """
     from ballastd.sim.generating import generate
 
     try:
@@ -92,11 +104,17 @@ def generate_command(ctx: click.Context, file: Path | None, hosts: int, vms: int
 @_anonymous
 @click.pass_context
 def show_command(ctx: click.Context, file: Path, output: str, is_anonymous: bool) -> None:
-    """Show what a saved cluster holds; with -o, write it in the other spelling."""
+    """Show what a saved cluster holds; with -o, write it in the other spelling.
+
+    \b
+    Examples:
+      ballastctl cluster show site.yaml
+      ballastctl cluster show site.yaml -o json | jq '.hosts[].name'
+    """
     found = _load(ctx, file)
-    found = anonymous(found) if is_anonymous else found
+    found = _without_names(found) if is_anonymous else found
     if output != "table":
-        click.echo((dump_json if output == "json" else dump_cluster)(found), nl=False)
+        click.echo(_text(found, is_json=output == "json"), nl=False)
         return
     click.echo(f"{printable(found.name)}: {len(found.hosts)} hosts, {len(found.vms)} VMs")
     rows = [("HOST", "ON", "VMS", "MEMORY", "", "ASKED AT MOST", "LABELS")]
@@ -116,12 +134,19 @@ def show_command(ctx: click.Context, file: Path, output: str, is_anonymous: bool
 @click.argument("file", type=FILE)
 @click.pass_context
 def check_command(ctx: click.Context, file: Path) -> None:
-    """Check a saved cluster; exit code 4 and every problem with its line if it is none."""
+    """Check a saved cluster; exit code 4 and every problem with its line if it is none.
+
+    \b
+    Example:
+      ballastctl cluster check site.yaml
+    """
     found = _load(ctx, file)
     click.echo(f"{file}: {len(found.hosts)} hosts, {len(found.vms)} VMs, nothing wrong with it")
 
 
 def _load(ctx: click.Context, file: Path) -> SavedCluster:
+    from ballastd.documents.saved_clusters import load_cluster
+
     try:
         return load_cluster(file)
     except ConfigurationError as error:
@@ -129,8 +154,20 @@ def _load(ctx: click.Context, file: Path) -> SavedCluster:
         ctx.exit(EXIT_PROBLEMS)
 
 
+def _without_names(cluster: SavedCluster) -> SavedCluster:
+    from ballastd.documents.anonymous import anonymous
+
+    return anonymous(cluster)
+
+
+def _text(cluster: SavedCluster, *, is_json: bool) -> str:
+    from ballastd.documents.written_clusters import dump_cluster, dump_json
+
+    return dump_json(cluster) if is_json else dump_cluster(cluster)
+
+
 def _write(cluster: SavedCluster, file: Path | None) -> None:
-    text = dump_json(cluster) if file is not None and file.suffix == ".json" else dump_cluster(cluster)
+    text = _text(cluster, is_json=file is not None and file.suffix == ".json")
     if file is None:
         click.echo(text, nl=False)
         return

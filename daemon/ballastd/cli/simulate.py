@@ -6,18 +6,19 @@ import logging
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import structlog
 
 from ballastd.cli.diagnostics import show_problems
 from ballastd.cli.formats import duration
-from ballastd.core.policies import Timing
-from ballastd.core.rehearsed import Rehearsed
-from ballastd.core.saved_cluster import SavedCluster
-from ballastd.core.scripts import Script
 from ballastd.errors import ConfigurationError
-from ballastd.rehearsal.stage import Setting
+
+if TYPE_CHECKING:
+    from ballastd.core.rehearsed import Rehearsed
+    from ballastd.core.saved_cluster import SavedCluster
+    from ballastd.core.scripts import Script
+    from ballastd.rehearsal.stage import Setting
 
 FORMATS = ("txt", "json", "html", "svg", "png")
 EXIT_PROBLEMS = 4
@@ -73,6 +74,8 @@ def simulate_command(ctx: click.Context, cluster_file: Path | None, hosts: int, 
       ballastctl simulate --hosts 20 --vms 200 --faults random --seed 7
       ballastctl simulate --cluster site.yaml --script outage.yaml --trace
     """
+    import structlog
+
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
         cluster = _cluster(cluster_file, hosts, vms, seed)
@@ -100,6 +103,9 @@ def _cluster(file: Path | None, hosts: int, vms: int, seed: int) -> SavedCluster
 
 def _script(file: Path | None, cluster: SavedCluster, begins: float, lasts: float, seed: int) -> Script:
     if file is None:
+        from ballastd.core.policies import Timing
+        from ballastd.core.scripts import Script
+
         return Script(begins, lasts, seed=seed, timing=Timing())
     from ballastd.documents.scripts import load_script
 
@@ -108,6 +114,7 @@ def _script(file: Path | None, cluster: SavedCluster, begins: float, lasts: floa
 
 def _setting(cluster: SavedCluster, script: Script, policies: Path, faults: str) -> Setting:
     from ballastd.rehearsal.scenarios import PolicyFiles
+    from ballastd.rehearsal.stage import Setting
     from ballastd.sim.chances import FAULTS, chosen, draw
 
     names: tuple[str, ...] = ()

@@ -43,6 +43,7 @@ from ballastd.core.inventory import DeclaredHost, HostInventory
 from ballastd.core.ledger import Ledger
 from ballastd.core.loads import Loads, host_load
 from ballastd.core.migrations import Ending
+from ballastd.core.notices import Notice
 from ballastd.core.planning import PlanUnsound, plan
 from ballastd.core.plans import AbortOrder, Deferral, DeferralKind, Order, Plan, RefusalKind, TuneOrder
 from ballastd.core.policies import ClusterDeclaration, Health, Mode, PolicySet
@@ -54,19 +55,11 @@ from ballastd.core.saved_cluster import ClusterCopy
 from ballastd.core.senses import Senses
 from ballastd.core.snapshot import HostFacts, Snapshot, take
 from ballastd.core.standing import reasons_to_avoid
+from ballastd.core.strandings import Strandings
 from ballastd.core.switching import Switchboard, Switching
 from ballastd.core.telemetry import AgentState, Report
 from ballastd.core.trends import Trends
 from ballastd.core.views import ClusterView
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """Something a person should know. ``key``: notices with one key are about one thing."""
-
-    level: str
-    key: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +117,7 @@ class Controller:
         self._loads, self._trends = Loads(window), Trends(window)
         self._doubles, self._homes, self._aborts, self._recent = Doubles(), Homes(), Aborts(), Recent()
         self._switchboard, self._gatekeeper = Switchboard(), Gatekeeper(cluster.timing, now)
+        self._strandings = Strandings()
         self._first: list[ev.Event] = [ev.DaemonStarted(now.wall, now.boot_id, version),
                                        ev.PoliciesLoaded(now.wall, policies.digest)]
 
@@ -365,6 +359,7 @@ class Controller:
         orders = self._book_orders(step, admission.orders, admission.begins, intents)
         tunes = () if gates else self._book_tunes(step, admission.tunes)
         self._close_evacuations(step, snapshot, intents)
+        step.notices.extend(self._strandings.follow(plan_made, intents, gates, step.draft, snapshot))
         switching = self._switch(step, snapshot, outlook, plan_made, held=bool(gates))
         aborts = self._call_off(step)
         self._probe_journal(step)

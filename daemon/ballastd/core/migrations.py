@@ -36,6 +36,8 @@ HOLDS_SLOT = frozenset({_P.ORDERED, _P.RUNNING})
 """Phases in which a job may exist: they count against every concurrency limit."""
 HOLDS_TARGET = frozenset({_P.ORDERED, _P.RUNNING, _P.COMPLETED, _P.FAILED, _P.ABORTED})
 HOLDS_SOURCE = HOLDS_TARGET | {_P.LOST}
+ENDED_OPEN = frozenset({_P.FAILED, _P.ABORTED, _P.LOST})
+"""Phases in which no job can be seen any more, yet an end has to be seen before the books are closed."""
 
 
 class Ending(enum.Enum):

@@ -12,6 +12,7 @@ from ballastd.core.constraints import Terms, check_plan
 from ballastd.core.drafting import Draft, add, begin, candidates, no_target, terms_of, why_vm_rests
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.ledger import Ledger
+from ballastd.core.migrations import ENDED_OPEN, Migration
 from ballastd.core.plans import Plan, Refusal, RefusalKind
 from ballastd.core.policies import EvacuationOrder, PolicySet
 from ballastd.core.quantities import HostName
@@ -65,7 +66,11 @@ def _empty_host(draft: Draft, intent: Intent, *, whole: bool = False) -> None:
         return
     terms = terms_of(intent, draft.policies)
     for vm in sorted(snapshot.vms_on(intent.host), key=lambda row: _leaving_key(snapshot, row, intent)):
-        if draft.ledger.open_migration_of(snapshot.vms.ids[vm]) is not None or vm in draft.moved:
+        migration = draft.ledger.open_migration_of(snapshot.vms.ids[vm])
+        if migration is not None:
+            draft.refusals.extend(_why_unsettled(migration))
+            continue
+        if vm in draft.moved:
             continue
         if whole and len(draft.refusals) > before:
             return
@@ -84,6 +89,15 @@ def _place(draft: Draft, intent: Intent, terms: Terms, vm: int, source: int) -> 
         add(draft, intent, vm, source, ranked, noes)
     else:
         draft.refusals.append(no_target(draft.snapshot, intent, vm, noes))
+
+
+def _why_unsettled(migration: Migration) -> tuple[Refusal, ...]:
+    """Say why nothing is done about a VM whose last move is over but whose books cannot be closed."""
+    if migration.phase not in ENDED_OPEN:
+        return ()
+    return (Refusal(RefusalKind.VM_BUSY, f"its move to {migration.target} is {migration.phase.value} and cannot be settled "
+                    "until both ends are seen; cure: bring them back, or host confirm-dead for one that is",
+                    migration.vm, migration.source),)
 
 
 def _why_host_cannot_be_emptied(draft: Draft, source: int) -> Refusal | None:

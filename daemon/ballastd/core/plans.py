@@ -36,6 +36,8 @@ class RefusalKind(enum.Enum):
     NO_GAIN = "no-gain"
     HOST_STANDBY = "host-standby"
     POWER = "power"
+    CONTROLLER = "power-controller"
+    """Its power controller contradicts what is seen, or belongs to another machine."""
     NO_TARGET = "no-target"
     CPU = "cpu"
     MACHINE = "machine-type"

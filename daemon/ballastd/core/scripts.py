@@ -11,7 +11,7 @@ from ballastd.core.policies import Timing
 @dataclass(frozen=True, slots=True)
 class Script:
     """``begins_wall``: wall seconds at which it begins. ``lasts``: seconds. ``acts``: sorted by time. ``wakeable``: whether
-    every host with power counts as proved to wake from the start."""
+    every host with power counts as proved to wake from the start. ``quiet``: nothing is to be moved or switched."""
 
     begins_wall: float
     lasts: float
@@ -19,3 +19,4 @@ class Script:
     seed: int = 0
     timing: Timing = Timing()
     wakeable: bool = True
+    quiet: bool = False

@@ -61,6 +61,7 @@ class ScriptModel(Strict):
     lasts: Lasting
     seed: Whole = 0
     wakeable: YesNo = True
+    quiet: YesNo = False
     timing: TimingSettings = TimingSettings()
     acts: list[ActModel] = Field(default_factory=list, max_length=ACTS_MAX)
 
@@ -83,7 +84,8 @@ def load_script(path: Path, cluster: SavedCluster | None) -> Script:
     if problems or model is None or begins is None:
         raise ConfigurationError(tuple(problems))
     acts = sorted((_compiled(act) for act in model.acts), key=lambda act: act.at)
-    return Script(begins, model.lasts, tuple(acts), model.seed, model.timing.compiled(), model.wakeable)
+    return Script(begins, model.lasts, tuple(acts), model.seed, model.timing.compiled(), model.wakeable,
+                  model.quiet)
 
 
 def _begins(model: ScriptModel, document: Document, problems: list[str]) -> float | None:

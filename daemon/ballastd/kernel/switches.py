@@ -129,7 +129,8 @@ class Switches:
             return self._no(order, f"its controller: {error}")
         wanted = PowerState.OFF if order.on else PowerState.ON
         if status.state not in (wanted, PowerState.UNKNOWN) and not order.on:
-            return self._no(order, f"its controller says {status.state.value} while its hypervisor answers")
+            return self._no(order, f"its controller says {status.state.value} while its hypervisor answers",
+                            RefusalKind.CONTROLLER)
         return self._identity_refusal(order, declared, status)
 
     def _identity_refusal(self, order: PowerOrder, declared: DeclaredHost, status: PowerStatus) -> Refusal | None:
@@ -139,9 +140,10 @@ class Switches:
         if status.identity is None:
             return self._no(order, "its controller does not say which machine it controls; see power.trust_identity")
         if known is not None and not same_machine(status.identity, known):
-            return self._no(order, f"its controller controls another machine ({status.identity}, not {known})")
+            return self._no(order, f"its controller controls another machine ({status.identity}, not {known})",
+                            RefusalKind.CONTROLLER)
         return None
 
     @staticmethod
-    def _no(order: PowerOrder, detail: str) -> Refusal:
-        return Refusal(RefusalKind.POWER, detail, host=order.host)
+    def _no(order: PowerOrder, detail: str, kind: RefusalKind = RefusalKind.POWER) -> Refusal:
+        return Refusal(kind, detail, host=order.host)

@@ -266,7 +266,7 @@ def perform(setting: Setting, story: Callable[[Stage], Coroutine[Any, Any, T]], 
     made: list[Stage] = []
 
     async def live() -> T:
-        points = CrashPoints(setting.crash_at, lambda: made[0].crash(DOWN_SECONDS))
+        points = CrashPoints(setting.crash_at, lambda: made[0].crash(DOWN_SECONDS), lambda: made[0].daemon is None)
         asyncio.get_running_loop().set_task_factory(points.task_factory)
         stage = Stage(setting, points)
         made.append(stage)

@@ -11,7 +11,7 @@ import structlog
 from ballastd.core.controller import Decision
 from ballastd.core.inputs import CallReturned, PowerReturned
 from ballastd.core.migrations import CallResult
-from ballastd.core.plans import AbortOrder, CordonOrder, Order, TuneOrder
+from ballastd.core.plans import AbortOrder, CordonOrder, Order, RefusalKind, TuneOrder
 from ballastd.core.power import PowerOrder
 from ballastd.core.quantities import HostName
 from ballastd.errors import (
@@ -111,7 +111,9 @@ async def _outcome(call: Awaitable[None], order: str) -> tuple[CallResult, str]:
     try:
         await call
     except Withheld as no:
-        return CallResult.WITHHELD, str(no)
+        # what a controller contradicts does not pass by itself: it counts as its own refusal, and people are told
+        lies = any(one.kind is RefusalKind.CONTROLLER for one in no.refusals)
+        return CallResult.REFUSED if lies else CallResult.WITHHELD, str(no)
     except (MigrationRefused, PowerRefused) as no:
         return CallResult.REFUSED, str(no)
     except MigrationAborted as end:

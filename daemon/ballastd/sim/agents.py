@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
 
+from ballastd.core.plausibility import implausible
 from ballastd.core.quantities import HostName
-from ballastd.core.telemetry import AgentState, Report, Sample
+from ballastd.core.telemetry import METRICS, AgentState, Report, Sample
 from ballastd.ports import Clock, Malformed, TelemetryDown, TelemetryItem, TelemetryUp
 
 INTERVAL_SECONDS = 10.0
@@ -199,7 +200,9 @@ class SimulatedAgents:
         now = self._clock.now()
         self.delivered[host] = now.monotonic
         self._counts["received"] += 1
-        self._put(Report(host, boot, sequence, sent, INTERVAL_SECONDS, samples, now))
+        believable = tuple(sample for sample in samples if implausible(METRICS[sample.metric], sample.value) is None)
+        self._put(Report(host, boot, sequence, sent, INTERVAL_SECONDS, believable, now,
+                         refused_samples=len(samples) - len(believable)))
 
     def _tell_state(self, agent: _Agent, *, online: bool, emulators: int) -> None:
         until = None if agent.manners.deaf or agent.manners.hookless else self._cordoned_until(agent.host)

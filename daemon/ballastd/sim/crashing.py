@@ -13,14 +13,17 @@ WATCHED = ("ControlLoop.", "Executor.")
 
 class CrashPoints:
     """Counts the suspensions of watched coroutines. ``at``: the numbers (from 1) of those at which ``crash`` is called;
-    none to only count."""
+    none to only count. ``is_dying``: whether the daemon was killed already, so that what its coroutines do while they are
+    cancelled is no point of its own."""
 
-    def __init__(self, at: Collection[int] = (), crash: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, at: Collection[int] = (), crash: Callable[[], None] = lambda: None,
+                 is_dying: Callable[[], bool] = lambda: False) -> None:
         self.passed = 0
         self.names: list[str] = []
         """Which coroutine stood at each point."""
         self._at = at
         self._crash = crash
+        self._is_dying = is_dying
 
     def task_factory(self, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
         """Make a task of ``coro``, as ``loop.set_task_factory`` wants it."""
@@ -30,6 +33,8 @@ class CrashPoints:
         return asyncio.Task(coro, loop=loop, **options)
 
     def _pass(self, name: str) -> None:
+        if self._is_dying():
+            return
         self.passed += 1
         self.names.append(name)
         if self.passed in self._at:

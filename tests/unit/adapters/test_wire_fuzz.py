@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ballastd.adapters.mqtt import wire
 from ballastd.adapters.mqtt.flaws import Flaw
-from ballastd.adapters.mqtt.plausibility import is_flag
+from ballastd.core.plausibility import is_flag
 from ballastd.core.quantities import Instant
 from ballastd.core.telemetry import METRICS, AgentState, Report, Sample
 from ballastd.errors import MalformedReport

@@ -12,9 +12,9 @@ from typing import Any
 
 from ballastd.adapters.mqtt.fields import Fields
 from ballastd.adapters.mqtt.flaws import Flaw, malformed
-from ballastd.adapters.mqtt.plausibility import implausible, is_flag, is_subject, usable_limit
 from ballastd.adapters.mqtt.strict_json import SIZE_MAX_BYTES, is_blank, parse_object
 from ballastd.adapters.mqtt.topics import Kind, parse_topic
+from ballastd.core.plausibility import implausible, is_flag, is_subject, usable_limit
 from ballastd.core.quantities import HostName, Instant
 from ballastd.core.telemetry import METRICS, AgentState, Metric, Report, Sample
 from ballastd.errors import MalformedReport

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from ballastd.adapters.mqtt.plausibility import implausible
+from ballastd.core.plausibility import implausible
 from ballastd.core.telemetry import METRICS
 
 
