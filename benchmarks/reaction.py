@@ -19,10 +19,12 @@ from datetime import datetime
 from pathlib import Path
 
 import libvirt
-from tests.demo.cluster import EVACUATION, HOOK, DaemonProcess, Listener, agent_command, settings, wait_listening
-from tests.demo.policies import TIMING
-from tests.demo.witness import Witness, wait_for
+from tests.demo.cluster import HOOK, DaemonProcess, Listener, agent_command, settings, wait_listening
+from tests.demo.witness import Witness
 from tests.lab.lab import Lab
+
+from ballastd.cli.demo.telling import wait_for
+from ballastd.demo.policies import EVACUATION, TIMING
 
 HOSTS = 4
 # every evacuation of the benchmark counts against the hour: the ceiling is six, so the daemon starts anew in between

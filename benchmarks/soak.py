@@ -20,10 +20,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.demo.cluster import EVACUATION, HOOK, DaemonProcess, agent_command, settings
-from tests.demo.policies import LIMITS, TIMING
-from tests.demo.witness import Witness, wait_for
+from tests.demo.cluster import HOOK, DaemonProcess, agent_command, settings
+from tests.demo.witness import Witness
 from tests.lab import Lab, LabError
+
+from ballastd.cli.demo.telling import wait_for
+from ballastd.demo.policies import EVACUATION, LIMITS, TIMING
 
 HOSTS, GUESTS_EACH, GUEST_MIB = 4, 3, 32
 MODES = ("idle", "work2", "work4", "work6", "work8", "work9")

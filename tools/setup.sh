@@ -66,7 +66,7 @@ install_venv() {
     say "python: $python ($("$python" -V))"
     say "venv: .venv, exactly as uv.lock says, with libvirt's binding"
     # compiled once here: daemons and agents that tests start by the dozen would each compile it all again
-    tools/uv.sh sync --locked --extra libvirt --extra redfish --python "$python" --compile-bytecode
+    tools/uv.sh sync --locked --extra libvirt --extra redfish --extra demo --python "$python" --compile-bytecode
     .venv/bin/python -m compileall -q daemon tests
     .venv/bin/python -c 'import ballastd, libvirt; print("setup: ready: ballastd", ballastd.__version__,
         "with libvirt binding", libvirt.getVersion())'

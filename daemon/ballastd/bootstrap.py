@@ -8,7 +8,7 @@ import logging
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -28,16 +28,15 @@ from ballastd.adapters.power.command import CommandOptions, CommandPower
 from ballastd.adapters.power.redfish import RedfishOptions, RedfishPower
 from ballastd.adapters.power.routing import PowerDriver, PowerDrivers
 from ballastd.adapters.systemd import sd_notify
-from ballastd.core.policies import ClusterDeclaration, PolicySet
 from ballastd.core.quantities import HostName
 from ballastd.documents import (
     MqttSettings,
     PowerCommandSettings,
     PowerSettings,
     Settings,
-    load_policies,
     load_settings,
 )
+from ballastd.documents.policy_files import PolicyFiles
 from ballastd.errors import ConfigurationError, JournalError
 from ballastd.ports import Blocking
 from ballastd.service.chores import ChoreTimes
@@ -50,19 +49,6 @@ from ballastd.web.server import ApiServer
 EXIT_CONFIGURATION = 78
 EXIT_FAILED = 1
 NEWEST_NOISE = ("uvicorn", "httpx", "asyncio")
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyDirectory:
-    """Policies from files, checked against the declared cluster."""
-
-    directory: Path
-    cluster: ClusterDeclaration
-
-    def load(self, now_wall: float) -> tuple[PolicySet, tuple[str, ...]]:
-        """See ``service.daemon.PolicySource``."""
-        loaded = load_policies(self.directory, self.cluster, now_wall)
-        return loaded.policies, loaded.warnings
 
 
 def run(config: Path, *, policies: Path | None = None, log_format: str | None = None) -> int:
@@ -97,7 +83,7 @@ def _first(trouble: BaseException, kinds: tuple[type[BaseException], ...]) -> Ba
 
 async def _live(settings: Settings, policies: Path) -> None:
     clock, blocking = SystemClock(), Lanes()
-    source = PolicyDirectory(policies, settings.cluster)
+    source = PolicyFiles(policies, settings.cluster)
     source.load(clock.now().wall)
     hosts = [host.name for host in settings.cluster.hosts]
     holder = f"{socket.gethostname()}:{settings.journal}"

@@ -7,12 +7,9 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from rich.table import Table
-
-from tests.demo.stage import Stage
+from ballastd.cli.demo.telling import Narrator
 from tests.demo.story import Story
 
 
@@ -22,8 +19,8 @@ def main() -> int:
         print("the demo makes network namespaces: run it as root (make demo uses sudo)", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    stage, home = Stage(), Path(tempfile.mkdtemp(prefix="ballastd-demo-"))
-    story, begun, whole = Story(stage, home), time.monotonic(), False
+    stage, home = Narrator(), Path(tempfile.mkdtemp(prefix="ballastd-demo-"))
+    story, whole = Story(stage, home), False
     try:
         whole = story.play()
     except KeyboardInterrupt:
@@ -33,13 +30,7 @@ def main() -> int:
         stage.close()
         if whole:
             shutil.rmtree(home, ignore_errors=True)
-    table = Table(title=f"Claims, each verified against the libvirtd hosts ({time.monotonic() - begun:.0f} s)",
-                  title_justify="left")
-    for column in ("", "claim", "seen"):
-        table.add_column(column, overflow="fold")
-    for claim in story.claims:
-        table.add_row("[green]holds[/green]" if claim.holds else "[red]FAILS[/red]", claim.text, claim.seen)
-    stage.console.print(table)
+    stage.sum_up("Claims, each verified against the libvirtd hosts")
     if not whole:
         stage.console.print(f"The daemon's log and journal are kept in {home}")
     return 0 if whole else 1

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from rich.table import Table
+
+from ballastd.cli.demo.telling import Narrator, wait_for
 from tests.demo.cluster import DaemonProcess, Listener
-from tests.demo.stage import Stage
-from tests.demo.witness import Witness, wait_for
+from tests.demo.witness import RUNNING, Witness
 from tests.lab.guest import LabGuest
 from tests.lab.lab import Lab
 
@@ -16,32 +18,20 @@ REST_SECONDS = 12.0
 """How long nothing may move for the cluster to be at rest."""
 
 
-@dataclass(frozen=True)
-class Claim:
-    """One thing the demo promises, whether it held, and what was seen."""
-
-    text: str
-    holds: bool
-    seen: str
-
-
 @dataclass
 class Cast:
-    """Lab, witness, daemon, guests; and the claims so far."""
+    """Lab, witness, daemon, guests; and who tells of them."""
 
-    stage: Stage
+    stage: Narrator
     lab: Lab
     witness: Witness
     daemon: DaemonProcess
     listener: Listener
     guests: dict[str, LabGuest]
-    claims: list[Claim] = field(default_factory=list)
 
     def claim(self, text: str, holds: object, seen: str) -> None:
         """Say what became of a promise."""
-        claim = Claim(text, bool(holds), seen)
-        self.claims.append(claim)
-        self.stage.verdict(claim.text, claim.holds, claim.seen)
+        self.stage.claim(text, holds, seen)
 
     def await_or_tell(self, what: Callable[[], object], seconds: float) -> bool:
         """Wait for something; where it does not come, show what the daemon says it waits for."""
@@ -90,3 +80,16 @@ class Cast:
     def loads_in_words(self) -> str:
         """Return each host's processor use, for people."""
         return ", ".join(f"{name} {share:.0%}" for name, share in sorted(self.load().items()))
+
+
+def picture(witness: Witness, daemon: DaemonProcess) -> Table:
+    """Return the hosts as the witness sees them, with what ballastd makes of them."""
+    table = Table(title=f"posture: {daemon.posture() or 'not answering'}", title_justify="left", expand=False)
+    for column in ("host", "health", "guests (as libvirtd says)"):
+        table.add_column(column)
+    health = daemon.health()
+    for host in sorted(witness.now):
+        guests = witness.now.get(host, {})
+        names = " ".join(name if state == RUNNING else f"({name})" for name, state in sorted(guests.items()))
+        table.add_row(host, health.get(host, "?"), names)
+    return table

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from datetime import datetime
 
+from ballastd.cli.demo.telling import wait_for
+from ballastd.demo.policies import by_day, by_night
 from tests.demo.cast import Cast
-from tests.demo.policies import by_day, by_night
-from tests.demo.witness import wait_for
 
 NIGHT_SECONDS = 600.0
 BUSY = "work8"

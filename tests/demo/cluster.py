@@ -25,22 +25,6 @@ HOOK = Path(__file__).parents[2] / "daemon/ballastd/agent/qemu_hook.sh"
 MEMORY_LIMIT_MIB = 512
 ASK_SECONDS = 5.0
 
-EVACUATION = """\
-kind: Health
-name: uncorrected-memory-errors
-when: {metric: ecc.uncorrected, increase: 1h, above: 0}
-severity: failing
-clear: acknowledge
----
-kind: Evacuation
-name: failing-hosts
-on: {severity: failing}
-respond: evacuate
-deadline: 30m
-ignore_windows: true
-mode: auto
-"""
-
 
 def agent_command(host: LabHost, interval: float = 2.0, sample_interval: float = 0.2) -> Sequence[str]:
     """Return what runs inside each host: the agent, on the host's own fake hardware and its real processes."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ballastd.cli.demo.telling import Narrator, wait_for
+from ballastd.demo.policies import TIMING, by_day
 from tests.demo import chapters
-from tests.demo.cast import Cast, Claim
+from tests.demo.cast import Cast, picture
 from tests.demo.cluster import (
     HOOK,
     DaemonProcess,
@@ -15,9 +17,7 @@ from tests.demo.cluster import (
     settings,
     wait_listening,
 )
-from tests.demo.policies import TIMING, by_day
-from tests.demo.stage import Stage
-from tests.demo.witness import Witness, wait_for
+from tests.demo.witness import Witness
 from tests.lab.lab import Lab
 
 HOSTS, GUESTS_EACH, GUEST_MIB = 4, 3, 32
@@ -27,10 +27,9 @@ LAB = "demo"
 class Story:
     """One performance."""
 
-    def __init__(self, stage: Stage, home: Path) -> None:
+    def __init__(self, stage: Narrator, home: Path) -> None:
         self._stage = stage
         self._home = home
-        self.claims: list[Claim] = []
 
     def play(self) -> bool:
         """Play it all; return whether every claim holds."""
@@ -40,14 +39,13 @@ class Story:
             lab.broker().start()
             lab.enter()
             cast = self._gather(lab)
-            self.claims = cast.claims
             try:
                 self._chapters(cast)
             finally:
                 cast.witness.stop()
                 cast.listener.stop()
                 cast.daemon.stop()
-        return all(claim.holds for claim in self.claims)
+        return self._stage.all_hold()
 
     def _gather(self, lab: Lab) -> Cast:
         self._stage.say(f"Starting {HOSTS * GUESTS_EACH} guests, each counting its own heartbeat")
@@ -63,7 +61,7 @@ class Story:
         self._stage.say("Starting ballastd, the unmodified daemon, as a process of its own")
         daemon.start()
         wait_listening()
-        self._stage.watch(witness, daemon)
+        self._stage.watch(lambda: picture(witness, daemon))
         if not wait_for(daemon.knows_everybody, 40.0):
             raise RuntimeError(f"ballastd did not get ready; its log: {daemon.log}\n{daemon.log.read_text()[-3000:]}")
         return Cast(self._stage, lab, witness, daemon, listener, guests)

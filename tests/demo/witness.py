@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import libvirt
@@ -115,13 +114,3 @@ def _states(connection: libvirt.virConnect) -> Iterator[tuple[str, int]]:
         except libvirt.libvirtError as error:
             if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
                 raise
-
-
-def wait_for(what: Callable[[], object], seconds: float, every: float = 0.1) -> bool:
-    """Return whether ``what()`` became true within ``seconds``."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if what():
-            return True
-        time.sleep(every)
-    return bool(what())

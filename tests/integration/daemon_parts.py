@@ -14,8 +14,9 @@ from typing import Any
 
 from paho.mqtt import publish
 
-from tests.demo.cluster import EVACUATION, HOOK, DaemonProcess, agent_command, settings
-from tests.demo.witness import wait_for
+from ballastd.cli.demo.telling import wait_for
+from ballastd.demo.policies import EVACUATION
+from tests.demo.cluster import HOOK, DaemonProcess, agent_command, settings
 from tests.lab import Lab, LabError, LabHost
 from tests.lab.guest import LabGuest
 from tests.lab.network import CONTROLLER_ADDRESS

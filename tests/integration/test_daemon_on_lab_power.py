@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from ballastd.cli.demo.telling import wait_for
 from tests.demo.cluster import DaemonProcess, power_switch
-from tests.demo.witness import wait_for
 from tests.integration.daemon_parts import (
     POLICIES,
     Stand,
@@ -134,7 +134,7 @@ def test_a_switch_of_another_machine_is_told_nothing(lab: Lab, stand: Stand, tmp
     mark = tmp_path / "told"
     daemon = powered(stand, off=["/bin/sh", "-c", f"touch {mark}"], status=["/bin/echo", "on", OTHER_MACHINE])
     off(daemon)
-    until(lambda: "HostKept" in [r["kind"] for r in journal(stand.home)], 60.0, "the kernel withholds the order", daemon)
+    until(lambda: "PowerFailed" in [r["kind"] for r in journal(stand.home)], 60.0, "the kernel withholds the order", daemon)
     assert "controls another machine" in str(journal(stand.home))
     assert not mark.exists()
     assert lab.hosts["h3"].is_on()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 EXIT_CONFIGURATION = 78
 """EX_CONFIG of sysexits.h."""
 DEFAULT_SETTINGS = Path("/etc/ballastd/ballastd.yaml")
-_LATER = {"agent": ("ballastd.cli.agent", "agent_command")}
+_LATER = {"agent": ("ballastd.cli.agent", "agent_command"), "demo": ("ballastd.cli.demo.command", "demo_command")}
 
 
 class _Services(click.Group):
@@ -46,6 +46,7 @@ def services() -> None:
     \b
       ballastd run      the daemon: telemetry in, live migrations out
       ballastd agent    the telemetry agent, on each host
+      ballastd demo     a pretend cluster and a story, to watch it at work
     The operator's side is `ballastctl`.
     """
 

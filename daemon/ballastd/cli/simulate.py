@@ -113,7 +113,7 @@ def _script(file: Path | None, cluster: SavedCluster, begins: float, lasts: floa
 
 
 def _setting(cluster: SavedCluster, script: Script, policies: Path, faults: str) -> Setting:
-    from ballastd.rehearsal.scenarios import PolicyFiles
+    from ballastd.documents.policy_files import PolicyFiles
     from ballastd.rehearsal.stage import Setting
     from ballastd.sim.chances import FAULTS, chosen, draw
 

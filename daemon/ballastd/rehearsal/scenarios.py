@@ -6,29 +6,15 @@ import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ballastd.core.policies import ClusterDeclaration, PolicySet
 from ballastd.core.rehearsed import Violation
 from ballastd.core.saved_cluster import SavedCluster
 from ballastd.core.scripts import Script
-from ballastd.documents import load_policies
+from ballastd.documents.policy_files import PolicyFiles
 from ballastd.documents.saved_clusters import load_cluster
 from ballastd.documents.scripts import load_script
 from ballastd.rehearsal.stage import Setting, Stage, perform
 
 CLUSTER, POLICIES, SCRIPT, TRACE, README = "cluster.yaml", "policies.yaml", "script.yaml", "trace.expected", "README.md"
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyFiles:
-    """Policies from files, checked against a declared cluster. ``path``: a file, or a directory of them."""
-
-    path: Path
-    cluster: ClusterDeclaration
-
-    def load(self, now_wall: float) -> tuple[PolicySet, tuple[str, ...]]:
-        """See ``service.daemon.PolicySource``."""
-        loaded = load_policies(self.path, self.cluster, now_wall)
-        return loaded.policies, loaded.warnings
 
 
 @dataclass(frozen=True, slots=True)

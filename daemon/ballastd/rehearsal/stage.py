@@ -83,7 +83,7 @@ class Stage:
         self._source = _Policies(setting.policies)
         declared = setting.cluster.declaration(setting.timing)
         policies, self.warnings = self._source.load(setting.begins_wall)
-        self.world = World(setting.cluster, self.clock, declared, policies, setting.seed)
+        self.world = World(setting.cluster, self.clock, declared, policies, setting.seed, step_wall=self.clock.step_wall)
         self._source.world = self.world
         self.checkers = [kind(self.world) for kind in setting.checkers]
         self.world.watchers.extend(self.checkers)
@@ -179,9 +179,6 @@ class Stage:
 
     def act(self, act: Act) -> None:
         """Have one thing happen now."""
-        self.world.trace.act(act)
-        for watcher in self.world.watchers:
-            watcher.acted(act)
         if happen(self.world, act):
             return
         match act.do:

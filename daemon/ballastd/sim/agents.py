@@ -69,16 +69,19 @@ class _Agent:
 
 class SimulatedAgents:
     """One agent a host, behind ``ports.TelemetrySource``. ``truth``: what can be read of a host; ``cordoned_until``: what
-    the broker retains for it, wall seconds or None. ``delivered``: when a host's last report reached us, loop seconds."""
+    the broker retains for it, wall seconds or None. ``delivered``: when a host's last report reached us, loop seconds.
+    ``interval``: seconds from report to report."""
 
     def __init__(self, hosts: Iterable[HostName], clock: Clock, truth: Callable[[HostName], HostTruth],
-                 cordoned_until: Callable[[HostName], float | None], luck: Random) -> None:
+                 cordoned_until: Callable[[HostName], float | None], luck: Random,
+                 interval: float = INTERVAL_SECONDS) -> None:
         self.delivered: dict[HostName, float] = {}
         self._agents = {host: _Agent(host) for host in hosts}
         self._clock = clock
         self._truth = truth
         self._cordoned_until = cordoned_until
         self._luck = luck
+        self._interval = interval
         self._queue: asyncio.Queue[TelemetryItem] = asyncio.Queue(QUEUE_MAX)
         self._is_up = True
         self._counts: Counter[str] = Counter()
@@ -139,7 +142,7 @@ class SimulatedAgents:
     async def live(self) -> None:
         """Report for ever, each host at a moment of its own within the interval."""
         names = sorted(self._agents)
-        step = INTERVAL_SECONDS / max(1, len(names))
+        step = self._interval / max(1, len(names))
         while True:
             for name in names:
                 self._turn(self._agents[name])
@@ -201,7 +204,7 @@ class SimulatedAgents:
         self.delivered[host] = now.monotonic
         self._counts["received"] += 1
         believable = tuple(sample for sample in samples if implausible(METRICS[sample.metric], sample.value) is None)
-        self._put(Report(host, boot, sequence, sent, INTERVAL_SECONDS, believable, now,
+        self._put(Report(host, boot, sequence, sent, self._interval, believable, now,
                          refused_samples=len(samples) - len(believable)))
 
     def _tell_state(self, agent: _Agent, *, online: bool, emulators: int) -> None:

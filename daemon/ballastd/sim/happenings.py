@@ -26,13 +26,17 @@ def nothing() -> None:
 
 
 def happen(world: World, act: Act) -> bool:
-    """Have ``act`` happen to the cluster now; return False where it is not about the cluster but about the daemon.
+    """Have ``act`` happen to the cluster now, after everybody who watches was told; return False where it is not about the
+    cluster but about the daemon.
 
     What is to last ``seconds`` is undone after that.
 
     Raises:
         ConfigurationError: it speaks of a host or VM that does not exist, or of a word nobody knows.
     """
+    world.trace.act(act)
+    for watcher in world.watchers:
+        watcher.acted(act)
     effect = EFFECTS.get(act.do)
     if effect is None:
         return False
@@ -184,7 +188,8 @@ def _free_disk(world: World, act: Act) -> Undo:  # noqa: ARG001  an act like the
 
 def _step_clock(world: World, act: Act) -> Undo:
     assert act.value is not None
-    world.clock.step_wall(act.value)
+    assert world.step_wall is not None
+    world.step_wall(act.value)
     return nothing
 
 

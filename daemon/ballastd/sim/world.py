@@ -20,8 +20,8 @@ from ballastd.core.policies import ClusterDeclaration, PolicySet
 from ballastd.core.quantities import HostName, VmId
 from ballastd.core.saved_cluster import Demand, SavedCluster
 from ballastd.core.telemetry import Report, Sample
-from ballastd.ports import HostHint, TelemetryItem
-from ballastd.sim.agents import HostTruth, SimulatedAgents
+from ballastd.ports import Clock, HostHint, TelemetryItem
+from ballastd.sim.agents import INTERVAL_SECONDS, HostTruth, SimulatedAgents
 from ballastd.sim.demand import asked
 from ballastd.sim.hypervisor import SimulatedHypervisor
 from ballastd.sim.jobs import Guests, SimulatedHost
@@ -29,7 +29,6 @@ from ballastd.sim.journal import MemoryJournal
 from ballastd.sim.notices import SimulatedNotices
 from ballastd.sim.power import SimulatedController, SimulatedPower
 from ballastd.sim.trace import Trace
-from ballastd.sim.virtual_time import VirtualClock
 
 SHOWN_LEVELS = ("warning", "alarm")
 
@@ -73,12 +72,14 @@ class _Hypervisor(SimulatedHypervisor):
 
 
 class World:
-    """Everything but the daemon. ``policies``: what governs it now, for whoever checks on it."""
+    """Everything but the daemon. ``policies``: what governs it now, for whoever checks on it. ``report_seconds``: how
+    often agents report. ``step_wall``: has the machine's clock jump; there are clocks that do not."""
 
-    def __init__(self, saved: SavedCluster, clock: VirtualClock, declared: ClusterDeclaration, policies: PolicySet,
-                 seed: int) -> None:
+    def __init__(self, saved: SavedCluster, clock: Clock, declared: ClusterDeclaration, policies: PolicySet, seed: int, *,
+                 report_seconds: float = INTERVAL_SECONDS, step_wall: Callable[[float], None] | None = None) -> None:
         self.saved = saved
         self.clock = clock
+        self.step_wall = step_wall
         self.declared = declared
         self.policies = policies
         self.seed = seed
@@ -104,7 +105,7 @@ class World:
             went_off=self._went_off, came_up=self.hypervisor.heal)
         self.notices = SimulatedNotices(clock, lambda: self.agents.is_up, self._noticed)
         self.agents = SimulatedAgents([host.name for host in saved.hosts], clock, self.truth,
-                                      self.notices.cordoned_until, Random(f"{seed} agents"))
+                                      self.notices.cordoned_until, Random(f"{seed} agents"), report_seconds)
         self._demands: dict[VmId, Demand] = {vm.record.vm: vm.demand for vm in saved.vms}
 
     def _machine(self, name: HostName) -> SimulatedHost:

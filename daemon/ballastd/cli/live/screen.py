@@ -35,7 +35,7 @@ def is_live() -> bool:
 def print_frame(picture: Picture) -> None:
     """Print one frame and leave it there, with a line free for the prompt."""
     console = _console()
-    console.print(_painted(picture, console, console.height - 1))
+    console.print(painted(picture, console, console.height - 1))
 
 
 def show_frames(ask: Callable[[], Picture], interval: float) -> None:
@@ -58,7 +58,8 @@ def _console() -> Console:
     return Console(highlight=False, markup=False, emoji=False)
 
 
-def _painted(picture: Picture, console: Console, height: int) -> Text:
+def painted(picture: Picture, console: Console, height: int) -> Text:
+    """Return a frame of at most ``height`` lines as the console takes it."""
     lines = frame(picture, time.time(), console.width, height, signs_for(console.encoding))
     return Text("\n", no_wrap=True, overflow="crop", end="").join(_text(line) for line in lines)
 
@@ -73,7 +74,7 @@ def _until_suspended(live: Live, console: Console, ask: Callable[[], Picture], i
         due = time.monotonic() + interval
         picture = ask()
         while True:
-            live.update(_painted(picture, console, console.height), refresh=True)
+            live.update(painted(picture, console, console.height), refresh=True)
             came = signal.sigtimedwait(_WAITED_FOR, max(0.0, due - time.monotonic()))
             if came is None:
                 break

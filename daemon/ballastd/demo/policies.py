@@ -1,15 +1,29 @@
-"""What governs the demo: the policies that ship, with durations short enough to watch. Every ceiling stays."""
+"""What governs the demos: the policies that ship, with durations short enough to watch. Every ceiling stays."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from tests.demo.cluster import EVACUATION
-
 TIMING = {
     "pace": "2s", "startup_quiet": "2s", "inventory_interval": "1s", "inventory_max_age": "15s", "second_look": "2s",
     "self_suspect": "5s", "load_window": "8s", "cordon_confirm": "30s", "power_off": "40s", "wake": "60s",
 }
+
+EVACUATION = """\
+kind: Health
+name: uncorrected-memory-errors
+when: {metric: ecc.uncorrected, increase: 1h, above: 0}
+severity: failing
+clear: acknowledge
+---
+kind: Evacuation
+name: failing-hosts
+on: {severity: failing}
+respond: evacuate
+deadline: 30m
+ignore_windows: true
+mode: auto
+"""
 
 HOT = """\
 ---
