@@ -27,6 +27,7 @@ from ballastd.adapters.mqtt.telemetry import MqttTelemetry
 from ballastd.adapters.power.command import CommandOptions, CommandPower
 from ballastd.adapters.power.redfish import RedfishOptions, RedfishPower
 from ballastd.adapters.power.routing import PowerDriver, PowerDrivers
+from ballastd.adapters.recording import FileRecording
 from ballastd.adapters.systemd import sd_notify
 from ballastd.core.quantities import HostName
 from ballastd.documents import (
@@ -110,6 +111,8 @@ async def _live(settings: Settings, policies: Path) -> None:
         calendar=WallCalendar(settings.chores.timezone),
         chores=ChoreTimes(settings.chores.summary, settings.chores.wake_test, settings.chores.retention,
                           settings.chores.keep_records, settings.chores.keep_archives),
+        recording=None if settings.recording.directory is None else FileRecording(
+            settings.recording.directory, settings.recording.keep, blocking, clock),
     ))
     made.append(daemon)
     app = create_app(daemon, blocking=blocking, operators=settings.api.operators)

@@ -225,6 +225,18 @@ class TelemetrySource(Protocol):
         ...
 
 
+class Recording(Protocol):
+    """Where the diary of what was seen is kept. Best effort: what cannot be written is dropped."""
+
+    def add(self, entries: list[dict[str, Any]]) -> None:
+        """Take entries to be written soon."""
+        ...
+
+    async def run(self) -> None:
+        """Write for ever."""
+        ...
+
+
 class Notices(Protocol):
     """Where notices and requests go: MQTT. Delivery is best effort and never blocks a decision."""
 

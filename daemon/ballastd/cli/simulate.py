@@ -26,7 +26,10 @@ WARM_UP_SECONDS = 900.0
 DEFAULT_BEGIN = "2026-01-05T12:00:00Z"
 
 
-def _instant(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
+def instant(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+    """Return the wall seconds of an option that names a time."""
+    if value is None:
+        return None
     try:
         found = datetime.fromisoformat(value)
     except ValueError as error:
@@ -47,7 +50,7 @@ def _instant(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
 @click.option("--faults", default="none", show_default=True, metavar="none|random|NAME,...",
               help="Trouble by chance: none, what the seed takes, or these kinds.")
 @click.option("--for", "lasts", type=duration, default="24h", show_default=True, metavar="DURATION", help="Virtual time.")
-@click.option("--begins", default=DEFAULT_BEGIN, show_default=True, callback=_instant, metavar="TIME",
+@click.option("--begins", default=DEFAULT_BEGIN, show_default=True, callback=instant, metavar="TIME",
               help="When it begins: windows open by this clock.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same run, byte for byte.")
 @click.option("--report", type=click.Path(path_type=Path), metavar="DIRECTORY|FILE",
@@ -74,13 +77,11 @@ def simulate_command(ctx: click.Context, cluster_file: Path | None, hosts: int, 
       ballastctl simulate --hosts 20 --vms 200 --faults random --seed 7
       ballastctl simulate --cluster site.yaml --script outage.yaml --trace
     """
-    import structlog
-
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    quieten()
     try:
         cluster = _cluster(cluster_file, hosts, vms, seed)
         script = _script(script_file, cluster, begins, lasts, seed)
-        found = _rehearse(_setting(cluster, script, policies, faults), script.lasts)
+        found = rehearse_shown(_setting(cluster, script, policies, faults), script.lasts)
         _show(found, output, moves=moves, trace=trace)
         if report is not None:
             _report(found, report, tuple(part.strip() for part in formats.split(",")))
@@ -89,6 +90,13 @@ def simulate_command(ctx: click.Context, cluster_file: Path | None, hosts: int, 
         ctx.exit(EXIT_PROBLEMS)
     if found.violations:
         ctx.exit(EXIT_PROBLEMS)
+
+
+def quieten() -> None:
+    """Keep the rehearsed daemon's log off the terminal."""
+    import structlog
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 def _cluster(file: Path | None, hosts: int, vms: int, seed: int) -> SavedCluster:
@@ -129,7 +137,8 @@ def _setting(cluster: SavedCluster, script: Script, policies: Path, faults: str)
                    script.begins_wall, script.wakeable)
 
 
-def _rehearse(setting: Setting, seconds: float) -> Rehearsed:
+def rehearse_shown(setting: Setting, seconds: float) -> Rehearsed:
+    """Rehearse, with a progress bar on a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 

@@ -148,6 +148,13 @@ class ChoreSettings(Strict):
         return seconds
 
 
+class RecordingSettings(Strict):
+    """What was seen, in files that ``ballastctl replay`` reads. ``directory``: where, or nothing is recorded."""
+
+    directory: AbsolutePath | None = None
+    keep: Lasting = 14 * DAY_SECONDS
+
+
 class LoggingSettings(Strict):
     """Where the log goes is the supervisor's business; how it looks is ours."""
 
@@ -208,6 +215,7 @@ class Settings(Strict):
     policies: AbsolutePath = Path("/etc/ballastd/policies")
     metrics: MetricsSettings = MetricsSettings()
     chores: ChoreSettings = ChoreSettings()
+    recording: RecordingSettings = RecordingSettings()
     logging: LoggingSettings = LoggingSettings()
     on_stop: Literal["leave", "abort"] = "leave"
 

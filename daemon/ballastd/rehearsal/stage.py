@@ -18,6 +18,7 @@ from ballastd.core.policies import PolicySet, Timing
 from ballastd.core.rehearsed import Violation
 from ballastd.core.saved_cluster import SavedCluster
 from ballastd.errors import BallastdError, ConfigurationError
+from ballastd.ports import Recording
 from ballastd.service.daemon import Daemon, Parts, PolicySource
 from ballastd.sim.checkers import CHECKERS, Checker
 from ballastd.sim.crashing import CrashPoints
@@ -45,7 +46,7 @@ DOWN_SECONDS = 3.0
 class Setting:
     """What is rehearsed. ``policies``: where the daemon loads them from. ``acts``: what happens, sorted by time.
     ``crash_at``: the number of the await at which the daemon is killed, None for none. ``wakeable``: whether every host
-    with power counts as proved to wake from the start."""
+    with power counts as proved to wake from the start. ``recording``: where the daemon's diary goes, None for none."""
 
     cluster: SavedCluster
     policies: PolicySource
@@ -56,6 +57,7 @@ class Setting:
     wakeable: bool = True
     crash_at: tuple[int, ...] = ()
     checkers: Sequence[type[Checker]] = field(default=CHECKERS)
+    recording: Recording | None = None
 
 
 class _Policies:
@@ -118,7 +120,7 @@ class Stage:
             cluster=world.declared, policies=self._source, hypervisor=LivingHypervisor(life, world.hypervisor),
             power=LivingPower(life, world.power), telemetry=LivingTelemetry(life, world.agents),
             notices=LivingNotices(life, world.notices), journal=LivingJournal(life, world.journal), blocking=Inline(),
-            clock=self.clock, tell_supervisor=self._heed))
+            clock=self.clock, tell_supervisor=self._heed, recording=self.setting.recording))
         self._running = asyncio.ensure_future(self.daemon.run())
         self._running.add_done_callback(partial(self._ended, life))
 

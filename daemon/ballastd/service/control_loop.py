@@ -20,6 +20,7 @@ from ballastd.kernel.record import Record
 from ballastd.ports import Clock, Notices
 from ballastd.service.executor import Executor
 from ballastd.service.inbox import Inbox
+from ballastd.service.recorder import Recorder
 
 log = structlog.get_logger("ballastd.loop")
 
@@ -37,7 +38,8 @@ class ControlLoop:
     """Steps the mind for as long as the daemon runs, and answers operators."""
 
     def __init__(self, controller: Controller, inbox: Inbox, record: Record, kernel: Kernel, executor: Executor,
-                 clock: Clock, timing: Timing, notices: Notices, alive: Callable[[str], None]) -> None:
+                 clock: Clock, timing: Timing, notices: Notices, alive: Callable[[str], None],
+                 recorder: Recorder | None = None) -> None:
         self._controller = controller
         self._inbox = inbox
         self._record = record
@@ -47,6 +49,7 @@ class ControlLoop:
         self._timing = timing
         self._notices = notices
         self._alive = alive
+        self._recorder = recorder
         self._waiting: dict[str, asyncio.Future[Answer]] = {}
         self._wake_at: float | None = None
         self._posture = ""
@@ -76,6 +79,8 @@ class ControlLoop:
     async def turn(self) -> None:
         """Take one step with all that waits, and carry it out once it is durable."""
         inputs = self._inbox.drain()
+        if self._recorder is not None:
+            self._recorder.note(inputs, self._controller.ledger.standing_by(), self._clock.now())
         try:
             decision = self._controller.step(inputs, self._clock.now())
         except Exception as error:

@@ -44,6 +44,7 @@ from ballastd.ports import (
     Malformed,
     Notices,
     Power,
+    Recording,
     TelemetryDown,
     TelemetrySource,
     TelemetryUp,
@@ -52,6 +53,7 @@ from ballastd.service.chores import NO_CHORES, Chores, ChoreTimes
 from ballastd.service.control_loop import ControlLoop
 from ballastd.service.executor import Executor
 from ballastd.service.inbox import Inbox
+from ballastd.service.recorder import Recorder
 from ballastd.service.watching import Watcher
 
 log = structlog.get_logger("ballastd.daemon")
@@ -112,6 +114,7 @@ class Parts:
     abort_on_stop: bool = False
     calendar: Calendar | None = None
     chores: ChoreTimes = NO_CHORES
+    recording: Recording | None = None
 
 
 class Daemon:
@@ -265,13 +268,16 @@ class Daemon:
         executor = self._executor = Executor(self._kernel, inbox, parts.clock)
         watcher = Watcher(parts.hypervisor, parts.power, inbox, parts.clock, parts.cluster.timing, lambda: controller.ledger)
         loop = ControlLoop(controller, inbox, self._record, self._kernel, executor, parts.clock,
-                           parts.cluster.timing, parts.notices, self._alive)
+                           parts.cluster.timing, parts.notices, self._alive,
+                           None if parts.recording is None else Recorder(parts.cluster, parts.recording))
         tasks: dict[str, Work] = {
             "loop": loop.run(), "telemetry": self._listen(inbox), "hints": watcher.follow_hints(),
             "progress": watcher.follow_progress(), "pulse": self._feel_pulse(inbox),
             "windows": self._keep_windows_ahead(), "noes": self._chores.watch_noes(),
             "notices": parts.notices.run(), "claim": self._hold_claim(inbox),
         }
+        if parts.recording is not None:
+            tasks["recording"] = parts.recording.run()
         tasks |= {f"host-{host.name}": watcher.watch_host(host.name) for host in parts.cluster.hosts}
         tasks |= {f"power-{host.name}": watcher.follow_power(host.name) for host in parts.cluster.hosts if host.power}
         return loop, tasks

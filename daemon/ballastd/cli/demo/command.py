@@ -55,23 +55,23 @@ def demo_command(stay: bool, no_story: bool) -> None:
     site = Site(home, load_cluster(Path(site_module.__file__).with_name("site.yaml")),
                 TimingSettings.model_validate(TIMING).compiled(), by_day())
     before = signal.signal(signal.SIGTERM, _end)
-    whole = False
+    is_whole = False
     try:
-        whole = _perform(teller, site, stay=stay, story=not no_story)
+        is_whole = _perform(teller, site, stay=stay, story=not no_story)
     except KeyboardInterrupt:
         teller.close()
         teller.say("Interrupted; everything is being taken down")
-        whole = True
+        is_whole = True
         sys.exit(EXIT_INTERRUPTED)
     finally:
         teller.close()
         site.stop()
         signal.signal(signal.SIGTERM, before)
-        if whole:
+        if is_whole:
             shutil.rmtree(home, ignore_errors=True)
-    if not whole:
-        teller.say(f"The daemon's log and journal are kept in {home}")
-        sys.exit(1)
+        else:
+            teller.say(f"The daemon's log and journal are kept in {home}")
+    sys.exit(0 if is_whole else 1)
 
 
 def _perform(teller: Narrator, site: Site, *, stay: bool, story: bool) -> bool:
@@ -82,7 +82,7 @@ def _perform(teller: Narrator, site: Site, *, stay: bool, story: bool) -> bool:
     teller.say(f"Ask it yourself: ballastctl --socket {site.socket} top    (broker: mqtt://127.0.0.1:{site.port})")
     if is_live():
         teller.watch(lambda: _picture(source, teller.console))
-    if not wait_for(lambda: daemon.get("status")["posture"] == "acting", READY_SECONDS):
+    if not wait_for(lambda: _is_acting(daemon), READY_SECONDS):
         teller.say("[red]the daemon does not get ready[/red]")
         return False
     if story:
@@ -95,6 +95,13 @@ def _perform(teller: Narrator, site: Site, *, stay: bool, story: bool) -> bool:
             teller.watch(lambda: _picture(source, teller.console))
         signal.pause()
     return teller.all_hold()
+
+
+def _is_acting(daemon: Daemon) -> bool:
+    try:
+        return bool(daemon.get("status")["posture"] == "acting")
+    except click.ClickException:  # it has not looked at everybody yet
+        return False
 
 
 def _picture(source: Source, console: Console) -> RenderableType:
