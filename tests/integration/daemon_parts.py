@@ -14,6 +14,7 @@ from typing import Any
 
 from paho.mqtt import publish
 
+from ballastd.adapters.mqtt.link import BACKOFF_MAX_SECONDS
 from ballastd.cli.demo.telling import wait_for
 from ballastd.demo.policies import EVACUATION
 from tests.demo.cluster import HOOK, DaemonProcess, agent_command, settings
@@ -21,7 +22,8 @@ from tests.lab import Lab, LabError, LabHost
 from tests.lab.guest import LabGuest
 from tests.lab.network import CONTROLLER_ADDRESS
 
-READY_SECONDS = 20.0
+READY_SECONDS = 20.0 + BACKOFF_MAX_SECONDS
+"""An agent that found no broker, in a test before, tries again after up to that long."""
 Switch = Callable[[Lab, str], dict[str, Any]]
 STALE_SECONDS = 3.0
 """Silent for longer, a host is unknown."""

@@ -18,6 +18,7 @@ import pytest
 
 from ballastd.cli.client import Daemon
 from ballastd.cli.demo.chapters import Cast
+from ballastd.cli.demo.command import is_acting
 from ballastd.cli.demo.telling import Narrator, wait_for
 from ballastd.core.acts import Act
 from ballastd.demo import site as site_module
@@ -46,7 +47,7 @@ def error(site: Site, host: str, errors: int) -> None:
 
 def test_an_error_travels_over_the_broker_and_the_host_is_emptied(site: Site) -> None:
     daemon = Daemon(str(site.socket))
-    assert wait_for(lambda: daemon.get("status")["posture"] == "acting", 40.0)
+    assert wait_for(lambda: is_acting(daemon), 40.0)
     for host in site.truth().hosts:
         error(site, host, 0)
     assert wait_for(lambda: Cast(Narrator(), site, daemon).load()["fir"] > 0.0, 10.0)

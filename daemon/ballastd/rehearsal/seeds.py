@@ -183,7 +183,10 @@ async def _tidy_up(stage: Stage) -> None:
 
 
 def _orders(stage: Stage) -> int:
-    return sum(1 for record in stage.world.journal.records if record.content["kind"] == "MigrationOrdered")
+    """Return how many moves were ordered, but for VMs that a stranger's hand had moved: those rest longer than we heal."""
+    carried = {act.vm for act in stage.setting.acts if act.do == "carry"}
+    return sum(1 for record in stage.world.journal.records
+               if record.content["kind"] == "MigrationOrdered" and record.content["vm_name"] not in carried)
 
 
 def _judge_rest(stage: Stage, before: int) -> None:

@@ -82,7 +82,7 @@ def _perform(teller: Narrator, site: Site, *, stay: bool, story: bool) -> bool:
     teller.say(f"Ask it yourself: ballastctl --socket {site.socket} top    (broker: mqtt://127.0.0.1:{site.port})")
     if is_live():
         teller.watch(lambda: _picture(source, teller.console))
-    if not wait_for(lambda: _is_acting(daemon), READY_SECONDS):
+    if not wait_for(lambda: is_acting(daemon), READY_SECONDS):
         teller.say("[red]the daemon does not get ready[/red]")
         return False
     if story:
@@ -97,7 +97,8 @@ def _perform(teller: Narrator, site: Site, *, stay: bool, story: bool) -> bool:
     return teller.all_hold()
 
 
-def _is_acting(daemon: Daemon) -> bool:
+def is_acting(daemon: Daemon) -> bool:
+    """Return whether the daemon is up and acts."""
     try:
         return bool(daemon.get("status")["posture"] == "acting")
     except click.ClickException:  # it has not looked at everybody yet

@@ -45,10 +45,16 @@ class Concurrency(Checker):
 @dataclass(frozen=True, slots=True)
 class _Moved:
     at: float
+    wall: float
+    """By the daemon's own clock: what lies in the journal is counted by it, steps and all."""
     vm: VmId
     source: HostName
     target: HostName
     policy: str
+
+    def age(self, now: float, wall: float) -> float:
+        """Return how long ago it was, seconds: by whichever clock says more."""
+        return max(now - self.at, wall - self.wall)
 
 
 class Rates(Checker):
@@ -65,13 +71,13 @@ class Rates(Checker):
         if not isinstance(policy, BalancePolicy | ConsolidationPolicy):
             return
         move, budget = order.move, policy.budget
-        self._moves.append(_Moved(self.now, move.vm, move.source, move.target, move.policy))
+        self._moves.append(_Moved(self.now, self.wall, move.vm, move.source, move.target, move.policy))
         while self._moves and self._moves[0].at < self.now - DAY:
             self._moves.popleft()
         mine = [m for m in self._moves if m.policy == policy.name]
-        hour = sum(1 for m in mine if m.at > self.now - HOUR + SLACK_SECONDS)
-        of_vm = sum(1 for m in mine if m.vm == move.vm and m.at > self.now - DAY + SLACK_SECONDS)
-        day = sum(1 for m in mine if m.at > self.now - DAY + SLACK_SECONDS)
+        hour = sum(1 for m in mine if m.age(self.now, self.wall) < HOUR - SLACK_SECONDS)
+        of_vm = sum(1 for m in mine if m.vm == move.vm and m.age(self.now, self.wall) < DAY - SLACK_SECONDS)
+        day = sum(1 for m in mine if m.age(self.now, self.wall) < DAY - SLACK_SECONDS)
         for count, limit, what in ((hour, budget.per_hour, "within an hour"), (day, budget.per_day, "within a day"),
                                    (of_vm, budget.per_vm_per_day, f"of {move.vm_name} within a day")):
             if count > limit:
@@ -93,7 +99,7 @@ class Cooldowns(Checker):
     def recorded(self, content: dict[str, Any]) -> None:
         match content["kind"]:
             case "MigrationOrdered":
-                self._open[content["id"]] = _Moved(self.now, VmId(content["vm"]), HostName(content["source"]),
+                self._open[content["id"]] = _Moved(self.now, self.wall, VmId(content["vm"]), HostName(content["source"]),
                                                    HostName(content["target"]), content["policy"])
             case "MigrationSettled":
                 moved = self._open.pop(content["id"], None)
@@ -108,7 +114,7 @@ class Cooldowns(Checker):
         policy, move, last = policy_of(self, order), order.move, self._last.get(order.move.vm)
         if not isinstance(policy, BalancePolicy | ConsolidationPolicy) or last is None:
             return
-        passed = self.now - last.at
+        passed = last.age(self.now, self.wall)
         if passed < policy.cooldown.vm - SLACK_SECONDS:
             self.complain(f"{move.vm_name} is moved again after {passed:.0f} s; {policy.name} leaves it in peace for "
                           f"{policy.cooldown.vm:g} s")

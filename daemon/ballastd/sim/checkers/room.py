@@ -5,23 +5,33 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from ballastd.core.acts import Act
 from ballastd.core.plans import Order
 from ballastd.core.policies import PlacementPolicy, Rule
 from ballastd.core.quantities import HostName, VmId
 from ballastd.sim.checkers.base import Checker
+from ballastd.sim.world import World
 
 Homes = Mapping[VmId, set[HostName]]
 
 
 class Memory(Checker):
-    """What VMs hold, and what is on its way in, fits into what a host may give them."""
+    """What VMs hold, and what is on its way in, fits into what a host may give them. Strangers may overfill a host."""
 
     rule = "memory"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._overfilled: set[HostName] = set()
+
+    def acted(self, act: Act) -> None:
+        if act.do in ("carry", "start"):
+            self._overfilled.add(HostName(act.target or act.host))
 
     def changed(self, host: HostName) -> None:
         known = self.world.host(host)
         held = sum(record.memory_max for record in known.vms.values() if record.state.holds_memory)
-        if held > known.memory_total:
+        if held > known.memory_total and host not in self._overfilled:
             self.complain(f"{host} holds {held} bytes of {known.memory_total}")
 
     def migrating(self, order: Order) -> None:
