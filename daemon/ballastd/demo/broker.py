@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import socket
 import threading
 
 from ballastd.errors import ConfigurationError
 
 HOST = "127.0.0.1"
-START_SECONDS = 10.0
+START_SECONDS, STOP_SECONDS = 10.0, 3.0
 _LIBRARIES = ("amqtt", "transitions")
 
 
@@ -60,23 +60,37 @@ class EmbeddedBroker:
             self._ready.set()
 
     async def _serve(self) -> None:
+        from amqtt.adapters import StreamReaderAdapter, StreamWriterAdapter
         from amqtt.broker import Broker
 
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        self.port = _free_port()
+        # it listens and closes for itself: of connections that end with the broker the library leaves some open
         broker = Broker({
-            "listeners": {"default": {"type": "tcp", "bind": f"{HOST}:{self.port}"}},
+            "listeners": {"default": {"type": "external", "bind": f"{HOST}:0"}},
             "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
         })
+        served: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.closing(writer), contextlib.suppress(ConnectionError):
+                await broker.external_connected(StreamReaderAdapter(reader), StreamWriterAdapter(writer), "default")
+
+        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.ensure_future(serve(reader, writer))
+            served[task] = writer
+            task.add_done_callback(served.pop)
+
         await broker.start()
+        server = await asyncio.start_server(connected, HOST, 0)
+        self.port = int(server.sockets[0].getsockname()[1])
         self._ready.set()
         try:
             await self._stop.wait()
         finally:
+            server.close()
             await broker.shutdown()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+            for writer in served.values():
+                writer.close()
+            if served:
+                await asyncio.wait(tuple(served), timeout=STOP_SECONDS)
+            await server.wait_closed()
