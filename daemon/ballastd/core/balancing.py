@@ -13,7 +13,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ballastd.core.drafting import Candidate, Draft, add, candidates, planned_bandwidth, terms_of, why_vm_rests
+from ballastd.core.drafting import (
+    Candidate,
+    Draft,
+    add,
+    keep_reserve,
+    passing,
+    planned_bandwidth,
+    terms_of,
+    why_no_reserve,
+    why_vm_rests,
+)
 from ballastd.core.intents import Intent
 from ballastd.core.plans import Refusal, RefusalKind
 from ballastd.core.prediction import predict
@@ -27,8 +37,8 @@ COPYING_PROCESSORS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Option:
-    """One VM and where it could go. ``net``: what it is worth less what it costs, in processor seconds per host
-    processor; ``noes``: what spoke against other targets; ``why``: its worth in words."""
+    """One VM and where it could go but for the failover reserve. ``net``: what it is worth less what it costs, in
+    processor seconds per host processor; ``noes``: what spoke against other targets; ``why``: its worth in words."""
 
     net: float
     memory: int
@@ -58,7 +68,7 @@ def relieve(draft: Draft, intent: Intent) -> None:
         if excess <= 0:
             return
         options, noes = _options(draft, intent, source, _Relief(draft, intent, source, excess))
-        if not _take_best(draft, intent, options, source):
+        if not _take_best(draft, intent, options, noes, source):
             if not any(move.source == intent.host and move.policy == intent.policy for move in draft.moves):
                 draft.refusals.append(_no_gain(intent, options, noes))
             return
@@ -68,7 +78,7 @@ def even_out(draft: Draft, intent: Intent) -> None:
     """Plan one move off the fullest host that lessens its difference to the target by the policy's gain, or refuse."""
     source = draft.snapshot.row(intent.host)
     options, noes = _options(draft, intent, source, _Evening(draft, intent, source))
-    if not _take_best(draft, intent, options, source):
+    if not _take_best(draft, intent, options, noes, source):
         draft.refusals.append(_no_gain(intent, options, noes))
 
 
@@ -143,17 +153,16 @@ def _options(draft: Draft, intent: Intent, source: int, worth: Callable[[int, in
         if no is not None:
             noes.append(no)
             continue
-        ranked, refused = candidates(draft, terms, vm, source, functools.partial(worth, vm))
+        ranked, refused = passing(draft, terms, vm, source, functools.partial(worth, vm))
         if ranked:
-            found.append(_weigh(draft, intent, vm, source, ranked[0].worth, ranked, refused))
+            found.append(_weigh(draft, intent, vm, source, ranked, refused))
         else:
             noes.extend(refused[:1])
     return found, noes
 
 
-def _weigh(draft: Draft, intent: Intent, vm: int, source: int, gain: float, ranked: list[Candidate],
-           noes: list[Refusal]) -> _Option:
-    snapshot = draft.snapshot
+def _weigh(draft: Draft, intent: Intent, vm: int, source: int, ranked: list[Candidate], noes: list[Refusal]) -> _Option:
+    snapshot, gain = draft.snapshot, ranked[0].worth
     memory = int(snapshot.vms.memory[vm])
     takes = predict(memory, planned_bandwidth(draft, source, ranked[0].row))
     stays = max(HORIZON_SECONDS, float(intent.cooldown.vm if intent.cooldown else 0.0))
@@ -163,14 +172,27 @@ def _weigh(draft: Draft, intent: Intent, vm: int, source: int, gain: float, rank
     return _Option(worth - cost, memory, snapshot.records[vm].name, vm, ranked, noes, why)
 
 
-def _take_best(draft: Draft, intent: Intent, options: list[_Option], source: int) -> bool:
-    """Plan the option with the largest net worth, the cheaper of equals; return whether there was one."""
-    worth_it = [option for option in options if option.net > 0]
-    if not worth_it:
-        return False
-    best = min(worth_it, key=lambda o: (-round(o.net, 6), o.memory, o.name))
-    add(draft, intent, best.vm, source, best.ranked, best.noes, best.why)
-    return True
+def _take_best(draft: Draft, intent: Intent, options: list[_Option], noes: list[Refusal], source: int) -> bool:
+    """Plan the option with the largest net worth, the cheaper of equals; return whether there was one.
+
+    The failover reserve costs much to ask for, so only the best is asked: where it would not hold, the VM's next target
+    takes its place among the options, or a refusal among ``noes``."""
+    terms = terms_of(intent, draft.policies)
+    while True:
+        best = min((option for option in options if option.net > 0), key=lambda o: (-round(o.net, 6), o.memory, o.name),
+                   default=None)
+        if best is None:
+            return False
+        no = why_no_reserve(draft, terms, best.vm, source, best.ranked[0])
+        if no is None:
+            kept, more = keep_reserve(draft, terms, best.vm, source, best.ranked)
+            add(draft, intent, best.vm, source, kept, [*best.noes, *more], best.why)
+            return True
+        options[:] = [option for option in options if option is not best]
+        if len(best.ranked) > 1:
+            options.append(_weigh(draft, intent, best.vm, source, best.ranked[1:], [*best.noes, no]))
+        else:
+            noes.append(no)
 
 
 def _no_gain(intent: Intent, options: list[_Option], noes: list[Refusal]) -> Refusal:

@@ -47,7 +47,7 @@ from ballastd.core.notices import Notice
 from ballastd.core.planning import PlanUnsound, plan
 from ballastd.core.plans import AbortOrder, Deferral, DeferralKind, Order, Plan, RefusalKind, TuneOrder
 from ballastd.core.policies import ClusterDeclaration, Health, Mode, PolicySet
-from ballastd.core.portrait import Portrait, draw
+from ballastd.core.portrait import Portrait
 from ballastd.core.power import PowerOrder, PowerPhase
 from ballastd.core.quantities import Bytes, HostName, Instant
 from ballastd.core.recent import Recent, tell
@@ -67,8 +67,8 @@ class Decision:
     """What one step wants: ``events`` made durable first, then tunes, aborts and orders carried out.
 
     ``power``: hosts to switch on or to shut down in order. ``cordons``: every host that should be closed at its hook
-    now. ``wake_at``: monotonic instant at which
-    something may change by itself, or None.
+    now. ``portrait``: what the step shows of everything, drawn when somebody looks. ``wake_at``: monotonic instant at
+    which something may change by itself, or None.
     """
 
     revision: int
@@ -80,8 +80,13 @@ class Decision:
     cordons: frozenset[HostName]
     answers: tuple[Answer, ...]
     notices: tuple[Notice, ...]
-    view: ClusterView
+    portrait: Portrait = field(compare=False)
     wake_at: float | None
+
+    @property
+    def view(self) -> ClusterView:
+        """The view of this step."""
+        return self.portrait.view
 
 
 @dataclass(slots=True)
@@ -189,7 +194,8 @@ class Controller:
         if isinstance(one, Report):
             return any(self._senses.turned(one.host, s.metric, s.subject, s.value) for s in one.samples)
         if isinstance(one, HostInventory):
-            return bool(self._ledger.migrations or self._ledger.evacuating) or one.host not in self._senses.inventories
+            return one.host not in self._senses.inventories or one.host in self._ledger.evacuating or any(
+                one.host in (m.source, m.target) for m in self._ledger.migrations.values())
         if isinstance(one, AgentState):
             return one.host in self._ledger.power
         return isinstance(one, OperatorCommand | CallReturned | SelfSuspect | RivalSeen | PoliciesReplaced | PowerReturned)
@@ -370,7 +376,7 @@ class Controller:
         self._pending = (step.revision, step.draft, tuple(step.events))
         return Decision(
             step.revision, tuple(step.events), orders, aborts, tunes, switching.orders, self._cordons(step),
-            tuple(step.answers), tuple(step.notices), draw(portrait), self._wake_at(step, gates, made.deferrals))
+            tuple(step.answers), tuple(step.notices), portrait, self._wake_at(step, gates, made.deferrals))
 
     def _intents(self, step: _Step, snapshot: Snapshot, outlook: Outlook) -> tuple[Intent, ...]:
         """Return everything that ought to change: what may be done before what is only looked at, so that a policy on

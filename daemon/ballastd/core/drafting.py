@@ -90,13 +90,18 @@ def terms_of(intent: Intent, policies: PolicySet) -> Terms:
                  policies.placement, intent.policy == OPERATOR, intent.fill, intent.cooldown)
 
 
-def candidates(draft: Draft, terms: Terms, vm: int, source: int, worth: Worth | None = None
-               ) -> tuple[list[Candidate], list[Refusal]]:
-    """Return the best targets that would take the VM, the best first, and what speaks against others.
+def candidates(draft: Draft, terms: Terms, vm: int, source: int) -> tuple[list[Candidate], list[Refusal]]:
+    """Return the best targets that would take the VM, the best first, and what speaks against others."""
+    found, noes = passing(draft, terms, vm, source)
+    kept, more = keep_reserve(draft, terms, vm, source, found)
+    return kept, [*noes, *more]
 
-    ``worth``: what a target (row) is worth beside its score, which comes second then; those of no worth are left out. The
-    failover reserve, the one constraint that costs, is asked for down the list until enough have passed.
-    """
+
+def passing(draft: Draft, terms: Terms, vm: int, source: int, worth: Worth | None = None
+            ) -> tuple[list[Candidate], list[Refusal]]:
+    """Return the targets that pass every constraint but the failover reserve, the best first, and what speaks against
+    the others. ``worth``: what a target (row) is worth beside its score, which comes second then; those of no worth are
+    left out."""
     found: list[Candidate] = []
     noes: list[Refusal] = []
     for target, name in enumerate(draft.snapshot.hosts.names):
@@ -111,9 +116,18 @@ def candidates(draft: Draft, terms: Terms, vm: int, source: int, worth: Worth | 
             points -= PENALTY_POINTS * penalty(terms.rules, draft.snapshot, draft.homes, vm, source, target)
             found.append(Candidate(points, name, target, value, _refused_there(draft, vm, name)))
     found.sort(key=lambda one: (*one.rank, one.name))
+    return found, noes
+
+
+def keep_reserve(draft: Draft, terms: Terms, vm: int, source: int, found: list[Candidate]
+                 ) -> tuple[list[Candidate], list[Refusal]]:
+    """Return the first of ``found`` that leave the failover reserve whole, a few, and what speaks against those before.
+
+    The one constraint that costs: it is asked for down the list until enough have passed."""
     kept: list[Candidate] = []
+    noes: list[Refusal] = []
     for one in found:
-        no = failover_reserve_holds(_trial(draft, terms, vm, source, one.row), draft.stranded)
+        no = why_no_reserve(draft, terms, vm, source, one)
         if no is not None:
             noes.append(no)
         else:
@@ -121,6 +135,11 @@ def candidates(draft: Draft, terms: Terms, vm: int, source: int, worth: Worth | 
         if len(kept) > RUNNERS_UP_SHOWN:
             break
     return kept, noes
+
+
+def why_no_reserve(draft: Draft, terms: Terms, vm: int, source: int, one: Candidate) -> Refusal | None:
+    """Return why the failover reserve would not hold with the VM on a target, or None."""
+    return failover_reserve_holds(_trial(draft, terms, vm, source, one.row), draft.stranded)
 
 
 def _trial(draft: Draft, terms: Terms, vm: int, source: int, target: int) -> Trial:

@@ -176,6 +176,11 @@ class Ledger:
         """Return the hosts whose silence is expected: on their way off, off, or on their way back."""
         return frozenset(host for host, power in self.power.items() if power.phase in STANDING_BY)
 
+    def switching(self) -> frozenset[HostName]:
+        """Return the hosts whose power is under way: neither off for good nor given up."""
+        return frozenset(host for host, power in self.power.items()
+                         if power.phase not in (PowerPhase.OFF, PowerPhase.FAILED))
+
     def frozen_hosts(self) -> frozenset[HostName]:
         """Return the hosts on which a duplicate VM was seen: nothing is done to them."""
         return frozenset(host for seen in self.duplicates.values() for host in seen.hosts)

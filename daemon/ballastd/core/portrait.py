@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 from ballastd.core import evaluation
 from ballastd.core.admission import Gate
@@ -33,14 +34,15 @@ from ballastd.core.views import (
     WindowView,
 )
 
+ACTING = "acting"
 SETTLED_SHOWN = 50
 KEEPALIVE_SECONDS_MIN = 25
 """Interval times count of libvirt's own default between hosts; shorter ones have made two copies."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Portrait:
-    """All that a view is drawn from."""
+    """All that a view is drawn from, once somebody looks: until the next step, for what the senses know goes on."""
 
     snapshot: Snapshot
     ledger: Ledger
@@ -56,11 +58,20 @@ class Portrait:
     telemetry_trouble: str | None
     recent: tuple[RecentView, ...] = ()
 
+    @property
+    def posture(self) -> str:
+        """The gate that holds everything up, in a word, or ``acting``."""
+        return self.gates[0].kind.value if self.gates else ACTING
 
-def draw(p: Portrait) -> ClusterView:
-    """Return the view of one step."""
+    @cached_property
+    def view(self) -> ClusterView:
+        """The view of this step."""
+        return _draw(self)
+
+
+def _draw(p: Portrait) -> ClusterView:
     return ClusterView(
-        revision=p.revision, wall=p.now.wall, posture=p.gates[0].kind.value if p.gates else "acting",
+        revision=p.revision, wall=p.now.wall, posture=p.posture,
         gates=tuple(GateView(g.kind.value, g.reason, g.until_wall) for g in p.gates),
         hosts=tuple(_host(p, row) for row in range(len(p.snapshot.facts))),
         vms=_vms(p),

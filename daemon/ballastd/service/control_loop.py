@@ -13,6 +13,7 @@ from ballastd.core.controller import Controller, Decision
 from ballastd.core.inputs import Answer, OperatorCommand, Verb
 from ballastd.core.migrations import HOLDS_SLOT
 from ballastd.core.policies import Timing
+from ballastd.core.portrait import Portrait
 from ballastd.core.views import ClusterView
 from ballastd.errors import JournalError
 from ballastd.kernel.kernel import Kernel
@@ -29,7 +30,6 @@ CALM_SECONDS = 0.5
 QUIET_SECONDS = 5.0
 """How long it waits while nothing is: a look at a host that changes nothing is no reason to think everything over."""
 COMMAND_SECONDS = 35.0
-ACTING = "acting"
 ALIVE_SECONDS = 10.0
 """A step is taken at least this often, whatever the pace: the supervisor's watchdog hears of every one."""
 
@@ -53,11 +53,16 @@ class ControlLoop:
         self._waiting: dict[str, asyncio.Future[Answer]] = {}
         self._wake_at: float | None = None
         self._posture = ""
-        self.view: ClusterView | None = None
+        self._portrait: Portrait | None = None
         self.steps = 0
         self.rejected = 0
         self.ended: Counter[str] = Counter()
         """Migrations settled by this run, by ending."""
+
+    @property
+    def view(self) -> ClusterView | None:
+        """The view of the last step, None before the first: drawn when somebody looks."""
+        return None if self._portrait is None else self._portrait.view
 
     async def run(self) -> None:
         """Step for ever."""
@@ -67,8 +72,8 @@ class ControlLoop:
 
     def _calm(self) -> float:
         ledger = self._controller.ledger
-        is_quiet = not (ledger.migrations or ledger.evacuating or ledger.power or ledger.drains)
-        return QUIET_SECONDS if is_quiet and self._posture == ACTING else CALM_SECONDS
+        under_way = ledger.migrations or ledger.evacuating or ledger.drains or ledger.switching()
+        return CALM_SECONDS if under_way else QUIET_SECONDS
 
     def _until_routine(self) -> float:
         routine = min(float(self._timing.pace), ALIVE_SECONDS)
@@ -123,7 +128,7 @@ class ControlLoop:
             self._kernel.let_go()
 
     def _show(self, decision: Decision) -> None:
-        self.view = decision.view
+        self._portrait = decision.portrait
         self._wake_at = decision.wake_at
         for answer in decision.answers:
             self._answer(answer)
@@ -134,9 +139,9 @@ class ControlLoop:
             write(notice.text, notice=notice.key, level_of_notice=notice.level)
             self._notices.publish("notices", {"level": notice.level, "key": notice.key, "text": notice.text,
                                               "revision": decision.revision, "at": self._clock.now().wall})
-        if decision.view.posture != self._posture:
-            self._posture = decision.view.posture
-            reason = decision.view.gates[0].reason if decision.view.gates else ""
+        if decision.portrait.posture != self._posture:
+            self._posture = decision.portrait.posture
+            reason = decision.portrait.gates[0].reason if decision.portrait.gates else ""
             log.info("posture", posture=self._posture, reason=reason)
         open_count = len(self._controller.ledger.migrations)
         self._alive(f"{self._posture}; {open_count} migration(s) open; revision {decision.revision}")
@@ -151,7 +156,7 @@ class ControlLoop:
                 if one.verb is Verb.PAUSE:
                     self._kernel.hold(f"paused by {one.by} (not durable: {reason})")
                 self._answer(Answer(one.token, accepted=False, message=f"not recorded, so not done: {reason}"))
-        self.view = decision.view
+        self._portrait = decision.portrait
         self._wake_at = self._clock.now().monotonic + 1.0
         self._alive(f"observing: the journal cannot be written: {reason}")
 

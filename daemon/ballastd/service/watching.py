@@ -70,9 +70,7 @@ class Watcher:
 
     def _pause(self, host: HostName) -> float:
         ends = {end for m in self._ledger().open_migrations() for end in (m.source, m.target)}
-        power = self._ledger().power.get(host)
-        moving = power is not None and power.phase not in (PowerPhase.OFF, PowerPhase.FAILED)
-        busy = host in ends or host in self._ledger().evacuating or moving
+        busy = host in ends or host in self._ledger().evacuating or host in self._ledger().switching()
         return min(BUSY_SECONDS, self._timing.inventory_interval) if busy else self._timing.inventory_interval
 
     async def follow_hints(self) -> None:
