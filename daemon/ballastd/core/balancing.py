@@ -7,7 +7,7 @@ as long as it lasts. What a host has too much of beyond its cool edge is all tha
 
 from __future__ import annotations
 
-import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -98,21 +98,34 @@ class _Relief:
     source: int
     excess: float
 
-    def __call__(self, vm: int, _target: int) -> float:
+    def __call__(self, vm: int) -> list[float]:
         off = min(self.excess, _takes_off(self.draft, self.intent, vm, self.source))
-        return off if off >= self.intent.minimum_gain * self.excess else 0.0
+        worth = off if off >= self.intent.minimum_gain * self.excess else 0.0
+        return [worth] * len(self.draft.snapshot.hosts.names)
 
 
-@dataclass(frozen=True, slots=True)
 class _Evening:
-    """What moving a VM is worth to two uneven hosts: by how much their difference shrinks."""
+    """What moving a VM is worth to two uneven hosts: by how much the difference of their processors shrinks, 0 when less
+    than the policy's gain."""
 
-    draft: Draft
-    intent: Intent
-    source: int
+    def __init__(self, draft: Draft, intent: Intent, source: int) -> None:
+        self._draft, self._intent, self._source = draft, intent, source
+        self._cpu = [shares(draft, row)[0] for row in range(len(draft.snapshot.hosts.names))]
+        self._limits = draft.snapshot.hosts.cpu_limit.tolist()
 
-    def __call__(self, vm: int, target: int) -> float:
-        return _lessens(self.draft, self.intent, vm, self.source, target)
+    def __call__(self, vm: int) -> list[float]:
+        used, here = float(self._draft.snapshot.vms.cpu[vm]), self._cpu[self._source]
+        after = here - used / self._limits[self._source] if self._limits[self._source] > 0 else float("nan")
+        if math.isnan(after):
+            return [0.0] * len(self._cpu)
+        return [self._gain(here, there, after, there + used / limit) if limit > 0 else 0.0
+                for there, limit in zip(self._cpu, self._limits, strict=True)]
+
+    def _gain(self, here: float, there: float, here_after: float, there_after: float) -> float:
+        # an unknown there is nan: no comparison with it holds
+        before = here - there
+        gain = before - abs(here_after - there_after)
+        return gain if before > 0 and gain >= self._intent.minimum_gain * before else 0.0
 
 
 def _takes_off(draft: Draft, intent: Intent, vm: int, source: int) -> float:
@@ -127,23 +140,10 @@ def _takes_off(draft: Draft, intent: Intent, vm: int, source: int) -> float:
     return max(of_cpu if over_cpu else 0.0, of_memory if over_memory else 0.0)
 
 
-def _lessens(draft: Draft, intent: Intent, vm: int, source: int, target: int) -> float:
-    """Return by how much the difference of two hosts' processors shrinks, 0 when less than the policy's gain."""
-    vms, hosts = draft.snapshot.vms, draft.snapshot.hosts
-    (cpu, _), (cpu_there, _) = shares(draft, source), shares(draft, target)
-    used = float(vms.cpu[vm])
-    if np.isnan(cpu) or np.isnan(cpu_there) or np.isnan(used):
-        return 0.0
-    before = cpu - cpu_there
-    here, there = cpu - used / float(hosts.cpu_limit[source]), cpu_there + used / float(hosts.cpu_limit[target])
-    gain = before - abs(here - there)
-    return gain if before > 0 and gain >= intent.minimum_gain * before else 0.0
-
-
-def _options(draft: Draft, intent: Intent, source: int, worth: Callable[[int, int], float]
+def _options(draft: Draft, intent: Intent, source: int, worths: Callable[[int], list[float]]
              ) -> tuple[list[_Option], list[Refusal]]:
-    """Return what each VM of the host could gain where, and why the others stay. ``worth``: of a VM row going to a host
-    row, as a share of a host."""
+    """Return what each VM of the host could gain where, and why the others stay. ``worths``: of a VM (row) going to each
+    host, as a share of a host."""
     snapshot = draft.snapshot
     terms = terms_of(intent, draft.policies)
     found: list[_Option] = []
@@ -153,7 +153,7 @@ def _options(draft: Draft, intent: Intent, source: int, worth: Callable[[int, in
         if no is not None:
             noes.append(no)
             continue
-        ranked, refused = passing(draft, terms, vm, source, functools.partial(worth, vm))
+        ranked, refused = passing(draft, terms, vm, source, worths(vm))
         if ranked:
             found.append(_weigh(draft, intent, vm, source, ranked, refused))
         else:
@@ -202,4 +202,5 @@ def _no_gain(intent: Intent, options: list[_Option], noes: list[Refusal]) -> Ref
         return Refusal(RefusalKind.NO_GAIN, f"no move is worth its cost; the best would be {best.name}: {best.why}",
                        host=intent.host)
     shown = "; ".join(f"{no.kind.value}: {no.detail}" for no in noes[:3])
-    return Refusal(RefusalKind.NO_GAIN, f"no VM can be moved to advantage ({shown or 'it has none'})", host=intent.host)
+    why = shown or "none takes enough of the load to a host that has less"
+    return Refusal(RefusalKind.NO_GAIN, f"no VM can be moved to advantage ({why})", host=intent.host)

@@ -116,6 +116,7 @@ class Controller:
         self._pending: tuple[int, Ledger, tuple[ev.Event, ...]] | None = None
         self._senses = Senses(cluster.timing, ledger)
         self._verdicts: evaluation.Verdicts = {}
+        self._ailing: frozenset[HostName] = frozenset()
         self._became_true: dict[tuple[str, HostName], float] = {}
         self._acknowledged: dict[HostName, float] = {}
         self._looks, window = reconciliation.Looks(), cluster.timing.load_window
@@ -123,6 +124,8 @@ class Controller:
         self._doubles, self._homes, self._aborts, self._recent = Doubles(), Homes(), Aborts(), Recent()
         self._switchboard, self._gatekeeper = Switchboard(), Gatekeeper(cluster.timing, now)
         self._strandings = Strandings()
+        self._last: Snapshot | None = None
+        self._remembered = -1
         self._first: list[ev.Event] = [ev.DaemonStarted(now.wall, now.boot_id, version),
                                        ev.PoliciesLoaded(now.wall, policies.digest)]
 
@@ -160,7 +163,7 @@ class Controller:
         self._judge(step)
         self._reconcile(step)
         facts = self._facts(step)
-        snapshot = take(facts, step.draft, now, self._loads)
+        snapshot = self._last = take(facts, step.draft, now, self._loads, self._last)
         self._trends.follow(self._policies, snapshot, self._senses.telemetry, now)
         return self._decide(step, snapshot)
 
@@ -174,7 +177,9 @@ class Controller:
         self._first = []
         orders = frozenset(power.order for power in self._ledger.power.values())
         self._senses.forget_closed(frozenset(self._ledger.migrations), orders)
-        self._loads.forget_others(vm.vm for one in self._senses.inventories.values() for vm in one.vms)
+        if self._remembered != self._senses.turn:
+            self._remembered = self._senses.turn
+            self._loads.forget_others(vm.vm for one in self._senses.inventories.values() for vm in one.vms)
         self._gatekeeper.journal_works()
 
     def reject(self, revision: int, reason: str) -> None:
@@ -285,6 +290,7 @@ class Controller:
         last = self._verdicts
         self._verdicts = evaluation.evaluate(self._policies, self._cluster.hosts, self._senses.telemetry, last,
                                              step.draft, self._acknowledged, step.now)
+        self._ailing = evaluation.ailing(self._verdicts)
         for key, verdict in self._verdicts.items():
             before = last.get(key)
             shown = verdict.phase in (Phase.PENDING, Phase.FIRING)
@@ -300,6 +306,8 @@ class Controller:
 
     def _reconcile(self, step: _Step) -> None:
         reachable = frozenset(h.name for h in self._cluster.hosts if self._senses.is_reachable(h.name, step.now))
+        # who is vouched to be dead shows something else than was seen: no turn of the hosts stands for that
+        turn = -1 - step.revision if step.draft.confirmed_dead else self._senses.turn
         inventories = self._senses.inventories
         for dead in step.draft.confirmed_dead:
             # an operator vouches that it is off: it shows nothing, and it shows it now
@@ -312,13 +320,13 @@ class Controller:
             step.book(event)
             if isinstance(event, ev.MigrationSettled) and event.ending in _ALARMING:
                 step.notices.append(Notice("alarm", f"migration/{event.id}", f"{event.ending.value}: {event.detail}"))
-        for found in self._doubles.follow(step.draft, inventories, reachable, step.now):
+        for found in self._doubles.follow(step.draft, inventories, reachable, turn, step.now):
             step.book(found)
             if isinstance(found, ev.DuplicateSeen):
                 step.notices.append(Notice("alarm", f"duplicate/{found.vm}", f"{found.vm_name} runs on "
                                            f"{' and '.join(found.hosts)}: both hosts are frozen; nothing is destroyed "
                                            "automatically"))
-        for moved in self._homes.follow(step.draft, inventories, reachable, step.now):
+        for moved in self._homes.follow(step.draft, inventories, reachable, turn, step.now):
             step.book(moved)
             step.notices.append(Notice("info", f"foreign-move/{moved.vm}", f"somebody else moved {moved.vm_name} from "
                                        f"{moved.source} to {moved.target}; it is left there for a while"))
@@ -328,7 +336,7 @@ class Controller:
 
     def _fact(self, host: DeclaredHost, step: _Step) -> HostFacts:
         name, senses, draft, window = host.name, self._senses, step.draft, self._cluster.timing.load_window
-        health = evaluation.health_of(name, self._policies, self._verdicts)
+        health = self._health_of(name)
         power = draft.power.get(name)
         if power is not None and power.phase is PowerPhase.FAILED:
             health = max(health, Health.SUSPECT)
@@ -338,6 +346,7 @@ class Controller:
         inventory = _empty(name, step.now) if name in draft.confirmed_dead else senses.inventories.get(name)
         return HostFacts(
             declared=host, inventory=inventory, health=health, reachable=reachable,
+            turn=None if name in draft.confirmed_dead else senses.turns.get(name),
             fresh=senses.telemetry.is_fresh(name, step.now),
             avoid=reasons_to_avoid(name, health, reachable, senses.why_unreachable(name), senses.telemetry,
                                    self._wants_empty(name), draft, step.now),
@@ -346,8 +355,11 @@ class Controller:
             apart=power is not None or name in draft.drains or name in draft.evacuating
             or name in draft.confirmed_dead or name in draft.frozen_hosts())
 
+    def _health_of(self, host: HostName) -> Health:
+        return evaluation.health_of(host, self._policies, self._verdicts) if host in self._ailing else Health.HEALTHY
+
     def _wants_empty(self, host: HostName) -> bool:
-        declared = self._cluster.host(host)
+        declared = self._cluster.host(host) if host in self._ailing else None
         return declared is not None and evaluation.quarantined(declared, self._policies, self._verdicts) is not None
 
     def _decide(self, step: _Step, snapshot: Snapshot) -> Decision:
@@ -464,8 +476,7 @@ class Controller:
 
     def _call_off(self, step: _Step) -> tuple[AbortOrder, ...]:
         events, orders = self._aborts.follow(
-            step.draft, self._policies, lambda host: evaluation.health_of(host, self._policies, self._verdicts),
-            step.revision, step.now)
+            step.draft, self._policies, self._health_of, step.revision, step.now)
         for event in events:
             step.book(event)
         return orders

@@ -17,11 +17,16 @@ class Doubles:
     def __init__(self) -> None:
         self._suspected: dict[VmId, tuple[float, tuple[HostName, ...]]] = {}
         self._cleared: dict[VmId, float] = {}
+        self._single: tuple[int, frozenset[HostName]] | None = None
 
     def follow(self, ledger: Ledger, inventories: Mapping[HostName, HostInventory], reachable: frozenset[HostName],
-               now: Instant) -> tuple[ev.DuplicateSeen | ev.DuplicateCleared, ...]:
-        """Return which duplicates are believed from now on, and which are over."""
+               turn: int, now: Instant) -> tuple[ev.DuplicateSeen | ev.DuplicateCleared, ...]:
+        """Return which duplicates are believed from now on, and which are over. ``turn``: changes when any host shows
+        other VMs, or in other states, than before."""
+        if self._single == (turn, reachable) and not ledger.duplicates:
+            return ()
         found = reconciliation.find_duplicates(inventories, reachable)
+        self._single = None if found else (turn, reachable)
         events: list[ev.DuplicateSeen | ev.DuplicateCleared] = []
         for vm, (name, hosts) in sorted(found.items()):
             oldest = min(inventories[host].begun.monotonic for host in hosts)

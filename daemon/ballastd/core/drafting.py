@@ -6,7 +6,7 @@ Every target passes every constraint with all that was promised before counted i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,14 +27,11 @@ NOES_SHOWN = 3
 PENALTY_POINTS = 1000
 """What one unit of a should-rule's weight costs, against terms that are worth a few thousand."""
 
-Worth = Callable[[int], float]
-
-
 @dataclass(slots=True)
 class Draft:
     """``promised``: bytes by host row. ``shifted``: processors by host row that come (or go, below zero) with what is
     in flight and what was planned. ``moved``: VM row -> host row. ``stranded``: what one host's death would strand, for
-    each state of the draft that was looked at."""
+    each state of the draft that was looked at. ``scores``: likewise of targets."""
 
     snapshot: Snapshot
     ledger: Ledger
@@ -46,11 +43,19 @@ class Draft:
     refusals: list[Refusal] = field(default_factory=list)
     homes: dict[int, frozenset[int]] = field(default_factory=dict)
     stranded: Stranded = field(default_factory=dict)
+    scores: dict[tuple[int, int, int], int] = field(default_factory=dict)
+
+    def score(self, source: int, target: int) -> int:
+        """Return how good a target is, whichever VM of the source it is for; reckoned once while as much is promised."""
+        key = (source, target, self.promised.get(target, 0))
+        if key not in self.scores:
+            self.scores[key] = score(self.snapshot, source, target, self.promised)
+        return self.scores[key]
 
     def copy(self) -> Draft:
         """Return a draft to try something on."""
         return Draft(self.snapshot, self.ledger, self.policies, dict(self.promised), dict(self.shifted),
-                     dict(self.moved), list(self.moves), list(self.refusals), dict(self.homes), self.stranded)
+                     dict(self.moved), list(self.moves), list(self.refusals), dict(self.homes), self.stranded, self.scores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,24 +102,24 @@ def candidates(draft: Draft, terms: Terms, vm: int, source: int) -> tuple[list[C
     return kept, [*noes, *more]
 
 
-def passing(draft: Draft, terms: Terms, vm: int, source: int, worth: Worth | None = None
+def passing(draft: Draft, terms: Terms, vm: int, source: int, worths: Sequence[float] | None = None
             ) -> tuple[list[Candidate], list[Refusal]]:
     """Return the targets that pass every constraint but the failover reserve, the best first, and what speaks against
-    the others. ``worth``: what a target (row) is worth beside its score, which comes second then; those of no worth are
-    left out."""
+    the others. ``worths``: what each host (by row) is worth as a target, which comes before its score then; those of no
+    worth are not asked."""
     found: list[Candidate] = []
     noes: list[Refusal] = []
     for target, name in enumerate(draft.snapshot.hosts.names):
-        if target == source:
+        value = 0.0 if worths is None else worths[target]
+        if target == source or (worths is not None and value <= 0):
             continue
         no = refusal(_trial(draft, terms, vm, source, target))
-        value = 0.0 if worth is None or no is not None else worth(target)
         if no is not None:
             noes.append(no)
-        elif worth is None or value > 0:
-            points = score(draft.snapshot, source, target, draft.promised)
-            points -= PENALTY_POINTS * penalty(terms.rules, draft.snapshot, draft.homes, vm, source, target)
-            found.append(Candidate(points, name, target, value, _refused_there(draft, vm, name)))
+            continue
+        points = draft.score(source, target)
+        points -= PENALTY_POINTS * penalty(terms.rules, draft.snapshot, draft.homes, vm, source, target)
+        found.append(Candidate(points, name, target, value, _refused_there(draft, vm, name)))
     found.sort(key=lambda one: (*one.rank, one.name))
     return found, noes
 

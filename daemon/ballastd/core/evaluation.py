@@ -54,6 +54,12 @@ def health_of(host: HostName, policies: PolicySet, verdicts: Verdicts) -> Health
     return worst
 
 
+def ailing(verdicts: Verdicts) -> frozenset[HostName]:
+    """Return the hosts on which anything fires, or fired when it fell silent: all others are healthy."""
+    return frozenset(host for (_, host), verdict in verdicts.items()
+                     if verdict.phase is Phase.FIRING or verdict.fired_before)
+
+
 def describe(evidence: Evidence | None, policy: HealthPolicy) -> str:
     """Return evidence in words: ``temperature of coretemp:Package id 1 is 96 > 95``."""
     condition = policy.condition

@@ -15,11 +15,17 @@ class Homes:
 
     def __init__(self) -> None:
         self._homes: dict[VmId, HostName] = {}
+        self._known: tuple[int, frozenset[HostName], frozenset[VmId]] | None = None
 
     def follow(self, ledger: Ledger, inventories: Mapping[HostName, HostInventory], reachable: frozenset[HostName],
-               now: Instant) -> tuple[ev.ForeignMoveSeen, ...]:
+               turn: int, now: Instant) -> tuple[ev.ForeignMoveSeen, ...]:
         """Return the moves that others made since the last call. A VM with an open migration of ours, or seen on two
-        hosts, is left out until that is settled."""
+        hosts, is left out until that is settled. ``turn``: changes when any host shows other VMs, or in other states,
+        than before."""
+        known = (turn, reachable, frozenset(migration.vm for migration in ledger.migrations.values()))
+        if known == self._known:
+            return ()
+        self._known = known
         seen: dict[VmId, list[tuple[HostName, str]]] = {}
         for host in sorted(reachable):
             for record in inventories[host].vms if host in inventories else ():

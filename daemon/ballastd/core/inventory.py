@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+import operator
+from dataclasses import dataclass, field, fields
 
 from ballastd.core.quantities import Bytes, HostName, Instant, VmId
 
@@ -45,7 +46,10 @@ class DeclaredHost:
 
     def label(self, key: str) -> str | None:
         """Return the value of label ``key``, or None."""
-        return dict(self.labels).get(key)
+        for known, value in self.labels:
+            if known == key:
+                return value
+        return None
 
 
 class VmState(enum.Enum):
@@ -69,12 +73,12 @@ class VmState(enum.Enum):
     @property
     def holds_memory(self) -> bool:
         """Whether a VM in this state occupies memory of its host."""
-        return self not in (VmState.SHUTOFF, VmState.CRASHED)
+        return self is not VmState.SHUTOFF and self is not VmState.CRASHED
 
     @property
     def runs(self) -> bool:
         """Whether the guest's processors may be executing here."""
-        return self in (VmState.RUNNING, VmState.POSTCOPY)
+        return self is VmState.RUNNING or self is VmState.POSTCOPY
 
 
 class JobKind(enum.Enum):
@@ -157,6 +161,11 @@ class VmRecord:
     group: str = ""
     ignored: bool = False
 
+    def using(self, usage: VmUsage) -> VmRecord:
+        """Return the same VM with another use of its host. Written out: whoever pretends to be a host does it often."""
+        return VmRecord(self.vm, self.name, self.state, self.memory_max, self.vcpus, self.job, self.reason, self.persistent,
+                        self.autostart, usage, self.priority, self.pins, self.tags, self.group, self.ignored)
+
 
 @dataclass(frozen=True, slots=True)
 class HostInventory:
@@ -183,6 +192,18 @@ class HostInventory:
         if not self._index and self.vms:
             self._index.update((record.vm, record) for record in self.vms)
         return self._index.get(vm)
+
+
+def same_but_for_use(one: HostInventory, other: HostInventory) -> bool:
+    """Return whether two looks at a host show the same machine with the same VMs in the same states, whatever these used
+    meanwhile: then nothing that depends on where VMs are and what they may do has to be thought over."""
+    if len(one.vms) != len(other.vms) or one.host_uuid != other.host_uuid or one.cpus != other.cpus \
+            or one.memory_total != other.memory_total:
+        return False
+    return all(_STANDING(a) == _STANDING(b) for a, b in zip(one.vms, other.vms, strict=True))
+
+
+_STANDING = operator.attrgetter(*(spec.name for spec in fields(VmRecord) if spec.name != "usage"))
 
 
 @dataclass(frozen=True, slots=True)

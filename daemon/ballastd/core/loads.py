@@ -15,6 +15,7 @@ from ballastd.core.inventory import DeclaredHost, HostInventory, VmState
 from ballastd.core.quantities import HostName, Instant, Seconds, VmId
 from ballastd.core.telemetry import Telemetry
 
+_NAN = float("nan")
 POINTS_MAX = 64
 PROFILE_SECONDS = 300.0
 PROFILE_POINTS_MAX = 288
@@ -41,6 +42,18 @@ class _VmSeries:
     """Processors used over the window that ends with the last point; None until half a window was seen."""
     busy: float | None = None
     """What it uses at its busier times; None until an hour was seen."""
+    seen_at: float = float("-inf")
+    """When the last point was taken, monotonic."""
+
+
+@dataclass(frozen=True, slots=True)
+class _HostSum:
+    """What the VMs of one look use together. ``oldest``: when the VM that was not seen for longest was."""
+
+    look: HostInventory
+    known: float
+    unknown: int
+    oldest: float
 
 
 class Loads:
@@ -49,6 +62,7 @@ class Loads:
     def __init__(self, window: Seconds) -> None:
         self._window = window
         self._vms: dict[VmId, _VmSeries] = {}
+        self._sums: dict[HostName, _HostSum] = {}
 
     def see(self, inventory: HostInventory) -> None:
         """Take the processor times of one look in."""
@@ -64,17 +78,44 @@ class Loads:
                 continue  # a late look of the host that it has left
             elif known.host != inventory.host or seconds < known.counted:
                 # another host, or started anew: what it counts now began at zero
+                self._sums.pop(known.host, None)
                 known.host, known.total = inventory.host, known.total + seconds
             else:
                 known.total += seconds - known.counted
             known.counted, known.begun = seconds, begun
             self._note(known, at)
+        self._sums[inventory.host] = self._add_up(inventory, inventory.taken)
+
+    def by_vms(self, inventory: HostInventory, now: Instant) -> tuple[float, int]:
+        """Return the processors that the VMs which run on a host use together as far as they are known, and of how many
+        that is unknown."""
+        known = self._sums.get(inventory.host)
+        if known is None or known.look is not inventory or known.oldest < self._horizon(now):
+            known = self._add_up(inventory, now)
+        return known.known, known.unknown
+
+    def _add_up(self, inventory: HostInventory, now: Instant) -> _HostSum:
+        total, unknown, oldest = 0.0, 0, float("inf")
+        for record in inventory.vms:
+            if record.state is VmState.RUNNING:
+                cpu = self.cpu(record.vm, now)
+                if cpu is None:
+                    unknown += 1
+                else:
+                    total, oldest = total + cpu, min(oldest, self._vms[record.vm].seen_at)
+        return _HostSum(inventory, total, unknown, oldest)
+
+    def _horizon(self, now: Instant) -> float:
+        """Return before when a VM must not have been seen last, for its use to be known."""
+        return now.monotonic - self._window / 2
 
     def _note(self, series: _VmSeries, at: float) -> None:
         points = series.points
         if not points or at - points[-1][0] >= self._window * 2 / POINTS_MAX:
+            while points and points[0][0] < at - self._window:
+                points.popleft()
             points.append((at, series.total))
-            series.mean = self._mean(series)
+            series.seen_at, series.mean = at, self._mean(series)
         if series.profiled is None:
             series.profiled = (at, series.total)
         elif at - series.profiled[0] >= PROFILE_SECONDS:
@@ -85,7 +126,7 @@ class Loads:
 
     def _mean(self, series: _VmSeries) -> float | None:
         last_at, last = series.points[-1]
-        first_at, first = next(point for point in series.points if point[0] >= last_at - self._window)
+        first_at, first = series.points[0]
         if last_at - first_at < self._window / 2:
             return None
         return max(0.0, (last - first) / (last_at - first_at))
@@ -100,9 +141,18 @@ class Loads:
         """Return the processors that a VM uses, averaged over the window; None until half a window was seen, and when
         it was not seen for as long."""
         series = self._vms.get(vm)
-        if series is None or not series.points or now.monotonic - series.points[-1][0] > self._window / 2:
-            return None
-        return series.mean
+        return None if series is None or series.seen_at < self._horizon(now) else series.mean
+
+    def columns(self, vms: Iterable[VmId], now: Instant) -> tuple[list[float], list[float]]:
+        """Return ``cpu`` and ``peak`` of many VMs, nan where unknown."""
+        horizon, cpu, peak = self._horizon(now), [], []
+        for vm in vms:
+            series = self._vms.get(vm)
+            mean = None if series is None or series.seen_at < horizon else series.mean
+            busy = None if mean is None or series is None else series.busy
+            cpu.append(_NAN if mean is None else mean)
+            peak.append(_NAN if mean is None else mean if busy is None else max(mean, busy))
+        return cpu, peak
 
     def peak(self, vm: VmId, now: Instant) -> float | None:
         """Return what a VM uses at its busier times: a percentile of its five-minute means over the last day, never
@@ -141,13 +191,12 @@ def host_load(declared: DeclaredHost, inventory: HostInventory | None, loads: Lo
         return HostLoad(0.0, None, None)
     machine = float(inventory.cpus) if declared.processors is None else declared.processors
     limit = machine if declared.cpu_limit is None else declared.cpu_limit
-    found = [loads.cpu(record.vm, now) for record in inventory.vms if record.state is VmState.RUNNING]
-    known = [cpu for cpu in found if cpu is not None]
-    by_vms = sum(known) if len(known) == len(found) else None
+    known, unknown = loads.by_vms(inventory, now)
+    by_vms = None if unknown else known
     told = telemetry.mean(declared.name, "cpu.utilization", "", window, now)
     if told is None or machine <= 0:
         return HostLoad(limit, None, by_vms, machine=machine)
-    counted = sum(known) / machine
+    counted = known / machine
     doubt = ""
     if counted > told + LESS_THAN_ITS_VMS:
         doubt = f"its telemetry says {told:.0%}, its VMs alone use {counted:.0%}"

@@ -21,17 +21,14 @@ def occupied(snapshot: Snapshot, ledger: Ledger, moved: Mapping[int, int]) -> di
     migration included, and where our own flights and this plan take it. ``moved``: VM row -> host row by this plan."""
     rows = {name: row for row, name in enumerate(snapshot.hosts.names)}
     index = {vm: row for row, vm in enumerate(snapshot.vms.ids)}
-    at: list[set[int]] = [{int(home)} for home in snapshot.vms.host]
-    for row, fact in enumerate(snapshot.facts):
-        for record in fact.inventory.vms if fact.inventory else ():
-            if record.state.holds_memory:
-                at[index[record.vm]].add(row)
+    at = dict(enumerate(snapshot.cast.seen_at))
     for migration in ledger.open_migrations():
         if migration.target in rows and migration.vm in index:
-            at[index[migration.vm]].add(rows[migration.target])
+            vm = index[migration.vm]
+            at[vm] = at[vm] | {rows[migration.target]}
     for vm, row in moved.items():
-        at[vm].add(row)
-    return {vm: frozenset(hosts) for vm, hosts in enumerate(at)}
+        at[vm] = at[vm] | {row}
+    return at
 
 
 def place(snapshot: Snapshot, host: int, across: str) -> str:

@@ -32,6 +32,8 @@ def plan(snapshot: Snapshot, ledger: Ledger, intents: tuple[Intent, ...], polici
     Raises:
         PlanUnsound: the independent checker found fault with the result.
     """
+    if not intents:
+        return Plan()
     draft = begin(snapshot, ledger, policies)
     planned: set[HostName] = set()
     for intent in intents:

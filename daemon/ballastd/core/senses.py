@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ballastd.core.inputs import CallReturned, HostUnreachable, PowerReturned, PowerSeen, ProgressSeen
-from ballastd.core.inventory import HostInventory, Progress
+from ballastd.core.inventory import HostInventory, Progress, same_but_for_use
 from ballastd.core.ledger import Ledger
 from ballastd.core.policies import Timing
 from ballastd.core.quantities import HostName, Instant
@@ -17,6 +17,10 @@ class Senses:
         self.timing = timing
         self.telemetry = Telemetry(timing.telemetry_samples_min, timing.telemetry_stale)
         self.inventories: dict[HostName, HostInventory] = {}
+        self.turns: dict[HostName, int] = {}
+        """Counts up when a host shows something else than before, but for what its VMs used."""
+        self.turn = 0
+        """The newest of them."""
         self.unreachable: dict[HostName, HostUnreachable] = {}
         self.agents: dict[HostName, AgentState] = {}
         self.returned: dict[str, CallReturned] = {}
@@ -31,6 +35,10 @@ class Senses:
     def see(self, inventory: HostInventory) -> None:
         """Take an inventory in. An incomplete one says only that the host cannot be read."""
         if inventory.complete:
+            before = self.inventories.get(inventory.host)
+            if before is None or not same_but_for_use(before, inventory):
+                self.turn += 1
+                self.turns[inventory.host] = self.turn
             self.inventories[inventory.host] = inventory
             self.unreachable.pop(inventory.host, None)
         else:

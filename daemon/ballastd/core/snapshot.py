@@ -8,7 +8,7 @@ equal snapshots whatever order news came in.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,8 @@ class HostFacts:
 
     ``avoid``: reasons (already worded) for which nothing may land there. ``cpu_utilization``: ratio, or None.
     ``asked``: whether it was looked at since we started, and answered or did not. ``apart``: whether it takes no part in
-    balance and packing: it is being emptied, is off or on its way, or must not be touched.
+    balance and packing: it is being emptied, is off or on its way, or must not be touched. ``turn``: a number that changes
+    when its inventory shows something else than before, but for what VMs used; None where nobody counts.
     """
 
     declared: DeclaredHost
@@ -46,6 +47,7 @@ class HostFacts:
     asked: bool
     load: HostLoad = NO_LOAD
     apart: bool = False
+    turn: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +73,11 @@ class HostColumns:
     jobs_out: Ints
     jobs_in: Ints
     target: Bools
+    room: Ints = field(init=False)
+    """Bytes that may still be promised, per host: never more than the machine has."""
 
-    @property
-    def room(self) -> Ints:
-        """Bytes that may still be promised, per host: never more than the machine has."""
-        room: Ints = np.minimum(self.limit - self.used, self.free) - self.reserved
-        return room
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "room", np.minimum(self.limit - self.used, self.free) - self.reserved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ class Snapshot:
     why_not: tuple[tuple[Refusal, ...], ...]
     vm_why_not: tuple[tuple[Refusal, ...], ...]
     foreign_jobs: int
+    cast: Cast
 
     def row(self, host: HostName) -> int:
         """Return the row of a declared host."""
@@ -123,47 +125,91 @@ class Snapshot:
         return tuple(int(i) for i in np.flatnonzero(self.vms.host == self.row(host)))
 
 
-def take(facts: tuple[HostFacts, ...], ledger: Ledger, now: Instant, loads: Loads | None = None) -> Snapshot:
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who lives where and why each stays: what of a snapshot does not change with load and time.
+
+    ``key``: what it was made from; equal keys make equal casts. None: it is never equal to another. ``seen_at``: the rows
+    of the hosts that show a VM active, per VM; the other columns are those of the snapshot.
+    """
+
+    key: tuple[object, ...] | None
+    ids: tuple[VmId, ...]
+    records: tuple[VmRecord, ...]
+    host: Ints
+    seen_at: tuple[frozenset[int], ...]
+    memory: Ints
+    priority: Ints
+    busy: Bools
+    why_not: tuple[tuple[Refusal, ...], ...]
+    used: Ints
+    reserved: Ints
+    jobs_out: Ints
+    jobs_in: Ints
+    foreign: int
+
+
+def take(facts: tuple[HostFacts, ...], ledger: Ledger, now: Instant, loads: Loads | None = None,
+         last: Snapshot | None = None) -> Snapshot:
     """Return the snapshot of ``facts`` (sorted by host name) with the ledger's reservations folded in.
 
-    ``loads``: what VMs use; without it nobody's use is known.
+    ``loads``: what VMs use; without it nobody's use is known. ``last``: the snapshot before; what cannot have changed
+    since is taken from it, so that its ``records`` may say what VMs used then.
     """
-    names = tuple(fact.declared.name for fact in facts)
-    rows = {name: i for i, name in enumerate(names)}
-    living, sightings = _find_vms(facts)
-    reserved = _reservations(facts, ledger, rows)
-    jobs_out, jobs_in, foreign = _jobs(facts, ledger, rows)
+    key = _key(facts, ledger)
+    cast = last.cast if last is not None and key is not None and last.cast.key == key else _cast(facts, ledger, key)
     hosts = HostColumns(
-        names=names,
+        names=tuple([fact.declared.name for fact in facts]),
         limit=_column([_limit(fact) for fact in facts]),
-        used=_column([_used(fact) for fact in facts]),
-        reserved=_column([reserved[name] for name in names]),
+        used=cast.used,
+        reserved=cast.reserved,
         free=_column([_free(fact) for fact in facts]),
         utilization=_known([fact.cpu_utilization for fact in facts]),
         cpu_limit=_known([fact.load.limit for fact in facts]),
         cpu=_known([fact.load.used for fact in facts]),
         link_mib_s=np.array([fact.declared.link_mib_s for fact in facts]),
         health=_column([int(fact.health) for fact in facts]),
-        jobs_out=_column([jobs_out[name] for name in names]),
-        jobs_in=_column([jobs_in[name] for name in names]),
+        jobs_out=cast.jobs_out,
+        jobs_in=cast.jobs_in,
         target=np.array([not fact.avoid for fact in facts], dtype=np.bool_),
     )
+    cpu, peak = loads.columns(cast.ids, now) if loads else ([np.nan] * len(cast.ids),) * 2
+    vms = VmColumns(ids=cast.ids, host=cast.host, memory=cast.memory, priority=cast.priority, busy=cast.busy,
+                    cpu=np.array(cpu, dtype=np.float64), peak=np.array(peak, dtype=np.float64))
+    return Snapshot(now=now, hosts=hosts, vms=vms, facts=facts, records=cast.records,
+                    why_not=tuple([fact.avoid for fact in facts]), vm_why_not=cast.why_not, foreign_jobs=cast.foreign,
+                    cast=cast)
+
+
+def _key(facts: tuple[HostFacts, ...], ledger: Ledger) -> tuple[object, ...] | None:
+    """Return what a cast is made from; None where that may be anything: something is under way, or nobody counts turns."""
+    if ledger.migrations or ledger.duplicates:
+        return None
+    found = tuple([(fact.declared.name, fact.turn, fact.reachable) for fact in facts])
+    known = all(fact.turn is not None or fact.inventory is None for fact in facts)
+    return found if known else None
+
+
+def _cast(facts: tuple[HostFacts, ...], ledger: Ledger, key: tuple[object, ...] | None) -> Cast:
+    names = tuple(fact.declared.name for fact in facts)
+    rows = {name: i for i, name in enumerate(names)}
+    living, sightings = _find_vms(facts)
+    reserved = _reservations(facts, ledger, rows)
+    jobs_out, jobs_in, foreign = _jobs(facts, ledger, rows)
     ids = tuple(sorted(living))
-    vms = VmColumns(
-        ids=ids,
+    moving = {migration.vm for migration in ledger.migrations.values()}
+    return Cast(
+        key=key, ids=ids, records=tuple(living[vm][1] for vm in ids),
         host=_column([rows[living[vm][0]] for vm in ids]),
+        seen_at=tuple(frozenset(rows[host] for host in sightings[vm]) for vm in ids),
         memory=_column([living[vm][1].memory_max for vm in ids]),
         priority=_column([living[vm][1].priority for vm in ids]),
-        busy=np.array([ledger.open_migration_of(vm) is not None or living[vm][1].job is not JobKind.NONE
-                       for vm in ids], dtype=np.bool_),
-        cpu=_known([loads.cpu(vm, now) if loads else None for vm in ids]),
-        peak=_known([loads.peak(vm, now) if loads else None for vm in ids]),
-    )
-    return Snapshot(
-        now=now, hosts=hosts, vms=vms, facts=facts, records=tuple(living[vm][1] for vm in ids),
-        why_not=tuple(fact.avoid for fact in facts),
-        vm_why_not=tuple(_why_vm_stays(vm, living[vm][1], sightings[vm], ledger) for vm in ids),
-        foreign_jobs=foreign,
+        busy=np.array([vm in moving or living[vm][1].job is not JobKind.NONE for vm in ids], dtype=np.bool_),
+        why_not=tuple(_why_vm_stays(vm, living[vm][1], sightings[vm], ledger) for vm in ids),
+        used=_column([_used(fact) for fact in facts]),
+        reserved=_column([reserved[name] for name in names]),
+        jobs_out=_column([jobs_out[name] for name in names]), jobs_in=_column([jobs_in[name] for name in names]),
+        foreign=foreign,
     )
 
 

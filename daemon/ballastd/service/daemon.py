@@ -265,8 +265,8 @@ class Daemon:
         parts = self._parts
         inbox = Inbox(controller.is_urgent)
         self._inbox = inbox
-        executor = self._executor = Executor(self._kernel, inbox, parts.clock)
         watcher = Watcher(parts.hypervisor, parts.power, inbox, parts.clock, parts.cluster.timing, lambda: controller.ledger)
+        executor = self._executor = Executor(self._kernel, inbox, parts.clock, watcher.ask_power_soon)
         loop = ControlLoop(controller, inbox, self._record, self._kernel, executor, parts.clock,
                            parts.cluster.timing, parts.notices, self._alive,
                            None if parts.recording is None else Recorder(parts.cluster, parts.recording))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import structlog
@@ -35,8 +35,9 @@ CORDON_RENEWAL_SECONDS = 300.0
 class Executor:
     """Carries out decisions that are durable. Cancelling it detaches from running jobs; it never aborts them."""
 
-    def __init__(self, kernel: Kernel, inbox: Inbox, clock: Clock) -> None:
+    def __init__(self, kernel: Kernel, inbox: Inbox, clock: Clock, watch_power: Callable[[HostName], None]) -> None:
         self._kernel = kernel
+        self._watch_power = watch_power
         self._inbox = inbox
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
@@ -45,7 +46,8 @@ class Executor:
 
     def carry_out(self, decision: Decision) -> None:
         """Begin everything that ``decision`` orders. New bandwidths come before new migrations."""
-        self._spawn(self._steer_then_move(decision))
+        if decision.tunes or decision.orders:
+            self._spawn(self._steer_then_move(decision))
         for abort in decision.aborts:
             self._spawn(self._abort(abort))
         for order in decision.power:
@@ -86,6 +88,7 @@ class Executor:
         log.warning("host is being woken" if order.on else "host is told to shut down", host=order.host, order=order.id,
                     because=order.because)
         result, message = await _outcome(self._kernel.switch(order), order.id)
+        self._watch_power(order.host)
         log.info("power call returned", host=order.host, order=order.id, result=result.value, message=message)
         self._inbox.put(PowerReturned(order.id, order.host, result, message, self._clock.now()))
 

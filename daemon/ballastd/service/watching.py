@@ -39,11 +39,17 @@ class Watcher:
         self._timing = timing
         self._ledger = ledger
         self._look_now: dict[HostName, asyncio.Event] = {}
+        self._ask_now: dict[HostName, asyncio.Event] = {}
 
     def look_soon(self, host: HostName) -> None:
         """Have a look at ``host`` before its turn."""
         if host in self._look_now:
             self._look_now[host].set()
+
+    def ask_power_soon(self, host: HostName) -> None:
+        """Have a host's power controller asked before its turn: something was ordered of it."""
+        if host in self._ask_now:
+            self._ask_now[host].set()
 
     async def watch_host(self, host: HostName) -> None:
         """Look at one host for ever."""
@@ -80,19 +86,19 @@ class Watcher:
 
     async def follow_power(self, host: HostName) -> None:
         """Ask a host's power controller for ever: seldom, and often while the host is on its way off or back."""
+        wake = self._ask_now.setdefault(host, asyncio.Event())
         while True:
+            wake.clear()
             try:
                 status, reason = await self._power.status(host), ""
             except (Unreachable, PowerRefused) as error:
                 status, reason = None, str(error)
             self._inbox.put(PowerSeen(host, status, self._clock.now(), reason))
-            await self._until_power_matters(host)
-
-    async def _until_power_matters(self, host: HostName) -> None:
-        waited = 0.0
-        while waited < POWER_SECONDS and not (waited and self._is_switching(host)):
-            await asyncio.sleep(POWER_BUSY_SECONDS)
-            waited += POWER_BUSY_SECONDS
+            try:
+                async with asyncio.timeout(POWER_BUSY_SECONDS if self._is_switching(host) else POWER_SECONDS):
+                    await wake.wait()
+            except TimeoutError:
+                pass
 
     def _is_switching(self, host: HostName) -> bool:
         power = self._ledger().power.get(host)

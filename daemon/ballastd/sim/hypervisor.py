@@ -7,7 +7,6 @@ fate: others start, stop and move VMs; networks, daemons and power fail and come
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from functools import partial
 from random import Random
@@ -90,7 +89,9 @@ class SimulatedHypervisor:
         """Return what the host has."""
         begun = self._clock.now()
         known = await self._reach(host)
-        vms = tuple(dataclasses.replace(known.vms[vm], usage=self._usage(host, known.vms[vm])) for vm in sorted(known.vms))
+        spent = self.processors.spent(host)
+        vms = tuple([record.using(VmUsage(spent.get(vm), record.memory_max) if record.state.runs else NO_USAGE)
+                     for vm, record in sorted(known.vms.items())])
         held = sum(record.memory_max for record in vms if record.state.holds_memory)
         return HostInventory(host, begun, self._clock.now(), known.memory_total,
                              Bytes(max(0, known.memory_total - held)), known.cpus, vms,
@@ -157,11 +158,6 @@ class SimulatedHypervisor:
     def burn(self, vm: VmId, processors: float, *, blocked: bool = False) -> None:
         """Have a VM ask for so many processors from now on. ``blocked``: it waits for its disk meanwhile."""
         self.processors.ask(vm, processors, blocked=blocked)
-
-    def _usage(self, host: HostName, record: VmRecord) -> VmUsage:
-        if not record.state.runs:
-            return NO_USAGE
-        return VmUsage(self.processors.spent(host, record.vm), record.memory_max)
 
     def _runs(self, host: HostName, vm: VmId, runs: bool) -> None:
         self.processors.run(host, vm, runs=runs)

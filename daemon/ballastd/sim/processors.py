@@ -140,14 +140,12 @@ class Processors:
         account.settle(self._clock.now().monotonic)
         account.is_on = on
 
-    def spent(self, host: HostName, vm: VmId) -> float | None:
-        """Return the processor seconds of a VM since it began to run on a host, None where it does not."""
+    def spent(self, host: HostName) -> dict[VmId, float]:
+        """Return the processor seconds of each VM that runs on a host, since it began to."""
         account = self._accounts[host]
-        guest = account.guests.get(vm)
-        if guest is None:
-            return None
         account.settle(self._clock.now().monotonic)
-        return guest.spent + guest.processors * (account.served - guest.since)
+        served = account.served
+        return {vm: guest.spent + guest.processors * (served - guest.since) for vm, guest in account.guests.items()}
 
     def load(self, host: HostName) -> Load:
         """Return how a host is loaded now."""

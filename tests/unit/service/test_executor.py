@@ -20,7 +20,7 @@ from tests.unit.kernel.test_kernel import Bench, declared
 async def outcome(bench: Bench, order: Order) -> CallReturned:
     """Return what the mind hears of ``order``."""
     inbox = Inbox(lambda _: False)
-    executor = Executor(bench.kernel, inbox, bench.clock)
+    executor = Executor(bench.kernel, inbox, bench.clock, lambda _host: None)
     quiet = table(four_hosts()).step()
     executor.carry_out(replace(quiet, orders=(order,), aborts=(), tunes=(), cordons=frozenset()))
     await inbox.wait(600.0, 0.0)
@@ -65,7 +65,7 @@ def test_a_call_that_nobody_foresaw_is_an_error_and_is_told() -> None:
             raise ZeroDivisionError("surprise")
 
         inbox = Inbox(lambda _: False)
-        executor = Executor(bench.kernel, inbox, bench.clock)
+        executor = Executor(bench.kernel, inbox, bench.clock, lambda _host: None)
         bench.kernel.announce = surprise
         executor.carry_out(replace(table(four_hosts()).step(), orders=(order,), aborts=(), tunes=(), cordons=frozenset()))
         await inbox.wait(600.0, 0.0)
