@@ -14,14 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ballastd.core.drafting import (
+    NOES_SHOWN,
     Candidate,
     Draft,
+    Shortlist,
     add,
-    keep_reserve,
-    passing,
+    best_of,
     planned_bandwidth,
     terms_of,
-    why_no_reserve,
     why_vm_rests,
 )
 from ballastd.core.intents import Intent
@@ -37,16 +37,18 @@ COPYING_PROCESSORS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Option:
-    """One VM and where it could go but for the failover reserve. ``net``: what it is worth less what it costs, in
-    processor seconds per host processor; ``noes``: what spoke against other targets; ``why``: its worth in words."""
+    """One VM and the best that it could go to but for the failover reserve; ``targets``: what comes after that. ``net``:
+    what it is worth less what it costs, in processor seconds per host processor; ``why``: that in words; ``noes``: what
+    spoke against those that were asked for their reserve."""
 
     net: float
     memory: int
     name: str
     vm: int
-    ranked: list[Candidate]
-    noes: list[Refusal]
+    first: Candidate
+    targets: Shortlist
     why: str
+    noes: tuple[Refusal, ...] = ()
 
 
 def shares(draft: Draft, row: int) -> tuple[float, float]:
@@ -153,23 +155,25 @@ def _options(draft: Draft, intent: Intent, source: int, worths: Callable[[int], 
         if no is not None:
             noes.append(no)
             continue
-        ranked, refused = passing(draft, terms, vm, source, worths(vm))
-        if ranked:
-            found.append(_weigh(draft, intent, vm, source, ranked, refused))
+        targets = Shortlist(draft, terms, vm, source, worths(vm))
+        first = targets.next()
+        if first is not None:
+            found.append(_weigh(draft, intent, vm, source, first, targets))
         else:
-            noes.extend(refused[:1])
+            noes.extend(targets.why_barred(1))
     return found, noes
 
 
-def _weigh(draft: Draft, intent: Intent, vm: int, source: int, ranked: list[Candidate], noes: list[Refusal]) -> _Option:
-    snapshot, gain = draft.snapshot, ranked[0].worth
+def _weigh(draft: Draft, intent: Intent, vm: int, source: int, first: Candidate, targets: Shortlist,
+           noes: tuple[Refusal, ...] = ()) -> _Option:
+    snapshot, gain = draft.snapshot, first.worth
     memory = int(snapshot.vms.memory[vm])
-    takes = predict(memory, planned_bandwidth(draft, source, ranked[0].row))
+    takes = predict(memory, planned_bandwidth(draft, source, first.row))
     stays = max(HORIZON_SECONDS, float(intent.cooldown.vm if intent.cooldown else 0.0))
-    ends = sum(COPYING_PROCESSORS / max(0.1, float(snapshot.hosts.cpu_limit[row])) for row in (source, ranked[0].row))
+    ends = sum(COPYING_PROCESSORS / max(0.1, float(snapshot.hosts.cpu_limit[row])) for row in (source, first.row))
     worth, cost = gain * stays, takes * ends
     why = f"takes {gain:.0%} off it for at least {human_seconds(stays)}, costs {human_seconds(takes)} of copying"
-    return _Option(worth - cost, memory, snapshot.records[vm].name, vm, ranked, noes, why)
+    return _Option(worth - cost, memory, snapshot.records[vm].name, vm, first, targets, why, noes)
 
 
 def _take_best(draft: Draft, intent: Intent, options: list[_Option], noes: list[Refusal], source: int) -> bool:
@@ -177,22 +181,23 @@ def _take_best(draft: Draft, intent: Intent, options: list[_Option], noes: list[
 
     The failover reserve costs much to ask for, so only the best is asked: where it would not hold, the VM's next target
     takes its place among the options, or a refusal among ``noes``."""
-    terms = terms_of(intent, draft.policies)
     while True:
         best = min((option for option in options if option.net > 0), key=lambda o: (-round(o.net, 6), o.memory, o.name),
                    default=None)
         if best is None:
             return False
-        no = why_no_reserve(draft, terms, best.vm, source, best.ranked[0])
+        no = best.targets.why_no_reserve(best.first)
         if no is None:
-            kept, more = keep_reserve(draft, terms, best.vm, source, best.ranked)
-            add(draft, intent, best.vm, source, kept, [*best.noes, *more], best.why)
+            kept, more = best_of(best.targets, best.first)
+            against = best.targets.why_barred(NOES_SHOWN)
+            add(draft, intent, best.vm, source, kept, [*against, *best.noes, *more], best.why)
             return True
         options[:] = [option for option in options if option is not best]
-        if len(best.ranked) > 1:
-            options.append(_weigh(draft, intent, best.vm, source, best.ranked[1:], [*best.noes, no]))
-        else:
+        second = best.targets.next()
+        if second is None:
             noes.append(no)
+        else:
+            options.append(_weigh(draft, intent, best.vm, source, second, best.targets, (*best.noes, no)))
 
 
 def _no_gain(intent: Intent, options: list[_Option], noes: list[Refusal]) -> Refusal:

@@ -111,19 +111,19 @@ def pair_did_not_fail_lately(trial: Trial) -> Refusal | None:
     return None
 
 
-Stranded = dict[tuple[int, tuple[tuple[int, int], ...]], dict[int, int]]
-"""By the host that is being emptied and what was moved where: what ``stranded_by_one_failure`` says. One snapshot's."""
+STRANDED_KEPT = 4000
+"""How many answers to ``stranded_by_one_failure`` are kept while VMs stay where they are."""
 
 
-def failover_reserve_holds(trial: Trial, known: Stranded) -> Refusal | None:
+def failover_reserve_holds(trial: Trial) -> Refusal | None:
     """After the move any one host may die and its VMs still fit elsewhere, by actual packing; where that is
     not so already, the move must not make it worse. Waived only to save VMs from a failing host.
 
-    The one constraint whose price grows with the cluster. ``known``: what was found out before, added to.
+    The one constraint whose price grows with the cluster.
     """
     if trial.terms.reserve_waived or trial.terms.failover_hosts == 0:
         return None
-    worse = _worse_after(trial.snapshot, trial.moved, trial.vm, trial.target, trial.source, known)
+    worse = _worse_after(trial.snapshot, trial.moved, trial.vm, trial.target, trial.source)
     if worse is None:
         return None
     row, before, after = worse
@@ -132,16 +132,20 @@ def failover_reserve_holds(trial: Trial, known: Stranded) -> Refusal | None:
                    f"nowhere (now {human_bytes(before)})", trial.vm_id, trial.host)
 
 
-def _worse_after(snapshot: Snapshot, moved: dict[int, int], vm: int, target: int, leaving: int, known: Stranded
+def _worse_after(snapshot: Snapshot, moved: dict[int, int], vm: int, target: int, leaving: int
                  ) -> tuple[int, int, int] | None:
     """Return a host whose death would strand more bytes after the move than before: row, before, after."""
-    before, after = (_stranded(snapshot, then, leaving, known) for then in (moved, {**moved, vm: target}))
+    before, after = (_stranded(snapshot, then, leaving) for then in (moved, {**moved, vm: target}))
     return next(((row, before[row], lost) for row, lost in after.items() if lost > before[row]), None)
 
 
-def _stranded(snapshot: Snapshot, moved: dict[int, int], leaving: int, known: Stranded) -> dict[int, int]:
-    key = (leaving, tuple(sorted(moved.items())))
+def _stranded(snapshot: Snapshot, moved: dict[int, int], leaving: int) -> dict[int, int]:
+    """Answer from memory while VMs are where they were and hosts have the room that they had."""
+    known, hosts = snapshot.cast.stranded, snapshot.hosts
+    key = (hosts.room.tobytes(), hosts.target.tobytes(), leaving, tuple(sorted(moved.items())))
     if key not in known:
+        if len(known) >= STRANDED_KEPT:
+            known.clear()
         known[key] = stranded_by_one_failure(snapshot, moved, leaving)
     return known[key]
 
@@ -202,6 +206,26 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     pair_did_not_fail_lately,
 )
 """What each target is asked; ``failover_reserve_holds`` comes after them."""
+
+
+def shut(snapshot: Snapshot, vm: int, promised: dict[int, int], shifted: dict[int, float], fill: Fill | None) -> list[bool]:
+    """Return, per host row, whether its columns alone keep the VM out: the same as ``target_may_receive``, ``memory_fits``
+    and ``load_fits`` say one by one, for all hosts at once and without a word why."""
+    hosts, need = snapshot.hosts, int(snapshot.vms.memory[vm])
+    more = np.zeros(len(hosts.names), dtype=np.int64)
+    for row, memory in promised.items():
+        more[row] = memory
+    closed = ~hosts.target | (need > hosts.room - more)
+    if fill is not None:
+        coming = np.zeros(len(hosts.names))
+        for row, processors in shifted.items():
+            coming[row] = max(0.0, processors)
+        # what is not known is nan, and no comparison with it holds
+        fits = hosts.cpu + coming + float(snapshot.vms.peak[vm]) <= fill.cpu * hosts.cpu_limit
+        fits &= hosts.used + hosts.reserved + more + need <= fill.memory * hosts.limit
+        closed |= ~fits
+    found: list[bool] = closed.tolist()
+    return found
 
 
 def refusal(trial: Trial) -> Refusal | None:
@@ -336,13 +360,12 @@ def _check_failover(snapshot: Snapshot, moves: tuple[Move, ...]) -> list[str]:
     rows = {name: i for i, name in enumerate(snapshot.hosts.names)}
     index = {vm: i for i, vm in enumerate(snapshot.vms.ids)}
     moved: dict[int, int] = {}
-    known: Stranded = {}
     wrong: list[str] = []
     for move in moves:
         if move.vm not in index or move.source not in rows or move.target not in rows:
             continue
         vm, target = index[move.vm], rows[move.target]
-        if not move.reserve_waived and (worse := _worse_after(snapshot, moved, vm, target, rows[move.source], known)):
+        if not move.reserve_waived and (worse := _worse_after(snapshot, moved, vm, target, rows[move.source])):
             wrong.append(f"{move.vm_name} -> {move.target}: {worse[2]} B would be stranded if "
                          f"{snapshot.hosts.names[worse[0]]} died")
         moved[vm] = target

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ballastd.core.constraints import Stranded, Terms, Trial, failover_reserve_holds, refusal
+from ballastd.core.constraints import Terms, Trial, failover_reserve_holds, refusal, shut
 from ballastd.core.intents import Intent
 from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
-from ballastd.core.placement import occupied, penalty
+from ballastd.core.placement import occupied, penalty, rules_for
 from ballastd.core.plans import Move, Refusal, RefusalKind
 from ballastd.core.policies import PolicySet
 from ballastd.core.prediction import fair_share, predict
@@ -30,8 +30,8 @@ PENALTY_POINTS = 1000
 @dataclass(slots=True)
 class Draft:
     """``promised``: bytes by host row. ``shifted``: processors by host row that come (or go, below zero) with what is
-    in flight and what was planned. ``moved``: VM row -> host row. ``stranded``: what one host's death would strand, for
-    each state of the draft that was looked at. ``scores``: likewise of targets."""
+    in flight and what was planned. ``moved``: VM row -> host row. ``scores``: of targets, for each state of the draft
+    that was looked at."""
 
     snapshot: Snapshot
     ledger: Ledger
@@ -42,7 +42,6 @@ class Draft:
     moves: list[Move] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     homes: dict[int, frozenset[int]] = field(default_factory=dict)
-    stranded: Stranded = field(default_factory=dict)
     scores: dict[tuple[int, int, int], int] = field(default_factory=dict)
 
     def score(self, source: int, target: int) -> int:
@@ -55,7 +54,7 @@ class Draft:
     def copy(self) -> Draft:
         """Return a draft to try something on."""
         return Draft(self.snapshot, self.ledger, self.policies, dict(self.promised), dict(self.shifted),
-                     dict(self.moved), list(self.moves), list(self.refusals), dict(self.homes), self.stranded, self.scores)
+                     dict(self.moved), list(self.moves), list(self.refusals), dict(self.homes), self.scores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,66 +94,84 @@ def terms_of(intent: Intent, policies: PolicySet) -> Terms:
                  policies.placement, intent.policy == OPERATOR, intent.fill, intent.cooldown)
 
 
-def candidates(draft: Draft, terms: Terms, vm: int, source: int) -> tuple[list[Candidate], list[Refusal]]:
-    """Return the best targets that would take the VM, the best first, and what speaks against others."""
-    found, noes = passing(draft, terms, vm, source)
-    kept, more = keep_reserve(draft, terms, vm, source, found)
-    return kept, [*noes, *more]
+class Shortlist:
+    """The targets of one VM, the best first; each is asked only when its turn comes, and only the failover reserve, the one
+    constraint that costs, is left out. ``barred``: the rows of those that cannot take it, as far as was found out.
+
+    ``worths``: what each host (by row) is worth as a target, which comes before its score then; those of no worth are not
+    asked.
+    """
+
+    def __init__(self, draft: Draft, terms: Terms, vm: int, source: int, worths: Sequence[float] | None = None) -> None:
+        self._draft, self._vm, self._source = draft, vm, source
+        self._terms = replace(terms, rules=rules_for(draft.snapshot, terms.rules, vm))
+        closed = shut(draft.snapshot, vm, draft.promised, draft.shifted, terms.fill)
+        wanted = [row for row in range(len(closed)) if row != source and (worths is None or worths[row] > 0)]
+        self.barred = [row for row in wanted if closed[row]]
+        turned_away = _turned_away(draft, vm)
+        self._waiting = [self._candidate(row, 0.0 if worths is None else worths[row], turned_away)
+                         for row in wanted if not closed[row]]
+        self._waiting.sort(key=lambda one: (*one.rank, one.name), reverse=True)
+
+    def _candidate(self, row: int, worth: float, turned_away: Counter[str]) -> Candidate:
+        draft, name = self._draft, self._draft.snapshot.hosts.names[row]
+        points = draft.score(self._source, row)
+        if self._terms.rules:
+            points -= PENALTY_POINTS * penalty(self._terms.rules, draft.snapshot, draft.homes, self._vm, self._source, row)
+        return Candidate(points, name, row, worth, turned_away[name])
+
+    def next(self) -> Candidate | None:
+        """Return the best target that was not returned yet and passes, None where there is none."""
+        while self._waiting:
+            one = self._waiting.pop()
+            if refusal(self._trial(one.row)) is None:
+                return one
+            self.barred.append(one.row)
+        return None
+
+    def why_barred(self, most: int | None = None) -> list[Refusal]:
+        """Return what keeps the VM from the first so many of the targets that cannot take it, by name, in the draft as it
+        stands."""
+        return [no for row in sorted(self.barred)[:most] if (no := refusal(self._trial(row))) is not None]
+
+    def why_no_reserve(self, one: Candidate) -> Refusal | None:
+        """Return why the failover reserve would not hold with the VM on a target, or None."""
+        return failover_reserve_holds(self._trial(one.row))
+
+    def _trial(self, target: int) -> Trial:
+        draft = self._draft
+        return Trial(draft.snapshot, draft.ledger, self._vm, self._source, target, draft.promised, draft.shifted,
+                     draft.moved, draft.homes, self._terms)
 
 
-def passing(draft: Draft, terms: Terms, vm: int, source: int, worths: Sequence[float] | None = None
-            ) -> tuple[list[Candidate], list[Refusal]]:
-    """Return the targets that pass every constraint but the failover reserve, the best first, and what speaks against
-    the others. ``worths``: what each host (by row) is worth as a target, which comes before its score then; those of no
-    worth are not asked."""
-    found: list[Candidate] = []
-    noes: list[Refusal] = []
-    for target, name in enumerate(draft.snapshot.hosts.names):
-        value = 0.0 if worths is None else worths[target]
-        if target == source or (worths is not None and value <= 0):
-            continue
-        no = refusal(_trial(draft, terms, vm, source, target))
-        if no is not None:
-            noes.append(no)
-            continue
-        points = draft.score(source, target)
-        points -= PENALTY_POINTS * penalty(terms.rules, draft.snapshot, draft.homes, vm, source, target)
-        found.append(Candidate(points, name, target, value, _refused_there(draft, vm, name)))
-    found.sort(key=lambda one: (*one.rank, one.name))
-    return found, noes
-
-
-def keep_reserve(draft: Draft, terms: Terms, vm: int, source: int, found: list[Candidate]
-                 ) -> tuple[list[Candidate], list[Refusal]]:
-    """Return the first of ``found`` that leave the failover reserve whole, a few, and what speaks against those before.
-
-    The one constraint that costs: it is asked for down the list until enough have passed."""
+def best_of(targets: Shortlist, first: Candidate | None) -> tuple[list[Candidate], list[Refusal]]:
+    """Return ``first`` and the targets after it that leave the failover reserve whole, a few, and what speaks against those
+    that were asked before enough had passed."""
     kept: list[Candidate] = []
     noes: list[Refusal] = []
-    for one in found:
-        no = why_no_reserve(draft, terms, vm, source, one)
-        if no is not None:
-            noes.append(no)
-        else:
+    one = first
+    while one is not None:
+        no = targets.why_no_reserve(one)
+        if no is None:
             kept.append(one)
-        if len(kept) > RUNNERS_UP_SHOWN:
-            break
+        else:
+            noes.append(no)
+        one = targets.next() if len(kept) <= RUNNERS_UP_SHOWN else None
     return kept, noes
 
 
-def why_no_reserve(draft: Draft, terms: Terms, vm: int, source: int, one: Candidate) -> Refusal | None:
-    """Return why the failover reserve would not hold with the VM on a target, or None."""
-    return failover_reserve_holds(_trial(draft, terms, vm, source, one.row), draft.stranded)
+def candidates(draft: Draft, terms: Terms, vm: int, source: int) -> tuple[list[Candidate], list[Refusal]]:
+    """Return the best targets that would take the VM, the best first, and what speaks against others: against all of them
+    where none would."""
+    targets = Shortlist(draft, terms, vm, source)
+    kept, noes = best_of(targets, targets.next())
+    return kept, [*targets.why_barred(NOES_SHOWN if kept else None), *noes]
 
 
-def _trial(draft: Draft, terms: Terms, vm: int, source: int, target: int) -> Trial:
-    return Trial(draft.snapshot, draft.ledger, vm, source, target, draft.promised, draft.shifted, draft.moved, draft.homes,
-                 terms)
-
-
-def _refused_there(draft: Draft, vm: int, target: str) -> int:
+def _turned_away(draft: Draft, vm: int) -> Counter[str]:
+    """Return how often the VM was refused at the door of each host within the hour."""
     attempts = draft.ledger.recent_failures(draft.snapshot.vms.ids[vm], draft.snapshot.now.wall - HOUR_SECONDS)
-    return sum(1 for attempt in attempts if attempt.withheld and attempt.target == target)
+    return Counter(attempt.target for attempt in attempts if attempt.withheld)
 
 
 def add(draft: Draft, intent: Intent, vm: int, source: int, ranked: list[Candidate], noes: list[Refusal],

@@ -7,7 +7,7 @@ from ballastd.core.intents import Fill, Intent, IntentKind
 from ballastd.core.policies import BalancePolicy, Health, PolicySet
 from ballastd.core.quantities import HostName
 from ballastd.core.snapshot import Snapshot
-from ballastd.core.trends import Trends, shares_of
+from ballastd.core.trends import Trends, all_shares
 
 
 def balance_intents(policies: PolicySet, snapshot: Snapshot, trends: Trends) -> tuple[Intent, ...]:
@@ -16,7 +16,8 @@ def balance_intents(policies: PolicySet, snapshot: Snapshot, trends: Trends) -> 
     for policy in policies.balance:
         hot = [(row, verdict) for row, name in enumerate(snapshot.hosts.names)
                if (verdict := trends.fires("hot", policy.name, name)) is not None]
-        hot.sort(key=lambda pair: (-shares_of(snapshot, pair[0]).fullest, snapshot.hosts.names[pair[0]]))
+        shares = all_shares(snapshot) if hot else ()
+        hot.sort(key=lambda pair: (-shares[pair[0]].fullest, snapshot.hosts.names[pair[0]]))
         wanted.extend(_relief(policy, snapshot, row, verdict) for row, verdict in hot)
         uneven = trends.fires("uneven", policy.name)
         if uneven is not None and not hot:
@@ -32,7 +33,8 @@ def _relief(policy: BalancePolicy, snapshot: Snapshot, row: int, verdict: Verdic
 
 def _evening(policy: BalancePolicy, snapshot: Snapshot, verdict: Verdict) -> list[Intent]:
     rows = [row for row, fact in enumerate(snapshot.facts) if policy.scope.covers(fact.declared) and not fact.avoid]
-    ranked = sorted(((shares_of(snapshot, row).cpu or 0.0, snapshot.hosts.names[row]) for row in rows),
+    shares = all_shares(snapshot)
+    ranked = sorted(((shares[row].cpu or 0.0, snapshot.hosts.names[row]) for row in rows),
                     key=lambda pair: (-pair[0], pair[1]))
     if len(ranked) < 2:
         return []

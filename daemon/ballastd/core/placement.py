@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ballastd.core.ledger import Ledger
-from ballastd.core.policies import PlacementPolicy, Rule
+from ballastd.core.policies import PlacementPolicy, Rule, VmSelector
 from ballastd.core.snapshot import Snapshot
 
 Occupied = Mapping[int, frozenset[int]]
@@ -43,7 +43,7 @@ def place(snapshot: Snapshot, host: int, across: str) -> str:
 def broken(rule: PlacementPolicy, snapshot: Snapshot, homes: Occupied, vm: int, source: int, target: int) -> str | None:
     """Return in words what moving ``vm`` (rows) would break of ``rule``, None if nothing. A move that leaves a rule
     as broken as it was does not break it."""
-    if not rule.vms.covers(snapshot.records[vm]):
+    if vm not in members(snapshot, rule.vms):
         return None
     declared = snapshot.facts[target].declared
     match rule.rule:
@@ -62,8 +62,9 @@ def _broken_company(rule: PlacementPolicy, snapshot: Snapshot, homes: Occupied, 
     there, here = place(snapshot, target, rule.across), place(snapshot, source, rule.across)
     if there == here:
         return None
-    for other, record in enumerate(snapshot.records):
-        if other == vm or not rule.vms.covers(record):
+    for other in sorted(members(snapshot, rule.vms)):
+        record = snapshot.records[other]
+        if other == vm:
             continue
         places = {place(snapshot, host, rule.across) for host in homes[other]}
         if rule.rule is Rule.APART and there in places:
@@ -71,6 +72,19 @@ def _broken_company(rule: PlacementPolicy, snapshot: Snapshot, homes: Occupied, 
         if rule.rule is Rule.TOGETHER and places != {there}:
             return f"{rule.name} keeps it together with {record.name}, which is in {' and '.join(sorted(places))}"
     return None
+
+
+def members(snapshot: Snapshot, selector: VmSelector) -> frozenset[int]:
+    """Return the rows of the VMs that ``selector`` covers."""
+    known = snapshot.cast.members
+    if selector not in known:
+        known[selector] = frozenset(row for row, record in enumerate(snapshot.records) if selector.covers(record))
+    return known[selector]
+
+
+def rules_for(snapshot: Snapshot, rules: tuple[PlacementPolicy, ...], vm: int) -> tuple[PlacementPolicy, ...]:
+    """Return the rules that speak of a VM (row)."""
+    return tuple([rule for rule in rules if vm in members(snapshot, rule.vms)])
 
 
 def must_refusal(rules: tuple[PlacementPolicy, ...], snapshot: Snapshot, homes: Occupied, vm: int, source: int,

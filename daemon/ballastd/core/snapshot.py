@@ -18,7 +18,7 @@ from ballastd.core.ledger import Ledger
 from ballastd.core.loads import HostLoad, Loads
 from ballastd.core.migrations import HOLDS_SOURCE, HOLDS_TARGET
 from ballastd.core.plans import Refusal, RefusalKind
-from ballastd.core.policies import Health
+from ballastd.core.policies import Health, VmSelector
 from ballastd.core.quantities import HostName, Instant, VmId, human_bytes
 
 Ints = npt.NDArray[np.int64]
@@ -147,6 +147,10 @@ class Cast:
     jobs_out: Ints
     jobs_in: Ints
     foreign: int
+    stranded: dict[tuple[object, ...], dict[int, int]] = field(default_factory=dict, repr=False, compare=False)
+    """What one host's death would strand, for whatever was asked before: see ``constraints``."""
+    members: dict[VmSelector, frozenset[int]] = field(default_factory=dict, repr=False, compare=False)
+    """The rows of the VMs that a selector covers, for whatever was asked before: see ``placement``."""
 
 
 def take(facts: tuple[HostFacts, ...], ledger: Ledger, now: Instant, loads: Loads | None = None,

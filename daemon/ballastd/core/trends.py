@@ -5,10 +5,9 @@ Judged like the conditions of health, three-valued: what is not known is neither
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-import numpy as np
 
 from ballastd.core.conditions import Condition, Evidence, Judgement, Phase, Truth, Verdict, follow
 from ballastd.core.policies import BalancePolicy, ConsolidationPolicy, Edge, PolicySet
@@ -37,14 +36,15 @@ class HostShares:
         return max(self.cpu or 0.0, self.memory or 0.0)
 
 
-def shares_of(snapshot: Snapshot, row: int) -> HostShares:
-    """Return the present shares of one host."""
+def all_shares(snapshot: Snapshot) -> tuple[HostShares, ...]:
+    """Return the present shares of all hosts, by row."""
     hosts = snapshot.hosts
-    limit, used = float(hosts.cpu_limit[row]), float(hosts.cpu[row])
-    cpu = None if np.isnan(used) or np.isnan(limit) or limit <= 0 else used / limit
-    limit_memory = int(hosts.limit[row])
-    memory = (int(hosts.used[row]) + int(hosts.reserved[row])) / limit_memory if limit_memory > 0 else None
-    return HostShares(cpu, memory)
+    held = (hosts.used + hosts.reserved).tolist()
+    cpu = zip(hosts.cpu.tolist(), hosts.cpu_limit.tolist(), strict=True)
+    memory = zip(held, hosts.limit.tolist(), strict=True)
+    return tuple([HostShares(used / limit if limit > 0 and not math.isnan(used) else None,
+                             taken / most if most > 0 else None)
+                  for (used, limit), (taken, most) in zip(cpu, memory, strict=True)])
 
 
 class Trends:
@@ -57,14 +57,15 @@ class Trends:
     def follow(self, policies: PolicySet, snapshot: Snapshot, telemetry: Telemetry, now: Instant) -> None:
         """Judge every trend anew on ``snapshot``."""
         seen: dict[Key, Verdict] = {}
+        shares = all_shares(snapshot) if policies.balance or policies.consolidation else ()
         for policy in policies.balance:
             rows = _in_scope(policy, snapshot)
             for row in rows:
                 host = snapshot.hosts.names[row]
-                judgement = _hot(policy, snapshot, row, telemetry, self._window, now)
+                judgement = _hot(policy, snapshot, row, shares[row], telemetry, self._window, now)
                 self._follow(seen, ("hot", policy.name, host), judgement, policy.hot_hold, now)
             taking = tuple(row for row in rows if not snapshot.facts[row].avoid)
-            uneven = _uneven(policy, snapshot, taking)
+            uneven = _uneven(policy, [shares[row] for row in taking])
             self._follow(seen, ("uneven", policy.name, CLUSTER), uneven, policy.imbalance_hold, now)
         for packing in policies.consolidation:
             rows = _in_scope(packing, snapshot)
@@ -108,9 +109,9 @@ def _in_scope(policy: BalancePolicy | ConsolidationPolicy, snapshot: Snapshot) -
                  if policy.scope.covers(fact.declared) and not fact.apart)
 
 
-def _level(edge: Edge, snapshot: Snapshot, row: int, telemetry: Telemetry, window: Seconds, now: Instant) -> float | None:
+def _level(edge: Edge, shares: HostShares, host: HostName, telemetry: Telemetry, window: Seconds, now: Instant
+           ) -> float | None:
     """Return the level of a resource; 0 for a metric that the host never reports: it cannot meet that edge."""
-    shares, host = shares_of(snapshot, row), snapshot.hosts.names[row]
     if edge.resource == "cpu":
         return shares.cpu
     if edge.resource == "memory":
@@ -120,12 +121,12 @@ def _level(edge: Edge, snapshot: Snapshot, row: int, telemetry: Telemetry, windo
     return telemetry.mean(host, edge.resource, "", window, now)
 
 
-def _hot(policy: BalancePolicy, snapshot: Snapshot, row: int, telemetry: Telemetry, window: Seconds, now: Instant
-         ) -> Judgement:
-    fact = snapshot.facts[row]
+def _hot(policy: BalancePolicy, snapshot: Snapshot, row: int, shares: HostShares, telemetry: Telemetry, window: Seconds,
+         now: Instant) -> Judgement:
+    fact, host = snapshot.facts[row], snapshot.hosts.names[row]
     if not (fact.fresh and fact.reachable):
         return Judgement(Truth.UNKNOWN, Truth.UNKNOWN)
-    levels = [(edge, _level(edge, snapshot, row, telemetry, window, now)) for edge in policy.hot]
+    levels = [(edge, _level(edge, shares, host, telemetry, window, now)) for edge in policy.hot]
     over = [(edge, level) for edge, level in levels if level is not None and level > edge.above]
     cool = {"cpu": policy.cool_cpu, "memory": policy.cool_memory}
     warm = [edge for edge, level in levels if level is not None and level > cool.get(edge.resource, edge.above)]
@@ -137,11 +138,10 @@ def _hot(policy: BalancePolicy, snapshot: Snapshot, row: int, telemetry: Telemet
     return Judgement(fires, clears, evidence)
 
 
-def _uneven(policy: BalancePolicy, snapshot: Snapshot, rows: tuple[int, ...]) -> Judgement:
+def _uneven(policy: BalancePolicy, shares: list[HostShares]) -> Judgement:
     # processors only: memory is held, not used up; where it is full, the host is hot
-    found = [shares_of(snapshot, row).cpu for row in rows]
-    known = [share for share in found if share is not None]
-    if len(known) < 2 or len(known) < len(found):
+    known = [share.cpu for share in shares if share.cpu is not None]
+    if len(known) < 2 or len(known) < len(shares):
         return Judgement(Truth.UNKNOWN, Truth.UNKNOWN)
     spread = max(known) - min(known)
     true = spread > policy.imbalance_above and max(known) >= policy.ignore_below
@@ -153,7 +153,8 @@ def cluster_share(snapshot: Snapshot, rows: Iterable[int]) -> float | None:
     """Return what some hosts use together of the scarcer resource, None while one host's load is unknown."""
     hosts = snapshot.hosts
     rows = tuple(rows)
-    if not rows or any(shares_of(snapshot, row).cpu is None for row in rows):
+    shares = all_shares(snapshot)
+    if not rows or any(shares[row].cpu is None for row in rows):
         return None
     cpu = sum(float(hosts.cpu[row]) for row in rows) / sum(float(hosts.cpu_limit[row]) for row in rows)
     memory = sum(int(hosts.used[row]) for row in rows) / max(1, sum(int(hosts.limit[row]) for row in rows))

@@ -64,15 +64,18 @@ class _Host:
 
 
 class Tabletop:
-    """A cluster, a mind, and the judge between them. ``violations``: what the judge found."""
+    """A cluster, a mind, and the judge between them. ``violations``: what the judge found. ``step_seconds``: how often the
+    mind is told how everything is, and thinks."""
 
-    def __init__(self, cluster: SavedCluster, policies: PolicySet, seed: int, timing: Timing = Timing()) -> None:
+    def __init__(self, cluster: SavedCluster, policies: PolicySet, seed: int, timing: Timing = Timing(), *,
+                 step_seconds: float = STEP_SECONDS) -> None:
         self.violations: list[Violation] = []
         self.orders = 0
         self.steps = 0
         self.restarts = 0
         self._luck = Random(f"{seed} tabletop")
         self._policies = policies
+        self._step_seconds = step_seconds
         self._declared = cluster.declaration(timing)
         self._seconds = 0.0
         self._hosts = {host.name: _on_table(host, cluster) for host in cluster.hosts}
@@ -93,7 +96,7 @@ class Tabletop:
         """Let time pass. ``is_calm``: nothing happens but what is under way."""
         until = self._seconds + seconds
         while self._seconds < until:
-            self._seconds += STEP_SECONDS
+            self._seconds += self._step_seconds
             if not is_calm:
                 self._happen()
             self._land()
@@ -214,8 +217,8 @@ class Tabletop:
         return tuple(seen)
 
     def _inventory(self, host: _Host) -> HostInventory:
-        vms = tuple(replace(host.vms[vm], usage=VmUsage(cpu_seconds=self._spent.get(vm, 0.0)))
-                    if host.vms[vm].state.runs else host.vms[vm] for vm in sorted(host.vms))
+        vms = tuple([record.using(VmUsage(self._spent.get(vm, 0.0))) if record.state.runs else record
+                     for vm, record in sorted(host.vms.items())])
         return HostInventory(host.saved.name, self.now, self.now, host.saved.memory_total,
                              Bytes(max(0, host.saved.memory_total - host.held())), host.saved.cpus, vms,
                              host_uuid=f"uuid-of-{host.saved.name}")
@@ -234,7 +237,7 @@ class Tabletop:
         for host in self._hosts.values():
             for vm, record in host.vms.items():
                 if record.state.runs:
-                    self._spent[vm] = self._spent.get(vm, 0.0) + host.burn.get(vm, 0.05) * STEP_SECONDS
+                    self._spent[vm] = self._spent.get(vm, 0.0) + host.burn.get(vm, 0.05) * self._step_seconds
         decision = self._mind.step(self._inputs(), self.now)
         if may_fail and decision.events and self._luck.random() < JOURNAL_FAILS:
             self._mind.reject(decision.revision, "no space left on device")

@@ -104,7 +104,7 @@ class SimulatedAgents:
         """Have a sensor show something else; the agent says so at once."""
         agent = self._agents[host]
         agent.readings[metric, subject] = Sample(metric, value, subject, critical=critical)
-        self._report(agent)
+        self._report(agent, self._truth(host))
 
     def readings(self, host: HostName) -> dict[tuple[str, str], Sample]:
         """Return every sensor of a host beside its load, as it truly shows."""
@@ -167,12 +167,12 @@ class SimulatedAgents:
                 self._tell_state(agent, online=False, emulators=0)
             return
         agent.was_up = True
-        self._report(agent)
+        self._report(agent, truth)
         if truth.heard and not agent.manners.silent:
             self._tell_state(agent, online=True, emulators=truth.emulators)
 
-    def _report(self, agent: _Agent) -> None:
-        manners, truth = agent.manners, self._truth(agent.host)
+    def _report(self, agent: _Agent, truth: HostTruth) -> None:
+        manners = agent.manners
         if manners.silent or not self._is_up or not (truth.up and truth.heard):
             return
         agent.sequence += 1

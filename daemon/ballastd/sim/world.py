@@ -139,8 +139,8 @@ class World:
     def truth(self, name: HostName) -> HostTruth:
         """Return what an agent could read of a host now."""
         host = self.host(name)
-        held = sum(record.memory_max for record in host.vms.values() if record.state.holds_memory)
-        emulators = sum(1 for record in host.vms.values() if record.state.holds_memory)
+        active = [record.memory_max for record in host.vms.values() if record.state.holds_memory]
+        held, emulators = sum(active), len(active)
         load = self.hypervisor.processors.load(name)
         return HostTruth(host.powered, emulators, not host.cut, (
             Sample("cpu.utilization", round(load.utilization, 4)), Sample("cpu.pressure.some", round(load.pressure, 4)),
