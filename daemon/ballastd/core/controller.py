@@ -332,9 +332,10 @@ class Controller:
                                        f"{moved.source} to {moved.target}; it is left there for a while"))
 
     def _facts(self, step: _Step) -> tuple[HostFacts, ...]:
-        return tuple(self._fact(host, step) for host in self._cluster.hosts)
+        frozen = step.draft.frozen_hosts()
+        return tuple([self._fact(host, step, frozen) for host in self._cluster.hosts])
 
-    def _fact(self, host: DeclaredHost, step: _Step) -> HostFacts:
+    def _fact(self, host: DeclaredHost, step: _Step, frozen: frozenset[HostName]) -> HostFacts:
         name, senses, draft, window = host.name, self._senses, step.draft, self._cluster.timing.load_window
         health = self._health_of(name)
         power = draft.power.get(name)
@@ -353,7 +354,7 @@ class Controller:
             cpu_utilization=None if reading is None else reading.value, asked=senses.was_asked(name),
             load=host_load(host, inventory, self._loads, senses.telemetry, window, step.now),
             apart=power is not None or name in draft.drains or name in draft.evacuating
-            or name in draft.confirmed_dead or name in draft.frozen_hosts())
+            or name in draft.confirmed_dead or name in frozen)
 
     def _health_of(self, host: HostName) -> Health:
         return evaluation.health_of(host, self._policies, self._verdicts) if host in self._ailing else Health.HEALTHY

@@ -184,6 +184,8 @@ class Telemetry:
     def __init__(self, samples_min: int = 3, stale_floor: float = STALE_FLOOR_SECONDS) -> None:
         self._sources: dict[HostName, _Source] = {}
         self._series: dict[HostName, dict[tuple[str, str], Series]] = {}
+        self._subjects: dict[HostName, tuple[int, dict[str, tuple[str, ...]]]] = {}
+        """What ``subjects`` found, with how many series there were then: series are only ever added."""
         self.samples_min = samples_min
         self._stale_floor = stale_floor
 
@@ -272,7 +274,14 @@ class Telemetry:
 
     def subjects(self, host: HostName, metric: str) -> tuple[str, ...]:
         """Return the subjects of ``metric`` that the host ever reported, sorted."""
-        return tuple(sorted(s for m, s in self._series.get(host, ()) if m == metric))
+        series = self._series.get(host, {})
+        count, known = self._subjects.get(host, (-1, {}))
+        if count != len(series):
+            known = {}
+            self._subjects[host] = len(series), known
+        if metric not in known:
+            known[metric] = tuple(sorted(s for m, s in series if m == metric))
+        return known[metric]
 
     def last_value(self, host: HostName, metric: str, subject: str) -> float | None:
         """Return the last value ever heard in this run, however old, or None."""

@@ -68,11 +68,7 @@ class Watcher:
                     log.warning("host does not answer", host=host, reason=str(error))
                 answered = False
             await asyncio.sleep(SPACING_SECONDS)
-            try:
-                async with asyncio.timeout(self._pause(host)):
-                    await wake.wait()
-            except TimeoutError:
-                pass
+            await _until(wake, self._pause(host))
 
     def _pause(self, host: HostName) -> float:
         ends = {end for m in self._ledger().open_migrations() for end in (m.source, m.target)}
@@ -94,11 +90,7 @@ class Watcher:
             except (Unreachable, PowerRefused) as error:
                 status, reason = None, str(error)
             self._inbox.put(PowerSeen(host, status, self._clock.now(), reason))
-            try:
-                async with asyncio.timeout(POWER_BUSY_SECONDS if self._is_switching(host) else POWER_SECONDS):
-                    await wake.wait()
-            except TimeoutError:
-                pass
+            await _until(wake, POWER_BUSY_SECONDS if self._is_switching(host) else POWER_SECONDS)
 
     def _is_switching(self, host: HostName) -> bool:
         power = self._ledger().power.get(host)
@@ -117,3 +109,12 @@ class Watcher:
                     # the inventory of that host says the same, with its reason
                     continue
                 self._inbox.put(ProgressSeen(migration.id, progress, self._clock.now()))
+
+
+async def _until(wake: asyncio.Event, seconds: float) -> None:
+    """Wait for ``wake``, and set it after so many seconds at the latest."""
+    timer = asyncio.get_running_loop().call_later(seconds, wake.set)
+    try:
+        await wake.wait()
+    finally:
+        timer.cancel()

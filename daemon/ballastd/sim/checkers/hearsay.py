@@ -37,13 +37,16 @@ class Hearsay(Checker):
             return
         self._newest[host] = (report.boot_id, report.sequence)
         self.last[host] = self.now
+        samples: dict[str, list[Sample]] = {}
+        for sample in report.samples:
+            samples.setdefault(sample.metric, []).append(sample)
+        declared = self.declared(host)
         for policy in self.policies.health:
-            if policy.scope.covers(self.declared(host)):
-                self._judge(host, policy, report)
+            if policy.scope.covers(declared):
+                self._judge(host, policy, samples.get(policy.condition.metric, []))
 
-    def _judge(self, host: HostName, policy: HealthPolicy, report: Report) -> None:
+    def _judge(self, host: HostName, policy: HealthPolicy, samples: list[Sample]) -> None:
         condition, key = policy.condition, (host, policy.name)
-        samples = [sample for sample in report.samples if sample.metric == condition.metric]
         if any(self._holds(host, condition, sample) for sample in samples):
             self._held.setdefault(key, self.now)
         elif not condition.latched or key not in self._held:
