@@ -167,9 +167,9 @@ def _idle_and_busy(policy: ConsolidationPolicy, snapshot: Snapshot, rows: tuple[
     if share is None:
         unknown = Judgement(Truth.UNKNOWN, Truth.UNKNOWN)
         return unknown, unknown
-    blocked = [row for row in rows
-               if (telemetry.mean(snapshot.hosts.names[row], "io.pressure.some", "", window, now) or 0.0) > BLOCKED_SHARE]
-    idle = share < policy.power_off_below and not blocked
+    hosts = (snapshot.hosts.names[row] for row in rows)
+    idle = share < policy.power_off_below and not any(
+        (telemetry.mean(host, "io.pressure.some", "", window, now) or 0.0) > BLOCKED_SHARE for host in hosts)
     busy = share > policy.power_on_above
     return (Judgement(_truth(idle), _truth(not idle), Evidence("load", "", share, policy.power_off_below)),
             Judgement(_truth(busy), _truth(not busy), Evidence("load", "", share, policy.power_on_above)))

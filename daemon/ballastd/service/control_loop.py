@@ -26,7 +26,7 @@ from ballastd.service.recorder import Recorder
 log = structlog.get_logger("ballastd.loop")
 
 CALM_SECONDS = 0.5
-"""How long news that is not urgent waits for more of its kind while something is under way."""
+"""How long news that is not urgent waits for more of its kind while something is under way, or held up."""
 QUIET_SECONDS = 5.0
 """How long it waits while nothing is: a look at a host that changes nothing is no reason to think everything over."""
 COMMAND_SECONDS = 35.0
@@ -73,7 +73,12 @@ class ControlLoop:
     def _calm(self) -> float:
         ledger = self._controller.ledger
         under_way = ledger.migrations or ledger.evacuating or ledger.drains or ledger.switching()
-        return CALM_SECONDS if under_way else QUIET_SECONDS
+        return CALM_SECONDS if under_way or self._is_held_up() else QUIET_SECONDS
+
+    def _is_held_up(self) -> bool:
+        """Whether moves wait for something that nobody can tell the end of: then its end is not to be missed."""
+        shown = self._portrait
+        return shown is not None and bool(shown.plan.moves) and any(gate.until_wall is None for gate in shown.gates)
 
     def _until_routine(self) -> float:
         routine = min(float(self._timing.pace), ALIVE_SECONDS)

@@ -58,7 +58,7 @@ from ballastd.service.watching import Watcher
 
 log = structlog.get_logger("ballastd.daemon")
 
-PULSE_SECONDS = 0.5
+PULSE_SECONDS = 1.0
 CLOCK_STEP_SECONDS = 2.0
 RECOMPILE_SECONDS = 6 * 3600.0
 ABORT_ON_STOP_SECONDS = 20.0

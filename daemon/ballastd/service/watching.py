@@ -20,6 +20,8 @@ log = structlog.get_logger("ballastd.watching")
 
 BUSY_SECONDS = 0.5
 """How often the ends of an open migration are looked at."""
+IDLE_SECONDS = 2.0
+"""How often it is seen whether there is a job to ask about."""
 POWER_SECONDS = 60.0
 """How often a power controller is asked; they are slow machines."""
 POWER_BUSY_SECONDS = 2.0
@@ -67,8 +69,11 @@ class Watcher:
                 if answered:
                     log.warning("host does not answer", host=host, reason=str(error))
                 answered = False
-            await asyncio.sleep(SPACING_SECONDS)
+            looked = asyncio.get_running_loop().time()
             await _until(wake, self._pause(host))
+            too_soon = SPACING_SECONDS - (asyncio.get_running_loop().time() - looked)
+            if too_soon > 0:
+                await asyncio.sleep(too_soon)
 
     def _pause(self, host: HostName) -> float:
         ends = {end for m in self._ledger().open_migrations() for end in (m.source, m.target)}
@@ -99,7 +104,7 @@ class Watcher:
     async def follow_progress(self) -> None:
         """Ask the sources of running jobs how far they are, for ever."""
         while True:
-            await asyncio.sleep(BUSY_SECONDS)
+            await asyncio.sleep(BUSY_SECONDS if self._ledger().migrations else IDLE_SECONDS)
             for migration in self._ledger().open_migrations():
                 if not migration.holds_slot:
                     continue

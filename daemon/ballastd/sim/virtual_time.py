@@ -87,7 +87,8 @@ class _JumpingSelector(selectors.BaseSelector):
         return self._real.modify(fileobj, events, data)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = self._real.select(0)
+        # one descriptor is the loop's own, for calls from other threads, which are refused
+        ready = self._real.select(0) if len(self._real.get_map()) > 1 else []
         if ready or timeout == 0:
             return ready
         if timeout is None:
