@@ -185,13 +185,13 @@ def _show(found: Rehearsed, output: str, *, moves: bool, trace: bool) -> None:
 
 
 def existing(policies: Path) -> Path:
-    """Return where policies are.
+    """Return where policies are, for it is there.
 
     Raises:
         ConfigurationError: nothing is there.
     """
     if not policies.exists():
-        raise ConfigurationError((f"--policies: {policies} does not exist; name a directory of policies, or one file. To "
+        raise ConfigurationError((f"{policies} does not exist; name a directory of policies, or one file. To "
                                   "begin with: the example in the README, or the directory policies of the source",))
     return policies
 
