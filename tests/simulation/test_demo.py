@@ -59,7 +59,7 @@ def test_an_error_travels_over_the_broker_and_the_host_is_emptied(site: Site) ->
     assert wait_for(lambda: is_acting(daemon), 40.0)
     for host in site.truth().hosts:
         error(site, host, 0)
-    assert wait_for(lambda: Cast(Narrator(), site, daemon).load()["fir"] > 0.0, 10.0)
+    assert wait_for(lambda: Cast(Narrator(), site, daemon).load()["fir"] > 0.0, 30.0)
     time.sleep(2.5)
     before = site.truth()
     error(site, "fir", 1)
