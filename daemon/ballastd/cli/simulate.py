@@ -53,7 +53,7 @@ def instant(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
 @click.option("--auto", "are_auto", is_flag=True,
               help="Take every policy to be in mode auto: what would they do, once they may?")
 @click.option("--script", "script_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="What happens meanwhile; it also says when it begins and how long it lasts (docs/simulation.md).")
+              help="What happens meanwhile; it also says when it begins and how long it lasts (docs/scripts.md).")
 @click.option("--faults", default="none", show_default=True, metavar="none|random|NAME,...",
               help="Trouble by chance: none, a third of all kinds as the seed has it, or these kinds "
                    "(docs/rehearsals.md lists them).")
