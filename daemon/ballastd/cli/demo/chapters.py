@@ -262,7 +262,7 @@ def the_end(cast: Cast) -> None:
 
 def hand_over(cast: Cast) -> None:
     """The site is its spectator's: nothing holds the daemon back any more."""
-    cast.teller.chapter("Yours", "The room is cooled, and the site goes on until Ctrl-C. In another terminal, for example:")
+    cast.teller.chapter("Yours", "The site goes on until Ctrl-C. In another terminal, for example:")
     cast.warm(COOL_CELSIUS)
     cast.teller.say(f"export BALLASTD_SOCKET={cast.site.socket}")
     for words in ("top", "host drain fir --reason trial", "explain fir", "vm list", "cluster save site.yaml"):
