@@ -23,7 +23,7 @@ from tests.lab.network import CONTROLLER_ADDRESS
 BIN = Path(sys.executable).parent
 HOOK = Path(__file__).parents[2] / "daemon/ballastd/agent/qemu_hook.sh"
 MEMORY_LIMIT_MIB = 512
-ASK_SECONDS = 5.0
+ASK_SECONDS = 20.0
 
 
 def agent_command(host: LabHost, interval: float = 2.0, sample_interval: float = 0.2) -> Sequence[str]:

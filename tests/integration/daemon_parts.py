@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -72,6 +73,7 @@ class Stand:
         shutil.rmtree(self.home, ignore_errors=True)
         self.home.mkdir()
         self._daemon: DaemonProcess | None = None
+        self._broker = lab.broker().process()
 
     def daemon(self, *, link_mbit: int = 240, policies: str = POLICIES, mqtt: dict[str, Any] | None = None,
                journal: Path | None = None, power: Switch | None = None, timing: dict[str, str] | None = None
@@ -115,6 +117,16 @@ class Stand:
         for guest in self.lab.book.everyone():
             self.lab.stop_guest(guest)
         self._forget_retained()
+        if self.lab.broker().process() != self._broker:
+            self._rouse_agents()
+
+    def _rouse_agents(self) -> None:
+        """They lost a broker again and again, and may wait for half a minute before they look for it: that is as it
+        should be, and nothing for the next test to wait for."""
+        for host in self.lab.hosts.values():
+            with suppress(LabError):
+                host.signal_agent(signal.SIGKILL)
+            host.start_agent()
 
     def _forget_retained(self) -> None:
         """A daemon that was killed may have left cordons and a claim. (A broker that stops forgets them too, but then

@@ -101,7 +101,7 @@ def acting(stand: Stand):
     daemon = stand.daemon(policies=POLICIES).start()
     until_acting(daemon)
     stand.until_heard(daemon)
-    until(lambda: all(h["target"] for h in document(daemon, "host", "list")), 20.0, "every host may receive", daemon)
+    until(lambda: all(h["target"] for h in document(daemon, "host", "list")), 30.0, "every host may receive", daemon)
     return daemon
 
 
@@ -109,16 +109,16 @@ def test_a_fan_quarantines_its_host_and_a_repaired_one_lets_it_be_used_again(lab
     guest = lab.start_guest("h1", "web", mode="1")
     daemon = acting(stand)
     lab.hosts["h1"].fault("fan")
-    until(lambda: host(daemon, "h1")["health"] == "suspect", 15.0, "it is suspect", daemon)
-    until(lab.hosts["h1"].is_closed, 15.0, "its own hook is shut", daemon)
+    until(lambda: host(daemon, "h1")["health"] == "suspect", 30.0, "it is suspect", daemon)
+    until(lab.hosts["h1"].is_closed, 30.0, "its own hook is shut", daemon)
     assert not host(daemon, "h1")["target"]
     time.sleep(NO_DAMAGE_SECONDS)
     assert lab.runs_on(guest) == "h1", "quarantine moves nothing"
     assert not [r for r in journal(stand.home) if r["kind"] == "MigrationOrdered"]
     assert "fan-alarm" in told(daemon, "h1")
     lab.hosts["h1"].clear_faults()
-    until(lambda: host(daemon, "h1")["target"], 20.0, "it is healthy and used again", daemon)
-    until(lambda: not lab.hosts["h1"].is_closed(), 15.0, "its hook is open", daemon)
+    until(lambda: host(daemon, "h1")["target"], 30.0, "it is healthy and used again", daemon)
+    until(lambda: not lab.hosts["h1"].is_closed(), 30.0, "its hook is open", daemon)
 
 
 def test_a_power_supply_drains_its_host(lab: Lab, stand: Stand) -> None:
@@ -132,7 +132,7 @@ def test_a_power_supply_drains_its_host(lab: Lab, stand: Stand) -> None:
     (order,) = [r for r in journal(stand.home) if r["kind"] == "MigrationOrdered"]
     assert (order["policy"], "power-supply-alarm" in order["because"]) == ("degraded-hosts", True)
     lab.hosts["h1"].clear_faults()
-    until(lambda: host(daemon, "h1")["health"] == "healthy", 20.0, "it is healthy again", daemon)
+    until(lambda: host(daemon, "h1")["health"] == "healthy", 30.0, "it is healthy again", daemon)
     time.sleep(NO_DAMAGE_SECONDS)
     assert lab.runs_on(guest) != "h1", "nothing comes back by itself"
 
@@ -147,14 +147,14 @@ def test_heat_evacuates_and_counts_until_it_is_well_below_the_limit(lab: Lab, st
     time.sleep(NO_DAMAGE_SECONDS + 2.0)
     assert host(daemon, "h1")["health"] == "failing", "five degrees below the limit are no ten"
     lab.hosts["h1"].clear_faults()
-    until(lambda: host(daemon, "h1")["target"], 20.0, "it has cooled down, and is used again", daemon)
+    until(lambda: host(daemon, "h1")["target"], 30.0, "it has cooled down, and is used again", daemon)
     assert_lives_once(lab, guest)
 
 
 def test_a_latched_condition_stays_until_somebody_has_looked(lab: Lab, stand: Stand) -> None:
     daemon = acting(stand)
     lab.hosts["h2"].fault("corrected", 500)
-    until(lambda: host(daemon, "h2")["health"] == "degraded", 15.0, "it is degraded", daemon)
+    until(lambda: host(daemon, "h2")["health"] == "degraded", 30.0, "it is degraded", daemon)
     lab.hosts["h2"].clear_faults()
     daemon.kill()
     daemon.start()
@@ -162,4 +162,4 @@ def test_a_latched_condition_stays_until_somebody_has_looked(lab: Lab, stand: St
     time.sleep(NO_DAMAGE_SECONDS)
     assert host(daemon, "h2")["health"] == "degraded", "neither a repair nor a restart is an acknowledgement"
     assert daemon.ctl("host", "acknowledge", "h2", "--reason", "DIMM replaced").returncode == 0
-    until(lambda: host(daemon, "h2")["target"], 20.0, "somebody has looked", daemon)
+    until(lambda: host(daemon, "h2")["target"], 30.0, "somebody has looked", daemon)

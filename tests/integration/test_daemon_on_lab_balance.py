@@ -104,7 +104,7 @@ def test_a_move_by_an_operators_hand_is_left_alone(lab: Lab, stand: Stand) -> No
     until_acting(daemon, 60.0)
     lab.migrate(moved, "h2")
     until_on(lab, moved, "h2", daemon=daemon)
-    until(lambda: "by-hand" in [r.get("vm_name") for r in journal(stand.home) if r["kind"] == "ForeignMoveSeen"], 10.0,
+    until(lambda: "by-hand" in [r.get("vm_name") for r in journal(stand.home) if r["kind"] == "ForeignMoveSeen"], 30.0,
           "the move is noticed", daemon)
     lab.set_mode(moved, "work9")
     until(lambda: ordered(stand.home), 90.0, "h2 is relieved, by another's moving", daemon)

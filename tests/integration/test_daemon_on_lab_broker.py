@@ -14,6 +14,7 @@ from paho.mqtt import publish
 
 from tests.integration.daemon_parts import (
     NO_DAMAGE_SECONDS,
+    READY_SECONDS,
     STALE_SECONDS,
     Stand,
     a_lab,
@@ -69,9 +70,8 @@ def test_a_broker_that_comes_late_is_waited_for_in_plain_words(lab: Lab, stand: 
     assert ordered(stand.home) == []
     lab.broker().start()
     until_acting(daemon)
+    # what an error counter showed first is no rise; the next error is
     stand.until_heard(daemon)
-    # what an error counter showed first is no rise; the next error is. Two of three hosts are enough to act
-    until(lambda: daemon.heard().get("h1", 0) > 1, 20.0, "h1 is heard", daemon)
     lab.hosts["h1"].fault("uncorrected")
     until_left(lab, guest, "h1", 30.0, daemon)
     assert_lives_once(lab, guest)
@@ -96,7 +96,8 @@ def test_without_a_broker_hosts_become_unknown_in_time_and_nothing_moves(lab: La
     until_acting(daemon)
     heard = [host["reports_heard"] for host in daemon.ask("hosts")["hosts"]]
     assert sum(count >= 2 for count in heard) >= 2, "all but one, which may be silent, were heard anew"
-    # the error came while nobody listened, and it is not lost
+    # the error came while nobody listened, and it is not lost; of whose host nobody knows how long its agent backs off
+    stand.until_heard(daemon)
     until_left(lab, guest, "h1", 30.0, daemon)
     assert_lives_once(lab, guest)
 
@@ -131,7 +132,7 @@ def test_a_flood_of_lies_is_counted_and_moves_nothing(lab: Lab, stand: Stand) ->
         return sum(n for key, n in daemon.ask("counters").items() if key.startswith(f"malformed.{host}."))
 
     # most of a flood gives way to what came later; what gets through is read, refused and counted
-    until(lambda: refused("h1") >= 60, 15.0, "they are counted", daemon)
+    until(lambda: refused("h1") >= 60, 30.0, "they are counted", daemon)
     time.sleep(NO_DAMAGE_SECONDS)
     assert refused("h2") == refused("h3") == 0
     assert ordered(stand.home) == []
@@ -156,14 +157,14 @@ def test_wrong_credentials_are_named_and_tried_again(lab: Lab, stand: Stand) -> 
     secret.write_text("battery-staple\n")
     secret.chmod(0o600)
     daemon = stand.daemon(mqtt={"username": "ballastd", "password_file": str(secret)}).start()
-    until(lambda: daemon.records("broker lost"), 15.0, "it says that the broker refuses it", daemon)
+    until(lambda: daemon.records("broker lost"), 30.0, "it says that the broker refuses it", daemon)
     until_posture(daemon, "frozen")
     assert "not authori" in reasons(daemon).lower()
     assert "battery-staple" not in daemon.log.read_text()
     time.sleep(1.0)
     assert daemon.alive()
     secret.write_text("correct-horse\n")
-    until(lambda: daemon.records("broker reached"), 20.0, "the right password is read anew", daemon)
-    until(lambda: "not authori" not in reasons(daemon).lower(), 5.0, "the trouble is over", daemon)
+    until(lambda: daemon.records("broker reached"), READY_SECONDS, "the right password is read anew", daemon)
+    until(lambda: "not authori" not in reasons(daemon).lower(), 30.0, "the trouble is over", daemon)
     daemon.kill()
     lab.broker().stop()

@@ -76,7 +76,7 @@ def test_a_failing_host_is_emptied_and_no_heart_misses_a_beat(lab: Lab, stand: S
     for guest in guests:
         until_left(lab, guest, "h1", 30.0, daemon)
     until_settled(daemon, stand.home)
-    until(lambda: any(r["kind"] == "EvacuationEnded" for r in journal(stand.home)), 5.0, "the evacuation ends", daemon)
+    until(lambda: any(r["kind"] == "EvacuationEnded" for r in journal(stand.home)), 30.0, "the evacuation ends", daemon)
     assert_lives_once(lab, *guests)
     assert_books_are_closed(stand.home)
     assert [end["ending"] for end in settled(stand.home).values()] == ["completed", "completed"]

@@ -54,7 +54,7 @@ class Flight:
         self.lab, self.stand = lab, stand
         self.guest: LabGuest = lab.start_guest("h1", "web", memory_mib=24, mode="1")
         self.daemon: DaemonProcess = stand.acting(link_mbit=LINK_MBIT)
-        until(lambda: (self.daemon.ask("vms") or {}).get("vms"), 10.0, "the guest is seen", self.daemon)
+        until(lambda: (self.daemon.ask("vms") or {}).get("vms"), 30.0, "the guest is seen", self.daemon)
         assert self.daemon.ctl("host", "drain", "h1").returncode == 0
 
     def wait(self, what: Callable[[], object]) -> None:
@@ -95,7 +95,7 @@ def test_killed_and_started_again_it_adopts_what_runs(lab: Lab, stand: Stand, in
     open_at_kill = unsettled(stand.home)
     flight.daemon.start()
     until_left(lab, flight.guest, "h1", 40.0, flight.daemon)
-    until(lambda: ordered(stand.home) and not unsettled(stand.home), 20.0, "the books are closed", flight.daemon)
+    until(lambda: ordered(stand.home) and not unsettled(stand.home), 30.0, "the books are closed", flight.daemon)
     assert_lives_once(lab, flight.guest)
     assert_books_are_closed(stand.home)
     if instant != "before the call":
@@ -115,9 +115,9 @@ def test_asked_to_stop_it_leaves_the_job_to_the_hosts_and_settles_it_afterwards(
     assert time.monotonic() - begun < STOP_SECONDS
     assert len(unsettled(stand.home)) == 1
     # nobody looks on, and the job completes by itself
-    until_left(lab, flight.guest, "h1", 20.0)
+    until_left(lab, flight.guest, "h1", 30.0)
     flight.daemon.start()
-    until(lambda: not unsettled(stand.home), 20.0, "the books are closed", flight.daemon)
+    until(lambda: not unsettled(stand.home), 30.0, "the books are closed", flight.daemon)
     assert [end["ending"] for end in settled(stand.home).values()] == ["completed"]
     assert len(ordered(stand.home)) == 1
     assert_books_are_closed(stand.home)

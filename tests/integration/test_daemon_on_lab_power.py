@@ -54,7 +54,7 @@ def powered(stand: Stand, **lies: list[str]) -> DaemonProcess:
 
     daemon = stand.daemon(policies=POLICIES, power=switch, timing=TIMES).start()
     until_acting(daemon)
-    until(lambda: all(host["hook"] and host["telemetry_age"] is not None for host in hosts(daemon).values()), 20.0,
+    until(lambda: all(host["hook"] and host["telemetry_age"] is not None for host in hosts(daemon).values()), 30.0,
           "every hook is confirmed", daemon)
     for name in stand.lab.hosts:
         assert daemon.ctl("host", "confirm-wakeable", name).returncode == 0
@@ -99,7 +99,7 @@ def test_a_host_is_emptied_closed_switched_off_and_woken(lab: Lab, stand: Stand)
 def test_a_wake_test_proves_it(lab: Lab, stand: Stand) -> None:
     daemon = stand.daemon(policies=POLICIES, power=power_switch, timing=TIMES).start()
     until_acting(daemon)
-    until(lambda: hosts(daemon)["h3"]["hook"], 20.0, "its hook is confirmed", daemon)
+    until(lambda: hosts(daemon)["h3"]["hook"], 30.0, "its hook is confirmed", daemon)
     assert daemon.ctl("host", "power", "off", "h3").returncode == 1, "without proof no operator either"
     assert daemon.ctl("host", "wake-test", "h3").returncode == 0
     until(lambda: "HostAwake" in [r["kind"] for r in journal(stand.home)], 90.0, "it went off and came back", daemon)
@@ -147,11 +147,11 @@ def test_a_host_that_never_wakes_is_suspect(lab: Lab, stand: Stand) -> None:
     assert daemon.ctl("host", "power", "on", "h3").returncode == 0
     until(lambda: power(daemon) == "failed", 60.0, "its time is over", daemon)
     assert "did not come back" in str(journal(stand.home))
-    until(lambda: hosts(daemon)["h3"]["health"] == "suspect", 10.0, "it is suspect", daemon)
+    until(lambda: hosts(daemon)["h3"]["health"] == "suspect", 30.0, "it is suspect", daemon)
 
 
 def test_a_guest_started_on_a_closed_host_is_refused_by_its_own_hook(lab: Lab, stand: Stand) -> None:
     daemon = powered(stand, off=SAYS_NOTHING)
     off(daemon)
-    assert wait_for(lab.hosts["h3"].is_closed, 20.0)
+    assert wait_for(lab.hosts["h3"].is_closed, 30.0)
     assert lab.refuses_guests("h3")

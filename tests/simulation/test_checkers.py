@@ -28,6 +28,7 @@ from ballastd.core.policies import (
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds, VmId
 from ballastd.core.saved_cluster import SavedCluster
 from ballastd.sim.checkers import CHECKERS, Checker
+from ballastd.sim.checkers.copies import SETTLE_SECONDS
 from ballastd.sim.virtual_time import DEFAULT_EPOCH_WALL, VirtualClock, run_virtual
 from ballastd.sim.world import World
 from tests.builders import POLICIES, vm_id
@@ -133,6 +134,7 @@ async def _twice_ordered(rogue: Rogue) -> None:
 
 async def _never_settled(rogue: Rogue) -> None:
     rogue.note(rogue.order())
+    await asyncio.sleep(SETTLE_SECONDS + 1.0)
 
 
 async def _twins_touched(rogue: Rogue) -> None:
@@ -327,6 +329,14 @@ def test_an_honest_move_breaks_nothing() -> None:
     assert found(_quiet) == []
     assert found(_by_nights) == []
     assert found(_quiet, replace(ALL, limits=Limits(failover_hosts=0))) == []
+
+
+def test_a_migration_under_way_at_the_end_is_no_fault() -> None:
+    async def begun_late(rogue: Rogue) -> None:
+        rogue.note(rogue.order())
+        await asyncio.sleep(SETTLE_SECONDS - 1.0)
+
+    assert found(begun_late) == []
 
 
 def test_what_the_script_itself_does_is_nobodys_fault() -> None:

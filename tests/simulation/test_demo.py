@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from ballastd.cli.client import Daemon
+from ballastd.cli.ctl import main
 from ballastd.cli.demo.chapters import Cast
 from ballastd.cli.demo.command import is_acting
 from ballastd.cli.demo.telling import Narrator, wait_for
@@ -26,6 +28,7 @@ from ballastd.demo import site as site_module
 from ballastd.demo.broker import EmbeddedBroker
 from ballastd.demo.policies import TIMING, by_day
 from ballastd.demo.site import Site
+from ballastd.documents.recordings import load_recording
 from ballastd.documents.saved_clusters import load_cluster
 from ballastd.documents.settings import TimingSettings
 from ballastd.errors import ConfigurationError
@@ -36,7 +39,8 @@ LIBVIRT_IN_SIGHT = "import sys; from ballastd.cli.demo import command; print('li
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path, load_cluster(CLUSTER), TimingSettings.model_validate(TIMING).compiled(), by_day())
+    made = Site(tmp_path, load_cluster(CLUSTER), TimingSettings.model_validate(TIMING).compiled(), by_day(),
+                tmp_path / "seen")
     made.start()
     yield made
     made.stop()
@@ -55,7 +59,7 @@ def test_an_error_travels_over_the_broker_and_the_host_is_emptied(site: Site) ->
     assert wait_for(lambda: is_acting(daemon), 40.0)
     for host in site.truth().hosts:
         error(site, host, 0)
-    assert wait_for(lambda: Cast(Narrator(), site, daemon).load()["fir"] > 0.0, 10.0)
+    assert wait_for(lambda: Cast(Narrator(), site, daemon).load()["fir"] > 0.0, 30.0)
     time.sleep(2.5)
     before = site.truth()
     error(site, "fir", 1)
@@ -67,6 +71,18 @@ def test_an_error_travels_over_the_broker_and_the_host_is_emptied(site: Site) ->
     assert {name for name, trail in after.trails.items() if len(trail) > 1} == set(before.hosts["fir"])
     assert after.copies_max == 1
     assert after.violations == ()
+
+
+def test_what_it_saves_and_records_can_be_rehearsed_on(site: Site, tmp_path: Path) -> None:
+    assert wait_for(lambda: is_acting(Daemon(str(site.socket))), 40.0)
+    saved = tmp_path / "saved.yaml"
+    ran = CliRunner().invoke(main, ["--socket", str(site.socket), "cluster", "save", str(saved)])
+    assert ran.exit_code == 0, ran.output
+    declared = load_cluster(CLUSTER)
+    assert [(host.name, host.machine) for host in load_cluster(saved).hosts] == [(h.name, h.machine) for h in declared.hosts]
+    site.stop()
+    seen = load_recording(tmp_path / "seen")
+    assert [vm.record.name for vm in seen.cluster.vms] == [vm.record.name for vm in declared.vms]
 
 
 def test_nothing_of_it_is_left(tmp_path: Path) -> None:
@@ -101,7 +117,9 @@ def test_it_needs_no_libvirt() -> None:
     assert done.stdout == "False\n"
 
 
-def test_interrupted_it_cleans_up() -> None:
+@pytest.mark.parametrize(("number", "code", "said"), [
+    (signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, ""), (signal.SIGHUP, 129, "")])
+def test_interrupted_it_cleans_up(number: signal.Signals, code: int, said: str) -> None:
     short = Path(tempfile.mkdtemp(prefix="blst-demo-", dir="/tmp"))  # a unix socket's path is short
     # whoever runs the tests may have SIGINT ignored, and a child inherits that
     command = ("env", "--default-signal=INT", str(Path(sys.executable).with_name("ballastd")), "demo", "--no-story")
@@ -112,13 +130,34 @@ def test_interrupted_it_cleans_up() -> None:
         for line in running.stdout:
             if "until Ctrl-C" in line:
                 break
-        running.send_signal(signal.SIGINT)
+        running.send_signal(number)
         rest, _ = running.communicate(timeout=30.0)
-        assert running.returncode == 130, rest
-        assert "Interrupted" in rest
+        assert running.returncode == code, rest
+        assert said in rest
         assert "Traceback" not in rest
         assert list(short.iterdir()) == []
     finally:
         running.kill()
         running.wait()
+        shutil.rmtree(short)
+
+
+def test_whoever_stops_listening_leaves_nothing_behind() -> None:
+    short = Path(tempfile.mkdtemp(prefix="blst-demo-", dir="/tmp"))
+    running = subprocess.Popen((str(Path(sys.executable).with_name("ballastd")), "demo", "--no-story"), text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               env={"TMPDIR": str(short), "PATH": "/usr/bin:/bin", "PYTHONUNBUFFERED": "1"})
+    try:
+        assert running.stdout is not None
+        running.stdout.readline()
+        running.stdout.close()
+        assert running.wait(60.0) != 0
+        assert running.stderr is not None
+        assert "Traceback" not in running.stderr.read()
+        assert list(short.iterdir()) == []
+    finally:
+        running.kill()
+        running.wait()
+        if running.stderr is not None:
+            running.stderr.close()
         shutil.rmtree(short)

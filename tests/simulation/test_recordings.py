@@ -196,3 +196,19 @@ mode: auto
     assert (tmp_path / "out/comparison.html").exists()
     alone = CliRunner().invoke(main, ["replay", str(file), "--policies", str(tmp_path / "new.yaml"), "-o", "json"])
     assert len(json.loads(alone.stdout)["rehearsed"]["moves"]) == 3
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (("nowhere",), "nowhere: does not exist; name the directory of the setting"),
+    (("empty",), "no recording in it"),
+    (("seen.jsonl", "--from", "2030-01-01"), "nothing between --from and --until: no host was ever seen"),
+    (("seen.jsonl",), "not a recording of ours, or a damaged one: no host was ever seen")])
+def test_what_cannot_be_replayed_says_what_to_do(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "seen.jsonl").write_text(json.dumps(HEAD) + "\n")
+    (tmp_path / "new.yaml").write_text("")
+    found = CliRunner().invoke(main, ["replay", *words, "--policies", "new.yaml"])
+    assert found.exit_code == 4
+    assert said in found.output

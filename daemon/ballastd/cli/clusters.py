@@ -67,7 +67,21 @@ def save_command(ctx: click.Context, daemon: Daemon, file: Path | None, partial:
     saved = found.cluster
     if name:
         saved = SavedCluster(saved.hosts, saved.vms, name, saved.saved_wall)
-    _write(_without_names(saved) if is_anonymous else saved, file)
+    saved = _without_names(saved) if is_anonymous else saved
+    _write(saved, file)
+    _warn_of_what_is_odd(ctx, saved, file)
+
+
+def _warn_of_what_is_odd(ctx: click.Context, saved: SavedCluster, file: Path | None) -> None:
+    """A live cluster may have what a rehearsal cannot begin with, for example more VMs than memory: say so at once."""
+    from ballastd.documents.saved_clusters import load_cluster, read_cluster
+
+    try:
+        _ = read_cluster(_text(saved, is_json=False)) if file is None else load_cluster(file)
+    except ConfigurationError as error:
+        show_problems(error.problems, "error", "red")
+        click.echo("a rehearsal cannot begin with this as it is: put that right in the file first", err=True)
+        ctx.exit(EXIT_PROBLEMS)
 
 
 @cluster_group.command("generate")

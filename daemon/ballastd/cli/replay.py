@@ -10,7 +10,16 @@ import click
 
 from ballastd.cli.diagnostics import show_problems
 from ballastd.cli.formats import duration, printable
-from ballastd.cli.simulate import EXIT_PROBLEMS, instant, quieten, rehearse_shown
+from ballastd.cli.simulate import (
+    EXIT_PROBLEMS,
+    existing,
+    instant,
+    make_ready,
+    quieten,
+    rehearse_shown,
+    report_files,
+    write_report_of,
+)
 from ballastd.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -19,13 +28,15 @@ if TYPE_CHECKING:
     from ballastd.rehearsal.stage import Setting
 
 COMPARISON = "comparison.html"
-EXISTING = click.Path(exists=True, path_type=Path)
+PATH = click.Path(path_type=Path)
 
 
 @click.command("replay")
-@click.argument("recording", type=EXISTING)
-@click.option("--policies", type=EXISTING, required=True, help="A directory of policies, or one file.")
-@click.option("--against", type=EXISTING, help="Other policies, to be shown beside them: those that govern today.")
+@click.argument("recording", type=PATH)
+@click.option("--policies", type=PATH, required=True, help="A directory of policies, or one file.")
+@click.option("--against", type=PATH, help="Other policies, to be shown beside them: those that govern today.")
+@click.option("--auto", "are_auto", is_flag=True,
+              help="Take every policy to be in mode auto: what would they have done, had they been free to?")
 @click.option("--from", "begins", callback=instant, metavar="TIME", help="Only what was seen from then on.")
 @click.option("--until", "ends", callback=instant, metavar="TIME", help="Only what was seen until then.")
 @click.option("--for", "lasts", type=duration, metavar="DURATION", help="Only for so long from the beginning.")
@@ -37,9 +48,9 @@ EXISTING = click.Path(exists=True, path_type=Path)
 @click.option("--trace", is_flag=True, help="Print what happened, line by line.")
 @click.option("-o", "--output", type=click.Choice(("table", "json")), default="table", show_default=True)
 @click.pass_context
-def replay_command(ctx: click.Context, recording: Path, policies: Path, against: Path | None, begins: float | None,
-                   ends: float | None, lasts: float | None, seed: int, report: Path | None, formats: str, moves: bool,
-                   trace: bool, output: str) -> None:
+def replay_command(ctx: click.Context, recording: Path, policies: Path, against: Path | None, are_auto: bool,
+                   begins: float | None, ends: float | None, lasts: float | None, seed: int, report: Path | None,
+                   formats: str, moves: bool, trace: bool, output: str) -> None:
     """Rehearse policies on what a daemon has recorded.
 
     RECORDING is the directory of the setting recording.directory, or one of its files. The cluster begins as it was seen;
@@ -56,14 +67,16 @@ def replay_command(ctx: click.Context, recording: Path, policies: Path, against:
 
     quieten()
     try:
+        kinds = formats if against is None else "html"
+        make_ready(report, kinds)
         found = load_recording(recording, begins, ends)
         seconds = found.lasts if lasts is None else min(lasts, found.lasts)
         _introduce(found, seconds)
-        first = rehearse_shown(_setting(found, policies, seed), seconds)
-        other = None if against is None else rehearse_shown(_setting(found, against, seed), seconds)
+        first = rehearse_shown(_setting(found, policies, seed, are_auto=are_auto), seconds)
+        other = None if against is None else rehearse_shown(_setting(found, against, seed, are_auto=are_auto), seconds)
         _show(first, other, (str(against), str(policies)), output, moves=moves, trace=trace)
         if report is not None:
-            _report(first, other, (str(against), str(policies)), report, formats)
+            report_files(lambda to: _written(first, other, (str(against), str(policies)), to, kinds), report)
     except ConfigurationError as error:
         show_problems(error.problems, "error", "red")
         ctx.exit(EXIT_PROBLEMS)
@@ -79,7 +92,7 @@ def _introduce(found: Recorded, seconds: float) -> None:
         click.echo(f"never seen, so left out: {printable(', '.join(found.missing))}", err=True)
 
 
-def _setting(found: Recorded, policies: Path, seed: int) -> Setting:
+def _setting(found: Recorded, policies: Path, seed: int, *, are_auto: bool) -> Setting:
     from ballastd.core.policies import Timing
     from ballastd.documents.policy_files import PolicyFiles
     from ballastd.rehearsal.stage import Setting
@@ -88,7 +101,8 @@ def _setting(found: Recorded, policies: Path, seed: int) -> Setting:
     hosts = tuple(replace(host, declared=replace(host.declared, power=host.declared.power and "simulated"))
                   for host in found.cluster.hosts)
     cluster, timing = replace(found.cluster, hosts=hosts), Timing()
-    return Setting(cluster, PolicyFiles(policies, cluster.declaration(timing)), timing, found.acts, seed, found.begins_wall)
+    source = PolicyFiles(existing(policies), cluster.declaration(timing), are_auto)
+    return Setting(cluster, source, timing, found.acts, seed, found.begins_wall)
 
 
 def _show(first: Rehearsed, other: Rehearsed | None, names: tuple[str, str], output: str, *, moves: bool,
@@ -109,16 +123,11 @@ def _show(first: Rehearsed, other: Rehearsed | None, names: tuple[str, str], out
         render_comparison(compare(other, first, *names), console, moves=moves)
 
 
-def _report(first: Rehearsed, other: Rehearsed | None, names: tuple[str, str], destination: Path, formats: str) -> None:
-    from ballastd.cli.rehearsal import compare, write_comparison, write_report
+def _written(first: Rehearsed, other: Rehearsed | None, names: tuple[str, str], destination: Path,
+             formats: str) -> tuple[Path, ...]:
+    from ballastd.cli.rehearsal import compare, write_comparison
 
-    if other is not None:
-        page = destination if destination.suffix else destination / COMPARISON
-        page.parent.mkdir(parents=True, exist_ok=True)
-        written = [write_comparison(compare(other, first, *names), page)]
-    else:
-        suffix = destination.suffix.lstrip(".")
-        kinds = (suffix,) if suffix else tuple(kind.strip() for kind in formats.split(","))
-        written = list(write_report(first, destination, kinds))
-    for path in written:
-        click.echo(f"written: {path}", err=True)
+    if other is None:
+        return write_report_of(first, destination, formats)
+    page = destination if destination.suffix == ".html" else destination / COMPARISON
+    return (write_comparison(compare(other, first, *names), page),)

@@ -15,7 +15,8 @@ from ballastd.core.saved_cluster import ClusterCopy, Demand, SavedCluster, Saved
 def copy_of(declared: ClusterDeclaration, inventories: Mapping[HostName, HostInventory], off: frozenset[HostName],
             loads: Loads, now: Instant) -> ClusterCopy:
     """Return the cluster as it was seen last. ``off``: hosts that we switched off. A VM that was seen at two hosts is where
-    it runs; what it will ask for is what it used over the load window, or next to nothing where that is unknown."""
+    it runs; what it will ask for is what it used over the load window, or next to nothing where that is unknown. Saved when:
+    to the second, as people write it."""
     hosts, missing = [], []
     found: dict[VmId, SavedVm] = {}
     for host in declared.hosts:
@@ -30,7 +31,7 @@ def copy_of(declared: ClusterDeclaration, inventories: Mapping[HostName, HostInv
             if record.vm not in found or record.state.runs:
                 found[record.vm] = vm
     vms = tuple(found[vm] for vm in sorted(found))
-    return ClusterCopy(SavedCluster(tuple(hosts), vms, "live", now.wall), tuple(missing))
+    return ClusterCopy(SavedCluster(tuple(hosts), vms, "live", float(int(now.wall))), tuple(missing))
 
 
 def _vm(record: VmRecord, host: HostName, loads: Loads, now: Instant) -> SavedVm:

@@ -19,6 +19,7 @@ from ballastd.adapters.journal import SqliteJournal
 from ballastd.adapters.mqtt.address import BrokerAddress
 from ballastd.adapters.mqtt.publisher import MqttNotices
 from ballastd.adapters.mqtt.telemetry import MqttTelemetry
+from ballastd.adapters.recording import FileRecording
 from ballastd.core.acts import Act
 from ballastd.core.policies import PolicySet, Timing
 from ballastd.core.rehearsed import Violation
@@ -41,6 +42,8 @@ T = TypeVar("T")
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 REPORT_SECONDS = 2.0
+KEEP_SECONDS = 14 * 86400.0
+"""Of recordings, as in production."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +90,15 @@ class _FromThreads:
 
 
 class Site:
-    """Everything of a demo in ``home``: its policies (a file there), its journal, its socket.
+    """Everything of a demo in ``home``: its policies (a file there), its journal, its socket. ``recording``: a directory
+    for what the daemon sees, or None.
 
     ``start`` and ``stop`` begin and end it; in between ``truth`` and ``do`` may be called from any thread."""
 
-    def __init__(self, home: Path, cluster: SavedCluster, timing: Timing, policies: str) -> None:
+    def __init__(self, home: Path, cluster: SavedCluster, timing: Timing, policies: str,
+                 recording: Path | None = None) -> None:
         self.home = home
+        self._recording = recording
         self.socket = home / "api.sock"
         self.policies = home / "policies.yaml"
         self.policies.write_text(policies, encoding="utf-8")
@@ -183,14 +189,16 @@ class Site:
         for checker in self._checkers:
             checker.begin()
         hosts, address = [host.name for host in declared.hosts], BrokerAddress(HOST, self._broker.port)
-        life = Life(world)
+        life, lanes = Life(world), Lanes()
+        seen = None if self._recording is None else FileRecording(self._recording, KEEP_SECONDS, lanes, clock)
         daemon = Daemon(Parts(
             cluster=declared, policies=source, hypervisor=LivingHypervisor(life, world.hypervisor),
             power=LivingPower(life, world.power),
             telemetry=LivingTelemetry(life, MqttTelemetry(_client(address, "telemetry"), hosts, clock)),
             notices=LivingNotices(life, MqttNotices(_client(address, "notices"), clock)),
             journal=LivingJournal(Life(_FromThreads(world, self._loop)), SqliteJournal(self.home / "journal.db")),
-            blocking=Lanes(), clock=clock, tell_supervisor=self._heed, holder="demo", version=__version__))
+            blocking=lanes, clock=clock, tell_supervisor=self._heed, holder="demo", version=__version__,
+            recording=seen))
         server = ApiServer(create_app(daemon), self.socket, 0o600)
         server.bind()
         wires = Wires(_client(address, "wires"), world, hosts, clock)

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ballastd.core.policies import ClusterDeclaration, PolicySet
+from ballastd.core.policies import ClusterDeclaration, Mode, PolicySet
 from ballastd.documents.loading import load_policies
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyFiles:
-    """Policies from files, checked against a declared cluster. ``path``: a directory of them, or one file."""
+    """Policies from files, checked against a declared cluster. ``path``: a directory of them, or one file;
+    ``are_auto``: whether they are rehearsed as if each one's mode were auto."""
 
     path: Path
     cluster: ClusterDeclaration
+    are_auto: bool = False
 
     def load(self, now_wall: float) -> tuple[PolicySet, tuple[str, ...]]:
         """See ``service.daemon.PolicySource``."""
         loaded = load_policies(self.path, self.cluster, now_wall)
-        return loaded.policies, loaded.warnings
+        return _let_loose(loaded.policies) if self.are_auto else loaded.policies, loaded.warnings
+
+
+def _let_loose(policies: PolicySet) -> PolicySet:
+    return replace(
+        policies, health=tuple(replace(one, mode=Mode.AUTO) for one in policies.health),
+        evacuation=tuple(replace(one, mode=Mode.AUTO) for one in policies.evacuation),
+        balance=tuple(replace(one, mode=Mode.AUTO) for one in policies.balance),
+        consolidation=tuple(replace(one, mode=Mode.AUTO) for one in policies.consolidation),
+        placement=tuple(replace(one, mode=Mode.AUTO) for one in policies.placement))

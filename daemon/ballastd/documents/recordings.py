@@ -25,6 +25,9 @@ def load_recording(path: Path, begins_wall: float | None = None, ends_wall: floa
     Raises:
         ConfigurationError: it cannot be read, or there is nothing in it to rehearse on.
     """
+    if not path.exists():
+        raise ConfigurationError((f"{path}: does not exist; name the directory of the setting recording.directory, or one "
+                                  "of its files",))
     files = _files(path)
     if begins_wall is not None:
         files = [file for file in files if _last(file) >= begins_wall] or files[-1:]
@@ -33,7 +36,9 @@ def load_recording(path: Path, begins_wall: float | None = None, ends_wall: floa
                         if (begins_wall is None or entry["kind"] == "begin" or entry["at"] >= begins_wall)
                         and (ends_wall is None or entry["at"] <= ends_wall))
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError((f"{path}: not a recording of ours, or a damaged one: {error}",)) from error
+        cut = begins_wall is not None or ends_wall is not None
+        cause = "nothing between --from and --until" if cut else "not a recording of ours, or a damaged one"
+        raise ConfigurationError((f"{path}: {cause}: {error}",)) from error
 
 
 def _files(path: Path) -> list[Path]:

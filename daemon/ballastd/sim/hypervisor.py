@@ -95,7 +95,7 @@ class SimulatedHypervisor:
         held = sum(record.memory_max for record in vms if record.state.holds_memory)
         return HostInventory(host, begun, self._clock.now(), known.memory_total,
                              Bytes(max(0, known.memory_total - held)), known.cpus, vms,
-                             host_uuid=f"uuid-of-{host}")
+                             host_uuid=known.machine or f"uuid-of-{host}")
 
     async def examine(self, order: Order) -> tuple[Refusal, ...]:
         """Return the target's scripted refusals, pins, and an identity that is taken."""

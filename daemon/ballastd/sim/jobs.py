@@ -81,7 +81,7 @@ class SimulatedHost:
     """A host and what is wrong with it. ``cut``: its network is away; ``hung``: libvirtd says nothing;
     ``down``: libvirtd is dead, its guests run on; ``powered``: False has lost its guests.
     ``refuses``: what ``examine`` finds against it as a target. ``watts``: idle and busy, None where unknown.
-    ``link_mib_s``: the speed of its link, in each direction."""
+    ``link_mib_s``: the speed of its link, in each direction. ``machine``: its SMBIOS UUID, one of no meaning where empty."""
 
     name: HostName
     memory_total: Bytes = Bytes(64 * GIB)
@@ -94,6 +94,7 @@ class SimulatedHost:
     refuses: tuple[Refusal, ...] = ()
     watts: tuple[float, float] | None = None
     link_mib_s: float = LINK_MIB_S
+    machine: str = ""
 
     @property
     def carries_memory(self) -> bool:

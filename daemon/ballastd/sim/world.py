@@ -99,8 +99,8 @@ class World:
         self.hypervisor.dirty_mib_s.update((vm.record.vm, vm.dirty_mib_s) for vm in saved.vms)
         self.hypervisor.working_sets.update((vm.record.vm, vm.working_set) for vm in saved.vms)
         self.power = SimulatedPower(
-            [SimulatedController(host.name, shutdown_seconds=host.shutdown_seconds, boot_seconds=host.boot_seconds,
-                                 is_powered=host.is_on, is_up=host.is_on)
+            [SimulatedController(host.name, identity=host.machine, shutdown_seconds=host.shutdown_seconds,
+                                 boot_seconds=host.boot_seconds, is_powered=host.is_on, is_up=host.is_on)
              for host in saved.hosts if host.declared.power],
             went_off=self._went_off, came_up=self.hypervisor.heal)
         self.notices = SimulatedNotices(clock, lambda: self.agents.is_up, self._noticed)
@@ -115,7 +115,7 @@ class World:
         idle, busy = saved.declared.idle_watts, saved.busy_watts
         watts = None if idle is None else (idle, idle if busy is None else max(idle, busy))
         return SimulatedHost(name, saved.memory_total, saved.cpus, vms, powered=saved.is_on, watts=watts,
-                             link_mib_s=saved.declared.link_mib_s)
+                             link_mib_s=saved.declared.link_mib_s, machine=saved.machine)
 
     def host(self, name: HostName) -> SimulatedHost:
         """Return a host as it truly is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -131,8 +132,59 @@ def test_a_rehearsal_says_what_moves_why_and_what_it_costs(tmp_path: Path) -> No
     assert run(*words, "-o", "json", "--trace").stderr.count("settled completed") == len(told["moves"])
 
 
+def test_what_is_only_recommended_moves_nothing_until_it_is_taken_to_be_auto(tmp_path: Path) -> None:
+    cluster, script = tmp_path / "c.yaml", tmp_path / "s.yaml"
+    cluster.write_text(dump_cluster(generate(4, 12, 3)))
+    script.write_text(SCRIPT)
+    (tmp_path / "p.yaml").write_text(POLICY.replace("mode: auto", "mode: recommend"))
+    words = ("simulate", "--cluster", cluster, "--policies", tmp_path / "p.yaml", "--script", script)
+    held = run(*words)
+    assert held.exit_code == 0, held.output
+    assert "no VM was moved" in held.output
+    assert "--auto" in held.output
+    free = run(*words, "--auto")
+    assert "no VM was moved" not in free.output
+    assert "--auto" not in free.output
+
+
+@pytest.mark.parametrize(("where", "formats", "said"), [
+    ("file/report", "html", "cannot be written"), ("report", "pdf", "pdf is none of"), ("day.svg", "html", "is one file")])
+def test_a_report_that_cannot_be_written_is_refused_before_anything_is_rehearsed(
+        tmp_path: Path, where: str, formats: str, said: str) -> None:
+    (tmp_path / "p.yaml").write_text(POLICY)
+    (tmp_path / "file").write_text("")
+    found = run("simulate", "--policies", tmp_path / "p.yaml", "--for", "3650d", "--report", tmp_path / where,
+                "--format", formats)
+    assert found.exit_code == 4
+    assert said in found.output
+    assert "violations" not in found.output
+
+
+def test_what_two_places_say_is_refused(tmp_path: Path) -> None:
+    cluster = tmp_path / "c.yaml"
+    cluster.write_text(dump_cluster(generate(4, 12, 3)))
+    found = run("simulate", "--cluster", cluster, "--hosts", 5, "--vms", 7)
+    assert found.exit_code == 2
+    assert "--hosts and --vms: --cluster says that already" in found.output
+
+
+def test_a_cluster_that_no_rehearsal_can_begin_with_is_saved_and_said(tmp_path: Path) -> None:
+    console, cluster = PaperConsole(a_view()), generate(3, 9, 7)
+    small = replace(cluster.hosts[0], memory_total=cluster.vms[0].record.memory_max)
+    console.copied = ClusterCopy(replace(cluster, hosts=(small, *cluster.hosts[1:])))
+    file = tmp_path / "out.yaml"
+    with served(console, tmp_path / "api.sock") as socket:
+        found = run("--socket", socket, "cluster", "save", file)
+    assert found.exit_code == 4
+    assert "a rehearsal cannot begin with this as it is" in found.output
+    assert file.exists()
+
+
 def test_what_cannot_be_rehearsed_is_said(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(POLICY)
+    found = run("simulate", "--policies", tmp_path / "nowhere")
+    assert found.exit_code == 4
+    assert "nowhere does not exist; name a directory" in found.output
     assert run("simulate", "--policies", tmp_path, "--faults", "plague").exit_code == 4
     assert run("simulate", "--policies", tmp_path, "--begins", "tomorrow").exit_code == 2
     assert run("simulate", "--policies", tmp_path, "--hosts", 2, "--vms", 2000).exit_code == 4

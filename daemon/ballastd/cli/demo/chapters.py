@@ -18,7 +18,9 @@ from ballastd.demo.site import Site, Truth
 NIGHT_SECONDS = 600.0
 REST_SECONDS = 8.0
 """How long nothing may move for the cluster to be at rest."""
-HOT_CELSIUS, CRITICAL_CELSIUS = 98.0, 100.0
+COOL_CELSIUS, HOT_CELSIUS, CRITICAL_CELSIUS = 45.0, 98.0, 100.0
+WARM = ("alder", "cedar", "elm")
+"""Those that turn hot together in the last chapter."""
 
 
 @dataclass
@@ -59,6 +61,11 @@ class Cast:
     def count_errors(self, host: str, errors: int) -> None:
         """Have a host count so many memory errors since it was switched on."""
         self.happen("reading", host=host, metric="ecc.uncorrected", subject="DIMM_A1", value=float(errors))
+
+    def warm(self, celsius: float) -> None:
+        """Bring the hosts that share a room to a temperature."""
+        for host in WARM:
+            self.happen("reading", host=host, metric="temperature", subject="cpu0", value=celsius, critical=CRITICAL_CELSIUS)
 
     def host(self, name: str) -> dict[str, Any]:
         """Return a host as the daemon shows it."""
@@ -229,12 +236,10 @@ def by_hand(cast: Cast) -> None:
 
 def site_event(cast: Cast) -> None:
     """Many hosts warn at once: a site event, and nothing moves."""
-    warm = ("alder", "cedar", "elm")
-    cast.teller.chapter("Chapter 6", f"{', '.join(warm)} turn hot within seconds: is it three faults, or the room?")
+    cast.teller.chapter("Chapter 6", f"{', '.join(WARM)} turn hot within seconds: is it three faults, or the room?")
     cast.await_or_tell(lambda: cast.at_rest(6.0), 60.0)
     cast.mark()
-    for host in warm:
-        cast.happen("reading", host=host, metric="temperature", subject="cpu0", value=HOT_CELSIUS, critical=CRITICAL_CELSIUS)
+    cast.warm(HOT_CELSIUS)
     seen = wait_for(lambda: cast.daemon.get("status")["posture"] == "site-event", 30.0)
     time.sleep(12.0)
     gates = cast.daemon.get("status")["gates"]
@@ -253,6 +258,15 @@ def the_end(cast: Cast) -> None:
                       f"{_running(cast)} of {_known(cast)} running, at most {truth.copies_max} copy at {truth.looks} looks")
     cast.teller.claim("no rule was broken: independent checkers watched every act", not truth.violations,
                       "; ".join(f"{one.rule}: {one.detail}" for one in truth.violations) or "nothing to complain of")
+
+
+def hand_over(cast: Cast) -> None:
+    """The site is its spectator's: nothing holds the daemon back any more."""
+    cast.teller.chapter("Yours", "The site goes on until Ctrl-C. In another terminal, for example:")
+    cast.warm(COOL_CELSIUS)
+    cast.teller.say(f"export BALLASTD_SOCKET={cast.site.socket}")
+    for words in ("top", "host drain fir --reason trial", "explain fir", "vm list", "cluster save site.yaml"):
+        cast.teller.say(f"ballastctl {words}")
 
 
 def play(cast: Cast) -> None:

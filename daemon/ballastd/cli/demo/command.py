@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -15,7 +17,7 @@ import structlog
 from rich.console import Console, RenderableType
 
 from ballastd.cli.client import Daemon
-from ballastd.cli.demo.chapters import Cast, play
+from ballastd.cli.demo.chapters import Cast, hand_over, play
 from ballastd.cli.demo.telling import Narrator, wait_for
 from ballastd.cli.live.screen import is_live, painted
 from ballastd.cli.live.source import Source
@@ -27,16 +29,19 @@ from ballastd.documents.settings import TimingSettings
 
 READY_SECONDS = 40.0
 PICTURE_SECONDS = 2.0
-STORY_LINES = 14
+STORY_LINES = 11
 """Lines of a terminal that are left to the story above the picture."""
 LINES_MIN = 8
 EXIT_INTERRUPTED = 130
+ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command("demo")
 @click.option("--stay", is_flag=True, help="When the story is over, go on until Ctrl-C: to try ballastctl on it.")
 @click.option("--no-story", is_flag=True, help="No story, only the site, until Ctrl-C.")
-def demo_command(stay: bool, no_story: bool) -> None:
+@click.option("--record", type=click.Path(file_okay=False, path_type=Path), metavar="DIRECTORY",
+              help="Keep what the daemon sees there, for ballastctl replay.")
+def demo_command(stay: bool, no_story: bool, record: Path | None) -> None:
     """Watch ballastd at work on a pretend cluster: no root, no libvirt, no broker on this machine, nothing left behind.
 
     The daemon is the one of production, with its own journal and API, and a broker in this process that it hears its hosts
@@ -49,29 +54,62 @@ def demo_command(stay: bool, no_story: bool) -> None:
       ballastd demo
       ballastd demo --stay          then, in another terminal, ballastctl --socket ... as it says
       ballastd demo | tee demo.txt  plain lines, no picture
+      ballastd demo --record seen   then: ballastctl replay seen --policies yours
+
+    Exit status: 0 every claim held, 1 one did not (the daemon's log and journal are kept and named), 130 interrupted.
     """
+    if record is not None:
+        _make(record)
     teller, home = Narrator(), Path(tempfile.mkdtemp(prefix="ballastd-demo-"))
     _log_to(home / "ballastd.log")
     site = Site(home, load_cluster(Path(site_module.__file__).with_name("site.yaml")),
-                TimingSettings.model_validate(TIMING).compiled(), by_day())
-    before = signal.signal(signal.SIGTERM, _end)
-    is_whole = False
+                TimingSettings.model_validate(TIMING).compiled(), by_day(), record)
+    has_failed = False
+    with _signals():
+        try:
+            has_failed = not _perform(teller, site, stay=stay, story=not no_story)
+        except KeyboardInterrupt:
+            teller.close()
+            teller.say("Interrupted; everything is being taken down")
+            sys.exit(EXIT_INTERRUPTED)
+        except Exception:
+            has_failed = True
+            raise
+        finally:
+            _take_down(teller, site, home, is_kept=has_failed)
+    sys.exit(1 if has_failed else 0)
+
+
+def _make(directory: Path) -> None:
     try:
-        is_whole = _perform(teller, site, stay=stay, story=not no_story)
-    except KeyboardInterrupt:
-        teller.close()
-        teller.say("Interrupted; everything is being taken down")
-        is_whole = True
-        sys.exit(EXIT_INTERRUPTED)
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.ClickException(f"--record: {directory} cannot be made: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """End in order at what would end us at once: a terminal that closes, or whoever stops us."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
+    for number in ENDING:
+        signal.signal(number, _end)
+    try:
+        yield
     finally:
-        teller.close()
-        site.stop()
-        signal.signal(signal.SIGTERM, before)
-        if is_whole:
-            shutil.rmtree(home, ignore_errors=True)
-        else:
-            teller.say(f"The daemon's log and journal are kept in {home}")
-    sys.exit(0 if is_whole else 1)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _take_down(teller: Narrator, site: Site, home: Path, *, is_kept: bool) -> None:
+    # whoever presses Ctrl-C again would leave half of it behind
+    for number in (signal.SIGINT, *ENDING):
+        signal.signal(number, signal.SIG_IGN)
+    teller.close()
+    site.stop()
+    if is_kept:
+        teller.say(f"The daemon's log and journal are kept in {home}")
+    else:
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def _perform(teller: Narrator, site: Site, *, stay: bool, story: bool) -> bool:
@@ -79,18 +117,20 @@ def _perform(teller: Narrator, site: Site, *, stay: bool, story: bool) -> bool:
     site.start()
     daemon = Daemon(str(site.socket))
     source = Source(lambda: daemon.read("view", seconds_max=PICTURE_SECONDS))
-    teller.say(f"Ask it yourself: ballastctl --socket {site.socket} top    (broker: mqtt://127.0.0.1:{site.port})")
+    teller.say(f"Its broker is mqtt://127.0.0.1:{site.port}. Ask it yourself, in another terminal:")
+    teller.say(f"ballastctl --socket {site.socket} top")
     if is_live():
         teller.watch(lambda: _picture(source, teller.console))
     if not wait_for(lambda: is_acting(daemon), READY_SECONDS):
         teller.say("[red]the daemon does not get ready[/red]")
         return False
+    cast = Cast(teller, site, daemon)
     if story:
-        play(Cast(teller, site, daemon))
+        play(cast)
         teller.close()
         teller.sum_up("Claims, each checked against the truth of the pretend hosts")
     if stay or not story:
-        teller.say("It goes on until Ctrl-C")
+        hand_over(cast)
         if story and is_live():
             teller.watch(lambda: _picture(source, teller.console))
         signal.pause()

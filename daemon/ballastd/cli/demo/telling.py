@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rich.console import Console, RenderableType
 from rich.live import Live
-from rich.table import Table
+from rich.table import Column, Table
 
 PICTURES_PER_SECOND = 4
 
@@ -50,8 +50,13 @@ class Narrator:
             self._live = None
 
     def say(self, text: str) -> None:
-        """Tell one line."""
-        self.console.print(f"[dim]{self.seconds:6.1f} s[/dim]  {text}")
+        """Tell one line; a terminal breaks it between words and beside the time."""
+        if not self.console.is_terminal:
+            self.console.print(f"{self.seconds:6.1f} s  {text}")
+            return
+        line = Table.grid(Column(width=8), Column(overflow="fold"), padding=(0, 2, 0, 0))
+        line.add_row(f"[dim]{self.seconds:6.1f} s[/dim]", text)
+        self.console.print(line)
 
     def chapter(self, title: str, text: str) -> None:
         """Begin a chapter."""

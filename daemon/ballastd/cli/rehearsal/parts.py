@@ -35,11 +35,13 @@ from ballastd.cli.rehearsal.words import (
     titles,
     wall_clock,
 )
+from ballastd.core.plans import DeferralKind
 from ballastd.core.rehearsed import Rehearsed, RehearsedMove
 
 FEW, MANY = 10, 200
 """How many rows a part lists in a terminal, and on a page."""
 ENDINGS = {COMPLETED: GOOD, UNDER_WAY: FAINT, "aborted": CAUTION}
+BY_MODE = "policy-mode: their policy is not in mode auto, so they were planned and not made; --auto rehearses as if it were"
 LEVELS = {"alarm": BAD, "warning": CAUTION}
 
 
@@ -135,10 +137,12 @@ def overload_part(rehearsed: Rehearsed, most: int) -> Part:
 
 
 def withheld(rehearsed: Rehearsed, most: int) -> Part:
-    """Return what was not done, by kind."""
+    """Return what was not done, by kind, and how to see what a mode held back."""
     found = rehearsed.withheld
+    looks = Cell(f"counted at each of {counted(len(rehearsed.samples), 'look')}", FAINT)
+    modes = (Cell(BY_MODE, CAUTION),) if any(kind == f"deferral: {DeferralKind.MODE.value}" for kind, _ in found) else ()
     return Part("withheld", titles(">TIMES", "KIND"), tuple(row(f"{count:,}", kind) for kind, count in found[:most]),
-                Cell("nothing", FAINT), rest(len(found), most, "kinds"))
+                Cell("nothing", FAINT), (*rest(len(found), most, "kinds"), *((looks,) if found else ()), *modes))
 
 
 def notices(rehearsed: Rehearsed) -> Part:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -20,6 +21,22 @@ from ballastd.errors import ConfigurationError
 REPORT_FORMATS = ("txt", "json", "html", "svg", "png")
 _PICTURES = frozenset({"svg", "png"})
 _PLAIN_WIDTH = 200
+
+
+def ready_to_write(destination: Path, formats: Collection[str]) -> None:
+    """Return where ``write_report`` is going to succeed, to be asked before a rehearsal of hours and not after it.
+    Directories that are missing are made.
+
+    Raises:
+        ConfigurationError: see ``write_report``.
+        OSError: nothing can be written there.
+    """
+    if _PICTURES & set(_wanted(destination, formats)):
+        canvas.needed()
+    directory = destination.parent if _is_file(destination) else destination
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=directory):
+        pass
 
 
 def write_report(rehearsed: Rehearsed, destination: Path, formats: Collection[str] = ("html",)) -> tuple[Path, ...]:
@@ -50,7 +67,8 @@ def write_report(rehearsed: Rehearsed, destination: Path, formats: Collection[st
 def _wanted(destination: Path, formats: Collection[str]) -> list[str]:
     unknown = sorted(set(formats) - set(REPORT_FORMATS))
     if unknown:
-        raise ConfigurationError((f"format: {', '.join(unknown)} is none of {', '.join(REPORT_FORMATS)}",))
+        raise ConfigurationError((f"format: {', '.join(unknown)} is none of {', '.join(REPORT_FORMATS)} "
+                                  f"({destination} is to be written)",))
     wanted = [name for name in REPORT_FORMATS if name in formats]
     if _is_file(destination) and (_PICTURES & set(wanted) or wanted != [destination.suffix[1:].lower()]):
         raise ConfigurationError((f"{destination}: is one file, and {', '.join(wanted) or 'nothing'} is wanted; name a "

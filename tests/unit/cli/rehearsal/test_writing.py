@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ballastd.cli.rehearsal import REPORT_FORMATS, compare, from_json, write_comparison, write_report
+from ballastd.cli.rehearsal import REPORT_FORMATS, compare, from_json, ready_to_write, write_comparison, write_report
 from ballastd.errors import ConfigurationError
 from tests.rehearsals import a_day, a_rehearsal
 
@@ -59,6 +59,16 @@ def test_what_does_not_fit_is_refused_and_nothing_written(tmp_path: Path, name: 
     with pytest.raises(ConfigurationError):
         write_report(a_rehearsal(), tmp_path / name, formats)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_nothing_can_be_written_is_known_before(tmp_path: Path):
+    ready_to_write(tmp_path / "new" / "report", ("html", "txt"))
+    assert list((tmp_path / "new" / "report").iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        ready_to_write(tmp_path / "file" / "report", ("html",))
+    with pytest.raises(ConfigurationError, match="pdf is none of"):
+        ready_to_write(tmp_path, ("pdf",))
 
 
 def test_without_matplotlib_a_page_is_written_and_pictures_are_refused_with_the_cure(tmp_path: Path):
