@@ -14,6 +14,8 @@ from ballastd.core.rehearsed import Rehearsed, RehearsedMove
 
 COMPLETED = "completed"
 UNDER_WAY = "under way"
+LEAST_JOULES = 1.0
+"""Of less than this no share says anything."""
 JOULES_PER_KWH = 3.6e6
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 
@@ -152,7 +154,8 @@ def energy(rehearsed: Rehearsed) -> Energy | None:
     if rehearsed.joules is None or rehearsed.joules_unmanaged is None:
         return None
     used, unmanaged = rehearsed.joules / JOULES_PER_KWH, rehearsed.joules_unmanaged / JOULES_PER_KWH
-    return Energy(used, unmanaged, unmanaged - used, (unmanaged - used) / unmanaged if unmanaged > 0 else None)
+    return Energy(used, unmanaged, unmanaged - used,
+                  (unmanaged - used) / unmanaged if rehearsed.joules_unmanaged >= LEAST_JOULES else None)
 
 
 def overload(rehearsed: Rehearsed) -> Overload:
