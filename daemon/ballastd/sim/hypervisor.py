@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable
+from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Any
@@ -186,14 +187,14 @@ class SimulatedHypervisor:
         """Somebody stops the processors of a VM that runs."""
         record = self.hosts[host].vms.get(vm)
         if record is not None and record.state is VmState.RUNNING:
-            self.hosts[host].vms[vm] = dataclasses.replace(record, state=VmState.PAUSED, reason="3/1")
+            self.hosts[host].vms[vm] = replace(record, state=VmState.PAUSED, reason="3/1")
             self._moved(host, vm)
 
     def go_on(self, host: HostName, vm: VmId) -> None:
         """Somebody starts the processors of a VM again that somebody stopped."""
         record = self.hosts[host].vms.get(vm)
         if record is not None and record.state is VmState.PAUSED:
-            self.hosts[host].vms[vm] = dataclasses.replace(record, state=VmState.RUNNING, reason="1/5")
+            self.hosts[host].vms[vm] = replace(record, state=VmState.RUNNING, reason="1/5")
             self._moved(host, vm)
 
     def carry_over(self, vm: VmId, source: HostName, target: HostName) -> None:
