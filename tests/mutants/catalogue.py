@@ -482,8 +482,6 @@ MUTANTS: tuple[Mutant, ...] = (
            "    if busy is not None and busy.evidence is not None:", "    if False:",
            _scenarios("load-comes-back-at-night")),
     Mutant("no spare host is kept", f"{CORE}/consolidation.py", "    if held <= memory and used <= cpu:", "    if True:"),
-    Mutant("a host just woken goes off again", f"{CORE}/consolidation.py",
-           "        (policy is not None and since_on < policy.minimum_on,", "        (False,"),
     Mutant("all wakes at once", f"{CORE}/switching.py", "        if given >= limit:", "        if False:"),
     Mutant("a host comes back before its time", f"{CORE}/switching.py", "        elif hold is not None:", "        elif False:"),
     Mutant("who appears on a closing host is not seen", f"{CORE}/switching.py",
