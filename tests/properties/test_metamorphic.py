@@ -42,11 +42,11 @@ def told(builder: ClusterBuilder, *, policies: object = ALL, first: str = "h0", 
     for host in t.cluster.hosts:
         t.show(host.name, "ecc.uncorrected", 0.0, "D")
     t.warm_up()
-    t.burn(**{record.name: 8.0 for record in t.world[first].values()})
+    t.burn(**{record.name: 5.0 for record in t.world[first].values()})
     moves: Moves = []
     returns: tuple[Input, ...] = ()
-    for i in range(70):
-        if i == 45:
+    for i in range(90):
+        if i == 60:
             t.show(second, "ecc.uncorrected", 1.0, "D")
         on_the_way(t, i)
         decision: Decision = t.wait(10.0).step(*returns)
@@ -81,7 +81,7 @@ def test_what_year_it_is_does_not_matter(builder: ClusterBuilder, seconds: float
     assert told(builder, on_the_way=another_year) == told(builder)
 
 
-@given(clusters(), st.sampled_from([-3600.0, -60.0, 60.0, 3600.0]), st.integers(1, 44))
+@given(clusters(), st.sampled_from([-3600.0, -60.0, 60.0, 3600.0]), st.integers(1, 59))
 @settings(max_examples=8, deadline=None)
 def test_a_clock_that_is_set_while_nothing_rests_does_not_matter(builder: ClusterBuilder, seconds: float, when: int) -> None:
     """What rests after a move rests by the wall clock, which alone outlives a restart: so nothing but the failing host."""
@@ -94,11 +94,11 @@ def test_a_clock_that_is_set_while_nothing_rests_does_not_matter(builder: Cluste
     assert told(builder, policies=policies, on_the_way=set_it) == told(builder, policies=policies)
 
 
-@given(clusters(), st.integers(0, 69))
+@given(clusters(), st.integers(0, 50))
 @settings(max_examples=8, deadline=None)
 def test_doubled_late_and_retained_reports_do_not_matter(builder: ClusterBuilder, when: int) -> None:
     def again(t: Table, i: int) -> None:
-        if i >= when:
+        if when <= i < 60:
             reports = [one for one in t.reports() if isinstance(one, Report)]
             hostile = tuple(Sample("ecc.uncorrected", 9.0, "D") for _ in range(1))
             t.step(*reports[::-1], *reports, look=False)
