@@ -24,7 +24,9 @@ from tests.mutants.catalogue import MUTANTS, NETS, Mutant
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("daemon", "tests", "policies", "config", "docs", "README.md", "pyproject.toml")
-NET_SECONDS = 400.0
+NET_SECONDS = {"crashes": 1200.0, "scenario": 1200.0, "seeds": 2400.0, "simulation": 1200.0}
+NET_SECONDS_ELSE = 400.0
+"""How long a net may take before what was thrown into it counts as hanging."""
 FIRST_FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 
@@ -71,7 +73,7 @@ def baseline(chosen: list[Mutant]) -> str | None:
     """Return what fails on an untouched copy, over every net that the chosen mutants name; None if all is well."""
     paths = sorted({path.split("::")[0] for m in chosen for _, some in (m.nets or tuple(NETS.items())) for path in some})
     with tempfile.TemporaryDirectory(prefix="mutant-") as place:
-        return first_failure(fresh_copy(Path(place)), tuple(paths))
+        return first_failure(fresh_copy(Path(place)), tuple(paths), sum(NET_SECONDS.values()))
 
 
 def fresh_copy(copy: Path) -> Path:
@@ -93,20 +95,20 @@ def throw(mutant: Mutant, every_net: bool) -> list[Catch]:
         victim = copy / mutant.path
         victim.write_text(victim.read_text().replace(mutant.old, mutant.new))
         for net, paths in (mutant.nets or tuple(NETS.items())):
-            catches.append(Catch(net, first_failure(copy, paths)))
+            catches.append(Catch(net, first_failure(copy, paths, NET_SECONDS.get(net, NET_SECONDS_ELSE))))
             if catches[-1].test and not every_net:
                 break
     return catches
 
 
-def first_failure(copy: Path, paths: tuple[str, ...]) -> str | None:
+def first_failure(copy: Path, paths: tuple[str, ...], seconds: float) -> str | None:
     """Return the first test that fails on the copy, ``(time limit)`` for one that hangs, None if all pass."""
     environment = {**os.environ, "PYTHONPATH": str(copy / "daemon"), "HYPOTHESIS_STORAGE_DIRECTORY": str(copy / ".hyp")}
     code = ("import ballastd, sys, pytest; "
             f"assert ballastd.__file__.startswith({str(copy)!r}), ballastd.__file__; sys.exit(pytest.main(sys.argv[1:]))")
     try:
         done = subprocess.run([sys.executable, "-c", code, "-x", "-q", "-p", "no:cacheprovider", *paths], cwd=copy,
-                              env=environment, capture_output=True, text=True, timeout=NET_SECONDS, check=False)
+                              env=environment, capture_output=True, text=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:
         return "(time limit)"
     if done.returncode == 0:

@@ -16,9 +16,16 @@ UNIT_CORE, UNIT_KERNEL = "tests/unit/core", "tests/unit/kernel"
 NETS = {
     "unit": (UNIT_CORE, UNIT_KERNEL, "tests/unit/service"),
     "property": ("tests/properties",),
-    "simulation": ("tests/simulation",),
+    "simulation": tuple(f"tests/simulation/test_{name}.py" for name in (
+        "whole_daemon", "nights", "strandings", "rest", "checkers", "crash_points")),
+    "scenario": ("tests/scenarios",),
+    "seeds": ("tests/simulation/test_tabletop.py", "tests/simulation/test_seeds.py"),
 }
 """What is tried on a mutant that names nothing of its own, cheapest first."""
+ONE_SCENARIO = "tests/scenarios/test_scenarios.py::test_a_scenario_goes_as_it_was_reviewed[{}]"
+CRASHES, REST = "tests/simulation/test_crash_points.py", "tests/simulation/test_rest.py"
+METAMORPHIC = "tests/properties/test_metamorphic.py"
+TABLETOP = "tests/simulation/test_tabletop.py"
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,11 @@ class Mutant:
     old: str
     new: str
     nets: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+def _scenarios(*names: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return a net of some scenarios: what the story of each is about has to show there."""
+    return (("scenario", tuple(ONE_SCENARIO.format(name) for name in names)),)
 
 
 def _only(net: str, *paths: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -111,7 +123,8 @@ MUTANTS: tuple[Mutant, ...] = (
            "            if decision.events:\n                await self._record.append(decision.revision, decision.events)",
            "            if decision.events:\n                pass"),
     Mutant("a withheld order is called a failure", f"{SERVICE}/executor.py",
-           "        return CallResult.WITHHELD, str(no)\n", "        return CallResult.OK, str(no)\n"),
+           "        return CallResult.REFUSED if lies else CallResult.WITHHELD, str(no)\n",
+           "        return CallResult.REFUSED, str(no)\n"),
     Mutant("folding drops what only the older report said", f"{SERVICE}/inbox.py",
            "    for sample in (*older.samples, *newer.samples):", "    for sample in newer.samples:"),
     Mutant("a host may report for another", f"{WIRE}/wire.py", '    if fields.text("host") != host:', "    if False:",
@@ -160,7 +173,8 @@ MUTANTS: tuple[Mutant, ...] = (
            _only("lab", "tests/integration/test_libvirt_adapter.py::"
                  "test_a_caller_that_leaves_does_not_keep_autostart_from_coming_along")),
     Mutant("a new bandwidth counts from the start", f"{SIM}/jobs.py",
-           "        self.count()\n        self._bandwidth_mib_s", "        self._bandwidth_mib_s",
+           "        if self._copying:\n            self._copy_of.advance(now - self._counted, self.rate_mib_s)\n",
+           "        if self._copying:\n            self._copy_of.advance(now - self._counted, rate_mib_s or self.rate_mib_s)\n",
            _only("unit", "tests/unit/sim")),
     Mutant("the chain does not cover what came before", f"{JOURNAL}/chain.py",
            "    if row.previous_hash != before.hash:", "    if False:", _only("unit", DAMAGE)),
@@ -334,7 +348,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("routine moves forget over a restart", f"{CORE}/ledger.py",
            "        ledger.routine_orders = (*kept, RoutineOrder(e.wall, e.policy, e.vm))", "        pass"),
     Mutant("a move need not be worth its cost", f"{CORE}/balancing.py",
-           "return off if off >= self.intent.minimum_gain * self.excess else 0.0", "return off"),
+           "        worth = off if off >= self.intent.minimum_gain * self.excess else 0.0", "        worth = off"),
     Mutant("telemetry that contradicts its VMs is believed", f"{CORE}/loads.py",
            "    if counted > told + LESS_THAN_ITS_VMS:", "    if False:"),
     Mutant("load that no VM explains is believed", f"{CORE}/loads.py",
@@ -368,9 +382,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("what is planned is nowhere yet", f"{CORE}/drafting.py",
            "    draft.homes[vm] = draft.homes[vm] | {best.row}\n", ""),
     Mutant("what is in flight is at its source only", f"{CORE}/placement.py",
-           "            at[index[migration.vm]].add(rows[migration.target])", "            pass"),
-    Mutant("a stranger's migration is nowhere", f"{CORE}/placement.py",
-           "                at[index[record.vm]].add(row)", "                pass"),
+           "            at[vm] = at[vm] | {rows[migration.target]}", "            pass"),
+    Mutant("a stranger's migration is nowhere", f"{CORE}/snapshot.py",
+           "        seen_at=tuple(frozenset(rows[host] for host in sightings[vm]) for vm in ids),",
+           "        seen_at=tuple(frozenset((rows[living[vm][0]],)) for vm in ids),"),
     Mutant("together is not kept", f"{CORE}/placement.py",
            "        if rule.rule is Rule.TOGETHER and places != {there}:", "        if False:"),
     Mutant("should-rules weigh nothing", f"{CORE}/drafting.py",
@@ -382,7 +397,7 @@ MUTANTS: tuple[Mutant, ...] = (
            "(not proving and (proof is None or wall - proof > outlook.timing.wake_proof),", "(False,"),
     Mutant("shut-off VMs are stranded", f"{CORE}/consolidation.py", "        (bool(stranded), ", "        (False, "),
     Mutant("blocked is taken for idle", f"{CORE}/trends.py",
-           "idle = share < policy.power_off_below and not blocked", "idle = share < policy.power_off_below"),
+           '(telemetry.mean(host, "io.pressure.some", "", window, now) or 0.0) > BLOCKED_SHARE', "False"),
     Mutant("the hook need not be shut", f"{CORE}/switching.py",
            "if agent is None or not shut or agent.emulators != 0 or", "if agent is None or agent.emulators != 0 or"),
     Mutant("emulators do not count", f"{CORE}/switching.py",
@@ -433,4 +448,53 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("records are cut that were not archived", "daemon/ballastd/adapters/journal/journal.py",
            "            if self._archived.sequence != before - 1:", "            if False:",
            _only("unit", "tests/unit/adapters/journal", "tests/contracts/test_journal.py")),
+    # what the simulator is there for: gates, power, ends of migrations
+    Mutant("after a freeze everything goes on at once", f"{CORE}/gates.py",
+           "            if left > 0:\n                return [Gate(DeferralKind.FROZEN, \"settling",
+           "            if False:\n                return [Gate(DeferralKind.FROZEN, \"settling"),
+    Mutant("a start needs no quiet", f"{CORE}/gates.py", "        if quiet > 0:", "        if False:"),
+    Mutant("a rival is no reason to wait", f"{CORE}/gates.py", "        if self._rival is not None:", "        if False:",
+           _scenarios("rival-daemon")),
+    Mutant("who slept goes on at once", f"{CORE}/gates.py", "        if now.monotonic < self._suspect_until:",
+           "        if False:"),
+    Mutant("a paused daemon acts", f"{CORE}/gates.py", "        if ledger.paused is not None:", "        if False:",
+           _scenarios("paused-means-paused")),
+    Mutant("a site event holds nothing", f"{CORE}/gates.py", "        if event is None:\n            return []",
+           "        if True:\n            return []", _scenarios("a-room-gets-hot")),
+    Mutant("a target that turned sick keeps what is on its way", f"{CORE}/aborts.py",
+           "    if there > Health.HEALTHY and there >= here:", "    if False:"),
+    Mutant("a migration may take for ever", f"{CORE}/aborts.py", "    if now.monotonic > deadline:", "    if False:",
+           _scenarios("never-converges")),
+    Mutant("a VM that somebody stopped holds its place", f"{CORE}/reconciliation.py",
+           "record.state in (VmState.RUNNING, VmState.PAUSED)", "record.state is VmState.RUNNING"),
+    Mutant("one evacuation at once is none", f"{CORE}/admission.py", "    if len(others) >= limits.evacuations_at_once:",
+           "    if False:", _scenarios("one-evacuation-at-once")),
+    Mutant("evacuations have no hour", f"{CORE}/admission.py", "    if begun >= limits.evacuations_per_hour:", "    if False:"),
+    Mutant("a window need not be open", f"{CORE}/admission.py", "    if not ends:", "    if False:"),
+    Mutant("a hot host is nobody's business", f"{CORE}/balancing.py", "        if excess <= 0:\n            return",
+           "        if True:\n            return", _scenarios("hot-host-is-relieved")),
+    Mutant("those without a place wake nobody", f"{CORE}/consolidation.py", "    if unplaced:", "    if False:"),
+    Mutant("a busy cluster wakes nobody", f"{CORE}/consolidation.py",
+           "    if busy is not None and busy.evidence is not None:", "    if False:",
+           _scenarios("load-comes-back-at-night")),
+    Mutant("no spare host is kept", f"{CORE}/consolidation.py", "    if held <= memory and used <= cpu:", "    if True:"),
+    Mutant("all wakes at once", f"{CORE}/switching.py", "        if given >= limit:", "        if False:"),
+    Mutant("a host comes back before its time", f"{CORE}/switching.py", "        elif hold is not None:", "        elif False:"),
+    Mutant("who appears on a closing host is not seen", f"{CORE}/switching.py",
+           "        if why is None and (not self._is_empty(inventory) or self._has_migrations(host)):",
+           "        if False:", _scenarios("stranger-starts-on-a-closing-host")),
+    Mutant("a host that does not come back is awaited for ever", f"{CORE}/switching.py",
+           "        elif self.now.wall - power.since_wall > self.outlook.timing.wake:", "        elif False:",
+           _scenarios("host-that-never-wakes")),
+    Mutant("a withheld order ends nothing", f"{CORE}/reconciliation.py",
+           "    if m.called is CallResult.WITHHELD:", "    if False:", _scenarios("target-refuses-at-its-door")),
+    Mutant("whoever was killed knows no order", f"{CORE}/ledger.py",
+           "        ledger.migrations[key] = replace(migration, adopted=True)", "        pass", _only("crashes", CRASHES)),
+    Mutant("a pause is forgotten by a restart", f"{CORE}/ledger.py", "    ledger.paused = e", "    pass",
+           _only("seeds", TABLETOP)),
+    Mutant("what is told twice counts twice", f"{CORE}/telemetry.py",
+           '                return "duplicate"', "                return None", _only("property", METAMORPHIC)),
+    Mutant("the judge of rest sees no hot host", "daemon/ballastd/rehearsal/rest.py",
+           "            gains = _evens(policy, asks, source, target) if uneven else _relieves(policy, vm, asks, source)",
+           "            gains = False", _only("simulation", REST)),
 )

@@ -25,11 +25,8 @@ from ballastd.rehearsal.seeds import Outcome, run_seed, without
 from ballastd.rehearsal.tabletop import play_seed
 
 SHARE_MIN = 0.8
-"""In so many of the seeds that allow it must moves, evacuations, wakes and adoptions each happen."""
-ALLOWED_BY = {
-    "moves": frozenset[str](), "evacuations": frozenset({"sick-memory"}), "wakes": frozenset[str](),
-    "adoptions": frozenset({"ambush"}),
-}
+"""In so many of the seeds that allow it must each of these happen: what a seed allows, its cluster and script say."""
+COUNTED = ("moves", "evacuations", "offs", "wakes", "adoptions")
 
 
 def _one(seed: int, hours: float, is_tabletop: bool) -> Outcome:
@@ -92,8 +89,8 @@ def _conclude(outcomes: list[Outcome], asked: int, seconds: float) -> int:
 
 
 def _rare(outcomes: list[Outcome]) -> Iterable[str]:
-    for what, needed in ALLOWED_BY.items():
-        allowed = [one for one in outcomes if needed <= set(one.faults) and (what != "wakes" or one.happened["offs"])]
+    for what in COUNTED:
+        allowed = [one for one in outcomes if what in one.allows]
         did = sum(1 for one in allowed if one.happened[what])
         if allowed:
             seldom = "" if did >= SHARE_MIN * len(allowed) or len(allowed) < 10 else ": too seldom"

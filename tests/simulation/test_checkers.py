@@ -219,6 +219,14 @@ async def _full_host_off(rogue: Rogue) -> None:
     rogue.world.switching(H1, on=False)
 
 
+async def _wrong_machine_off(rogue: Rogue) -> None:
+    rogue.world.host(H1).vms.clear()
+    rogue.world.notices.cordons[H1] = rogue.world.clock.now().wall + 900.0
+    rogue.world.power.swap(H1, H2)
+    rogue.record("PowerOffOrdered", host="h1", id="p", policy="nights", because="")
+    rogue.world.switching(H1, on=False)
+
+
 async def _off_without_record(rogue: Rogue) -> None:
     rogue.world.host(H1).vms.clear()
     rogue.world.notices.cordons[H1] = rogue.world.clock.now().wall + 900.0
@@ -277,6 +285,89 @@ async def _two_evacuated(rogue: Rogue) -> None:
         rogue.record("EvacuationBegun", host=host, policy="failing-hosts")
 
 
+async def _thawed_just_now(rogue: Rogue) -> None:
+    for host in (H3, HostName("h4")):
+        rogue.world.agents.manners(host).silent = True
+    await asyncio.sleep(700.0)
+    for host in (H3, HostName("h4")):
+        rogue.world.agents.behave(host)
+    await asyncio.sleep(60.0)
+    rogue.move()
+
+
+async def _started_just_now(rogue: Rogue) -> None:
+    rogue.world.begin_life()
+    await asyncio.sleep(200.0)
+    rogue.move()
+
+
+async def _switched_just_after_the_start(rogue: Rogue) -> None:
+    rogue.world.begin_life()
+    await _last_reserve_off(rogue)
+
+
+async def _hardly_heard(rogue: Rogue) -> None:
+    rogue.world.agents.manners(H2).silent = True
+    rogue.world.begin_life()
+    await asyncio.sleep(30.0)
+    rogue.world.agents.manners(H2).silent = False
+    await asyncio.sleep(15.0)
+    rogue.move()
+
+
+async def _target_turns_sick(rogue: Rogue) -> None:
+    order = rogue.note(rogue.order())
+    rogue.world.migrating(order)
+    rogue.world.agents.set(H2, "fan.alarm", 1.0, "1")
+    await asyncio.sleep(300.0)
+    rogue.settle(order)
+
+
+async def _settled_twice(rogue: Rogue) -> None:
+    rogue.settle(rogue.move())
+
+
+async def _evacuation_ends_unbegun(rogue: Rogue) -> None:
+    rogue.record("EvacuationEnded", host="h1", detail="")
+
+
+async def _off_ordered_twice(rogue: Rogue) -> None:
+    for _ in range(2):
+        rogue.record("PowerOffOrdered", host="h1", id="p", policy="nights", because="")
+
+
+async def _leftover_elsewhere(rogue: Rogue) -> None:
+    rogue.put("h3", "h1v0", state=VmState.LEFTOVER)
+    await asyncio.sleep(120.0)
+    rogue.move()
+
+
+async def _off_again_at_once(rogue: Rogue) -> None:
+    rogue.record("HostAwake", host="h4", detail="", seconds=100.0)
+    await asyncio.sleep(600.0)
+    await _last_reserve_off(rogue)
+
+
+async def _on_again_at_once(rogue: Rogue) -> None:
+    rogue.record("PowerOffOrdered", host="h4", id="p", policy="nights", because="")
+    rogue.record("HostOff", host="h4", detail="")
+    await asyncio.sleep(600.0)
+    rogue.record("WakeOrdered", host="h4", id="q", policy="nights", because="")
+    rogue.world.switching(HostName("h4"), on=True)
+
+
+async def _two_woken(rogue: Rogue) -> None:
+    for host in ("h1", "h2"):
+        rogue.record("WakeOrdered", host=host, id=host, policy="operator", because="")
+        rogue.world.switching(HostName(host), on=True)
+
+
+async def _off_without_proof(rogue: Rogue) -> None:
+    rogue.record("WakeabilityConfirmed", host="h4", by="ann")
+    rogue.record("PowerFailed", host="h4", detail="")
+    await _last_reserve_off(rogue)
+
+
 async def _by_nights(rogue: Rogue) -> None:
     rogue.move(policy="nights")
 
@@ -303,10 +394,16 @@ BROKEN: list[tuple[str, Story, PolicySet]] = [
     ("must-rules", _quiet, with_rule(Rule.PINNED)), ("must-rules", _quiet, with_rule(Rule.ON, hosts=Scope(("h1",)))),
     ("must-rules", _quiet, with_rule(Rule.NEVER_ON, hosts=Scope(("h2",)))), ("must-rules", _quiet, with_rule(Rule.APART)),
     ("must-rules", _quiet, with_rule(Rule.TOGETHER, vms=VmSelector(names=("h1v0", "h1v1")))),
-    ("empty-before-off", _full_host_off, ALL), ("few-switches", _two_off, ALL), ("only-ours", _strange_wake, ALL),
+    ("empty-before-off", _full_host_off, ALL), ("empty-before-off", _wrong_machine_off, ALL),
+    ("few-switches", _two_off, ALL), ("only-ours", _strange_wake, ALL),
     ("fit-target", _to_a_cordoned, ALL), ("fit-target", _to_a_silent, ALL), ("fit-target", _to_a_sick, ALL),
     ("evidence", _for_no_reason, ALL), ("evidence", _from_a_silent, ALL), ("frozen", _half_unknown, ALL),
-    ("blast-radius", _two_evacuated, ALL),
+    ("blast-radius", _two_evacuated, ALL), ("frozen", _thawed_just_now, ALL), ("start-up", _started_just_now, ALL),
+    ("start-up", _switched_just_after_the_start, ALL), ("fit-target", _hardly_heard, ALL),
+    ("turned-target", _target_turns_sick, ALL), ("one-ending", _settled_twice, ALL),
+    ("one-ending", _evacuation_ends_unbegun, ALL), ("one-ending", _off_ordered_twice, ALL),
+    ("no-other-copy", _leftover_elsewhere, ALL), ("rhythm", _off_again_at_once, ALL), ("rhythm", _on_again_at_once, ALL),
+    ("rhythm", _two_woken, ALL), ("proved-to-wake", _off_without_proof, ALL),
 ]
 
 

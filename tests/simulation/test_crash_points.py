@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 
 from ballastd.core.acts import Act
-from ballastd.core.policies import PolicySet, Timing
+from ballastd.core.policies import ConsolidationPolicy, Mode, PolicySet, Timing, Window
 from ballastd.core.quantities import Seconds
 from ballastd.rehearsal.stage import Setting, Stage, perform
+from ballastd.sim.virtual_time import DEFAULT_EPOCH_WALL
 from tests.builders import POLICIES
 from tests.simulation.clusters import Fixed, four
 
@@ -18,7 +20,11 @@ ERROR = (Act(80.0, "reading", host="h1", metric="ecc.uncorrected", subject="A", 
          Act(100.0, "reading", host="h1", metric="ecc.uncorrected", subject="A", value=1.0))
 EVERY = int(os.environ.get("BALLASTD_CRASH_EVERY", "7"))
 """Every how manieth crash point is tried; 1 tries them all."""
+GAPS = range(1, 61) if os.environ.get("BALLASTD_CRASH_PAIRS") == "all" else (1, 2, 3, 5, 8, 13, 21, 40)
+"""How many crash points after the first crash the second one comes: most of these are of a daemon that recovers."""
 BEGIN, END = 99.0, 150.0
+NIGHT_SPARSER = 30
+"""A night has so many times as many crash points as an evacuation: of those, only every so manieth is tried."""
 
 
 def rehearse(crash_at: tuple[int, ...] = (), policies: PolicySet = POLICIES) -> tuple[Stage, tuple[int, int]]:
@@ -66,12 +72,68 @@ def test_killed_at_each_await_nothing_is_forgotten_or_done_twice(share: int) -> 
         judge(stage)
 
 
-@pytest.mark.parametrize("gap", [1, 2, 3, 5, 8, 13, 21, 40])
+@pytest.mark.parametrize("gap", GAPS)
 def test_killed_twice(gap: int) -> None:
     for point in crash_points(gap, 8 * EVERY):
         stage, _ = rehearse((point, point + gap))
         assert stage.lives == 3, point
         judge(stage)
+
+
+NIGHT = Window("night", True, ((DEFAULT_EPOCH_WALL, DEFAULT_EPOCH_WALL + 1000.0),), DEFAULT_EPOCH_WALL + 1e6)
+NIGHTS = replace(POLICIES, windows={NIGHT.name: NIGHT}, consolidation=(ConsolidationPolicy(
+    "nights", NIGHT.name, mode=Mode.AUTO, power_off_hold=Seconds(60.0), minimum_on=Seconds(0.0), minimum_off=Seconds(0.0),
+    wake_ahead=Seconds(60.0)),))
+
+
+def a_night(crash_at: tuple[int, ...] = ()) -> tuple[Stage, int]:
+    """Rehearse a night in which a host is emptied, closed, switched off, and woken; return its stage and how many awaits
+    it passed."""
+    setting = Setting(four(2), Fixed(NIGHTS), QUICK, crash_at=crash_at)
+
+    async def story(stage: Stage) -> int:
+        await stage.play(1400.0)
+        return stage.points.passed
+
+    passed, stage = perform(setting, story)
+    return stage, passed
+
+
+def judge_night(stage: Stage, *, was_off: bool) -> None:
+    """Nothing was violated, every host is on, everybody lives, and the books are closed."""
+    assert stage.violations == ()
+    hosts = stage.world.hypervisor.hosts
+    assert all(host.powered for host in hosts.values())
+    assert sum(len(host.vms) for host in hosts.values()) == 8
+    kinds = [record.content["kind"] for record in stage.world.journal.records]
+    assert kinds.count("PowerOffOrdered") == kinds.count("HostAwake") + kinds.count("HostKept")
+    assert not was_off or "HostOff" in kinds
+
+
+def test_a_night_without_a_crash() -> None:
+    stage, passed = a_night()
+    judge_night(stage, was_off=True)
+    assert stage.lives == 1
+    assert passed > 400
+
+
+@pytest.mark.parametrize("share", range(2))
+def test_killed_at_an_await_of_a_night_no_host_is_left_asleep_or_switched_off_with_anybody_on_it(share: int) -> None:
+    _, passed = a_night()
+    every = EVERY * NIGHT_SPARSER
+    for point in range(1 + every // 2 * (share + 1), passed, 2 * every):
+        stage, _ = a_night((point,))
+        assert stage.lives == 2, point
+        judge_night(stage, was_off=False)
+
+
+@pytest.mark.parametrize("gap", [2, 21])
+def test_killed_twice_in_a_night(gap: int) -> None:
+    _, passed = a_night()
+    for point in range(gap + 50, passed - gap - 1, 4 * EVERY * NIGHT_SPARSER):
+        stage, _ = a_night((point, point + gap))
+        assert stage.lives == 3, point
+        judge_night(stage, was_off=False)
 
 
 def test_the_same_setting_gives_the_same_trace() -> None:

@@ -58,6 +58,9 @@ ACTS: dict[str, ActKind] = {
                    ("subject", "seconds")),
     "deafen": ActKind("the host's agent does not shut the hook when asked", ("host",), ("seconds",)),
     "unhook": ActKind("the host's agent has no hook", ("host",), ("seconds",)),
+    "restart-agent": ActKind("the host's agent starts anew, and counts its reports from one", ("host",)),
+    "replay": ActKind("somebody says again what the host's agent said before; with a `value` above 0, marked as retained",
+                      ("host",), ("value", "seconds")),
     "behave": ActKind("the host's agent is as it should be again", ("host",)),
     "broker-down": ActKind("the broker stops", (), ("seconds",)),
     "broker-up": ActKind("the broker is back"),
@@ -75,6 +78,8 @@ ACTS: dict[str, ActKind] = {
     "start": ActKind("somebody starts a new VM of `value` GiB on the host, unless its hook is shut",
                      ("vm", "host", "value")),
     "stop": ActKind("somebody shuts the VM down", ("vm",)),
+    "halt": ActKind("somebody stops the VM's processors where it runs, and starts them again `seconds` later", ("vm",),
+                    ("seconds",)),
     "carry": ActKind("somebody moves the VM by hand, unless the target's hook is shut", ("vm", "target")),
     # power controllers
     "conduct": ActKind("the host's power controller behaves as the word says (honest, says-off, says-on, pretends, "
@@ -89,6 +94,7 @@ ACTS: dict[str, ActKind] = {
                            ("seconds",)),
     "fill-disk": ActKind("the journal's disk is full", (), ("seconds",)),
     "free-disk": ActKind("there is room again"),
+    "slow-disk": ActKind("every write to the journal takes `value` seconds", ("value",), ("seconds",)),
     "step-clock": ActKind("the daemon's wall clock is stepped by `value` seconds", ("value",)),
     "suspend": ActKind("the daemon's machine stands still for `seconds`", ("seconds",)),
     "rival": ActKind("another daemon, called like the word, claims the cluster", ("word",), ("seconds",)),

@@ -177,13 +177,17 @@ def _source_alone(m: Migration, sight: Sight) -> list[ev.Event]:
     record = inventory.find(m.vm)
     if record is not None and record.job in (JobKind.OUTGOING, JobKind.UNKNOWN):
         return _job_runs(m, sight)
-    settled_here = record is not None and record.state is VmState.RUNNING
+    settled_here = record is not None and record.state in (VmState.RUNNING, VmState.PAUSED)
     if not m.holds_slot or not settled_here or not _call_is_over(m, sight, (m.source,)):
         return []
     if not _looked_twice(m, "source-alone", inventory.begun.monotonic, sight):
         return []
-    return [ev.MigrationMoved(sight.now.wall, m.id, _failed_phase(m), f"runs on {m.source} without a job; {m.target} "
-                              "does not answer, its reservation stays until it does")]
+    return [ev.MigrationMoved(sight.now.wall, m.id, _failed_phase(m), f"{_stands(record)} on {m.source} without a job; "
+                              f"{m.target} does not answer, its reservation stays until it does")]
+
+
+def _stands(record: VmRecord | None) -> str:
+    return "is paused" if record is not None and record.state is VmState.PAUSED else "runs"
 
 
 def _close_or_look_again(m: Migration, look: Look, sight: Sight) -> list[ev.Event]:

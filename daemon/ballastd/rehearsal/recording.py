@@ -56,6 +56,9 @@ class Notes:
         """See ``sim.world.Watcher``."""
         self.acts[act.do] += 1
 
+    def started(self) -> None:
+        """See ``sim.world.Watcher``."""
+
     def changed(self, host: HostName) -> None:
         """See ``sim.world.Watcher``."""
 

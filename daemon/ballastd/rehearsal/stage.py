@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 import structlog
 
-from ballastd.adapters.blocking import Inline
 from ballastd.core.acts import Act
 from ballastd.core.inputs import Answer, OperatorCommand, Verb
 from ballastd.core.policies import PolicySet, Timing
@@ -115,11 +114,11 @@ class Stage:
         self.lives += 1
         if self.lives > 1:
             self.adopted.append(_open_orders(world))
-        world.agents.subscribe()
+        world.begin_life()
         self.daemon = Daemon(Parts(
             cluster=world.declared, policies=self._source, hypervisor=LivingHypervisor(life, world.hypervisor),
             power=LivingPower(life, world.power), telemetry=LivingTelemetry(life, world.agents),
-            notices=LivingNotices(life, world.notices), journal=LivingJournal(life, world.journal), blocking=Inline(),
+            notices=LivingNotices(life, world.notices), journal=LivingJournal(life, world.journal), blocking=world.lanes,
             clock=self.clock, tell_supervisor=self._heed, recording=self.setting.recording))
         self._running = asyncio.ensure_future(self.daemon.run())
         self._running.add_done_callback(partial(self._ended, life))

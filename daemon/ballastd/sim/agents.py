@@ -6,7 +6,7 @@ Time comes from the running event loop only; chance from the ``random.Random`` t
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
@@ -20,6 +20,8 @@ INTERVAL_SECONDS = 10.0
 STATE_SECONDS = 60.0
 """An agent says again how it is at least this often."""
 QUEUE_MAX = 50_000
+TAPE_REPORTS = 60
+"""So many reports of each agent can be said again by somebody."""
 
 
 @dataclass(slots=True)
@@ -28,6 +30,7 @@ class Manners:
     reports. ``lag``, ``jitter``: seconds on the way, fixed and at random on top, so that reports overtake one another.
     ``loss``, ``doubling``, ``garbling``: shares of reports lost, delivered twice, and made unreadable, [0, 1].
     ``skew``: its clock against ours, seconds. ``lies``: readings that it gives instead of the true ones.
+    ``replaying``: what comes beside: nothing, or old reports as somebody ``recorded`` or the broker ``retained`` them.
     ``deaf``: it does not shut the hook when asked to. ``hookless``: it has none."""
 
     silent: bool = False
@@ -39,6 +42,7 @@ class Manners:
     garbling: float = 0.0
     skew: float = 0.0
     lies: dict[tuple[str, str], float] = field(default_factory=dict)
+    replaying: str = ""
     deaf: bool = False
     hookless: bool = False
 
@@ -54,6 +58,16 @@ class HostTruth:
     samples: tuple[Sample, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A report as it was sent."""
+
+    boot: str
+    sequence: int
+    sent: float
+    samples: tuple[Sample, ...]
+
+
 @dataclass(slots=True)
 class _Agent:
     host: HostName
@@ -62,6 +76,7 @@ class _Agent:
     boots: int = 1
     sequence: int = 0
     last: tuple[Sample, ...] = ()
+    tape: deque[_Said] = field(default_factory=lambda: deque(maxlen=TAPE_REPORTS))
     was_up: bool = True
     state: tuple[bool, float | None, int] | None = None
     stated: float = float("-inf")
@@ -113,6 +128,11 @@ class SimulatedAgents:
     def behave(self, host: HostName) -> None:
         """Have a host's agent be as it should again."""
         self._agents[host].manners = Manners()
+
+    def start_anew(self, host: HostName) -> None:
+        """A host's agent is started again."""
+        agent = self._agents[host]
+        agent.boots, agent.sequence = agent.boots + 1, 0
 
     def break_off(self) -> None:
         """The broker is gone, with all that was on its way."""
@@ -168,6 +188,8 @@ class SimulatedAgents:
             return
         agent.was_up = True
         self._report(agent, truth)
+        if agent.manners.replaying:
+            self._say_again(agent)
         if truth.heard and not agent.manners.silent:
             self._tell_state(agent, online=True, emulators=truth.emulators)
 
@@ -190,22 +212,28 @@ class SimulatedAgents:
 
     def _send(self, agent: _Agent, samples: tuple[Sample, ...]) -> None:
         manners, now = agent.manners, self._clock.now()
-        arguments = (agent.host, f"boot-{agent.boots}", agent.sequence, now.wall + manners.skew, samples)
+        said = _Said(f"boot-{agent.boots}", agent.sequence, now.wall + manners.skew, samples)
+        agent.tape.append(said)
         delay = manners.lag + (self._luck.random() * manners.jitter if manners.jitter else 0.0)
         if delay:
-            asyncio.get_running_loop().call_later(delay, self._deliver, *arguments)
+            asyncio.get_running_loop().call_later(delay, self._deliver, agent.host, said)
         else:
-            self._deliver(*arguments)
+            self._deliver(agent.host, said)
 
-    def _deliver(self, host: HostName, boot: str, sequence: int, sent: float, samples: tuple[Sample, ...]) -> None:
+    def _say_again(self, agent: _Agent) -> None:
+        """Somebody, or the broker, says what an agent said before."""
+        if self._is_up and agent.tape:
+            self._deliver(agent.host, self._luck.choice(agent.tape), retained=agent.manners.replaying == "retained")
+
+    def _deliver(self, host: HostName, said: _Said, *, retained: bool = False) -> None:
         if not self._is_up:
             return
         now = self._clock.now()
         self.delivered[host] = now.monotonic
         self._counts["received"] += 1
-        believable = tuple(sample for sample in samples if implausible(METRICS[sample.metric], sample.value) is None)
-        self._put(Report(host, boot, sequence, sent, self._interval, believable, now,
-                         refused_samples=len(samples) - len(believable)))
+        believable = tuple(one for one in said.samples if implausible(METRICS[one.metric], one.value) is None)
+        self._put(Report(host, said.boot, said.sequence, said.sent, self._interval, believable, now, retained=retained,
+                         refused_samples=len(said.samples) - len(believable)))
 
     def _tell_state(self, agent: _Agent, *, online: bool, emulators: int) -> None:
         until = None if agent.manners.deaf or agent.manners.hookless else self._cordoned_until(agent.host)

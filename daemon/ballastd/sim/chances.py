@@ -157,6 +157,36 @@ def _pause(luck: Random, cluster: SavedCluster, at: float) -> list[Act]:  # noqa
     return [Act(at, "operator", word="pause"), Act(at + _span(luck, 60.0, HOUR), "operator", word="resume")]
 
 
+LIES = (("cpu.utilization", "", 0.0), ("cpu.utilization", "", 1.0), ("cpu.utilization", "", 37.5),
+        ("cpu.utilization", "", math.nan), ("memory.utilization", "", 1024.0), ("temperature", "cpu0", 99.0 * 1024),
+        ("temperature", "cpu0", -20.0), ("io.pressure.some", "", 1.0), ("cpu.pressure.some", "", 0.0))
+"""What an agent may claim: plausible and wrong, of another unit, no number at all."""
+
+
+def _lie(luck: Random, cluster: SavedCluster, at: float) -> list[Act]:
+    metric, subject, value = luck.choice(LIES)
+    return [Act(at, "lie", host=_host(luck, cluster), metric=metric, subject=subject, value=value,
+                seconds=_span(luck, 60.0, 3600.0))]
+
+
+def _agents(luck: Random, cluster: SavedCluster, at: float) -> list[Act]:
+    return [Act(at, "restart-agent", host=_host(luck, cluster))]
+
+
+def _cables(luck: Random, cluster: SavedCluster, at: float) -> list[Act]:
+    """Somebody mixes up two controllers, and finds out hours later."""
+    one, other = (host.name for host in luck.sample(cluster.hosts, 2))
+    return [Act(when, "swap", host=one, target=other) for when in (at, at + _span(luck, HOUR, 4 * HOUR))]
+
+
+def _halt(luck: Random, cluster: SavedCluster, at: float) -> list[Act]:
+    return [Act(at, "halt", vm=_vm(luck, cluster), seconds=_span(luck, 1.0, 1800.0))]
+
+
+def _slow_disk(luck: Random, cluster: SavedCluster, at: float) -> list[Act]:  # noqa: ARG001  drawn like the others
+    return [Act(at, "slow-disk", value=round(_span(luck, 0.1, 20.0), 2), seconds=_span(luck, 30.0, 900.0))]
+
+
 FAULTS: dict[str, Fault] = {
     "sick-memory": Fault(4 * HOUR, _sick_memory), "heat": Fault(5 * HOUR, _heat),
     "fan": Fault(6 * HOUR, _alarm("fan.alarm")),
@@ -178,7 +208,11 @@ FAULTS: dict[str, Fault] = {
     "full-disk": Fault(4 * HOUR, _daemon("fill-disk", 5.0, 900.0)), "clock": Fault(6 * HOUR, _clock),
     "suspend": Fault(6 * HOUR, _daemon("suspend", 1.0, 600.0)), "rival": Fault(8 * HOUR, _rival),
     "drains": Fault(3 * HOUR, _drain), "cordons": Fault(4 * HOUR, _cordon), "pauses": Fault(6 * HOUR, _pause),
+    "lies": Fault(2 * HOUR, _lie), "agents": Fault(3 * HOUR, _agents),
+    "replays": Fault(3 * HOUR, _agent("replay", 0.0, 0.0)), "retained": Fault(4 * HOUR, _agent("replay", 1.0, 1.0)),
+    "cables": Fault(6 * HOUR, _cables), "halts": Fault(2 * HOUR, _halt), "slow-disk": Fault(3 * HOUR, _slow_disk),
 }
+"""New ones go to the end: which of the others a seed has stays as it was."""
 
 
 def chosen(seed: int) -> tuple[str, ...]:

@@ -80,6 +80,17 @@ def _lie(world: World, act: Act) -> Undo:
     return undo
 
 
+def _restart_agent(world: World, act: Act) -> Undo:
+    world.agents.start_anew(_host(act))
+    return nothing
+
+
+def _replay(world: World, act: Act) -> Undo:
+    manners = world.agents.manners(_host(act))
+    manners.replaying = "retained" if act.value else "recorded"
+    return lambda: setattr(world.agents.manners(_host(act)), "replaying", "")
+
+
 def _behave(world: World, act: Act) -> Undo:
     world.agents.behave(_host(act))
     return nothing
@@ -100,9 +111,18 @@ def _trouble(name: str) -> Callable[[World, Act], Undo]:
     def effect(world: World, act: Act) -> Undo:
         world.host(_host(act))
         getattr(world.hypervisor, name)(_host(act))
-        return lambda: world.hypervisor.heal(_host(act))
+        return lambda: _mend(world, _host(act))
 
     return effect
+
+
+def _mend(world: World, host: HostName) -> None:
+    """A network or a libvirtd is back: a host that has lost its power meanwhile is no more on for it."""
+    known = world.host(host)
+    if known.powered:
+        world.hypervisor.heal(host)
+    else:
+        known.cut = known.hung = known.down = False
 
 
 def _lose_power(world: World, act: Act) -> Undo:
@@ -152,6 +172,18 @@ def _stop(world: World, act: Act) -> Undo:
     return nothing
 
 
+def _halt(world: World, act: Act) -> Undo:
+    vm = world.names[act.vm]
+    for host in world.at(vm):
+        world.hypervisor.halt(host, vm)
+
+    def undo() -> None:
+        for host in world.hypervisor.hosts.values():
+            world.hypervisor.go_on(host.name, vm)
+
+    return undo
+
+
 def _carry(world: World, act: Act) -> Undo:
     vm, target = world.names[act.vm], HostName(act.target)
     for source in world.at(vm):
@@ -186,6 +218,12 @@ def _free_disk(world: World, act: Act) -> Undo:  # noqa: ARG001  an act like the
     return nothing
 
 
+def _slow_disk(world: World, act: Act) -> Undo:
+    assert act.value is not None
+    world.lanes.disk_seconds = act.value
+    return lambda: setattr(world.lanes, "disk_seconds", 0.0)
+
+
 def _step_clock(world: World, act: Act) -> Undo:
     assert act.value is not None
     assert world.step_wall is not None
@@ -206,11 +244,13 @@ def _no_rival(world: World, act: Act) -> Undo:  # noqa: ARG001  an act like the 
 EFFECTS: dict[str, Callable[[World, Act], Undo]] = {
     "reading": _reading, "silence": _manner("silent"), "freeze": _manner("frozen"), "lag": _manner("lag"),
     "jitter": _manner("jitter"), "lose": _manner("loss"), "double": _manner("doubling"), "garble": _manner("garbling"),
-    "skew": _manner("skew"), "lie": _lie, "deafen": _manner("deaf"), "unhook": _manner("hookless"), "behave": _behave,
+    "skew": _manner("skew"), "lie": _lie, "restart-agent": _restart_agent, "replay": _replay,
+    "deafen": _manner("deaf"), "unhook": _manner("hookless"), "behave": _behave,
     "broker-down": _broker_down, "broker-up": _broker_up,
     "cut": _trouble("cut"), "hang": _trouble("hang"), "kill-libvirtd": _trouble("kill_libvirtd"),
     "lose-power": _lose_power, "heal": _heal,
-    "burn": _burn, "dirty": _dirty, "fate": _fate, "start": _start, "stop": _stop, "carry": _carry,
+    "burn": _burn, "dirty": _dirty, "fate": _fate, "start": _start, "stop": _stop, "halt": _halt, "carry": _carry,
     "conduct": _conduct, "swap": _swap, "press": _press,
-    "fill-disk": _fill_disk, "free-disk": _free_disk, "step-clock": _step_clock, "rival": _rival, "no-rival": _no_rival,
+    "fill-disk": _fill_disk, "free-disk": _free_disk, "slow-disk": _slow_disk, "step-clock": _step_clock,
+    "rival": _rival, "no-rival": _no_rival,
 }

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable
+from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Any
 
-from ballastd.core.inventory import NO_USAGE, HostInventory, Progress, VmRecord, VmUsage
+from ballastd.core.inventory import NO_USAGE, HostInventory, Progress, VmRecord, VmState, VmUsage
 from ballastd.core.plans import Order, Refusal, RefusalKind
 from ballastd.core.quantities import MIB, Bytes, HostName, VmId
 from ballastd.errors import (
@@ -181,6 +182,20 @@ class SimulatedHypervisor:
         self.hosts[host].vms.drop(vm)
         self._wake(host)
         self._moved(host, vm)
+
+    def halt(self, host: HostName, vm: VmId) -> None:
+        """Somebody stops the processors of a VM that runs."""
+        record = self.hosts[host].vms.get(vm)
+        if record is not None and record.state is VmState.RUNNING:
+            self.hosts[host].vms[vm] = replace(record, state=VmState.PAUSED, reason="3/1")
+            self._moved(host, vm)
+
+    def go_on(self, host: HostName, vm: VmId) -> None:
+        """Somebody starts the processors of a VM again that somebody stopped."""
+        record = self.hosts[host].vms.get(vm)
+        if record is not None and record.state is VmState.PAUSED:
+            self.hosts[host].vms[vm] = replace(record, state=VmState.RUNNING, reason="1/5")
+            self._moved(host, vm)
 
     def carry_over(self, vm: VmId, source: HostName, target: HostName) -> None:
         """Another tool moves a VM, in no time."""

@@ -87,6 +87,7 @@ class SimulatedPower:
         self._went_off = went_off
         self._came_up = came_up
         self._deadline = deadline
+        self._wired: dict[HostName, HostName] = {}
 
     async def status(self, host: HostName) -> PowerStatus:
         """See ``ports.Power``."""
@@ -108,9 +109,16 @@ class SimulatedPower:
             _stay(one)
 
     def swap(self, host: HostName, other: HostName) -> None:
-        """Somebody mixes up two cables: each controller says it is the other."""
-        one, two = self.controllers[host], self.controllers[other]
-        one.identity, two.identity = two.identity, one.identity
+        """Somebody mixes up two cables: whoever asks for one host reaches the other's controller."""
+        self._wired[host], self._wired[other] = self.behind(other), self.behind(host)
+
+    def untangle(self) -> None:
+        """Somebody puts every cable where it belongs."""
+        self._wired.clear()
+
+    def behind(self, host: HostName) -> HostName:
+        """Return the machine that whoever asks for ``host`` reaches."""
+        return self._wired.get(host, host)
 
     def press(self, host: HostName) -> None:
         """Somebody walks up and presses the button: off goes on, on shuts down."""
@@ -158,7 +166,7 @@ class SimulatedPower:
             self._went_off(one.host)
 
     async def _reach(self, host: HostName) -> SimulatedController:
-        one = self.controllers.get(host)
+        one = self.controllers.get(self.behind(host))
         if one is None:
             raise PowerRefused(f"{host} has no power driver in the settings")
         if one.conduct is Conduct.HANGS:

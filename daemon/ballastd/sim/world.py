@@ -26,6 +26,7 @@ from ballastd.sim.demand import asked
 from ballastd.sim.hypervisor import SimulatedHypervisor
 from ballastd.sim.jobs import Guests, SimulatedHost
 from ballastd.sim.journal import MemoryJournal
+from ballastd.sim.lanes import SimulatedLanes
 from ballastd.sim.notices import SimulatedNotices
 from ballastd.sim.power import SimulatedController, SimulatedPower
 from ballastd.sim.trace import Trace
@@ -35,6 +36,9 @@ SHOWN_LEVELS = ("warning", "alarm")
 
 class Watcher(Protocol):
     """Sees everything that happens in a world, the truth and what the daemon does."""
+
+    def started(self) -> None:
+        """A daemon starts, the first or another."""
 
     def changed(self, host: HostName) -> None:
         """Something on a host changed."""
@@ -93,6 +97,7 @@ class World:
         self.trace = Trace(lambda: self.clock.now().monotonic)
         self.names: dict[str, VmId] = {vm.record.name: vm.record.vm for vm in saved.vms}
         self.journal = MemoryJournal()
+        self.lanes = SimulatedLanes()
         self.hypervisor = _Hypervisor([self._machine(host.name) for host in saved.hosts], clock,
                                       luck=Random(f"{seed} hypervisors"))
         self.hypervisor.world = self
@@ -173,6 +178,12 @@ class World:
         """Something on a host changed: everybody who watches looks."""
         for watcher in self.watchers:
             watcher.changed(host)
+
+    def begin_life(self) -> None:
+        """A daemon starts on what is there: it hears what is retained, and everybody who watches knows."""
+        self.agents.subscribe()
+        for watcher in self.watchers:
+            watcher.started()
 
     def migrating(self, order: Order) -> None:
         """See ``sim.lives.Witness``."""

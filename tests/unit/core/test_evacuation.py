@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from ballastd.core.inputs import CallReturned, Verb
+from ballastd.core.inventory import VmState
 from ballastd.core.migrations import CallResult, Ending
 from tests.builders import four_hosts, table, vm_id
 
@@ -257,6 +262,21 @@ def test_a_source_that_dies_is_lost_and_frees_the_target() -> None:
     assert order.id in t.controller.ledger.migrations, "both ends are watched for a late second copy"
     t.settle(8, 6.0)
     assert order.id not in t.controller.ledger.migrations
+
+
+@pytest.mark.parametrize("state", [VmState.RUNNING, VmState.PAUSED])
+def test_a_target_that_dies_frees_the_slot_of_a_vm_that_is_back_whether_it_runs_or_somebody_stopped_it(state: VmState
+                                                                                                       ) -> None:
+    t = failing_host()
+    order = t.step().orders[0]
+    t.begin(order).wait(1.0).step()
+    call = t.roll_back(order)
+    t.world["h1"][order.move.vm] = replace(t.world["h1"][order.move.vm], state=state)
+    t.dark.add(order.move.target)
+    t.wait(1.0).step(CallReturned(call.migration, CallResult.ERROR, "closed", t.now))
+    t.settle(3, 6.0)
+    m = t.controller.ledger.migrations[order.id]
+    assert not m.holds_slot, "its target holds its reservation, and not a place among the migrations"
 
 
 def test_a_vm_that_a_stranger_moved_to_a_third_host_is_left_there() -> None:

@@ -71,6 +71,19 @@ def test_a_busy_cluster_keeps_its_hosts() -> None:
     assert not p.off()
 
 
+@pytest.mark.parametrize(("spare", "off"), [(1, set()), (0, {"h1"})])
+def test_a_spare_host_is_kept_beside_room_for_a_failure(spare: int, off: set[str]) -> None:
+    """108 GiB fit on three hosts of 64 GiB, of which any may die; on two of them with a fifth to spare they do not."""
+    builder = a_cluster()
+    for h in range(1, 5):
+        builder = builder.host(f"h{h}", power="redfish")
+        for v in range(3):
+            builder = builder.running(f"h{h}v{v}", 9)
+    p = powered(builder, replace(PACKED, consolidation=(replace(NIGHTS, spare_hosts=spare, spare_share=0.2),)))
+    p.turns(3000.0)
+    assert p.off() == off
+
+
 def test_low_processor_use_with_blocked_tasks_is_not_idle() -> None:
     p = powered()
     for host in ("h1", "h2", "h3", "h4"):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from ballastd.core.inputs import SelfSuspect
 from ballastd.core.inventory import HostInventory
-from tests.builders import Table, four_hosts, table
+from ballastd.core.quantities import Seconds
+from tests.builders import QUICK, ClusterBuilder, Table, four_hosts, table
 
 
 def step_without(t: Table, unseen: str) -> None:
@@ -42,3 +46,39 @@ def test_a_host_that_did_not_answer_was_asked() -> None:
 def test_its_answer_lets_everything_begin() -> None:
     t = failing_before_all_were_seen()
     assert t.step().orders
+
+
+def quiet_for(seconds: float) -> ClusterBuilder:
+    return replace(four_hosts(), timing=replace(QUICK, startup_quiet=Seconds(seconds)))
+
+
+def test_a_host_that_fails_right_after_a_start_waits_until_the_quiet_is_over() -> None:
+    t = table(quiet_for(120.0))
+    t.show("h1", "ecc.uncorrected", 0.0, "DIMM_A1").warm_up()
+    t.show("h1", "ecc.uncorrected", 1.0, "DIMM_A1")
+    for decision in t.settle(11, 10.0):
+        assert not decision.orders
+        assert [gate.kind for gate in decision.view.gates] == ["starting-up"]
+    assert t.wait(10.0).step().orders
+
+
+def test_each_start_has_a_quiet_of_its_own() -> None:
+    t = table(quiet_for(60.0))
+    t.show("h1", "ecc.uncorrected", 0.0, "DIMM_A1").warm_up()
+    t.settle(10, 10.0)
+    t.restart()
+    t.show("h1", "ecc.uncorrected", 1.0, "DIMM_A1")
+    assert not any(decision.orders for decision in t.settle(5, 10.0))
+    assert any(decision.orders for decision in t.settle(2, 10.0))
+
+
+def test_who_was_late_himself_begins_nothing_for_a_while() -> None:
+    t = table(four_hosts())
+    t.show("h1", "ecc.uncorrected", 0.0, "DIMM_A1").warm_up()
+    t.show("h1", "ecc.uncorrected", 1.0, "DIMM_A1")
+    assert not t.step(SelfSuspect(t.now, "the loop stood still for 9 s")).orders
+    doubtful = t.settle(5, 10.0)
+    assert not any(decision.orders for decision in doubtful)
+    assert doubtful[-1].view.gates[0].reason == "the loop stood still for 9 s"
+    # then its hosts, whom it had not heard meanwhile, settle
+    assert any(decision.orders for decision in t.settle(35, 10.0))

@@ -64,6 +64,9 @@ class Checker:
     def begin(self) -> None:
         """The rehearsal begins; the world is as it was declared."""
 
+    def started(self) -> None:
+        """A daemon starts, the first or another."""
+
     def changed(self, host: HostName) -> None:
         """Something on a host changed."""
 

@@ -131,3 +131,28 @@ class Twins(Checker):
             if seen and self.now - self._since.get(vm, self.now) > TWIN_SECONDS and (
                     order.move.source in hosts or order.move.target in hosts):
                 self.complain(f"{order.move.vm_name} is moved while {vm} runs on {' and '.join(sorted(hosts))}")
+
+
+class NoOtherCopy(Checker):
+    """A VM of which another host holds a copy, running or not, stays until somebody knows what that is."""
+
+    rule = "no-other-copy"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._since: dict[tuple[HostName, VmId], float] = {}
+
+    def changed(self, host: HostName) -> None:
+        held = {vm for vm, record in self.world.host(host).vms.items() if record.state.holds_memory}
+        self._since = {key: at for key, at in self._since.items() if key[0] != host or key[1] in held}
+        for vm in held:
+            self._since.setdefault((host, vm), self.now)
+
+    def migrating(self, order: Order) -> None:
+        move = order.move
+        for host in self.world.hypervisor.hosts.values():
+            record = host.vms.get(move.vm)
+            if host.name == move.source or record is None or not record.state.holds_memory or not host.answers:
+                continue
+            if self.now - self._since.get((host.name, move.vm), 0.0) > TWIN_SECONDS:
+                self.complain(f"{move.vm_name} leaves {move.source} while {host.name} holds a copy ({record.state.value})")

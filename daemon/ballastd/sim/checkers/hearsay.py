@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from ballastd.core.conditions import Aggregate, Condition, RelativeTo
-from ballastd.core.policies import HealthPolicy
+from ballastd.core.policies import Health, HealthPolicy
 from ballastd.core.quantities import HostName
 from ballastd.core.telemetry import Report, Sample
 from ballastd.sim.checkers.base import Checker
@@ -24,6 +25,12 @@ class Hearsay(Checker):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self.last: dict[HostName, float] = {}
+        self.gaps: dict[HostName, tuple[float, float]] = {}
+        """The last long silence of each host that is over: from when to when."""
+        self.counts: Counter[HostName] = Counter()
+        """How many reports that count were heard since the daemon started."""
+        self.worst: dict[HostName, Health] = {}
+        """The worst severity whose condition was ever heard to hold."""
         self._held: dict[tuple[HostName, str], float] = {}
         self._counted: dict[tuple[HostName, str, str], tuple[float, float]] = {}
         """What a counter showed last, and by how much it rose since somebody looked."""
@@ -33,10 +40,13 @@ class Hearsay(Checker):
         host = HostName(report.host)
         skewed = abs(report.sent_at - self.wall) > SKEW_SECONDS
         boot, newest = self._newest.get(host, ("", 0))
-        if skewed or (boot == report.boot_id and report.sequence <= newest):
+        if skewed or report.retained or (boot == report.boot_id and report.sequence <= newest):
             return
         self._newest[host] = (report.boot_id, report.sequence)
+        if self.now - self.last.get(host, self.now) > STALE_SECONDS:
+            self.gaps[host] = self.last[host], self.now
         self.last[host] = self.now
+        self.counts[host] += 1
         samples: dict[str, list[Sample]] = {}
         for sample in report.samples:
             samples.setdefault(sample.metric, []).append(sample)
@@ -49,6 +59,7 @@ class Hearsay(Checker):
         condition, key = policy.condition, (host, policy.name)
         if any(self._holds(host, condition, sample) for sample in samples):
             self._held.setdefault(key, self.now)
+            self.worst[host] = max(policy.severity, self.worst.get(host, Health.HEALTHY))
         elif not condition.latched or key not in self._held:
             self._held.pop(key, None)
 
@@ -79,6 +90,9 @@ class Hearsay(Checker):
     def ever(self, host: HostName) -> bool:
         """Return whether any condition held at any time of late on ``host``, by what was delivered."""
         return any(known == host for known, _ in self._held)
+
+    def started(self) -> None:
+        self.counts.clear()
 
     def silent(self, host: HostName) -> float:
         """Return how long nothing that counts was heard of ``host``, seconds."""

@@ -1,4 +1,4 @@
-"""Nothing is done that is not durable first, and what is not known to be durable is not done at all."""
+"""Nothing is done that is not durable first, what is not known to be durable is not done at all, and all has one end."""
 
 from __future__ import annotations
 
@@ -45,3 +45,42 @@ class JournalFirst(Checker):
             self.complain(f"{host} is switched {'on' if on else 'off'}, which is not in the journal")
         else:
             self._power.remove((host, on))
+
+
+class OneEnding(Checker):
+    """Whatever the journal says was begun ends once: migrations, evacuations, orders to go off."""
+
+    rule = "one-ending"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._known: set[str] = set()
+        self._open: set[str] = set()
+        self._evacuated: set[str] = set()
+        self._going_off: set[str] = set()
+
+    def recorded(self, content: dict[str, Any]) -> None:
+        match content["kind"]:
+            case "MigrationOrdered":
+                if content["id"] in self._known:
+                    self.complain(f"a second order is called {content['id']}")
+                self._known.add(content["id"])
+                self._open.add(content["id"])
+            case "MigrationSettled":
+                if content["id"] not in self._open:
+                    self.complain(f"{content['id']} is settled, and was not open")
+                self._open.discard(content["id"])
+            case "EvacuationBegun" | "EvacuationEnded":
+                self._follow(self._evacuated, content["host"], begins=content["kind"] == "EvacuationBegun",
+                             what="evacuation")
+            case "PowerOffOrdered":
+                self._follow(self._going_off, content["host"], begins=True, what="power-off")
+            case "HostOff" | "HostKept" | "HostAwake" | "PowerFailed" | "WakeOrdered":
+                self._going_off.discard(content["host"])
+            case _:
+                pass
+
+    def _follow(self, under_way: set[str], host: str, *, begins: bool, what: str) -> None:
+        if begins == (host in under_way):
+            self.complain(f"the {what} of {host} {'begins twice' if begins else 'ends, and never began'}")
+        (under_way.add if begins else under_way.discard)(host)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ballastd.core.acts import Act
 from ballastd.core.ledger import OPERATOR
 from ballastd.core.plans import Order
-from ballastd.core.policies import EvacuationPolicy, Mode
+from ballastd.core.policies import EvacuationPolicy, Health, Mode
 from ballastd.core.quantities import HostName
 from ballastd.core.telemetry import Report
 from ballastd.sim.checkers.base import Checker
@@ -15,6 +16,8 @@ from ballastd.sim.checkers.limits import policy_of
 from ballastd.sim.world import World
 
 NOTICED_SECONDS = 45.0
+TURNED_SECONDS = 60.0
+"""How long after a target must be known to be sick a migration there may go on."""
 
 
 class FitTarget(Checker):
@@ -43,6 +46,9 @@ class FitTarget(Checker):
             self.complain(f"{name} is sent to {target}, which the journal bars: {self._barred[target]}")
         if (silent := self._hearsay.silent(target)) > STALE_SECONDS + 1.0:
             self.complain(f"{name} is sent to {target}, of which nothing was heard for {silent:.0f} s")
+        heard, least = self._hearsay.counts[target], self.world.declared.timing.telemetry_samples_min
+        if heard < least:
+            self.complain(f"{name} is sent to {target}, heard {heard} times since the start; at least {least} are asked for")
         for policy in self._hearsay.firing(target):
             self.complain(f"{name} is sent to {target}, where {policy.name} must have fired")
 
@@ -71,7 +77,7 @@ class Evidence(Checker):
 
 
 class Frozen(Checker):
-    """While too many hosts are unknown nothing begins."""
+    """While too many hosts are unknown nothing begins, and nothing does for a while after."""
 
     rule = "frozen"
 
@@ -79,7 +85,18 @@ class Frozen(Checker):
         super().__init__(world)
         self._hearsay = hearsay_of(world)
         self._standing_by: set[HostName] = set()
-        self._since: float | None = None
+        self._stood_by: dict[HostName, float] = {}
+        """Until when a host's silence was expected."""
+        self._dozed = float("-inf")
+        """When the daemon itself last stood still or started: what it did not hear before is no silence of others."""
+
+    def started(self) -> None:
+        timing = self.world.declared.timing
+        self._dozed = self.now + timing.startup_quiet + timing.pace
+
+    def acted(self, act: Act) -> None:
+        if act.do == "suspend":
+            self._dozed = max(self._dozed, self.now + (act.seconds or 0.0))
 
     def recorded(self, content: dict[str, Any]) -> None:
         host = HostName(str(content.get("host", "")))
@@ -87,13 +104,88 @@ class Frozen(Checker):
             self._standing_by.add(host)
         elif content["kind"] in ("HostAwake", "HostKept", "PowerFailed"):
             self._standing_by.discard(host)
+            self._stood_by[host] = self.now
 
     def migrating(self, order: Order) -> None:
+        if unknown := self._too_many(self.now):
+            self.complain(f"{order.move.vm_name} begins to move while {', '.join(unknown)} are unknown")
+        settle = self.policies.limits.settle_after_freeze
+        for _, until in self._hearsay.gaps.values():
+            if self._dozed < until < self.now and self.now - until < settle - 1.0 and (unknown := self._too_many(until)):
+                self.complain(f"{order.move.vm_name} begins to move {self.now - until:.0f} s after {', '.join(unknown)} "
+                              f"were unknown; everything rests for {settle:g} s")
+
+    def _too_many(self, at: float) -> list[HostName]:
+        """Return the hosts that must have been unknown to the daemon just before ``at``, where those are too many."""
         limits = self.policies.limits
         hosts = [host.name for host in self.world.declared.hosts if host.name not in self._standing_by]
-        unknown = [host for host in hosts if self._hearsay.silent(host) > STALE_SECONDS + NOTICED_SECONDS]
-        if len(unknown) >= max(limits.unknown_at_least, limits.freeze_share * len(hosts)):
-            self.complain(f"{order.move.vm_name} begins to move while {', '.join(sorted(unknown))} are unknown")
+        unknown = sorted(host for host in hosts if self._was_unknown(host, at))
+        return unknown if len(unknown) >= max(limits.unknown_at_least, limits.freeze_share * len(hosts)) else []
+
+    def _was_unknown(self, host: HostName, at: float) -> bool:
+        begun, ended = self._hearsay.gaps.get(host, (self.now, self.now))
+        last = self._hearsay.last.get(host, float("-inf"))
+        since = begun if begun < at <= ended else last if last < at else at
+        return at - since > STALE_SECONDS + NOTICED_SECONDS and since >= self._stood_by.get(host, since)
+
+
+class StartUp(Checker):
+    """Nothing begins before a daemon that has just started knows its cluster."""
+
+    rule = "start-up"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._since = float("-inf")
+
+    def started(self) -> None:
+        self._since = self.now
+
+    def migrating(self, order: Order) -> None:
+        self._judge(f"{order.move.vm_name} begins to move")
+
+    def switching(self, host: HostName, *, on: bool) -> None:
+        self._judge(f"{host} is switched {'on' if on else 'off'}")
+
+    def _judge(self, what: str) -> None:
+        quiet = self.world.declared.timing.startup_quiet
+        if (passed := self.now - self._since) < quiet - 1.0:
+            self.complain(f"{what} {passed:.0f} s after the start; quiet for {quiet:g} s")
+
+
+class TurnedTarget(Checker):
+    """A migration whose target turns sick, and no less than its source, is called off."""
+
+    rule = "turned-target"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._hearsay = hearsay_of(world)
+        self._open: dict[str, dict[str, Any]] = {}
+        self._since: dict[str, float] = {}
+
+    def started(self) -> None:
+        # whoever has just started looks first
+        self._since.clear()
+
+    def recorded(self, content: dict[str, Any]) -> None:
+        if content["kind"] == "MigrationOrdered":
+            self._open[content["id"]] = content
+        elif content["kind"] in ("MigrationSettled", "AbortOrdered"):
+            self._open.pop(content["id"], None)
+            self._since.pop(content["id"], None)
+
+    def heard(self, report: Report) -> None:  # noqa: ARG002  any report is a moment to look
+        for key, content in list(self._open.items()):
+            worst = max((policy.severity for policy in self._hearsay.firing(HostName(content["target"]))),
+                        default=Health.HEALTHY)
+            here = self._hearsay.worst.get(HostName(content["source"]), Health.HEALTHY)
+            if worst is Health.HEALTHY or worst < here or self.world.journal.full:
+                self._since.pop(key, None)
+            elif self.now - self._since.setdefault(key, self.now) > TURNED_SECONDS:
+                del self._open[key]
+                self.complain(f"{content['vm_name']} goes on to {content['target']}, which turned {worst.name.lower()} "
+                              f"more than {TURNED_SECONDS:g} s ago")
 
 
 class BlastRadius(Checker):

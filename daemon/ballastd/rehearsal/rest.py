@@ -1,0 +1,231 @@
+"""Whether a cluster that was put right came to rest: nothing moves any more, nothing is open, and nothing is left that a
+legal move would have helped.
+
+What is legal the checkers say, each asked whether it would object; what would help is computed here from the truth, with
+margins, so that a mind that is a little more careful than this judge is not called wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ballastd.core.inventory import VmRecord, VmState
+from ballastd.core.plans import Move, Order
+from ballastd.core.policies import BalancePolicy, Mode
+from ballastd.core.quantities import MIB, HostName, Seconds, VmId
+from ballastd.rehearsal.stage import Stage
+from ballastd.sim.checkers import Checker
+from ballastd.sim.checkers.copies import NoOtherCopy, OneMigration, Twins
+from ballastd.sim.checkers.limits import Concurrency, Cooldowns, Modes, Pause, Windows
+from ballastd.sim.checkers.room import Memory, MustRules
+from ballastd.sim.checkers.targets import FitTarget, Frozen, OwnersWord, StartUp
+
+ASKED: tuple[type[Checker], ...] = (
+    OneMigration, Twins, NoOtherCopy, Concurrency, Cooldowns, Windows, Modes, Pause, Memory, MustRules, FitTarget, Frozen,
+    OwnersWord, StartUp)
+"""Who is asked whether a move would be legal. Room for a failure is judged here, by packing; who counts moves is not
+asked: nothing moved for an hour."""
+EDGE = 0.03
+"""How far beyond a policy's edge something has to be before this judge speaks of it."""
+GAIN = 1.5
+"""How many times as much as the policy asks for a move has to bring."""
+WORTH = 0.05
+"""What it has to bring at least, as a share of a host: far more than any copying costs."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Host:
+    """A host as it truly is. ``cpu``: processors its VMs ask for; ``room``: bytes left for VMs."""
+
+    name: HostName
+    vms: tuple[VmRecord, ...]
+    cpu: float
+    cpu_limit: float
+    limit: int
+
+    @property
+    def busy(self) -> float:
+        return self.cpu / self.cpu_limit
+
+    @property
+    def held(self) -> int:
+        return sum(vm.memory_max for vm in self.vms)
+
+    @property
+    def full(self) -> float:
+        return self.held / self.limit
+
+
+def orders_of(stage: Stage) -> int:
+    """Return how many moves were ordered, but for VMs that a stranger's hand had moved: those rest longer than we heal."""
+    carried = _carried(stage)
+    return sum(1 for record in stage.world.journal.records
+               if record.content["kind"] == "MigrationOrdered" and record.content["vm_name"] not in carried)
+
+
+def judge_rest(stage: Stage, before: int, rest: float) -> None:
+    """Complain of what is not at rest. ``before``: what ``orders_of`` said ``rest`` seconds ago."""
+    view = stage.daemon.view() if stage.daemon is not None else None
+    checker = stage.checkers[0]
+    if view is None:
+        checker.complain("rest: no daemon runs")
+        return
+    if view.posture != "acting":
+        checker.complain(f"rest: still {view.posture}: {view.gates[0].reason}")
+    if (late := orders_of(stage) - before) > 0:
+        checker.complain(f"rest: {late} migrations were ordered within the last {rest / 60:.0f} minutes")
+    for migration in view.migrations:
+        if not migration.ending:
+            checker.complain(f"rest: {migration.vm_name} is still {migration.phase}: {migration.detail}")
+    for host in view.hosts:
+        if host.health != "healthy" and host.vms_running and host.power in ("on", "unmanaged"):
+            checker.complain(f"rest: {host.name} is {host.health} still")
+    for name in _evacuations(stage):
+        checker.complain(f"rest: the evacuation of {name} never ended")
+    for name in _asleep(stage):
+        checker.complain(f"rest: {name} is off still, and its night is long over")
+    if view.posture == "acting" and late <= 0:
+        for helps in legal_help(stage):
+            checker.complain(f"rest: {helps}, and nobody does it")
+
+
+def legal_help(stage: Stage) -> Iterator[str]:
+    """Yield, in words, one legal move for each host that is too full, or far fuller than another, for a policy that may
+    act."""
+    hosts = tuple(_hosts(stage))
+    for policy in stage.world.policies.balance:
+        if policy.mode is not Mode.AUTO:
+            continue
+        for source in hosts:
+            if source.busy > _edge(policy, "cpu") + EDGE or source.full > _edge(policy, "memory") + EDGE:
+                found = next(_moves(stage, policy, source, hosts, uneven=False), None)
+                if found is not None:
+                    yield (f"{source.name} is too full for {policy.name} ({source.busy:.0%} of its processors, "
+                           f"{source.full:.0%} of its memory), {found} would help")
+        fullest, emptiest = max(hosts, key=lambda one: one.busy), min(hosts, key=lambda one: one.busy)
+        if fullest.busy - emptiest.busy > policy.imbalance_above + EDGE and fullest.busy > policy.ignore_below + EDGE:
+            found = next(_moves(stage, policy, fullest, hosts, uneven=True), None)
+            if found is not None:
+                yield (f"{fullest.name} is far fuller than {emptiest.name} for {policy.name} ({fullest.busy:.0%} and "
+                       f"{emptiest.busy:.0%}), {found} would help")
+
+
+def _edge(policy: BalancePolicy, resource: str) -> float:
+    return min((edge.above for edge in policy.hot if edge.resource == resource), default=float("inf"))
+
+
+def _hosts(stage: Stage) -> Iterator[_Host]:
+    world = stage.world
+    for declared in world.declared.hosts:
+        known = world.host(declared.name)
+        if not (known.powered and known.answers):
+            continue
+        limit = declared.memory_limit if declared.memory_limit is not None else known.memory_total - declared.memory_reserve
+        vms = tuple(record for record in known.vms.values() if record.state.holds_memory)
+        cpu = sum(world.hypervisor.processors.asked(vm.vm) for vm in vms)
+        yield _Host(declared.name, vms, cpu, declared.cpu_limit or float(known.cpus), limit)
+
+
+def _moves(stage: Stage, policy: BalancePolicy, source: _Host, hosts: Sequence[_Host], *, uneven: bool) -> Iterator[str]:
+    """Yield the moves off a host that would help and that nobody objects to."""
+    failed, carried = _failed_pairs(stage), _carried(stage)
+    for vm in source.vms:
+        if vm.state is not VmState.RUNNING or vm.name in carried:
+            continue
+        asks = stage.world.hypervisor.processors.asked(vm.vm)
+        for target in hosts:
+            if target is source or (vm.vm, target.name) in failed:
+                continue
+            gains = _evens(policy, asks, source, target) if uneven else _relieves(policy, vm, asks, source)
+            if gains and _stays_cool(policy, vm, asks, target) and _survives(hosts, vm, source, target) and not _objections(
+                    stage, policy, vm, source, target):
+                yield f"{vm.name} to {target.name}"
+
+
+def _relieves(policy: BalancePolicy, vm: VmRecord, asks: float, source: _Host) -> bool:
+    over_cpu, over_memory = source.busy - policy.cool_cpu, source.full - policy.cool_memory
+    excess = max(over_cpu, over_memory)
+    off = max(asks / source.cpu_limit if over_cpu > 0 else 0.0, vm.memory_max / source.limit if over_memory > 0 else 0.0)
+    return min(off, excess) > max(WORTH, GAIN * policy.minimum_gain * excess)
+
+
+def _evens(policy: BalancePolicy, asks: float, source: _Host, target: _Host) -> bool:
+    before = source.busy - target.busy
+    after = abs(source.busy - asks / source.cpu_limit - target.busy - asks / target.cpu_limit)
+    return before - after > max(WORTH, GAIN * policy.minimum_gain * before)
+
+
+def _stays_cool(policy: BalancePolicy, vm: VmRecord, asks: float, target: _Host) -> bool:
+    busy, full = (target.cpu + asks) / target.cpu_limit, (target.held + vm.memory_max) / target.limit
+    return busy < policy.cool_cpu - EDGE and full < policy.cool_memory - EDGE
+
+
+def _survives(hosts: Sequence[_Host], vm: VmRecord, source: _Host, target: _Host) -> bool:
+    """Return whether, after the move, any one host may die and all of its VMs fit elsewhere, the largest first."""
+    sizes = {host.name: [one.memory_max for one in host.vms if one.vm != vm.vm] for host in hosts}
+    sizes[target.name].append(vm.memory_max)
+    for dying in hosts:
+        room = {host.name: host.limit - sum(sizes[host.name]) for host in hosts if host is not dying and host is not source}
+        for size in sorted(sizes[dying.name], reverse=True):
+            place = next((name for name, left in room.items() if left >= size), None)
+            if place is None:
+                return False
+            room[place] -= size
+    return True
+
+
+def _objections(stage: Stage, policy: BalancePolicy, vm: VmRecord, source: _Host, target: _Host) -> bool:
+    """Return whether any checker would complain of the move."""
+    move = Move(vm.vm, vm.name, source.name, target.name, vm.memory_max, Seconds(vm.memory_max / MIB / 100.0), policy.name,
+                "it would help", routine=True)
+    order = Order("what-if", move, 100, Seconds(300.0), 0)
+    for checker in stage.checkers:
+        if isinstance(checker, ASKED):
+            kept, checker.violations = checker.violations, []
+            checker.migrating(order)
+            objects, checker.violations = bool(checker.violations), kept
+            if objects:
+                return True
+    return False
+
+
+def _carried(stage: Stage) -> set[str]:
+    return {act.vm for act in stage.setting.acts if act.do == "carry"}
+
+
+def _failed_pairs(stage: Stage) -> set[tuple[VmId, HostName]]:
+    """Return which VM did not get where: that is not tried again for a day."""
+    ordered: dict[str, tuple[VmId, HostName]] = {}
+    failed = set()
+    for record in stage.world.journal.records:
+        content = record.content
+        if content["kind"] == "MigrationOrdered":
+            ordered[content["id"]] = VmId(content["vm"]), HostName(content["target"])
+        elif content["kind"] == "MigrationSettled" and content["ending"] != "completed" and content["id"] in ordered:
+            failed.add(ordered[content["id"]])
+    return failed
+
+
+def _evacuations(stage: Stage) -> list[str]:
+    begun: set[str] = set()
+    for record in stage.world.journal.records:
+        if record.content["kind"] == "EvacuationBegun":
+            begun.add(record.content["host"])
+        elif record.content["kind"] == "EvacuationEnded":
+            begun.discard(record.content["host"])
+    return sorted(begun)
+
+
+def _asleep(stage: Stage) -> list[str]:
+    """Return the hosts that a policy switched off, and that ought to be on again by the closing of its window."""
+    world, wall = stage.world, stage.world.clock.now().wall
+    last: dict[str, str] = {}
+    for record in world.journal.records:
+        if record.content["kind"] in ("PowerOffOrdered", "HostAwake", "HostKept", "PowerFailed"):
+            is_off = record.content["kind"] == "PowerOffOrdered"
+            last[record.content["host"]] = record.content["policy"] if is_off else ""
+    nights = {policy.name: world.policies.windows[policy.window] for policy in world.policies.consolidation}
+    over = {name for name, window in nights.items()
+            if not any(begin <= wall < end + 3600.0 for begin, end in window.intervals)}
+    return sorted(host for host, policy in last.items() if policy in over and not world.host(HostName(host)).powered)

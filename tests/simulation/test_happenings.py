@@ -1,0 +1,112 @@
+"""Troubles that a script and chance know: what each does to the world, and that the daemon gets through it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from ballastd.core.acts import Act
+from ballastd.core.inventory import VmState
+from ballastd.core.policies import Timing
+from ballastd.core.power import PowerState
+from ballastd.core.quantities import HostName, Seconds
+from ballastd.core.views import ClusterView
+from ballastd.rehearsal.stage import Setting, Stage, perform
+from tests.builders import POLICIES, machine_of, vm_id
+from tests.simulation.clusters import Fixed, four
+
+QUICK = Timing(startup_quiet=Seconds(40.0), inventory_interval=Seconds(2.0), pace=Seconds(10.0))
+H1, H2 = HostName("h1"), HostName("h2")
+ERROR = (Act(80.0, "reading", host="h1", metric="ecc.uncorrected", subject="A", value=0.0),
+         Act(100.0, "reading", host="h1", metric="ecc.uncorrected", subject="A", value=1.0))
+
+
+def rehearse(*acts: Act, until: float, story: Callable[[Stage], Awaitable[None]] | None = None,
+             broken: frozenset[str] = frozenset()) -> tuple[Stage, ClusterView]:
+    """Rehearse ``acts`` on four hosts; whatever happens, no rule is broken but those that must be. Return the stage, and
+    what the daemon showed of itself at the end."""
+    views: list[ClusterView] = []
+
+    async def play(stage: Stage) -> None:
+        await stage.play(until)
+        assert stage.daemon is not None
+        view = stage.daemon.view()
+        assert view is not None
+        views.append(view)
+        if story is not None:
+            await story(stage)
+
+    stage = perform(Setting(four(), Fixed(POLICIES), QUICK, tuple(sorted(acts, key=lambda act: act.at))), play)[1]
+    assert {violation.rule for violation in stage.violations} == broken
+    return stage, views[0]
+
+
+def left(stage: Stage) -> list[str]:
+    return [record.name for record in stage.world.host(H1).vms.values() if record.state.holds_memory]
+
+
+def kinds(stage: Stage) -> list[str]:
+    return [record.content["kind"] for record in stage.world.journal.records]
+
+
+def test_the_end_of_a_cut_does_not_switch_on_who_lost_power_meanwhile() -> None:
+    stage, _ = rehearse(Act(60.0, "cut", host="h1", seconds=60.0), Act(70.0, "lose-power", host="h1"), until=200.0)
+    assert not stage.world.host(H1).powered
+    assert not stage.world.host(H1).cut
+
+
+def test_mixed_up_cables_reach_another_machine_until_they_are_put_right() -> None:
+    async def story(stage: Stage) -> None:
+        power = stage.world.power
+        status = await power.status(H1)
+        assert status.identity == machine_of("h2")
+        await power.power_off(H1)
+        await stage.play(300.0)
+        assert stage.world.host(H1).powered
+        assert not stage.world.host(H2).powered
+        assert (await power.status(H1)).state is PowerState.OFF
+        power.untangle()
+        assert (await power.status(H1)).state is PowerState.ON
+
+    rehearse(Act(60.0, "swap", host="h1", target="h2"), until=100.0, story=story,
+             broken=frozenset({"nobody-lost"}))
+
+
+def test_an_evacuation_waits_for_a_slow_disk_and_goes_on() -> None:
+    stage, _ = rehearse(*ERROR, Act(90.0, "slow-disk", value=8.0, seconds=120.0), until=600.0)
+    assert left(stage) == []
+
+
+def test_a_write_that_hangs_longer_than_anybody_waits_ends_acting_and_a_new_daemon_knows_what_was_written() -> None:
+    stage, view = rehearse(*ERROR, Act(90.0, "slow-disk", value=45.0, seconds=60.0), until=400.0)
+    assert left(stage) != []
+    assert "a write hung" in view.gates[0].reason
+    stage, view = rehearse(*ERROR, Act(90.0, "slow-disk", value=45.0, seconds=60.0), Act(400.0, "stop-daemon"), until=1000.0)
+    assert left(stage) == []
+
+
+def test_a_vm_that_somebody_stops_while_it_moves_arrives_and_goes_on_when_he_lets_it() -> None:
+    stage, _ = rehearse(*ERROR, Act(103.0, "halt", vm="h1v0", seconds=300.0), until=330.0)
+    where = [record for host in stage.world.hypervisor.hosts.values() for record in host.vms.values()
+             if record.vm == vm_id("h1v0")]
+    assert [record.state for record in where] == [VmState.PAUSED]
+    stage, _ = rehearse(*ERROR, Act(103.0, "halt", vm="h1v0", seconds=300.0), until=800.0)
+    assert left(stage) == []
+    assert len(stage.world.at(vm_id("h1v0"))) == 1
+
+
+def test_an_agent_that_starts_anew_is_the_same_host() -> None:
+    again = [Act(at, "restart-agent", host=host) for at, host in ((90.0, "h2"), (100.0, "h1"), (120.0, "h2"))]
+    _, view = rehearse(*again, until=400.0)
+    assert all(host.target for host in view.hosts)
+
+
+@pytest.mark.parametrize("retained", [0.0, 1.0])
+def test_what_was_said_before_and_is_said_again_moves_nobody(retained: float) -> None:
+    """The fan was broken and is whole again; somebody repeats the old reports for an hour."""
+    fan = [Act(at, "reading", host="h1", metric="fan.alarm", subject="1", value=value)
+           for at, value in ((100.0, 1.0), (300.0, 0.0))]
+    stage, view = rehearse(*fan, Act(400.0, "replay", host="h1", value=retained, seconds=3600.0), until=3000.0)
+    assert "MigrationOrdered" not in kinds(stage)
+    assert next(host for host in view.hosts if host.name == "h1").health == "healthy"
