@@ -27,6 +27,7 @@ from ballastd.rehearsal.tabletop import play_seed
 SHARE_MIN = 0.8
 """In so many of the seeds that allow it must each of these happen: what a seed allows, its cluster and script say."""
 COUNTED = ("moves", "evacuations", "offs", "wakes", "adoptions")
+PROGRESS_SECONDS = 60.0
 
 
 def _one(seed: int, hours: float, is_tabletop: bool) -> Outcome:
@@ -46,7 +47,7 @@ def main() -> int:
     parser.add_argument("--tabletop", action="store_true", help="the mind alone; two hours of healing follow")
     options = parser.parse_args()
     outcomes: list[Outcome | None] = []
-    began = time.perf_counter()
+    began, progress = time.perf_counter(), Progress(options.seeds)
     with ProcessPoolExecutor(options.jobs) as pool:
         seeds = range(options.first, options.first + options.seeds)
         waiting = {pool.submit(_one, seed, options.hours, options.tabletop): seed for seed in seeds}
@@ -58,11 +59,12 @@ def main() -> int:
                 continue
             outcome = done.result()
             outcomes.append(outcome)
-            _show(outcome, options, len(outcomes))
+            _show(outcome, options)
+            progress.say(outcomes)
     return _conclude([one for one in outcomes if one is not None], options.seeds, time.perf_counter() - began)
 
 
-def _show(outcome: Outcome, options: argparse.Namespace, count: int) -> None:
+def _show(outcome: Outcome, options: argparse.Namespace) -> None:
     if options.trace:
         print("\n".join(outcome.trace))
     for violation in outcome.violations[:5]:
@@ -72,8 +74,24 @@ def _show(outcome: Outcome, options: argparse.Namespace, count: int) -> None:
         if options.minimize and not options.tabletop:
             fewer = without(outcome.seed, options.hours, violation.rule)
             print(f"seed {outcome.seed}: {violation.rule} needs only: {', '.join(fewer) or 'no fault at all'}", flush=True)
-    if sys.stderr.isatty():
-        print(f"\r{count} of {options.seeds}", end="", file=sys.stderr, flush=True)
+
+
+class Progress:
+    """Says how far it is: over and over in the same line of a terminal, else a line a minute."""
+
+    def __init__(self, seeds: int) -> None:
+        self._seeds, self._began, self._told = seeds, time.perf_counter(), 0.0
+
+    def say(self, outcomes: list[Outcome | None]) -> None:
+        """Say it now, or be silent where that was lately."""
+        passed, on_terminal = time.perf_counter() - self._began, sys.stderr.isatty()
+        if not on_terminal and passed - self._told < PROGRESS_SECONDS:
+            return
+        self._told, done = passed, len(outcomes)
+        broken = sum(1 for one in outcomes if one is None or one.violations)
+        left = passed / done * (self._seeds - done)
+        text = f"{done} of {self._seeds} seeds, {broken} broke a rule, about {left / 60:.0f} min left "
+        print(f"\r{text}" if on_terminal else text, end="" if on_terminal else "\n", file=sys.stderr, flush=True)
 
 
 def _conclude(outcomes: list[Outcome], asked: int, seconds: float) -> int:
