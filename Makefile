@@ -54,10 +54,11 @@ FIRST ?= 1
 sim: $(READY) ## Rehearse nights of pretend clusters, SEEDS of them in parallel; prints how to repeat what breaks a rule
 	$(PYTHON) -m tests.simulation --seeds $(SEEDS) --first $(FIRST) $(ARGS)
 
-.PHONY: mutants
+.PHONY: accept
 accept: $(READY) ## Accept what the scenarios do now: review the difference like code
 	$(PYTHON) -m tests.scenarios accept
 
+.PHONY: mutants
 mutants: $(READY) ## Throw seeded faults at the tests and show which net catches each
 	$(PYTHON) -m tests.mutants $(ARGS)
 
