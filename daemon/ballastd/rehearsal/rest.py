@@ -7,6 +7,7 @@ margins, so that a mind that is a little more careful than this judge is not cal
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -24,8 +25,9 @@ from ballastd.sim.checkers.targets import FitTarget, Frozen, OwnersWord, StartUp
 ASKED: tuple[type[Checker], ...] = (
     OneMigration, Twins, NoOtherCopy, Concurrency, Cooldowns, Windows, Modes, Pause, Memory, MustRules, FitTarget, Frozen,
     OwnersWord, StartUp)
-"""Who is asked whether a move would be legal. Room for a failure is judged here, by packing; who counts moves is not
-asked: nothing moved for an hour."""
+"""Who is asked whether a move would be legal. Room for a failure is judged here, by packing, and how often a VM was moved
+within the day from the journal; what counts by the hour is not asked: nothing moved for an hour."""
+DAY_SECONDS = 86400.0
 EDGE = 0.03
 """How far beyond a policy's edge something has to be before this judge speaks of it."""
 GAIN = 1.5
@@ -58,10 +60,8 @@ class _Host:
 
 
 def orders_of(stage: Stage) -> int:
-    """Return how many moves were ordered, but for VMs that a stranger's hand had moved: those rest longer than we heal."""
-    carried = _carried(stage)
-    return sum(1 for record in stage.world.journal.records
-               if record.content["kind"] == "MigrationOrdered" and record.content["vm_name"] not in carried)
+    """Return how many moves were ordered."""
+    return sum(1 for record in stage.world.journal.records if record.content["kind"] == "MigrationOrdered")
 
 
 def judge_rest(stage: Stage, before: int, rest: float) -> None:
@@ -129,9 +129,9 @@ def _hosts(stage: Stage) -> Iterator[_Host]:
 
 def _moves(stage: Stage, policy: BalancePolicy, source: _Host, hosts: Sequence[_Host], *, uneven: bool) -> Iterator[str]:
     """Yield the moves off a host that would help and that nobody objects to."""
-    failed, carried = _failed_pairs(stage), _carried(stage)
+    failed, resting = _failed_pairs(stage), _moved_enough(stage, policy)
     for vm in source.vms:
-        if vm.state is not VmState.RUNNING or vm.name in carried:
+        if vm.state is not VmState.RUNNING or vm.name in resting:
             continue
         asks = stage.world.hypervisor.processors.asked(vm.vm)
         for target in hosts:
@@ -190,8 +190,18 @@ def _objections(stage: Stage, policy: BalancePolicy, vm: VmRecord, source: _Host
     return False
 
 
-def _carried(stage: Stage) -> set[str]:
-    return {act.vm for act in stage.setting.acts if act.do == "carry"}
+def _moved_enough(stage: Stage, policy: BalancePolicy) -> set[str]:
+    """Return the VMs that were ordered to move, or could not be moved, as often within the day as is allowed."""
+    since = stage.world.clock.now().wall - DAY_SECONDS
+    contents = [record.content for record in stage.world.journal.records if record.content["wall"] > since]
+    names = {content["id"]: str(content["vm_name"]) for content in contents if content["kind"] == "MigrationOrdered"}
+    routine = Counter(names[content["id"]] for content in contents
+                      if content["kind"] == "MigrationOrdered" and content["routine"])
+    failed = Counter(names[content["id"]] for content in contents if content["kind"] == "MigrationSettled"
+                     and content["ending"] != "completed" and content["id"] in names)
+    retries = stage.world.policies.limits.retries_per_move
+    return {name for name in names.values()
+            if routine[name] >= policy.budget.per_vm_per_day or failed[name] > retries}
 
 
 def _failed_pairs(stage: Stage) -> set[tuple[VmId, HostName]]:

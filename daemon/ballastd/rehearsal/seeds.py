@@ -14,6 +14,7 @@ from ballastd.core.inputs import Verb
 from ballastd.core.policies import (
     BalancePolicy,
     ConsolidationPolicy,
+    Cooldown,
     EvacuationPolicy,
     Health,
     HealthPolicy,
@@ -38,6 +39,8 @@ from ballastd.sim.virtual_time import DEFAULT_EPOCH_WALL
 HOUR = 3600.0
 QUIET_START = 900.0
 """Nothing happens before the daemon is warm."""
+LONGEST_REST = Seconds(6 * HOUR)
+"""No VM rests longer than this, those included that strangers moved, for else a cluster would be healed for that long."""
 HEALING = 8 * HOUR
 """How long after everything was put right the cluster may take to come to rest: the longest cooldown and a bit."""
 EASILY, BUSY_AT_MOST = 0.8, 0.45
@@ -87,7 +90,8 @@ def policies_of(luck: Random, begins: float, lasts: float) -> PolicySet:
         EvacuationPolicy("degraded", Health.DEGRADED, luck.choice((Response.DRAIN, Response.QUARANTINE)), mode=Mode.AUTO))
     windows = dict(_windows(luck, begins, lasts))
     denied = tuple(name for name, window in windows.items() if not window.allows)
-    balance = (BalancePolicy("even-load", mode=Mode.AUTO, windows=denied, hot_hold=Seconds(luck.choice((60.0, 300.0)))),)
+    balance = (BalancePolicy("even-load", mode=Mode.AUTO, windows=denied, hot_hold=Seconds(luck.choice((60.0, 300.0))),
+                             cooldown=Cooldown(foreign_move=LONGEST_REST)),)
     consolidation = tuple(
         ConsolidationPolicy("nights", name, mode=Mode.AUTO, power_off_hold=Seconds(luck.choice((300.0, 1200.0))))
         for name, window in windows.items() if window.allows)

@@ -27,8 +27,8 @@ log = structlog.get_logger("ballastd.loop")
 
 CALM_SECONDS = 0.5
 """How long news that is not urgent waits for more of its kind while something is under way, or held up."""
-QUIET_SECONDS = 5.0
-"""How long it waits while nothing is: a look at a host that changes nothing is no reason to think everything over."""
+QUIET_SECONDS = 10.0
+"""How long it waits while nothing is: as long as it takes until everybody was looked at and has reported once."""
 COMMAND_SECONDS = 35.0
 ALIVE_SECONDS = 10.0
 """A step is taken at least this often, whatever the pace: the supervisor's watchdog hears of every one."""

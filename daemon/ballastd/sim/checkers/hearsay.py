@@ -25,6 +25,9 @@ class Hearsay(Checker):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self.last: dict[HostName, float] = {}
+        """When something was heard last that was sent within the half minute before."""
+        self.reached: dict[HostName, float] = {}
+        """When something was heard last, however late it came: age counts from receipt, lateness only bars a target."""
         self.gaps: dict[HostName, tuple[float, float]] = {}
         """The last long silence of each host that is over: from when to when."""
         self.counts: Counter[HostName] = Counter()
@@ -38,13 +41,15 @@ class Hearsay(Checker):
 
     def heard(self, report: Report) -> None:
         host = HostName(report.host)
-        skewed = abs(report.sent_at - self.wall) > SKEW_SECONDS
-        boot, newest = self._newest.get(host, ("", 0))
-        if skewed or report.retained or (boot == report.boot_id and report.sequence <= newest):
+        ahead, (boot, newest) = report.sent_at - self.wall, self._newest.get(host, ("", 0))
+        if ahead > SKEW_SECONDS or report.retained or (boot == report.boot_id and report.sequence <= newest):
             return
         self._newest[host] = (report.boot_id, report.sequence)
-        if self.now - self.last.get(host, self.now) > STALE_SECONDS:
-            self.gaps[host] = self.last[host], self.now
+        if self.now - self.reached.get(host, self.now) > STALE_SECONDS:
+            self.gaps[host] = self.reached[host], self.now
+        self.reached[host] = self.now
+        if ahead < -SKEW_SECONDS:
+            return
         self.last[host] = self.now
         self.counts[host] += 1
         samples: dict[str, list[Sample]] = {}
@@ -95,8 +100,12 @@ class Hearsay(Checker):
         self.counts.clear()
 
     def silent(self, host: HostName) -> float:
-        """Return how long nothing that counts was heard of ``host``, seconds."""
+        """Return how long nothing of now was heard of ``host``, seconds."""
         return self.now - self.last.get(host, float("-inf"))
+
+    def unreached(self, host: HostName) -> float:
+        """Return how long nothing at all that counts was heard of ``host``, seconds."""
+        return self.now - self.reached.get(host, float("-inf"))
 
     def recorded(self, content: dict[str, Any]) -> None:
         if content["kind"] != "VerdictsAcknowledged":

@@ -72,7 +72,7 @@ class Evidence(Checker):
         if isinstance(policy, EvacuationPolicy):
             if move.source not in self._sick:
                 self.complain(f"{move.vm_name} leaves {move.source}, of which no condition was ever told ({policy.name})")
-        elif policy is not None and (silent := self._hearsay.silent(move.source)) > STALE_SECONDS + 1.0:
+        elif policy is not None and (silent := self._hearsay.unreached(move.source)) > STALE_SECONDS + 1.0:
             self.complain(f"{move.vm_name} leaves {move.source}, unheard for {silent:.0f} s ({policy.name})")
 
 
@@ -124,7 +124,7 @@ class Frozen(Checker):
 
     def _was_unknown(self, host: HostName, at: float) -> bool:
         begun, ended = self._hearsay.gaps.get(host, (self.now, self.now))
-        last = self._hearsay.last.get(host, float("-inf"))
+        last = self._hearsay.reached.get(host, float("-inf"))
         since = begun if begun < at <= ended else last if last < at else at
         return at - since > STALE_SECONDS + NOTICED_SECONDS and since >= self._stood_by.get(host, since)
 
