@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
-from ballastd.cli.daemon import DEFAULT_SETTINGS
 from ballastd.cli.diagnostics import show_problems
 from ballastd.cli.output import emit_document
+from ballastd.cli.policies.places import EXIT_PROBLEMS, placed, policies_argument, settings_option
+from ballastd.cli.policies.testing import test_command
 from ballastd.errors import ConfigurationError
 
 _AS_DATA = click.option("-o", "--output", type=click.Choice(("table", "json", "yaml")), default="table",
@@ -28,14 +29,15 @@ class Findings:
 
 @click.group("policy")
 def policy_group() -> None:
-    """Check policy files; print their schema."""
+    """Check and test policies, show what they come to, compare two sets, explain one."""
+
+
+policy_group.add_command(test_command)
 
 
 @policy_group.command("check")
-@click.argument("directory", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--settings", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="Settings to check against: hosts and labels that scopes name, and the default DIRECTORY.  "
-                   f"[default: {DEFAULT_SETTINGS}, where it exists]")
+@policies_argument
+@settings_option
 @_AS_DATA
 @click.pass_context
 def check_policies(ctx: click.Context, directory: Path | None, settings: Path | None, output: str) -> None:
@@ -58,7 +60,7 @@ def check_policies(ctx: click.Context, directory: Path | None, settings: Path | 
         emit_document({"ok": not findings.problems, "found": findings.found, "problems": list(findings.problems),
                        "warnings": list(findings.warnings)}, output)
     if findings.problems:
-        ctx.exit(4)
+        ctx.exit(EXIT_PROBLEMS)
 
 
 def examine(directory: Path | None, settings: Path | None) -> Findings:
@@ -67,16 +69,10 @@ def examine(directory: Path | None, settings: Path | None) -> Findings:
     Raises:
         click.UsageError: neither says where the policies are.
     """
-    from ballastd.documents import load_policies, load_settings
+    from ballastd.documents import load_policies
 
-    place = settings if settings is not None else DEFAULT_SETTINGS if DEFAULT_SETTINGS.is_file() else None
     try:
-        loaded_settings = None if place is None else load_settings(place)
-        if directory is None:
-            if loaded_settings is None:
-                raise click.UsageError("say which DIRECTORY holds the policies, or give --settings")
-            directory = loaded_settings.policies
-        cluster = None if loaded_settings is None else loaded_settings.cluster
+        directory, cluster = placed(directory, settings)
         loaded = load_policies(directory, cluster, time.time())
     except ConfigurationError as error:
         return Findings("", problems=error.problems)

@@ -25,6 +25,7 @@ from ballastd.documents.balance_models import BalanceModel
 from ballastd.documents.between import check_against_cluster, check_names, check_windows
 from ballastd.documents.consolidation_models import ConsolidationModel
 from ballastd.documents.doubts import doubt
+from ballastd.documents.examples import check_examples
 from ballastd.documents.limits_model import LimitsModel
 from ballastd.documents.placement_checks import check_contradictions
 from ballastd.documents.placement_models import PlacementModel
@@ -57,11 +58,37 @@ class LoadedPolicies:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ReadPolicies:
+    """Documents that are sound together, before any window is compiled. ``digest``: of their texts."""
+
+    taken: Taken
+    digest: str
+
+    def compiled(self, now_wall: float) -> PolicySet:
+        """Return the policies, windows compiled from ``now_wall`` on."""
+        return _compiled(self.taken, now_wall, self.digest)
+
+
 def load_policies(directory: Path, cluster: ClusterDeclaration | None, now_wall: float) -> LoadedPolicies:
     """Return the policies in a directory, or in one file, windows compiled from ``now_wall`` on.
 
     Raises:
         ConfigurationError: with every problem of every file; nothing of the set is used.
+    """
+    found = read_policies(directory, cluster)
+    policies, loading = found.compiled(now_wall), found.taken
+    for place, window in _windows(loading, now_wall):
+        if window.allows and not window.intervals:
+            loading.warnings.append(f"{place}: {window.name} does not open within the next 14 days")
+    return LoadedPolicies(policies, tuple(loading.warnings))
+
+
+def read_policies(directory: Path, cluster: ClusterDeclaration | None) -> ReadPolicies:
+    """Return the documents in a directory, or in one file, checked one by one, against each other and the cluster.
+
+    Raises:
+        ConfigurationError: with every problem of every file.
     """
     loading, digest, budget = Taken(), hashlib.sha256(), Budget(VALUES_MAX)
     for path in _files(directory):
@@ -76,16 +103,13 @@ def load_policies(directory: Path, cluster: ClusterDeclaration | None, now_wall:
     check_names(loading, KINDS.values())
     check_windows(loading)
     check_contradictions(loading, cluster)
+    check_examples(loading)
     if cluster is not None:
         check_against_cluster(loading, cluster)
     if loading.problems:
         raise ConfigurationError(tuple(loading.problems))
     doubt(loading, cluster)
-    policies = _compiled(loading, now_wall, digest.hexdigest())
-    for place, window in _windows(loading, now_wall):
-        if window.allows and not window.intervals:
-            loading.warnings.append(f"{place}: {window.name} does not open within the next 14 days")
-    return LoadedPolicies(policies, tuple(loading.warnings))
+    return ReadPolicies(loading, digest.hexdigest())
 
 
 def _files(directory: Path) -> list[Path]:
