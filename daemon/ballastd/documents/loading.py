@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import BaseModel
+
 from ballastd.core.policies import (
     BalancePolicy,
     ClusterDeclaration,
@@ -36,6 +38,7 @@ from ballastd.documents.policy_models import (
     WindowModel,
 )
 from ballastd.documents.positions import Budget, Document, parse, read
+from ballastd.documents.profiles import PROFILE, ProfileModel, apply_modes, take_profile
 from ballastd.documents.scalars import shown
 from ballastd.documents.taken import M, Taken
 from ballastd.documents.validation import validate
@@ -91,15 +94,19 @@ def read_policies(directory: Path, cluster: ClusterDeclaration | None) -> ReadPo
         ConfigurationError: with every problem of every file.
     """
     loading, digest, budget = Taken(), hashlib.sha256(), Budget(VALUES_MAX)
-    for path in _files(directory):
+    files = _files(directory)
+    for path in files:
         try:
             text = read(path)
             # a file's name need not be UTF-8
             digest.update(b"%s\0%d\0%s" % (os.fsencode(path.name), len(text), text.encode()))
-            _take_all(path, parse(os.fsencode(path).decode("utf-8", "backslashreplace"), text, budget), loading)
+            documents = parse(os.fsencode(path).decode("utf-8", "backslashreplace"), text, budget)
+            # what a profile names is read as if it stood in the same directory
+            files.extend(_take_all(path, documents, loading, is_asked_for=path == directory))
         except ConfigurationError as error:
             loading.problems.extend(error.problems)
             loading.windows_unread = True
+    apply_modes(loading)
     check_names(loading, KINDS.values())
     check_windows(loading)
     check_contradictions(loading, cluster)
@@ -127,11 +134,18 @@ def _files(directory: Path) -> list[Path]:
     return found
 
 
-def _take_all(path: Path, documents: tuple[Document, ...], loading: Taken) -> None:
+def _take_all(path: Path, documents: tuple[Document, ...], loading: Taken, *, is_asked_for: bool) -> list[Path]:
+    """Take in every document of a file; return the files that a profile among them names."""
     if not documents:
         loading.warnings.append(f"{path}: holds no policy")
+    found: list[Path] = []
     for document in documents:
-        _take(document, loading)
+        if isinstance(document.value, dict) and document.value.get("kind") == PROFILE:
+            for place in take_profile(document, loading, is_asked_for=is_asked_for):
+                found.extend(file for file in _files(place) if file.resolve() != path.resolve())
+        else:
+            _take(document, loading)
+    return found
 
 
 def _take(document: Document, loading: Taken) -> None:
@@ -185,7 +199,8 @@ def _windows(loading: Taken, now_wall: float) -> Iterator[tuple[str, Window]]:
 
 def policy_schema() -> dict[str, Any]:
     """Return the JSON Schema of one policy document, for editors."""
+    models: dict[str, type[BaseModel]] = {**KINDS, PROFILE: ProfileModel}
     schemas = {kind: model.model_json_schema(by_alias=True, ref_template=f"#/$defs/{kind}/$defs/{{model}}")
-               for kind, model in KINDS.items()}
+               for kind, model in models.items()}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "ballastd policy",
-            "oneOf": [{"$ref": f"#/$defs/{kind}"} for kind in KINDS], "$defs": schemas}
+            "oneOf": [{"$ref": f"#/$defs/{kind}"} for kind in schemas], "$defs": schemas}

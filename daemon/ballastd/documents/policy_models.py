@@ -99,10 +99,13 @@ class ScopeModel(Strict):
         return Scope(self.hosts or (), tuple(sorted(self.labels.items())))
 
 
+PolicyName = Annotated[str, AfterValidator(_policy_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME}$"})]
+
+
 class PolicyModel(Strict):
     """What every document has."""
 
-    name: Annotated[str, AfterValidator(_policy_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME}$"})]
+    name: PolicyName
     description: str = ""
     examples: Annotated[list[ExampleModel], Field(max_length=EXAMPLES_MAX)] = Field(default_factory=list)
 
