@@ -10,6 +10,7 @@ import click
 
 from ballastd.cli.diagnostics import show_problems
 from ballastd.cli.output import emit_document
+from ballastd.cli.policies.pages import reference_command, schema_command
 from ballastd.cli.policies.places import EXIT_PROBLEMS, placed, policies_argument, settings_option
 from ballastd.cli.policies.testing import test_command
 from ballastd.errors import ConfigurationError
@@ -32,7 +33,8 @@ def policy_group() -> None:
     """Check and test policies, show what they come to, compare two sets, explain one."""
 
 
-policy_group.add_command(test_command)
+for command in (test_command, schema_command, reference_command):
+    policy_group.add_command(command)
 
 
 @policy_group.command("check")
@@ -91,19 +93,3 @@ def _summary(findings: Findings) -> str:
         return f"refused: {count(len(findings.problems), 'problem')}; the daemon would keep what governs now"
     warned = f", {count(len(findings.warnings), 'warning')}" if findings.warnings else ""
     return f"sound: {findings.found}{warned}"
-
-
-@policy_group.command("schema")
-@click.option("-o", "--output", type=click.Choice(("json", "yaml")), default="json", show_default=True)
-def print_schema(output: str) -> None:
-    """Print the JSON Schema of policy documents, for editors and CI.
-
-    \b
-    Example:
-      ballastctl policy schema > policies.schema.json
-      # then, as the first line of a policy file:
-      # yaml-language-server: $schema=../policies.schema.json
-    """
-    from ballastd.documents import policy_schema
-
-    emit_document(policy_schema(), output)

@@ -8,9 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel
+from typing import TypeVar
 
 from ballastd.core.policies import (
     BalancePolicy,
@@ -38,7 +36,7 @@ from ballastd.documents.policy_models import (
     WindowModel,
 )
 from ballastd.documents.positions import Budget, Document, parse, read
-from ballastd.documents.profiles import PROFILE, ProfileModel, apply_modes, take_profile
+from ballastd.documents.profiles import PROFILE, apply_modes, take_profile
 from ballastd.documents.scalars import shown
 from ballastd.documents.taken import M, Taken
 from ballastd.documents.validation import validate
@@ -195,12 +193,3 @@ def _windows(loading: Taken, now_wall: float) -> Iterator[tuple[str, Window]]:
         own = consolidation.own_window(now_wall)
         if own is not None:
             yield document.where(("window",)), own
-
-
-def policy_schema() -> dict[str, Any]:
-    """Return the JSON Schema of one policy document, for editors."""
-    models: dict[str, type[BaseModel]] = {**KINDS, PROFILE: ProfileModel}
-    schemas = {kind: model.model_json_schema(by_alias=True, ref_template=f"#/$defs/{kind}/$defs/{{model}}")
-               for kind, model in models.items()}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "ballastd policy",
-            "oneOf": [{"$ref": f"#/$defs/{kind}"} for kind in schemas], "$defs": schemas}
