@@ -10,8 +10,10 @@ import click
 
 from ballastd.cli.diagnostics import show_problems
 from ballastd.cli.output import emit_document
+from ballastd.cli.policies.differing import diff_command
 from ballastd.cli.policies.pages import reference_command, schema_command
 from ballastd.cli.policies.places import EXIT_PROBLEMS, placed, policies_argument, settings_option
+from ballastd.cli.policies.showing import explain_command, show_command
 from ballastd.cli.policies.testing import test_command
 from ballastd.errors import ConfigurationError
 
@@ -33,7 +35,7 @@ def policy_group() -> None:
     """Check and test policies, show what they come to, compare two sets, explain one."""
 
 
-for command in (test_command, schema_command, reference_command):
+for command in (test_command, show_command, diff_command, explain_command, schema_command, reference_command):
     policy_group.add_command(command)
 
 

@@ -23,6 +23,7 @@ from ballastd.documents.saved_clusters import load_cluster
 from ballastd.documents.scalars import lasting, processors, shown
 from ballastd.documents.taken import Taken
 from ballastd.documents.validation import Clash
+from ballastd.errors import ConfigurationError
 
 HOSTS, VMS, VM_LOAD = 3, 2, 0.5
 CLUSTER = "example"
@@ -69,8 +70,12 @@ def check_examples(taken: Taken) -> None:
         taken.problems.extend(reading.problems)
 
 
-def examples_of(taken: Taken) -> tuple[tuple[Example, ...], tuple[str, ...]]:
-    """Return every example, and what is wrong with the saved clusters of those that have one."""
+def examples_of(taken: Taken) -> tuple[Example, ...]:
+    """Return every example.
+
+    Raises:
+        ConfigurationError: one is wrong that stands on a saved cluster, or the cluster is.
+    """
     found, problems = [], []
     for reading in _readings(taken):
         kind, policy = str(reading.document.value["kind"]), str(reading.document.value["name"])
@@ -79,7 +84,9 @@ def examples_of(taken: Taken) -> tuple[tuple[Example, ...], tuple[str, ...]]:
         problems += reading.problems
         if example is not None:
             found.append(example)
-    return tuple(found), tuple(problems)
+    if problems:
+        raise ConfigurationError(tuple(problems))
+    return tuple(found)
 
 
 def _readings(taken: Taken) -> Iterator[_Reading]:

@@ -46,9 +46,7 @@ mode: recommend
 def played(folder: Path, text: str) -> tuple[Judged, ...]:
     (folder / "p.yaml").write_text(text, encoding="utf-8")
     read = read_policies(folder, None)
-    examples, problems = examples_of(read.taken)
-    assert problems == ()
-    return tuple(judge(example, read.compiled) for example in examples)
+    return tuple(judge(example, read.compiled) for example in examples_of(read.taken))
 
 
 def one(folder: Path, policy: str, example: str, beside: str = "") -> Judged:

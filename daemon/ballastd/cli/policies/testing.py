@@ -76,10 +76,7 @@ def found_in(directory: Path | None, settings: Path | None) -> tuple[ReadPolicie
     where, _ = placed(directory, settings)
     # an example has hosts of its own: the policies are not checked against those that are declared
     read = read_policies(where, None)
-    examples, problems = examples_of(read.taken)
-    if problems:
-        raise ConfigurationError(problems)
-    return read, examples
+    return read, examples_of(read.taken)
 
 
 def run(examples: Iterable[Example], read: ReadPolicies, tell: Callable[[Judged], None], *, stop: bool = False
