@@ -125,7 +125,7 @@ def test_a_mistake_in_an_example_is_exit_code_4(folder):
 def test_every_key_is_shown_with_its_place_or_as_a_default(folder):
     result = run("show", folder)
     assert result.exit_code == 0, result.output
-    assert re.search(r"^  when\.increase +1h +:3:31$", result.stdout, re.MULTILINE)
+    assert re.search(r"^  when\.increase +1h +:3:33$", result.stdout, re.MULTILINE)
     assert re.search(r"^  when\.for +0s +default$", result.stdout, re.MULTILINE)
     assert "1 policies, digest " in result.stdout
     assert "the daemon does not answer" in result.stdout
