@@ -25,6 +25,8 @@ HOSTS_MAX, VMS_MAX = 32, 32
 BEGINS = "2026-01-07 12:00"
 """A Wednesday at noon, UTC."""
 LOOKS_MAX = 20
+VM = {"memory": "4GiB", "vcpus": 4}
+"""What a VM is of which nothing else is said."""
 VERBS = (Verb.ACKNOWLEDGE, Verb.CORDON, Verb.UNCORDON, Verb.DRAIN, Verb.UNDRAIN, Verb.PAUSE, Verb.RESUME, Verb.CONFIRM_DEAD,
          Verb.POWER_ON, Verb.POWER_OFF)
 WITHOUT_HOST = (Verb.PAUSE, Verb.RESUME)
@@ -67,7 +69,8 @@ def _hosts(value: Any) -> Any:
 
 def _vms(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: {"memory": "4GiB", "vcpus": 4} | _named(name, keys) for name, keys in value.items()}
+        named = {name: _named(name, keys) for name, keys in value.items()}
+        return {name: VM | keys if isinstance(keys, dict) else keys for name, keys in named.items()}
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= VMS_MAX:
         raise ValueError(f"{shown(value)}: write how many VMs are on each host, 0 to {VMS_MAX} (those of h1 are h1-vm1, "
                          "h1-vm2, ...), or each by its name, for example {web-1: {host: h1, demand: 2}}")
@@ -108,7 +111,7 @@ def _over_time(value: Any) -> Any:
 
 def _speaks(value: Any) -> Any:
     for word in (value.values() if isinstance(value, dict) else (value,)):
-        if word not in _EITHER:
+        if not isinstance(word, str) or word not in _EITHER:
             raise ValueError(f"{shown(word)}: write silent or speaks, for example {{5m: silent, 10m: speaks}}")
     return _moments(value)
 
@@ -211,6 +214,13 @@ HostNames = Annotated[list[str], BeforeValidator(_none_or_list), _LIST]
 Telemetry = Annotated[dict[str, OverTime], Field(min_length=1)]
 
 
+def _file(value: str) -> str:
+    if not value or "\x00" in value:
+        raise ValueError(f"{shown(value)} is no file; write the path of a saved cluster, counted from here, as in "
+                         "site.cluster")
+    return value
+
+
 def _celsius(value: Any) -> float | None:
     return None if value == "none" else metric_value(METRICS["temperature"], value, relative=False)
 
@@ -229,7 +239,7 @@ class SensorLimits(Strict):
 class GivenModel(Strict):
     """The cluster and what is heard of it. It has been like this for five minutes when the example begins."""
 
-    cluster: str | None = None
+    cluster: Annotated[str, AfterValidator(_file)] | None = None
     hosts: Hosts | None = None
     each: HostKeys = HostKeys()
     vms: Vms | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -52,14 +53,22 @@ def take_profile(document: Document, taken: Taken, *, is_asked_for: bool) -> tup
     taken.profile = document
     found = []
     for i, name in enumerate(model.include):
-        place = (Path(document.file).parent / name).resolve()
-        if place == Path(document.file).resolve() or not place.exists():
+        place = Path(os.path.realpath(Path(document.file).parent / name))
+        if str(place) == os.path.realpath(document.file) or not _is_there(place):
             path = ("include", i)
             taken.problems.append(f"{document.where(path)}: {dotted(path)}: there is no {shown(name)} beside this file; "
                                   "write a directory or a file, counted from here, for example ..")
         else:
             found.append(place)
     return tuple(found)
+
+
+def _is_there(place: Path) -> bool:
+    try:
+        place.stat()
+    except OSError:  # pathlib's own exists() raises some of these: a name that is too long, a link to itself
+        return False
+    return True
 
 
 def apply_modes(taken: Taken) -> None:
