@@ -35,7 +35,10 @@ BEFORE_SECONDS = float(TIMING.startup_quiet)
 """How long the daemon is up when an example begins: its quiet is over at second 0, and everybody was heard."""
 PACE_SECONDS = 30.0
 CALM_PACE_SECONDS = 75.0
-"""Before it begins nothing happens: the mind is asked just often enough for nobody to fall silent."""
+"""While nothing happens the mind is asked just often enough for nobody to fall silent. It says itself when a hold, a window
+or a rest ends, and is asked then."""
+CALM_AFTER_SECONDS = 300.0
+"""How long after something happened the pace is that of production: as long as load is averaged."""
 NEXT_SECONDS_MIN = 1.0
 CORDON_SECONDS = 600.0
 MIB = 1 << 20
@@ -80,7 +83,8 @@ class _Trial:
         self._moves: list[Order] = []
         self._cordons: frozenset[HostName] = frozenset()
         self._mind = Controller(example.cluster.declaration(TIMING), policies, Ledger(), self._now)
-        self._moments = sorted({at for at in self._turns() if at > 0})
+        self._moments = sorted({at for at in self._turns() if at >= 0})
+        self._calm_at = -BEFORE_SECONDS
 
     @property
     def _now(self) -> Instant:
@@ -112,9 +116,15 @@ class _Trial:
         ends += [at for at, _ in self._switching.values()]
         if decision.wake_at is not None:
             ends.append(decision.wake_at - BEFORE_SECONDS)
-        pace = PACE_SECONDS if self._seconds >= 0 else min(CALM_PACE_SECONDS, -self._seconds)
-        due = min([self._seconds + pace, *(max(soon, at) for at in ends)])
+        due = min([self._seconds + self._pace(decision), *(max(soon, at) for at in ends)])
         return min([due, *(at for at in self._moments if at > self._seconds)])
+
+    def _pace(self, decision: Decision) -> float:
+        is_busy = bool(decision.orders or decision.power or self._table.flights or self._switching)
+        if is_busy or self._seconds in self._moments:
+            self._calm_at = self._seconds + CALM_AFTER_SECONDS
+        pace = CALM_PACE_SECONDS if self._seconds >= self._calm_at else PACE_SECONDS
+        return pace if self._seconds >= 0 else min(pace, -self._seconds)
 
     def _wait(self, until: float) -> None:
         self._table.work(until - self._seconds)

@@ -19,8 +19,9 @@ from ballastd.errors import ConfigurationError
 ROOT = Path(__file__).parents[3]
 JUNK: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 3.5, 10**17, "", "no", "h1", "1m", "0s", "9 to 1 in 2m", "1 to 2 in 0s",
-    "5 to 6 to 7 in 8m", "nothing", "none", "missing", "silent", "acknowledge h1", "nan", "1e400", "x" * 300, "\u2603", "a\nb",
-    "a\x00b", [], ["a"], [1], [[]], [None], {}, {"a": 1}, {"1m": 1}, {"0s": {}}, {"": ""}, {"h1": {"name": "x"}}, {"h1": None}, "../..", [".."], ["/"])
+    "5 to 6 to 7 in 8m", "nothing", "none", "missing", "silent", "acknowledge h1", "nan", "1e400", "x" * 300, "\u2603",
+    "a\nb", "a\x00b", [], ["a"], [1], [[]], [None], {}, {"a": 1}, {"1m": 1}, {"0s": {}}, {"": ""}, {"h1": {"name": "x"}},
+    {"h1": None}, "../..", [".."], ["/"])
 SHIPPED = [document.value for path in sorted((ROOT / "policies").glob("**/*.yaml"))
            for document in parse(str(path), path.read_text(encoding="utf-8"))]
 EXEMPLARY = [value for value in SHIPPED if "examples" in value or value["kind"] == "Profile"]
