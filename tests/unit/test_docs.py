@@ -16,8 +16,8 @@ from ballastd.core.policies import Limits
 from ballastd.core.quantities import HostName, Instant
 from ballastd.core.telemetry import METRICS, Report
 from ballastd.documents import load_policies, load_settings
-from ballastd.documents.examples import examples_of
 from ballastd.documents.loading import read_policies
+from ballastd.documents.policy_examples import examples_of
 from ballastd.rehearsal.judging import judge
 
 ROOT = Path(__file__).parents[2]

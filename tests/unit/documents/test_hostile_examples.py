@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from ballastd.documents.examples import examples_of
 from ballastd.documents.loading import read_policies
+from ballastd.documents.policy_examples import examples_of
 from ballastd.documents.positions import parse
 from ballastd.errors import ConfigurationError
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ballastd.core.policies import PolicySet
-from ballastd.documents.examples import examples_of
 from ballastd.documents.loading import read_policies
+from ballastd.documents.policy_examples import examples_of
 from ballastd.errors import ConfigurationError
 from ballastd.rehearsal.judging import Judged, judge
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ballastd.documents.examples import examples_of
 from ballastd.documents.loading import read_policies
+from ballastd.documents.policy_examples import examples_of
 from ballastd.rehearsal.judging import judge
 
 ROOT = Path(__file__).parents[3]

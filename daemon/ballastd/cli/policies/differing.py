@@ -60,8 +60,8 @@ def diff_command(ctx: click.Context, old: Path, new: Path, cluster_file: Path | 
       ballastctl policy diff /etc/ballastd/policies new/
       ballastctl policy diff policies/profiles/cautious.yaml policies/profiles/standard.yaml --cluster site.yaml
     """
-    from ballastd.documents.examples import examples_of
     from ballastd.documents.loading import read_policies
+    from ballastd.documents.policy_examples import examples_of
     from ballastd.documents.shown_policies import shown
 
     try:

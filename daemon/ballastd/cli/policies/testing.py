@@ -70,8 +70,8 @@ def found_in(directory: Path | None, settings: Path | None) -> tuple[ReadPolicie
     Raises:
         ConfigurationError: a policy or an example is wrong.
     """
-    from ballastd.documents.examples import examples_of
     from ballastd.documents.loading import read_policies
+    from ballastd.documents.policy_examples import examples_of
 
     where, _ = placed(directory, settings)
     # an example has hosts of its own: the policies are not checked against those that are declared
