@@ -63,29 +63,41 @@ def condition_in_words(when: Any) -> str:
     """Return a condition as it is written, in words."""
     if not isinstance(when, dict):
         return str(when)
-    for key, word in (("all", " and "), ("any", " or ")):
-        if isinstance(when.get(key), list):
-            return word.join(f"({condition_in_words(one)})" for one in when[key])
-    if "not" in when:
-        return f"it is not so that {condition_in_words(when['not'])}"
     left = dict(when)
-    metric = str(left.pop("metric", "it"))
-    edge = next(((key, left.pop(key)) for key in ("above", "below", "is") if key in left), None)
-    words = _edge_in_words(metric, edge, left.pop("increase", None), left.pop("relative_to", None))
-    hold = left.pop("for", None)
+    hold, several = left.pop("for", None), left.pop("at_least", None)
+    words = _parts_in_words(left, several) or _edge_in_words(left, several)
     others = "".join(f", {key} {value}" for key, value in left.items())
     return f"{words}{others}" + (f", for {hold} without a gap" if hold else "")
 
 
-def _edge_in_words(metric: str, edge: tuple[str, Any] | None, increase: Any, relative: Any) -> str:
+def _parts_in_words(left: dict[str, Any], several: Any) -> str:
+    """Return a condition that is made of others in words, its keys taken out; empty where it is none."""
+    for key, word in (("all", " and "), ("any", " or "), ("of", ", ")):
+        parts = left.pop(key, None)
+        if isinstance(parts, list):
+            joined = word.join(f"({condition_in_words(one)})" for one in parts)
+            return f"{several} of {joined}" if key == "of" else joined
+    if "not" in left:
+        return f"it is not so that {condition_in_words(left.pop('not'))}"
+    return f"nothing was heard of it for {left.pop('silent')}" if "silent" in left else ""
+
+
+def _edge_in_words(left: dict[str, Any], several: Any) -> str:
+    metric, relative = str(left.pop("metric", "it")), left.pop("relative_to", None)
+    over = next(((key, left.pop(key)) for key in ("increase", "rate", "mean") if key in left), ("", ""))
+    edge = next(((key, left.pop(key)) for key in ("above", "below", "is") if key in left), None)
+    on = f" on {several} of its subjects" if several else ""
     if edge is None:
-        return metric
+        return f"{metric}{on}"
     key, value = edge
-    if increase is not None:
-        return f"{metric} rises by {'more' if key == 'above' else 'less'} than {value} within {increase}"
+    more = "more" if key == "above" else "less"
+    if over[0] in ("increase", "rate"):
+        amount = f"by {more} than {value} within" if over[0] == "increase" else f"at {more} than {value} over"
+        return f"{metric} rises {amount} {over[1]}{on}"
+    of = f"the mean of {metric} over {over[1]}" if over[0] else metric
     if relative is not None:
-        return f"{metric} is {key} its sensor's own {relative} limit (counted from it: {value})"
-    return f"{metric} is {str(value).lower() if key == 'is' else f'{key} {value}'}"
+        return f"{of} is {key} its sensor's own {relative} limit (counted from it: {value}){on}"
+    return f"{of} is {str(value).lower() if key == 'is' else f'{key} {value}'}{on}"
 
 
 def _evacuation(policy: ShownPolicy) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,13 @@ def test_every_example_comes_out_as_it_says(place: str) -> None:
     assert len(examples) > 40
     judged = [judge(example, read.compiled) for example in examples]
     assert [(one.example.name, one.misses) for one in judged if one.misses] == []
+
+
+def test_every_shipped_policy_stands_in_the_list() -> None:
+    text = (ROOT / "policies" / "README.md").read_text(encoding="utf-8")
+    read = read_policies(ROOT / "policies", None)
+    assert [model.name for _, model in read.taken.models if f"`{model.name}`" not in text] == []
+    assert len(re.findall(r"`[a-z-]+`", text.partition("| profile")[0])) == len(read.taken.models)
 
 
 def test_every_shipped_policy_but_a_window_is_shown_by_an_example() -> None:
