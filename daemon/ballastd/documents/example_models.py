@@ -7,7 +7,7 @@ import zoneinfo
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
 from ballastd.core.examples import MovePattern
 from ballastd.core.inputs import Verb
@@ -75,6 +75,10 @@ def _vms(value: Any) -> Any:
         raise ValueError(f"{shown(value)}: write how many VMs are on each host, 0 to {VMS_MAX} (those of h1 are h1-vm1, "
                          "h1-vm2, ...), or each by its name, for example {web-1: {host: h1, demand: 2}}")
     return value
+
+
+def _how_many(value: Any) -> str:
+    return "named" if isinstance(value, dict) else "each"
 
 
 def _named(name: str, keys: Any) -> Any:
@@ -199,7 +203,9 @@ Speaking = Annotated[Any, BeforeValidator(_speaks), WithJsonSchema(
 Begins = Annotated[float, BeforeValidator(_begins), WithJsonSchema(
     {"type": "string", "examples": ["2026-01-07 22:00 Europe/Berlin"]})]
 Hosts = Annotated[dict[str, HostModel], BeforeValidator(_hosts), WithJsonSchema({"type": ["integer", "object"]})]
-Vms = Annotated[dict[str, VmModel] | int, BeforeValidator(_vms), WithJsonSchema({"type": ["integer", "object"]})]
+Vms = Annotated[
+    Annotated[Annotated[dict[str, VmModel], Tag("named")] | Annotated[int, Tag("each")], Discriminator(_how_many)],
+    BeforeValidator(_vms), WithJsonSchema({"type": ["integer", "object"]})]
 Asked = Annotated[tuple[Verb, str], BeforeValidator(_wish), WithJsonSchema(
     {"type": "string", "examples": ["acknowledge h1"]})]
 Moves = Annotated[tuple[MovePattern, ...], BeforeValidator(_moves), WithJsonSchema(

@@ -151,6 +151,7 @@ def _placement(policy: ShownPolicy) -> Iterator[str]:
 def _window(policy: ShownPolicy) -> Iterator[str]:
     sort = "allow" if policy.written.get("allow") else "deny"
     times = ", ".join(f"{one.key.split('.', 1)[1]} {one.value}" for one in policy.keys if one.key.startswith(f"{sort}."))
+    times = times or policy.value(sort)
     yield f"Moves of policies that name it {'may start only' if sort == 'allow' else 'do not start'} within: {times}."
     yield ("What runs when it closes is " + ("called off." if policy.value("closing") == "cancel" else "let finish."))
 

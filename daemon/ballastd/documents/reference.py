@@ -81,7 +81,7 @@ def keys_of(model: type[BaseModel], before: str = "", within: tuple[type[BaseMod
     for name, spec in model.model_fields.items():
         key = Key(f"{before}{spec.alias or name}", model, spec.alias or name, spec)
         yield key
-        for inner in _models(spec.annotation):
+        for inner in dict.fromkeys(_models(spec.annotation)):
             if not issubclass(inner, ELSEWHERE) and inner not in (*within, model):
                 yield from keys_of(inner, f"{key.path}.", (*within, model))
 
