@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +15,7 @@ from ballastd.core.saved_cluster import SavedCluster
 from ballastd.core.telemetry import METRICS, Metric, MetricKind
 from ballastd.documents.cluster_models import HostKeys, HostModel, VmModel
 from ballastd.documents.example_models import ExampleModel, ExpectModel, GivenModel, moment
+from ballastd.documents.example_names import stranger, strangers
 from ballastd.documents.metric_values import metric_value, parse_metric
 from ballastd.documents.policy_models import HealthModel
 from ballastd.documents.positions import Document, Path_, dotted
@@ -64,9 +64,11 @@ def check_examples(taken: Taken) -> None:
 
     Those on a saved cluster are looked at when they are run: the daemon does not read such files.
     """
+    # where a document could not be read, what it is called is not known either
+    policies = None if taken.problems else _health_policies(taken)
     for reading in _readings(taken):
         if reading.model.given.cluster is None:
-            _compiled(reading, taken, "", "", None)
+            _compiled(reading, policies, None)
         taken.problems.extend(reading.problems)
 
 
@@ -78,15 +80,17 @@ def examples_of(taken: Taken) -> tuple[Example, ...]:
     """
     found, problems = [], []
     for reading in _readings(taken):
-        kind, policy = str(reading.document.value["kind"]), str(reading.document.value["name"])
-        cluster = _saved(reading)
-        example = _compiled(reading, taken, kind, policy, cluster)
+        example = _compiled(reading, _health_policies(taken), _saved(reading))
         problems += reading.problems
         if example is not None:
             found.append(example)
     if problems:
         raise ConfigurationError(tuple(problems))
     return tuple(found)
+
+
+def _health_policies(taken: Taken) -> list[str]:
+    return [model.name for _, model in taken.of(HealthModel)]
 
 
 def _readings(taken: Taken) -> Iterator[_Reading]:
@@ -109,14 +113,16 @@ def _saved(reading: _Reading) -> SavedCluster | None:
     return load_cluster(Path(reading.document.file).parent / name)
 
 
-def _compiled(reading: _Reading, taken: Taken, kind: str, policy: str, saved: SavedCluster | None) -> Example | None:
+def _compiled(reading: _Reading, policies: list[str] | None, saved: SavedCluster | None) -> Example | None:
     given = reading.model.given
     cluster = saved if saved is not None else _cluster(reading)
     if cluster is None:
         return None
-    _check_names(reading, taken, cluster)
-    if given.mode is not None and (of := str(reading.document.value["kind"])) not in MODED:
-        reading.complain(("given", "mode"), f"{of} has no mode; take it out")
+    for path, what in strangers(reading.model, reading.keys, cluster, policies):
+        reading.complain(path, what)
+    kind, policy = str(reading.document.value["kind"]), str(reading.document.value["name"])
+    if given.mode is not None and kind not in MODED:
+        reading.complain(("given", "mode"), f"{kind} has no mode; take it out")
     sensors, load = tuple(_sensors(reading, cluster)), tuple(_load(reading, cluster))
     looks = tuple(Look(at, tuple(_expected(reading, key, reading.model.expect[at])))
                   for at, key in sorted(reading.keys(("expect",)).items()))
@@ -139,7 +145,7 @@ def _cluster(reading: _Reading) -> SavedCluster | None:
             reading.complain(("given", "hosts", declared.name, *clash.path), str(clash))
     for vm in _vm_models(given).values():
         if vm.host not in {host.name for host in hosts}:
-            reading.complain(("given", "vms", vm.name, "host"), _stranger(vm.host, "host", [host.name for host in hosts]))
+            reading.complain(("given", "vms", vm.name, "host"), stranger(vm.host, "host", [host.name for host in hosts]))
         vms.append(vm.saved(CLUSTER))
     for host in hosts:
         held = sum(vm.record.memory_max for vm in vms if vm.host == host.name and vm.record.state.holds_memory)
@@ -167,54 +173,6 @@ def _vm_models(given: GivenModel) -> dict[str, VmModel]:
     names = {f"{host}-vm{n}": host for host in _host_models(given) for n in range(1, number + 1)}
     return {name: VmModel(name=name, host=host, memory="4GiB", vcpus=4, demand=VM_LOAD)
             for name, host in names.items()}
-
-
-# what is named
-
-def _check_names(reading: _Reading, taken: Taken, cluster: SavedCluster) -> None:
-    hosts, vms = [str(host.name) for host in cluster.hosts], [vm.record.name for vm in cluster.vms]
-    policies = [model.name for _, model in taken.of(HealthModel)]
-    for path, name, what in _named(reading.model, reading):
-        known = {"host": hosts, "VM": vms, "Health policy": policies, "VM or host": vms + hosts}[what]
-        if name not in known and not (what == "Health policy" and taken.windows_unread):
-            reading.complain(path, _stranger(name, what, known))
-
-
-def _stranger(name: str, what: str, known: Iterable[str]) -> str:
-    names = sorted(known)
-    near = difflib.get_close_matches(name[:60], names, n=1)
-    of = "here" if what == "Health policy" else "of this example"
-    return f"{shown(name)} is no {what} {of}; " + (f"did you mean {near[0]}?" if near else f"known: "
-                                                   f"{', '.join(names[:8]) or 'none'}")
-
-
-def _named(model: ExampleModel, reading: _Reading) -> Iterator[tuple[Path_, str, str]]:
-    given = model.given
-    for key, names in (("telemetry", given.telemetry), ("agents", given.agents), ("hypervisors", given.hypervisors)):
-        yield from ((("given", key, name), name, "host") for name in names)
-    yield from ((("given", "load", name), name, "VM") for name in given.load)
-    written = reading.keys(("given", "operator")) if given.operator else {}
-    yield from ((("given", "operator", written[at]), host, "host") for at, (_, host) in given.operator.items() if host)
-    for at, key in reading.keys(("expect",)).items():
-        yield from _named_in(model.expect[at], ("expect", key))
-
-
-def _named_in(expect: ExpectModel, path: Path_) -> Iterator[tuple[Path_, str, str]]:
-    for key in ("health", "power"):
-        yield from (((*path, key, host), host, "host") for host in getattr(expect, key))
-    for policy, hosts in expect.conditions.items():
-        yield (*path, "conditions", policy), policy, "Health policy"
-        yield from (((*path, "conditions", policy, host), host, "host") for host in hosts)
-    yield from (((*path, "intents", i), text.split()[1], "host") for i, text in enumerate(expect.intents or ()))
-    for key in ("targets", "cordons"):
-        yield from (((*path, key, i), host, "host") for i, host in enumerate(getattr(expect, key) or ()))
-    for key in ("refusals", "deferrals"):
-        yield from (((*path, key, i), text.split()[1], "VM or host") for i, text in enumerate(getattr(expect, key) or ())
-                    if " " in text)
-    for key in ("moves", "planned"):
-        for i, pattern in enumerate(getattr(expect, key) or ()):
-            yield from (((*path, key, i), name, what) for name, what in (
-                (pattern.vm, "VM"), (pattern.source, "host"), (pattern.target, "host")) if name)
 
 
 # what is heard

@@ -248,3 +248,10 @@ def test_examples_change_nothing_of_what_governs(tmp_path: Path) -> None:
     plain: PolicySet = read_policies(tmp_path, None).compiled(0.0)
     (tmp_path / "p.yaml").write_text(f"{MEMORY}examples:\n  - name: it\n    expect: {{2m: nothing}}\n", encoding="utf-8")
     assert read_policies(tmp_path, None).compiled(0.0).health == plain.health
+
+
+def test_a_condition_that_could_not_be_read_is_not_missed_in_an_example(tmp_path: Path) -> None:
+    found = refused(tmp_path, MEMORY.replace("severity: failing", "severity: fatal") + "---\n" + HOT,
+                    "expect: {2m: {conditions: {memory: {h1: firing}}}}")
+    assert [problem.partition(": ")[2] for problem in found] == [
+        "severity: 'fatal' is not one of suspect, degraded, failing"]
