@@ -48,6 +48,11 @@ test: $(READY) ## Run all tests: unit, property, contracts, integration; as root
 check: $(READY) ## Lint, types, floors, lock file, systemd units, shell scripts
 	tools/check.sh
 
+.PHONY: pages
+pages: $(READY) ## Make the schema and the reference of policies anew from the models
+	.venv/bin/ballastctl policy schema >policies/schema.json
+	.venv/bin/ballastctl policy reference >docs/policy-reference.md
+
 SEEDS ?= 20
 FIRST ?= 1
 .PHONY: sim

@@ -16,9 +16,12 @@ from ballastd.core.policies import Limits
 from ballastd.core.quantities import HostName, Instant
 from ballastd.core.telemetry import METRICS, Report
 from ballastd.documents import load_policies, load_settings
+from ballastd.documents.loading import read_policies
+from ballastd.documents.policy_examples import examples_of
+from ballastd.rehearsal.judging import judge
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted((*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("tests/lab/*.md")))
+PAGES = sorted((*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("policies/*.md"), *ROOT.glob("tests/lab/*.md")))
 NOW = 1_795_400_020.0
 
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -68,7 +71,7 @@ def test_every_path_that_is_named_exists(page: Path) -> None:
     assert [path for path in sorted(wanted) if not (ROOT / path).exists() and not (ROOT / f"{path}.py").exists()] == []
 
 
-@pytest.mark.parametrize(("page", "count"), [("README.md", 1), ("docs/policies.md", 7)])
+@pytest.mark.parametrize(("page", "count"), [("README.md", 1), ("docs/policies.md", 17)])
 def test_every_policy_example_would_govern(page: str, count: int, tmp_path: Path) -> None:
     found = examples(ROOT / page, "yaml policy")
     assert len(found) == count
@@ -77,6 +80,15 @@ def test_every_policy_example_would_govern(page: str, count: int, tmp_path: Path
         directory.mkdir()
         (directory / "example.yaml").write_text(text, encoding="utf-8")
         load_policies(directory, None, NOW)
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_every_example_in_an_example_comes_out_as_it_says(number: int, tmp_path: Path) -> None:
+    (tmp_path / "example.yaml").write_text(examples(ROOT / "docs/policies.md", "yaml policy")[number], encoding="utf-8")
+    read = read_policies(tmp_path, None)
+    judged = [judge(example, read.compiled) for example in examples_of(read.taken)]
+    assert [(one.example.name, one.misses) for one in judged if one.misses] == []
+    assert judged or number == 7
 
 
 def test_the_limits_that_are_said_to_be_the_defaults_are(tmp_path: Path) -> None:

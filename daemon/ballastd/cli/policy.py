@@ -8,9 +8,13 @@ from pathlib import Path
 
 import click
 
-from ballastd.cli.daemon import DEFAULT_SETTINGS
 from ballastd.cli.diagnostics import show_problems
 from ballastd.cli.output import emit_document
+from ballastd.cli.policies.differing import diff_command
+from ballastd.cli.policies.pages import reference_command, schema_command
+from ballastd.cli.policies.places import EXIT_PROBLEMS, placed, policies_argument, settings_option
+from ballastd.cli.policies.showing import explain_command, show_command
+from ballastd.cli.policies.testing import test_command
 from ballastd.errors import ConfigurationError
 
 _AS_DATA = click.option("-o", "--output", type=click.Choice(("table", "json", "yaml")), default="table",
@@ -28,14 +32,16 @@ class Findings:
 
 @click.group("policy")
 def policy_group() -> None:
-    """Check policy files; print their schema."""
+    """Check and test policies, show what they come to, compare two sets, explain one."""
+
+
+for command in (test_command, show_command, diff_command, explain_command, schema_command, reference_command):
+    policy_group.add_command(command)
 
 
 @policy_group.command("check")
-@click.argument("directory", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--settings", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="Settings to check against: hosts and labels that scopes name, and the default DIRECTORY.  "
-                   f"[default: {DEFAULT_SETTINGS}, where it exists]")
+@policies_argument
+@settings_option
 @_AS_DATA
 @click.pass_context
 def check_policies(ctx: click.Context, directory: Path | None, settings: Path | None, output: str) -> None:
@@ -58,7 +64,7 @@ def check_policies(ctx: click.Context, directory: Path | None, settings: Path | 
         emit_document({"ok": not findings.problems, "found": findings.found, "problems": list(findings.problems),
                        "warnings": list(findings.warnings)}, output)
     if findings.problems:
-        ctx.exit(4)
+        ctx.exit(EXIT_PROBLEMS)
 
 
 def examine(directory: Path | None, settings: Path | None) -> Findings:
@@ -67,16 +73,10 @@ def examine(directory: Path | None, settings: Path | None) -> Findings:
     Raises:
         click.UsageError: neither says where the policies are.
     """
-    from ballastd.documents import load_policies, load_settings
+    from ballastd.documents import load_policies
 
-    place = settings if settings is not None else DEFAULT_SETTINGS if DEFAULT_SETTINGS.is_file() else None
     try:
-        loaded_settings = None if place is None else load_settings(place)
-        if directory is None:
-            if loaded_settings is None:
-                raise click.UsageError("say which DIRECTORY holds the policies, or give --settings")
-            directory = loaded_settings.policies
-        cluster = None if loaded_settings is None else loaded_settings.cluster
+        directory, cluster = placed(directory, settings)
         loaded = load_policies(directory, cluster, time.time())
     except ConfigurationError as error:
         return Findings("", problems=error.problems)
@@ -95,19 +95,3 @@ def _summary(findings: Findings) -> str:
         return f"refused: {count(len(findings.problems), 'problem')}; the daemon would keep what governs now"
     warned = f", {count(len(findings.warnings), 'warning')}" if findings.warnings else ""
     return f"sound: {findings.found}{warned}"
-
-
-@policy_group.command("schema")
-@click.option("-o", "--output", type=click.Choice(("json", "yaml")), default="json", show_default=True)
-def print_schema(output: str) -> None:
-    """Print the JSON Schema of policy documents, for editors and CI.
-
-    \b
-    Example:
-      ballastctl policy schema > policies.schema.json
-      # then, as the first line of a policy file:
-      # yaml-language-server: $schema=../policies.schema.json
-    """
-    from ballastd.documents import policy_schema
-
-    emit_document(policy_schema(), output)

@@ -1,7 +1,8 @@
 """YAML to compiled settings and policies. pydantic stops here."""
 
-from ballastd.documents.loading import LoadedPolicies, load_policies, policy_schema
+from ballastd.documents.loading import LoadedPolicies, load_policies
 from ballastd.documents.power_settings import PowerCommandSettings, PowerRedfishSettings, PowerSettings
+from ballastd.documents.reference import policy_schema
 from ballastd.documents.settings import (
     ApiSettings,
     LibvirtSettings,

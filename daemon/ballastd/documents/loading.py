@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ballastd.core.policies import (
     BalancePolicy,
@@ -28,6 +28,7 @@ from ballastd.documents.doubts import doubt
 from ballastd.documents.limits_model import LimitsModel
 from ballastd.documents.placement_checks import check_contradictions
 from ballastd.documents.placement_models import PlacementModel
+from ballastd.documents.policy_examples import check_examples
 from ballastd.documents.policy_models import (
     EvacuationModel,
     HealthModel,
@@ -35,6 +36,7 @@ from ballastd.documents.policy_models import (
     WindowModel,
 )
 from ballastd.documents.positions import Budget, Document, parse, read
+from ballastd.documents.profiles import PROFILE, apply_modes, take_profile
 from ballastd.documents.scalars import shown
 from ballastd.documents.taken import M, Taken
 from ballastd.documents.validation import validate
@@ -57,35 +59,62 @@ class LoadedPolicies:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ReadPolicies:
+    """Documents that are sound together, before any window is compiled. ``digest``: of their texts."""
+
+    taken: Taken
+    digest: str
+
+    def compiled(self, now_wall: float) -> PolicySet:
+        """Return the policies, windows compiled from ``now_wall`` on."""
+        return _compiled(self.taken, now_wall, self.digest)
+
+
 def load_policies(directory: Path, cluster: ClusterDeclaration | None, now_wall: float) -> LoadedPolicies:
     """Return the policies in a directory, or in one file, windows compiled from ``now_wall`` on.
 
     Raises:
         ConfigurationError: with every problem of every file; nothing of the set is used.
     """
+    found = read_policies(directory, cluster)
+    policies, loading = found.compiled(now_wall), found.taken
+    for place, window in _windows(loading, now_wall):
+        if window.allows and not window.intervals:
+            loading.warnings.append(f"{place}: {window.name} does not open within the next 14 days")
+    return LoadedPolicies(policies, tuple(loading.warnings))
+
+
+def read_policies(directory: Path, cluster: ClusterDeclaration | None) -> ReadPolicies:
+    """Return the documents in a directory, or in one file, checked one by one, against each other and the cluster.
+
+    Raises:
+        ConfigurationError: with every problem of every file.
+    """
     loading, digest, budget = Taken(), hashlib.sha256(), Budget(VALUES_MAX)
-    for path in _files(directory):
+    files = _files(directory)
+    for path in files:
         try:
             text = read(path)
             # a file's name need not be UTF-8
             digest.update(b"%s\0%d\0%s" % (os.fsencode(path.name), len(text), text.encode()))
-            _take_all(path, parse(os.fsencode(path).decode("utf-8", "backslashreplace"), text, budget), loading)
+            documents = parse(os.fsencode(path).decode("utf-8", "backslashreplace"), text, budget)
+            # what a profile names is read as if it stood in the same directory
+            files.extend(_take_all(path, documents, loading, is_asked_for=path == directory))
         except ConfigurationError as error:
             loading.problems.extend(error.problems)
             loading.windows_unread = True
+    apply_modes(loading)
     check_names(loading, KINDS.values())
     check_windows(loading)
     check_contradictions(loading, cluster)
+    check_examples(loading)
     if cluster is not None:
         check_against_cluster(loading, cluster)
     if loading.problems:
         raise ConfigurationError(tuple(loading.problems))
     doubt(loading, cluster)
-    policies = _compiled(loading, now_wall, digest.hexdigest())
-    for place, window in _windows(loading, now_wall):
-        if window.allows and not window.intervals:
-            loading.warnings.append(f"{place}: {window.name} does not open within the next 14 days")
-    return LoadedPolicies(policies, tuple(loading.warnings))
+    return ReadPolicies(loading, digest.hexdigest())
 
 
 def _files(directory: Path) -> list[Path]:
@@ -103,11 +132,18 @@ def _files(directory: Path) -> list[Path]:
     return found
 
 
-def _take_all(path: Path, documents: tuple[Document, ...], loading: Taken) -> None:
+def _take_all(path: Path, documents: tuple[Document, ...], loading: Taken, *, is_asked_for: bool) -> list[Path]:
+    """Take in every document of a file; return the files that a profile among them names."""
     if not documents:
         loading.warnings.append(f"{path}: holds no policy")
+    found: list[Path] = []
     for document in documents:
-        _take(document, loading)
+        if isinstance(document.value, dict) and document.value.get("kind") == PROFILE:
+            for place in take_profile(document, loading, is_asked_for=is_asked_for):
+                found.extend(file for file in _files(place) if file.resolve() != path.resolve())
+        else:
+            _take(document, loading)
+    return found
 
 
 def _take(document: Document, loading: Taken) -> None:
@@ -157,11 +193,3 @@ def _windows(loading: Taken, now_wall: float) -> Iterator[tuple[str, Window]]:
         own = consolidation.own_window(now_wall)
         if own is not None:
             yield document.where(("window",)), own
-
-
-def policy_schema() -> dict[str, Any]:
-    """Return the JSON Schema of one policy document, for editors."""
-    schemas = {kind: model.model_json_schema(by_alias=True, ref_template=f"#/$defs/{kind}/$defs/{{model}}")
-               for kind, model in KINDS.items()}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "ballastd policy",
-            "oneOf": [{"$ref": f"#/$defs/{kind}"} for kind in KINDS], "$defs": schemas}

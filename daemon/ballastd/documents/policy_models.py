@@ -32,6 +32,7 @@ from ballastd.core.policies import (
 )
 from ballastd.core.quantities import Seconds
 from ballastd.core.telemetry import METRICS, MetricKind
+from ballastd.documents.example_models import EXAMPLES_MAX, ExampleModel
 from ballastd.documents.metric_values import example, firing_edge, metric_value, parse_metric
 from ballastd.documents.scalars import (
     ClockTime,
@@ -98,11 +99,15 @@ class ScopeModel(Strict):
         return Scope(self.hosts or (), tuple(sorted(self.labels.items())))
 
 
+PolicyName = Annotated[str, AfterValidator(_policy_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME}$"})]
+
+
 class PolicyModel(Strict):
     """What every document has."""
 
-    name: Annotated[str, AfterValidator(_policy_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME}$"})]
+    name: PolicyName
     description: str = ""
+    examples: Annotated[list[ExampleModel], Field(max_length=EXAMPLES_MAX)] = Field(default_factory=list)
 
 
 class When(Strict):

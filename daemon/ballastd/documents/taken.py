@@ -20,6 +20,10 @@ class Taken:
     models: list[tuple[Document, PolicyModel]] = field(default_factory=list)
     windows_unread: bool = False
     """A window may stand in what could not be read: that it is missing cannot be said."""
+    profile: Document | None = None
+    """The profile that named the files, where one did."""
+    modes: dict[str, str] = field(default_factory=dict)
+    """Where the mode of a document stands that it has from the profile; both as ``file:line:column``."""
 
     def of(self, kind: type[M]) -> list[tuple[Document, M]]:
         """Return the documents of one kind."""

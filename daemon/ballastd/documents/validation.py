@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 
@@ -144,6 +144,10 @@ def _inside(annotation: Any, part: str) -> Any:
     branch = _branch(annotation, part)
     if branch is not None:
         return branch
+    by_name = _values_of(annotation)
+    if by_name is not None:
+        # pydantic names the branch of a union by its type before it names the key
+        return annotation if part.startswith("dict[") else by_name
     model = _model_of(annotation)
     fields = {} if model is None else {field.alias or name: field for name, field in model.model_fields.items()}
     return fields[part].annotation if part in fields else None
@@ -154,6 +158,14 @@ def _branch(annotation: Any, tag: str) -> Any:
         return annotation
     branches = (_branch(inner, tag) for inner in getattr(annotation, "__args__", ()))
     return next((branch for branch in branches if branch is not None), None)
+
+
+def _values_of(annotation: Any) -> Any:
+    """Return what stands under each key of a mapping whose keys are names, None where it is no such mapping."""
+    if get_origin(annotation) is dict:
+        return get_args(annotation)[1]
+    found = (_values_of(inner) for inner in getattr(annotation, "__args__", ()))
+    return next((values for values in found if values is not None), None)
 
 
 def _model_of(annotation: Any) -> Any:

@@ -6,22 +6,22 @@ What is on the table is the truth; the mind is told of it, late and with gaps, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from random import Random
 
 from ballastd.core import events as ev
 from ballastd.core.controller import Controller, Decision
-from ballastd.core.inputs import CallReturned, HostUnreachable, Input, OperatorCommand, TelemetryConnected, Verb
-from ballastd.core.inventory import HostInventory, JobKind, VmRecord, VmState, VmUsage
+from ballastd.core.inputs import HostUnreachable, Input, OperatorCommand, TelemetryConnected, Verb
+from ballastd.core.inventory import HostInventory, VmState
 from ballastd.core.ledger import Ledger
-from ballastd.core.migrations import CallResult
 from ballastd.core.plain import to_plain
 from ballastd.core.plans import Order
 from ballastd.core.policies import PolicySet, Timing
-from ballastd.core.quantities import Bytes, HostName, Instant, Seconds, VmId
+from ballastd.core.quantities import HostName, Instant, Seconds
 from ballastd.core.rehearsed import Violation
 from ballastd.core.saved_cluster import SavedCluster, SavedHost
 from ballastd.core.telemetry import Report, Sample
+from ballastd.rehearsal.machines import Machine, Machines, usable
 from ballastd.rehearsal.seeds import HOUR, Outcome, policies_of
 from ballastd.sim.generating import generate
 
@@ -40,27 +40,13 @@ MOVE_FAILS = 0.15
 
 
 @dataclass(slots=True)
-class _Flight:
-    order: Order
-    ends: float
-    is_bad: bool
-
-
-@dataclass(slots=True)
-class _Host:
-    saved: SavedHost
-    limit: int
-    vms: dict[VmId, VmRecord] = field(default_factory=dict)
-    burn: dict[VmId, float] = field(default_factory=dict)
+class _Host(Machine):
     errors: float = 0.0
     vouched: float = 0.0
     """Errors that an operator has acknowledged."""
     celsius: float = 50.0
     is_cut: bool = False
     is_mute: bool = False
-
-    def held(self) -> int:
-        return sum(record.memory_max for record in self.vms.values() if record.state.holds_memory)
 
 
 class Tabletop:
@@ -79,8 +65,7 @@ class Tabletop:
         self._declared = cluster.declaration(timing)
         self._seconds = 0.0
         self._hosts = {host.name: _on_table(host, cluster) for host in cluster.hosts}
-        self._spent: dict[VmId, float] = {}
-        self._flights: dict[VmId, _Flight] = {}
+        self._table = Machines(self._hosts)
         self._returns: list[Input] = []
         self._wishes: list[Input] = []
         self._durable: list[ev.Event] = []
@@ -99,7 +84,7 @@ class Tabletop:
             self._seconds += self._step_seconds
             if not is_calm:
                 self._happen()
-            self._land()
+            self._returns.extend(self._table.land(self.now))
             self._turn(may_fail=not is_calm)
 
     def heal(self) -> None:
@@ -173,15 +158,16 @@ class Tabletop:
 
     def _stop(self, host: _Host) -> None:
         for vm, record in list(host.vms.items()):
-            if vm not in self._flights and record.state.runs and self._luck.random() < 0.2:
+            if vm not in self._table.flights and record.state.runs and self._luck.random() < 0.2:
                 host.vms[vm] = replace(record, state=VmState.SHUTOFF)
 
     def _carry(self, host: _Host) -> None:
         """Somebody moves a VM by hand, in no time."""
         for vm, record in list(host.vms.items()):
             other = self._luck.choice(list(self._hosts.values()))
-            if vm not in self._flights and record.state.runs and other is not host and not (other.is_cut or host.is_cut):
-                self._transfer(vm, host, other)
+            may = vm not in self._table.flights and other is not host and not (other.is_cut or host.is_cut)
+            if may and record.state.runs:
+                self._table.transfer(vm, host, other)
                 return
 
     def _restart(self, _host: _Host) -> None:
@@ -217,27 +203,19 @@ class Tabletop:
         return tuple(seen)
 
     def _inventory(self, host: _Host) -> HostInventory:
-        vms = tuple([record.using(VmUsage(self._spent.get(vm, 0.0))) if record.state.runs else record
-                     for vm, record in sorted(host.vms.items())])
-        return HostInventory(host.saved.name, self.now, self.now, host.saved.memory_total,
-                             Bytes(max(0, host.saved.memory_total - host.held())), host.saved.cpus, vms,
-                             host_uuid=f"uuid-of-{host.saved.name}")
+        return self._table.inventory(host, self.now, f"uuid-of-{host.saved.name}")
 
     def _report(self, host: _Host) -> Report:
         name = host.saved.name
         self._sequences[name] = self._sequences.get(name, 0) + 1
-        asked = sum(host.burn.get(vm, 0.05) for vm, record in host.vms.items() if record.state.runs)
-        work = min(1.0, asked / host.saved.cpus)
+        work = min(1.0, host.asked() / host.saved.cpus)
         return Report(name, "boot", self._sequences[name], self.now.wall, Seconds(REPORT_SECONDS), (
             Sample("cpu.utilization", work), Sample("ecc.uncorrected", host.errors, "A"),
             Sample("temperature", host.celsius, "cpu0", critical=100.0)), self.now)
 
     def _turn(self, *, may_fail: bool) -> None:
         self.steps += 1
-        for host in self._hosts.values():
-            for vm, record in host.vms.items():
-                if record.state.runs:
-                    self._spent[vm] = self._spent.get(vm, 0.0) + host.burn.get(vm, 0.05) * self._step_seconds
+        self._table.work(self._step_seconds)
         decision = self._mind.step(self._inputs(), self.now)
         if may_fail and decision.events and self._luck.random() < JOURNAL_FAILS:
             self._mind.reject(decision.revision, "no space left on device")
@@ -251,42 +229,12 @@ class Tabletop:
             self._judge(order, decision)
             self._begin(order)
         for abort in decision.aborts:
-            flight = next((one for one in self._flights.values() if one.order.id == abort.migration), None)
-            if flight is not None:
-                flight.is_bad, flight.ends = True, self._seconds
+            self._table.abort(abort.migration, self._seconds)
 
     def _begin(self, order: Order) -> None:
         self.orders += 1
-        move = order.move
-        source, target = self._hosts[move.source], self._hosts[move.target]
-        if move.vm not in source.vms or move.vm in self._flights:
-            return
-        record = source.vms[move.vm]
-        source.vms[move.vm] = replace(record, job=JobKind.OUTGOING)
-        target.vms[move.vm] = replace(record, state=VmState.INCOMING, job=JobKind.INCOMING)
-        lasts = move.memory / (1 << 20) / order.bandwidth_mib_s * self._luck.choice((1.0, 1.3, 4.0))
-        self._flights[move.vm] = _Flight(order, self._seconds + lasts, self._luck.random() < MOVE_FAILS)
-
-    def _land(self) -> None:
-        for vm, flight in list(self._flights.items()):
-            move = flight.order.move
-            source, target = self._hosts[move.source], self._hosts[move.target]
-            if flight.ends > self._seconds:
-                continue
-            del self._flights[vm], target.vms[vm]
-            record = source.vms[vm] = replace(source.vms[vm], job=JobKind.NONE)
-            result = CallResult.ERROR if flight.is_bad else CallResult.OK
-            if not flight.is_bad:
-                target.vms[vm] = record
-                del source.vms[vm]
-                target.burn[vm] = source.burn.pop(vm, 0.05)
-                self._spent[vm] = 0.0
-            self._returns.append(CallReturned(flight.order.id, result, "job failed" if flight.is_bad else "", self.now))
-
-    def _transfer(self, vm: VmId, source: _Host, target: _Host) -> None:
-        target.vms[vm] = source.vms.pop(vm)
-        target.burn[vm] = source.burn.pop(vm, 0.05)
-        self._spent[vm] = 0.0
+        lasts = order.move.memory / (1 << 20) / order.bandwidth_mib_s * self._luck.choice((1.0, 1.3, 4.0))
+        self._table.begin(order, self._seconds + lasts, is_bad=self._luck.random() < MOVE_FAILS)
 
     # the judge
 
@@ -297,7 +245,7 @@ class Tabletop:
         if record is None or not record.state.runs:
             self._complain("where-it-is", f"{move.vm_name} does not run on {move.source}")
             return
-        if move.vm in self._flights:
+        if move.vm in self._table.flights:
             self._complain("one-migration", f"{move.vm_name} is moving already")
         if target.is_cut or source.is_cut:
             self._complain("sight", f"{move.vm_name} from {move.source} to {move.target}, one of which does not answer")
@@ -307,7 +255,7 @@ class Tabletop:
             self._complain("fit-target", f"{move.vm_name} is sent to {move.target}, whose memory fails")
         if self._mind.ledger.paused is not None:
             self._complain("pause", f"{move.vm_name} moves while all is paused")
-        flights = [flight.order.move for flight in self._flights.values()]
+        flights = [flight.order.move for flight in self._table.flights.values()]
         for what, count, limit in (
                 ("cluster", len(flights), limits.in_flight_cluster),
                 (f"out of {move.source}", sum(one.source == move.source for one in flights), limits.in_flight_host_out),
@@ -337,10 +285,6 @@ def play_seed(seed: int, hours: float = 4.0) -> Outcome:
 
 
 def _on_table(saved: SavedHost, cluster: SavedCluster) -> _Host:
-    declared = saved.declared
-    limit = declared.memory_limit if declared.memory_limit is not None else saved.memory_total - declared.memory_reserve
-    on_table = _Host(saved, limit)
-    for vm in cluster.on(saved.name):
-        on_table.vms[vm.record.vm] = vm.record
-        on_table.burn[vm.record.vm] = vm.demand.high
+    on_table = _Host(saved, usable(saved))
+    on_table.stock(cluster)
     return on_table

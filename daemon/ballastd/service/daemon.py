@@ -170,14 +170,24 @@ class Daemon:
                 POLICY_LANE, lambda: self._parts.policies.load(wall), deadline=POLICY_SECONDS)
         except Unreachable as error:
             log.error("policies could not be read in time; the old ones go on governing", reason=str(error))
+            self._tell_refused(str(error), wall)
             return False, f"the old policies go on governing: {error}"
         except ConfigurationError as error:
             log.error("policies refused; the old ones go on governing", problems=error.problems)
+            more = f" (and {len(error.problems) - 1} more)" if len(error.problems) > 1 else ""
+            self._tell_refused(f"{error.problems[0]}{more}", wall)
             return False, "the old policies go on governing:\n" + "\n".join(error.problems)
         if self._inbox is not None:
             self._inbox.put(PoliciesReplaced(policies))
         log.info("policies loaded", digest=policies.digest[:12], warnings=warnings)
         return True, "\n".join((f"policies {policies.digest[:12]} govern from the next step on", *warnings))
+
+    def _tell_refused(self, why: str, wall: float) -> None:
+        """Tell whoever listens: who asked by a signal has no answer to read."""
+        view = self.view()
+        self._parts.notices.publish("notices", {
+            "level": "alarm", "key": "policies", "text": f"new policies are refused, the old ones go on governing: {why}",
+            "revision": 0 if view is None else view.revision, "at": wall})
 
     def counters(self) -> dict[str, float]:
         """See ``ports.Console``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,136 @@ def test_the_schema_is_json():
     result = run("schema")
     assert result.exit_code == 0
     assert isinstance(json.loads(result.stdout), dict)
+
+
+EXAMPLE = """\
+examples:
+  - name: one lost word condemns the host
+    given: {telemetry: {h1: {ecc.uncorrected: {1m: 1}}}}
+    expect: {2m: {health: {h1: failing}}}
+  - name: and a second host as well
+    given: {telemetry: {h1: {ecc.uncorrected: {1m: 1}}}}
+    expect: {2m: {health: {h2: failing}}}
+"""
+
+
+def test_examples_are_played_and_what_is_not_so_is_told(folder):
+    (folder / "health.yaml").write_text(SOUND + EXAMPLE)
+    result = run("test", folder)
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    assert lines[0] == f"{folder}/health.yaml"
+    assert lines[1] == "  Health uncorrected-memory-errors"
+    assert re.fullmatch(r"    ok    one lost word condemns the host  \d+ ms", lines[2])
+    assert re.fullmatch(r"    FAIL  and a second host as well  \d+ ms", lines[3])
+    assert lines[4] == f"          {folder}/health.yaml:12:28: at 2 min 0 s: health of h2"
+    assert lines[5:7] == ["            expected  failing", "            got       healthy"]
+    assert re.fullmatch(r"2 examples, 2 expectations: 1 passed, 1 failed; \d+\.\d s", lines[-1])
+
+
+def test_examples_can_be_chosen_and_read_by_programs(folder):
+    (folder / "health.yaml").write_text(SOUND + EXAMPLE)
+    result = run("test", folder, "-k", "LOST word", "-o", "json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert (document["passed"], document["failed"]) == (1, 0)
+    assert document["examples"][0]["place"] == f"{folder}/health.yaml:7:5"
+    failed = json.loads(run("test", folder, "-k", "second", "-o", "json").stdout)["examples"][0]["misses"][0]
+    assert (failed["expected"], failed["got"]) == ("failing", "healthy")
+
+
+def test_the_first_failure_ends_it_when_asked_to(folder):
+    (folder / "health.yaml").write_text(SOUND + EXAMPLE + EXAMPLE.split("\n", 1)[1].replace("name: ", "name: again, "))
+    assert "2 not run" in run("test", folder, "-x", "-q").stdout
+    assert "not run" not in run("test", folder, "-q").stdout
+
+
+def test_no_example_is_no_success(folder):
+    result = run("test", folder)
+    assert (result.exit_code, result.stdout) == (1, "no example in these policies\n")
+
+
+def test_a_mistake_in_an_example_is_exit_code_4(folder):
+    (folder / "health.yaml").write_text(SOUND + EXAMPLE.replace("{h2: failing}", "{h7: failing}"))
+    result = run("test", folder)
+    assert result.exit_code == 4
+    assert "health.yaml:12:28: error: examples.1.expect.2m.health.h7: 'h7' is no host of this example" in result.stderr
+
+
+def test_every_key_is_shown_with_its_place_or_as_a_default(folder):
+    result = run("show", folder)
+    assert result.exit_code == 0, result.output
+    assert re.search(r"^  when\.increase +1h +:3:33$", result.stdout, re.MULTILINE)
+    assert re.search(r"^  when\.for +0s +default$", result.stdout, re.MULTILINE)
+    assert "1 policies, digest " in result.stdout
+    assert "the daemon does not answer" in result.stdout
+    assert "when.for" not in run("show", folder, "--written").stdout
+    keys = {one["key"]: one for one in json.loads(run("show", folder, "-o", "json").stdout)["policies"][0]["keys"]}
+    assert keys["when.for"] == {"key": "when.for", "value": "0s", "default": True, "place": None}
+    assert keys["severity"]["place"] == f"{folder}/health.yaml:4:1"
+
+
+def test_what_a_profile_changes_is_shown_where_it_stands(folder, tmp_path_factory):
+    (folder / "health.yaml").write_text(SOUND + "---\nkind: Balance\nname: even\n")
+    path = tmp_path_factory.mktemp("profile") / "p.yaml"
+    path.write_text(f"kind: Profile\nname: p\ninclude: [{folder}]\nmode: recommend\n")
+    result = run("show", path, "-k", "even")
+    assert re.search(rf"^  mode +recommend +{path}:4:1$", result.stdout, re.MULTILINE)
+
+
+def test_a_policy_is_explained_in_words(folder):
+    (folder / "site.cluster").write_text("format: ballastd-cluster/1\nhosts: [{name: kvm-01, memory: 8GiB, processors: "
+                                         "4}]\n")
+    result = run("explain", "uncorrected-memory-errors", folder, "--cluster", folder / "site.cluster")
+    assert result.exit_code == 0, result.output
+    assert "A host is failing when ecc.uncorrected rises by more than 0 within 1h." in result.stdout
+    assert "until an operator has looked" in result.stdout
+    assert "hosts: 1: kvm-01" in result.stdout
+    unknown = run("explain", "none", folder)
+    assert unknown.exit_code == 1
+    assert "no policy is called none; there are uncorrected-memory-errors" in unknown.output
+
+
+@pytest.mark.parametrize("name", ["failing-hosts", "suspect-hosts", "even-load", "relieve-memory-pressure", "nights",
+                                  "replicas-apart", "pinned-by-tag", "business-hours", "sunday-maintenance", "cluster",
+                                  "hot", "fan-alarm"])
+def test_every_kind_has_words(name):
+    root = Path(__file__).parents[3]
+    result = run("explain", name, root / "policies", "--settings", root / "config" / "ballastd.yaml", "-o", "json")
+    assert result.exit_code == 0, result.output
+    (told,) = json.loads(result.stdout)
+    assert told["does"]
+    assert all(line and line[0].isupper() and line.endswith(".") for line in told["does"])
+
+
+def test_two_sets_are_compared_by_what_they_say_and_do(folder, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    (folder / "health.yaml").write_text(SOUND + EXAMPLE.split("  - name: and", maxsplit=1)[0])
+    (other / "health.yaml").write_text(SOUND.replace("failing", "degraded") + "---\nkind: Balance\nname: even\n")
+    result = run("diff", folder, other)
+    assert result.exit_code == 0, result.output
+    assert f"  + Balance even  {other}/health.yaml:8:1" in result.stdout
+    assert "      severity: failing -> degraded" in result.stdout
+    assert "      at 2 min 0 s: health: h1 failing -> h1 degraded" in result.stdout
+    assert "1 of 1 trials come out otherwise; no cluster was at hand" in result.stdout
+    assert "  the same\n" in run("diff", folder, folder).stdout
+
+
+def test_two_sets_are_tried_on_a_saved_cluster(folder, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    (folder / "b.yaml").write_text("kind: Balance\nname: even\n")
+    (other / "b.yaml").write_text("kind: Balance\nname: even\nmode: auto\n")
+    (other / "health.yaml").write_text(SOUND)
+    (folder / "site.cluster").write_text("""format: ballastd-cluster/1
+saved: 2026-01-05T12:00:00Z
+defaults: {memory: 64GiB, processors: 16}
+hosts: [{name: kvm-01}, {name: kvm-02}, {name: kvm-03}]
+vms:
+  - {name: a, host: kvm-01, memory: 8GiB, vcpus: 8, demand: 8}
+  - {name: b, host: kvm-01, memory: 8GiB, vcpus: 8, demand: 7}
+""")
+    result = run("diff", folder, other, "--cluster", folder / "site.cluster", "-o", "json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert document["says"][0]["keys"] == [{"key": "mode", "old": "observe", "new": "auto"}]
+    assert any("moves: none -> " in line for line in document["does"][0]["otherwise"])

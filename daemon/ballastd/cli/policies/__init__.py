@@ -1,0 +1,1 @@
+"""The verbs of ``ballastctl policy``, one file each."""
