@@ -13,11 +13,11 @@ from ballastd.documents.balance_models import BalanceModel
 from ballastd.documents.consolidation_models import ConsolidationModel
 from ballastd.documents.limits_model import LimitsModel
 from ballastd.documents.placement_models import PlacementModel
-from ballastd.documents.policy_models import EvacuationModel, HealthModel, PolicyModel, ScopeModel, WindowModel
+from ballastd.documents.policy_models import EvacuationModel, HealthModel, PolicyModel, ScopeModel
 from ballastd.documents.positions import Document, Path_, dotted
 from ballastd.documents.scalars import as_percent, shown
 from ballastd.documents.taken import Taken
-from ballastd.documents.validation import Clash
+from ballastd.documents.window_models import WindowModel
 
 MOVING = (EvacuationModel, BalanceModel, ConsolidationModel)
 RESERVED = {OPERATOR: "what a person asks for", WAKE_TEST: "a host that goes off to show that it comes back"}
@@ -53,10 +53,11 @@ def named_windows(taken: Taken) -> Iterator[tuple[Document, Path_, str]]:
     for document, consolidation in taken.of(ConsolidationModel):
         if isinstance(consolidation.window, str):
             yield document, ("window",), consolidation.window
+        yield from ((document, ("windows", i), name) for i, name in enumerate(consolidation.windows))
 
 
 def check_windows(taken: Taken) -> None:
-    """Refuse names of windows that are not there, and what a consolidation cannot work within."""
+    """Refuse names of windows that are not there, and those that a consolidation names in the wrong place."""
     windows = {model.name: model for _, model in taken.of(WindowModel)}
     known = sorted(windows)
     for document, path, name in named_windows(taken):
@@ -66,19 +67,15 @@ def check_windows(taken: Taken) -> None:
             taken.problems.append(f"{document.where(path)}: {dotted(path)}: there is no Window {shown(name)}; {hint}")
     for document, model in taken.of(ConsolidationModel):
         window = windows.get(model.window_name)
-        if window is not None:
-            _check_own(taken, document, model, window)
-
-
-def _check_own(taken: Taken, document: Document, model: ConsolidationModel, window: WindowModel) -> None:
-    place = document.where(("window",))
-    if window.allow is None:
-        taken.problems.append(f"{place}: window: {window.name} is a denial; consolidation works within an allow-window")
-        return
-    try:
-        model.check_length(window.allow)
-    except Clash as clash:
-        taken.problems.append(f"{place}: {dotted(clash.path)}: {clash}")
+        if window is not None and window.allow is None:
+            taken.problems.append(f"{document.where(('window',))}: window: {window.name} is a denial; consolidation works "
+                                  f"within an allow-window; name denials under windows: [{window.name}]")
+        for i, name in enumerate(model.windows):
+            denial = windows.get(name)
+            if denial is not None and denial.allow is not None:
+                place = ("windows", i)
+                taken.problems.append(f"{document.where(place)}: {dotted(place)}: {name} allows; only denials are named "
+                                      f"here, and what allows under window: {model.window_name}")
 
 
 def check_against_cluster(taken: Taken, cluster: ClusterDeclaration) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,16 +28,14 @@ from ballastd.documents.doubts import doubt
 from ballastd.documents.limits_model import LimitsModel
 from ballastd.documents.placement_checks import check_contradictions
 from ballastd.documents.placement_models import PlacementModel
-from ballastd.documents.policy_models import (
-    EvacuationModel,
-    HealthModel,
-    PolicyModel,
-    WindowModel,
-)
+from ballastd.documents.policy_models import EvacuationModel, HealthModel, PolicyModel
 from ballastd.documents.positions import Budget, Document, parse, read
 from ballastd.documents.scalars import shown
 from ballastd.documents.taken import M, Taken
+from ballastd.documents.timed_windows import TimedWindows
 from ballastd.documents.validation import validate
+from ballastd.documents.window_checks import check_denied, check_times, doubt_times
+from ballastd.documents.window_models import WindowModel
 from ballastd.errors import ConfigurationError
 
 KINDS: dict[str, type[PolicyModel]] = {
@@ -74,18 +72,22 @@ def load_policies(directory: Path, cluster: ClusterDeclaration | None, now_wall:
             loading.problems.extend(error.problems)
             loading.windows_unread = True
     check_names(loading, KINDS.values())
+    windows = TimedWindows(directory.parent if directory.is_file() else directory, loading.problems)
+    windows.gather(loading)
+    for name, text in windows.texts.items():
+        digest.update(b"%s\0%d\0%s" % (name.encode(), len(text), text.encode()))
     check_windows(loading)
+    check_times(windows)
+    check_denied(loading, windows)
     check_contradictions(loading, cluster)
     if cluster is not None:
         check_against_cluster(loading, cluster)
     if loading.problems:
         raise ConfigurationError(tuple(loading.problems))
     doubt(loading, cluster)
-    policies = _compiled(loading, now_wall, digest.hexdigest())
-    for place, window in _windows(loading, now_wall):
-        if window.allows and not window.intervals:
-            loading.warnings.append(f"{place}: {window.name} does not open within the next 14 days")
-    return LoadedPolicies(policies, tuple(loading.warnings))
+    doubt_times(windows, loading.warnings, now_wall)
+    compiled = {name: window.compiled(now_wall) for name, window in windows.found.items()}
+    return LoadedPolicies(_compiled(loading, compiled, digest.hexdigest()), tuple(loading.warnings))
 
 
 def _files(directory: Path) -> list[Path]:
@@ -129,7 +131,7 @@ def _take(document: Document, loading: Taken) -> None:
         loading.windows_unread = True
 
 
-def _compiled(loading: Taken, now_wall: float, digest: str) -> PolicySet:
+def _compiled(loading: Taken, windows: dict[str, Window], digest: str) -> PolicySet:
     limits = [model.compiled() for _, model in loading.of(LimitsModel)]
     return PolicySet(
         health=_sorted(model.compiled(place) for place, model in _placed(loading, HealthModel)),
@@ -137,8 +139,7 @@ def _compiled(loading: Taken, now_wall: float, digest: str) -> PolicySet:
         balance=_sorted(model.compiled(place) for place, model in _placed(loading, BalanceModel)),
         consolidation=_sorted(model.compiled(place) for place, model in _placed(loading, ConsolidationModel)),
         placement=_sorted(model.compiled(place) for place, model in _placed(loading, PlacementModel)),
-        windows={window.name: window for _, window in _windows(loading, now_wall)},
-        limits=limits[0] if limits else Limits(), digest=digest)
+        windows=windows, limits=limits[0] if limits else Limits(), digest=digest)
 
 
 def _placed(loading: Taken, kind: type[M]) -> list[tuple[str, M]]:
@@ -147,16 +148,6 @@ def _placed(loading: Taken, kind: type[M]) -> list[tuple[str, M]]:
 
 def _sorted(policies: Iterable[P]) -> tuple[P, ...]:
     return tuple(sorted(policies, key=lambda policy: policy.name))
-
-
-def _windows(loading: Taken, now_wall: float) -> Iterator[tuple[str, Window]]:
-    """Yield every window with where it stands: the Window documents, and those that consolidations hold themselves."""
-    for place, model in _placed(loading, WindowModel):
-        yield place, model.compiled(now_wall)
-    for document, consolidation in loading.of(ConsolidationModel):
-        own = consolidation.own_window(now_wall)
-        if own is not None:
-            yield document.where(("window",)), own
 
 
 def policy_schema() -> dict[str, Any]:

@@ -94,6 +94,15 @@ def as_percent(ratio: float) -> str:
     return f"{ratio * 100:g}%"
 
 
+def as_duration(seconds: float) -> str:
+    """Return a duration as an operator writes it: ``7h``, ``1h30m``, ``8d``."""
+    rest, words = round(seconds), ""
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, rest = divmod(rest, length)
+        words += f"{count}{unit}" if count else ""
+    return words or "0s"
+
+
 def size(value: Any) -> int:
     """Return bytes."""
     return int(_unit(value, _BYTES, "a size", "4GiB"))

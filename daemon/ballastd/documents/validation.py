@@ -52,24 +52,28 @@ def validate(model: type[M], document: Document, problems: list[str]) -> M | Non
             path = _standing(document, dict(one))
             clash = one.get("ctx", {}).get("error")
             path = (*path, *clash.path) if isinstance(clash, Clash) else path
-            if one["type"] == "missing" and path in misspelt:
+            if one["type"] == "missing" and path in misspelt.values():
                 continue
             if not any(path[:len(empty)] == empty for empty in blank):
-                lines[f"{document.where(path)}: {dotted(path)}: {_words(model, dict(one))}"] = None
+                lines[f"{document.where(path)}: {dotted(path)}: {_words(model, dict(one), misspelt.get(path))}"] = None
         if error.error_count() > PROBLEMS_MAX:
             lines[f"{document.where(())}: and {error.error_count() - PROBLEMS_MAX} problems more in this document"] = None
     problems.extend(lines)
     return None if lines else found
 
 
-def _misspelt(model: type[BaseModel], document: Document, error: ValidationError) -> set[Path_]:
-    """Return the paths of the keys that unknown ones resemble: a misspelt key is not also a missing one."""
-    found: set[Path_] = set()
-    unknown = [one for one in error.errors(include_url=False) if one["type"] == "extra_forbidden"]
-    for one in unknown[:PROBLEMS_MAX]:
+def _misspelt(model: type[BaseModel], document: Document, error: ValidationError) -> dict[Path_, Path_]:
+    """Return, by the paths of unknown keys, those of the keys that they resemble, one that is missing before others: a
+    misspelt key is not also a missing one."""
+    found: dict[Path_, Path_] = {}
+    errors = error.errors(include_url=False)
+    missing = {_standing(document, dict(one)) for one in errors if one["type"] == "missing"}
+    for one in [one for one in errors if one["type"] == "extra_forbidden"][:PROBLEMS_MAX]:
         known = _keys_beside(model, tuple(one["loc"]))
-        near = difflib.get_close_matches(str(one["loc"][-1])[:60], known, n=1)
-        found.update((*_standing(document, dict(one))[:-1], key) for key in near)
+        path = _standing(document, dict(one))
+        near = [(*path[:-1], key) for key in difflib.get_close_matches(str(one["loc"][-1])[:60], known, n=3)]
+        if near:
+            found[path] = next((key for key in near if key in missing), near[0])
     return found
 
 
@@ -100,12 +104,11 @@ def _standing(document: Document, error: dict[str, Any]) -> Path_:
     return path
 
 
-def _words(model: type[BaseModel], error: dict[str, Any]) -> str:
+def _words(model: type[BaseModel], error: dict[str, Any], meant: Path_ | None) -> str:
     kind, given, context = error["type"], error.get("input"), error.get("ctx", {})
     if kind == "extra_forbidden":
         known = _keys_beside(model, tuple(error["loc"]))
-        near = difflib.get_close_matches(str(error["loc"][-1])[:60], known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(known)}" if known else ""
+        hint = f"; did you mean {meant[-1]}?" if meant else f"; known here: {', '.join(known)}" if known else ""
         return f"unknown key{hint}"
     if kind in ("enum", "literal_error"):
         names = [name.strip(" '") for name in str(context.get("expected", "")).replace(" or ", ",").split(",")]

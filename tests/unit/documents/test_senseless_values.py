@@ -75,7 +75,7 @@ def limits(more: str) -> str:
      "6:1: ignore_windows: expected true or false, found 'no'; write one of them, without quotes"),
     (EVACUATION + "windows: nights\n", "6:1: windows: expected a list, found 'nights'; write for example [a, b]"),
     (window('days: [mon], at: "08:00", for: 8d, timezone: UTC'),
-     "3:1: deny: a weekly window of more than a week never ends; write for example for: 7h"),
+     "3:1: deny: 8d is longer than from one start to the next, so it never ends; write for example for: 7h"),
     (window('days: [mon], at: "08:00", for: 0s, timezone: UTC'),
      "3:34: deny.for: must be above zero; write for example 5m"),
     (window('days: [mon], at: "08:00", for: 1h, timezone: ../../etc/passwd'),
