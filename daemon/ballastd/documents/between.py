@@ -78,6 +78,20 @@ def check_windows(taken: Taken) -> None:
                                       f"here, and what allows under window: {model.window_name}")
 
 
+def check_budgets(taken: Taken) -> None:
+    """Refuse a budget of more moves at once than Limits grant the whole cluster: it would never be reached."""
+    for other, limits in taken.of(LimitsModel)[:1]:
+        for kind in (BalanceModel, ConsolidationModel):
+            for document, model in taken.of(kind):
+                at_once = model.budget.in_flight  # type: ignore[attr-defined]
+                place = ("budget", "in_flight")
+                if place in document.marks and at_once > limits.in_flight.cluster:
+                    taken.problems.append(
+                        f"{document.where(place)}: {dotted(place)}: {at_once} is more than {limits.name} "
+                        f"({other.where(('in_flight', 'cluster'))}) grants the whole cluster at once, "
+                        f"{limits.in_flight.cluster}; write {limits.in_flight.cluster} or less")
+
+
 def check_against_cluster(taken: Taken, cluster: ClusterDeclaration) -> None:
     """Refuse what the declared hosts belie: scopes that match none, least numbers above a ceiling, packing up to hot."""
     for document, path, scope in _scopes(taken):
@@ -109,7 +123,13 @@ def _check_scope(taken: Taken, cluster: ClusterDeclaration, document: Document, 
     if scope.labels and not any(scope.covers(host) for host in cluster.hosts):
         wanted = ", ".join(f"{key}: {value}" for key, value in scope.labels)
         place = (*path, "labels")
-        taken.problems.append(f"{document.where(place)}: {dotted(place)}: no declared host has {wanted}")
+        taken.problems.append(f"{document.where(place)}: {dotted(place)}: no declared host has {wanted}; "
+                              f"known: {_labels(cluster)}")
+
+
+def _labels(cluster: ClusterDeclaration) -> str:
+    known = sorted({f"{key}: {value}" for host in cluster.hosts for key, value in host.labels})
+    return f"{', '.join(known[:5])}{', ...' if len(known) > 5 else ''}" or "none"
 
 
 def _check_least_numbers(taken: Taken, cluster: ClusterDeclaration) -> None:

@@ -88,7 +88,7 @@ def rules_of(text: str, zone: ZoneInfo, patterns: tuple[str, ...]) -> tuple[Rule
              if not patterns or any(fnmatch.fnmatchcase(event.title, pattern) for pattern in patterns)]
     if not meant:
         titles = ", ".join(sorted({shown(event.title) for event in found})[:5]) or "none"
-        raise BadCalendar(1, f"no event is meant; events in it: {titles}")
+        raise BadCalendar(1, f"no event is meant; name one of them with events: {titles}")
     if len(meant) > EVENTS_MAX:
         raise BadCalendar(1, f"{len(meant)} events are meant, at most {EVENTS_MAX} are taken; name fewer with events:")
     moved = [event for event in found if event.component.get("RECURRENCE-ID") is not None]
@@ -111,9 +111,10 @@ def _events(text: str, zone: ZoneInfo) -> Iterator[_Event]:
         calendars = Calendar.from_ical(text, multiple=True)
         components = [event for calendar in calendars for event in calendar.walk("VEVENT")]
     except STUMBLES as error:
-        raise BadCalendar(1, f"no iCalendar file: {_first_line(error)}") from None
+        raise BadCalendar(1, f"no iCalendar file: {_first_line(error)[:80]}; export the calendar as .ics") from None
     if not components:
-        raise BadCalendar(1, "no iCalendar file with an event in it: it has no BEGIN:VEVENT within BEGIN:VCALENDAR")
+        raise BadCalendar(1, "no iCalendar file with an event in it: it has no BEGIN:VEVENT within BEGIN:VCALENDAR; export "
+                          "the calendar as .ics")
     for i, component in enumerate(components):
         yield _Event(component, lines[i] if i < len(lines) else 1, zone)
 
@@ -168,7 +169,7 @@ def _length(event: _Event, begins: Any, start: datetime, zone: ZoneInfo) -> floa
     elif not isinstance(begins.dt, datetime):
         seconds = utc(start + timedelta(days=1), zone) - utc(start, zone)
     else:
-        raise event.refused("it has neither DTEND nor DURATION: nobody knows how long it lasts")
+        raise event.refused("it has neither DTEND nor DURATION: nobody knows how long it lasts; write DTEND")
     if not 0 < seconds <= DURATION_MAX_SECONDS:
         raise event.refused(f"it would last {seconds:.0f} s; more than none, and at most a year")
     return float(seconds)

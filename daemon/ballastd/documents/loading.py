@@ -22,7 +22,7 @@ from ballastd.core.policies import (
     Window,
 )
 from ballastd.documents.balance_models import BalanceModel
-from ballastd.documents.between import check_against_cluster, check_names, check_windows
+from ballastd.documents.between import check_against_cluster, check_budgets, check_names, check_windows
 from ballastd.documents.consolidation_models import ConsolidationModel
 from ballastd.documents.doubts import doubt
 from ballastd.documents.limits_model import LimitsModel
@@ -77,6 +77,7 @@ def load_policies(directory: Path, cluster: ClusterDeclaration | None, now_wall:
     for name, text in windows.texts.items():
         digest.update(b"%s\0%d\0%s" % (name.encode(), len(text), text.encode()))
     check_windows(loading)
+    check_budgets(loading)
     check_times(windows)
     check_denied(loading, windows)
     check_contradictions(loading, cluster)

@@ -89,9 +89,9 @@ class TimedWindows:
         try:
             yield from rules_of(self._text(schedule.ics), schedule.timezone, schedule.events or ())
         except ConfigurationError as error:
-            what = error.problems[0].removeprefix(f"{self.folder / schedule.ics}: ")
-            beside = "; it must lie beside this file" if what.startswith("cannot be read") else ""
-            self.problems.append(f"{where}: {schedule.ics} {what}{beside}")
+            what = error.problems[0].removeprefix(str(self.folder / schedule.ics)).removeprefix(":")
+            beside = "; it must lie beside this file" if what.strip().startswith("cannot be read") else ""
+            self.problems.append(f"{where}: {schedule.ics}:{what}{beside}")
         except BadCalendar as error:
             self.problems.append(f"{where}: {schedule.ics}:{error.line}: {error}")
 

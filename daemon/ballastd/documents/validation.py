@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 
+from ballastd.documents import examples
 from ballastd.documents.positions import Document, Path_, dotted
 from ballastd.documents.scalars import shown
 
@@ -43,7 +44,7 @@ def validate(model: type[M], document: Document, problems: list[str]) -> M | Non
     value = {key: part for key, part in document.value.items() if part is not None or not _is_section(model, key)}
     blank = tuple(_blanks(value, ()))
     lines: dict[str, None] = {f"{document.where(path)}: {dotted(path)}: {_NOTHING}": None for path in blank[:PROBLEMS_MAX]}
-    found = None
+    found, more = None, 0
     try:
         found = model.model_validate(value)
     except ValidationError as error:
@@ -56,10 +57,17 @@ def validate(model: type[M], document: Document, problems: list[str]) -> M | Non
                 continue
             if not any(path[:len(empty)] == empty for empty in blank):
                 lines[f"{document.where(path)}: {dotted(path)}: {_words(model, dict(one), misspelt.get(path))}"] = None
-        if error.error_count() > PROBLEMS_MAX:
-            lines[f"{document.where(())}: and {error.error_count() - PROBLEMS_MAX} problems more in this document"] = None
-    problems.extend(lines)
+        more = error.error_count() - PROBLEMS_MAX
+    problems.extend(sorted(lines, key=_place_in(document)))
+    if more > 0:
+        problems.append(f"{document.where(())}: and {more} problems more in this document")
     return None if lines else found
+
+
+def _place_in(document: Document) -> Callable[[str], tuple[int, ...]]:
+    """Return by what the problems of a document are sorted: where they stand in the text."""
+    ahead = len(document.file) + 1
+    return lambda problem: tuple(int(part) for part in problem[ahead:].split(":", 2)[:2])
 
 
 def _misspelt(model: type[BaseModel], document: Document, error: ValidationError) -> dict[Path_, Path_]:
@@ -71,7 +79,7 @@ def _misspelt(model: type[BaseModel], document: Document, error: ValidationError
     for one in [one for one in errors if one["type"] == "extra_forbidden"][:PROBLEMS_MAX]:
         known = _keys_beside(model, tuple(one["loc"]))
         path = _standing(document, dict(one))
-        near = [(*path[:-1], key) for key in difflib.get_close_matches(str(one["loc"][-1])[:60], known, n=3)]
+        near = [(*path[:-1], key) for key in examples.meant(str(one["loc"][-1]), known)]
         if near:
             found[path] = next((key for key in near if key in missing), near[0])
     return found
@@ -118,29 +126,41 @@ def _words(model: type[BaseModel], error: dict[str, Any], meant: Path_ | None) -
             hint = "; put it in quotes"
         return f"{shown(given)} is not one of {', '.join(names)}{hint}"
     quote = "; put it in quotes" if isinstance(given, int | float) else ""
+    right = _right(model, tuple(error["loc"]))
     whole = "take the quotes off" if _digits(given) else "write for example 2"
     plain = {
-        "missing": "is missing",
-        "string_type": f"expected a word, found {_kind(given)}{quote}",
+        "missing": f"is missing{right}",
+        "string_type": f"expected a word, found {_kind(given)}{quote or right}",
         "int_type": f"expected a whole number, found {_kind(given)}; {whole}",
         "bool_type": f"expected true or false, found {_kind(given)}; write one of them, without quotes",
-        "list_type": f"expected a list, found {_kind(given)}; write for example [a, b]",
-        "dict_type": f"expected keys and values, found {_kind(given)}",
-        "model_type": f"expected keys and values, found {_kind(given)}",
+        "list_type": f"expected a list, found {_kind(given)}{right or '; write for example [a, b]'}",
+        "dict_type": f"expected keys and values, found {_kind(given)}{right}",
+        "model_type": f"expected keys and values, found {_kind(given)}{right}",
         "greater_than_equal": f"{shown(given)} is below {context.get('ge')}, the least",
         "less_than_equal": f"{shown(given)} is above {context.get('le')}, the most",
     }
     return plain.get(kind) or str(error["msg"]).removeprefix("Value error, ")
 
 
+def _right(model: type[BaseModel], loc: Path_) -> str:
+    """Return an example of the key where ``loc`` ends, or nothing."""
+    found = _model_at(model, loc)
+    example = "" if found is None or not loc else examples.for_key(found, str(loc[-1]))
+    return f"; write for example {example}" if example else ""
+
+
 def _keys_beside(model: type[BaseModel], loc: Path_) -> list[str]:
     """Return the keys that would be known where ``loc`` ends; where it names a branch of a union, those of that branch."""
+    found = _model_at(model, loc)
+    return [] if found is None else [field.alias or name for name, field in found.model_fields.items()]
+
+
+def _model_at(model: type[BaseModel], loc: Path_) -> Any:
     here: Any = model
     for part in loc[:-1]:
         if not isinstance(part, int):
             here = _inside(here, part)
-    found = _model_of(here)
-    return [] if found is None else [field.alias or name for name, field in found.model_fields.items()]
+    return _model_of(here)
 
 
 def _inside(annotation: Any, part: str) -> Any:

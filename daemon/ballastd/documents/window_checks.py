@@ -39,7 +39,7 @@ def _problem(window: TimedWindow) -> str:
     for rule, place in zip(window.rules, window.places, strict=True):
         first = next(rule.starts(rule.first, rule.first + timedelta(days=366 * YEARS)), None)
         if first is None and window.places.count(place) == 1:
-            return (f"{window.where(place)}: it never opens within {YEARS} years; is there such a day? A rule that works: "
+            return (f"{window.where(place)}: it never opens within {YEARS} years; no such day comes; write for example "
                     '{cron: "0 22 * * mon-fri", for: 7h, timezone: Europe/Berlin}')
         often = 0 if first is None else sum(1 for _ in islice(rule.starts(first, first + timedelta(hours=23, minutes=59)),
                                                               STARTS_A_DAY + 1))
@@ -70,7 +70,8 @@ def never_closes(window: TimedWindow) -> bool:
     if not endless:
         return False
     found = _survey(endless, max(utc(rule.first, rule.zone) for rule in endless))
-    return len(found) == 1 and found[0][1] - found[0][0] > (_days(endless) - 1) * 86400.0
+    # all but an hour: a night on which the clocks are put back leaves one
+    return sum(end - begin for begin, end in found) > _days(endless) * 86400.0 - 7200.0
 
 
 def _survey(rules: Sequence[Rule], anchor: float) -> Intervals:

@@ -32,9 +32,9 @@ def _local(value: Any) -> datetime:
     except ValueError:
         raise ValueError(f"{shown(value)} is no date and time; write for example 2026-12-24 18:00") from None
     if found.tzinfo is not None:
-        raise ValueError("write the local time here and its zone as timezone")
+        raise ValueError("write the local time here, and its zone as timezone; for example 2026-12-24 18:00")
     if not 2000 <= found.year < 2200:
-        raise ValueError(f"{shown(value)}: the year {found.year} is not ours")
+        raise ValueError(f"{shown(value)}: the year {found.year} is not ours; from 2000 to 2199")
     return found
 
 
@@ -98,7 +98,7 @@ class Schedule(Strict):
             second = next(name for name in given if FORMS[name] == forms[1])
             raise Clash(({"begin": "from"}.get(second, second),), f"stands beside {forms[0]}: times are written in one way; "
                         "for more than one write a list")
-        self._complete(forms[0])
+        self._complete(forms[0], {"begin": "from"}.get(given[0], given[0]))
         if self.rrule is not None and self.start is not None and self.length is not None:
             try:
                 recurrence(self.rrule, self.start, self.length, self.timezone)
@@ -106,11 +106,11 @@ class Schedule(Strict):
                 raise Clash(("rrule",), str(error)) from None
         return self
 
-    def _complete(self, form: str) -> None:
+    def _complete(self, form: str, beside: str) -> None:
         needed = NEEDS[form] if form == "ics" else (*NEEDS[form], "for")
         for key in needed:
             if getattr(self, OWN_FIELDS.get(key, key)) is None:
-                raise Clash((key,), f"is missing beside {form}; write for example {key}: {EXAMPLES[key]}")
+                raise Clash((key,), f"is missing beside {beside}; write for example {key}: {EXAMPLES[key]}")
         if form == "ics" and self.length is not None:
             raise Clash(("for",), "events say themselves how long they last; take it out")
 

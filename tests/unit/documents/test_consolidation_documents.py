@@ -26,7 +26,7 @@ spare: {{hosts: 2, share: 5%}}
 power_off: {{below: 30%, for: 1m, minimum_on: 2m}}
 power_on: {{above: 75%, for: 3m, minimum_off: 4m, ahead_of_window_end: 5m}}
 cooldown: {{vm: 1h, no_return: 2h, host_settle: 3m, foreign_move: 4h}}
-budget: {{in_flight: 1, per_hour: 2, per_day: 3, per_vm_per_day: 4}}
+budget: {{in_flight: 1, per_hour: 2, per_day: 4, per_vm_per_day: 3}}
 mode: recommend
 ---
 {NIGHTS}"""
@@ -72,7 +72,7 @@ def test_every_key_is_where_it_belongs(tmp_path: Path) -> None:
         power_on_above=0.75, power_on_hold=Seconds(180.0), minimum_off=Seconds(240.0), wake_ahead=Seconds(300.0),
         cooldown=Cooldown(vm=Seconds(3600.0), no_return=Seconds(7200.0), host_settle=Seconds(180.0),
                           foreign_move=Seconds(14400.0)),
-        budget=MoveBudget(in_flight=1, per_hour=2, per_day=3, per_vm_per_day=4), mode=Mode.RECOMMEND,
+        budget=MoveBudget(in_flight=1, per_hour=2, per_day=4, per_vm_per_day=3), mode=Mode.RECOMMEND,
         source=f"{tmp_path}/p.yaml:2:1"),)
     assert sorted(policies.windows) == ["nights"]
 
@@ -110,7 +110,8 @@ def test_a_window_of_its_own_that_has_passed_is_doubted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "problem"), [
-    (HEAD, "1:1: window: is missing"),
+    (HEAD, '1:1: window: is missing; write for example window: {days: [mon-fri], at: "22:00", for: 7h, timezone: '
+     "Europe/Berlin}"),
     (f"{HEAD}window: 5\n", '3:1: window: 5: write the name of a Window, or its times, for example {days: [mon-fri], at: '
                            '"22:00", for: 7h, timezone: Europe/Berlin}'),
     (f"{HEAD}window: nights\n", "3:1: window: there is no Window 'nights'; known: none"),
