@@ -121,7 +121,7 @@ def _check_scope(taken: Taken, cluster: ClusterDeclaration, document: Document, 
             taken.problems.append(f"{document.where(place)}: {dotted(place)}: {shown(pattern)} matches no declared "
                                   f"host{hint}")
     if scope.labels and not any(scope.covers(host) for host in cluster.hosts):
-        wanted = ", ".join(f"{key}: {value}" for key, value in scope.labels)
+        wanted = ", ".join(dotted((f"{key}: {value}",)) for key, value in scope.labels[:5])
         place = (*path, "labels")
         taken.problems.append(f"{document.where(place)}: {dotted(place)}: no declared host has {wanted}; "
                               f"known: {_labels(cluster)}")
