@@ -59,16 +59,15 @@ def run(seconds: float, seed: int) -> bool:
     """Fuzz for some time, and return whether nothing broke; what did is left in files that are named."""
     luck, report = Random(seed), Report()
     good, kept = seeds()
-    schema = policy_schema()
+    schema, calendar = policy_schema(), (FOLDER / "window" / "freeze.ics").read_bytes()
     until, told = time.monotonic() + seconds, time.monotonic() + 30.0
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        (folder / "freeze.ics").write_bytes((FOLDER / "window" / "freeze.ics").read_bytes())
+        (folder / "freeze.ics").write_bytes(calendar)
         while time.monotonic() < until and len(report.broken) < 10:
             taken = report.taken
-            data, calendar = _next(luck, good if luck.random() < 0.5 else kept, schema)
-            new = _try(folder, data, calendar, report)
-            if new and calendar is None:
+            data, other = _next(luck, good if luck.random() < 0.5 else kept, schema, calendar)
+            if _try(folder, data, other, report) and other is None:
                 (good if report.taken > taken else kept)[KEPT_MAX:] = ()
                 (good if report.taken > taken else kept).append(data)
             if time.monotonic() > told:
@@ -95,13 +94,13 @@ def seeds() -> tuple[list[bytes], list[bytes]]:
     return ([data[:TEXT_MAX] for data in found], [path.read_bytes()[:TEXT_MAX] for path in sorted(FOLDER.rglob("*.yaml"))])
 
 
-def _next(luck: Random, kept: Sequence[bytes], schema: dict[str, Any]) -> tuple[bytes, bytes | None]:
+def _next(luck: Random, kept: Sequence[bytes], schema: dict[str, Any], calendar: bytes) -> tuple[bytes, bytes | None]:
+    """Return a policy file, and a calendar beside it where that is what is tried."""
     which = luck.random()
     if which < 0.35:
         documents = [json.dumps(_value(luck, schema, schema, 0)) for _ in range(luck.choice((1, 1, 2, 4)))]
         return "\n---\n".join(documents).encode("utf-8", "surrogatepass"), None
     if which < 0.40:
-        calendar = (FOLDER / "window" / "freeze.ics").read_bytes()
         text = b"kind: Window\nname: w\ndeny: {ics: change.ics, events: all, timezone: Europe/Berlin}\n"
         return text, _mutated(luck, calendar, kept)
     return _mutated(luck, luck.choice(kept), kept)[:TEXT_MAX], None
