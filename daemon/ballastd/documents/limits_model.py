@@ -42,7 +42,8 @@ class InFlight(Strict):
     @model_validator(mode="after")
     def _hosts_within_the_cluster(self) -> InFlight:
         for key, at_once in (("host_out", self.host_out), ("host_in", self.host_in)):
-            if at_once > self.cluster:
+            # what was not written is a default, and nobody's contradiction
+            if at_once > self.cluster and {key, "cluster"} <= self.model_fields_set:
                 raise Clash((key,), f"{at_once} is more than in the whole cluster at once, {self.cluster}; write "
                             f"{self.cluster} or less")
         return self

@@ -233,6 +233,10 @@ def _check_together(parts: Mapping[str, str]) -> None:
     if counted and (frequency not in ("MONTHLY", "YEARLY") or "BYWEEKNO" in parts):
         raise ValueError("a number before a weekday counts within the month or year: FREQ=MONTHLY or YEARLY; write for "
                          f"example {RULE_EXAMPLE}")
+    weeks = 53 if frequency == "YEARLY" and "BYMONTH" not in parts else 5
+    if any(abs(int(item[:-2])) > weeks for item in parts.get("BYDAY", "").split(",") if len(item) > 2):
+        raise ValueError(f"no {'year' if weeks == 53 else 'month'} has a weekday more than {weeks} times; write for example "
+                         f"{RULE_EXAMPLE}")
     if "COUNT" in parts and "UNTIL" in parts:
         raise ValueError("COUNT and UNTIL contradict each other; keep one")
     if "BYWEEKNO" in parts and "BYDAY" not in parts:
