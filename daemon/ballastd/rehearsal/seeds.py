@@ -89,7 +89,8 @@ def policies_of(luck: Random, begins: float, lasts: float) -> PolicySet:
     denied = tuple(name for name, window in windows.items() if not window.allows)
     balance = (BalancePolicy("even-load", mode=Mode.AUTO, windows=denied, hot_hold=Seconds(luck.choice((60.0, 300.0)))),)
     consolidation = tuple(
-        ConsolidationPolicy("nights", name, mode=Mode.AUTO, power_off_hold=Seconds(luck.choice((300.0, 1200.0))))
+        ConsolidationPolicy("nights", name, denials=denied, mode=Mode.AUTO,
+                            power_off_hold=Seconds(luck.choice((300.0, 1200.0))))
         for name, window in windows.items() if window.allows)
     placement = (
         PlacementPolicy("replicas", VmSelector(group="team-1"), Rule.APART, weight=luck.choice((None, 10)), mode=Mode.AUTO),
