@@ -19,6 +19,7 @@ from ballastd.cli.replay import replay_command
 from ballastd.cli.simulate import simulate_command
 from ballastd.cli.top import top_command
 from ballastd.cli.vms import vm_group
+from ballastd.cli.windows import window_group
 
 
 @click.group("ballastctl", context_settings={"help_option_names": ["-h", "--help"]})
@@ -55,5 +56,5 @@ def main(ctx: click.Context, socket_path: str | None) -> None:  # noqa: ARG001  
 
 for _command in (top_command, status_command, summary_command, host_group, vm_group, plan_command, explain_command,
                  migration_group, journal_group, pause_command, resume_command, reload_command, policy_group,
-                 cluster_group, simulate_command, replay_command):
+                 window_group, cluster_group, simulate_command, replay_command):
     main.add_command(_command)

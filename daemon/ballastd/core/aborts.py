@@ -59,11 +59,9 @@ def _closed_window(m: Migration, policies: PolicySet, wall: float) -> str:
     if m.urgent:
         return ""  # as when its deadline had passed: it was begun outside of its windows, and they do not end it
     named = [policies.windows[name] for name in _windows_of(m.policy, policies)]
-    if not any(window.cancel_at_close for window in named):
-        return ""
     denied = any(not w.allows and w.open_until(wall) is not None for w in named if w.cancel_at_close)
     allowing = [w for w in named if w.allows]
-    closed = bool(allowing) and all(w.open_until(wall) is None for w in allowing)
+    closed = (any(w.cancel_at_close for w in allowing) and all(w.open_until(wall) is None for w in allowing))
     return "its window closed" if denied or closed else ""
 
 
@@ -74,4 +72,4 @@ def _windows_of(name: str, policies: PolicySet) -> tuple[str, ...]:
     for balance in policies.balance:
         if balance.name == name:
             return balance.windows
-    return next(((packing.window,) for packing in policies.consolidation if packing.name == name), ())
+    return next(((packing.window, *packing.denials) for packing in policies.consolidation if packing.name == name), ())

@@ -182,22 +182,32 @@ def window_deferral(move: Move, policies: PolicySet, wall: float) -> Deferral | 
         starts = window.next_open(wall)
         if not window.allows and starts is not None and wall + move.predicted * FIT_FACTOR > starts:
             return Deferral(DeferralKind.WILL_NOT_FIT, f"needs {move.predicted * FIT_FACTOR:.0f} s, window "
-                            f"{window.name} denies in {starts - wall:.0f} s", move.vm, move.source)
+                            f"{window.name} denies in {starts - wall:.0f} s", move.vm, move.source,
+                            window.open_until(starts))
     allowing = [window for window in named if window.allows]
     return _no_window_fits(move, allowing, wall) if allowing else None
 
 
 def _no_window_fits(move: Move, allowing: list[Window], wall: float) -> Deferral | None:
-    ends = [end for window in allowing if (end := window.open_until(wall)) is not None]
     names = ", ".join(window.name for window in allowing)
-    opens = min((s for window in allowing if (s := window.next_open(wall)) is not None), default=None)
-    if not ends:
+    closes = _open_until(allowing, wall)
+    opens = min((s for window in allowing if (s := window.next_open(closes or wall)) is not None), default=None)
+    if closes is None:
         return Deferral(DeferralKind.WINDOW, f"no window of {names} is open", move.vm, move.source, opens)
-    left = max(ends) - wall
+    left = closes - wall
     if move.predicted * FIT_FACTOR > left:
         return Deferral(DeferralKind.WILL_NOT_FIT, f"needs {move.predicted * FIT_FACTOR:.0f} s, {names} closes in "
                         f"{left:.0f} s", move.vm, move.source, opens)
     return None
+
+
+def _open_until(allowing: list[Window], wall: float) -> float | None:
+    """Return until when one or another of ``allowing`` is open without a gap, or None where none is at ``wall``."""
+    closes: float | None = None
+    while (later := max((end for window in allowing if (end := window.open_until(closes or wall)) is not None),
+                        default=None)) is not None:
+        closes = later
+    return closes
 
 
 def _back_off(move: Move, ledger: Ledger, limits: Limits, wall: float) -> Deferral | None:

@@ -65,8 +65,8 @@ def empty_intents(snapshot: Snapshot, outlook: Outlook) -> tuple[Intent, ...]:
 def intent_for(policy: ConsolidationPolicy, host: HostName, because: str, snapshot: Snapshot) -> Intent:
     """Return the intent to empty ``host`` for ``policy``."""
     return Intent(IntentKind.EMPTY, host, policy.name, because, Health.HEALTHY, snapshot.now, mode=policy.mode,
-                  windows=(policy.window,), fill=Fill(policy.fill_cpu, policy.fill_memory), cooldown=policy.cooldown,
-                  budget=policy.budget)
+                  windows=(policy.window, *policy.denials), fill=Fill(policy.fill_cpu, policy.fill_memory),
+                  cooldown=policy.cooldown, budget=policy.budget)
 
 
 def choose(snapshot: Snapshot, outlook: Outlook) -> Choice:
@@ -86,15 +86,26 @@ def choose(snapshot: Snapshot, outlook: Outlook) -> Choice:
     return Choice()
 
 
+def open_until(policy: ConsolidationPolicy, policies: PolicySet, wall: float) -> float | None:
+    """Return until when the policy may pack: its window's end, or the begin of a denial before that. None where it may
+    not: a denial closes the window, and what is off is woken ahead of it as ahead of the window's own end."""
+    window = policies.windows.get(policy.window)
+    closes = window.open_until(wall) if window else None
+    for denial in (policies.windows[name] for name in policy.denials):
+        if closes is None or wall >= denial.horizon or denial.open_until(wall) is not None:
+            return None
+        closes = min(closes, denial.next_open(wall) or denial.horizon)
+    return closes
+
+
 def _choose_for(policy: ConsolidationPolicy, snapshot: Snapshot, outlook: Outlook) -> Choice:
     idle = outlook.trends.fires("idle", policy.name)
-    wall, window = snapshot.now.wall, outlook.policies.windows[policy.window]
-    closes = window.open_until(wall)
+    wall, closes = snapshot.now.wall, open_until(policy, outlook.policies, snapshot.now.wall)
     if idle is None or closes is None:
         return Choice()
     if closes - wall <= policy.wake_ahead + policy.minimum_off:
         return Choice(deferrals=(Deferral(
-            DeferralKind.WILL_NOT_FIT, f"{window.name} closes in {human_seconds(closes - wall)}; a host that goes off now "
+            DeferralKind.WILL_NOT_FIT, f"{policy.window} closes in {human_seconds(closes - wall)}; a host that goes off now "
             f"would be woken before it was off for {human_seconds(policy.minimum_off)}"),))
     held = _rate(snapshot, outlook)
     if held is not None:
@@ -105,7 +116,7 @@ def _choose_for(policy: ConsolidationPolicy, snapshot: Snapshot, outlook: Outloo
     for host in _by_effort(policy, snapshot):
         no = why_not_off(policy, host, snapshot, outlook) or _why_not_emptied(policy, host, snapshot, outlook)
         if no is None:
-            return Choice(host, policy, f"{window.name} is open, {share}")
+            return Choice(host, policy, f"{policy.window} is open, {share}")
         noes.append(no)
     return Choice(refusals=tuple(noes))
 
@@ -201,8 +212,7 @@ def reason_to_wake(host: HostName, snapshot: Snapshot, outlook: Outlook, unplace
         return f"there is no policy {power.policy} any more", True
     if policy.mode is not Mode.AUTO:
         return f"{policy.name} is in mode {policy.mode.value} now", True
-    window = outlook.policies.windows.get(policy.window)
-    closes = window.open_until(wall) if window else None
+    closes = open_until(policy, outlook.policies, wall)
     if closes is None:
         return f"the window of {policy.name} is closed", True
     if closes - wall <= policy.wake_ahead:

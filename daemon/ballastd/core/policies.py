@@ -163,7 +163,8 @@ class BalancePolicy:
 
 @dataclass(frozen=True, slots=True)
 class ConsolidationPolicy:
-    """Pack VMs while ``window`` (an allow-window's name) is open, and switch emptied hosts off. Shares in [0, 1].
+    """Pack VMs while ``window`` (an allow-window's name) is open and none of ``denials`` is in force, and switch emptied
+    hosts off. Shares in [0, 1].
 
     ``fill_cpu``, ``fill_memory``: how full packing may make a host. ``spare_hosts``, ``spare_share``: capacity kept
     free beside that, in hosts and as a share of what stays on. ``power_off_below``: load of the hosts that are on,
@@ -187,6 +188,7 @@ class ConsolidationPolicy:
     wake_ahead: Seconds = Seconds(900.0)
     cooldown: Cooldown = Cooldown()
     budget: MoveBudget = MoveBudget(in_flight=2, per_hour=20, per_day=100)
+    denials: tuple[str, ...] = ()
     scope: Scope = EVERYWHERE
     mode: Mode = Mode.OBSERVE
     description: str = ""

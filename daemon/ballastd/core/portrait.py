@@ -92,7 +92,8 @@ def _windows(p: Portrait) -> tuple[WindowView, ...]:
     for name, window in sorted(p.policies.windows.items()):
         closes = window.open_until(p.now.wall)
         changes = closes if closes is not None else window.next_open(p.now.wall)
-        found.append(WindowView(name, window.allows, closes is not None, changes))
+        ahead = tuple(interval for interval in window.intervals if interval[1] > p.now.wall)
+        found.append(WindowView(name, window.allows, closes is not None, changes, ahead, window.horizon))
     return tuple(found)
 
 

@@ -175,12 +175,17 @@ class BudgetView:
 
 @dataclass(frozen=True, slots=True)
 class WindowView:
-    """One time window: whether it is open, and when that changes next (wall seconds, None beyond what is known)."""
+    """One time window: whether it is open, and when that changes next (wall seconds, None beyond what is known).
+
+    ``intervals``: when it is open from the view's instant on, up to ``horizon``.
+    """
 
     name: str
     allows: bool
     open: bool
     changes_wall: float | None
+    intervals: tuple[tuple[float, float], ...] = ()
+    horizon: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

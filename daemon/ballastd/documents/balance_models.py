@@ -101,6 +101,15 @@ class BudgetModel(Strict):
     _d = field_validator("per_day")(capped(CEILINGS.balance_per_day, str(CEILINGS.balance_per_day)))
     _v = field_validator("per_vm_per_day")(capped(CEILINGS.balance_per_vm_day, str(CEILINGS.balance_per_vm_day)))
 
+    @model_validator(mode="after")
+    def _within_the_day(self) -> BudgetModel:
+        for key, moves in (("per_hour", self.per_hour), ("per_vm_per_day", self.per_vm_per_day)):
+            # what was not written is a default, and nobody's contradiction
+            if moves > self.per_day and {key, "per_day"} <= self.model_fields_set:
+                raise Clash((key,), f"{moves} is more than per_day, {self.per_day}: it would never be reached; write "
+                            f"{self.per_day} or less")
+        return self
+
     def compiled(self) -> MoveBudget:
         """Return the budget as the mind knows it."""
         return MoveBudget(self.in_flight, self.per_hour, self.per_day, self.per_vm_per_day)

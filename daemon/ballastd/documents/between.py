@@ -13,11 +13,11 @@ from ballastd.documents.balance_models import BalanceModel
 from ballastd.documents.consolidation_models import ConsolidationModel
 from ballastd.documents.limits_model import LimitsModel
 from ballastd.documents.placement_models import PlacementModel
-from ballastd.documents.policy_models import EvacuationModel, HealthModel, PolicyModel, ScopeModel, WindowModel
+from ballastd.documents.policy_models import EvacuationModel, HealthModel, PolicyModel, ScopeModel
 from ballastd.documents.positions import Document, Path_, dotted
 from ballastd.documents.scalars import as_percent, shown
 from ballastd.documents.taken import Taken
-from ballastd.documents.validation import Clash
+from ballastd.documents.window_models import WindowModel
 
 MOVING = (EvacuationModel, BalanceModel, ConsolidationModel)
 RESERVED = {OPERATOR: "what a person asks for", WAKE_TEST: "a host that goes off to show that it comes back"}
@@ -53,10 +53,11 @@ def named_windows(taken: Taken) -> Iterator[tuple[Document, Path_, str]]:
     for document, consolidation in taken.of(ConsolidationModel):
         if isinstance(consolidation.window, str):
             yield document, ("window",), consolidation.window
+        yield from ((document, ("windows", i), name) for i, name in enumerate(consolidation.windows))
 
 
 def check_windows(taken: Taken) -> None:
-    """Refuse names of windows that are not there, and what a consolidation cannot work within."""
+    """Refuse names of windows that are not there, and those that a consolidation names in the wrong place."""
     windows = {model.name: model for _, model in taken.of(WindowModel)}
     known = sorted(windows)
     for document, path, name in named_windows(taken):
@@ -66,19 +67,29 @@ def check_windows(taken: Taken) -> None:
             taken.problems.append(f"{document.where(path)}: {dotted(path)}: there is no Window {shown(name)}; {hint}")
     for document, model in taken.of(ConsolidationModel):
         window = windows.get(model.window_name)
-        if window is not None:
-            _check_own(taken, document, model, window)
+        if window is not None and window.allow is None:
+            taken.problems.append(f"{document.where(('window',))}: window: {window.name} is a denial; consolidation works "
+                                  f"within an allow-window; name denials under windows: [{window.name}]")
+        for i, name in enumerate(model.windows):
+            denial = windows.get(name)
+            if denial is not None and denial.allow is not None:
+                place = ("windows", i)
+                taken.problems.append(f"{document.where(place)}: {dotted(place)}: {name} allows; only denials are named "
+                                      f"here, and what allows under window: {model.window_name}")
 
 
-def _check_own(taken: Taken, document: Document, model: ConsolidationModel, window: WindowModel) -> None:
-    place = document.where(("window",))
-    if window.allow is None:
-        taken.problems.append(f"{place}: window: {window.name} is a denial; consolidation works within an allow-window")
-        return
-    try:
-        model.check_length(window.allow)
-    except Clash as clash:
-        taken.problems.append(f"{place}: {dotted(clash.path)}: {clash}")
+def check_budgets(taken: Taken) -> None:
+    """Refuse a budget of more moves at once than Limits grant the whole cluster: it would never be reached."""
+    for other, limits in taken.of(LimitsModel)[:1]:
+        for kind in (BalanceModel, ConsolidationModel):
+            for document, model in taken.of(kind):
+                at_once = model.budget.in_flight  # type: ignore[attr-defined]
+                place = ("budget", "in_flight")
+                if place in document.marks and at_once > limits.in_flight.cluster:
+                    taken.problems.append(
+                        f"{document.where(place)}: {dotted(place)}: {at_once} is more than {limits.name} "
+                        f"({other.where(('in_flight', 'cluster'))}) grants the whole cluster at once, "
+                        f"{limits.in_flight.cluster}; write {limits.in_flight.cluster} or less")
 
 
 def check_against_cluster(taken: Taken, cluster: ClusterDeclaration) -> None:
@@ -110,9 +121,15 @@ def _check_scope(taken: Taken, cluster: ClusterDeclaration, document: Document, 
             taken.problems.append(f"{document.where(place)}: {dotted(place)}: {shown(pattern)} matches no declared "
                                   f"host{hint}")
     if scope.labels and not any(scope.covers(host) for host in cluster.hosts):
-        wanted = ", ".join(f"{key}: {value}" for key, value in scope.labels)
+        wanted = ", ".join(dotted((f"{key}: {value}",)) for key, value in scope.labels[:5])
         place = (*path, "labels")
-        taken.problems.append(f"{document.where(place)}: {dotted(place)}: no declared host has {wanted}")
+        taken.problems.append(f"{document.where(place)}: {dotted(place)}: no declared host has {wanted}; "
+                              f"known: {_labels(cluster)}")
+
+
+def _labels(cluster: ClusterDeclaration) -> str:
+    known = sorted({f"{key}: {value}" for host in cluster.hosts for key, value in host.labels})
+    return f"{', '.join(known[:5])}{', ...' if len(known) > 5 else ''}" or "none"
 
 
 def _check_least_numbers(taken: Taken, cluster: ClusterDeclaration) -> None:

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from ballastd.core.policies import EVERYWHERE, ConsolidationPolicy, Mode, Window
+from ballastd.core.policies import EVERYWHERE, ConsolidationPolicy, Mode
 from ballastd.core.quantities import Seconds
 from ballastd.documents.balance_models import BudgetModel, CooldownModel
-from ballastd.documents.policy_models import PolicyModel, Schedule, ScopeModel
+from ballastd.documents.policy_models import PolicyModel, ScopeModel
 from ballastd.documents.scalars import Duration, Percent, Share, Whole, as_percent, shown
 from ballastd.documents.validation import Clash, Strict
-from ballastd.documents.windows import intervals
+from ballastd.documents.window_models import Schedule, Several, as_schedules
 
 DEFAULT = ConsolidationPolicy("", "")
 POWER_GAP = 0.10
@@ -20,18 +20,19 @@ POWER_GAP = 0.10
 
 
 def _window(value: Any) -> Any:
-    if not isinstance(value, str | dict | Schedule):
+    if not isinstance(value, str | dict | Schedule | list | tuple):
         raise ValueError(f'{shown(value)}: write the name of a Window, or its times, for example {{days: [mon-fri], at: '
                          '"22:00", for: 7h, timezone: Europe/Berlin}')
     return value
 
 
 def _how_given(value: Any) -> str:
-    return "name" if isinstance(value, str) else "times"
+    return "name" if isinstance(value, str) else "several" if isinstance(value, list | tuple) else "times"
 
 
 OwnWindow = Annotated[
-    Annotated[str, Tag("name")] | Annotated[Schedule, Tag("times")], Discriminator(_how_given), BeforeValidator(_window)]
+    Annotated[str, Tag("name")] | Annotated[Schedule, Tag("times")] | Annotated[Several, Tag("several")],
+    Discriminator(_how_given), BeforeValidator(_window)]
 
 
 class FillTo(Strict):
@@ -94,6 +95,7 @@ class ConsolidationModel(PolicyModel):
     kind: Literal["Consolidation"]
     scope: ScopeModel | None = None
     window: OwnWindow
+    windows: list[str] = Field(default_factory=list)
     fill_to: FillTo = FillTo()
     spare: Spare = Spare()
     power_off: PowerOff = PowerOff()
@@ -112,37 +114,29 @@ class ConsolidationModel(PolicyModel):
         if self.power_off.below > woken - POWER_GAP + 1e-9:
             raise Clash(("power_off", "below"), f"{as_percent(self.power_off.below)} is less than 10 points below "
                         f"power_on.above, {as_percent(woken)}: hosts would go off and on; write for example 45% and 81%")
-        if isinstance(self.window, Schedule):
-            self.check_length(self.window)
         return self
 
-    def check_length(self, schedule: Schedule) -> None:
-        """Refuse a window too short for any host to stay off for as long as it must and be woken ahead of the end.
-
-        Raises:
-            Clash: in an operator's words.
-        """
-        if schedule.length <= self.power_on.minimum_off + self.power_on.ahead_of_window_end:
-            raise Clash(("window",), "it is not longer than minimum_off and ahead_of_window_end of power_on together, so no "
-                        "host would ever go off; write a longer window, or shorter times")
+    @property
+    def shortest_use(self) -> float:
+        """A window must last longer than this for a host to stay off as long as it must and be woken ahead of the end."""
+        return self.power_on.minimum_off + self.power_on.ahead_of_window_end
 
     @property
     def window_name(self) -> str:
         """The window's name. One of its own has a dot in it, which no Window document's name has."""
         return self.window if isinstance(self.window, str) else f"{self.name}.window"
 
-    def own_window(self, now_wall: float) -> Window | None:
-        """Return the window whose times stand here, as UTC intervals from ``now_wall`` on; None where it is named."""
-        if isinstance(self.window, str):
-            return None
-        found, horizon = intervals(self.window.rule(), now_wall)
-        return Window(self.window_name, True, found, horizon)
+    @property
+    def own_times(self) -> tuple[Schedule, ...]:
+        """The times that stand here; none where a window is named."""
+        return () if isinstance(self.window, str) else as_schedules(self.window)
 
     def compiled(self, source: str) -> ConsolidationPolicy:
         """Return the policy as the mind knows it."""
         off, on = self.power_off, self.power_on
         return ConsolidationPolicy(
-            name=self.name, window=self.window_name, fill_cpu=self.fill_to.cpu, fill_memory=self.fill_to.memory,
+            name=self.name, window=self.window_name, denials=tuple(self.windows),
+            fill_cpu=self.fill_to.cpu, fill_memory=self.fill_to.memory,
             spare_hosts=self.spare.hosts, spare_share=self.spare.share, power_off_below=off.below,
             power_off_hold=Seconds(off.hold), minimum_on=Seconds(off.minimum_on), power_on_above=on.above,
             power_on_hold=Seconds(on.hold), minimum_off=Seconds(on.minimum_off),

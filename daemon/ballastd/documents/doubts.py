@@ -8,8 +8,9 @@ from ballastd.documents.between import named_windows
 from ballastd.documents.consolidation_models import ConsolidationModel
 from ballastd.documents.placement_checks import doubt_placement
 from ballastd.documents.placement_models import PlacementModel
-from ballastd.documents.policy_models import EvacuationModel, HealthModel, WindowModel
+from ballastd.documents.policy_models import EvacuationModel, HealthModel
 from ballastd.documents.taken import Taken
+from ballastd.documents.window_models import WindowModel
 
 
 def doubt(taken: Taken, cluster: ClusterDeclaration | None) -> None:

@@ -12,7 +12,7 @@ from ballastd.core.policies import Limits
 from ballastd.core.quantities import Seconds
 from ballastd.documents.policy_models import PolicyModel
 from ballastd.documents.scalars import Bandwidth, Duration, Percent, Whole, lasting, shown
-from ballastd.documents.validation import Strict
+from ballastd.documents.validation import Clash, Strict
 
 DEFAULT = Limits()
 
@@ -38,6 +38,15 @@ class InFlight(Strict):
     _c = field_validator("cluster")(capped(CEILINGS.in_flight_cluster, str(CEILINGS.in_flight_cluster)))
     _o = field_validator("host_out")(capped(CEILINGS.in_flight_host_out, str(CEILINGS.in_flight_host_out)))
     _i = field_validator("host_in")(capped(CEILINGS.in_flight_host_in, str(CEILINGS.in_flight_host_in)))
+
+    @model_validator(mode="after")
+    def _hosts_within_the_cluster(self) -> InFlight:
+        for key, at_once in (("host_out", self.host_out), ("host_in", self.host_in)):
+            # what was not written is a default, and nobody's contradiction
+            if at_once > self.cluster and {key, "cluster"} <= self.model_fields_set:
+                raise Clash((key,), f"{at_once} is more than in the whole cluster at once, {self.cluster}; write "
+                            f"{self.cluster} or less")
+        return self
 
 
 class BandwidthLimits(Strict):

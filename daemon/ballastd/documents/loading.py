@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -22,7 +22,7 @@ from ballastd.core.policies import (
     Window,
 )
 from ballastd.documents.balance_models import BalanceModel
-from ballastd.documents.between import check_against_cluster, check_names, check_windows
+from ballastd.documents.between import check_against_cluster, check_budgets, check_names, check_windows
 from ballastd.documents.consolidation_models import ConsolidationModel
 from ballastd.documents.doubts import doubt
 from ballastd.documents.limits_model import LimitsModel
@@ -33,13 +33,15 @@ from ballastd.documents.policy_models import (
     EvacuationModel,
     HealthModel,
     PolicyModel,
-    WindowModel,
 )
 from ballastd.documents.positions import Budget, Document, parse, read
 from ballastd.documents.profiles import PROFILE, apply_modes, take_profile
 from ballastd.documents.scalars import shown
 from ballastd.documents.taken import M, Taken
+from ballastd.documents.timed_windows import TimedWindows
 from ballastd.documents.validation import validate
+from ballastd.documents.window_checks import check_denied, check_times, doubt_times
+from ballastd.documents.window_models import WindowModel
 from ballastd.errors import ConfigurationError
 
 KINDS: dict[str, type[PolicyModel]] = {
@@ -64,11 +66,13 @@ class ReadPolicies:
     """Documents that are sound together, before any window is compiled. ``digest``: of their texts."""
 
     taken: Taken
+    windows: TimedWindows
     digest: str
 
     def compiled(self, now_wall: float) -> PolicySet:
         """Return the policies, windows compiled from ``now_wall`` on."""
-        return _compiled(self.taken, now_wall, self.digest)
+        windows = {name: window.compiled(now_wall) for name, window in self.windows.found.items()}
+        return _compiled(self.taken, windows, self.digest)
 
 
 def load_policies(directory: Path, cluster: ClusterDeclaration | None, now_wall: float) -> LoadedPolicies:
@@ -78,11 +82,8 @@ def load_policies(directory: Path, cluster: ClusterDeclaration | None, now_wall:
         ConfigurationError: with every problem of every file; nothing of the set is used.
     """
     found = read_policies(directory, cluster)
-    policies, loading = found.compiled(now_wall), found.taken
-    for place, window in _windows(loading, now_wall):
-        if window.allows and not window.intervals:
-            loading.warnings.append(f"{place}: {window.name} does not open within the next 14 days")
-    return LoadedPolicies(policies, tuple(loading.warnings))
+    doubt_times(found.windows, found.taken.warnings, now_wall)
+    return LoadedPolicies(found.compiled(now_wall), tuple(found.taken.warnings))
 
 
 def read_policies(directory: Path, cluster: ClusterDeclaration | None) -> ReadPolicies:
@@ -106,7 +107,14 @@ def read_policies(directory: Path, cluster: ClusterDeclaration | None) -> ReadPo
             loading.windows_unread = True
     apply_modes(loading)
     check_names(loading, KINDS.values())
+    windows = TimedWindows(loading.problems)
+    windows.gather(loading)
+    for calendar, text in windows.texts.items():
+        digest.update(b"%s\0%d\0%s" % (os.fsencode(calendar.name), len(text), text.encode()))
     check_windows(loading)
+    check_budgets(loading)
+    check_times(windows)
+    check_denied(loading, windows)
     check_contradictions(loading, cluster)
     check_examples(loading)
     if cluster is not None:
@@ -114,7 +122,7 @@ def read_policies(directory: Path, cluster: ClusterDeclaration | None) -> ReadPo
     if loading.problems:
         raise ConfigurationError(tuple(loading.problems))
     doubt(loading, cluster)
-    return ReadPolicies(loading, digest.hexdigest())
+    return ReadPolicies(loading, windows, digest.hexdigest())
 
 
 def _files(directory: Path) -> list[Path]:
@@ -165,7 +173,7 @@ def _take(document: Document, loading: Taken) -> None:
         loading.windows_unread = True
 
 
-def _compiled(loading: Taken, now_wall: float, digest: str) -> PolicySet:
+def _compiled(loading: Taken, windows: dict[str, Window], digest: str) -> PolicySet:
     limits = [model.compiled() for _, model in loading.of(LimitsModel)]
     return PolicySet(
         health=_sorted(model.compiled(place) for place, model in _placed(loading, HealthModel)),
@@ -173,8 +181,7 @@ def _compiled(loading: Taken, now_wall: float, digest: str) -> PolicySet:
         balance=_sorted(model.compiled(place) for place, model in _placed(loading, BalanceModel)),
         consolidation=_sorted(model.compiled(place) for place, model in _placed(loading, ConsolidationModel)),
         placement=_sorted(model.compiled(place) for place, model in _placed(loading, PlacementModel)),
-        windows={window.name: window for _, window in _windows(loading, now_wall)},
-        limits=limits[0] if limits else Limits(), digest=digest)
+        windows=windows, limits=limits[0] if limits else Limits(), digest=digest)
 
 
 def _placed(loading: Taken, kind: type[M]) -> list[tuple[str, M]]:
@@ -183,13 +190,3 @@ def _placed(loading: Taken, kind: type[M]) -> list[tuple[str, M]]:
 
 def _sorted(policies: Iterable[P]) -> tuple[P, ...]:
     return tuple(sorted(policies, key=lambda policy: policy.name))
-
-
-def _windows(loading: Taken, now_wall: float) -> Iterator[tuple[str, Window]]:
-    """Yield every window with where it stands: the Window documents, and those that consolidations hold themselves."""
-    for place, model in _placed(loading, WindowModel):
-        yield place, model.compiled(now_wall)
-    for document, consolidation in loading.of(ConsolidationModel):
-        own = consolidation.own_window(now_wall)
-        if own is not None:
-            yield document.where(("window",)), own

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from enum import Enum
 from typing import Annotated, Any, Literal
 
@@ -28,28 +27,17 @@ from ballastd.core.policies import (
     Mode,
     Response,
     Scope,
-    Window,
 )
 from ballastd.core.quantities import Seconds
 from ballastd.core.telemetry import METRICS, MetricKind
 from ballastd.documents.example_models import EXAMPLES_MAX, ExampleModel
 from ballastd.documents.metric_values import example, firing_edge, metric_value, parse_metric
-from ballastd.documents.scalars import (
-    ClockTime,
-    Days,
-    Duration,
-    Lasting,
-    YesNo,
-    Zone,
-    shown,
-)
+from ballastd.documents.scalars import Duration, Lasting, YesNo, shown
 from ballastd.documents.validation import Strict
-from ballastd.documents.windows import Once, Weekly, intervals
 
 NAME = r"[a-z0-9][a-z0-9-]{0,62}"
 LEVELS = {"suspect": Health.SUSPECT, "degraded": Health.DEGRADED, "failing": Health.FAILING}
 CLEAR_HOLD_SECONDS = 1800.0
-WEEK_SECONDS = 7 * 86400.0
 Raw = Annotated[Any, WithJsonSchema({"type": ["string", "number", "boolean"]})]
 MetricName = Annotated[str, BeforeValidator(parse_metric), WithJsonSchema({"enum": sorted(METRICS)})]
 
@@ -289,66 +277,3 @@ class EvacuationModel(PolicyModel):
             scope=self.scope.compiled() if self.scope else EVERYWHERE, mode=self.mode,
             deadline=None if self.deadline is None else Seconds(self.deadline), ignore_windows=self.ignore_windows,
             order=tuple(self.order), windows=tuple(self.windows), description=self.description, source=source)
-
-
-def _local(value: Any) -> datetime:
-    try:
-        found = datetime.fromisoformat(value if isinstance(value, str) else "")
-    except ValueError:
-        raise ValueError(f"{shown(value)} is no date and time; write for example 2026-12-24 18:00") from None
-    if found.tzinfo is not None:
-        raise ValueError("write the local time here and its zone as timezone")
-    if not 2000 <= found.year < 2200:
-        raise ValueError(f"{shown(value)}: the year {found.year} is not ours")
-    return found
-
-
-class Schedule(Strict):
-    """Weekly (days, at, for) or once (from, for), in an IANA zone."""
-
-    days: Days | None = None
-    at: ClockTime | None = None
-    begin: Annotated[datetime | None, BeforeValidator(_local), Field(alias="from")] = None
-    length: Annotated[Lasting, Field(alias="for")]
-    timezone: Zone
-
-    @model_validator(mode="after")
-    def _sound(self) -> Schedule:
-        weekly, once = self.days is not None and self.at is not None, self.begin is not None
-        if weekly == once or (once and (self.days or self.at)):
-            raise ValueError('write either days, at, for (weekly) or from, for (once); for example {days: [mon-fri], at: '
-                             '"22:00", for: 7h, timezone: Europe/Berlin}')
-        if weekly and self.length > WEEK_SECONDS:
-            raise ValueError("a weekly window of more than a week never ends; write for example for: 7h")
-        return self
-
-    def rule(self) -> Weekly | Once:
-        """Return the rule to compile."""
-        if self.begin is not None:
-            return Once(self.begin, self.length, self.timezone)
-        assert self.days is not None
-        assert self.at is not None
-        return Weekly(self.days, self.at, self.length, self.timezone)
-
-
-class WindowModel(PolicyModel):
-    """A time window; a denial wins over every permission."""
-
-    kind: Literal["Window"]
-    allow: Schedule | None = None
-    deny: Schedule | None = None
-    closing: Literal["finish", "cancel"] = "finish"
-
-    @model_validator(mode="after")
-    def _one(self) -> WindowModel:
-        if (self.allow is None) == (self.deny is None):
-            raise ValueError("write either allow or deny; for example deny: {days: [mon-fri], at: \"08:00\", for: 10h, "
-                             "timezone: Europe/Berlin}")
-        return self
-
-    def compiled(self, now_wall: float) -> Window:
-        """Return the window as UTC intervals from ``now_wall`` on."""
-        schedule = self.allow or self.deny
-        assert schedule is not None
-        found, horizon = intervals(schedule.rule(), now_wall)
-        return Window(self.name, self.allow is not None, found, horizon, self.closing == "cancel")

@@ -90,7 +90,9 @@ def read(path: Path, bytes_max: int = BYTES_MAX) -> str:
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ConfigurationError((f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8",)) from error
+        before = raw[:error.start]
+        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        raise ConfigurationError((f"{path}:{line}:{column}: not UTF-8 at byte {error.start}; save it as UTF-8",)) from error
 
 
 def parse(file: str, text: str, budget: Budget | None = None) -> tuple[Document, ...]:
@@ -138,7 +140,7 @@ class _Builder:
         if self.budget.spent > self.budget.values:
             raise _refused(self.file, event, f"more than {self.budget.values} values; nobody can have meant that")
         if depth > DEPTH_MAX:
-            raise _refused(self.file, event, f"nested deeper than {DEPTH_MAX} levels")
+            raise _refused(self.file, event, f"nested deeper than {DEPTH_MAX} levels; take some brackets out")
         self._plain(event)
         self.marks.setdefault(path, _place(event))
         if isinstance(event, MappingStartEvent):
@@ -163,6 +165,8 @@ class _Builder:
                 raise _refused(self.file, event, "a key must be a word")
             self._plain(event)
             key = str(event.value)
+            if key == "<<" and event.style is None:
+                raise _refused(self.file, event, "keys are not merged here (<<); write them out")
             if key in found:
                 first = self.marks[*path, key][0]
                 raise _refused(self.file, event, f"stands here twice (first in line {first}); keep one", key)
@@ -217,16 +221,23 @@ def _marked(file: str, error: MarkedYAMLError) -> str:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     what = str(error.problem or error.context or "malformed").splitlines()[0]
-    return f"{file}:{line}:{column}: not YAML: {what}{_hint(what)}"
+    opened = error.context_mark.line + 1 if error.context_mark else line
+    return f"{file}:{line}:{column}: not YAML: {what}{_hint(what, opened)}"
 
 
-def _hint(what: str) -> str:
+def _hint(what: str, opened: int) -> str:
     if "'\\t'" in what:
         return "; indent with spaces, not tabs"
     if "cannot start any token" in what:
         return '; put the value in quotes: "..."'
     if "mapping values are not allowed" in what:
         return '; check the indentation, and put a value that has a colon in quotes: "a: b"'
+    if "end of stream" in what:
+        return f"; close the quote or bracket that was opened in line {opened}"
+    if what.startswith("expected ','"):
+        return f"; close the brace or bracket that was opened in line {opened}, or put a comma between"
+    if "expected the node content" in what:
+        return "; a comma is too many, or a value is missing before it"
     return ""
 
 

@@ -58,7 +58,7 @@ def duration(value: Any) -> float:
     days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
     total = days * 86400 + hours * 3600 + minutes * 60 + seconds
     if total > DURATION_MAX_SECONDS:
-        raise ValueError(f"{shown(text)} is longer than a year; is the unit right?")
+        raise ValueError(f"{shown(text)} is longer than a year, 366d at most; is the unit right?")
     return total
 
 
@@ -94,6 +94,15 @@ def as_percent(ratio: float) -> str:
     return f"{ratio * 100:g}%"
 
 
+def as_duration(seconds: float) -> str:
+    """Return a duration as an operator writes it: ``7h``, ``1h30m``, ``8d``."""
+    rest, words = round(seconds), ""
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, rest = divmod(rest, length)
+        words += f"{count}{unit}" if count else ""
+    return words or "0s"
+
+
 def size(value: Any) -> int:
     """Return bytes."""
     return int(_unit(value, _BYTES, "a size", "4GiB"))
@@ -119,7 +128,7 @@ def _unit(value: Any, units: dict[str, float] | dict[str, int], what: str, examp
         raise ValueError(f"{shown(text)} is no {what.split(' ', 1)[1]}; write for example {example} "
                          f"(units: {', '.join(units)})")
     if float(found[1]) < 0:
-        raise ValueError(f"{shown(text)} is below zero")
+        raise ValueError(f"{shown(text)} is below zero; write for example {example}")
     amount = float(found[1]) * units[found[2]]
     if amount > AMOUNT_MAX:
         raise ValueError(f"{shown(text)} is more than there is; is the unit right?")
@@ -170,7 +179,9 @@ def zone(value: Any) -> zoneinfo.ZoneInfo:
     try:
         return zoneinfo.ZoneInfo("" if _NO_ZONE.match(text) else text)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        near = difflib.get_close_matches(text[:SHOWN_MAX], sorted(zoneinfo.available_timezones()), n=1)
+        # an abbreviation is shared by zones that have nothing else in common
+        known = sorted(zoneinfo.available_timezones()) if "/" in text and not _NO_ZONE.match(text) else []
+        near = difflib.get_close_matches(text[:SHOWN_MAX], known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise ValueError(f"{shown(text)} is no IANA time zone; write for example Europe/Berlin{hint}") from None
 

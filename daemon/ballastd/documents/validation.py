@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 
+from ballastd.documents import examples
 from ballastd.documents.positions import Document, Path_, dotted
 from ballastd.documents.scalars import shown
 
@@ -43,7 +44,7 @@ def validate(model: type[M], document: Document, problems: list[str]) -> M | Non
     value = {key: part for key, part in document.value.items() if part is not None or not _is_section(model, key)}
     blank = tuple(_blanks(value, ()))
     lines: dict[str, None] = {f"{document.where(path)}: {dotted(path)}: {_NOTHING}": None for path in blank[:PROBLEMS_MAX]}
-    found = None
+    found, more = None, 0
     try:
         found = model.model_validate(value)
     except ValidationError as error:
@@ -52,24 +53,35 @@ def validate(model: type[M], document: Document, problems: list[str]) -> M | Non
             path = _standing(document, dict(one))
             clash = one.get("ctx", {}).get("error")
             path = (*path, *clash.path) if isinstance(clash, Clash) else path
-            if one["type"] == "missing" and path in misspelt:
+            if one["type"] == "missing" and path in misspelt.values():
                 continue
             if not any(path[:len(empty)] == empty for empty in blank):
-                lines[f"{document.where(path)}: {dotted(path)}: {_words(model, dict(one))}"] = None
-        if error.error_count() > PROBLEMS_MAX:
-            lines[f"{document.where(())}: and {error.error_count() - PROBLEMS_MAX} problems more in this document"] = None
-    problems.extend(lines)
+                lines[f"{document.where(path)}: {dotted(path)}: {_words(model, dict(one), misspelt.get(path))}"] = None
+        more = error.error_count() - PROBLEMS_MAX
+    problems.extend(sorted(lines, key=_place_in(document)))
+    if more > 0:
+        problems.append(f"{document.where(())}: and {more} problems more in this document")
     return None if lines else found
 
 
-def _misspelt(model: type[BaseModel], document: Document, error: ValidationError) -> set[Path_]:
-    """Return the paths of the keys that unknown ones resemble: a misspelt key is not also a missing one."""
-    found: set[Path_] = set()
-    unknown = [one for one in error.errors(include_url=False) if one["type"] == "extra_forbidden"]
-    for one in unknown[:PROBLEMS_MAX]:
+def _place_in(document: Document) -> Callable[[str], tuple[int, ...]]:
+    """Return by what the problems of a document are sorted: where they stand in the text."""
+    ahead = len(document.file) + 1
+    return lambda problem: tuple(int(part) for part in problem[ahead:].split(":", 2)[:2])
+
+
+def _misspelt(model: type[BaseModel], document: Document, error: ValidationError) -> dict[Path_, Path_]:
+    """Return, by the paths of unknown keys, those of the keys that they resemble, one that is missing before others: a
+    misspelt key is not also a missing one."""
+    found: dict[Path_, Path_] = {}
+    errors = error.errors(include_url=False)
+    missing = {_standing(document, dict(one)) for one in errors if one["type"] == "missing"}
+    for one in [one for one in errors if one["type"] == "extra_forbidden"][:PROBLEMS_MAX]:
         known = _keys_beside(model, tuple(one["loc"]))
-        near = difflib.get_close_matches(str(one["loc"][-1])[:60], known, n=1)
-        found.update((*_standing(document, dict(one))[:-1], key) for key in near)
+        path = _standing(document, dict(one))
+        near = [(*path[:-1], key) for key in examples.meant(str(one["loc"][-1]), known)]
+        if near:
+            found[path] = next((key for key in near if key in missing), near[0])
     return found
 
 
@@ -100,12 +112,11 @@ def _standing(document: Document, error: dict[str, Any]) -> Path_:
     return path
 
 
-def _words(model: type[BaseModel], error: dict[str, Any]) -> str:
+def _words(model: type[BaseModel], error: dict[str, Any], meant: Path_ | None) -> str:
     kind, given, context = error["type"], error.get("input"), error.get("ctx", {})
     if kind == "extra_forbidden":
         known = _keys_beside(model, tuple(error["loc"]))
-        near = difflib.get_close_matches(str(error["loc"][-1])[:60], known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(known)}" if known else ""
+        hint = f"; did you mean {meant[-1]}?" if meant else f"; known here: {', '.join(known)}" if known else ""
         return f"unknown key{hint}"
     if kind in ("enum", "literal_error"):
         names = [name.strip(" '") for name in str(context.get("expected", "")).replace(" or ", ",").split(",")]
@@ -115,29 +126,41 @@ def _words(model: type[BaseModel], error: dict[str, Any]) -> str:
             hint = "; put it in quotes"
         return f"{shown(given)} is not one of {', '.join(names)}{hint}"
     quote = "; put it in quotes" if isinstance(given, int | float) else ""
+    right = _right(model, tuple(error["loc"]))
     whole = "take the quotes off" if _digits(given) else "write for example 2"
     plain = {
-        "missing": "is missing",
-        "string_type": f"expected a word, found {_kind(given)}{quote}",
+        "missing": f"is missing{right}",
+        "string_type": f"expected a word, found {_kind(given)}{quote or right}",
         "int_type": f"expected a whole number, found {_kind(given)}; {whole}",
         "bool_type": f"expected true or false, found {_kind(given)}; write one of them, without quotes",
-        "list_type": f"expected a list, found {_kind(given)}; write for example [a, b]",
-        "dict_type": f"expected keys and values, found {_kind(given)}",
-        "model_type": f"expected keys and values, found {_kind(given)}",
+        "list_type": f"expected a list, found {_kind(given)}{right or '; write for example [a, b]'}",
+        "dict_type": f"expected keys and values, found {_kind(given)}{right}",
+        "model_type": f"expected keys and values, found {_kind(given)}{right}",
         "greater_than_equal": f"{shown(given)} is below {context.get('ge')}, the least",
         "less_than_equal": f"{shown(given)} is above {context.get('le')}, the most",
     }
     return plain.get(kind) or str(error["msg"]).removeprefix("Value error, ")
 
 
+def _right(model: type[BaseModel], loc: Path_) -> str:
+    """Return an example of the key where ``loc`` ends, or nothing."""
+    found = _model_at(model, loc)
+    example = "" if found is None or not loc else examples.for_key(found, str(loc[-1]))
+    return f"; write for example {example}" if example else ""
+
+
 def _keys_beside(model: type[BaseModel], loc: Path_) -> list[str]:
     """Return the keys that would be known where ``loc`` ends; where it names a branch of a union, those of that branch."""
+    found = _model_at(model, loc)
+    return [] if found is None else [field.alias or name for name, field in found.model_fields.items()]
+
+
+def _model_at(model: type[BaseModel], loc: Path_) -> Any:
     here: Any = model
     for part in loc[:-1]:
         if not isinstance(part, int):
             here = _inside(here, part)
-    found = _model_of(here)
-    return [] if found is None else [field.alias or name for name, field in found.model_fields.items()]
+    return _model_of(here)
 
 
 def _inside(annotation: Any, part: str) -> Any:

@@ -93,7 +93,8 @@ def policies_of(luck: Random, begins: float, lasts: float) -> PolicySet:
     balance = (BalancePolicy("even-load", mode=Mode.AUTO, windows=denied, hot_hold=Seconds(luck.choice((60.0, 300.0))),
                              cooldown=Cooldown(foreign_move=LONGEST_REST)),)
     consolidation = tuple(
-        ConsolidationPolicy("nights", name, mode=Mode.AUTO, power_off_hold=Seconds(luck.choice((300.0, 1200.0))))
+        ConsolidationPolicy("nights", name, denials=denied, mode=Mode.AUTO,
+                            power_off_hold=Seconds(luck.choice((300.0, 1200.0))))
         for name, window in windows.items() if window.allows)
     placement = (
         PlacementPolicy("replicas", VmSelector(group="team-1"), Rule.APART, weight=luck.choice((None, 10)), mode=Mode.AUTO),

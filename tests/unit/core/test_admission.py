@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from ballastd.core.aborts import _closed_window
 from ballastd.core.admission import window_deferral
 from ballastd.core.inputs import Verb
+from ballastd.core.migrations import Migration
 from ballastd.core.plans import DeferralKind, Move
 from ballastd.core.policies import (
+    BalancePolicy,
     EvacuationPolicy,
     Health,
     Limits,
@@ -58,6 +61,46 @@ def test_a_closed_window_says_when_it_opens() -> None:
     found = window_deferral(move("open"), POLICY, 250.0)
     assert found is not None
     assert found.until_wall == 300.0
+
+
+def test_windows_that_follow_one_another_are_one() -> None:
+    evening, night = Window("evening", True, ((100.0, 200.0),), 1000.0), Window("night", True, ((200.0, 300.0),), 1000.0)
+    late = Window("late", True, ((310.0, 400.0),), 1000.0)
+    policies = PolicySet(windows={w.name: w for w in (evening, night, late)})
+    assert window_deferral(move("evening", "night", "late"), policies, 195.0) is None
+    no = window_deferral(move("evening", "night", "late"), policies, 290.0)
+    assert no is not None
+    assert (no.kind, no.until_wall) == (DeferralKind.WILL_NOT_FIT, 310.0)
+
+
+def test_what_would_not_fit_before_a_denial_waits_for_its_end() -> None:
+    no = window_deferral(move("freeze"), POLICY, 140.0)
+    assert no is not None
+    assert (no.kind, no.until_wall) == (DeferralKind.WILL_NOT_FIT, 160.0)
+
+
+@pytest.mark.parametrize(("wall", "windows", "called_off"), [
+    (150.0, ("finish", "cancel"), False),
+    (250.0, ("finish",), False),
+    (250.0, ("cancel",), True),
+    (250.0, ("finish", "cancel"), True),
+    (150.0, ("finish", "deny-cancel"), False),
+    (160.0, ("finish", "deny-cancel"), True),
+    (250.0, ("finish", "deny-cancel"), False),
+    (160.0, ("finish", "deny-finish"), False),
+    (160.0, (), False),
+])
+def test_a_running_move_ends_or_is_called_off_when_a_window_closes_as_that_window_says(
+        wall: float, windows: tuple[str, ...], called_off: bool) -> None:
+    open_, shut = ((100.0, 200.0),), ((155.0, 165.0),)
+    known = {"finish": Window("finish", True, open_, 1000.0), "cancel": Window("cancel", True, open_, 1000.0, True),
+             "deny-cancel": Window("deny-cancel", False, shut, 1000.0, True),
+             "deny-finish": Window("deny-finish", False, shut, 1000.0)}
+    balance = BalancePolicy("even", windows=windows)
+    m = Migration("1", VmId("v"), "v", HostName("h1"), HostName("h2"), Bytes(1), 100, "even", "", 0.0,
+                  9e9, 10.0)
+    said = _closed_window(m, PolicySet(windows=known, balance=(balance,)), wall)
+    assert bool(said) == called_off
 
 
 def test_urgent_moves_ignore_windows() -> None:

@@ -10,7 +10,7 @@ import pytest
 from ballastd.core import events as ev
 from ballastd.core.inputs import Verb
 from ballastd.core.inventory import Pin, PinKind, VmRecord, VmState
-from ballastd.core.policies import Limits, Mode
+from ballastd.core.policies import Limits, Mode, Window
 from ballastd.core.power import PowerPhase, PowerState
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
 from ballastd.core.switching import WAKE_TRIES
@@ -60,6 +60,35 @@ def test_a_policy_that_may_not_act_only_says_what_it_would_do(mode: Mode) -> Non
 def test_outside_the_window_nothing_is_emptied() -> None:
     day = replace(NIGHT, intervals=((WALL + 5 * 3600.0, WALL + 9 * 3600.0),))
     p = powered(policies=replace(PACKED, windows={NIGHT.name: day}))
+    p.turns(3000.0)
+    assert not p.off()
+
+
+FREEZE = Window("freeze", False, ((WALL + 3600.0 * 2, WALL + 3600.0 * 6),), WALL + 14 * 86400.0)
+
+
+def test_in_a_change_freeze_nothing_is_packed() -> None:
+    now = replace(FREEZE, intervals=((WALL - 10.0, WALL + 6000.0),))
+    frozen = replace(NIGHTS, denials=(now.name,))
+    p = powered(policies=replace(PACKED, consolidation=(frozen,), windows={NIGHT.name: NIGHT, now.name: now}))
+    p.turns(3000.0)
+    assert not p.off()
+    assert not p.orders
+
+
+def test_what_is_off_is_woken_ahead_of_a_change_freeze() -> None:
+    frozen = replace(NIGHTS, denials=(FREEZE.name,))
+    p = powered(policies=replace(PACKED, consolidation=(frozen,), windows={NIGHT.name: NIGHT, FREEZE.name: FREEZE}))
+    p.until(PowerPhase.OFF, "h3")
+    p.turns(WALL + 3600.0 * 2 - p.table.now.wall)
+    assert ("h3", True) in p.orders
+    assert not p.off()
+
+
+def test_beyond_what_a_denial_is_known_for_nothing_is_packed() -> None:
+    short = replace(FREEZE, intervals=(), horizon=WALL + 100.0)
+    frozen = replace(NIGHTS, denials=(short.name,))
+    p = powered(policies=replace(PACKED, consolidation=(frozen,), windows={NIGHT.name: NIGHT, short.name: short}))
     p.turns(3000.0)
     assert not p.off()
 

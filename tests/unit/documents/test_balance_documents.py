@@ -22,7 +22,7 @@ hot: {cpu: 90%, memory: off, cpu.pressure.some: off, memory.pressure.full: 5%, i
 cool: {cpu: 60%, memory: 70%}
 imbalance: {above: 40%, for: 2m, minimum_gain: 20%, ignore_below: 35%}
 cooldown: {vm: 1h, no_return: 2h, host_settle: 3m, foreign_move: 4h}
-budget: {in_flight: 2, per_hour: 3, per_day: 4, per_vm_per_day: 5}
+budget: {in_flight: 2, per_hour: 3, per_day: 5, per_vm_per_day: 4}
 windows: [quiet]
 mode: auto
 ---
@@ -56,7 +56,7 @@ def test_every_key_is_where_it_belongs(tmp_path: Path) -> None:
         minimum_gain=0.20, ignore_below=0.35,
         cooldown=Cooldown(vm=Seconds(3600.0), no_return=Seconds(7200.0), host_settle=Seconds(180.0),
                           foreign_move=Seconds(14400.0)),
-        budget=MoveBudget(in_flight=2, per_hour=3, per_day=4, per_vm_per_day=5), windows=("quiet",), mode=Mode.AUTO,
+        budget=MoveBudget(in_flight=2, per_hour=3, per_day=5, per_vm_per_day=4), windows=("quiet",), mode=Mode.AUTO,
         source=f"{tmp_path}/p.yaml:2:1")
 
 
@@ -88,7 +88,7 @@ def test_either_half_can_be_left_out(tmp_path: Path, keys: str) -> None:
     ("hot: {cpu.presure.some: 10%}", "3:7: hot.cpu.presure.some: unknown key; did you mean cpu.pressure.some?"),
     ("hot: {cpu_some: 10%}", "3:7: hot.cpu_some: unknown key; known here: cpu, memory, cpu.pressure.some, "
      "cpu.pressure.full, memory.pressure.some, memory.pressure.full, io.pressure.some, io.pressure.full, for"),
-    ("hot: 80%", "3:1: hot: expected keys and values, found '80%'"),
+    ("hot: 80%", "3:1: hot: expected keys and values, found '80%'; write for example hot: {cpu: 80%, memory: 88%, for: 5m}"),
     ("hot: {cpu: off, memory: off, cpu.pressure.some: off}\nimbalance: {above: 100%}",
      "3:1: hot: every edge is off, and no spread lies above 100%: nothing would ever be moved"),
     ("imbalance: {above: 0.30}", "3:13: imbalance.above: 0.3 has no unit; write a percentage, for example 80%"),
@@ -104,7 +104,7 @@ def test_either_half_can_be_left_out(tmp_path: Path, keys: str) -> None:
      "per_day, per_vm_per_day"),
     ("windows: [quiet]", "3:11: windows.0: there is no Window 'quiet'; known: none"),
     ("scope: {hosts: [kvm-1]}", "3:17: scope.hosts.0: 'kvm-1' matches no declared host; did you mean kvm-01?"),
-    ("scope: {labels: {rack: r9}}", "3:9: scope.labels: no declared host has rack: r9"),
+    ("scope: {labels: {rack: r9}}", "3:9: scope.labels: no declared host has rack: r9; known: rack: r1"),
     ("mode: on", "3:1: mode: 'on' is not one of observe, recommend, auto"),
     ("ignore_windows: true", "3:1: ignore_windows: unknown key; did you mean windows?"),
 ])

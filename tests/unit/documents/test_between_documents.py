@@ -104,6 +104,8 @@ def test_a_window_that_has_passed_is_doubted(folder: Path) -> None:
         "kind: Window\nname: nights\nallow: {from: 2026-12-24 18:00, for: 2h, timezone: Europe/Berlin}\n")
     assert warnings(folder, at("2026-12-24 17:00")) == []
     assert warnings(folder, at("2026-12-25 00:00")) == [
+        "windows.yaml:2:1: nights has passed, it never opens again; take it out"]
+    assert warnings(folder, at("2026-12-01 00:00")) == [
         "windows.yaml:2:1: nights does not open within the next 14 days"]
 
 

@@ -63,10 +63,10 @@ STRENGTH = "write must, should, or should with a weight, for example should(5)"
 
 
 @pytest.mark.parametrize(("text", "problem"), [
-    (f"{HEAD}rule: apart\n", "1:1: vms: is missing"),
+    (f"{HEAD}rule: apart\n", "1:1: vms: is missing; write for example vms: {tag: web}"),
     (f"{HEAD}vms: {{}}\nrule: apart\n",
      "3:1: vms: selects nothing; write tag: web, tags: [web, prod], name: web-*, names: [a, b] or group: shop"),
-    (f"{HEAD}vms: web\nrule: apart\n", "3:1: vms: expected keys and values, found 'web'"),
+    (f"{HEAD}vms: web\nrule: apart\n", "3:1: vms: expected keys and values, found 'web'; write for example vms: {tag: web}"),
     (f"{HEAD}vms: {{tag: 5}}\nrule: apart\n", "3:7: vms.tag: expected a word, found 5; put it in quotes"),
     (f'{HEAD}vms: {{tag: ""}}\nrule: apart\n',
      "3:7: vms.tag: '' can be no tag or group of a VM: those are letters, digits, dots, dashes and underscores, 64 at most; "
@@ -93,7 +93,8 @@ STRENGTH = "write must, should, or should with a weight, for example should(5)"
     (WEB + "rule: on\nhosts: [kvm-1]\n", "5:9: hosts.0: 'kvm-1' matches no declared host; did you mean kvm-01?"),
     (WEB + "rule: on\nhosts: {hosts: [kvm-1]}\n",
      "5:17: hosts.hosts.0: 'kvm-1' matches no declared host; did you mean kvm-01?"),
-    (WEB + "rule: on\nhosts: {labels: {rack: r9}}\n", "5:9: hosts.labels: no declared host has rack: r9"),
+    (WEB + "rule: on\nhosts: {labels: {rack: r9}}\n",
+     "5:9: hosts.labels: no declared host has rack: r9; known: rack: r1, rack: r2"),
     (WEB + "rule: on\nhosts: {lables: {rack: r1}}\n", "5:9: hosts.lables: unknown key; did you mean labels?"),
     (WEB + "rule: on\nhosts: {}\n",
      "5:1: hosts: selects nothing; write hosts: all, hosts: [rack1-*], or labels: {rack: r1}"),

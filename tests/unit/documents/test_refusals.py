@@ -85,7 +85,8 @@ def refused(tmp_path: Path, text: str | bytes) -> list[str]:
     ("kind: Limits\nname: l\nblast_radius: {same_sensor: 3}\n",
      "p.yaml:3:16: blast_radius.same_sensor: 3: write hosts and a time, for example 3 in 5m"),
     ("kind: Limits\nname: l\nin_flight: many\n",
-     "p.yaml:3:1: in_flight: expected keys and values, found 'many'"),
+     "p.yaml:3:1: in_flight: expected keys and values, found 'many'; write for example in_flight: {cluster: 4, "
+     "host_out: 2, host_in: 2}"),
     (HEALTH + "---\n" + HEALTH, "p.yaml:7:1: name: another Health is called hot (p.yaml:2:1); give each its own"),
     ("kind: Limits\nname: a\n---\nkind: Limits\nname: b\n",
      "p.yaml:4:1: kind: a second Limits (b); there is one for the cluster"),
@@ -95,8 +96,9 @@ def refused(tmp_path: Path, text: str | bytes) -> list[str]:
      "p.yaml:1:4: the tag 'tag:yaml.org,2002:python/object/apply:os.system' is not used here; write a plain value"),
     ("\tkind: Health\n",
      "p.yaml:1:1: not YAML: found character '\\t' that cannot start any token; indent with spaces, not tabs"),
-    ("kind: [Health\n", "p.yaml:2:1: not YAML: expected ',' or ']', but got '<stream end>'"),
-    (b"kind: \xff\xfe\n", "p.yaml: not UTF-8 at byte 6; save it as UTF-8"),
+    ("kind: [Health\n", "p.yaml:2:1: not YAML: expected ',' or ']', but got '<stream end>'; close the brace or bracket that "
+     "was opened in line 1, or put a comma between"),
+    (b"kind: \xff\xfe\n", "p.yaml:1:7: not UTF-8 at byte 6; save it as UTF-8"),
 ])
 def test_each_mistake_is_told_once_with_its_place_and_its_cure(tmp_path: Path, text: str | bytes, problem: str) -> None:
     assert refused(tmp_path, text) == [problem]

@@ -38,7 +38,7 @@ def test_the_shipped_balance_and_consolidation_are_the_defaults() -> None:
                                     mode=Mode.RECOMMEND, description=balance.description, source=balance.source)
     for packing in policies.consolidation:
         assert packing == ConsolidationPolicy(packing.name, f"{packing.name}.window", description=packing.description,
-                                              source=packing.source)
+                                              source=packing.source, denials=("nightly-backup", "year-end-freeze"))
 
 
 def test_no_shipped_placement_rule_fires_on_vms_that_nobody_tagged() -> None:

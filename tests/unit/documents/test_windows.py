@@ -23,26 +23,26 @@ def wall(text: str) -> float:
     ("2026-07-01 12:00", "2026-07-02 00:30"),
 ])
 def test_two_hours_are_two_hours_on_every_night(now: str, begin: str) -> None:
-    found, _ = intervals(Weekly(EVERY_DAY, time(2, 30), 7200.0, BERLIN), wall(now))
+    found, _ = intervals((Weekly(EVERY_DAY, time(2, 30), 7200.0, BERLIN),), wall(now))
     assert found[0] == (wall(begin), wall(begin) + 7200.0)
     assert {end - start for start, end in found} == {7200.0}
 
 
 def test_a_window_over_midnight_is_open_after_midnight() -> None:
     friday_night = Weekly((4,), time(22, 0), 7 * 3600.0, BERLIN)
-    found, _ = intervals(friday_night, wall("2026-11-28 01:00"))
+    found, _ = intervals((friday_night,), wall("2026-11-28 01:00"))
     assert found[0][0] == wall("2026-11-27 21:00")
 
 
 def test_long_windows_that_touch_are_one() -> None:
-    found, horizon = intervals(Weekly(EVERY_DAY, time(0, 0), 86400.0, ZoneInfo("UTC")), wall("2026-11-23 10:00"))
+    found, horizon = intervals((Weekly(EVERY_DAY, time(0, 0), 86400.0, ZoneInfo("UTC")),), wall("2026-11-23 10:00"))
     assert len(found) == 1
     assert found[0][1] >= horizon
 
 
 def test_a_window_once_is_there_once_and_then_never() -> None:
     once = Once(datetime(2026, 12, 23, 12), 3600.0, BERLIN)  # noqa: DTZ001  local by design
-    found, _ = intervals(once, wall("2026-12-20 00:00"))
+    found, _ = intervals((once,), wall("2026-12-20 00:00"))
     assert found == ((wall("2026-12-23 11:00"), wall("2026-12-23 12:00")),)
-    assert intervals(once, wall("2026-12-24 00:00"))[0] == ()
-    assert intervals(once, wall("2026-01-01 00:00"))[0] == (), "beyond the horizon nothing is known"
+    assert intervals((once,), wall("2026-12-24 00:00"))[0] == ()
+    assert intervals((once,), wall("2026-01-01 00:00"))[0] == (), "beyond the horizon nothing is known"

@@ -132,7 +132,7 @@ class Windows(Checker):
         policy = policy_of(self, order)
         if policy is None or order.move.urgent or (isinstance(policy, EvacuationPolicy) and policy.ignore_windows):
             return
-        names = (policy.window,) if isinstance(policy, ConsolidationPolicy) else policy.windows
+        names = (policy.window, *policy.denials) if isinstance(policy, ConsolidationPolicy) else policy.windows
         named = [self.policies.windows[name] for name in names]
         for window in named:
             stands = any(begin <= self.wall < end for begin, end in window.intervals)
