@@ -85,7 +85,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a failed pair is tried again", f"{CORE}/constraints.py",
            "        if failure.target == trial.host and not failure.withheld:", "        if False:"),
     Mutant("an observing policy acts", f"{CORE}/admission.py",
-           "    if intent.mode is not Mode.AUTO:", "    if False:"),
+           "    if intent.mode is not Mode.AUTO and not (approved and", "    if False and not (approved and"),
     Mutant("a denial does not win", f"{CORE}/admission.py",
            "        if not window.allows and (end is not None or beyond):", "        if False:"),
     Mutant("one look settles an error", f"{CORE}/reconciliation.py",

@@ -5,12 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 
+from ballastd.core import autonomy_events as au
 from ballastd.core import events as ev
+from ballastd.core.autonomy import Offer
 from ballastd.core.inputs import Answer, OperatorCommand, Verb
 from ballastd.core.ledger import OPERATOR, Ledger, LedgerBroken
+from ballastd.core.policies import Timing
 from ballastd.core.power import WAKE_TEST, PowerPhase
-from ballastd.core.quantities import HostName
+from ballastd.core.quantities import HostName, human_seconds
 
+DEFAULT_TIMING = Timing()
 Outcome = tuple[tuple[ev.Event, ...], str]
 
 
@@ -19,11 +23,18 @@ class _Refused(ValueError):
 
 
 def carry_out(command: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], reachable: frozenset[HostName],
-              wall: float, powered: Mapping[HostName, str | None]) -> tuple[tuple[ev.Event, ...], Answer]:
+              wall: float, powered: Mapping[HostName, str | None], timing: Timing = DEFAULT_TIMING
+              ) -> tuple[tuple[ev.Event, ...], Answer]:
     """Return the events that ``command`` amounts to, and the answer to it. A refusal has no events.
 
     ``powered``: why each host cannot be switched off now, None where it can.
     """
+    if command.verb in APPROVAL_VERBS:
+        try:
+            said, message = APPROVAL_VERBS[command.verb](command, ledger, timing, wall)
+        except _Refused as no:
+            return (), Answer(command.token, accepted=False, message=str(no))
+        return said, Answer(command.token, accepted=True, message=message)
     if command.verb in POWER_VERBS:
         try:
             host = _host(command, hosts)
@@ -145,6 +156,71 @@ def _checkpoint(_c: OperatorCommand, ledger: Ledger, _h: frozenset[HostName], _r
     except LedgerBroken as error:
         raise _Refused(str(error)) from error
 
+
+ApprovalVerb = Callable[[OperatorCommand, Ledger, Timing, float], Outcome]
+
+
+def _offer(c: OperatorCommand, ledger: Ledger, wall: float) -> Offer:
+    offer = ledger.autonomy.open_offer(c.subject, wall)
+    if offer is not None:
+        return offer
+    if c.subject in ledger.autonomy.offers:
+        raise _Refused(f"{c.subject} has expired; if it is still wanted it is offered anew: ballastctl plan")
+    raise _Refused(f"nothing is recommended under {c.subject!r} (any more); see: ballastctl plan")
+
+
+def _offers_of(c: OperatorCommand, ledger: Ledger, wall: float) -> tuple[Offer, ...]:
+    found = tuple(offer for offer in ledger.autonomy.offers.values()
+                  if offer.policy == c.subject and not offer.approved_by and wall < offer.until_wall)
+    if not found:
+        raise _Refused(f"{c.subject} recommends nothing now that is not approved already; see: ballastctl plan")
+    return found
+
+
+def _approved(c: OperatorCommand, ledger: Ledger, wall: float, offers: tuple[Offer, ...]) -> Outcome:
+    events = tuple(au.RecommendationApproved(wall, offer.id, c.by, c.reason) for offer in offers)
+    what = offers[0].words() if len(offers) == 1 else f"{len(offers)} recommendations"
+    held = "; nothing starts while paused" if ledger.paused is not None else ""
+    return events, (f"approved: {what}; to be begun within {human_seconds(max(offer.seconds for offer in offers))} if the "
+                    f"plan still wants it and the limits let it{held}")
+
+
+def _approve(c: OperatorCommand, ledger: Ledger, _timing: Timing, wall: float) -> Outcome:
+    offer = _offer(c, ledger, wall)
+    if offer.approved_by:
+        return (), f"{offer.words()} was approved already, by {offer.approved_by}"
+    return _approved(c, ledger, wall, (offer,))
+
+
+def _approve_all_of(c: OperatorCommand, ledger: Ledger, _timing: Timing, wall: float) -> Outcome:
+    return _approved(c, ledger, wall, _offers_of(c, ledger, wall))
+
+
+def _rejected(c: OperatorCommand, timing: Timing, wall: float, offers: tuple[Offer, ...]) -> Outcome:
+    events = tuple(au.RecommendationRejected(wall, offer.id, c.by, wall + timing.rejection, offer.policy, offer.words(),
+                                             c.reason) for offer in offers)
+    what = offers[0].words() if len(offers) == 1 else f"{len(offers)} recommendations"
+    return events, f"rejected: {what}; not recommended again for {human_seconds(timing.rejection)} unless the reason changes"
+
+
+def _reject(c: OperatorCommand, ledger: Ledger, timing: Timing, wall: float) -> Outcome:
+    return _rejected(c, timing, wall, (_offer(c, ledger, wall),))
+
+
+def _reject_all_of(c: OperatorCommand, ledger: Ledger, timing: Timing, wall: float) -> Outcome:
+    return _rejected(c, timing, wall, _offers_of(c, ledger, wall))
+
+
+def _promote(c: OperatorCommand, ledger: Ledger, _timing: Timing, wall: float) -> Outcome:
+    if c.subject not in ledger.autonomy.demoted:
+        demoted = ", ".join(sorted(ledger.autonomy.demoted)) or "none"
+        raise _Refused(f"{c.subject!r} is not demoted; demoted: {demoted}")
+    return (au.PolicyPromoted(wall, c.subject, c.by, c.reason),), f"{c.subject} acts by itself again"
+
+
+APPROVAL_VERBS: dict[Verb, ApprovalVerb] = {
+    Verb.APPROVE: _approve, Verb.REJECT: _reject, Verb.APPROVE_ALL_OF: _approve_all_of,
+    Verb.REJECT_ALL_OF: _reject_all_of, Verb.PROMOTE: _promote}
 
 PowerVerb = Callable[[OperatorCommand, HostName, Ledger, str | None, float], Outcome]
 

@@ -6,13 +6,14 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from ballastd.core import evaluation
+from ballastd.core import evaluation, recommendations
 from ballastd.core.admission import Gate
+from ballastd.core.autonomy import Offer
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import DeclaredHost, VmState
 from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
 from ballastd.core.migrations import Migration
-from ballastd.core.plans import Order, Plan
+from ballastd.core.plans import Move, Order, Plan
 from ballastd.core.policies import Mode, MoveBudget, PolicySet
 from ballastd.core.power import PowerPhase
 from ballastd.core.prediction import predict
@@ -84,6 +85,9 @@ def _draw(p: Portrait) -> ClusterView:
         notes=_notes(p),
         windows=_windows(p),
         recent=p.recent,
+        recommendations=recommendations.shown(p.ledger, p.now.wall),
+        rejections=recommendations.rejections(p.ledger, p.now.wall),
+        demotions=recommendations.demotions(p.ledger),
     )
 
 
@@ -99,6 +103,11 @@ def _windows(p: Portrait) -> tuple[WindowView, ...]:
 def _notes(p: Portrait) -> tuple[str, ...]:
     """Return what an operator should put right: the broker, and host-to-host keepalives that invite two copies."""
     found = [f"telemetry: {p.telemetry_trouble}"] if p.telemetry_trouble else []
+    asked = sum(1 for o in p.ledger.autonomy.offers.values() if not o.approved_by and p.now.wall < o.until_wall)
+    if asked:
+        found.append(f"{asked} recommendation(s) wait for an answer: ballastctl plan")
+    found.extend(f"{name} only recommends, though it says auto: {e.because}; once its cause is known: ballastctl policy "
+                 f"promote {name}" for name, e in sorted(p.ledger.autonomy.demoted.items()))
     for host, agent in sorted(p.senses.agents.items()):
         if agent.keepalive is not None and agent.keepalive[0] * agent.keepalive[1] < KEEPALIVE_SECONDS_MIN:
             found.append(f"{host}: its libvirt gives a peer up after {agent.keepalive[0]} s x {agent.keepalive[1]}; a "
@@ -230,8 +239,16 @@ def _forecast(p: Portrait, intent: Intent) -> str:
 
 def _moves(p: Portrait) -> tuple[MoveView, ...]:
     starting = {order.move.vm for order in p.orders}
-    return tuple(MoveView(m.vm, m.vm_name, m.source, m.target, m.memory, m.predicted, m.policy, m.because,
-                          "starting" if m.vm in starting else "waiting", m.runners_up, m.why_not) for m in p.plan.moves)
+    offers = {(o.vm, o.target): o for o in p.ledger.autonomy.offers.values() if p.now.wall < o.until_wall}
+    return tuple(_move(m, offers.get((m.vm, m.target)), starting=m.vm in starting) for m in p.plan.moves)
+
+
+def _move(m: Move, offer: Offer | None, *, starting: bool) -> MoveView:
+    state = "starting" if starting else "waiting"
+    if offer is not None and not starting:
+        state = "approved" if offer.approved_by else "recommended"
+    return MoveView(m.vm, m.vm_name, m.source, m.target, m.memory, m.predicted, m.policy, m.because, state, m.runners_up,
+                    m.why_not, offer.id if offer else "")
 
 
 def _noes(p: Portrait) -> tuple[NoView, ...]:

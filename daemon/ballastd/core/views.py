@@ -149,6 +149,49 @@ class MoveView:
     state: str
     runners_up: tuple[str, ...] = ()
     why_not: tuple[str, ...] = ()
+    recommendation: str = ""
+    """The id under which it can be approved."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendationView:
+    """What a policy would do if it were approved; ``vm`` empty: ``source`` emptied and switched off. ``state``: offered or
+    approved; ``until_wall``: how long it stands so. ``by``: who approved it. ``what``: in words."""
+
+    id: str
+    policy: str
+    reason: str
+    vm: str
+    vm_name: str
+    source: str
+    target: str
+    memory: int
+    because: str
+    state: str
+    since_wall: float
+    until_wall: float
+    by: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionView:
+    """What a person did not want: until when it is not offered again."""
+
+    policy: str
+    what: str
+    by: str
+    reason: str
+    until_wall: float
+
+
+@dataclass(frozen=True, slots=True)
+class DemotionView:
+    """A policy that only recommends, though its document says auto."""
+
+    policy: str
+    since_wall: float
+    because: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,3 +257,6 @@ class ClusterView:
     windows: tuple[WindowView, ...] = ()
     recent: tuple[RecentView, ...] = ()
     """Newest first."""
+    recommendations: tuple[RecommendationView, ...] = ()
+    rejections: tuple[RejectionView, ...] = ()
+    demotions: tuple[DemotionView, ...] = ()

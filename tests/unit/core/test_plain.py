@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from ballastd.core import events as ev
-from ballastd.core.ledger import SETTLED_KEPT, Failure, Ledger, LedgerBroken, restored
-from ballastd.core.migrations import Ending, Migration, MigrationPhase
+from ballastd.core.ledger import SETTLED_KEPT, Ledger, LedgerBroken, restored
+from ballastd.core.migrations import Ending, Failure, Migration, MigrationPhase
 from ballastd.core.plain import from_plain, to_plain
 from ballastd.core.power import HostPower, PowerPhase
 from ballastd.core.quantities import GIB, Bytes, HostName, VmId
