@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
 
 from ballastd.core import autonomy_events as au
 from ballastd.core import events as ev
@@ -23,15 +24,16 @@ class _Refused(ValueError):
 
 
 def carry_out(command: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], reachable: frozenset[HostName],
-              wall: float, powered: Mapping[HostName, str | None], timing: Timing = DEFAULT_TIMING
-              ) -> tuple[tuple[ev.Event, ...], Answer]:
+              wall: float, powered: Mapping[HostName, str | None], timing: Timing = DEFAULT_TIMING,
+              recommended: Container[str] = ()) -> tuple[tuple[ev.Event, ...], Answer]:
     """Return the events that ``command`` amounts to, and the answer to it. A refusal has no events.
 
-    ``powered``: why each host cannot be switched off now, None where it can.
+    ``powered``: why each host cannot be switched off now, None where it can. ``recommended``: the ids of what the last plan
+    would do.
     """
     if command.verb in APPROVAL_VERBS:
         try:
-            said, message = APPROVAL_VERBS[command.verb](command, ledger, timing, wall)
+            said, message = APPROVAL_VERBS[command.verb](command, ledger, Asked(timing, recommended), wall)
         except _Refused as no:
             return (), Answer(command.token, accepted=False, message=str(no))
         return said, Answer(command.token, accepted=True, message=message)
@@ -157,21 +159,31 @@ def _checkpoint(_c: OperatorCommand, ledger: Ledger, _h: frozenset[HostName], _r
         raise _Refused(str(error)) from error
 
 
-ApprovalVerb = Callable[[OperatorCommand, Ledger, Timing, float], Outcome]
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What people are asked about now, and how long answers last."""
+
+    timing: Timing
+    recommended: Container[str]
 
 
-def _offer(c: OperatorCommand, ledger: Ledger, wall: float) -> Offer:
+ApprovalVerb = Callable[[OperatorCommand, Ledger, Asked, float], Outcome]
+
+
+def _offer(c: OperatorCommand, ledger: Ledger, asked: Asked, wall: float) -> Offer:
     offer = ledger.autonomy.open_offer(c.subject, wall)
-    if offer is not None:
+    if offer is not None and (offer.approved_by or offer.id in asked.recommended):
         return offer
+    if offer is not None:
+        raise _Refused(f"{offer.words()} is not in the plan at the moment; see: ballastctl plan")
     if c.subject in ledger.autonomy.offers:
         raise _Refused(f"{c.subject} has expired; if it is still wanted it is offered anew: ballastctl plan")
     raise _Refused(f"nothing is recommended under {c.subject!r} (any more); see: ballastctl plan")
 
 
-def _offers_of(c: OperatorCommand, ledger: Ledger, wall: float) -> tuple[Offer, ...]:
-    found = tuple(offer for offer in ledger.autonomy.offers.values()
-                  if offer.policy == c.subject and not offer.approved_by and wall < offer.until_wall)
+def _offers_of(c: OperatorCommand, ledger: Ledger, asked: Asked, wall: float) -> tuple[Offer, ...]:
+    found = tuple(offer for offer in ledger.autonomy.offers.values() if offer.policy == c.subject and not offer.approved_by
+                  and offer.id in asked.recommended and wall < offer.until_wall)
     if not found:
         raise _Refused(f"{c.subject} recommends nothing now that is not approved already; see: ballastctl plan")
     return found
@@ -185,15 +197,15 @@ def _approved(c: OperatorCommand, ledger: Ledger, wall: float, offers: tuple[Off
                     f"plan still wants it and the limits let it{held}")
 
 
-def _approve(c: OperatorCommand, ledger: Ledger, _timing: Timing, wall: float) -> Outcome:
-    offer = _offer(c, ledger, wall)
+def _approve(c: OperatorCommand, ledger: Ledger, asked: Asked, wall: float) -> Outcome:
+    offer = _offer(c, ledger, asked, wall)
     if offer.approved_by:
         return (), f"{offer.words()} was approved already, by {offer.approved_by}"
     return _approved(c, ledger, wall, (offer,))
 
 
-def _approve_all_of(c: OperatorCommand, ledger: Ledger, _timing: Timing, wall: float) -> Outcome:
-    return _approved(c, ledger, wall, _offers_of(c, ledger, wall))
+def _approve_all_of(c: OperatorCommand, ledger: Ledger, asked: Asked, wall: float) -> Outcome:
+    return _approved(c, ledger, wall, _offers_of(c, ledger, asked, wall))
 
 
 def _rejected(c: OperatorCommand, timing: Timing, wall: float, offers: tuple[Offer, ...]) -> Outcome:
@@ -203,15 +215,15 @@ def _rejected(c: OperatorCommand, timing: Timing, wall: float, offers: tuple[Off
     return events, f"rejected: {what}; not recommended again for {human_seconds(timing.rejection)} unless the reason changes"
 
 
-def _reject(c: OperatorCommand, ledger: Ledger, timing: Timing, wall: float) -> Outcome:
-    return _rejected(c, timing, wall, (_offer(c, ledger, wall),))
+def _reject(c: OperatorCommand, ledger: Ledger, asked: Asked, wall: float) -> Outcome:
+    return _rejected(c, asked.timing, wall, (_offer(c, ledger, asked, wall),))
 
 
-def _reject_all_of(c: OperatorCommand, ledger: Ledger, timing: Timing, wall: float) -> Outcome:
-    return _rejected(c, timing, wall, _offers_of(c, ledger, wall))
+def _reject_all_of(c: OperatorCommand, ledger: Ledger, asked: Asked, wall: float) -> Outcome:
+    return _rejected(c, asked.timing, wall, _offers_of(c, ledger, asked, wall))
 
 
-def _promote(c: OperatorCommand, ledger: Ledger, _timing: Timing, wall: float) -> Outcome:
+def _promote(c: OperatorCommand, ledger: Ledger, _asked: Asked, wall: float) -> Outcome:
     if c.subject not in ledger.autonomy.demoted:
         demoted = ", ".join(sorted(ledger.autonomy.demoted)) or "none"
         raise _Refused(f"{c.subject!r} is not demoted; demoted: {demoted}")

@@ -271,7 +271,7 @@ class Controller:
         hosts = frozenset(host.name for host in self._cluster.hosts)
         reachable = frozenset(host for host in hosts if self._senses.is_reachable(host, step.now))
         events, answer = carry_out(command, step.draft, hosts, reachable, step.now.wall, self._why_not_off(command, step),
-                                   self._cluster.timing)
+                                   self._cluster.timing, self._recommendations.current)
         for event in events:
             step.book(event)
             if isinstance(event, ev.VerdictsAcknowledged):
@@ -399,7 +399,8 @@ class Controller:
         made = Plan(plan_made.moves, (*plan_made.refusals, *switching.refusals),
                     (*admission.deferrals, *switching.deferrals))
         portrait = Portrait(snapshot, step.draft, self._policies, self._senses, self._verdicts, intents, made, orders,
-                            gates, step.now, step.revision, self._gatekeeper.telemetry_trouble, self._recent.newest_first())
+                            gates, step.now, step.revision, self._gatekeeper.telemetry_trouble, self._recent.newest_first(),
+                            self._recommendations.current)
         self._pending = (step.revision, step.draft, tuple(step.events))
         return Decision(
             step.revision, tuple(step.events), orders, aborts, tunes, switching.orders, self._cordons(step),

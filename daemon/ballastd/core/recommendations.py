@@ -7,7 +7,7 @@ binds a policy in mode auto. What is not in the plan any more lapses, and says w
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ballastd.core import autonomy_events as au
@@ -73,10 +73,18 @@ def ordered(order: Order, ledger: Ledger, approved: str, wall: float) -> ev.Migr
 
 
 class Recommendations:
-    """Remembers what this run has seen in a plan: what it has not yet, after a restart, is waited for."""
+    """Remembers what this run has seen in a plan: what it has not yet, after a restart, is waited for. And what the last
+    plan had: nothing else can be approved."""
 
     def __init__(self) -> None:
         self._seen: dict[str, None] = {}
+        self._moves: frozenset[str] = frozenset()
+        self._switches: frozenset[str] = frozenset()
+
+    @property
+    def current(self) -> frozenset[str]:
+        """The ids of what the last plan would do."""
+        return self._moves | self._switches
 
     def follow(self, plan: Plan, intents: tuple[Intent, ...], policies: PolicySet, ledger: Ledger, lasts: Seconds,
                now: Instant, *, held: bool) -> Followed:
@@ -94,6 +102,7 @@ class Recommendations:
         approved = {offer.vm: offer.id for offer in offers
                     if offer.approved_by and offer.id in planned and offer.id not in gone}
         self._see(planned, ledger)
+        self._moves = frozenset(planned)
         made: list[au.Recommended] = []
         room = OFFERS_MAX - sum(1 for offer in ledger.autonomy.offers.values() if now.wall < offer.until_wall)
         for key, (move, intent) in () if held else planned.items():
@@ -113,6 +122,8 @@ class Recommendations:
         lapsed = self._lapsed(offers, planned, now, held or suggested is None,
                               lambda _: why or "nothing asks for it any more")
         self._see(planned, ledger)
+        if suggested is not None:
+            self._switches = frozenset(planned)
         gone = {event.id for event in lapsed}
         made = [au.Recommended(now.wall, key, one.policy, SWITCH_OFF, one.host, one.because, lasts)
                 for key, one in planned.items() if one.host is not None and not held
@@ -176,12 +187,12 @@ def _listed(made: list[au.Recommended]) -> str:
     return f"{'; '.join(said[:3])}{more} ({made[0].because})"
 
 
-def shown(ledger: Ledger, wall: float) -> tuple[RecommendationView, ...]:
-    """Return what is recommended, approved and rejected, as people see it."""
+def shown(ledger: Ledger, wall: float, current: Container[str]) -> tuple[RecommendationView, ...]:
+    """Return what is recommended now (``current``: by the last plan) and what was approved, as people see it."""
     offers = [RecommendationView(
         o.id, o.policy, o.reason, o.vm, o.vm_name, o.source, o.target, o.memory, o.because,
         "approved" if o.approved_by else "offered", o.since_wall, o.until_wall, o.approved_by, o.words())
-        for o in ledger.autonomy.offers.values() if wall < o.until_wall]
+        for o in ledger.autonomy.offers.values() if wall < o.until_wall and (o.approved_by or o.id in current)]
     return tuple(sorted(offers, key=lambda view: (view.policy, view.state, view.vm_name, view.source)))
 
 

@@ -70,7 +70,8 @@ class HostView:
 @dataclass(frozen=True, slots=True)
 class VmView:
     """One VM as seen now. ``pins``: why it cannot move live, each with its cure. ``cpu``: processors it uses, averaged
-    over the load window; ``memory_used``: bytes of the machine it occupies; both None where unknown."""
+    over the load window; ``memory_used``: bytes of the machine it occupies; both None where unknown. ``ignored``,
+    ``mobility``, ``downtime_max_ms``, ``post_copy``: its owner's wishes."""
 
     id: str
     name: str
@@ -85,6 +86,10 @@ class VmView:
     memory_used: int | None = None
     tags: tuple[str, ...] = ()
     group: str = ""
+    ignored: bool = False
+    mobility: str = "live"
+    downtime_max_ms: int | None = None
+    post_copy: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,14 +104,29 @@ def test_while_paused_nothing_new_is_offered() -> None:
 def test_what_is_not_in_the_plan_any_more_lapses_and_says_why() -> None:
     t = sick()
     one = offers(t)[0]
+    t.say(Verb.PAUSE)
+    t.say(Verb.APPROVE, one.id)
     t.say(Verb.CORDON, one.target)
-    decision = t.say(Verb.APPROVE, one.id)
+    decision = t.say(Verb.RESUME)
     lapsed = next(event for event in decision.events if isinstance(event, au.ApprovalLapsed))
     assert lapsed.detail.startswith("the plan now moves it from h1 to ")
     assert any(notice.level == "warning" and "lapsed" in notice.text for notice in decision.notices)
     assert not decision.orders
     t.say(Verb.UNCORDON, one.target)
     assert not any(decision.orders for decision in t.settle(5)), "it does not come back to life"
+
+
+def test_what_the_plan_does_not_have_now_is_not_shown_and_cannot_be_approved() -> None:
+    t = sick()
+    one = offers(t)[0]
+    t.say(Verb.CORDON, one.target)
+    assert one.id not in {view.id for view in t.step().view.recommendations}
+    answer = t.say(Verb.APPROVE, one.id).answers[0]
+    assert not answer.accepted
+    assert "not in the plan at the moment" in answer.message
+    t.say(Verb.UNCORDON, one.target)
+    t.step()
+    assert len(t.say(Verb.APPROVE_ALL_OF, "failing-hosts").orders) == 2
 
 
 def test_an_approval_runs_out() -> None:
