@@ -544,7 +544,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("scopes: an evacuation speaks of every VM", f"{CORE}/planning.py",
            "else why_left_out(draft, intent, vm)", "else None", _WISHES),
     Mutant("scopes: a routine policy speaks of every VM", f"{CORE}/drafting.py",
-           "    if not intent.vms.covers(snapshot.records[vm]):", "    if False:", _WISHES),
+           "    if intent.vms is not EVERY_VM and not intent.vms.covers(snapshot.records[vm]):", "    if False:", _WISHES),
     Mutant("scopes: a star is everything", "daemon/ballastd/documents/vm_selectors.py",
            "    return \"*\" in pattern and not pattern.strip(\"*?\")", "    return False", _only(
                "unit", "tests/unit/documents/test_vm_selectors.py")),
@@ -552,6 +552,8 @@ MUTANTS: tuple[Mutant, ...] = (
            "    if any(fact.inventory is None or not fact.inventory.complete for fact in hosts):", "    if False:", _WISHES),
     Mutant("wishes: never is never mind", f"{CORE}/snapshot.py", "    if record.mobility is not Mobility.LIVE:", "    if False:",
            _WISHES),
+    Mutant("wishes: the kernel knows nothing of owners", f"{KERNEL}/kernel.py",
+           "    if here.ignored or here.mobility is not Mobility.LIVE:", "    if False:", _only("unit", "tests/unit/kernel/test_kernel.py")),
     Mutant("wishes: an unknown mobility is live", f"{LIBVIRT}/wishes.py",
            "if one.value == word), Mobility.NEVER)", "if one.value == word), Mobility.LIVE)", _only("unit", UNIT_LIBVIRT)),
     Mutant("wishes: a tenant's second word loosens the first", f"{LIBVIRT}/wishes.py",

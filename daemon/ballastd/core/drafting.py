@@ -17,7 +17,7 @@ from ballastd.core.intents import Intent
 from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
 from ballastd.core.placement import occupied, penalty, rules_for
 from ballastd.core.plans import Move, Refusal, RefusalKind
-from ballastd.core.policies import Mode, PolicySet
+from ballastd.core.policies import EVERY_VM, Mode, PolicySet
 from ballastd.core.prediction import fair_share, predict
 from ballastd.core.quantities import Bytes, human_seconds
 from ballastd.core.scoring import score
@@ -215,7 +215,7 @@ def why_left_out(draft: Draft, intent: Intent, vm: int) -> Refusal | None:
     """Return why an intent is not about a VM: its policy speaks of others, or a person said no."""
     snapshot, wall = draft.snapshot, draft.snapshot.now.wall
     key = snapshot.vms.ids[vm]
-    if not intent.vms.covers(snapshot.records[vm]):
+    if intent.vms is not EVERY_VM and not intent.vms.covers(snapshot.records[vm]):
         return Refusal(RefusalKind.SCOPE, f"{intent.policy} speaks of other VMs ({intent.vms.words()})", key, intent.host)
     if intent.mode is not Mode.RECOMMEND:
         return None

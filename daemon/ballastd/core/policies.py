@@ -86,7 +86,7 @@ class VmSelector:
         """Return whether ``vm`` is meant."""
         if self.names and not any(fnmatch.fnmatchcase(vm.name, pattern) for pattern in self.names):
             return False
-        return set(self.tags) <= set(vm.tags) and self.group in ("", vm.group)
+        return self.group in ("", vm.group) and all(tag in vm.tags for tag in self.tags)
 
     def words(self) -> str:
         """Return it as a policy says it."""

@@ -55,6 +55,7 @@ def test_what_is_approved_starts_in_the_same_step_and_says_who() -> None:
     ordered = next(event for event in decision.events if isinstance(event, ev.MigrationOrdered))
     assert (ordered.approved_by, ordered.recommendation) == ("ann", first.id)
     assert t.controller.ledger.migrations[ordered.id].approved_by == "ann"
+    assert first.id not in t.controller.ledger.autonomy.offers, "it is used up, and nothing of it can lapse"
     assert [one.id for one in offers(t)] == [second.id]
 
 
