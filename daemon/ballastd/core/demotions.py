@@ -43,6 +43,6 @@ def held_back(intents: tuple[Intent, ...], ledger: Ledger) -> tuple[Intent, ...]
     demoted = ledger.autonomy.demoted
     if not demoted:
         return intents
-    return tuple(replace(intent, mode=Mode.RECOMMEND)
+    return tuple(replace(intent, mode=Mode.RECOMMEND, because=f"{intent.because}; {intent.policy} was demoted")
                  if intent.policy in demoted and intent.mode is Mode.AUTO and intent.kind is not IntentKind.EMPTY
                  and not intent.saves_from_failing_host else intent for intent in intents)
