@@ -17,7 +17,7 @@ from ballastd.core.ledger import DAY_SECONDS, OPERATOR, Ledger
 from ballastd.core.planning import empties
 from ballastd.core.plans import Deferral, DeferralKind, Refusal, RefusalKind
 from ballastd.core.policies import ConsolidationPolicy, Health, Mode, PolicySet, Timing
-from ballastd.core.power import WAKE_TEST, PowerPhase
+from ballastd.core.power import WAKE_TEST, HostPower, PowerPhase
 from ballastd.core.quantities import HostName, VmId, human_seconds
 from ballastd.core.snapshot import Snapshot
 from ballastd.core.telemetry import AgentState
@@ -56,12 +56,18 @@ def empty_intents(snapshot: Snapshot, outlook: Outlook) -> tuple[Intent, ...]:
             continue
         policy = next((p for p in outlook.policies.consolidation if p.name == power.policy), None)
         if policy is not None:
-            mode = Mode.AUTO if power.approved_by else outlook.ledger.autonomy.mode_of(policy)
+            mode = Mode.AUTO if may_act(policy, power, outlook.ledger) else outlook.ledger.autonomy.mode_of(policy)
             wanted.append(intent_for(policy, host, power.because, snapshot, mode))
         elif power.policy in (OPERATOR, WAKE_TEST):
             wanted.append(Intent(IntentKind.DRAIN, host, power.policy, power.because, Health.HEALTHY, snapshot.now,
                                  urgent=True))
     return tuple(wanted)
+
+
+def may_act(policy: ConsolidationPolicy, power: HostPower, ledger: Ledger) -> bool:
+    """Return whether a policy may go on with a host: by itself, or because a person approved it and it still asks people."""
+    mode = ledger.autonomy.mode_of(policy)
+    return mode is Mode.AUTO or (mode is Mode.RECOMMEND and bool(power.approved_by))
 
 
 def intent_for(policy: ConsolidationPolicy, host: HostName, because: str, snapshot: Snapshot, mode: Mode) -> Intent:
@@ -211,7 +217,7 @@ def reason_to_wake(host: HostName, snapshot: Snapshot, outlook: Outlook, unplace
     policy = next((p for p in outlook.policies.consolidation if p.name == power.policy), None)
     if policy is None:
         return f"there is no policy {power.policy} any more", True
-    if policy.mode is not Mode.AUTO and not power.approved_by:
+    if policy.mode is not Mode.AUTO and not may_act(policy, power, outlook.ledger):
         return f"{policy.name} is in mode {policy.mode.value} now", True
     window = outlook.policies.windows.get(policy.window)
     closes = window.open_until(wall) if window else None

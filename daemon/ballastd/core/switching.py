@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ballastd.core import events as ev
-from ballastd.core.consolidation import Outlook, choose, reason_to_wake, why_not_off
+from ballastd.core.consolidation import Outlook, choose, may_act, reason_to_wake, why_not_off
 from ballastd.core.inputs import PowerSeen
 from ballastd.core.inventory import HostInventory, VmState
 from ballastd.core.ledger import HOUR_SECONDS, OPERATOR
@@ -162,7 +162,7 @@ class _Turn:
             no = why_not_off(None, host, self.snapshot, self.outlook, proving=power.policy == WAKE_TEST)
             return None if no is None else no.detail
         policy = next((p for p in self.outlook.policies.consolidation if p.name == power.policy), None)
-        if policy is None or (self.outlook.ledger.autonomy.mode_of(policy) is not Mode.AUTO and not power.approved_by):
+        if policy is None or not may_act(policy, power, self.outlook.ledger):
             return f"{power.policy} may no longer act"
         why, _ = reason_to_wake(host, self.snapshot, self.outlook, self.unplaced)
         if why:
