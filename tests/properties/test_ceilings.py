@@ -48,6 +48,15 @@ def test_every_number_of_a_routine_policy_is_a_share_a_duration_or_has_a_ceiling
             assert spec.name in OF_A_WHOLE | SPARE, f"{spec.name} of {kind.__name__} is without a ceiling"
 
 
+@pytest.mark.parametrize("line", [
+    "blast_radius: {same_sensor: 11 in 5m}", "blast_radius: {at_least: 11}", "freeze: {at_least: 11}",
+    "in_flight: {cluster: 9}", "bandwidth: {link_share: 81%}", "retries: {per_move: 6}", "power: {hosts_off: 51%}"])
+def test_just_above_a_ceiling_is_refused(tmp_path: Path, line: str) -> None:
+    (tmp_path / "p.yaml").write_text(f"kind: Limits\nname: p\n{line}\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError):
+        load_policies(tmp_path, None, NOW)
+
+
 WHOLE = st.one_of(st.integers(-2, 12), st.integers(0, 1000), st.sampled_from((10**9, 2**63)))
 SHARE = st.one_of(st.integers(-1, 101).map(lambda n: f"{n}%"), st.sampled_from(("1000%", "0.5", "1", "99.99%", "34.5%")))
 SPAN = st.sampled_from(("0s", "1s", "5m", "3650d"))

@@ -218,7 +218,10 @@ def _is_ours_to_wake(stage: Stage, host: HostName) -> bool:
 
 
 async def _tidy_up(stage: Stage) -> None:
-    """What operators do when they come in: resume, acknowledge, lift what was put up."""
+    """What operators do when they come in: resume, acknowledge, lift what was put up, trust again."""
+    view = stage.daemon.view() if stage.daemon is not None else None
+    for demoted in view.demotions if view is not None else ():
+        await stage.say(Verb.PROMOTE, demoted.policy)
     for verb in (Verb.RESUME,):
         await stage.say(verb)
     for host in stage.setting.cluster.hosts:
