@@ -15,6 +15,7 @@ from ballastd.core.views import (
     MoveView,
     NoView,
     RecentView,
+    RecommendationView,
     VerdictView,
     VmView,
     WindowView,
@@ -82,6 +83,13 @@ def a_view(**changes: Any) -> ClusterView:
         vms=(a_vm(), a_vm("web", WEB_1), a_vm("web", WEB_2, "beech")), migrations=(), intents=(), moves=(),
         noes=(), budgets=(BudgetView("in-flight-cluster", 0.0, 4.0),), policies_digest="1a2b3c4d5e6f")
     return replace(view, **changes)
+
+
+def a_recommendation(**changes: Any) -> RecommendationView:
+    """burn-1 should go from alder to beech, and nobody has answered yet."""
+    return replace(RecommendationView(
+        "3f1c09aa72", "even-load", "relieve, healthy", DB, "burn-1", "alder", "beech", 4 * GIB, "alder is hot", "offered",
+        NOW - 60, NOW + 1740, "", "burn-1 from alder to beech"), **changes)
 
 
 def a_busy_view() -> ClusterView:

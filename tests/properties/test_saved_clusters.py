@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ballastd.core.inventory import DeclaredHost, Pin, PinKind, VmRecord, VmState
+from ballastd.core.inventory import DeclaredHost, Mobility, Pin, PinKind, VmRecord, VmState
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds, VmId
 from ballastd.core.saved_cluster import Demand, DemandKind, SavedCluster, SavedHost, SavedVm
 from ballastd.documents.anonymous import anonymous
@@ -50,7 +50,9 @@ def clusters(draw: st.DrawFn) -> SavedCluster:
                 [VmState.RUNNING, VmState.SHUTOFF, VmState.PAUSED])), draw(SIZES), draw(st.integers(8, 128)),
             persistent=draw(st.booleans()), autostart=draw(st.booleans()), priority=draw(st.integers(-100, 100)),
             pins=tuple(Pin(kind, draw(TEXTS), draw(TEXTS)) for kind in draw(st.lists(st.sampled_from(PinKind), max_size=2))),
-            tags=tuple(draw(st.lists(MARKS, max_size=3))), group=draw(st.just("") | MARKS), ignored=draw(st.booleans()))
+            tags=tuple(draw(st.lists(MARKS, max_size=3))), group=draw(st.just("") | MARKS), ignored=draw(st.booleans()),
+            mobility=draw(st.sampled_from(Mobility)), downtime_max_ms=draw(st.none() | st.integers(1, 60_000)),
+            post_copy=draw(st.booleans()))
         vms.append(SavedVm(record, draw(st.sampled_from(hosts)).name, demand, draw(st.floats(0.0, 1000.0)),
                            draw(st.floats(0.0001, 1.0))))
     return SavedCluster(tuple(hosts), tuple(vms), draw(TEXTS), draw(st.none() | st.floats(0.0, 1e10)))

@@ -15,6 +15,7 @@ from ballastd.cli.journal import journal_group
 from ballastd.cli.migrations import migration_group
 from ballastd.cli.plan import explain_command, plan_command
 from ballastd.cli.policy import policy_group
+from ballastd.cli.promotions import promote_command
 from ballastd.cli.replay import replay_command
 from ballastd.cli.simulate import simulate_command
 from ballastd.cli.top import top_command
@@ -54,6 +55,7 @@ def main(ctx: click.Context, socket_path: str | None) -> None:  # noqa: ARG001  
         ctx.color = False
 
 
+policy_group.add_command(promote_command)
 for _command in (top_command, status_command, summary_command, host_group, vm_group, plan_command, explain_command,
                  migration_group, journal_group, pause_command, resume_command, reload_command, policy_group,
                  window_group, cluster_group, simulate_command, replay_command):

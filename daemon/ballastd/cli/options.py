@@ -91,6 +91,11 @@ def subject_argument(verb: Verb) -> Verb:
     return click.argument("subject", metavar="HOST|VM|MIGRATION", shell_complete=_subject_names)(verb)
 
 
+def recommendation_argument(verb: Verb) -> Verb:
+    """Give ``verb`` a recommendation's id as argument that may be left out."""
+    return click.argument("key", metavar="[ID]", required=False, shell_complete=_recommendation_ids)(verb)
+
+
 def migration_argument(verb: Verb) -> Verb:
     """Give ``verb`` a migration's id as argument."""
     return click.argument("migration", shell_complete=_migration_ids)(verb)
@@ -113,10 +118,15 @@ def _migration_ids(ctx: click.Context, _param: click.Parameter, typed: str) -> l
     return _completions(ctx, typed, "migrations", "id", "vm_name")
 
 
-def _completions(ctx: click.Context, typed: str, what: str, field: str, hint: str) -> list[CompletionItem]:
+def _recommendation_ids(ctx: click.Context, _param: click.Parameter, typed: str) -> list[CompletionItem]:
+    return _completions(ctx, typed, "plan", "id", "what", "recommendations")
+
+
+def _completions(ctx: click.Context, typed: str, what: str, field: str, hint: str, rows_in: str = ""
+                 ) -> list[CompletionItem]:
     """Return what ``typed`` may become; nothing where the daemon does not answer at once."""
     try:
-        rows = Daemon(socket_of(ctx), COMPLETION_SECONDS).get(what)[what]
+        rows = Daemon(socket_of(ctx), COMPLETION_SECONDS).get(what)[rows_in or what]
     except click.ClickException:
         return []
     return [CompletionItem(row[field], help=row[hint]) for row in rows

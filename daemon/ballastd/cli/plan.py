@@ -8,7 +8,7 @@ import click
 
 from ballastd.cli.client import Daemon
 from ballastd.cli.formats import age, printable, size
-from ballastd.cli.options import subject_argument, with_daemon, with_output, with_watch
+from ballastd.cli.options import recommendation_argument, subject_argument, with_daemon, with_output, with_reason, with_watch
 from ballastd.cli.output import Column, Row, Table, emit, emit_document, heading, repeat, warn_if_old
 
 INTENTS = Table((
@@ -31,10 +31,28 @@ MOVES = Table((
     Column("MEMORY", lambda m: size(m["memory"]), right=True),
     Column("ABOUT", lambda m: age(m["predicted"]), right=True),
     Column("STATE", lambda m: m["state"]),
+    Column("ID", lambda m: m["recommendation"] or "-", wide=True),
     Column("POLICY", lambda m: m["policy"]),
     Column("BECAUSE", lambda m: m["because"], wide=True),
     Column("NEXT BEST", lambda m: ", ".join(m["runners_up"]) or "-", wide=True),
 ), lambda m: str(m["vm"]), "no move is planned")
+
+RECOMMENDATIONS = Table((
+    Column("ID", lambda r: r["id"]),
+    Column("WHAT", lambda r: r["what"]),
+    Column("STATE", lambda r: r["state"] + (f" by {r['by']}" if r["by"] else "")),
+    Column("EXPIRES IN", lambda r: age(r["until_wall"] - time.time()), right=True),
+    Column("POLICY", lambda r: r["policy"]),
+    Column("BECAUSE", lambda r: r["because"]),
+), lambda r: str(r["id"]), "nothing is recommended")
+
+REJECTIONS = Table((
+    Column("REJECTED", lambda r: r["what"]),
+    Column("BY", lambda r: r["by"]),
+    Column("FOR", lambda r: age(r["until_wall"] - time.time()), right=True),
+    Column("POLICY", lambda r: r["policy"]),
+    Column("REASON", lambda r: r["reason"] or "-"),
+), lambda r: str(r["what"]), "nothing was rejected")
 
 NOES = Table((
     Column("SORT", lambda n: n["sort"]),
@@ -46,19 +64,26 @@ NOES = Table((
 ), lambda n: str(n["kind"]), "nothing is refused or put off")
 
 
-@click.command("plan")
+@click.group("plan", invoke_without_command=True)
 @with_watch
 @with_output
+@click.pass_context
 @with_daemon
-def plan_command(daemon: Daemon, output: str, watch: float | None) -> None:
-    """Show what is wanted, planned, refused and put off.
+def plan_command(daemon: Daemon, ctx: click.Context, output: str, watch: float | None) -> None:
+    """Show what is wanted, planned, recommended, refused and put off; approve or reject what is recommended.
 
     \b
     Examples:
       ballastctl plan
       ballastctl plan -o wide            with reasons and the next best targets
+      ballastctl plan approve 3f1c09aa72
+      ballastctl plan approve --all-of even-load
+      ballastctl plan reject 3f1c09aa72 --reason "backup runs tonight"
       ballastctl explain db              everything about one VM
     """
+    if ctx.invoked_subcommand is not None:
+        return
+
     def show() -> None:
         document = daemon.get("plan")
         warn_if_old(document, output)
@@ -76,9 +101,63 @@ def _show_plan(document: Row, output: str) -> None:
         return
     for gate in document["gates"]:
         click.echo(f"{click.style('gate', fg='yellow')} {printable(gate['kind'])}: {printable(gate['reason'])}")
-    for title, key, table in (("Wanted", "intents", INTENTS), ("Planned", "moves", MOVES), ("Not", "noes", NOES)):
-        click.echo(heading(f"{title}:"))
-        emit(document[key], table, output)
+    for one in document["demotions"]:
+        name = printable(one["policy"])
+        click.echo(f"{click.style('demoted', fg='yellow')} {name}: {printable(one['because'])}; once its cause is known: "
+                   f"ballastctl policy promote {name}")
+    for title, key, table in (("Wanted", "intents", INTENTS), ("Planned", "moves", MOVES),
+                              ("Recommended", "recommendations", RECOMMENDATIONS), ("Rejected", "rejections", REJECTIONS),
+                              ("Not", "noes", NOES)):
+        if document[key] or key in _ALWAYS_SHOWN:
+            click.echo(heading(f"{title}:"))
+            emit(document[key], table, output)
+
+
+def _answer(daemon: Daemon, verb: str, key: str | None, policy: str | None, reason: str) -> None:
+    if (key is None) == (policy is None):
+        raise click.UsageError(f"say what to {verb}: the id of one recommendation, or --all-of POLICY")
+    path = ("recommendations", key) if key is not None else ("policies", policy or "")
+    click.echo(printable(daemon.post(*path, verb, reason=reason)["message"]))
+
+
+@plan_command.command("approve")
+@recommendation_argument
+@click.option("--all-of", "policy", metavar="POLICY", help="Everything that this policy recommends now.")
+@with_reason
+@with_daemon
+def approve_command(daemon: Daemon, key: str | None, policy: str | None, reason: str) -> None:
+    """Have what is recommended begin: if the plan still wants the same, and within every limit that binds its policy.
+
+    An approval is for what you saw: this VM, this target, for this reason. It is good for one attempt, and lapses when the
+    plan changes or half an hour has passed (timing.recommendation); you are told why.
+
+    \b
+    Examples:
+      ballastctl plan approve 3f1c09aa72
+      ballastctl plan approve --all-of even-load
+    """
+    _answer(daemon, "approve", key, policy, reason)
+
+
+@plan_command.command("reject")
+@recommendation_argument
+@click.option("--all-of", "policy", metavar="POLICY", help="Everything that this policy recommends now.")
+@with_reason
+@with_daemon
+def reject_command(daemon: Daemon, key: str | None, policy: str | None, reason: str) -> None:
+    """Say no to what is recommended.
+
+    The VM is not recommended for moving again, whatever the target, for twelve hours (timing.rejection) or until the reason
+    is another one.
+
+    \b
+    Examples:
+      ballastctl plan reject 3f1c09aa72 --reason "backup runs tonight"
+    """
+    _answer(daemon, "reject", key, policy, reason)
+
+
+_ALWAYS_SHOWN = ("intents", "moves", "noes")
 
 
 @click.command("explain")

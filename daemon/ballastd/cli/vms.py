@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ballastd.cli.client import Daemon
-from ballastd.cli.formats import cores, printable, size
+from ballastd.cli.formats import cores, printable, size, yes
 from ballastd.cli.options import vm_argument, with_daemon, with_output, with_watch
 from ballastd.cli.output import Column, Row, Table, emit, emit_document, emit_fields, repeat, warn_if_old
 
@@ -85,6 +85,10 @@ def _fields(vm: Row) -> list[tuple[str, str]]:
         ("priority", str(vm["priority"])),
         ("group", vm["group"] or "-"),
         ("tags", ", ".join(vm["tags"]) or "-"),
+        ("ignored", yes(vm["ignored"])),
+        ("mobility", vm["mobility"]),
+        ("downtime", "-" if vm["downtime_max_ms"] is None else f"at most {vm['downtime_max_ms']} ms"),
+        ("post-copy", "as policies say" if vm["post_copy"] else "never"),
         ("migration", vm["migration"] or "-"),
         *(("pinned", pin) for pin in vm["pins"]),
     ]

@@ -35,7 +35,7 @@ class Aborts:
             if not reason or not m.holds_slot:
                 continue
             if not m.abort_reason:
-                events.append(ev.AbortOrdered(now.wall, m.id, reason))
+                events.append(ev.AbortOrdered(now.wall, m.id, reason, overran=now.monotonic > deadline))
             if now.monotonic - self._asked.get(m.id, float("-inf")) >= ABORT_AGAIN_SECONDS:
                 self._asked[m.id] = now.monotonic
                 orders.append(AbortOrder(m.id, m.vm, m.source, reason, revision))

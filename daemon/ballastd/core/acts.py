@@ -101,4 +101,7 @@ ACTS: dict[str, ActKind] = {
     "no-rival": ActKind("it no longer does"),
     # people
     "operator": ActKind("an operator says the word (a verb of ballastctl) about the host", ("word",), ("host",)),
+    "approve": ActKind("an operator approves everything that the policy called like the word recommends", ("word",)),
+    "reject": ActKind("an operator rejects everything that the policy called like the word recommends", ("word",)),
+    "promote": ActKind("an operator lets the policy called like the word act by itself again", ("word",)),
 }

@@ -6,6 +6,7 @@ controller hands in.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from ballastd.core.intents import Intent, IntentKind
@@ -13,7 +14,7 @@ from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
 from ballastd.core.plans import Deferral, DeferralKind, Move, Order, Plan, TuneOrder
 from ballastd.core.policies import Limits, Mode, PolicySet, Timing, Window
 from ballastd.core.prediction import fair_share, predict
-from ballastd.core.quantities import GIB, HostName, Seconds
+from ballastd.core.quantities import GIB, HostName, Seconds, VmId
 from ballastd.core.snapshot import Snapshot
 
 FIT_FACTOR = 1.5
@@ -55,14 +56,17 @@ class _Tally:
 
 
 def admit(plan: Plan, intents: tuple[Intent, ...], snapshot: Snapshot, ledger: Ledger, policies: PolicySet,
-          gates: tuple[Gate, ...], timing: Timing, revision: int) -> Admission:
-    """Return the orders that may start now, in plan order, and a deferral for each other move."""
+          gates: tuple[Gate, ...], timing: Timing, revision: int, approved: Container[VmId] = ()) -> Admission:
+    """Return the orders that may start now, in plan order, and a deferral for each other move.
+
+    ``approved``: VMs whose planned moves a person approved: the mode of their policy does not hold them, all else does.
+    """
     tally = _tally(snapshot, ledger)
     wants = {(intent.host, intent.policy, intent.routine): intent for intent in intents}
     deferrals: list[Deferral] = []
     for move in plan.moves:
         intent = wants[move.source, move.policy, move.routine]
-        no = _deferral(move, intent, tally, snapshot, ledger, policies, gates)
+        no = _deferral(move, intent, tally, snapshot, ledger, policies, gates, approved=move.vm in approved)
         if no is not None:
             deferrals.append(no)
             continue
@@ -91,11 +95,11 @@ def _tally(snapshot: Snapshot, ledger: Ledger) -> _Tally:
 
 
 def _deferral(move: Move, intent: Intent, tally: _Tally, snapshot: Snapshot, ledger: Ledger,
-              policies: PolicySet, gates: tuple[Gate, ...]) -> Deferral | None:
+              policies: PolicySet, gates: tuple[Gate, ...], *, approved: bool) -> Deferral | None:
     for gate in gates:
         if move.source not in gate.passes:
             return Deferral(gate.kind, gate.reason, move.vm, move.source, gate.until_wall)
-    if intent.mode is not Mode.AUTO:
+    if intent.mode is not Mode.AUTO and not (approved and intent.mode is Mode.RECOMMEND):
         return Deferral(DeferralKind.MODE, f"policy {intent.policy} is in mode {intent.mode.value}", move.vm,
                         move.source)
     budget = (_routine_budget(move, intent, tally, snapshot, ledger) if intent.routine

@@ -20,6 +20,7 @@ from ballastd.core.drafting import (
     Shortlist,
     add,
     best_of,
+    offered_target,
     planned_bandwidth,
     terms_of,
     why_vm_rests,
@@ -177,13 +178,14 @@ def _weigh(draft: Draft, intent: Intent, vm: int, source: int, first: Candidate,
 
 
 def _take_best(draft: Draft, intent: Intent, options: list[_Option], noes: list[Refusal], source: int) -> bool:
-    """Plan the option with the largest net worth, the cheaper of equals; return whether there was one.
+    """Plan the option with the largest net worth, the cheaper of equals, before all one that a person was offered; return
+    whether there was one.
 
     The failover reserve costs much to ask for, so only the best is asked: where it would not hold, the VM's next target
     takes its place among the options, or a refusal among ``noes``."""
     while True:
-        best = min((option for option in options if option.net > 0), key=lambda o: (-round(o.net, 6), o.memory, o.name),
-                   default=None)
+        best = min((option for option in options if option.net > 0), default=None, key=lambda o: (
+            offered_target(draft, intent, o.vm) is None, -round(o.net, 6), o.memory, o.name))
         if best is None:
             return False
         no = best.targets.why_no_reserve(best.first)

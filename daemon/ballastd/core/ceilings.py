@@ -19,6 +19,8 @@ class Ceilings:
     evacuations_at_once: int = 2
     evacuations_per_hour: int = 6
     blast_share: float = 0.34
+    at_least_hosts: int = 10
+    """The least numbers that blast radius and freeze count from, and the hosts that make one sensor an event."""
     caution_share: float = 0.20
     freeze_share: float = 0.34
     retries_per_move: int = 5

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
 
+from ballastd.core import autonomy_events as au
 from ballastd.core import events as ev
+from ballastd.core.autonomy import Offer
 from ballastd.core.inputs import Answer, OperatorCommand, Verb
 from ballastd.core.ledger import OPERATOR, Ledger, LedgerBroken
+from ballastd.core.policies import Timing
 from ballastd.core.power import WAKE_TEST, PowerPhase
-from ballastd.core.quantities import HostName
+from ballastd.core.quantities import HostName, human_seconds
 
+DEFAULT_TIMING = Timing()
 Outcome = tuple[tuple[ev.Event, ...], str]
 
 
@@ -19,11 +24,19 @@ class _Refused(ValueError):
 
 
 def carry_out(command: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], reachable: frozenset[HostName],
-              wall: float, powered: Mapping[HostName, str | None]) -> tuple[tuple[ev.Event, ...], Answer]:
+              wall: float, powered: Mapping[HostName, str | None], timing: Timing = DEFAULT_TIMING,
+              recommended: Container[str] = ()) -> tuple[tuple[ev.Event, ...], Answer]:
     """Return the events that ``command`` amounts to, and the answer to it. A refusal has no events.
 
-    ``powered``: why each host cannot be switched off now, None where it can.
+    ``powered``: why each host cannot be switched off now, None where it can. ``recommended``: the ids of what the last plan
+    would do.
     """
+    if command.verb in APPROVAL_VERBS:
+        try:
+            said, message = APPROVAL_VERBS[command.verb](command, ledger, Asked(timing, recommended), wall)
+        except _Refused as no:
+            return (), Answer(command.token, accepted=False, message=str(no))
+        return said, Answer(command.token, accepted=True, message=message)
     if command.verb in POWER_VERBS:
         try:
             host = _host(command, hosts)
@@ -145,6 +158,81 @@ def _checkpoint(_c: OperatorCommand, ledger: Ledger, _h: frozenset[HostName], _r
     except LedgerBroken as error:
         raise _Refused(str(error)) from error
 
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What people are asked about now, and how long answers last."""
+
+    timing: Timing
+    recommended: Container[str]
+
+
+ApprovalVerb = Callable[[OperatorCommand, Ledger, Asked, float], Outcome]
+
+
+def _offer(c: OperatorCommand, ledger: Ledger, asked: Asked, wall: float) -> Offer:
+    offer = ledger.autonomy.open_offer(c.subject, wall)
+    if offer is not None and (offer.approved_by or offer.id in asked.recommended):
+        return offer
+    if offer is not None:
+        raise _Refused(f"{offer.words()} is not in the plan at the moment; see: ballastctl plan")
+    if c.subject in ledger.autonomy.offers:
+        raise _Refused(f"{c.subject} has expired; if it is still wanted it is offered anew: ballastctl plan")
+    raise _Refused(f"nothing is recommended under {c.subject!r} (any more); see: ballastctl plan")
+
+
+def _offers_of(c: OperatorCommand, ledger: Ledger, asked: Asked, wall: float) -> tuple[Offer, ...]:
+    found = tuple(offer for offer in ledger.autonomy.offers.values() if offer.policy == c.subject and not offer.approved_by
+                  and offer.id in asked.recommended and wall < offer.until_wall)
+    if not found:
+        raise _Refused(f"{c.subject} recommends nothing now that is not approved already; see: ballastctl plan")
+    return found
+
+
+def _approved(c: OperatorCommand, ledger: Ledger, wall: float, offers: tuple[Offer, ...]) -> Outcome:
+    events = tuple(au.RecommendationApproved(wall, offer.id, c.by, c.reason) for offer in offers)
+    what = offers[0].words() if len(offers) == 1 else f"{len(offers)} recommendations"
+    held = "; nothing starts while paused" if ledger.paused is not None else ""
+    return events, (f"approved: {what}; to be begun within {human_seconds(max(offer.seconds for offer in offers))} if the "
+                    f"plan still wants it and the limits let it{held}")
+
+
+def _approve(c: OperatorCommand, ledger: Ledger, asked: Asked, wall: float) -> Outcome:
+    offer = _offer(c, ledger, asked, wall)
+    if offer.approved_by:
+        return (), f"{offer.words()} was approved already, by {offer.approved_by}"
+    return _approved(c, ledger, wall, (offer,))
+
+
+def _approve_all_of(c: OperatorCommand, ledger: Ledger, asked: Asked, wall: float) -> Outcome:
+    return _approved(c, ledger, wall, _offers_of(c, ledger, asked, wall))
+
+
+def _rejected(c: OperatorCommand, timing: Timing, wall: float, offers: tuple[Offer, ...]) -> Outcome:
+    events = tuple(au.RecommendationRejected(wall, offer.id, c.by, wall + timing.rejection, offer.policy, offer.words(),
+                                             c.reason) for offer in offers)
+    what = offers[0].words() if len(offers) == 1 else f"{len(offers)} recommendations"
+    return events, f"rejected: {what}; not recommended again for {human_seconds(timing.rejection)} unless the reason changes"
+
+
+def _reject(c: OperatorCommand, ledger: Ledger, asked: Asked, wall: float) -> Outcome:
+    return _rejected(c, asked.timing, wall, (_offer(c, ledger, asked, wall),))
+
+
+def _reject_all_of(c: OperatorCommand, ledger: Ledger, asked: Asked, wall: float) -> Outcome:
+    return _rejected(c, asked.timing, wall, _offers_of(c, ledger, asked, wall))
+
+
+def _promote(c: OperatorCommand, ledger: Ledger, _asked: Asked, wall: float) -> Outcome:
+    if c.subject not in ledger.autonomy.demoted:
+        demoted = ", ".join(sorted(ledger.autonomy.demoted)) or "none"
+        raise _Refused(f"{c.subject!r} is not demoted; demoted: {demoted}")
+    return (au.PolicyPromoted(wall, c.subject, c.by, c.reason),), f"{c.subject} acts by itself again"
+
+
+APPROVAL_VERBS: dict[Verb, ApprovalVerb] = {
+    Verb.APPROVE: _approve, Verb.REJECT: _reject, Verb.APPROVE_ALL_OF: _approve_all_of,
+    Verb.REJECT_ALL_OF: _reject_all_of, Verb.PROMOTE: _promote}
 
 PowerVerb = Callable[[OperatorCommand, HostName, Ledger, str | None, float], Outcome]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ballastd.core.autonomy import SWITCH_OFF, grounds_of
 from ballastd.core.drafting import begin
 from ballastd.core.intents import Fill, Intent, IntentKind
 from ballastd.core.inventory import VmState
@@ -16,8 +17,8 @@ from ballastd.core.ledger import DAY_SECONDS, OPERATOR, Ledger
 from ballastd.core.planning import empties
 from ballastd.core.plans import Deferral, DeferralKind, Refusal, RefusalKind
 from ballastd.core.policies import ConsolidationPolicy, Health, Mode, PolicySet, Timing
-from ballastd.core.power import WAKE_TEST, PowerPhase
-from ballastd.core.quantities import HostName, human_seconds
+from ballastd.core.power import WAKE_TEST, HostPower, PowerPhase
+from ballastd.core.quantities import HostName, VmId, human_seconds
 from ballastd.core.snapshot import Snapshot
 from ballastd.core.telemetry import AgentState
 from ballastd.core.trends import Trends
@@ -55,18 +56,25 @@ def empty_intents(snapshot: Snapshot, outlook: Outlook) -> tuple[Intent, ...]:
             continue
         policy = next((p for p in outlook.policies.consolidation if p.name == power.policy), None)
         if policy is not None:
-            wanted.append(intent_for(policy, host, power.because, snapshot))
+            mode = Mode.AUTO if may_act(policy, power, outlook.ledger) else outlook.ledger.autonomy.mode_of(policy)
+            wanted.append(intent_for(policy, host, power.because, snapshot, mode))
         elif power.policy in (OPERATOR, WAKE_TEST):
             wanted.append(Intent(IntentKind.DRAIN, host, power.policy, power.because, Health.HEALTHY, snapshot.now,
                                  urgent=True))
     return tuple(wanted)
 
 
-def intent_for(policy: ConsolidationPolicy, host: HostName, because: str, snapshot: Snapshot) -> Intent:
+def may_act(policy: ConsolidationPolicy, power: HostPower, ledger: Ledger) -> bool:
+    """Return whether a policy may go on with a host: by itself, or because a person approved it and it still asks people."""
+    mode = ledger.autonomy.mode_of(policy)
+    return mode is Mode.AUTO or (mode is Mode.RECOMMEND and bool(power.approved_by))
+
+
+def intent_for(policy: ConsolidationPolicy, host: HostName, because: str, snapshot: Snapshot, mode: Mode) -> Intent:
     """Return the intent to empty ``host`` for ``policy``."""
-    return Intent(IntentKind.EMPTY, host, policy.name, because, Health.HEALTHY, snapshot.now, mode=policy.mode,
+    return Intent(IntentKind.EMPTY, host, policy.name, because, Health.HEALTHY, snapshot.now, mode=mode,
                   windows=(policy.window, *policy.denials), fill=Fill(policy.fill_cpu, policy.fill_memory),
-                  cooldown=policy.cooldown, budget=policy.budget)
+                  cooldown=policy.cooldown, budget=policy.budget, vms=policy.vms)
 
 
 def choose(snapshot: Snapshot, outlook: Outlook) -> Choice:
@@ -114,7 +122,8 @@ def _choose_for(policy: ConsolidationPolicy, snapshot: Snapshot, outlook: Outloo
         f"the hosts that are on use {idle.evidence.value:.0%}, less than {idle.evidence.threshold:.0%}")
     noes: list[Refusal] = []
     for host in _by_effort(policy, snapshot):
-        no = why_not_off(policy, host, snapshot, outlook) or _why_not_emptied(policy, host, snapshot, outlook)
+        no = (_why_rejected(policy, host, snapshot, outlook) or why_not_off(policy, host, snapshot, outlook)
+              or _why_not_emptied(policy, host, snapshot, outlook))
         if no is None:
             return Choice(host, policy, f"{policy.window} is open, {share}")
         noes.append(no)
@@ -173,11 +182,20 @@ def why_not_off(policy: ConsolidationPolicy | None, host: HostName, snapshot: Sn
 
 
 def _why_not_emptied(policy: ConsolidationPolicy, host: HostName, snapshot: Snapshot, outlook: Outlook) -> Refusal | None:
-    intent = intent_for(policy, host, "", snapshot)
+    intent = intent_for(policy, host, "", snapshot, Mode.AUTO)
     noes = empties(begin(snapshot, outlook.ledger, outlook.policies), intent)
     if noes:
         return Refusal(RefusalKind.POWER, f"it cannot be emptied: {noes[0].detail}", host=host)
     return _spare_refusal(policy, host, snapshot)
+
+
+def _why_rejected(policy: ConsolidationPolicy, host: HostName, snapshot: Snapshot, outlook: Outlook) -> Refusal | None:
+    autonomy, wall = outlook.ledger.autonomy, snapshot.now.wall
+    no = autonomy.rejection(grounds_of(policy.name, SWITCH_OFF, host, VmId("")), wall)
+    if no is None or autonomy.mode_of(policy) is not Mode.RECOMMEND:
+        return None
+    return Refusal(RefusalKind.REJECTED, f"{no.by} did not want it switched off; not recommended again for "
+                   f"{human_seconds(no.until_wall - wall)}", host=host)
 
 
 def _spare_refusal(policy: ConsolidationPolicy, host: HostName, snapshot: Snapshot) -> Refusal | None:
@@ -210,7 +228,7 @@ def reason_to_wake(host: HostName, snapshot: Snapshot, outlook: Outlook, unplace
     policy = next((p for p in outlook.policies.consolidation if p.name == power.policy), None)
     if policy is None:
         return f"there is no policy {power.policy} any more", True
-    if policy.mode is not Mode.AUTO:
+    if policy.mode is not Mode.AUTO and not may_act(policy, power, outlook.ledger):
         return f"{policy.name} is in mode {policy.mode.value} now", True
     closes = open_until(policy, outlook.policies, wall)
     if closes is None:

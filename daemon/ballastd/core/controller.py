@@ -8,6 +8,7 @@ written again nothing starts.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ballastd.core import evaluation, latching, reconciliation
@@ -18,8 +19,10 @@ from ballastd.core.commands import POWER_VERBS, carry_out
 from ballastd.core.conditions import Phase
 from ballastd.core.consolidation import Outlook, empty_intents, why_not_off
 from ballastd.core.copying import copy_of
+from ballastd.core.demotions import changes, held_back
 from ballastd.core.doubles import Doubles
 from ballastd.core.easing import balance_intents
+from ballastd.core.emptying import close_evacuations
 from ballastd.core.gates import Gatekeeper
 from ballastd.core.homes import Homes
 from ballastd.core.inputs import (
@@ -49,8 +52,9 @@ from ballastd.core.plans import AbortOrder, Deferral, DeferralKind, Order, Plan,
 from ballastd.core.policies import ClusterDeclaration, Health, Mode, PolicySet
 from ballastd.core.portrait import Portrait
 from ballastd.core.power import PowerOrder, PowerPhase
-from ballastd.core.quantities import Bytes, HostName, Instant
+from ballastd.core.quantities import Bytes, HostName, Instant, VmId
 from ballastd.core.recent import Recent, tell
+from ballastd.core.recommendations import Recommendations, ordered
 from ballastd.core.saved_cluster import ClusterCopy
 from ballastd.core.senses import Senses
 from ballastd.core.snapshot import HostFacts, Snapshot, take
@@ -105,6 +109,12 @@ class _Step:
         self.draft.apply(event)
         self.events.append(event)
 
+    def take(self, events: Iterable[ev.Event], notices: Iterable[Notice]) -> None:
+        """Book events, and have people told."""
+        for event in events:
+            self.book(event)
+        self.notices.extend(notices)
+
 
 class Controller:
     """See the module. One caller, one thread, no I/O."""
@@ -123,7 +133,7 @@ class Controller:
         self._loads, self._trends = Loads(window), Trends(window)
         self._doubles, self._homes, self._aborts, self._recent = Doubles(), Homes(), Aborts(), Recent()
         self._switchboard, self._gatekeeper = Switchboard(), Gatekeeper(cluster.timing, now)
-        self._strandings = Strandings()
+        self._strandings, self._recommendations = Strandings(), Recommendations()
         self._last: Snapshot | None = None
         self._remembered = -1
         self._first: list[ev.Event] = [ev.DaemonStarted(now.wall, now.boot_id, version),
@@ -260,7 +270,8 @@ class Controller:
     def _obey(self, command: OperatorCommand, step: _Step) -> None:
         hosts = frozenset(host.name for host in self._cluster.hosts)
         reachable = frozenset(host for host in hosts if self._senses.is_reachable(host, step.now))
-        events, answer = carry_out(command, step.draft, hosts, reachable, step.now.wall, self._why_not_off(command, step))
+        events, answer = carry_out(command, step.draft, hosts, reachable, step.now.wall, self._why_not_off(command, step),
+                                   self._cluster.timing, self._recommendations.current)
         for event in events:
             step.book(event)
             if isinstance(event, ev.VerdictsAcknowledged):
@@ -373,11 +384,14 @@ class Controller:
         if self._gatekeeper.freeze_ended:
             self._restart_holds()
         plan_made = self._plan(step, snapshot, intents)
+        offered = self._recommendations.follow(plan_made, intents, self._policies, step.draft,
+                                               self._cluster.timing.recommendation, step.now, held=bool(gates))
+        step.take(offered.events, offered.notices)
         admission = admit(plan_made, intents, snapshot, step.draft, self._policies, gates, self._cluster.timing,
-                          step.revision)
-        orders = self._book_orders(step, admission.orders, admission.begins, intents)
+                          step.revision, offered.approved)
+        orders = self._book_orders(step, admission.orders, admission.begins, intents, offered.approved)
         tunes = () if gates else self._book_tunes(step, admission.tunes)
-        self._close_evacuations(step, snapshot, intents)
+        step.take(*close_evacuations(snapshot, step.draft, intents))
         step.notices.extend(self._strandings.follow(plan_made, intents, gates, step.draft, snapshot))
         switching = self._switch(step, snapshot, outlook, plan_made, held=bool(gates))
         aborts = self._call_off(step)
@@ -385,7 +399,8 @@ class Controller:
         made = Plan(plan_made.moves, (*plan_made.refusals, *switching.refusals),
                     (*admission.deferrals, *switching.deferrals))
         portrait = Portrait(snapshot, step.draft, self._policies, self._senses, self._verdicts, intents, made, orders,
-                            gates, step.now, step.revision, self._gatekeeper.telemetry_trouble, self._recent.newest_first())
+                            gates, step.now, step.revision, self._gatekeeper.telemetry_trouble, self._recent.newest_first(),
+                            self._recommendations.current)
         self._pending = (step.revision, step.draft, tuple(step.events))
         return Decision(
             step.revision, tuple(step.events), orders, aborts, tunes, switching.orders, self._cordons(step),
@@ -395,11 +410,13 @@ class Controller:
         """Return everything that ought to change: what may be done before what is only looked at, so that a policy on
         trial takes no room from one that governs; within that saving, then relief, packing, evenness."""
         saving = evaluation.intents(self._policies, self._cluster.hosts, self._verdicts, step.draft, step.now)
+        step.take(*changes(self._policies, step.draft, step.now.wall))
         easing = balance_intents(self._policies, snapshot, self._trends)
         packing = empty_intents(snapshot, outlook)
         relief = tuple(i for i in easing if i.kind is IntentKind.RELIEVE)
         evening = tuple(i for i in easing if i.kind is not IntentKind.RELIEVE)
-        return tuple(sorted((*saving, *relief, *packing, *evening), key=lambda intent: intent.mode is not Mode.AUTO))
+        wanted = held_back((*saving, *relief, *packing, *evening), step.draft)
+        return tuple(sorted(wanted, key=lambda intent: intent.mode is not Mode.AUTO))
 
     def _switch(self, step: _Step, snapshot: Snapshot, outlook: Outlook, made: Plan, *, held: bool) -> Switching:
         stuck = {no.host: no.detail for no in made.refusals if no.host is not None}
@@ -414,6 +431,9 @@ class Controller:
             told = tell(event)
             if told is not None:
                 step.notices.append(Notice(level, f"power/{told.host}", told.text))
+        lasts = self._cluster.timing.recommendation
+        offered = self._recommendations.follow_switching(switching.suggested, step.draft, lasts, step.now, held=held)
+        step.take(offered.events, offered.notices)
         return switching
 
     def _follow_site_event(self, step: _Step, blast: evaluation.Blast) -> None:
@@ -440,7 +460,7 @@ class Controller:
             return Plan()
 
     def _book_orders(self, step: _Step, orders: tuple[Order, ...], begins: tuple[HostName, ...],
-                     intents: tuple[Intent, ...]) -> tuple[Order, ...]:
+                     intents: tuple[Intent, ...], approved: Mapping[VmId, str]) -> tuple[Order, ...]:
         if step.draft.broken is not None:
             return ()
         for host in begins:
@@ -448,12 +468,7 @@ class Controller:
             because = next(i.because for i in intents if i.host == host)
             step.notices.append(Notice("warning", f"evacuation/{host}", f"emptying {host}: {because}"))
         for order in orders:
-            move = order.move
-            retry = len(step.draft.recent_failures(move.vm, step.now.wall - 86400.0))
-            step.book(ev.MigrationOrdered(
-                step.now.wall, order.id, move.vm, move.vm_name, move.source, move.target, move.memory,
-                order.bandwidth_mib_s, move.policy, move.because, step.now.wall + order.deadline, move.predicted,
-                retry=retry, routine=move.routine, urgent=move.urgent, runners_up=move.runners_up, why_not=move.why_not))
+            step.book(ordered(order, step.draft, approved.get(order.move.vm, ""), step.now.wall))
         return orders
 
     @staticmethod
@@ -461,19 +476,6 @@ class Controller:
         for tune in tunes:
             step.book(ev.BandwidthOrdered(step.now.wall, tune.migration, tune.bandwidth_mib_s))
         return tunes
-
-    @staticmethod
-    def _close_evacuations(step: _Step, snapshot: Snapshot, intents: tuple[Intent, ...]) -> None:
-        wanted = {intent.host for intent in intents}
-        for host in sorted(step.draft.evacuating):
-            busy = any(m.source == host for m in step.draft.open_migrations())
-            if host not in snapshot.hosts.names:
-                step.book(ev.EvacuationEnded(step.now.wall, host, "no longer declared"))
-            elif not busy and snapshot.is_seen_empty(host):
-                step.book(ev.EvacuationEnded(step.now.wall, host, "empty"))
-                step.notices.append(Notice("info", f"evacuation/{host}", f"{host} is empty"))
-            elif not busy and host not in wanted:
-                step.book(ev.EvacuationEnded(step.now.wall, host, "no longer asked for"))
 
     def _call_off(self, step: _Step) -> tuple[AbortOrder, ...]:
         events, orders = self._aborts.follow(

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ballastd.core.autonomy import grounds_of
 from ballastd.core.constraints import Terms, Trial, failover_reserve_holds, refusal, shut
 from ballastd.core.intents import Intent
 from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
 from ballastd.core.placement import occupied, penalty, rules_for
 from ballastd.core.plans import Move, Refusal, RefusalKind
-from ballastd.core.policies import PolicySet
+from ballastd.core.policies import EVERY_VM, Mode, PolicySet
 from ballastd.core.prediction import fair_share, predict
 from ballastd.core.quantities import Bytes, human_seconds
 from ballastd.core.scoring import score
@@ -177,6 +178,7 @@ def _turned_away(draft: Draft, vm: int) -> Counter[str]:
 def add(draft: Draft, intent: Intent, vm: int, source: int, ranked: list[Candidate], noes: list[Refusal],
         why: str = "") -> None:
     """Plan the move of a VM to the first of ``ranked``. ``noes``: what spoke against other targets."""
+    ranked = _offered_first(draft, intent, vm, ranked)
     snapshot, best = draft.snapshot, ranked[0]
     memory = int(snapshot.vms.memory[vm])
     draft.promised[best.row] = draft.promised.get(best.row, 0) + memory
@@ -192,6 +194,36 @@ def add(draft: Draft, intent: Intent, vm: int, source: int, ranked: list[Candida
         score=best.points, runners_up=tuple(f"{c.name} ({c.points})" for c in ranked[1:1 + RUNNERS_UP_SHOWN]),
         why_not=tuple(f"{no.host}: {no.kind.value}: {no.detail}" for no in noes[:NOES_SHOWN]),
     ))
+
+
+def _offered_first(draft: Draft, intent: Intent, vm: int, ranked: list[Candidate]) -> list[Candidate]:
+    """Return the targets with the one that a person was offered first, while it is among the best: a plan that changed its
+    mind with every report could never be approved."""
+    offered = offered_target(draft, intent, vm)
+    return ranked if offered is None else sorted(ranked, key=lambda one: one.name != offered)
+
+
+def offered_target(draft: Draft, intent: Intent, vm: int) -> str | None:
+    """Return where a VM goes by a recommendation that stands, None where there is none."""
+    if intent.mode is not Mode.RECOMMEND:
+        return None
+    snapshot = draft.snapshot
+    return draft.ledger.autonomy.offered_target(intent.policy, intent.host, snapshot.vms.ids[vm], snapshot.now.wall)
+
+
+def why_left_out(draft: Draft, intent: Intent, vm: int) -> Refusal | None:
+    """Return why an intent is not about a VM: its policy speaks of others, or a person said no."""
+    snapshot, wall = draft.snapshot, draft.snapshot.now.wall
+    key = snapshot.vms.ids[vm]
+    if intent.vms is not EVERY_VM and not intent.vms.covers(snapshot.records[vm]):
+        return Refusal(RefusalKind.SCOPE, f"{intent.policy} speaks of other VMs ({intent.vms.words()})", key, intent.host)
+    if intent.mode is not Mode.RECOMMEND:
+        return None
+    no = draft.ledger.autonomy.rejection(grounds_of(intent.policy, intent.reason, intent.host, key), wall)
+    if no is None:
+        return None
+    return Refusal(RefusalKind.REJECTED, f"{no.by} did not want it moved for this reason; not recommended again for "
+                   f"{human_seconds(no.until_wall - wall)}", key, intent.host)
 
 
 def _shift(draft: Draft, vm: int, source: int, target: int) -> None:
@@ -221,6 +253,9 @@ def why_vm_rests(draft: Draft, intent: Intent, vm: int) -> Refusal | None:
     """Return why a VM is left in peace by routine moves, or None."""
     snapshot, ledger = draft.snapshot, draft.ledger
     key, now = snapshot.vms.ids[vm], snapshot.now.wall
+    left_out = why_left_out(draft, intent, vm)
+    if left_out is not None:
+        return left_out
     if snapshot.vm_why_not[vm]:
         return snapshot.vm_why_not[vm][0]
     if vm in draft.moved or bool(snapshot.vms.busy[vm]):

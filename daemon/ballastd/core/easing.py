@@ -46,4 +46,4 @@ def _evening(policy: BalancePolicy, snapshot: Snapshot, verdict: Verdict) -> lis
 def _intent(kind: IntentKind, policy: BalancePolicy, host: HostName, because: str, verdict: Verdict) -> Intent:
     return Intent(kind, host, policy.name, because, Health.HEALTHY, verdict.since, mode=policy.mode,
                   windows=policy.windows, fill=Fill(policy.cool_cpu, policy.cool_memory), cooldown=policy.cooldown,
-                  budget=policy.budget, minimum_gain=policy.minimum_gain)
+                  budget=policy.budget, minimum_gain=policy.minimum_gain, vms=policy.vms)

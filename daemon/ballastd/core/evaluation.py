@@ -125,7 +125,7 @@ def _from_health(host: DeclaredHost, policies: PolicySet, verdicts: Verdicts, no
     return Intent(
         IntentKind.EVACUATE if evacuate else IntentKind.DRAIN, host.name, response.name, because, worst, since,
         mode=response.mode, urgent=response.ignore_windows or overdue, deadline_wall=deadline,
-        windows=response.windows, order=response.order,
+        windows=response.windows, order=response.order, vms=response.vms,
         avoid_labels=tuple(sorted({_DOMAIN_OF_METRIC[m] for m in metrics if m in _DOMAIN_OF_METRIC})),
     )
 

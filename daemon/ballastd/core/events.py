@@ -11,6 +11,7 @@ import typing
 from dataclasses import dataclass
 from typing import Any
 
+from ballastd.core.autonomy_events import AutonomyEvent
 from ballastd.core.migrations import CallResult, Ending, MigrationPhase
 from ballastd.core.plain import from_plain, to_plain
 from ballastd.core.quantities import Bytes, HostName, VmId
@@ -64,6 +65,9 @@ class MigrationOrdered:
     urgent: bool = False
     runners_up: tuple[str, ...] = ()
     why_not: tuple[str, ...] = ()
+    saving: bool = False
+    recommendation: str = ""
+    approved_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +110,12 @@ class MigrationSettled:
 
 @dataclass(frozen=True, slots=True)
 class AbortOrdered:
-    """The intent to cancel a running job."""
+    """The intent to cancel a running job. ``overran``: its own time was over, nobody else is to blame."""
 
     wall: float
     id: str
     reason: str
+    overran: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +304,8 @@ class HostEmptying:
     host: HostName
     policy: str
     because: str
+    recommendation: str = ""
+    approved_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,7 +446,7 @@ Event = (
     | DrainRequested | DrainCancelled | HostConfirmedDead | Paused | Resumed | SiteEventBegun | SiteEventEnded
     | DuplicateSeen | DuplicateCleared | InvariantFailed | HostSeenAlive | JournalRecovered | JournalReplaced
     | ForeignMoveSeen | HostEmptying | HostClosing | HostKept | PowerOffOrdered | WakeOrdered | HostOff | HostAwake
-    | PowerFailed | WakeabilityConfirmed | WakeAsked | CheckpointTaken | WakeWithheld
+    | PowerFailed | WakeabilityConfirmed | WakeAsked | CheckpointTaken | WakeWithheld | AutonomyEvent
 )
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in typing.get_args(Event)}

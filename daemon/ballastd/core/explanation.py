@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ballastd.core.migration_explained import explain_migration, vm_load
+from ballastd.core.migration_explained import explain_migration, vm_load, wishes_told
 from ballastd.core.power import STANDING_BY, PowerPhase
 from ballastd.core.quantities import human_bytes, human_seconds
 from ballastd.core.statements import (
@@ -202,6 +202,7 @@ def _vm_state(vm: VmView) -> tuple[Statement, ...]:
                   vm=vm.id),
         Statement("load", vm_load(vm), vm=vm.id),
         Statement("group", f"group {vm.group or 'none'}, tags: {', '.join(vm.tags) or 'none'}", vm=vm.id),
+        *((Statement("wishes", f"its owner's wishes: {wishes}", vm=vm.id),) if (wishes := wishes_told(vm)) else ()),
     )
 
 

@@ -117,11 +117,17 @@ class Verb(enum.Enum):
     CONFIRM_WAKEABLE = "confirm-wakeable"
     WAKE_TEST = "wake-test"
     CHECKPOINT = "checkpoint"
+    APPROVE = "approve"
+    REJECT = "reject"
+    APPROVE_ALL_OF = "approve-all-of"
+    REJECT_ALL_OF = "reject-all-of"
+    PROMOTE = "promote"
 
 
 @dataclass(frozen=True, slots=True)
 class OperatorCommand:
-    """One wish of an operator. ``subject``: host name, migration id, or empty. ``by``: who asks.
+    """One wish of an operator. ``subject``: host name, migration id, recommendation id,
+    policy name, or empty. ``by``: who asks.
 
     ``deadline_wall``: for a drain, when it should be done. ``token``: what the answer is returned under.
     """

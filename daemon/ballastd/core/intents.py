@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from ballastd.core.policies import Cooldown, EvacuationOrder, Health, Mode, MoveBudget
+from ballastd.core.policies import EVERY_VM, Cooldown, EvacuationOrder, Health, Mode, MoveBudget, VmSelector
 from ballastd.core.quantities import HostName, Instant
 
 
@@ -39,7 +39,7 @@ class Intent:
 
     ``urgent``: windows do not apply. ``severity``: FAILING may use the failover reserve. ``fill``, ``cooldown``,
     ``budget``: what a routine intent keeps to, None for the others. ``minimum_gain``: by how much of itself a move
-    must lessen the difference of two hosts.
+    must lessen the difference of two hosts. ``vms``: which VMs it speaks of; the others stay.
     """
 
     kind: IntentKind
@@ -59,6 +59,12 @@ class Intent:
     cooldown: Cooldown | None = None
     budget: MoveBudget | None = None
     minimum_gain: float = 0.0
+    vms: VmSelector = EVERY_VM
+
+    @property
+    def reason(self) -> str:
+        """The class of reasons it is for: what is recommended for another one is another recommendation."""
+        return f"{self.kind.value}, {self.severity.name.lower()}"
 
     @property
     def routine(self) -> bool:

@@ -108,6 +108,15 @@ class PinKind(enum.Enum):
     OPERATOR = "operator"
 
 
+class Mobility(enum.Enum):
+    """How a VM may be moved, as far as its owner goes."""
+
+    LIVE = "live"
+    COLD = "cold"
+    """Only while it is off: it may be stopped for that, and started again at the target."""
+    NEVER = "never"
+
+
 @dataclass(frozen=True, slots=True)
 class Pin:
     """One typed reason, with the thing that pins (``vda /srv/a.raw``) and the cure."""
@@ -142,7 +151,9 @@ class VmRecord:
 
     ``memory_max``: bytes it may occupy (its maximum, not its balloon). ``priority``: its owner's, higher leaves a sick
     host first. ``tags``, ``group``: its owner's words, which policies select it by. ``ignored``: its owner wants it
-    left alone altogether.
+    left alone altogether. ``mobility``: how it may be moved. ``downtime_max_ms``: for how long at most it may stand still
+    at the end of a live migration, None where its owner does not say. ``post_copy``: whether it may ever be put into
+    post-copy.
     """
 
     vm: VmId
@@ -160,11 +171,15 @@ class VmRecord:
     tags: tuple[str, ...] = ()
     group: str = ""
     ignored: bool = False
+    mobility: Mobility = Mobility.LIVE
+    downtime_max_ms: int | None = None
+    post_copy: bool = True
 
     def using(self, usage: VmUsage) -> VmRecord:
         """Return the same VM with another use of its host. Written out: whoever pretends to be a host does it often."""
         return VmRecord(self.vm, self.name, self.state, self.memory_max, self.vcpus, self.job, self.reason, self.persistent,
-                        self.autostart, usage, self.priority, self.pins, self.tags, self.group, self.ignored)
+                        self.autostart, usage, self.priority, self.pins, self.tags, self.group, self.ignored,
+                        self.mobility, self.downtime_max_ms, self.post_copy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,19 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from ballastd.core import events as ev
-from ballastd.core.migrations import TRANSITIONS, CallResult, Ending, Migration, MigrationPhase
+from ballastd.core.autonomy import AUTONOMY_EVENTS, Autonomy
+from ballastd.core.migrations import (
+    TRANSITIONS,
+    CallResult,
+    Ending,
+    Failure,
+    Migration,
+    MigrationPhase,
+    Moved,
+    RoutineOrder,
+)
 from ballastd.core.plain import from_plain, to_plain
-from ballastd.core.power import STANDING_BY, HostPower, PowerPhase
+from ballastd.core.power import STANDING_BY, HostPower, PowerAct, PowerPhase
 from ballastd.core.quantities import HostName, VmId
 
 SETTLED_KEPT = 200
@@ -33,44 +43,6 @@ OPERATOR = "operator"
 
 class LedgerBroken(ValueError):
     """An event that cannot follow what is booked: our own mistake, or a damaged journal."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """One attempt to move a VM that did not end at its target. ``withheld``: the kernel did not let it begin."""
-
-    wall: float
-    target: HostName
-    ending: Ending
-    withheld: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """One move that completed, ours or (``policy`` empty) somebody else's."""
-
-    wall: float
-    source: HostName
-    target: HostName
-    policy: str
-
-
-@dataclass(frozen=True, slots=True)
-class RoutineOrder:
-    """One routine move that was ordered: what budgets per hour and day are counted from, whatever came of it."""
-
-    wall: float
-    policy: str
-    vm: VmId
-
-
-@dataclass(frozen=True, slots=True)
-class PowerAct:
-    """One order to a power controller: what rates and daily cycles are counted from."""
-
-    wall: float
-    host: HostName
-    on: bool
 
 
 @dataclass(slots=True)
@@ -103,6 +75,7 @@ class Ledger:
     running: bool = False
     crashes: tuple[float, ...] = ()
     policies_digest: str = ""
+    autonomy: Autonomy = field(default_factory=Autonomy)
 
     def draft(self) -> Ledger:
         """Return a copy that can take events without this one noticing."""
@@ -112,7 +85,7 @@ class Ledger:
             acknowledged=dict(self.acknowledged), counters=dict(self.counters), evacuating=dict(self.evacuating),
             failures=dict(self.failures), duplicates=dict(self.duplicates), moved=dict(self.moved),
             power=dict(self.power), wake_asked=dict(self.wake_asked), wakeable=dict(self.wakeable),
-            switched_on=dict(self.switched_on), kept=dict(self.kept),
+            switched_on=dict(self.switched_on), kept=dict(self.kept), autonomy=self.autonomy.draft(),
         )
 
     def checkpoint(self, wall: float) -> ev.CheckpointTaken:
@@ -240,8 +213,9 @@ def _migration_ordered(ledger: Ledger, e: ev.MigrationOrdered) -> None:
         id=e.id, vm=e.vm, vm_name=e.vm_name, source=e.source, target=e.target, memory=e.memory,
         bandwidth_mib_s=e.bandwidth_mib_s, policy=e.policy, because=e.because, ordered_wall=e.wall,
         deadline_wall=e.deadline_wall, predicted=e.predicted, adopted=e.adopted, retry=e.retry, routine=e.routine,
-        urgent=e.urgent, runners_up=e.runners_up, why_not=e.why_not,
+        urgent=e.urgent, runners_up=e.runners_up, why_not=e.why_not, saving=e.saving, approved_by=e.approved_by,
     )
+    ledger.autonomy.use_up(e.recommendation)
     if e.routine:
         kept = tuple(o for o in ledger.routine_orders if o.wall > e.wall - DAY_SECONDS)
         ledger.routine_orders = (*kept, RoutineOrder(e.wall, e.policy, e.vm))
@@ -273,6 +247,7 @@ def _migration_settled(ledger: Ledger, e: ev.MigrationSettled) -> None:
     done = replace(migration, phase=MigrationPhase.SETTLED, ending=e.ending, settled_wall=e.wall,
                    call_message=e.detail or migration.call_message)
     ledger.settled.append(done)
+    ledger.autonomy.note_ending(done, e.wall)
     if e.ending is Ending.COMPLETED:
         _remember_move(ledger, migration.vm, Moved(e.wall, migration.source, migration.target, migration.policy))
     if e.ending in _NO_FAILURE:
@@ -296,7 +271,8 @@ def _foreign_move_seen(ledger: Ledger, e: ev.ForeignMoveSeen) -> None:
 
 
 def _host_emptying(ledger: Ledger, e: ev.HostEmptying) -> None:
-    ledger.power[e.host] = HostPower(PowerPhase.EMPTYING, e.policy, e.because, e.wall)
+    ledger.power[e.host] = HostPower(PowerPhase.EMPTYING, e.policy, e.because, e.wall, approved_by=e.approved_by)
+    ledger.autonomy.use_up(e.recommendation)
 
 
 def _host_closing(ledger: Ledger, e: ev.HostClosing) -> None:
@@ -309,7 +285,9 @@ def _host_kept(ledger: Ledger, e: ev.HostKept) -> None:
 
 
 def _power_off_ordered(ledger: Ledger, e: ev.PowerOffOrdered) -> None:
-    ledger.power[e.host] = HostPower(PowerPhase.GOING_OFF, e.policy, e.because, e.wall, e.id, machine=e.machine)
+    before = ledger.power.get(e.host)
+    ledger.power[e.host] = HostPower(PowerPhase.GOING_OFF, e.policy, e.because, e.wall, e.id, machine=e.machine,
+                                     approved_by=before.approved_by if before else "")
     _note_power_act(ledger, PowerAct(e.wall, e.host, on=False))
 
 
@@ -321,7 +299,8 @@ def _wake_ordered(ledger: Ledger, e: ev.WakeOrdered) -> None:
     ledger.wake_asked.pop(e.host, None)
     before = ledger.power.get(e.host)
     ledger.power[e.host] = HostPower(PowerPhase.WAKING, e.policy, e.because, e.wall, e.id,
-                                     off_wall=before.off_wall if before else None, machine=before.machine if before else "")
+                                     off_wall=before.off_wall if before else None, machine=before.machine if before else "",
+                                     approved_by=before.approved_by if before else "")
     _note_power_act(ledger, PowerAct(e.wall, e.host, on=True))
 
 
@@ -365,7 +344,7 @@ def _move_power(ledger: Ledger, host: HostName, wall: float, phase: PowerPhase, 
 
 def _abort_ordered(ledger: Ledger, e: ev.AbortOrdered) -> None:
     migration = ledger._migration(e.id)  # noqa: SLF001  as above
-    ledger.migrations[e.id] = replace(migration, abort_reason=e.reason)
+    ledger.migrations[e.id] = replace(migration, abort_reason=e.reason, overran=e.overran)
 
 
 def _bandwidth_ordered(ledger: Ledger, e: ev.BandwidthOrdered) -> None:
@@ -452,6 +431,13 @@ def _invariant_failed(ledger: Ledger, e: ev.InvariantFailed) -> None:
     ledger.broken = e
 
 
+def _said_of_policies(ledger: Ledger, event: Any) -> None:
+    try:
+        ledger.autonomy.apply(event)
+    except KeyError:
+        raise LedgerBroken(f"{event.id} was never recommended") from None
+
+
 def _nothing(_ledger: Ledger, _event: Any) -> None:
     """Some events only tell a story."""
 
@@ -500,4 +486,5 @@ _BOOK: dict[type, Callable[[Ledger, Any], None]] = {
     ev.JournalRecovered: _nothing,
     ev.JournalReplaced: _nothing,
     ev.CheckpointTaken: _checkpoint_taken,
+    **dict.fromkeys(AUTONOMY_EVENTS, _said_of_policies),
 }

@@ -64,6 +64,15 @@ def _why(view: ClusterView, m: MigrationView) -> tuple[Statement, ...]:
     return tuple(said)
 
 
+def wishes_told(vm: VmView) -> str:
+    """Return what its owner wants for it, beside tags and priority; empty where it says nothing."""
+    said = ["left alone altogether" if vm.ignored else "",
+            {"live": "", "cold": "moved only while it is off"}.get(vm.mobility, "never moved"),
+            "" if vm.downtime_max_ms is None else f"at most {vm.downtime_max_ms} ms of standstill at the end of a migration",
+            "" if vm.post_copy else "no post-copy"]
+    return ", ".join(filter(None, said))
+
+
 def vm_load(vm: VmView) -> str:
     """Return how much a VM uses of what it has, in words."""
     cpu = "how much CPU it uses is unknown" if vm.cpu is None else f"it uses {vm.cpu:.1f} of {vm.vcpus} vCPUs"

@@ -78,6 +78,8 @@ class Migration:
     ``routine``: whether it balances or packs, and counts against the budgets for that. ``urgent``: windows do not apply.
     ``was_out_of_sight``: whether its source stopped answering while it was open. ``abort_reason``: set when an
     abort was ordered. ``runners_up``, ``why_not``: who came next as its target, and what spoke against the others.
+    ``saving``: it takes a VM off a failing host. ``overran``: it is called off because its own time was over.
+    ``approved_by``: who approved it, where its policy only recommends.
     """
 
     id: str
@@ -106,6 +108,9 @@ class Migration:
     urgent: bool = False
     runners_up: tuple[str, ...] = ()
     why_not: tuple[str, ...] = ()
+    saving: bool = False
+    overran: bool = False
+    approved_by: str = ""
 
     @property
     def is_open(self) -> bool:
@@ -116,3 +121,32 @@ class Migration:
     def holds_slot(self) -> bool:
         """Whether it counts against concurrency limits."""
         return self.phase in HOLDS_SLOT
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One attempt to move a VM that did not end at its target. ``withheld``: the kernel did not let it begin."""
+
+    wall: float
+    target: HostName
+    ending: Ending
+    withheld: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """One move that completed, ours or (``policy`` empty) somebody else's."""
+
+    wall: float
+    source: HostName
+    target: HostName
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoutineOrder:
+    """One routine move that was ordered: what budgets per hour and day are counted from, whatever came of it."""
+
+    wall: float
+    policy: str
+    vm: VmId

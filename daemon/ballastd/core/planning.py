@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ballastd.core.balancing import even_out, relieve
 from ballastd.core.constraints import Terms, check_plan
-from ballastd.core.drafting import Draft, add, begin, candidates, no_target, terms_of, why_vm_rests
+from ballastd.core.drafting import Draft, add, begin, candidates, no_target, terms_of, why_left_out, why_vm_rests
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import ENDED_OPEN, Migration
@@ -76,7 +76,7 @@ def _empty_host(draft: Draft, intent: Intent, *, whole: bool = False) -> None:
             continue
         if whole and len(draft.refusals) > before:
             return
-        resting = why_vm_rests(draft, intent, vm) if intent.routine else None
+        resting = why_vm_rests(draft, intent, vm) if intent.routine else why_left_out(draft, intent, vm)
         if snapshot.vm_why_not[vm]:
             draft.refusals.extend(Refusal(no.kind, no.detail, no.vm, intent.host) for no in snapshot.vm_why_not[vm])
         elif resting is not None:

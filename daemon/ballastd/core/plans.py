@@ -33,6 +33,8 @@ class RefusalKind(enum.Enum):
     LOAD = "load"
     LOAD_UNKNOWN = "load-unknown"
     COOLDOWN = "cooldown"
+    SCOPE = "out-of-scope"
+    REJECTED = "rejected"
     NO_GAIN = "no-gain"
     HOST_STANDBY = "host-standby"
     POWER = "power"

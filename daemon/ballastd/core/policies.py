@@ -69,6 +69,35 @@ class Scope:
 EVERYWHERE = Scope()
 
 
+VM_MARK = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+"""What a VM's tag or group looks like. Others are left out where VMs are read, so a rule that speaks of one is a mistake."""
+
+
+@dataclass(frozen=True, slots=True)
+class VmSelector:
+    """Which VMs a policy speaks of: all that is given must hold. ``names``: patterns, any of them; ``tags``: all of
+    them; ``group``: that group. Empty means every VM, which only an explicit ``vms: all`` or an absent one compiles to."""
+
+    names: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    group: str = ""
+
+    def covers(self, vm: VmRecord) -> bool:
+        """Return whether ``vm`` is meant."""
+        if self.names and not any(fnmatch.fnmatchcase(vm.name, pattern) for pattern in self.names):
+            return False
+        return self.group in ("", vm.group) and all(tag in vm.tags for tag in self.tags)
+
+    def words(self) -> str:
+        """Return it as a policy says it."""
+        said = [f"name: {', '.join(self.names)}" if self.names else "", f"tags: {', '.join(self.tags)}" if self.tags else "",
+                f"group: {self.group}" if self.group else ""]
+        return "; ".join(filter(None, said)) or "all"
+
+
+EVERY_VM = VmSelector()
+
+
 @dataclass(frozen=True, slots=True)
 class HealthPolicy:
     """Telemetry -> condition on a host -> severity."""
@@ -96,6 +125,7 @@ class EvacuationPolicy:
     ignore_windows: bool = False
     order: tuple[EvacuationOrder, ...] = (EvacuationOrder.PRIORITY, EvacuationOrder.SHORTEST)
     windows: tuple[str, ...] = ()
+    vms: VmSelector = EVERY_VM
     description: str = ""
     source: str = ""
 
@@ -156,6 +186,7 @@ class BalancePolicy:
     budget: MoveBudget = MoveBudget()
     windows: tuple[str, ...] = ()
     scope: Scope = EVERYWHERE
+    vms: VmSelector = EVERY_VM
     mode: Mode = Mode.OBSERVE
     description: str = ""
     source: str = ""
@@ -190,6 +221,7 @@ class ConsolidationPolicy:
     budget: MoveBudget = MoveBudget(in_flight=2, per_hour=20, per_day=100)
     denials: tuple[str, ...] = ()
     scope: Scope = EVERYWHERE
+    vms: VmSelector = EVERY_VM
     mode: Mode = Mode.OBSERVE
     description: str = ""
     source: str = ""
@@ -208,26 +240,6 @@ class Rule(enum.Enum):
     """Never on these hosts."""
     PINNED = "pinned"
     """Where they are, and moved by nobody but an operator."""
-
-
-VM_MARK = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-"""What a VM's tag or group looks like. Others are left out where VMs are read, so a rule that speaks of one is a mistake."""
-
-
-@dataclass(frozen=True, slots=True)
-class VmSelector:
-    """Which VMs a policy speaks of: all that is given must hold. ``names``: patterns, any of them; ``tags``: all of
-    them; ``group``: that group."""
-
-    names: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    group: str = ""
-
-    def covers(self, vm: VmRecord) -> bool:
-        """Return whether ``vm`` is meant."""
-        if self.names and not any(fnmatch.fnmatchcase(vm.name, pattern) for pattern in self.names):
-            return False
-        return set(self.tags) <= set(vm.tags) and self.group in ("", vm.group)
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +344,8 @@ class Timing:
     ``self_suspect``: how long nothing starts after a lag, suspension or clock step of our own.
     ``load_window``: over what time load is averaged. ``cordon_confirm``, ``power_off``, ``wake``: how long a host may
     take to confirm its cordon, to go off, and to come back, before that counts as failed.
-    ``wake_proof``: how long a wake that succeeded proves that the host can be woken.
+    ``wake_proof``: how long a wake that succeeded proves that the host can be woken. ``recommendation``: how long a
+    recommendation stands, and an approval after it. ``rejection``: how long what was rejected is not offered again.
     """
 
     pace: Seconds = Seconds(30.0)
@@ -348,6 +361,8 @@ class Timing:
     power_off: Seconds = Seconds(900.0)
     wake: Seconds = Seconds(900.0)
     wake_proof: Seconds = Seconds(90 * 86400.0)
+    recommendation: Seconds = Seconds(1800.0)
+    rejection: Seconds = Seconds(12 * 3600.0)
     migration_floor: Seconds = Seconds(300.0)
     migration_per_gib: Seconds = Seconds(150.0)
     telemetry_stale: Seconds = Seconds(90.0)

@@ -6,19 +6,21 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from ballastd.core import evaluation
+from ballastd.core import evaluation, recommendations
 from ballastd.core.admission import Gate
+from ballastd.core.autonomy import Offer
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import DeclaredHost, VmState
 from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
 from ballastd.core.migrations import Migration
-from ballastd.core.plans import Order, Plan
+from ballastd.core.plans import Move, Order, Plan
 from ballastd.core.policies import Mode, MoveBudget, PolicySet
 from ballastd.core.power import PowerPhase
 from ballastd.core.prediction import predict
 from ballastd.core.quantities import MIB, HostName, Instant, VmId, human_seconds
 from ballastd.core.senses import Senses
 from ballastd.core.snapshot import Snapshot
+from ballastd.core.unmatched import without_vms
 from ballastd.core.views import (
     BudgetView,
     ClusterView,
@@ -57,6 +59,8 @@ class Portrait:
     revision: int
     telemetry_trouble: str | None
     recent: tuple[RecentView, ...] = ()
+    recommended: frozenset[str] = frozenset()
+    """The ids of what the plan would do that people are asked about."""
 
     @property
     def posture(self) -> str:
@@ -84,6 +88,9 @@ def _draw(p: Portrait) -> ClusterView:
         notes=_notes(p),
         windows=_windows(p),
         recent=p.recent,
+        recommendations=recommendations.shown(p.ledger, p.now.wall, p.recommended),
+        rejections=recommendations.rejections(p.ledger, p.now.wall),
+        demotions=recommendations.demotions(p.ledger),
     )
 
 
@@ -100,6 +107,12 @@ def _windows(p: Portrait) -> tuple[WindowView, ...]:
 def _notes(p: Portrait) -> tuple[str, ...]:
     """Return what an operator should put right: the broker, and host-to-host keepalives that invite two copies."""
     found = [f"telemetry: {p.telemetry_trouble}"] if p.telemetry_trouble else []
+    asked = sum(1 for one in recommendations.shown(p.ledger, p.now.wall, p.recommended) if not one.by)
+    if asked:
+        found.append(f"{asked} recommendation(s) wait for an answer: ballastctl plan")
+    found.extend(f"{name} only recommends, though it says auto: {e.because}; once its cause is known: ballastctl policy "
+                 f"promote {name}" for name, e in sorted(p.ledger.autonomy.demoted.items()))
+    found.extend(without_vms(p.policies, p.snapshot))
     for host, agent in sorted(p.senses.agents.items()):
         if agent.keepalive is not None and agent.keepalive[0] * agent.keepalive[1] < KEEPALIVE_SECONDS_MIN:
             found.append(f"{host}: its libvirt gives a peer up after {agent.keepalive[0]} s x {agent.keepalive[1]}; a "
@@ -173,7 +186,8 @@ def _vms(p: Portrait) -> tuple[VmView, ...]:
             views[r.vm, fact.declared.name] = VmView(
                 r.vm, r.name, fact.declared.name, r.state.value, r.memory_max, r.vcpus, r.priority,
                 tuple(f"{pin.kind.value}: {pin.thing}; cure: {pin.cure}" for pin in r.pins),
-                migration.id if migration else "", _cpu(cpu.get(r.vm)), r.usage.memory, r.tags, r.group)
+                migration.id if migration else "", _cpu(cpu.get(r.vm)), r.usage.memory, r.tags, r.group, r.ignored,
+                r.mobility.value, r.downtime_max_ms, r.post_copy)
     return tuple(sorted(views.values(), key=lambda view: (view.name, view.id, view.host)))
 
 
@@ -231,8 +245,16 @@ def _forecast(p: Portrait, intent: Intent) -> str:
 
 def _moves(p: Portrait) -> tuple[MoveView, ...]:
     starting = {order.move.vm for order in p.orders}
-    return tuple(MoveView(m.vm, m.vm_name, m.source, m.target, m.memory, m.predicted, m.policy, m.because,
-                          "starting" if m.vm in starting else "waiting", m.runners_up, m.why_not) for m in p.plan.moves)
+    offers = {(o.vm, o.target): o for o in p.ledger.autonomy.offers.values() if p.now.wall < o.until_wall}
+    return tuple(_move(m, offers.get((m.vm, m.target)), starting=m.vm in starting) for m in p.plan.moves)
+
+
+def _move(m: Move, offer: Offer | None, *, starting: bool) -> MoveView:
+    state = "starting" if starting else "waiting"
+    if offer is not None and not starting:
+        state = "approved" if offer.approved_by else "recommended"
+    return MoveView(m.vm, m.vm_name, m.source, m.target, m.memory, m.predicted, m.policy, m.because, state, m.runners_up,
+                    m.why_not, offer.id if offer else "")
 
 
 def _noes(p: Portrait) -> tuple[NoView, ...]:

@@ -55,7 +55,8 @@ STANDING_BY = frozenset({PowerPhase.GOING_OFF, PowerPhase.OFF, PowerPhase.WAKING
 @dataclass(frozen=True, slots=True)
 class HostPower:
     """One host on its way off or back. ``order``: the open power order, empty without one. ``since_wall``: when the
-    phase began; ``off_wall``: when it went off, None before; ``machine``: its UUID, empty before it is told to go off."""
+    phase began; ``off_wall``: when it went off, None before; ``machine``: its UUID, empty before it is told to go off.
+    ``approved_by``: who approved it, where its policy only recommends."""
 
     phase: PowerPhase
     policy: str
@@ -64,6 +65,16 @@ class HostPower:
     order: str = ""
     off_wall: float | None = None
     machine: str = ""
+    approved_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PowerAct:
+    """One order to a power controller: what rates and daily cycles are counted from."""
+
+    wall: float
+    host: HostName
+    on: bool
 
 
 @dataclass(frozen=True, slots=True)

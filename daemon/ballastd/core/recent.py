@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ballastd.core import autonomy_events as au
 from ballastd.core import events as ev
 from ballastd.core.migrations import Ending
 from ballastd.core.quantities import human_bytes
@@ -78,6 +79,16 @@ def _whole(level: str, words: str) -> Callable[[Any, Names], RecentView]:
     return tell
 
 
+def _recommended(e: au.Recommended, _names: Names) -> RecentView:
+    what = f"{e.vm_name} from {e.source} to {e.target}" if e.vm else f"{e.source} emptied and switched off"
+    return RecentView(e.wall, "info", f"{e.policy} recommends {what} ({e.id}): {e.because}", e.source, e.vm)
+
+
+def _promoted(e: au.PolicyPromoted, _names: Names) -> RecentView:
+    by = f" ({e.by})" if e.by else ""
+    return RecentView(e.wall, "info", f"{e.policy} is no longer held back{by}" + (f": {e.reason}" if e.reason else ""))
+
+
 _TELL: dict[type, Callable[[Any, Names], RecentView | None]] = {
     ev.DaemonStarted: _whole("info", "the daemon started ({version})"),
     ev.PoliciesLoaded: _whole("info", "policies {digest:.12} govern"),
@@ -112,6 +123,13 @@ _TELL: dict[type, Callable[[Any, Names], RecentView | None]] = {
     ev.HostAwake: _on_host("info", "{host} is awake: {detail}"),
     ev.PowerFailed: _on_host("alarm", "power of {host}: {detail}"),
     ev.WakeabilityConfirmed: _on_host("info", "{by} vouches that {host} can be woken"),
+    au.Recommended: _recommended,
+    au.RecommendationApproved: _whole("info", "{by} approved recommendation {id}"),
+    au.RecommendationRejected: _whole("info", "{by} rejected: {what}"),
+    au.ApprovalLapsed: _whole("warning", "an approval lapsed: {what}: {detail}"),
+    au.PolicyDemoted: _whole("warning", "{policy} only recommends from now on: {because}; once its cause is known: "
+                             "ballastctl policy promote {policy}"),
+    au.PolicyPromoted: _promoted,
     ev.InvariantFailed: _whole("alarm", "an invariant broke: {detail}"),
     ev.JournalRecovered: _whole("info", "the journal can be written again"),
 }

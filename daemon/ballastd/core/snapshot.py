@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from ballastd.core.inventory import DeclaredHost, HostInventory, JobKind, VmRecord, VmState
+from ballastd.core.inventory import DeclaredHost, HostInventory, JobKind, Mobility, VmRecord, VmState
 from ballastd.core.ledger import Ledger
 from ballastd.core.loads import HostLoad, Loads
 from ballastd.core.migrations import HOLDS_SOURCE, HOLDS_TARGET
@@ -313,6 +313,13 @@ def _jobs(facts: tuple[HostFacts, ...], ledger: Ledger, rows: Mapping[HostName, 
     return out, into, foreign
 
 
+_MOBILITY = {
+    Mobility.COLD: "its owner lets it be moved only while it is off, which this release leaves to people; cure: move it "
+                   "then, or mobility=\"live\" in its metadata",
+    Mobility.NEVER: "its owner never wants it moved; cure: mobility=\"live\" in its metadata",
+}
+
+
 def _why_vm_stays(vm: VmId, record: VmRecord, seen_on: tuple[HostName, ...], ledger: Ledger
                   ) -> tuple[Refusal, ...]:
     noes: list[Refusal] = []
@@ -327,6 +334,8 @@ def _why_vm_stays(vm: VmId, record: VmRecord, seen_on: tuple[HostName, ...], led
         noes.append(Refusal(RefusalKind.VM_BUSY, f"another {record.job.value} job holds it", vm))
     if record.ignored:
         noes.append(Refusal(RefusalKind.VM_PINNED, "its owner wants it left alone (metadata: ignore)", vm))
+    if record.mobility is not Mobility.LIVE:
+        noes.append(Refusal(RefusalKind.VM_PINNED, _MOBILITY[record.mobility], vm))
     noes.extend(Refusal(RefusalKind.VM_PINNED, f"{pin.kind.value}: {pin.thing}; cure: {pin.cure}", vm)
                 for pin in record.pins)
     return tuple(noes)

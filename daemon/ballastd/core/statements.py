@@ -98,8 +98,12 @@ def ending_told(view: ClusterView, migration: MigrationView) -> Statement:
 def move_told(move: MoveView) -> Statement:
     """Return a move that is planned."""
     text = (f"planned: {move.vm_name} from {move.source} to {move.target} ({human_bytes(move.memory)}, about "
-            f"{human_seconds(move.predicted)}), {move.state}: {move.policy}: {move.because}")
+            f"{human_seconds(move.predicted)}), {move.state}{_under(move)}: {move.policy}: {move.because}")
     return Statement("move", text, move.policy, move.target, move.vm)
+
+
+def _under(move: MoveView) -> str:
+    return f" as {move.recommendation}" if move.recommendation else ""
 
 
 def no_told(view: ClusterView, no: NoView) -> Statement:

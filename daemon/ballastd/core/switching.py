@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ballastd.core import events as ev
-from ballastd.core.consolidation import Outlook, choose, reason_to_wake, why_not_off
+from ballastd.core.consolidation import Outlook, choose, may_act, reason_to_wake, why_not_off
 from ballastd.core.inputs import PowerSeen
 from ballastd.core.inventory import HostInventory, VmState
 from ballastd.core.ledger import HOUR_SECONDS, OPERATOR
@@ -21,6 +21,7 @@ from ballastd.core.plans import Deferral, DeferralKind, Refusal
 from ballastd.core.policies import Health, Mode
 from ballastd.core.power import AGENT_WORD_SECONDS, WAKE_TEST, HostPower, PowerOrder, PowerPhase, PowerState, same_machine
 from ballastd.core.quantities import HostName, Instant, human_seconds
+from ballastd.core.recommendations import Suggested
 from ballastd.core.senses import Senses
 from ballastd.core.snapshot import Snapshot
 
@@ -47,6 +48,7 @@ class Switching:
     orders: tuple[PowerOrder, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     deferrals: tuple[Deferral, ...] = ()
+    suggested: Suggested | None = None
 
 
 class Switchboard:
@@ -72,7 +74,8 @@ class Switchboard:
             turn.wake(host, OPERATOR, f"asked by {outlook.ledger.wake_asked[host].by}", urgent=True)
         if not held and not turn.events:
             turn.choose()
-        return Switching(tuple(turn.events), tuple(turn.orders), tuple(turn.refusals), tuple(turn.deferrals))
+        return Switching(tuple(turn.events), tuple(turn.orders), tuple(turn.refusals), tuple(turn.deferrals),
+                         turn.suggested)
 
     def forget(self, host: HostName) -> None:
         """A phase ended: what was seen during it proves nothing for the next."""
@@ -122,6 +125,7 @@ class _Turn:
     orders: list[PowerOrder] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     deferrals: list[Deferral] = field(default_factory=list)
+    suggested: Suggested | None = None
 
     @property
     def now(self) -> Instant:
@@ -158,7 +162,7 @@ class _Turn:
             no = why_not_off(None, host, self.snapshot, self.outlook, proving=power.policy == WAKE_TEST)
             return None if no is None else no.detail
         policy = next((p for p in self.outlook.policies.consolidation if p.name == power.policy), None)
-        if policy is None or policy.mode is not Mode.AUTO:
+        if policy is None or not may_act(policy, power, self.outlook.ledger):
             return f"{power.policy} may no longer act"
         why, _ = reason_to_wake(host, self.snapshot, self.outlook, self.unplaced)
         if why:
@@ -315,12 +319,21 @@ class _Turn:
         self.refusals.extend(choice.refusals)
         self.deferrals.extend(choice.deferrals)
         if choice.host is None or choice.policy is None:
+            noes = [no.detail for no in choice.refusals] + [no.detail for no in choice.deferrals]
+            self.suggested = Suggested(why_not=next(iter(noes), ""))
             return
-        if choice.policy.mode is Mode.AUTO:
-            self.events.append(ev.HostEmptying(self.now.wall, choice.host, choice.policy.name, choice.because))
-        else:
-            self.deferrals.append(Deferral(DeferralKind.MODE, f"would be emptied and switched off ({choice.because}), but "
-                                           f"{choice.policy.name} is in mode {choice.policy.mode.value}", host=choice.host))
+        name, autonomy = choice.policy.name, self.outlook.ledger.autonomy
+        mode, memory = autonomy.mode_of(choice.policy), int(self.snapshot.hosts.used[self.snapshot.row(choice.host)])
+        suggested = Suggested(name, choice.host, choice.because, memory)
+        offer = autonomy.open_offer(suggested.id, self.now.wall) if mode is Mode.RECOMMEND else None
+        if mode is Mode.AUTO or (offer is not None and offer.approved_by):
+            self.suggested = Suggested(why_not=f"{choice.host} is emptied now")
+            approval = (offer.id, offer.approved_by) if offer is not None else ("", "")
+            self.events.append(ev.HostEmptying(self.now.wall, choice.host, name, choice.because, *approval))
+            return
+        self.suggested = suggested if mode is Mode.RECOMMEND else Suggested(why_not=f"{name} is in mode {mode.value}")
+        self.deferrals.append(Deferral(DeferralKind.MODE, f"would be emptied and switched off ({choice.because}), but "
+                                       f"{name} is in mode {mode.value}", host=choice.host))
 
     # signs
 

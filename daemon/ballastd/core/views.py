@@ -70,7 +70,8 @@ class HostView:
 @dataclass(frozen=True, slots=True)
 class VmView:
     """One VM as seen now. ``pins``: why it cannot move live, each with its cure. ``cpu``: processors it uses, averaged
-    over the load window; ``memory_used``: bytes of the machine it occupies; both None where unknown."""
+    over the load window; ``memory_used``: bytes of the machine it occupies; both None where unknown. ``ignored``,
+    ``mobility``, ``downtime_max_ms``, ``post_copy``: its owner's wishes."""
 
     id: str
     name: str
@@ -85,6 +86,10 @@ class VmView:
     memory_used: int | None = None
     tags: tuple[str, ...] = ()
     group: str = ""
+    ignored: bool = False
+    mobility: str = "live"
+    downtime_max_ms: int | None = None
+    post_copy: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +154,49 @@ class MoveView:
     state: str
     runners_up: tuple[str, ...] = ()
     why_not: tuple[str, ...] = ()
+    recommendation: str = ""
+    """The id under which it can be approved."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendationView:
+    """What a policy would do if it were approved; ``vm`` empty: ``source`` emptied and switched off. ``state``: offered or
+    approved; ``until_wall``: how long it stands so. ``by``: who approved it. ``what``: in words."""
+
+    id: str
+    policy: str
+    reason: str
+    vm: str
+    vm_name: str
+    source: str
+    target: str
+    memory: int
+    because: str
+    state: str
+    since_wall: float
+    until_wall: float
+    by: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionView:
+    """What a person did not want: until when it is not offered again."""
+
+    policy: str
+    what: str
+    by: str
+    reason: str
+    until_wall: float
+
+
+@dataclass(frozen=True, slots=True)
+class DemotionView:
+    """A policy that only recommends, though its document says auto."""
+
+    policy: str
+    since_wall: float
+    because: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,3 +267,6 @@ class ClusterView:
     windows: tuple[WindowView, ...] = ()
     recent: tuple[RecentView, ...] = ()
     """Newest first."""
+    recommendations: tuple[RecommendationView, ...] = ()
+    rejections: tuple[RejectionView, ...] = ()
+    demotions: tuple[DemotionView, ...] = ()

@@ -13,6 +13,7 @@ from ballastd.documents.limits_model import capped
 from ballastd.documents.policy_models import PolicyModel, ScopeModel
 from ballastd.documents.scalars import Duration, Lasting, Percent, Share, Whole, as_percent, share
 from ballastd.documents.validation import Clash, Strict
+from ballastd.documents.vm_selectors import Vms, selector_of
 
 DEFAULT = BalancePolicy("")
 EDGES = {edge.resource: edge.above for edge in DEFAULT.hot}
@@ -120,6 +121,7 @@ class BalanceModel(PolicyModel):
 
     kind: Literal["Balance"]
     scope: ScopeModel | None = None
+    vms: Vms | None = None
     hot: Hot = Hot()
     cool: Cool = Cool()
     imbalance: Imbalance = Imbalance()
@@ -145,5 +147,5 @@ class BalanceModel(PolicyModel):
             cool_memory=self.cool.memory, imbalance_above=self.imbalance.above,
             imbalance_hold=Seconds(self.imbalance.hold), minimum_gain=self.imbalance.minimum_gain,
             ignore_below=self.imbalance.ignore_below, cooldown=self.cooldown.compiled(), budget=self.budget.compiled(),
-            windows=tuple(self.windows), scope=self.scope.compiled() if self.scope else EVERYWHERE, mode=self.mode,
-            description=self.description, source=source)
+            windows=tuple(self.windows), scope=self.scope.compiled() if self.scope else EVERYWHERE,
+            vms=selector_of(self.vms), mode=self.mode, description=self.description, source=source)

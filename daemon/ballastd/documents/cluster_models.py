@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from ballastd.core.inventory import DeclaredHost, Pin, PinKind, VmRecord, VmState
+from ballastd.core.inventory import DeclaredHost, Mobility, Pin, PinKind, VmRecord, VmState
 from ballastd.core.policies import VM_MARK
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds, VmId, human_bytes
 from ballastd.core.saved_cluster import Demand, DemandKind, SavedHost, SavedVm
@@ -40,6 +40,7 @@ VMS_MAX = 50_000
 WORD_MAX = 255
 LIST_MAX = 64
 PRIORITY_LIMIT = 100
+DOWNTIME_MAX_MS = 60_000
 WALL_MAX = 1e11
 PIN_CURE = "take the pin out of the saved cluster"
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -178,6 +179,9 @@ class VmModel(Strict):
     group: Mark | Literal[""] = ""
     priority: Whole = Field(default=0, ge=-PRIORITY_LIMIT, le=PRIORITY_LIMIT)
     ignored: YesNo = False
+    mobility: Mobility = Mobility.LIVE
+    downtime_max_ms: Annotated[Whole, Field(ge=1, le=DOWNTIME_MAX_MS)] | None = None
+    post_copy: YesNo = True
     persistent: YesNo = True
     autostart: YesNo = False
     pins: Annotated[list[PinModel], Field(max_length=LIST_MAX)] = Field(default_factory=list)
@@ -196,7 +200,7 @@ class VmModel(Strict):
             VmId(self.id) if self.id else identities.vm_id(cluster, self.name), self.name, VmState(self.state),
             Bytes(self.memory), self.vcpus, persistent=self.persistent, autostart=self.autostart, priority=self.priority,
             pins=tuple(Pin(pin.kind, pin.thing, pin.cure) for pin in self.pins), tags=tuple(self.tags), group=self.group,
-            ignored=self.ignored)
+            ignored=self.ignored, mobility=self.mobility, downtime_max_ms=self.downtime_max_ms, post_copy=self.post_copy)
         return SavedVm(record, HostName(self.host), self.demand.demand(), self.dirty, self.working_set)
 
 

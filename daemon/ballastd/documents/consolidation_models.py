@@ -12,6 +12,7 @@ from ballastd.documents.balance_models import BudgetModel, CooldownModel
 from ballastd.documents.policy_models import PolicyModel, ScopeModel
 from ballastd.documents.scalars import Duration, Percent, Share, Whole, as_percent, shown
 from ballastd.documents.validation import Clash, Strict
+from ballastd.documents.vm_selectors import Vms, selector_of
 from ballastd.documents.window_models import Schedule, Several, as_schedules
 
 DEFAULT = ConsolidationPolicy("", "")
@@ -94,6 +95,7 @@ class ConsolidationModel(PolicyModel):
 
     kind: Literal["Consolidation"]
     scope: ScopeModel | None = None
+    vms: Vms | None = None
     window: OwnWindow
     windows: list[str] = Field(default_factory=list)
     fill_to: FillTo = FillTo()
@@ -141,5 +143,5 @@ class ConsolidationModel(PolicyModel):
             power_off_hold=Seconds(off.hold), minimum_on=Seconds(off.minimum_on), power_on_above=on.above,
             power_on_hold=Seconds(on.hold), minimum_off=Seconds(on.minimum_off),
             wake_ahead=Seconds(on.ahead_of_window_end), cooldown=self.cooldown.compiled(), budget=self.budget.compiled(),
-            scope=self.scope.compiled() if self.scope else EVERYWHERE, mode=self.mode, description=self.description,
-            source=source)
+            scope=self.scope.compiled() if self.scope else EVERYWHERE, vms=selector_of(self.vms), mode=self.mode,
+            description=self.description, source=source)

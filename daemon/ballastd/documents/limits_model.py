@@ -88,6 +88,8 @@ def _same_sensor(value: Any) -> tuple[int, float]:
     found = _SAME_SENSOR.fullmatch(str(value).strip())
     if found is None or int(found[1]) < 2:
         raise ValueError(f"{shown(value)}: write hosts and a time, for example 3 in 5m")
+    if int(found[1]) > CEILINGS.at_least_hosts:
+        raise ValueError(f"{shown(value)}: above the ceiling of {CEILINGS.at_least_hosts} hosts, which no policy can raise")
     return int(found[1]), lasting(found[2])
 
 
@@ -95,7 +97,7 @@ class BlastRadius(Strict):
     """How many alarms are believed at once."""
 
     share: Percent = DEFAULT.blast_share
-    at_least: Annotated[Whole, Field(ge=1, le=10)] = DEFAULT.blast_at_least
+    at_least: Annotated[Whole, Field(ge=1, le=CEILINGS.at_least_hosts)] = DEFAULT.blast_at_least
     same_sensor: Annotated[tuple[int, float], BeforeValidator(_same_sensor), WithJsonSchema({"type": "string"})] = (
         DEFAULT.same_sensor_hosts, float(DEFAULT.same_sensor_within))
 
@@ -107,7 +109,7 @@ class Freeze(Strict):
 
     caution: Percent = DEFAULT.caution_share
     freeze: Percent = DEFAULT.freeze_share
-    at_least: Annotated[Whole, Field(ge=1, le=10)] = DEFAULT.unknown_at_least
+    at_least: Annotated[Whole, Field(ge=1, le=CEILINGS.at_least_hosts)] = DEFAULT.unknown_at_least
     settle: Duration = float(DEFAULT.settle_after_freeze)
 
     _c = field_validator("caution")(capped(CEILINGS.caution_share, "20%"))

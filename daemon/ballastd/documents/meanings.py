@@ -40,6 +40,7 @@ MEANINGS: dict[str, str] = {
     # Evacuation
     "EvacuationModel.kind": "a severity to a response",
     "EvacuationModel.scope": "which hosts it answers for; without it every host",
+    "EvacuationModel.vms": "which VMs it moves off them; without it every VM",
     "EvacuationModel.on": "what it answers to",
     "On.severity": "this severity or worse",
     "EvacuationModel.respond": "`quarantine`: nothing new lands there; `drain`: emptied within windows; `evacuate`: "
@@ -54,6 +55,7 @@ MEANINGS: dict[str, str] = {
     # Balance
     "BalanceModel.kind": "even load",
     "BalanceModel.scope": "which hosts are balanced; without it every host",
+    "BalanceModel.vms": "which VMs it moves; without it every VM",
     "BalanceModel.hot": "a host above any of these, for so long, is relieved",
     "BalanceModel.cool": "down to this it is relieved, and no target may be above it afterwards",
     "BalanceModel.imbalance": "what of a spread is worth moving for, where no host is hot",
@@ -87,6 +89,7 @@ MEANINGS: dict[str, str] = {
     # Consolidation
     "ConsolidationModel.kind": "fewer hosts for a while",
     "ConsolidationModel.scope": "which hosts are packed; without it every host",
+    "ConsolidationModel.vms": "which VMs it moves: a host with others that run is not emptied; without it every VM",
     "ConsolidationModel.window": "when hosts may be off: times as in a Window's allow, or the name of such a Window",
     "ConsolidationModel.windows": "names of denials within which nothing is packed",
     "ConsolidationModel.fill_to": "how full packing may make a host",
@@ -213,6 +216,8 @@ CEILING_OF: dict[str, str] = {
     "InFlight.host_in": str(_C.in_flight_host_in), "BandwidthLimits.link_share": as_percent(_C.link_share),
     "Evacuations.at_once": str(_C.evacuations_at_once), "Evacuations.per_hour": str(_C.evacuations_per_hour),
     "BlastRadius.share": as_percent(_C.blast_share), "Freeze.caution": as_percent(_C.caution_share),
+    "BlastRadius.at_least": str(_C.at_least_hosts), "Freeze.at_least": str(_C.at_least_hosts),
+    "BlastRadius.same_sensor": f"{_C.at_least_hosts} hosts",
     "Freeze.freeze": as_percent(_C.freeze_share), "Retries.per_move": str(_C.retries_per_move),
     "PowerLimits.hosts_off": as_percent(_C.hosts_off_share), "PowerLimits.offs_per_10_min": str(_C.power_offs_per_10_min),
     "PowerLimits.wakes_per_min": str(_C.wakes_per_min), "PowerLimits.cycles_per_day": str(_C.power_cycles_per_day),

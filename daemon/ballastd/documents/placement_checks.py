@@ -22,7 +22,7 @@ def check_contradictions(taken: Taken, cluster: ClusterDeclaration | None) -> No
     alike: dict[VmSelector, Placed] = defaultdict(list)
     for document, model in taken.of(PlacementModel):
         if model.must:
-            alike[model.vms.compiled()].append((document, model))
+            alike[model.selector].append((document, model))
     for rules in alike.values():
         _check_company(taken, rules)
         _check_places(taken, [(d, m) for d, m in rules if m.rule in PLACES], cluster)

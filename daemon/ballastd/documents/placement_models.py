@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Tag, WithJsonSchema, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Tag, WithJsonSchema, model_validator
 
-from ballastd.core.policies import EVERYWHERE, VM_MARK, Mode, PlacementPolicy, Rule, Scope, VmSelector
-from ballastd.documents.policy_models import PolicyModel, ScopeModel
+from ballastd.core.policies import EVERYWHERE, Mode, PlacementPolicy, Rule, Scope, VmSelector
+from ballastd.documents.policy_models import PolicyModel, ScopeModel, named_hosts
 from ballastd.documents.scalars import shown
-from ballastd.documents.validation import Clash, Strict
+from ballastd.documents.validation import Clash
+from ballastd.documents.vm_selectors import Vms, Word, selector_of
 
 WISH_WEIGHT = 10
 WEIGHT_MAX = 100
-WORD_MAX = 255
 COMPANY = (Rule.APART, Rule.TOGETHER)
 PLACES = (Rule.ON, Rule.NEVER_ON)
 _WISH = re.compile(r"should(?:\s*\(\s*([0-9]{1,9})\s*\))?", re.ASCII)
@@ -36,61 +36,11 @@ Strength = Annotated[int | None, BeforeValidator(_strength), WithJsonSchema(
     {"type": "string", "pattern": r"^(must|should(\([0-9]+\))?)$", "examples": ["must", "should(5)"]})]
 
 
-def _word(value: str) -> str:
-    if not value or value != value.strip() or len(value) > WORD_MAX:
-        raise ValueError(f"{shown(value)} is no word, or one that begins or ends in a blank; write it as the VM or host has "
-                         "it")
-    return value
-
-
-def _mark(value: str) -> str:
-    if not VM_MARK.fullmatch(value):
-        raise ValueError(f"{shown(value)} can be no tag or group of a VM: those are letters, digits, dots, dashes and "
-                         "underscores, 64 at most; write for example web-server")
-    return value
-
-
-Word = Annotated[str, AfterValidator(_word)]
-Mark = Annotated[str, AfterValidator(_mark)]
-
-
-class VmSelectorModel(Strict):
-    """VMs by tag, by name pattern, by group; all that is given must hold."""
-
-    tag: Mark | None = None
-    tags: list[Mark] | None = None
-    name: Word | None = None
-    names: list[Word] | None = None
-    group: Mark | None = None
-
-    @field_validator("tags", "names")
-    @classmethod
-    def _some(cls, value: list[str]) -> list[str]:
-        if not value:
-            raise ValueError("an empty list selects nothing; write at least one, or take the key out")
-        return value
-
-    @model_validator(mode="after")
-    def _says_something(self) -> VmSelectorModel:
-        for one, many in (("tag", "tags"), ("name", "names")):
-            if getattr(self, one) is not None and getattr(self, many) is not None:
-                raise ValueError(f"write either {one} or {many}; {many}: [a, b] takes them all")
-        if self.compiled() == VmSelector():
-            raise ValueError("selects nothing; write tag: web, tags: [web, prod], name: web-*, names: [a, b] or group: shop")
-        return self
-
-    def compiled(self) -> VmSelector:
-        """Return the selector as the mind knows it, each of its words once and in order."""
-        names = self.names or [name for name in (self.name,) if name is not None]
-        tags = self.tags or [tag for tag in (self.tag,) if tag is not None]
-        return VmSelector(tuple(sorted(set(names))), tuple(sorted(set(tags))), self.group or "")
-
-
 def _hosts(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(item, str) and item for item in value):
         raise ValueError(f"{shown(value)}: write a list of host names and patterns, for example [rack1-*], or "
                          "{labels: {rack: r1}}")
-    return tuple(value)
+    return named_hosts(value, "a rule about all of them is no rule; write for example [rack1-*]")
 
 
 def _how_given(value: Any) -> str:
@@ -107,7 +57,7 @@ class PlacementModel(PolicyModel):
     """A rule about where VMs may live. Without ``strength`` it must hold, without ``mode`` nothing puts it right."""
 
     kind: Literal["Placement"]
-    vms: VmSelectorModel
+    vms: Vms
     rule: Rule
     across: Word | None = None
     hosts: Hosts | None = None
@@ -139,6 +89,11 @@ class PlacementModel(PolicyModel):
         return self.hosts.compiled() if isinstance(self.hosts, ScopeModel) else Scope(self.hosts)
 
     @property
+    def selector(self) -> VmSelector:
+        """The VMs it speaks of."""
+        return selector_of(self.vms)
+
+    @property
     def must(self) -> bool:
         """Whether no move of ours may break it."""
         return self.strength is None
@@ -151,5 +106,5 @@ class PlacementModel(PolicyModel):
     def compiled(self, source: str) -> PlacementPolicy:
         """Return the policy as the mind knows it."""
         return PlacementPolicy(
-            name=self.name, vms=self.vms.compiled(), rule=self.rule, across=self.places, hosts=self.host_scope,
+            name=self.name, vms=self.selector, rule=self.rule, across=self.places, hosts=self.host_scope,
             weight=self.strength, mode=self.mode, description=self.description, source=source)

@@ -34,10 +34,12 @@ from ballastd.documents.example_models import EXAMPLES_MAX, ExampleModel
 from ballastd.documents.metric_values import example, firing_edge, metric_value, parse_metric
 from ballastd.documents.scalars import Duration, Lasting, YesNo, shown
 from ballastd.documents.validation import Strict
+from ballastd.documents.vm_selectors import Vms, is_everything, selector_of
 
 NAME = r"[a-z0-9][a-z0-9-]{0,62}"
 LEVELS = {"suspect": Health.SUSPECT, "degraded": Health.DEGRADED, "failing": Health.FAILING}
 CLEAR_HOLD_SECONDS = 1800.0
+LAST_RESORTS = ("post_copy", "shutdown")
 Raw = Annotated[Any, WithJsonSchema({"type": ["string", "number", "boolean"]})]
 MetricName = Annotated[str, BeforeValidator(parse_metric), WithJsonSchema({"enum": sorted(METRICS)})]
 
@@ -66,7 +68,19 @@ def _patterns(value: Any) -> tuple[str, ...]:
         return ()
     if not isinstance(value, list) or not value or not all(isinstance(item, str) and item for item in value):
         raise ValueError(f"{shown(value)}: write all, or a list of host names and patterns, for example [rack1-*]")
-    return tuple(value)
+    return named_hosts(value, "write all if that is meant, or for example [rack1-*]")
+
+
+def named_hosts(patterns: list[str], cure: str) -> tuple[str, ...]:
+    """Return the patterns, none of which is every host by accident.
+
+    Raises:
+        ValueError: in an operator's words.
+    """
+    for pattern in patterns:
+        if is_everything(pattern):
+            raise ValueError(f"{shown(pattern)} is every host; {cure}")
+    return tuple(patterns)
 
 
 class ScopeModel(Strict):
@@ -238,6 +252,7 @@ class EvacuationModel(PolicyModel):
 
     kind: Literal["Evacuation"]
     scope: ScopeModel | None = None
+    vms: Vms | None = None
     on: On
     respond: Response
     deadline: Lasting | None = None
@@ -257,15 +272,20 @@ class EvacuationModel(PolicyModel):
     @field_validator("last_resort")
     @classmethod
     def _none_yet(cls, value: list[str]) -> list[str]:
+        unknown = [word for word in value if word not in LAST_RESORTS]
+        if unknown:
+            raise ValueError(f"{shown(unknown[0])} is no last resort; they are {' and '.join(LAST_RESORTS)}, and this "
+                             "release carries out neither; write last_resort: []")
         if value:
-            raise ValueError("this release knows no last resorts (post-copy, shutdown); write last_resort: []")
+            raise ValueError(f"{value[0]} is not carried out by this release: a VM that cannot move live is reported, and "
+                             "stays; write last_resort: []")
         return value
 
     @model_validator(mode="after")
     def _sound(self) -> EvacuationModel:
         if self.ignore_windows and self.windows:
             raise ValueError("ignore_windows and windows contradict each other; keep one")
-        idle = [key for key in ("deadline", "windows", "ignore_windows") if getattr(self, key)]
+        idle = [key for key in ("deadline", "windows", "ignore_windows", "vms") if getattr(self, key)]
         if self.respond is Response.QUARANTINE and idle:
             raise ValueError(f"a quarantine moves nothing, {idle[0]} would do nothing; take it out, or write respond: drain")
         return self
@@ -276,4 +296,5 @@ class EvacuationModel(PolicyModel):
             name=self.name, severity=self.on.severity.health, response=self.respond,
             scope=self.scope.compiled() if self.scope else EVERYWHERE, mode=self.mode,
             deadline=None if self.deadline is None else Seconds(self.deadline), ignore_windows=self.ignore_windows,
-            order=tuple(self.order), windows=tuple(self.windows), description=self.description, source=source)
+            order=tuple(self.order), windows=tuple(self.windows), vms=selector_of(self.vms),
+            description=self.description, source=source)

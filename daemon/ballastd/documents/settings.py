@@ -178,6 +178,8 @@ class TimingSettings(Strict):
     power_off: Lasting = float(TIMES.power_off)
     wake: Lasting = float(TIMES.wake)
     wake_proof: Lasting = float(TIMES.wake_proof)
+    recommendation: Lasting = float(TIMES.recommendation)
+    rejection: Lasting = float(TIMES.rejection)
     migration_floor: Duration = float(TIMES.migration_floor)
     migration_per_gib: Duration = float(TIMES.migration_per_gib)
     telemetry_stale: Lasting = float(TIMES.telemetry_stale)

@@ -111,7 +111,9 @@ def _vm(vm: SavedVm, cluster: str) -> dict[str, Any]:
     _put(found, "working_set", share(vm.working_set), share(0.25))
     _put(found, "tags", list(record.tags), [])
     for key, value, usual in (("group", record.group, ""), ("priority", record.priority, 0),
-                              ("ignored", record.ignored, False), ("persistent", record.persistent, True),
+                              ("ignored", record.ignored, False), ("mobility", record.mobility.value, "live"),
+                              ("downtime_max_ms", record.downtime_max_ms, None), ("post_copy", record.post_copy, True),
+                              ("persistent", record.persistent, True),
                               ("autostart", record.autostart, False)):
         _put(found, key, value, usual)
     _put(found, "pins", [{"kind": pin.kind.value, "thing": pin.thing, **({} if pin.cure == PIN_CURE else {"cure": pin.cure})}

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ballastd.core.ceilings import CEILINGS, Ceilings
-from ballastd.core.inventory import HostInventory, JobKind, VmState
+from ballastd.core.inventory import HostInventory, JobKind, Mobility, VmState
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Migration
 from ballastd.core.plans import AbortOrder, CordonOrder, Order, Refusal, RefusalKind, TuneOrder
@@ -218,6 +218,8 @@ def _vm_refusals(order: Order, ends: _Ends) -> tuple[Refusal, ...]:
     if here is None:
         return (Refusal(RefusalKind.VM_GONE, f"is no longer on {move.source}", move.vm, move.source),)
     found = [Refusal(RefusalKind.VM_PINNED, f"{p.kind.value}: {p.thing}", move.vm) for p in here.pins]
+    if here.ignored or here.mobility is not Mobility.LIVE:
+        found.append(Refusal(RefusalKind.VM_PINNED, "its owner wants it left where it is, since it was planned", move.vm))
     if here.state is not VmState.RUNNING:
         found.append(Refusal(RefusalKind.VM_NOT_RUNNING, f"is {here.state.value} now", move.vm, move.source))
     if here.job is not JobKind.NONE:

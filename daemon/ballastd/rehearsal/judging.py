@@ -143,7 +143,7 @@ def _moves(expected: Expected, seen: Seen) -> Found:
 
 
 def _planned(expected: Expected, seen: Seen) -> Found:
-    waiting = [one for one in seen.view.moves if one.state == "waiting"]
+    waiting = [one for one in seen.view.moves if one.state != "starting"]
     told = [f"{one.vm_name} from {one.source} to {one.target}" for one in waiting]
     moves = [(one.vm_name, one.source, one.target) for one in waiting]
     because = [*_noes(seen.view, "refusal"), *_noes(seen.view, "deferral")]

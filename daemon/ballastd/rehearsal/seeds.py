@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from ballastd.core.acts import Act
@@ -32,7 +32,7 @@ from ballastd.core.rehearsed import Violation
 from ballastd.core.saved_cluster import Demand
 from ballastd.rehearsal.rest import judge_rest, orders_of
 from ballastd.rehearsal.stage import Setting, Stage, perform
-from ballastd.sim.chances import FAULTS, chosen, draw
+from ballastd.sim.chances import ASKED, FAULTS, chosen, draw
 from ballastd.sim.generating import generate
 from ballastd.sim.virtual_time import DEFAULT_EPOCH_WALL
 
@@ -105,6 +105,17 @@ def policies_of(luck: Random, begins: float, lasts: float) -> PolicySet:
     return PolicySet(health, evacuation, windows, limits, "seed", balance, consolidation, placement)
 
 
+def asking(policies: PolicySet) -> PolicySet:
+    """Return the policies with those that people are asked about in mode recommend."""
+    def mode(name: str, now: Mode) -> Mode:
+        return Mode.RECOMMEND if name in ASKED else now
+
+    return replace(
+        policies, evacuation=tuple(replace(one, mode=mode(one.name, one.mode)) for one in policies.evacuation),
+        balance=tuple(replace(one, mode=mode(one.name, one.mode)) for one in policies.balance),
+        consolidation=tuple(replace(one, mode=mode(one.name, one.mode)) for one in policies.consolidation))
+
+
 def _windows(luck: Random, begins: float, lasts: float) -> Iterator[tuple[str, Window]]:
     horizon = begins + 14 * 86400.0
     opens = begins + luck.uniform(0.05, 0.3) * lasts
@@ -123,6 +134,8 @@ def setting_of(seed: int, hours: float, faults: tuple[str, ...] | None = None) -
     names = chosen(seed) if faults is None else faults
     acts = draw(seed, cluster, names, QUIET_START, lasts)
     policies = policies_of(luck, DEFAULT_EPOCH_WALL, lasts)
+    if "answers" in names:
+        policies = asking(policies)
     return Setting(cluster, FixedPolicies(policies), acts=acts, seed=seed)
 
 
@@ -210,7 +223,10 @@ def _is_ours_to_wake(stage: Stage, host: HostName) -> bool:
 
 
 async def _tidy_up(stage: Stage) -> None:
-    """What operators do when they come in: resume, acknowledge, lift what was put up."""
+    """What operators do when they come in: resume, acknowledge, lift what was put up, trust again."""
+    view = stage.daemon.view() if stage.daemon is not None else None
+    for demoted in view.demotions if view is not None else ():
+        await stage.say(Verb.PROMOTE, demoted.policy)
     for verb in (Verb.RESUME,):
         await stage.say(verb)
     for host in stage.setting.cluster.hosts:
@@ -226,7 +242,8 @@ def _happened(stage: Stage) -> dict[str, int]:
     adopted = sum(1 for number in stage.adopted if number)
     return {"moves": kinds["MigrationOrdered"], "routine": routine, "evacuations": kinds["EvacuationBegun"],
             "offs": kinds["PowerOffOrdered"], "wakes": kinds["HostAwake"], "adoptions": adopted,
-            "starts": kinds["DaemonStarted"]}
+            "starts": kinds["DaemonStarted"], "approvals": kinds["RecommendationApproved"],
+            "lapses": kinds["ApprovalLapsed"], "demotions": kinds["PolicyDemoted"]}
 
 
 def without(seed: int, hours: float, violated: str) -> tuple[str, ...]:

@@ -195,6 +195,10 @@ class Stage:
                 loop.jump(act.seconds or 0.0)
             case "operator":
                 self._spawn(self._obey(Verb(act.word), act.host))
+            case "approve" | "reject":
+                self._spawn(self._obey(Verb(f"{act.do}-all-of"), act.word))
+            case "promote":
+                self._spawn(self._obey(Verb.PROMOTE, act.word))
             case _:
                 raise ConfigurationError((f"at {act.at:g} s: {act.do}: nobody knows how to do that",))
 

@@ -187,6 +187,18 @@ def _slow_disk(luck: Random, cluster: SavedCluster, at: float) -> list[Act]:  # 
     return [Act(at, "slow-disk", value=round(_span(luck, 0.1, 20.0), 2), seconds=_span(luck, 30.0, 900.0))]
 
 
+ASKED = ("even-load", "nights", "degraded")
+"""The policies that ask people in the nights in which there are answers."""
+
+
+def _answer(luck: Random, cluster: SavedCluster, at: float) -> list[Act]:  # noqa: ARG001  drawn like the others
+    return [Act(at, luck.choice(("approve", "approve", "approve", "reject")), word=luck.choice(ASKED))]
+
+
+def _promote(luck: Random, cluster: SavedCluster, at: float) -> list[Act]:  # noqa: ARG001  drawn like the others
+    return [Act(at, "promote", word=luck.choice(ASKED))]
+
+
 FAULTS: dict[str, Fault] = {
     "sick-memory": Fault(4 * HOUR, _sick_memory), "heat": Fault(5 * HOUR, _heat),
     "fan": Fault(6 * HOUR, _alarm("fan.alarm")),
@@ -211,6 +223,7 @@ FAULTS: dict[str, Fault] = {
     "lies": Fault(2 * HOUR, _lie), "agents": Fault(3 * HOUR, _agents),
     "replays": Fault(3 * HOUR, _agent("replay", 0.0, 0.0)), "retained": Fault(4 * HOUR, _agent("replay", 1.0, 1.0)),
     "cables": Fault(6 * HOUR, _cables), "halts": Fault(2 * HOUR, _halt), "slow-disk": Fault(3 * HOUR, _slow_disk),
+    "answers": Fault(0.25 * HOUR, _answer), "promotions": Fault(4 * HOUR, _promote),
 }
 """New ones go to the end: which of the others a seed has stays as it was."""
 

@@ -75,7 +75,13 @@ def _power(content: dict[str, Any], name: str) -> str:
     return f"{name} power {what}: {content['host']}  [{content['policy']}: {content['because']}]"
 
 
+def _recommended(content: dict[str, Any], name: str) -> str:
+    what = f"{content['vm_name']} {content['source']} -> {content['target']}" if content["vm"] else (
+        f"{content['source']} emptied and switched off")
+    return f"recommended {name}: {what}  [{content['policy']}: {content['because']}]"
+
+
 _WORDS: dict[str, Callable[[dict[str, Any], str], str]] = {
     "MigrationOrdered": _ordered, "MigrationMoved": _moved, "MigrationSettled": _settled,
-    "PowerOffOrdered": _power, "WakeOrdered": _power,
+    "PowerOffOrdered": _power, "WakeOrdered": _power, "Recommended": _recommended,
 }

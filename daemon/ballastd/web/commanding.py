@@ -16,7 +16,7 @@ from ballastd.web.access import Commander, Desk, DeskNeeded, ViewNeeded, on_reco
 from ballastd.web.models import Accepted, CommandBody, DrainBody, ProblemBody, to_json
 from ballastd.web.peers import Peer
 from ballastd.web.problems import Problem
-from ballastd.web.reading import Name, find_host, find_migration
+from ballastd.web.reading import Name, find_host, find_migration, find_recommendation
 from ballastd.web.text import one_line
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -43,6 +43,16 @@ HOST_VERBS = {
 CLUSTER_VERBS = {
     Verb.PAUSE: "Stop every new act until resumed",
     Verb.RESUME: "Let acts start again",
+}
+
+RECOMMENDATION_VERBS = {
+    Verb.APPROVE: "Have what is recommended begin, if the plan still wants it, within every limit",
+    Verb.REJECT: "Say no to what is recommended: it is not offered again for a while",
+}
+POLICY_VERBS = {
+    Verb.APPROVE_ALL_OF: ("approve", "Approve everything that a policy recommends now"),
+    Verb.REJECT_ALL_OF: ("reject", "Reject everything that a policy recommends now"),
+    Verb.PROMOTE: ("promote", "Let a policy that was demoted act by itself again"),
 }
 
 
@@ -105,6 +115,30 @@ async def abort(key: Name, peer: Commander, view: ViewNeeded, desk: DeskNeeded,
                 body: CommandBody | None = None) -> JSONResponse:
     """Ask for the job of an open migration to be cancelled; its VM stays at the source."""
     return await _submit(desk, peer, Verb.ABORT, find_migration(view, key).id, body)
+
+
+def _recommendation_route(verb: Verb) -> Callable[..., Awaitable[JSONResponse]]:
+    async def act(key: Name, peer: Commander, view: ViewNeeded, desk: DeskNeeded,
+                  body: CommandBody | None = None) -> JSONResponse:
+        return await _submit(desk, peer, verb, find_recommendation(view, key).id, body)
+
+    return act
+
+
+def _policy_route(verb: Verb) -> Callable[..., Awaitable[JSONResponse]]:
+    async def act(name: Name, peer: Commander, _view: ViewNeeded, desk: DeskNeeded,
+                  body: CommandBody | None = None) -> JSONResponse:
+        return await _submit(desk, peer, verb, name, body)
+
+    return act
+
+
+for _verb, _summary in RECOMMENDATION_VERBS.items():
+    router.add_api_route(f"/recommendations/{{key}}/{_verb.value}", _recommendation_route(_verb), methods=["POST"],
+                         name=f"recommendation_{_verb.name.lower()}", summary=_summary)
+for _verb, (_path, _summary) in POLICY_VERBS.items():
+    router.add_api_route(f"/policies/{{name}}/{_path}", _policy_route(_verb), methods=["POST"],
+                         name=f"policy_{_verb.name.lower()}", summary=_summary)
 
 
 @router.post("/policies/reload", summary="Load the policies again, whole or not at all")

@@ -174,6 +174,11 @@ def _decisions(view: ClusterView) -> Iterator[Metric]:
     intents = Counter((i.kind, i.policy, i.state) for i in view.intents)
     yield _gauge("ballastd_intents", "What ought to change, by policy and state.",
                  [(key, float(count)) for key, count in sorted(intents.items())], "kind", "policy", "state")
+    asked = Counter((r.policy, r.state) for r in view.recommendations)
+    yield _gauge("ballastd_recommendations", "What people are asked about, and what they approved, by policy and state.",
+                 [(key, float(count)) for key, count in sorted(asked.items())], "policy", "state")
+    yield _gauge("ballastd_policy_demoted", "1 for each policy that only recommends since its moves failed.",
+                 [((one.policy,), 1.0) for one in view.demotions], "policy")
     yield GaugeMetricFamily("ballastd_moves_planned", "Moves planned now.", value=len(view.moves))
     yield GaugeMetricFamily("ballastd_migrations_open", "Migrations whose books are open.",
                             value=sum(1 for m in view.migrations if not m.ending))

@@ -13,12 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 from ballastd.core.views import (
     BudgetView,
     ClusterView,
+    DemotionView,
     GateView,
     HostView,
     IntentView,
     MigrationView,
     MoveView,
     NoView,
+    RecommendationView,
+    RejectionView,
     VmView,
 )
 
@@ -58,6 +61,8 @@ class StatusView:
     intents: tuple[IntentView, ...]
     budgets: tuple[BudgetView, ...]
     notes: tuple[str, ...]
+    recommendations: tuple[RecommendationView, ...]
+    demotions: tuple[DemotionView, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -98,6 +103,9 @@ class PlanView:
     intents: tuple[IntentView, ...]
     moves: tuple[MoveView, ...]
     noes: tuple[NoView, ...]
+    recommendations: tuple[RecommendationView, ...]
+    rejections: tuple[RejectionView, ...]
+    demotions: tuple[DemotionView, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

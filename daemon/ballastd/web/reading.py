@@ -15,7 +15,7 @@ from ballastd.core.plain import to_plain
 from ballastd.core.saved_cluster import ClusterCopy
 from ballastd.core.statements import Explanation, SubjectKind
 from ballastd.core.summary import Summary
-from ballastd.core.views import ClusterView, HostView, MigrationView, VmView
+from ballastd.core.views import ClusterView, HostView, MigrationView, RecommendationView, VmView
 from ballastd.web.access import DeskNeeded, ViewNeeded
 from ballastd.web.models import (
     HostList,
@@ -51,6 +51,7 @@ async def status(view: ViewNeeded) -> JSONResponse:
         hosts=_tally(host.health for host in view.hosts), vms=_tally(vm.state for vm in view.vms),
         migrations_open=sum(1 for m in view.migrations if m.settled_wall is None),
         moves_planned=len(view.moves), intents=view.intents, budgets=view.budgets, notes=view.notes,
+        recommendations=view.recommendations, demotions=view.demotions,
     )))
 
 
@@ -99,7 +100,8 @@ async def vm(subject: Name, view: ViewNeeded) -> JSONResponse:
 async def plan(view: ViewNeeded) -> JSONResponse:
     """Show what is wanted, planned, refused and put off."""
     return JSONResponse(to_json(PlanView(
-        view.revision, view.wall, view.posture, view.gates, view.intents, view.moves, view.noes)))
+        view.revision, view.wall, view.posture, view.gates, view.intents, view.moves, view.noes, view.recommendations,
+        view.rejections, view.demotions)))
 
 
 @router.get("/migrations", responses=_shows(MigrationList))
@@ -176,6 +178,18 @@ def find_migration(view: ClusterView, key: str) -> MigrationView:
     found = next((known for known in view.migrations if known.id == key), None)
     if found is None:
         raise unknown("migration", key, (known.id for known in view.migrations))
+    return found
+
+
+def find_recommendation(view: ClusterView, key: str) -> RecommendationView:
+    """Return the recommendation ``key``.
+
+    Raises:
+        Problem: it is not offered, nor approved (404).
+    """
+    found = next((known for known in view.recommendations if known.id == key), None)
+    if found is None:
+        raise unknown("recommendation", key, (known.id for known in view.recommendations))
     return found
 
 

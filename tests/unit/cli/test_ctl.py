@@ -20,9 +20,10 @@ from ruamel.yaml import YAML
 
 from ballastd.cli.ctl import main
 from ballastd.cli.output import repeat
+from ballastd.core.views import DemotionView, RejectionView
 from ballastd.ports import JournalRecord
 from tests.paper_console import PaperConsole, served
-from tests.pictures import DB, NOW, WEB_1, WEB_2, a_busy_view, a_host, a_migration, a_view, a_vm
+from tests.pictures import DB, NOW, WEB_1, WEB_2, a_busy_view, a_host, a_migration, a_recommendation, a_view, a_vm
 
 CODES = re.compile(r"\x1b\[")
 LISTS = ("host list", "vm list", "migration list", "journal show", "journal")
@@ -216,6 +217,38 @@ def test_every_verb_arrives_with_its_reason(desk, line, verb, subject):
     command = desk.console.commands[0]
     assert (command.verb.value, command.subject, command.reason) == (verb, subject, "tests")
     assert result.stdout == f"{verb} {subject}".strip() + "\n"
+
+
+@pytest.mark.parametrize(("line", "verb", "subject"), [
+    ("plan approve 3f1c09aa72", "approve", "3f1c09aa72"), ("plan reject 3f1c09aa72", "reject", "3f1c09aa72"),
+    ("plan approve --all-of even-load", "approve-all-of", "even-load"),
+    ("plan reject --all-of even-load", "reject-all-of", "even-load"), ("policy promote even-load", "promote", "even-load")])
+def test_answers_to_recommendations_arrive_with_their_reason(desk, line, verb, subject):
+    desk.console.shown = replace(desk.console.shown, recommendations=(a_recommendation(),))
+    result = desk.run(f"{line} --reason tests")
+    assert result.exit_code == 0, result.output
+    [command] = desk.console.commands
+    assert (command.verb.value, command.subject, command.reason) == (verb, subject, "tests")
+
+
+@pytest.mark.parametrize("line", ["plan approve", "plan approve 3f1c09aa72 --all-of even-load", "plan reject"])
+def test_an_answer_is_about_one_thing_or_about_all_of_a_policy(desk, line):
+    result = desk.run(line)
+    assert result.exit_code == 2
+    assert "--all-of POLICY" in result.output
+    assert not desk.console.commands
+
+
+def test_the_plan_shows_ids_states_rejections_and_lost_trust(desk):
+    desk.console.shown = replace(
+        desk.console.shown, recommendations=(a_recommendation(), a_recommendation(id="1" * 10, state="approved", by="ann")),
+        rejections=(RejectionView("even-load", "db from alder to beech", "bob", "backup", NOW + 3600),),
+        demotions=(DemotionView("nights", NOW, "2 of its moves failed one after the other"),))
+    output = desk.run("plan").stdout
+    for words in ("3f1c09aa72", "burn-1 from alder to beech", "offered", "approved by ann", "db from alder to beech",
+                  "backup", "demoted nights: 2 of its moves failed", "ballastctl policy promote nights"):
+        assert words in output
+    assert "Recommended:" not in CliRunner().invoke(main, ["--socket", "/nowhere", "plan"]).output
 
 
 def test_root_through_sudo_says_for_whom(desk, monkeypatch):

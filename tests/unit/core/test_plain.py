@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from ballastd.core import autonomy_events as au
 from ballastd.core import events as ev
-from ballastd.core.ledger import SETTLED_KEPT, Failure, Ledger, LedgerBroken, restored
-from ballastd.core.migrations import Ending, Migration, MigrationPhase
+from ballastd.core.ledger import SETTLED_KEPT, Ledger, LedgerBroken, restored
+from ballastd.core.migrations import Ending, Failure, Migration, MigrationPhase
 from ballastd.core.plain import from_plain, to_plain
 from ballastd.core.power import HostPower, PowerPhase
 from ballastd.core.quantities import GIB, Bytes, HostName, VmId
@@ -41,6 +42,10 @@ def full() -> Ledger:
         ev.HostEmptying(14.0, H2, "nights", "idle"), ev.PowerOffOrdered(15.0, "p1", H2, "nights", "idle", "uuid"),
         ev.HostOff(16.0, H2, "silent"), ev.WakeAsked(17.0, H2, "ann"), ev.WakeabilityConfirmed(18.0, H1, "ann"),
         ev.HostKept(19.0, HostName("h3"), "load rose"), ev.InvariantFailed(20.0, "ours"),
+        au.Recommended(20.1, "a", "even", "relieve, healthy", H1, "hot", 1800.0, VM, "web", H2, Bytes(GIB)),
+        au.Recommended(20.2, "b", "nights", "switch-off", H2, "idle", 1800.0),
+        au.RecommendationApproved(20.3, "a", "ann"), au.RecommendationRejected(20.4, "b", "bob", 99.0, "nights", "h2 off"),
+        au.PolicyDemoted(20.5, "nights", "2 failed"),
     ))
     for number in range(SETTLED_KEPT + 3):
         key = f"m{number}"

@@ -66,7 +66,8 @@ STRENGTH = "write must, should, or should with a weight, for example should(5)"
     (f"{HEAD}rule: apart\n", "1:1: vms: is missing; write for example vms: {tag: web}"),
     (f"{HEAD}vms: {{}}\nrule: apart\n",
      "3:1: vms: selects nothing; write tag: web, tags: [web, prod], name: web-*, names: [a, b] or group: shop"),
-    (f"{HEAD}vms: web\nrule: apart\n", "3:1: vms: expected keys and values, found 'web'; write for example vms: {tag: web}"),
+    (f"{HEAD}vms: web\nrule: apart\n",
+     "3:1: vms: 'web': write all, or which VMs, for example {tag: web}, {name: web-*} or {group: shop}"),
     (f"{HEAD}vms: {{tag: 5}}\nrule: apart\n", "3:7: vms.tag: expected a word, found 5; put it in quotes"),
     (f'{HEAD}vms: {{tag: ""}}\nrule: apart\n',
      "3:7: vms.tag: '' can be no tag or group of a VM: those are letters, digits, dots, dashes and underscores, 64 at most; "

@@ -60,7 +60,8 @@ def refused(tmp_path: Path, text: str | bytes) -> list[str]:
     (EVACUATION.replace("evacuate", "evacuat"),
      "p.yaml:4:1: respond: 'evacuat' is not one of quarantine, drain, evacuate; did you mean evacuate?"),
     (EVACUATION + "last_resort: [post_copy]\n",
-     "p.yaml:6:1: last_resort: this release knows no last resorts (post-copy, shutdown); write last_resort: []"),
+     "p.yaml:6:1: last_resort: post_copy is not carried out by this release: a VM that cannot move live is reported, and "
+     "stays; write last_resort: []"),
     (EVACUATION + "windows: [nights]\n", "p.yaml:6:11: windows.0: there is no Window 'nights'; known: none"),
     (EVACUATION + "ignore_windows: true\nwindows: [nights]\n",
      "p.yaml:1:1: document: ignore_windows and windows contradict each other; keep one"),

@@ -11,7 +11,7 @@ import pytest
 from ballastd.adapters.blocking import Inline
 from ballastd.core import events as ev
 from ballastd.core.ceilings import CEILINGS
-from ballastd.core.inventory import JobKind, VmRecord, VmState
+from ballastd.core.inventory import JobKind, Mobility, VmRecord, VmState
 from ballastd.core.plans import AbortOrder, Move, Order, TuneOrder
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
@@ -130,6 +130,9 @@ def test_an_undeclared_host_is_never_touched() -> None:
     ({"state": VmState.PAUSED}, "vm-not-running"),
     ({"job": JobKind.OTHER}, "vm-busy"),
     ({"memory_max": Bytes(3 * GIB)}, "world-changed"),
+    ({"ignored": True}, "vm-pinned"),
+    ({"mobility": Mobility.NEVER}, "vm-pinned"),
+    ({"mobility": Mobility.COLD}, "vm-pinned"),
 ])
 def test_a_vm_that_changed_since_it_was_planned_is_left_alone(change: dict[str, object], word: str) -> None:
     async def story() -> None:

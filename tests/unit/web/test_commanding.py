@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from ballastd.web.app import create_app
 from ballastd.web.peers import Names, Peer
 from ballastd.web.problems import Problem
 from tests.paper_console import PaperConsole, asking
-from tests.pictures import NOW, a_busy_view, a_view
+from tests.pictures import NOW, a_busy_view, a_recommendation, a_view
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 HOST_VERBS = ("cordon", "uncordon", "drain", "undrain", "acknowledge", "confirm-dead")
@@ -42,6 +43,21 @@ async def test_every_verb_reaches_the_mind_with_the_name_of_who_asked(path, cons
         *((verb, "alder") for verb in HOST_VERBS), ("abort", "41-1"), ("pause", ""), ("resume", "")]
     assert {command.by for command in console.commands} == {ME}
     assert {(a.status_code, a.json()["by"], a.json()["accepted"]) for a in answers} == {(200, ME, True)}
+
+
+async def test_answers_to_recommendations_reach_the_mind(path, console):
+    console.shown = replace(console.shown, recommendations=(a_recommendation(),))
+    async with asking(console, path) as client:
+        answers = [await client.post(f"/v1/{route}", json={"reason": "seen"}) for route in (
+            "recommendations/3f1c09aa72/approve", "recommendations/3f1c09aa72/reject", "policies/even-load/approve",
+            "policies/even-load/reject", "policies/even-load/promote")]
+        unknown = await client.post("/v1/recommendations/3f1c09aa73/approve")
+    assert [answer.status_code for answer in answers] == [200] * 5
+    assert [(c.verb.value, c.subject, c.by, c.reason) for c in console.commands] == [
+        (verb, subject, ME, "seen") for verb, subject in (
+            ("approve", "3f1c09aa72"), ("reject", "3f1c09aa72"), ("approve-all-of", "even-load"),
+            ("reject-all-of", "even-load"), ("promote", "even-load"))]
+    assert (unknown.status_code, "3f1c09aa72" in unknown.text) == (404, True)
 
 
 async def test_every_command_has_a_token_of_its_own(path, console):

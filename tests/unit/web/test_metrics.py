@@ -9,11 +9,12 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from ballastd.core.views import DemotionView
 from ballastd.errors import ConfigurationError
 from ballastd.web.metrics import HOSTS_MAX, Meter
 from ballastd.web.metrics_server import MetricsServer, Together
 from tests.paper_console import PaperConsole
-from tests.pictures import a_busy_view, a_full_view, a_host, a_migration, a_view
+from tests.pictures import a_busy_view, a_full_view, a_host, a_migration, a_recommendation, a_view
 
 
 def samples(meter: Meter) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -31,6 +32,15 @@ def test_a_busy_view_is_told_as_it_is() -> None:
     assert found["ballastd_gate", (("kind", "starting"),)] == 1.0
     assert found["ballastd_noes", (("kind", "back-off"), ("sort", "deferral"))] == 1.0
     assert found["ballastd_intents", (("kind", "evacuate"), ("policy", "failing-hosts"), ("state", "active"))] == 1.0
+
+
+def test_what_people_are_asked_and_who_lost_their_trust_is_told() -> None:
+    asked = (a_recommendation(), a_recommendation(id="1" * 10), a_recommendation(id="2", state="approved"))
+    view = a_view(recommendations=asked, demotions=(DemotionView("nights", 0.0, "failed"),))
+    found = samples(Meter(PaperConsole(view)))
+    assert found["ballastd_recommendations", (("policy", "even-load"), ("state", "offered"))] == 2.0
+    assert found["ballastd_recommendations", (("policy", "even-load"), ("state", "approved"))] == 1.0
+    assert found["ballastd_policy_demoted", (("policy", "nights"),)] == 1.0
 
 
 def test_what_is_unknown_has_no_sample() -> None:

@@ -96,7 +96,8 @@ class _Reader:
             memory_max=definition.memory, vcpus=definition.vcpus, job=job, reason=f"{state}/{reason}",
             persistent=uuid in self.persistent, autostart=uuid in self.autostart, usage=VmUsage(cpu_seconds),
             priority=wishes.priority, pins=(*definition.pins, *self._state_pins(uuid)), tags=wishes.tags,
-            group=wishes.group, ignored=wishes.ignored,
+            group=wishes.group, ignored=wishes.ignored, mobility=wishes.mobility,
+            downtime_max_ms=wishes.downtime_max_ms, post_copy=wishes.post_copy,
         )
 
     def _definition(self, uuid: str, text: str, information: list[int]) -> _Definition:

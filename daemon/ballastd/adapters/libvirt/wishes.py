@@ -1,6 +1,7 @@
 """What a VM's owner wishes for it, read off our element in its metadata. Pure.
 
-``<ballastd xmlns="https://ballastd.org/1" ignore="yes" pinned="yes" priority="5" group="db" tags="web, prod"/>``
+``<ballastd xmlns="https://ballastd.org/1" ignore="yes" pinned="yes" priority="5" group="db" tags="web, prod"
+mobility="cold" downtime="100" post_copy="never"/>``
 
 A tenant may be able to write it, so it is bounded, and a wish can only hold a VM back or name it: whether it can move
 is read off its devices. What cannot be used is left out; a wish to be left alone is taken as one however it is spelled.
@@ -12,24 +13,32 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 
 from ballastd.adapters.libvirt.xml_reading import is_whole_number
+from ballastd.core.inventory import Mobility
 from ballastd.core.policies import VM_MARK
 
 METADATA_NAMESPACE = "https://ballastd.org/1"
 PRIORITY_LIMIT = 100
 TAGS_MAX = 32
+DOWNTIME_MAX_MS = 60_000
+"""A longer one is no live migration any more."""
 _NO = frozenset({"no", "false", "0"})
+_YES = frozenset({"yes", "true", "1"})
+_STRICTNESS = (Mobility.LIVE, Mobility.COLD, Mobility.NEVER)
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
     """``ignored``: it is to be left alone altogether; ``pinned``: it is not to be moved. ``priority``: from -100 to
-    100. ``tags``: sorted, each once."""
+    100. ``tags``: sorted, each once. ``mobility``, ``downtime_max_ms``, ``post_copy`` as in ``VmRecord``."""
 
     ignored: bool = False
     pinned: bool = False
     priority: int = 0
     group: str = ""
     tags: tuple[str, ...] = ()
+    mobility: Mobility = Mobility.LIVE
+    downtime_max_ms: int | None = None
+    post_copy: bool = True
 
 
 NO_WISHES = Wishes()
@@ -47,11 +56,28 @@ def wishes_of(domain: ET.Element) -> Wishes:
         priority=_priority(first.get("priority", "").strip()),
         group=_name(first.get("group", "")),
         tags=_tags(first.get("tags", "")),
+        mobility=max((_mobility(element) for element in elements), key=_STRICTNESS.index),
+        downtime_max_ms=min((ms for element in elements if (ms := _downtime(element)) is not None), default=None),
+        post_copy=all(element.get("post_copy", "yes").strip().lower() in _YES for element in elements),
     )
 
 
 def _is_wished(element: ET.Element, what: str) -> bool:
     return element.get(what, "no").strip().lower() not in _NO
+
+
+def _mobility(element: ET.Element) -> Mobility:
+    """Return what is wished; a word that nobody knows keeps the VM where it is."""
+    word = element.get("mobility", Mobility.LIVE.value).strip().lower()
+    return next((one for one in Mobility if one.value == word), Mobility.NEVER)
+
+
+def _downtime(element: ET.Element) -> int | None:
+    """Return milliseconds, None where they cannot be used."""
+    text = element.get("downtime", "").strip()
+    if not is_whole_number(text) or not (ms := int(text)):
+        return None
+    return min(DOWNTIME_MAX_MS, ms)
 
 
 def _priority(text: str) -> int:

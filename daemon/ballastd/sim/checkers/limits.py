@@ -144,20 +144,62 @@ class Windows(Checker):
 
 
 class Modes(Checker):
-    """A policy that observes or recommends moves nothing."""
+    """A policy that observes or recommends moves nothing but what a person approved; what was approved is moved once, as it
+    was approved, and before the approval ran out. A policy that was demoted recommends, but for failing hosts."""
 
     rule = "mode"
 
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._offered: dict[str, dict[str, Any]] = {}
+        self._approved: dict[str, float] = {}
+        self._granted: dict[str, str] = {}
+        self._switching: set[str] = set()
+        self._demoted: set[str] = set()
+
     def migrating(self, order: Order) -> None:
-        policy = policy_of(self, order)
-        if policy is not None and policy.mode is not Mode.AUTO:
-            self.complain(f"{policy.name} is in mode {policy.mode.value} and moves {order.move.vm_name}")
+        policy, move = policy_of(self, order), order.move
+        if policy is None or move.source in self._switching:
+            return
+        if policy.mode is Mode.AUTO and (policy.name not in self._demoted or move.reserve_waived):
+            return
+        if self._granted.get(order.id) != f"{move.vm} {move.source} {move.target}":
+            self.complain(f"{policy.name} is in mode {policy.mode.value} and moves {move.vm_name}, which nobody approved")
 
     def recorded(self, content: dict[str, Any]) -> None:
-        if content["kind"] in ("PowerOffOrdered",):
-            policy = next((p for p in self.policies.consolidation if p.name == content["policy"]), None)
-            if policy is not None and policy.mode is not Mode.AUTO:
-                self.complain(f"{policy.name} is in mode {policy.mode.value} and switches {content['host']} off")
+        match content["kind"]:
+            case "Recommended":
+                self._offered[content["id"]] = content
+            case "RecommendationApproved":
+                self._approved[content["id"]] = content["wall"]
+            case "RecommendationRejected" | "ApprovalLapsed":
+                self._approved.pop(content["id"], None)
+            case "MigrationOrdered" | "HostEmptying" if content.get("recommendation"):
+                self._use(content)
+            case "HostKept" | "HostAwake":
+                self._switching.discard(content["host"])
+            case "PolicyDemoted":
+                self._demoted.add(content["policy"])
+            case "PolicyPromoted":
+                self._demoted.discard(content["policy"])
+            case "PowerOffOrdered":
+                policy = next((p for p in self.policies.consolidation if p.name == content["policy"]), None)
+                if policy is not None and policy.mode is not Mode.AUTO and content["host"] not in self._switching:
+                    self.complain(f"{policy.name} is in mode {policy.mode.value} and switches {content['host']} off")
+            case _:
+                pass
+
+    def _use(self, content: dict[str, Any]) -> None:
+        key = content["recommendation"]
+        offered, approved = self._offered.get(key), self._approved.pop(key, None)
+        if offered is None or approved is None:
+            self.complain(f"{content['kind']} goes by {key}, which nobody approved, or which was used up")
+        elif content["wall"] - approved > offered["seconds"]:
+            self.complain(f"{content['kind']} goes by {key}, approved {content['wall'] - approved:.0f} s before")
+        elif content["kind"] == "HostEmptying":
+            self._switching.add(content["host"])
+        elif content["memory"] == offered["memory"] and content["policy"] == offered["policy"]:
+            self._granted[content["id"]] = f"{offered['vm']} {offered['source']} {offered['target']}"
 
 
 class Pause(Checker):

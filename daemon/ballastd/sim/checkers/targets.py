@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ballastd.core.acts import Act
+from ballastd.core.inventory import Mobility
 from ballastd.core.ledger import OPERATOR
 from ballastd.core.plans import Order
 from ballastd.core.policies import EvacuationPolicy, Health, Mode
@@ -221,8 +222,9 @@ class OwnersWord(Checker):
 
     def migrating(self, order: Order) -> None:
         record = self.world.host(order.move.source).vms.get(order.move.vm)
-        if record is not None and (record.ignored or record.pins):
-            why = "its owner wants it left alone" if record.ignored else record.pins[0].thing
+        held = record is not None and (record.ignored or record.mobility is not Mobility.LIVE)
+        if record is not None and (held or record.pins):
+            why = "its owner wants it left where it is" if held else record.pins[0].thing
             self.complain(f"{record.name} is moved, though: {why}")
         policy = policy_of(self, order)
         if policy is not None and policy.mode is Mode.OBSERVE:

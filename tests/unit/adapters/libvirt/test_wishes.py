@@ -7,7 +7,7 @@ import pytest
 from ballastd.adapters.libvirt.wishes import METADATA_NAMESPACE, NO_WISHES, PRIORITY_LIMIT, TAGS_MAX, Wishes
 from ballastd.adapters.libvirt.xml_facts import DomainFacts, domain_facts
 from ballastd.adapters.libvirt.xml_reading import XmlError
-from ballastd.core.inventory import PinKind
+from ballastd.core.inventory import Mobility, PinKind
 from tests.unit.adapters.libvirt.domains import VOUCHED, domain
 
 UNLOCKED = """<disk type='block' device='disk'><driver name='qemu' type='raw'/>
@@ -23,8 +23,33 @@ def wishes(wish: str) -> Wishes:
 
 
 def test_an_owner_says_everything_in_one_element() -> None:
-    said = 'ignore="yes" pinned="yes" priority="5" group="db" tags="web, prod"'
-    assert wishes(said) == Wishes(ignored=True, pinned=True, priority=5, group="db", tags=("prod", "web"))
+    said = ('ignore="yes" pinned="yes" priority="5" group="db" tags="web, prod" mobility="cold" downtime="100" '
+            'post_copy="never"')
+    assert wishes(said) == Wishes(ignored=True, pinned=True, priority=5, group="db", tags=("prod", "web"),
+                                  mobility=Mobility.COLD, downtime_max_ms=100, post_copy=False)
+
+
+@pytest.mark.parametrize(("word", "mobility"), [
+    ("live", Mobility.LIVE), (" Cold ", Mobility.COLD), ("never", Mobility.NEVER), ("", Mobility.NEVER),
+    ("sometimes", Mobility.NEVER), ("live cold", Mobility.NEVER), ("x" * 100_000, Mobility.NEVER),
+])
+def test_a_word_of_mobility_that_nobody_knows_keeps_a_vm_where_it_is(word: str, mobility: Mobility) -> None:
+    assert wishes(f'mobility="{word}"').mobility is mobility
+
+
+@pytest.mark.parametrize(("text", "ms"), [
+    ("100", 100), (" 300 ", 300), ("1", 1), ("60000", 60_000), ("999999999", 60_000), ("0", None), ("-5", None),
+    ("1e3", None), ("0.5", None), ("fast", None), ("٣", None), ("9" * 5000, None), ("", None),
+])
+def test_a_wished_downtime_is_bounded(text: str, ms: int | None) -> None:
+    assert wishes(f'downtime="{text}"').downtime_max_ms == ms
+
+
+@pytest.mark.parametrize(("word", "allowed"), [
+    ("never", False), ("no", False), ("", False), ("whatever", False), ("yes", True), (" TRUE ", True),
+])
+def test_post_copy_is_kept_off_by_any_word_but_yes(word: str, allowed: bool) -> None:
+    assert wishes(f'post_copy="{word}"').post_copy is allowed
 
 
 def test_who_says_nothing_wishes_nothing() -> None:
@@ -78,9 +103,11 @@ def test_a_group_is_one_usable_name(text: str, group: str) -> None:
 
 def test_a_second_element_cannot_take_back_what_holds_a_vm() -> None:
     both = "".join(f'<ballastd xmlns="{METADATA_NAMESPACE}" {words}/>' for words in (
-        'pinned="no" ignore="no" tags="one"', 'pinned="yes" ignore="yes" tags="two" priority="9"'))
+        'pinned="no" ignore="no" tags="one" mobility="live" downtime="500" post_copy="yes"',
+        'pinned="yes" ignore="yes" tags="two" priority="9" mobility="never" downtime="100" post_copy="never"'))
     read = domain_facts(domain("", metadata=both), VOUCHED)
-    assert read.wishes == Wishes(ignored=True, pinned=True, tags=("one",))
+    assert read.wishes == Wishes(ignored=True, pinned=True, tags=("one",), mobility=Mobility.NEVER, downtime_max_ms=100,
+                                 post_copy=False)
 
 
 @pytest.mark.parametrize("wish", [

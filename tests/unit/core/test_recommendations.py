@@ -1,0 +1,310 @@
+"""What policies recommend, and what becomes of what people say to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ballastd.core import autonomy_events as au
+from ballastd.core import events as ev
+from ballastd.core.autonomy import recommendation_id
+from ballastd.core.inputs import PoliciesReplaced, Verb
+from ballastd.core.ledger import Ledger, LedgerBroken
+from ballastd.core.policies import BalancePolicy, EvacuationPolicy, Health, Limits, Mode, PolicySet, Response, Seconds
+from ballastd.core.quantities import HostName, VmId
+from ballastd.core.views import RecommendationView
+from tests.builders import POLICIES, Table, a_cluster, four_hosts, table
+
+ASKING = EvacuationPolicy("failing-hosts", Health.FAILING, Response.EVACUATE, mode=Mode.RECOMMEND, ignore_windows=True)
+ASKED = replace(POLICIES, evacuation=(ASKING,))
+EVEN = BalancePolicy("even-load", mode=Mode.RECOMMEND, hot_hold=Seconds(30.0))
+BALANCED = replace(POLICIES, balance=(EVEN,))
+
+
+def sick(policies: PolicySet = ASKED, builder: object = None) -> Table:
+    """A warm table with an uncorrectable error on h1, about which people are asked."""
+    built = table(four_hosts(vms_each=2), policies).warm_up()
+    built.show("h1", "ecc.uncorrected", 0.0, "A1")
+    built.step()
+    built.show("h1", "ecc.uncorrected", 1.0, "A1").wait(1.0)
+    built.step()
+    return built
+
+
+def offers(t: Table) -> tuple[RecommendationView, ...]:
+    return t.step().view.recommendations
+
+
+def test_a_policy_that_recommends_offers_and_moves_nothing() -> None:
+    t = sick()
+    offered = offers(t)
+    assert [(one.vm_name, one.source, one.state) for one in offered] == [
+        ("h1v0", "h1", "offered"), ("h1v1", "h1", "offered")]
+    assert offered[0].until_wall - offered[0].since_wall == 1800.0
+    assert not t.controller.ledger.migrations
+    assert not any(decision.orders for decision in t.settle(10))
+
+
+def test_what_is_approved_starts_in_the_same_step_and_says_who() -> None:
+    t = sick()
+    first, second = offers(t)
+    decision = t.say(Verb.APPROVE, first.id)
+    assert decision.answers[0].accepted, decision.answers
+    assert [order.move.vm_name for order in decision.orders] == ["h1v0"]
+    ordered = next(event for event in decision.events if isinstance(event, ev.MigrationOrdered))
+    assert (ordered.approved_by, ordered.recommendation) == ("ann", first.id)
+    assert t.controller.ledger.migrations[ordered.id].approved_by == "ann"
+    assert first.id not in t.controller.ledger.autonomy.offers, "it is used up, and nothing of it can lapse"
+    assert [one.id for one in offers(t)] == [second.id]
+
+
+def test_the_id_is_of_the_content() -> None:
+    args = ("p", "relieve, healthy", HostName("h1"), VmId("v"), HostName("h2"), 8)
+    one = recommendation_id(*args)
+    assert one == recommendation_id(*args)
+    for place, other in enumerate(("q", "even, healthy", HostName("h3"), VmId("w"), HostName("h4"), 9)):
+        changed = [*args]
+        changed[place] = other
+        assert recommendation_id(*changed) != one, f"field {place} is not bound"  # type: ignore[arg-type]
+
+
+def test_all_of_a_policy_is_approved_and_goes_within_the_limits() -> None:
+    t = sick(replace(ASKED, limits=Limits(migration_minimum_mib_s=1.0, in_flight_host_out=1)))
+    offers(t)
+    decision = t.say(Verb.APPROVE_ALL_OF, "failing-hosts")
+    assert len(decision.orders) == 1, "one at a time leaves a host"
+    assert {one.state for one in decision.view.recommendations} == {"approved"}
+    assert any(no.kind == "in-flight-out-of-host" for no in decision.view.noes)
+    returned = t.carry_out(decision)
+    later = [t.step(*returned), *t.settle(10)]
+    assert [order.move.vm_name for one in later for order in one.orders] == ["h1v1"]
+
+
+def test_an_approval_does_not_open_a_gate() -> None:
+    t = sick()
+    one = offers(t)[0]
+    t.say(Verb.PAUSE)
+    decision = t.say(Verb.APPROVE, one.id)
+    assert decision.answers[0].accepted
+    assert "paused" in decision.answers[0].message
+    assert not decision.orders
+    assert not any(decision.orders for decision in t.settle(5))
+    assert t.say(Verb.RESUME).orders
+
+
+def test_while_paused_nothing_new_is_offered() -> None:
+    t = table(four_hosts(vms_each=1), ASKED).warm_up()
+    t.say(Verb.PAUSE)
+    t.show("h1", "ecc.uncorrected", 0.0, "A1").step()
+    t.show("h1", "ecc.uncorrected", 1.0, "A1").wait(1.0)
+    t.step()
+    assert not offers(t)
+
+
+def test_what_is_not_in_the_plan_any_more_lapses_and_says_why() -> None:
+    t = sick()
+    one = offers(t)[0]
+    t.say(Verb.PAUSE)
+    t.say(Verb.APPROVE, one.id)
+    t.say(Verb.CORDON, one.target)
+    decision = t.say(Verb.RESUME)
+    lapsed = next(event for event in decision.events if isinstance(event, au.ApprovalLapsed))
+    assert lapsed.detail.startswith("the plan now moves it from h1 to ")
+    assert any(notice.level == "warning" and "lapsed" in notice.text for notice in decision.notices)
+    assert not decision.orders
+    t.say(Verb.UNCORDON, one.target)
+    assert not any(decision.orders for decision in t.settle(5)), "it does not come back to life"
+
+
+def test_what_the_plan_does_not_have_now_is_not_shown_and_cannot_be_approved() -> None:
+    t = sick()
+    one = offers(t)[0]
+    t.say(Verb.CORDON, one.target)
+    assert one.id not in {view.id for view in t.step().view.recommendations}
+    answer = t.say(Verb.APPROVE, one.id).answers[0]
+    assert not answer.accepted
+    assert "not in the plan at the moment" in answer.message
+    t.say(Verb.UNCORDON, one.target)
+    t.step()
+    assert len(t.say(Verb.APPROVE_ALL_OF, "failing-hosts").orders) == 2
+
+
+def test_an_approval_runs_out() -> None:
+    t = sick()
+    one = offers(t)[0]
+    t.say(Verb.PAUSE)
+    t.say(Verb.APPROVE, one.id)
+    t.quiet_for(1790.0)
+    assert t.controller.ledger.autonomy.offers[one.id].approved_by
+    events = [event for decision in t.quiet_for(30.0) for event in decision.events]
+    assert [type(event) for event in events if isinstance(event, au.ApprovalLapsed)] == [au.ApprovalLapsed]
+    assert not any(isinstance(event, au.Recommended) for event in events)
+    t.say(Verb.RESUME)
+    assert not t.controller.ledger.migrations
+
+
+def test_an_offer_that_nobody_answered_is_made_anew_under_the_same_id() -> None:
+    t = sick()
+    before = {one.id: one.since_wall for one in offers(t)}
+    t.quiet_for(1900.0)
+    after = {one.id: one.since_wall for one in offers(t)}
+    assert before.keys() == after.keys()
+    assert all(after[key] > before[key] for key in before)
+
+
+def test_an_offer_that_has_expired_cannot_be_approved() -> None:
+    t = sick()
+    one = offers(t)[0]
+    t.say(Verb.PAUSE)  # so that it is not made anew
+    t.quiet_for(1900.0)
+    answer = t.say(Verb.APPROVE, one.id).answers[0]
+    assert not answer.accepted
+    assert "expired" in answer.message
+
+
+@pytest.mark.parametrize(("verb", "subject", "says"), [
+    (Verb.APPROVE, "0123456789", "nothing is recommended under"),
+    (Verb.REJECT, "0123456789", "nothing is recommended under"),
+    (Verb.APPROVE_ALL_OF, "even-load", "recommends nothing now"),
+    (Verb.REJECT_ALL_OF, "even-load", "recommends nothing now"),
+    (Verb.PROMOTE, "failing-hosts", "is not demoted"),
+])
+def test_what_cannot_be_answered_is_refused_with_a_reason(verb: Verb, subject: str, says: str) -> None:
+    t = sick()
+    answer = t.say(verb, subject).answers[0]
+    assert not answer.accepted
+    assert says in answer.message
+
+
+def test_approving_twice_is_once() -> None:
+    t = sick()
+    one = offers(t)[0]
+    t.say(Verb.PAUSE)
+    t.say(Verb.APPROVE, one.id)
+    decision = t.say(Verb.APPROVE, one.id)
+    assert "already, by ann" in decision.answers[0].message
+    assert not decision.events
+
+
+def test_an_approval_is_good_for_one_attempt() -> None:
+    t = sick()
+    one = offers(t)[0]
+    [order] = t.say(Verb.APPROVE, one.id).orders
+    t.begin(order).wait(5.0)
+    t.step(t.roll_back(order))
+    later = t.settle(60, 5.0)
+    assert not any(decision.orders for decision in later), "a failed move is asked about anew"
+    again = [view for view in later[-1].view.recommendations if view.vm == one.vm]
+    assert [view.state for view in again] == ["offered"]
+
+
+def test_what_was_rejected_is_not_offered_again_to_any_target() -> None:
+    t = sick()
+    one, other = offers(t)
+    decision = t.say(Verb.REJECT, one.id)
+    assert decision.answers[0].accepted
+    t.say(Verb.CORDON, one.target)
+    shown = t.step().view
+    assert [view.vm_name for view in shown.recommendations] == [other.vm_name]
+    assert [(no.what, no.by) for no in shown.rejections] == [(one.what, "ann")]
+    assert any(no.kind == "rejected" and no.vm == one.vm for no in shown.noes)
+    t.wait(12 * 3600.0).quiet_for(400.0)
+    assert {view.vm_name for view in offers(t)} == {one.vm_name, other.vm_name}
+
+
+def test_a_rejection_holds_no_policy_in_mode_auto() -> None:
+    t = sick()
+    t.say(Verb.REJECT_ALL_OF, "failing-hosts")
+    decision = t.step(PoliciesReplaced(replace(POLICIES, digest="auto")))
+    assert {order.move.vm_name for order in decision.orders} == {"h1v0", "h1v1"}
+
+
+def test_a_policy_that_only_observes_any_more_takes_its_approvals_with_it() -> None:
+    t = sick()
+    one = offers(t)[0]
+    t.say(Verb.PAUSE)
+    t.say(Verb.APPROVE, one.id)
+    observing = replace(ASKED, evacuation=(replace(ASKING, mode=Mode.OBSERVE),), digest="observing")
+    t.step(PoliciesReplaced(observing))
+    decision = t.say(Verb.RESUME)
+    assert not decision.orders
+    lapsed = [event for event in decision.events if isinstance(event, au.ApprovalLapsed)]
+    assert [event.detail for event in lapsed] == ["failing-hosts is in mode observe now"]
+
+
+def test_answers_survive_a_restart() -> None:
+    t = sick()
+    one, other = offers(t)
+    t.say(Verb.PAUSE)
+    t.say(Verb.APPROVE, one.id)
+    t.say(Verb.REJECT, other.id)
+    t.restart(ASKED)
+    for _ in range(4):
+        t.step()
+        t.wait(1.0)
+    assert not any(isinstance(event, au.ApprovalLapsed) for event in t.events)
+    decision = t.say(Verb.RESUME)
+    assert [order.move.vm for order in decision.orders] == [one.vm]
+    assert not [view for view in t.step().view.recommendations if view.vm == other.vm]
+
+
+def test_what_was_approved_waits_after_a_restart_until_it_is_seen_in_a_plan() -> None:
+    slow = replace(BALANCED, balance=(replace(EVEN, hot_hold=Seconds(120.0)),),
+                   limits=Limits(migration_minimum_mib_s=1.0, settle_after_freeze=Seconds(0.0)))
+    t = burning(slow)
+    [one] = offers(t)
+    t.say(Verb.PAUSE)
+    t.say(Verb.APPROVE, one.id)
+    t.events.append(ev.Resumed(t.now.wall, "ann"))
+    t.restart(slow)
+    decisions = t.quiet_for(100.0)
+    assert any(not decision.view.gates for decision in decisions), "no gate stands, and it is not hot for long enough yet"
+    assert not any(decision.orders for decision in decisions)
+    decisions = t.quiet_for(400.0)
+    assert next(decision.orders for decision in decisions if decision.orders)[0].move.vm == one.vm
+    assert not any(isinstance(event, au.ApprovalLapsed) for event in t.events)
+
+
+def test_a_target_that_was_offered_stays_while_it_is_among_the_best() -> None:
+    t = table(a_cluster().host("h1").running("a", 8).host("h2").host("h3").host("h4"), ASKED).warm_up()
+    t.show("h1", "ecc.uncorrected", 0.0, "A1").step()
+    t.show("h1", "ecc.uncorrected", 1.0, "A1").wait(1.0)
+    t.step()
+    [one] = offers(t)
+    assert one.target == "h2"
+    t.burn(x=0.0)
+    moved = replace(next(iter(t.world["h1"].values())), vm=VmId("00000000-0000-4000-8000-00000000000f"), name="new")
+    t.world["h2"][moved.vm] = moved  # h2 is not the best any more, but good enough
+    t.wait(1.0)
+    assert [(view.id, view.target) for view in offers(t)] == [(one.id, "h2")]
+
+
+def burning(policies: PolicySet = BALANCED) -> Table:
+    builder = a_cluster().host("h1")
+    for number in range(4):
+        builder = builder.running(f"b{number}", 4)
+    t = table(builder.host("h2").host("h3").host("h4"), policies).warm_up()
+    t.burn(b0=3.6, b1=3.6, b2=3.6, b3=3.6)
+    t.quiet_for(600.0)
+    return t
+
+
+def test_balance_offers_one_move_at_a_time_and_the_next_once_it_went() -> None:
+    t = burning()
+    [one] = offers(t)
+    decision = t.say(Verb.APPROVE_ALL_OF, "even-load")
+    assert [order.move.vm for order in decision.orders] == [one.vm]
+    t.step(*t.carry_out(decision))
+    assert not any(decision.orders for decision in t.quiet_for(900.0))
+
+
+def test_old_records_are_read_and_an_answer_to_nothing_is_damage() -> None:
+    record = {"v": 1, "kind": "MigrationOrdered", "wall": 1.0, "id": "1-1", "vm": "v", "vm_name": "n", "source": "a",
+              "target": "b", "memory": 1, "bandwidth_mib_s": 1, "policy": "p", "because": "", "deadline_wall": 2.0,
+              "predicted": 1.0}
+    old = ev.from_record(record)
+    assert isinstance(old, ev.MigrationOrdered)
+    assert (old.saving, old.recommendation, old.approved_by) == (False, "", "")
+    with pytest.raises(LedgerBroken, match="never recommended"):
+        Ledger().apply(au.RecommendationApproved(1.0, "x", "ann"))
