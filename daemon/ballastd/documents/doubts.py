@@ -6,9 +6,10 @@ from ballastd.core.policies import EVERYWHERE, ClusterDeclaration, Health, Mode,
 from ballastd.documents.balance_models import BalanceModel
 from ballastd.documents.between import named_windows
 from ballastd.documents.consolidation_models import ConsolidationModel
+from ballastd.documents.health_models import HealthModel
 from ballastd.documents.placement_checks import doubt_placement
 from ballastd.documents.placement_models import PlacementModel
-from ballastd.documents.policy_models import EvacuationModel, HealthModel, WindowModel
+from ballastd.documents.policy_models import EvacuationModel, WindowModel
 from ballastd.documents.taken import Taken
 
 

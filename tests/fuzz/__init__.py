@@ -1,0 +1,1 @@
+"""Fuzzing for as long as one likes: what no unit test has the time for."""
