@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from ballastd.core.conditions import Aggregate, Condition, RelativeTo
+from ballastd.core.conditions import Aggregate, Condition, Holding, RelativeTo, Threshold
 from ballastd.core.controller import Controller, Decision
 from ballastd.core.inputs import CallReturned, HostUnreachable, Input, OperatorCommand, Verb
 from ballastd.core.inventory import DeclaredHost, HostInventory, JobKind, Pin, VmRecord, VmState, VmUsage
@@ -30,11 +30,11 @@ WALL = 1_795_400_000.0
 
 UNCORRECTED = HealthPolicy(
     "uncorrected-memory-errors",
-    Condition("ecc.uncorrected", 0.0, Aggregate.INCREASE, Seconds(3600.0), latched=True), Health.FAILING)
+    Condition(Threshold("ecc.uncorrected", 0.0, Aggregate.INCREASE, Seconds(3600.0)), Holding(latched=True)), Health.FAILING)
 HOT = HealthPolicy(
-    "hot", Condition("temperature", -5.0, relative_to=RelativeTo.CRITICAL, hold=Seconds(60.0), clear_threshold=-10.0,
-                     clear_hold=Seconds(300.0)), Health.DEGRADED)
-FAN = HealthPolicy("fan", Condition("fan.alarm", 0.5, clear_hold=Seconds(60.0)), Health.SUSPECT)
+    "hot", Condition(Threshold("temperature", -5.0, relative_to=RelativeTo.CRITICAL, clear_threshold=-10.0),
+                     Holding(Seconds(60.0), Seconds(300.0))), Health.DEGRADED)
+FAN = HealthPolicy("fan", Condition(Threshold("fan.alarm", 0.5), Holding(clear_hold=Seconds(60.0))), Health.SUSPECT)
 FAILING_HOSTS = EvacuationPolicy("failing-hosts", Health.FAILING, Response.EVACUATE, mode=Mode.AUTO,
                                  deadline=Seconds(1800.0), ignore_windows=True)
 POLICIES = PolicySet((UNCORRECTED, HOT, FAN), (FAILING_HOSTS,), {}, Limits(migration_minimum_mib_s=1.0), "digest")

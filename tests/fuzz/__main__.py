@@ -10,9 +10,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.fuzz import loader
+from tests.fuzz import evaluator, loader
 
-TARGETS: dict[str, Callable[[float, int], bool]] = {"loader": loader.run}
+TARGETS: dict[str, Callable[[float, int], bool]] = {"evaluator": evaluator.run, "loader": loader.run}
 """Each takes seconds and a seed, reports on stdout, and returns whether nothing broke."""
 
 

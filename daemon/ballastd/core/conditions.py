@@ -3,15 +3,17 @@
 Truth is true, false or unknown. A verdict is CLEAR, PENDING (true, but not yet for long enough), FIRING or
 UNKNOWN. Unknown never fires and never clears: a firing verdict that can no longer be read becomes UNKNOWN
 and remembers that it fired; a latched one stays FIRING until somebody acknowledges it.
+
+What is said of many hosts at once is judged in columns (``predicates``, ``verdicts``); ``follow`` is the same for one.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from ballastd.core.quantities import HostName, Instant, Seconds
-from ballastd.core.telemetry import Telemetry
+from ballastd.core.quantities import Instant, Seconds
 
 
 class Truth(enum.Enum):
@@ -35,7 +37,18 @@ class Aggregate(enum.Enum):
     """What of a series is compared."""
 
     LEVEL = "level"
+    """Its newest value."""
+    MEAN = "mean"
+    """The mean over the window that ends with its newest value, weighted by time."""
     INCREASE = "increase"
+    """By how much a counter rose within the window, a fall being a reset to zero."""
+    RATE = "rate"
+    """That, per ``per`` seconds."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is made of a counter's rises."""
+        return self in (Aggregate.INCREASE, Aggregate.RATE)
 
 
 class RelativeTo(enum.Enum):
@@ -47,12 +60,10 @@ class RelativeTo(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
-    """``aggregate`` of ``metric`` over ``window`` is above (or below) ``threshold``, for ``hold`` seconds.
+class Threshold:
+    """``aggregate`` of ``metric`` over ``window`` is above (or below) ``threshold`` on ``at_least`` subjects of a host.
 
-    True of a host when it is true of any of its subjects. ``clear_threshold`` is the other edge of the
-    band (hysteresis), ``clear_hold`` how long the reading must stay beyond it. ``latched``: once it fires
-    it stays until acknowledged.
+    ``clear_threshold`` is the other edge of the band (hysteresis). ``per``: the unit of a rate, seconds.
     """
 
     metric: str
@@ -61,20 +72,107 @@ class Condition:
     window: Seconds = Seconds(0.0)
     above: bool = True
     relative_to: RelativeTo = RelativeTo.ZERO
-    hold: Seconds = Seconds(0.0)
     clear_threshold: float | None = None
+    at_least: int = 1
+    per: Seconds = Seconds(1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Nothing was heard of the host for more than ``longer_than`` seconds. It never causes a move."""
+
+    longer_than: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeast:
+    """So many of ``parts`` are true: one of them is *any*, as many as there are is *all*."""
+
+    number: int
+    parts: tuple[Predicate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """``part`` is false; unknown stays unknown."""
+
+    part: Predicate
+
+
+Leaf = Threshold | Silence
+Predicate = Threshold | Silence | AtLeast | Not
+
+
+def leaves(predicate: Predicate) -> Iterator[Leaf]:
+    """Yield what a predicate is made of, from left to right."""
+    match predicate:
+        case AtLeast():
+            for part in predicate.parts:
+                yield from leaves(part)
+        case Not():
+            yield from leaves(predicate.part)
+        case _:
+            yield predicate
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """How truth becomes a verdict: for how long it must be true, or clear, without a gap; both in seconds.
+
+    ``latched``: once it fires it stays until acknowledged. ``samples``: (k, n), true counts only while k of the last n
+    reports of a host showed it; a report of which the truth is unknown begins anew.
+    """
+
+    hold: Seconds = Seconds(0.0)
     clear_hold: Seconds = Seconds(0.0)
     latched: bool = False
+    samples: tuple[int, int] | None = None
+
+
+PLAIN = Holding()
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A predicate on a host's readings, and what makes a verdict of it."""
+
+    predicate: Predicate
+    holding: Holding = PLAIN
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics it speaks of, sorted."""
+        return tuple(sorted({leaf.metric for leaf in leaves(self.predicate) if isinstance(leaf, Threshold)}))
+
+    @property
+    def counters(self) -> tuple[str, ...]:
+        """The metrics whose rises it counts, sorted."""
+        return tuple(sorted({leaf.metric for leaf in leaves(self.predicate)
+                             if isinstance(leaf, Threshold) and leaf.aggregate.counts}))
+
+    @property
+    def of_silence(self) -> bool:
+        """Whether silence has a part in it: it may keep VMs away then, and move none."""
+        return any(isinstance(leaf, Silence) for leaf in leaves(self.predicate))
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The subject and number that decided, and the threshold it met: what an explanation shows."""
+    """The subject and number that decided, and the threshold it met: what an explanation shows.
+
+    ``leaf``: what was compared, where that is a part of a condition of health; ``holds``: whether it met its edge, for
+    what is true because a part is false; ``subjects``: the first of those that met it and how many of how many did,
+    where they were counted; ``beside``: the other parts that had their share in it.
+    """
 
     metric: str
     subject: str
     value: float
     threshold: float
+    leaf: Leaf | None = None
+    holds: bool = True
+    subjects: tuple[tuple[str, ...], int, int] | None = None
+    beside: tuple[Evidence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,88 +199,37 @@ class Verdict:
     evidence: Evidence | None = None
 
 
-def judge(condition: Condition, host: HostName, telemetry: Telemetry, now: Instant,
-          not_before: float = float("-inf")) -> Judgement:
-    """Return what the readings of ``host`` say about ``condition`` now.
-
-    ``not_before``: monotonic instant of the last acknowledgement; increases before it do not count again.
-    """
-    truths = [_judge_subject(condition, host, subject, telemetry, now, not_before)
-              for subject in telemetry.subjects(host, condition.metric)]
-    fires = _any([t[0] for t in truths])
-    clears = _all([t[1] for t in truths])
-    worst = max((t[2] for t in truths if t[2] is not None and t[0] is Truth.TRUE),
-                key=lambda e: (abs(e.value - e.threshold), e.subject), default=None)
-    return Judgement(fires, clears, worst)
-
-
-def _judge_subject(condition: Condition, host: HostName, subject: str, telemetry: Telemetry, now: Instant,
-                   not_before: float) -> tuple[Truth, Truth, Evidence | None]:
-    reading = telemetry.reading(host, condition.metric, subject, now)
-    value: float | None = None if reading is None else reading.value
-    if condition.aggregate is Aggregate.INCREASE:
-        value = telemetry.increase(host, condition.metric, subject, condition.window, now, not_before)
-    base: float | None = 0.0
-    if reading is not None and condition.relative_to is not RelativeTo.ZERO:
-        base = reading.critical if condition.relative_to is RelativeTo.CRITICAL else reading.high
-        if base is None:
-            # a sensor without the limit that the policy speaks of can never meet it; others decide
-            return Truth.FALSE, Truth.TRUE, None
-    if value is None or base is None:
-        return Truth.UNKNOWN, Truth.UNKNOWN, None
-    edge = base + condition.threshold
-    far = edge if condition.clear_threshold is None else base + condition.clear_threshold
-    fires = value > edge if condition.above else value < edge
-    clears = value <= far if condition.above else value >= far
-    return _truth(fires), _truth(clears), Evidence(condition.metric, subject, value, edge)
-
-
-def _truth(value: bool) -> Truth:
-    return Truth.TRUE if value else Truth.FALSE
-
-
-def _any(truths: list[Truth]) -> Truth:
-    if Truth.TRUE in truths:
-        return Truth.TRUE
-    return Truth.UNKNOWN if not truths or Truth.UNKNOWN in truths else Truth.FALSE
-
-
-def _all(truths: list[Truth]) -> Truth:
-    if Truth.FALSE in truths:
-        return Truth.FALSE
-    return Truth.UNKNOWN if not truths or Truth.UNKNOWN in truths else Truth.TRUE
-
-
-def follow(condition: Condition, last: Verdict | None, judgement: Judgement, now: Instant) -> Verdict:
+def follow(holding: Holding, last: Verdict | None, judgement: Judgement, now: Instant) -> Verdict:
     """Return the verdict that comes after ``last`` once ``judgement`` is known."""
     if last is None:
         last = Verdict(Phase.UNKNOWN, now)
     if last.phase is Phase.FIRING:
-        return _from_firing(condition, last, judgement, now)
-    if judgement.fires is Truth.UNKNOWN:
+        return _from_firing(holding, last, judgement, now)
+    if judgement.fires is Truth.UNKNOWN or (last.fired_before and judgement.clears is Truth.UNKNOWN):
         if last.phase is Phase.UNKNOWN:
             return last
         return Verdict(Phase.UNKNOWN, now)
+    evidence = judgement.evidence or last.evidence
     if last.phase is Phase.UNKNOWN and last.fired_before and judgement.clears is not Truth.TRUE:
-        return Verdict(Phase.FIRING, now, evidence=judgement.evidence or last.evidence)
+        return Verdict(Phase.FIRING, now, evidence=evidence)
     if judgement.fires is Truth.FALSE:
         return last if last.phase is Phase.CLEAR else Verdict(Phase.CLEAR, now)
     begun = last.held_from if last.phase is Phase.PENDING and last.held_from is not None else now.monotonic
-    if now.monotonic - begun >= condition.hold:
-        return Verdict(Phase.FIRING, now, evidence=judgement.evidence)
+    if now.monotonic - begun >= holding.hold:
+        return Verdict(Phase.FIRING, now, evidence=evidence)
     since = last.since if last.phase is Phase.PENDING else now
-    return Verdict(Phase.PENDING, since, held_from=begun, evidence=judgement.evidence)
+    return Verdict(Phase.PENDING, since, held_from=begun, evidence=evidence)
 
 
-def _from_firing(condition: Condition, last: Verdict, judgement: Judgement, now: Instant) -> Verdict:
+def _from_firing(holding: Holding, last: Verdict, judgement: Judgement, now: Instant) -> Verdict:
     evidence = judgement.evidence or last.evidence
-    if condition.latched:
-        return replace(last, evidence=evidence)
+    if holding.latched:
+        return replace(last, held_from=None, evidence=evidence)
     if judgement.clears is Truth.UNKNOWN:
         return Verdict(Phase.UNKNOWN, now, fired_before=True, evidence=last.evidence)
     if judgement.clears is Truth.FALSE:
         return replace(last, held_from=None, evidence=evidence)
     begun = last.held_from if last.held_from is not None else now.monotonic
-    if now.monotonic - begun >= condition.clear_hold:
+    if now.monotonic - begun >= holding.clear_hold:
         return Verdict(Phase.CLEAR, now)
     return replace(last, held_from=begun, evidence=evidence)

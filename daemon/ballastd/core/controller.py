@@ -16,7 +16,6 @@ from ballastd.core import events as ev
 from ballastd.core.aborts import Aborts
 from ballastd.core.admission import Gate, admit
 from ballastd.core.commands import POWER_VERBS, carry_out
-from ballastd.core.conditions import Phase
 from ballastd.core.consolidation import Outlook, empty_intents, why_not_off
 from ballastd.core.copying import copy_of
 from ballastd.core.demotions import changes, held_back
@@ -43,6 +42,7 @@ from ballastd.core.inputs import (
 )
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import DeclaredHost, HostInventory
+from ballastd.core.judging import Judge
 from ballastd.core.ledger import Ledger
 from ballastd.core.loads import Loads, host_load
 from ballastd.core.migrations import Ending
@@ -125,10 +125,8 @@ class Controller:
         self._ledger, self._revision = ledger, revision
         self._pending: tuple[int, Ledger, tuple[ev.Event, ...]] | None = None
         self._senses = Senses(cluster.timing, ledger)
-        self._verdicts: evaluation.Verdicts = {}
-        self._ailing: frozenset[HostName] = frozenset()
-        self._became_true: dict[tuple[str, HostName], float] = {}
-        self._acknowledged: dict[HostName, float] = {}
+        self._judge_of_health, self._notebook = Judge(self._senses.telemetry), latching.Notebook()
+        self._verdicts = self._judge_of_health.verdicts
         self._looks, window = reconciliation.Looks(), cluster.timing.load_window
         self._loads, self._trends = Loads(window), Trends(window)
         self._doubles, self._homes, self._aborts, self._recent = Doubles(), Homes(), Aborts(), Recent()
@@ -292,27 +290,16 @@ class Controller:
         return Outlook(step.draft, self._policies, self._trends, self._senses.agents, self._cluster.timing)
 
     def _forget_latched(self, host: HostName, now: Instant) -> None:
-        self._acknowledged[host] = now.monotonic
-        for policy in self._policies.health:
-            if policy.condition.latched:
-                self._verdicts.pop((policy.name, host), None)
+        self._judge_of_health.acknowledge(host, now)
 
     def _judge(self, step: _Step) -> None:
-        last = self._verdicts
-        self._verdicts = evaluation.evaluate(self._policies, self._cluster.hosts, self._senses.telemetry, last,
-                                             step.draft, self._acknowledged, step.now)
-        self._ailing = evaluation.ailing(self._verdicts)
-        for key, verdict in self._verdicts.items():
-            before = last.get(key)
-            shown = verdict.phase in (Phase.PENDING, Phase.FIRING)
-            if not shown:
-                self._became_true.pop(key, None)
-            elif before is None or before.phase not in (Phase.PENDING, Phase.FIRING):
-                self._became_true[key] = step.now.monotonic
-        hosts, telemetry = tuple(host.name for host in self._cluster.hosts), self._senses.telemetry
-        for latched in latching.newly_latched(self._policies, hosts, self._verdicts, step.draft, step.now):
+        deaf, hosts = self._gatekeeper.telemetry_trouble is not None, self._cluster.hosts
+        self._verdicts = self._judge_of_health.judge(self._policies, hosts, step.draft, step.now, deaf=deaf)
+        for latched in latching.newly_latched(self._verdicts, step.draft, step.now):
             step.book(latched)
-        for noted in latching.counters_to_note(self._policies, hosts, telemetry, step.draft, step.now):
+        names, reported = tuple(host.name for host in hosts), self._judge_of_health.reported
+        for noted in self._notebook.counters_to_note(self._policies, names, reported, self._senses.telemetry, step.draft,
+                                                     step.now):
             step.book(noted)
 
     def _reconcile(self, step: _Step) -> None:
@@ -348,7 +335,7 @@ class Controller:
 
     def _fact(self, host: DeclaredHost, step: _Step, frozen: frozenset[HostName]) -> HostFacts:
         name, senses, draft, window = host.name, self._senses, step.draft, self._cluster.timing.load_window
-        health = self._health_of(name)
+        health = self._verdicts.health(name)
         power = draft.power.get(name)
         if power is not None and power.phase is PowerPhase.FAILED:
             health = max(health, Health.SUSPECT)
@@ -367,16 +354,12 @@ class Controller:
             apart=power is not None or name in draft.drains or name in draft.evacuating
             or name in draft.confirmed_dead or name in frozen)
 
-    def _health_of(self, host: HostName) -> Health:
-        return evaluation.health_of(host, self._policies, self._verdicts) if host in self._ailing else Health.HEALTHY
-
     def _wants_empty(self, host: HostName) -> bool:
-        declared = self._cluster.host(host) if host in self._ailing else None
+        declared = self._cluster.host(host) if self._verdicts.health(host) is not Health.HEALTHY else None
         return declared is not None and evaluation.quarantined(declared, self._policies, self._verdicts) is not None
 
     def _decide(self, step: _Step, snapshot: Snapshot) -> Decision:
-        blast = evaluation.blast_radius(self._policies, self._cluster.hosts, self._verdicts, self._became_true,
-                                        step.now)
+        blast = evaluation.blast_radius(self._policies, self._cluster.hosts, self._verdicts, step.now)
         self._follow_site_event(step, blast)
         outlook = self._outlook(step)
         intents = self._intents(step, snapshot, outlook)
@@ -446,9 +429,7 @@ class Controller:
 
     def _restart_holds(self) -> None:
         """After a freeze every hold timer starts again: what was pending then proves nothing now."""
-        for key, verdict in list(self._verdicts.items()):
-            if verdict.phase is Phase.PENDING:
-                del self._verdicts[key]
+        self._judge_of_health.restart_holds()
         self._trends.restart_holds()
 
     def _plan(self, step: _Step, snapshot: Snapshot, intents: tuple[Intent, ...]) -> Plan:
@@ -479,7 +460,7 @@ class Controller:
 
     def _call_off(self, step: _Step) -> tuple[AbortOrder, ...]:
         events, orders = self._aborts.follow(
-            step.draft, self._policies, self._health_of, step.revision, step.now)
+            step.draft, self._policies, self._verdicts.health, step.revision, step.now)
         for event in events:
             step.book(event)
         return orders
@@ -498,12 +479,7 @@ class Controller:
     def _wake_at(self, step: _Step, gates: tuple[Gate, ...], deferrals: tuple[Deferral, ...]) -> float | None:
         """Return when something may change though nothing is heard: a hold, a gate, a back-off, a deadline."""
         now, times = step.now, [*self._aborts.deadlines(), *self._trends.wakes(self._policies)]
-        for policy in self._policies.health:
-            for host in self._cluster.hosts:
-                verdict = self._verdicts.get((policy.name, host.name))
-                if verdict is not None and verdict.held_from is not None:
-                    hold = policy.condition.hold if verdict.phase is Phase.PENDING else policy.condition.clear_hold
-                    times.append(verdict.held_from + hold)
+        times += self._judge_of_health.wakes(now.monotonic)
         walls = [gate.until_wall for gate in gates]
         walls += [d.until_wall for d in deferrals if d.kind is not DeferralKind.MODE]
         times += [now.monotonic + max(0.0, wall - now.wall) for wall in walls if wall is not None]

@@ -21,6 +21,7 @@ from ballastd.core.quantities import MIB, HostName, Instant, VmId, human_seconds
 from ballastd.core.senses import Senses
 from ballastd.core.snapshot import Snapshot
 from ballastd.core.unmatched import without_vms
+from ballastd.core.verdicts import Verdicts
 from ballastd.core.views import (
     BudgetView,
     ClusterView,
@@ -50,7 +51,7 @@ class Portrait:
     ledger: Ledger
     policies: PolicySet
     senses: Senses
-    verdicts: evaluation.Verdicts
+    verdicts: Verdicts
     intents: tuple[Intent, ...]
     plan: Plan
     orders: tuple[Order, ...]

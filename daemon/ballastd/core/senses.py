@@ -16,6 +16,7 @@ class Senses:
     def __init__(self, timing: Timing, ledger: Ledger) -> None:
         self.timing = timing
         self.telemetry = Telemetry(timing.telemetry_samples_min, timing.telemetry_stale)
+        self.telemetry.keep_levels(timing.load_window)
         self.inventories: dict[HostName, HostInventory] = {}
         self.turns: dict[HostName, int] = {}
         """Counts up when a host shows something else than before, but for what its VMs used."""

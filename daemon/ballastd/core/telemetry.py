@@ -11,12 +11,16 @@ import enum
 from collections import deque
 from dataclasses import dataclass, field
 
+from ballastd.core.columns import NEVER, Columns
 from ballastd.core.quantities import HostName, Instant, Seconds
+from ballastd.core.series import Series
 
 STALE_FLOOR_SECONDS = 90.0
 STALE_INTERVALS = 3
+LEVELS_KEPT_SECONDS = 900.0
+"""How far back levels are remembered unless a longer mean is asked for; counters, which mostly stand still, go back
+further."""
 CLOCK_SKEW_SECONDS = 30.0
-SERIES_SAMPLES_MAX = 4096
 SUBJECTS_PER_HOST_MAX = 2048
 RETIRED_BOOTS_MAX = 16
 
@@ -127,44 +131,6 @@ class Reading:
 
 
 @dataclass(slots=True)
-class Series:
-    """Recent samples of one metric of one subject, oldest first: (monotonic seconds, value)."""
-
-    points: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=SERIES_SAMPLES_MAX))
-    high: float | None = None
-    critical: float | None = None
-    baseline: float | None = None
-    """A counter's last value before the oldest point: from the journal, or of a point that fell out."""
-
-    def add(self, at: float, value: float) -> None:
-        """Append a sample. A run of equal values is kept as its two ends, so that long windows stay cheap; what
-        falls out at the old end becomes the baseline, so that it is never mistaken for a rise."""
-        points = self.points
-        if len(points) > 1 and points[-1][1] == points[-2][1] == value:
-            points[-1] = (at, value)
-            return
-        if len(points) == points.maxlen:
-            self.baseline = points[0][1]
-        points.append((at, value))
-
-    def increase(self, begin: float) -> float | None:
-        """Return by how much a counter rose since ``begin`` (monotonic), a fall being a reset to zero.
-
-        The last point before ``begin`` is the starting point. None with fewer than two values to compare.
-        """
-        previous = self.baseline
-        total, compared = 0.0, False
-        for at, value in self.points:
-            if previous is not None and at > begin:
-                total += value - previous if value >= previous else value
-                compared = True
-            previous = value
-        if not compared and len(self.points) > 1:
-            return 0.0
-        return total if compared else None
-
-
-@dataclass(slots=True)
 class _Source:
     boot_id: str
     sequence: int
@@ -182,12 +148,20 @@ class Telemetry:
     """All series of all hosts, and how far each host's agent may be believed. Rebuilt by listening."""
 
     def __init__(self, samples_min: int = 3, stale_floor: float = STALE_FLOOR_SECONDS) -> None:
+        self.columns: Columns = Columns()
+        self.forgotten = 0
+        """How often everybody's word was declared void."""
         self._sources: dict[HostName, _Source] = {}
         self._series: dict[HostName, dict[tuple[str, str], Series]] = {}
         self._subjects: dict[HostName, tuple[int, dict[str, tuple[str, ...]]]] = {}
         """What ``subjects`` found, with how many series there were then: series are only ever added."""
         self.samples_min = samples_min
         self._stale_floor = stale_floor
+        self._levels_kept = LEVELS_KEPT_SECONDS
+
+    def keep_levels(self, seconds: float) -> None:
+        """Remember levels for at least ``seconds``, from now on."""
+        self._levels_kept = max(self._levels_kept, seconds)
 
     def absorb(self, report: Report) -> str | None:
         """Take a report in; return None, or the slug of the reason for which none of it is used."""
@@ -196,15 +170,37 @@ class Telemetry:
         if refusal:
             return refusal
         self._note_source(report, source)
+        row = self.columns.row(report.host)
+        self.columns.reports[row] += 1
+        self.columns.received[row] = report.received.monotonic
+        heard = self._sources[report.host]
+        self.columns.since[row], self.columns.age_max[row] = heard.since, self._stale_after(heard)
         series = self._series.setdefault(report.host, {})
         for sample in report.samples:
             key = (sample.metric, sample.subject)
             if key not in series and len(series) >= SUBJECTS_PER_HOST_MAX:
                 return "too-many-series"
-            one = series.setdefault(key, Series())
-            one.add(report.received.monotonic, sample.value)
-            one.high, one.critical = sample.high, sample.critical
+            self._take(series.get(key) or self._open(report.host, key), sample, report.received.monotonic)
         return None
+
+    def _open(self, host: HostName, key: tuple[str, str]) -> Series:
+        metric = METRICS.get(key[0])
+        one = self._series.setdefault(host, {})[key] = Series(metric is not None and metric.kind is MetricKind.COUNTER)
+        one.slot = self.columns.column(key[0]).open(self.columns.row(host), key[1], one)
+        return one
+
+    def _take(self, one: Series, sample: Sample, at: float) -> None:
+        column, slot = self.columns.metrics[sample.metric], one.slot
+        if one.add(at, sample.value, self._levels_kept):
+            column.changed[slot] = at
+        column.at[slot], column.value[slot] = at, sample.value
+        column.touched[slot] += 1
+        if column.ring is not None:
+            column.ring.note(slot, one)
+        if sample.high != one.high or sample.critical != one.critical:
+            one.high, one.critical = sample.high, sample.critical
+            column.high[slot] = float("nan") if one.high is None else one.high
+            column.critical[slot] = float("nan") if one.critical is None else one.critical
 
     @staticmethod
     def _refusal(report: Report, source: _Source | None) -> str | None:
@@ -245,10 +241,13 @@ class Telemetry:
         """Believe nobody until heard again: after a reconnect, a suspension or a lag of our own."""
         for source in self._sources.values():
             source.heard = 0
+        self.columns.age_max[:] = NEVER
+        self.forgotten += 1
 
     def seed_counter(self, host: HostName, metric: str, subject: str, value: float) -> None:
         """Set what a counter showed before we were started, so that a rise meanwhile is not missed."""
-        self._series.setdefault(host, {}).setdefault((metric, subject), Series()).baseline = value
+        one = self._series.get(host, {}).get((metric, subject)) or self._open(host, (metric, subject))
+        one.baseline = value
 
     def age(self, host: HostName, now: Instant) -> Seconds | None:
         """Return the age of the host's last accepted report, or None if there was none."""
@@ -293,35 +292,16 @@ class Telemetry:
         source, series = self._sources.get(host), self._series.get(host, {}).get((metric, subject))
         if source is None or series is None or not series.points or source.heard == 0:
             return None
-        at, value = series.points[-1]
+        at, value, _ = series.points[-1]
         age = now.monotonic - at
         if age > self._stale_after(source):
             return None
         return Reading(value, Seconds(age), series.high, series.critical)
-
-    def increase(self, host: HostName, metric: str, subject: str, window: float, now: Instant,
-                 not_before: float = float("-inf")) -> float | None:
-        """Return a counter's increase over ``window`` seconds, counted from ``not_before`` (monotonic) at the
-        earliest; None when stale or when there is nothing to compare with."""
-        if self.reading(host, metric, subject, now) is None:
-            return None
-        return self._series[host][(metric, subject)].increase(max(now.monotonic - window, not_before))
 
     def mean(self, host: HostName, metric: str, subject: str, window: float, now: Instant) -> float | None:
         """Return a level's mean over ``window`` seconds, weighted by time; None while stale, and until half of the
         window was heard without a silence: what was before one says nothing of now."""
         if self.reading(host, metric, subject, now) is None:
             return None
-        points, since = self._series[host][(metric, subject)].points, self._sources[host].since
-        end, begin = now.monotonic, max(now.monotonic - window, since)
-        if max(points[0][0], since) > end - window / 2:
-            return None
-        area, covered, until = 0.0, 0.0, end
-        for at, value in reversed(points):
-            length = until - max(at, begin)
-            if length > 0:
-                area, covered = area + value * length, covered + length
-            until = min(until, at)
-            if at <= begin:
-                break
-        return area / covered if covered > 0 else points[-1][1]
+        begin = max(now.monotonic - window, self._sources[host].since)
+        return self._series[host][(metric, subject)].mean(begin, now.monotonic, window / 2)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ballastd.core.conditions import Condition, Evidence, Judgement, Phase, Truth, Verdict, follow
+from ballastd.core.conditions import Evidence, Holding, Judgement, Phase, Truth, Verdict, follow
 from ballastd.core.policies import BalancePolicy, ConsolidationPolicy, Edge, PolicySet
 from ballastd.core.quantities import HostName, Instant, Seconds
 from ballastd.core.snapshot import Snapshot
@@ -75,7 +75,7 @@ class Trends:
         self._verdicts = seen
 
     def _follow(self, seen: dict[Key, Verdict], key: Key, judgement: Judgement, hold: Seconds, now: Instant) -> None:
-        seen[key] = follow(Condition(key[0], 0.0, hold=hold), self._verdicts.get(key), judgement, now)
+        seen[key] = follow(Holding(hold=hold), self._verdicts.get(key), judgement, now)
 
     def restart_holds(self) -> None:
         """What was pending, or went unseen while it fired, proves nothing any more: after a freeze every hold starts

@@ -11,9 +11,10 @@ from ballastd.core.policies import EVERYWHERE, ClusterDeclaration, Limits, Scope
 from ballastd.core.power import WAKE_TEST
 from ballastd.documents.balance_models import BalanceModel
 from ballastd.documents.consolidation_models import ConsolidationModel
+from ballastd.documents.health_models import HealthModel
 from ballastd.documents.limits_model import LimitsModel
 from ballastd.documents.placement_models import PlacementModel
-from ballastd.documents.policy_models import EvacuationModel, HealthModel, PolicyModel, ScopeModel
+from ballastd.documents.policy_models import EvacuationModel, PolicyModel, ScopeModel
 from ballastd.documents.positions import Document, Path_, dotted
 from ballastd.documents.scalars import as_percent, shown
 from ballastd.documents.taken import Taken

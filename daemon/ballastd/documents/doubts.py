@@ -6,9 +6,10 @@ from ballastd.core.policies import EVERYWHERE, ClusterDeclaration, Health, Mode,
 from ballastd.documents.balance_models import BalanceModel
 from ballastd.documents.between import named_windows
 from ballastd.documents.consolidation_models import ConsolidationModel
+from ballastd.documents.health_models import HealthModel
 from ballastd.documents.placement_checks import doubt_placement
 from ballastd.documents.placement_models import PlacementModel
-from ballastd.documents.policy_models import EvacuationModel, HealthModel
+from ballastd.documents.policy_models import EvacuationModel
 from ballastd.documents.taken import Taken
 from ballastd.documents.window_models import WindowModel
 

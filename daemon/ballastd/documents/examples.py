@@ -12,7 +12,7 @@ EXAMPLES = {
     "HealthModel.scope": "{hosts: [rack1-*]}",
     "HealthModel.when": "{metric: temperature, above: 85C, for: 5m}",
     "HealthModel.severity": "failing",
-    "When.metric": "temperature",
+    "ThresholdModel.metric": "temperature",
     "EvacuationModel.scope": "{hosts: [rack1-*]}",
     "EvacuationModel.on": "{severity: failing}",
     "EvacuationModel.respond": "drain",

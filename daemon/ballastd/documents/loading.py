@@ -25,13 +25,13 @@ from ballastd.documents.balance_models import BalanceModel
 from ballastd.documents.between import check_against_cluster, check_budgets, check_names, check_windows
 from ballastd.documents.consolidation_models import ConsolidationModel
 from ballastd.documents.doubts import doubt
+from ballastd.documents.health_models import HealthModel
 from ballastd.documents.limits_model import LimitsModel
 from ballastd.documents.placement_checks import check_contradictions
 from ballastd.documents.placement_models import PlacementModel
 from ballastd.documents.policy_examples import check_examples
 from ballastd.documents.policy_models import (
     EvacuationModel,
-    HealthModel,
     PolicyModel,
 )
 from ballastd.documents.positions import Budget, Document, parse, read

@@ -10,6 +10,8 @@ from ballastd.core.telemetry import METRICS, Metric
 from ballastd.documents.scalars import bandwidth, percent, shown, size
 
 MIB = 1 << 20
+_RATE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*/\s*(s|min|h|d)", re.ASCII)
+_PER = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _CELSIUS = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*C", re.ASCII)
 
 
@@ -39,6 +41,14 @@ def metric_value(metric: Metric, value: Any, *, relative: bool) -> float:
         raise ValueError(f"{shown(value)}: {metric.name} is a plain number ({metric.unit}); write for example "
                          f"{example(metric)}")
     return float(value)
+
+
+def rate_value(value: Any) -> tuple[float, float]:
+    """Return how many, and within how many seconds."""
+    found = _RATE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError(f"{shown(value)} is no rate; write for example 10/min (per s, min, h or d)")
+    return float(found[1]), _PER[found[2]]
 
 
 def firing_edge(metric: Metric, value: Any, *, above: bool, relative: bool) -> float:

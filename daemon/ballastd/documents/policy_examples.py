@@ -16,8 +16,8 @@ from ballastd.core.telemetry import METRICS, Metric, MetricKind
 from ballastd.documents.cluster_models import HostKeys, HostModel, VmModel
 from ballastd.documents.example_models import ExampleModel, ExpectModel, GivenModel, moment
 from ballastd.documents.example_names import stranger, strangers
+from ballastd.documents.health_models import HealthModel
 from ballastd.documents.metric_values import metric_value, parse_metric
-from ballastd.documents.policy_models import HealthModel
 from ballastd.documents.positions import Document, Path_, dotted
 from ballastd.documents.saved_clusters import load_cluster
 from ballastd.documents.scalars import lasting, processors, shown

@@ -9,39 +9,30 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    Discriminator,
     Field,
-    Tag,
     WithJsonSchema,
     field_validator,
     model_validator,
 )
 
-from ballastd.core.conditions import Aggregate, Condition, RelativeTo
 from ballastd.core.policies import (
     EVERYWHERE,
     EvacuationOrder,
     EvacuationPolicy,
     Health,
-    HealthPolicy,
     Mode,
     Response,
     Scope,
 )
 from ballastd.core.quantities import Seconds
-from ballastd.core.telemetry import METRICS, MetricKind
 from ballastd.documents.example_models import EXAMPLES_MAX, ExampleModel
-from ballastd.documents.metric_values import example, firing_edge, metric_value, parse_metric
-from ballastd.documents.scalars import Duration, Lasting, YesNo, shown
+from ballastd.documents.scalars import Lasting, YesNo, shown
 from ballastd.documents.validation import Strict
 from ballastd.documents.vm_selectors import Vms, is_everything, selector_of
 
 NAME = r"[a-z0-9][a-z0-9-]{0,62}"
 LEVELS = {"suspect": Health.SUSPECT, "degraded": Health.DEGRADED, "failing": Health.FAILING}
-CLEAR_HOLD_SECONDS = 1800.0
 LAST_RESORTS = ("post_copy", "shutdown")
-Raw = Annotated[Any, WithJsonSchema({"type": ["string", "number", "boolean"]})]
-MetricName = Annotated[str, BeforeValidator(parse_metric), WithJsonSchema({"enum": sorted(METRICS)})]
 
 
 class Level(Enum):
@@ -110,135 +101,6 @@ class PolicyModel(Strict):
     name: PolicyName
     description: str = ""
     examples: Annotated[list[ExampleModel], Field(max_length=EXAMPLES_MAX)] = Field(default_factory=list)
-
-
-class When(Strict):
-    """The condition: a metric, an edge, how long."""
-
-    metric: MetricName
-    above: Raw = None
-    below: Raw = None
-    is_: Annotated[YesNo | None, Field(alias="is")] = None
-    increase: Lasting | None = None
-    relative_to: Literal["high", "critical"] | None = None
-    hold: Annotated[Duration, Field(alias="for")] = 0.0
-
-    @model_validator(mode="after")
-    def _sound(self) -> When:
-        metric = METRICS[self.metric]
-        edges = [name for name, value in (("above", self.above), ("below", self.below), ("is", self.is_))
-                 if value is not None]
-        if len(edges) != 1:
-            right = "is: true" if metric.unit == "bool" else f"above: {self._example()}"
-            raise ValueError(f"exactly one edge is needed ({', '.join(edges) or 'none'} given); write for example {right}")
-        if (edges[0] == "is") != (metric.unit == "bool"):
-            raise ValueError(f"{self.metric} is a yes or no: write is: true" if metric.unit == "bool"
-                             else f"{self.metric} is a number; write for example above: {self._example()}")
-        if (self.increase is not None) != (metric.kind is MetricKind.COUNTER):
-            raise ValueError(f"{self.metric} is a counter: say over which time it rises, for example increase: 1h"
-                             if metric.kind is MetricKind.COUNTER else
-                             f"{self.metric} is no counter; take increase out, and say how long with for: 5m")
-        if self.relative_to is not None and self.metric != "temperature":
-            raise ValueError("relative_to is for temperature, whose sensors know limits of their own; take it out")
-        self._not_of_sound_hosts()
-        self.threshold()
-        return self
-
-    def _not_of_sound_hosts(self) -> None:
-        """Refuse what is true of every sound host: a slip that would condemn the whole cluster."""
-        if self.is_ is False:
-            raise ValueError(f"{self.metric} is off on every sound host, all of them would fire; write is: true")
-        if self.increase is not None and self.below is not None:
-            raise ValueError(f"{self.metric} rises too little on every sound host, all of them would fire; write above")
-        if self.relative_to is not None and self.below is not None:
-            raise ValueError(f"a sound sensor is below its {self.relative_to} limit, all of them would fire; write above")
-
-    def threshold(self) -> float:
-        """Return the firing edge in the metric's unit."""
-        if self.is_ is not None:
-            return 0.5
-        value = self.above if self.above is not None else self.below
-        return firing_edge(METRICS[self.metric], value, above=self.above is not None,
-                           relative=self.relative_to is not None)
-
-    def _example(self) -> str:
-        return example(METRICS[self.metric], relative=self.relative_to is not None)
-
-
-class Clear(Strict):
-    """The other edge, and how long beyond it."""
-
-    above: Raw = None
-    below: Raw = None
-    hold: Annotated[Duration, Field(alias="for")] = CLEAR_HOLD_SECONDS
-
-
-def _acknowledge(value: Any) -> str:
-    if value != "acknowledge":
-        raise ValueError(f"{shown(value)}: write acknowledge, or for example {{below: 60%, for: 30m}}")
-    return "acknowledge"
-
-
-def _how_cleared(value: Any) -> str:
-    return "edge" if isinstance(value, dict | Clear) else "word"
-
-
-Clearing = Annotated[
-    Annotated[Literal["acknowledge"], BeforeValidator(_acknowledge), Tag("word")] | Annotated[Clear, Tag("edge")],
-    Discriminator(_how_cleared)]
-
-
-class HealthModel(PolicyModel):
-    """Telemetry -> condition on a host -> severity."""
-
-    kind: Literal["Health"]
-    scope: ScopeModel | None = None
-    when: When
-    severity: Level
-    clear: Clearing | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_mode(cls, value: Any) -> Any:
-        if isinstance(value, dict) and "mode" in value:
-            raise ValueError("mode belongs to the response: write it in the Evacuation policy; a condition only judges")
-        return value
-
-    @model_validator(mode="after")
-    def _leaves_a_gap(self) -> HealthModel:
-        far = self._far_edge()
-        if far is None:
-            return self
-        edge, above = self.when.threshold(), self.when.above is not None
-        if (above and far > edge) or (not above and far < edge):
-            word = "above" if above else "below"
-            raise ValueError(f"it fires {word} {edge:g} and would clear at {far:g}, which is {word} that: it would flap")
-        return self
-
-    def _far_edge(self) -> float | None:
-        if not isinstance(self.clear, Clear) or (self.clear.above is None and self.clear.below is None):
-            return None
-        if self.when.is_ is not None:
-            raise ValueError("a yes or no has no other edge; write for example clear: {for: 30m}")
-        if (self.when.above is None) != (self.clear.below is None) or None not in (self.clear.above, self.clear.below):
-            fires, clears = ("above", "below") if self.when.above is not None else ("below", "above")
-            raise ValueError(f"it fires {fires}, so it clears {clears}; write only {clears}: and for: there")
-        value = self.clear.below if self.clear.below is not None else self.clear.above
-        return metric_value(METRICS[self.when.metric], value, relative=self.when.relative_to is not None)
-
-    def compiled(self, source: str) -> HealthPolicy:
-        """Return the policy as the mind knows it."""
-        when, clear = self.when, self.clear
-        relative = {None: RelativeTo.ZERO, "high": RelativeTo.HIGH, "critical": RelativeTo.CRITICAL}[when.relative_to]
-        condition = Condition(
-            metric=when.metric, threshold=when.threshold(),
-            aggregate=Aggregate.INCREASE if when.increase is not None else Aggregate.LEVEL,
-            window=Seconds(when.increase or 0.0), above=when.above is not None or bool(when.is_), relative_to=relative,
-            hold=Seconds(when.hold), clear_threshold=self._far_edge(),
-            clear_hold=Seconds(clear.hold if isinstance(clear, Clear) else CLEAR_HOLD_SECONDS),
-            latched=clear == "acknowledge")
-        return HealthPolicy(self.name, condition, self.severity.health,
-                            self.scope.compiled() if self.scope else EVERYWHERE, Mode.AUTO, self.description, source)
 
 
 class On(Strict):

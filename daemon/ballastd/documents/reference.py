@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 
 from ballastd.documents import written
 from ballastd.documents.cluster_models import HostKeys, VmModel
+from ballastd.documents.condition_models import Part
 from ballastd.documents.example_models import ExampleModel
 from ballastd.documents.loading import KINDS
 from ballastd.documents.meanings import ceiling_of, meaning_of
@@ -23,7 +24,7 @@ ELSEWHERE = (HostKeys, VmModel, ExampleModel)
 """Models whose keys are listed elsewhere: those of saved clusters, and those of examples, once."""
 _TYPES = {
     "duration": "duration", "lasting": "duration above 0", "percent": "share", "share": "share above 0",
-    "_edge": "share above 0, or `off`", "size": "size", "bandwidth": "bandwidth", "clock_time": "time of day",
+    "_edge": "share above 0, or `off`", "_samples": "as in `3 of 5`", "size": "size", "bandwidth": "bandwidth", "clock_time": "time of day",
     "days": "weekdays", "zone": "IANA zone", "_local": "local date and time", "_patterns": "`all`, or names and patterns",
     "parse_metric": "metric", "_strength": "`must`, `should` or `should(1)` to `should(100)`",
     "_same_sensor": "as in `3 in 5m`", "_celsius": "temperature, or `none`", "_policy_name": "name",
@@ -76,14 +77,21 @@ class Key:
         return "none" if value in (None, "", [], {}, ()) else f"`{self.shown(value)}`"
 
 
-def keys_of(model: type[BaseModel], before: str = "", within: tuple[type[BaseModel], ...] = ()) -> Iterator[Key]:
-    """Yield every key of a document, those of its sections after each; a model within itself is listed once."""
+def keys_of(model: type[BaseModel], before: str = "", within: tuple[type[BaseModel], ...] = (),
+            told: set[type[BaseModel]] | None = None) -> Iterator[Key]:
+    """Yield every key of a document, those of its sections after each; a model within itself, and a part of conditions
+    wherever it may stand, are listed once."""
+    told = set() if told is None else told
     for name, spec in model.model_fields.items():
         key = Key(f"{before}{spec.alias or name}", model, spec.alias or name, spec)
         yield key
         for inner in dict.fromkeys(_models(spec.annotation)):
-            if not issubclass(inner, ELSEWHERE) and inner not in (*within, model):
-                yield from keys_of(inner, f"{key.path}.", (*within, model))
+            is_nested = issubclass(inner, Part) and issubclass(model, Part)
+            if issubclass(inner, ELSEWHERE) or inner in (*within, model) or inner in told or is_nested:
+                continue
+            if issubclass(inner, Part):
+                told.add(inner)
+            yield from keys_of(inner, f"{key.path}.", (*within, model), told)
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
@@ -165,7 +173,7 @@ def _table(model: type[BaseModel]) -> list[str]:
     has_ceilings = any(key.ceiling for key in keys)
     head = ["key", "type", "default", *(["ceiling"] if has_ceilings else []), "meaning"]
     rows = [[f"`{key.path}`", key.type, key.default, *([key.ceiling] if has_ceilings else []), key.meaning] for key in keys]
-    return [_row(head), _row(["---"] * len(head)), *(_row(row) for row in rows)]
+    return [_row(head), _row(["---"] * len(head)), *dict.fromkeys(_row(row) for row in rows)]
 
 
 def _row(cells: list[str]) -> str:

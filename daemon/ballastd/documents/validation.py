@@ -126,7 +126,7 @@ def _words(model: type[BaseModel], error: dict[str, Any], meant: Path_ | None) -
             hint = "; put it in quotes"
         return f"{shown(given)} is not one of {', '.join(names)}{hint}"
     quote = "; put it in quotes" if isinstance(given, int | float) else ""
-    right = _right(model, tuple(error["loc"]))
+    right = _right(model, tuple(error["loc"]), kind)
     whole = "take the quotes off" if _digits(given) else "write for example 2"
     plain = {
         "missing": f"is missing{right}",
@@ -142,8 +142,11 @@ def _words(model: type[BaseModel], error: dict[str, Any], meant: Path_ | None) -
     return plain.get(kind) or str(error["msg"]).removeprefix("Value error, ")
 
 
-def _right(model: type[BaseModel], loc: Path_) -> str:
+def _right(model: type[BaseModel], loc: Path_, kind: str) -> str:
     """Return an example of the key where ``loc`` ends, or nothing."""
+    if kind in ("model_type", "dict_type") and len(loc) > 1 and _branch(_at(model, loc[:-1]), str(loc[-1])) is not None:
+        # what is wrong is the whole of what stands there: the branch that was tried is no key
+        loc = loc[:-1]
     found = _model_at(model, loc)
     example = "" if found is None or not loc else examples.for_key(found, str(loc[-1]))
     return f"; write for example {example}" if example else ""
@@ -156,11 +159,16 @@ def _keys_beside(model: type[BaseModel], loc: Path_) -> list[str]:
 
 
 def _model_at(model: type[BaseModel], loc: Path_) -> Any:
+    return _model_of(_at(model, loc[:-1]))
+
+
+def _at(model: type[BaseModel], loc: Path_) -> Any:
+    """Return the annotation of what stands at ``loc``."""
     here: Any = model
-    for part in loc[:-1]:
+    for part in loc:
         if not isinstance(part, int):
             here = _inside(here, part)
-    return _model_of(here)
+    return here
 
 
 def _inside(annotation: Any, part: str) -> Any:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from ballastd.core.acts import Act
-from ballastd.core.conditions import Aggregate, Condition, RelativeTo
+from ballastd.core.conditions import Aggregate, Condition, Holding, RelativeTo, Threshold
 from ballastd.core.inputs import Verb
 from ballastd.core.policies import (
     BalancePolicy,
@@ -77,13 +77,14 @@ class Outcome:
 def policies_of(luck: Random, begins: float, lasts: float) -> PolicySet:
     """Return a policy set that does all three things, with limits and windows by chance."""
     health = (
-        HealthPolicy("memory", Condition("ecc.uncorrected", 0.0, Aggregate.INCREASE, Seconds(HOUR), latched=True),
-                     Health.FAILING),
-        HealthPolicy("heat", Condition("temperature", -5.0, relative_to=RelativeTo.CRITICAL, hold=Seconds(60.0),
-                                       clear_threshold=-10.0, clear_hold=Seconds(300.0)),
+        HealthPolicy("memory", Condition(Threshold("ecc.uncorrected", 0.0, Aggregate.INCREASE, Seconds(HOUR)),
+                                         Holding(latched=True)), Health.FAILING),
+        HealthPolicy("heat", Condition(
+            Threshold("temperature", -5.0, relative_to=RelativeTo.CRITICAL, clear_threshold=-10.0),
+            Holding(Seconds(60.0), Seconds(300.0))),
                      luck.choice((Health.DEGRADED, Health.FAILING))),
-        HealthPolicy("fan", Condition("fan.alarm", 0.5, clear_hold=Seconds(60.0)), Health.SUSPECT),
-        HealthPolicy("supply", Condition("psu.alarm", 0.5, hold=Seconds(30.0)), Health.DEGRADED))
+        HealthPolicy("fan", Condition(Threshold("fan.alarm", 0.5), Holding(clear_hold=Seconds(60.0))), Health.SUSPECT),
+        HealthPolicy("supply", Condition(Threshold("psu.alarm", 0.5), Holding(hold=Seconds(30.0))), Health.DEGRADED))
     evacuation = (
         EvacuationPolicy("failing", Health.FAILING, Response.EVACUATE, mode=Mode.AUTO, deadline=Seconds(1800.0),
                          ignore_windows=True),

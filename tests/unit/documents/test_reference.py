@@ -62,7 +62,7 @@ def test_the_schema_is_not_stale() -> None:
 
 
 def test_the_schema_tells_meanings() -> None:
-    when = policy_schema()["$defs"]["When"]["properties"]
+    when = policy_schema()["$defs"]["ThresholdRoot"]["properties"]
     assert when["increase"]["description"] == "for counters: over what time the rise is counted"
 
 

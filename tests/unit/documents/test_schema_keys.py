@@ -38,17 +38,18 @@ def keys(value: Any) -> Iterator[str]:
             yield from keys(inner)
 
 
-def properties(part: Any, schema: Any) -> Iterator[str]:
+def properties(part: Any, schema: Any, followed: frozenset[str] = frozenset()) -> Iterator[str]:
     """Yield every key that ``part`` of the schema knows, those of what it refers to as well."""
     if isinstance(part, dict):
         yield from part.get("properties", {})
-        if "$ref" in part:
-            yield from properties(schema["$defs"][part["$ref"].rsplit("/", 1)[-1]], schema)
+        if "$ref" in part and part["$ref"] not in followed:
+            name = part["$ref"].rsplit("/", 1)[-1]
+            yield from properties(schema["$defs"][name], schema, followed | {part["$ref"]})
         for inner in part.values():
-            yield from properties(inner, schema)
+            yield from properties(inner, schema, followed)
     elif isinstance(part, list):
         for inner in part:
-            yield from properties(inner, schema)
+            yield from properties(inner, schema, followed)
 
 
 def references(schema: Any) -> Iterator[str]:

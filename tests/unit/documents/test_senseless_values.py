@@ -188,4 +188,4 @@ def test_the_machine_we_run_on_may_be_a_host_if_its_peers_know_another_way(tmp_p
 ])
 def test_every_unit_can_be_written(tmp_path: Path, when: str, threshold: float) -> None:
     (tmp_path / "p.yaml").write_text(health(when))
-    assert load_policies(tmp_path, None, 0.0).policies.health[0].condition.threshold == threshold
+    assert load_policies(tmp_path, None, 0.0).policies.health[0].condition.predicate.threshold == threshold

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from ballastd.core.conditions import Aggregate, Condition, RelativeTo
+from ballastd.core.conditions import Aggregate, RelativeTo, Threshold, leaves
 from ballastd.core.policies import Health, HealthPolicy
 from ballastd.core.quantities import HostName
 from ballastd.core.telemetry import Report, Sample
@@ -58,19 +58,22 @@ class Hearsay(Checker):
         declared = self.declared(host)
         for policy in self.policies.health:
             if policy.scope.covers(declared):
-                self._judge(host, policy, samples.get(policy.condition.metric, []))
+                self._judge(host, policy, samples)
 
-    def _judge(self, host: HostName, policy: HealthPolicy, samples: list[Sample]) -> None:
+    def _judge(self, host: HostName, policy: HealthPolicy, samples: dict[str, list[Sample]]) -> None:
         condition, key = policy.condition, (host, policy.name)
-        if any(self._holds(host, condition, sample) for sample in samples):
+        # of a condition of many parts any part that is met counts as evidence for it
+        held = [self._holds(host, leaf, sample) for leaf in leaves(condition.predicate) if isinstance(leaf, Threshold)
+                for sample in samples.get(leaf.metric, ())]
+        if any(held):
             self._held.setdefault(key, self.now)
             self.worst[host] = max(policy.severity, self.worst.get(host, Health.HEALTHY))
-        elif not condition.latched or key not in self._held:
+        elif not condition.holding.latched or key not in self._held:
             self._held.pop(key, None)
 
-    def _holds(self, host: HostName, condition: Condition, sample: Sample) -> bool:
+    def _holds(self, host: HostName, condition: Threshold, sample: Sample) -> bool:
         value, base = sample.value, 0.0
-        if condition.aggregate is Aggregate.INCREASE:
+        if condition.aggregate.counts:
             key = host, sample.metric, sample.subject
             last, risen = self._counted.get(key, (value, 0.0))
             # one that falls began anew at zero
@@ -86,10 +89,13 @@ class Hearsay(Checker):
         return value > threshold if condition.above else value < threshold
 
     def firing(self, host: HostName) -> Iterator[HealthPolicy]:
-        """Yield the policies whose condition must have fired by now on ``host``, by what was delivered."""
+        """Yield the policies whose condition must have fired by now on ``host``, by what was delivered: of those that are
+        one plain threshold; what others come to is not repeated here."""
         for policy in self.policies.health:
-            since = self._held.get((host, policy.name))
-            if since is not None and self.now - since > policy.condition.hold + SLACK_SECONDS:
+            since, holding = self._held.get((host, policy.name)), policy.condition.holding
+            if since is None or holding.samples is not None or not _is_plain(policy):
+                continue
+            if self.now - since > holding.hold + SLACK_SECONDS:
                 yield policy
 
     def ever(self, host: HostName) -> bool:
@@ -117,6 +123,11 @@ class Hearsay(Checker):
         for counter, (last, _) in list(self._counted.items()):
             if counter[0] == host:
                 self._counted[counter] = last, 0.0
+
+
+def _is_plain(policy: HealthPolicy) -> bool:
+    leaf = policy.condition.predicate
+    return isinstance(leaf, Threshold) and leaf.aggregate in (Aggregate.LEVEL, Aggregate.INCREASE) and leaf.at_least == 1
 
 
 def hearsay_of(world: World) -> Hearsay:
