@@ -184,11 +184,12 @@ def load_fits(trial: Trial) -> Refusal | None:
 
 def does_not_go_back(trial: Trial) -> Refusal | None:
     """A routine move does not undo one of the last day: nothing goes to and fro. Whatever left a host before it was
-    switched off may come back once it is on again."""
+    switched off may come back once it is on again, or is to stay on after all."""
     cooldown = trial.terms.cooldown
     if cooldown is None:
         return None
-    now, woken = trial.snapshot.now.wall, trial.ledger.switched_on.get(trial.host, float("-inf"))
+    now, kept = trial.snapshot.now.wall, trial.ledger.kept.get(trial.host)
+    woken = max(trial.ledger.switched_on.get(trial.host, float("-inf")), kept.wall if kept is not None else float("-inf"))
     for move in trial.ledger.moved.get(trial.vm_id, ()):
         if move.source == trial.host and move.wall > max(now - cooldown.no_return, woken):
             return Refusal(RefusalKind.COOLDOWN, f"left there {human_seconds(now - move.wall)} ago, may return after "

@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from ballastd.core.acts import Act
 from ballastd.core.inventory import VmRecord, VmState
@@ -129,9 +130,15 @@ def _lose_power(world: World, act: Act) -> Undo:
     host = _host(act)
     if host in world.power.controllers:
         world.power.pull(host)
-        return lambda: world.power.press(host)
+        return partial(_put_back, world, host)
     world.hypervisor.lose_power(host)
     return lambda: world.hypervisor.heal(host)
+
+
+def _put_back(world: World, host: HostName) -> None:
+    """The current is back; who was switched on meanwhile must not be switched off by it."""
+    if not world.power.controllers[host].is_powered:
+        world.power.press(host)
 
 
 def _heal(world: World, act: Act) -> Undo:

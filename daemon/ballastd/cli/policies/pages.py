@@ -25,7 +25,12 @@ def schema_command(output: str) -> None:
 
 @click.command("reference")
 def reference_command() -> None:
-    """Print every key of every policy, with its type, default, ceiling and meaning, as a page in Markdown."""
+    """Print every key of every policy, with its type, default, ceiling and meaning, as a page in Markdown.
+
+    \b
+    Example:
+      ballastctl policy reference > policy-reference.md
+    """
     from ballastd.documents.reference import as_page
 
     click.echo(as_page(), nl=False)

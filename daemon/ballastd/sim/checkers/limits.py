@@ -85,8 +85,8 @@ class Rates(Checker):
 
 
 class Cooldowns(Checker):
-    """A routine move leaves a VM in peace for a while, and does not take it back where it came from, unless that host was
-    switched off by us and is on again. What did not come about was no move."""
+    """A routine move leaves a VM in peace for a while, and takes it back to no host that it has left of late, unless that
+    host was to be switched off by us, and is on again or kept on. What did not come about was no move."""
 
     rule = "cooldown"
 
@@ -94,6 +94,7 @@ class Cooldowns(Checker):
         super().__init__(world)
         self._open: dict[str, _Moved] = {}
         self._last: dict[VmId, _Moved] = {}
+        self._left: dict[tuple[VmId, HostName], _Moved] = {}
         self._awake: dict[HostName, float] = {}
 
     def recorded(self, content: dict[str, Any]) -> None:
@@ -104,8 +105,8 @@ class Cooldowns(Checker):
             case "MigrationSettled":
                 moved = self._open.pop(content["id"], None)
                 if moved is not None and content["ending"] == Ending.COMPLETED.value:
-                    self._last[moved.vm] = moved
-            case "HostAwake":
+                    self._last[moved.vm] = self._left[moved.vm, moved.source] = moved
+            case "HostAwake" | "HostKept":
                 self._awake[HostName(content["host"])] = self.now
             case _:
                 pass
@@ -118,8 +119,10 @@ class Cooldowns(Checker):
         if passed < policy.cooldown.vm - SLACK_SECONDS:
             self.complain(f"{move.vm_name} is moved again after {passed:.0f} s; {policy.name} leaves it in peace for "
                           f"{policy.cooldown.vm:g} s")
-        returns = move.target == last.source and self._awake.get(move.target, 0.0) < last.at
-        if returns and passed < policy.cooldown.no_return - SLACK_SECONDS:
+        left = self._left.get((move.vm, move.target))
+        if left is None or self._awake.get(move.target, 0.0) >= left.at:
+            return
+        if (passed := left.age(self.now, self.wall)) < policy.cooldown.no_return - SLACK_SECONDS:
             self.complain(f"{move.vm_name} goes back to {move.target} after {passed:.0f} s")
 
 
