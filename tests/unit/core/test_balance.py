@@ -118,6 +118,15 @@ def test_a_foreign_move_is_remembered_over_a_restart() -> None:
     assert not orders(t.burn_on(4000.0))
 
 
+def test_a_foreign_move_that_could_not_be_recorded_is_recorded_later() -> None:
+    t = two_busy()
+    t.world["h1"][vm_id("i2")] = t.world["h2"].pop(vm_id("i2"))
+    assert [type(e) for e in t.wait(5.0).step(durable=False).events] == [ev.ForeignMoveSeen]
+    t.settle(3)
+    seen = [(e.vm_name, e.source, e.target) for e in t.events if isinstance(e, ev.ForeignMoveSeen)]
+    assert seen == [("i2", "h2", "h1")]
+
+
 def test_a_vm_does_not_return_within_the_day() -> None:
     policy = replace(EVEN_LOAD, cooldown=Cooldown(vm=Seconds(600.0), host_settle=Seconds(10.0)))
     t = hot(two_busy(replace(POLICIES, balance=(policy,))))
