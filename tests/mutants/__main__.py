@@ -21,8 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.mutants.catalogue import MUTANTS, NETS, Mutant
+from tests.mutants.shortcuts import SHORTCUTS
 
 ROOT = Path(__file__).parents[2]
+ALL: tuple[Mutant, ...] = (*MUTANTS, *SHORTCUTS)
 COPIED = ("daemon", "tests", "policies", "config", "docs", "README.md", "pyproject.toml")
 NET_SECONDS = {"crashes": 1200.0, "scenario": 1200.0, "seeds": 2400.0, "simulation": 1200.0}
 NET_SECONDS_ELSE = 400.0
@@ -46,8 +48,8 @@ def main() -> int:
     parser.add_argument("--every-net", action="store_true")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    chosen = [m for m in MUTANTS if options.only in m.name]
-    misfits = [m.name for m in chosen if (ROOT / m.path).read_text().count(m.old) != 1]
+    chosen = [m for m in ALL if options.only in m.name]
+    misfits = [m.name for m in chosen if not fits(m)]
     if misfits or not chosen:
         print("the list does not fit the code any more:", ", ".join(misfits) or "nothing chosen", file=sys.stderr)
         return 2
@@ -67,6 +69,11 @@ def main() -> int:
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1) + "\n")
     return 1 if survivors else 0
+
+
+def fits(mutant: Mutant) -> bool:
+    """Return whether what a mutant replaces stands in the code, once."""
+    return (ROOT / mutant.path).read_text().count(mutant.old) == 1
 
 
 def baseline(chosen: list[Mutant]) -> str | None:

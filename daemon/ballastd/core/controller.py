@@ -182,6 +182,7 @@ class Controller:
         self._ledger, events = self._pending[1], self._pending[2]
         self._pending = None
         self._recent.note(events)
+        self._homes.keep()
         self._first = []
         orders = frozenset(power.order for power in self._ledger.power.values())
         self._senses.forget_closed(frozenset(self._ledger.migrations), orders)

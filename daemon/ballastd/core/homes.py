@@ -9,23 +9,30 @@ from ballastd.core.inventory import HostInventory, JobKind, VmState
 from ballastd.core.ledger import Ledger
 from ballastd.core.quantities import HostName, Instant, VmId
 
+_Known = tuple[int, frozenset[HostName], frozenset[VmId]]
+"""A turn, who was reachable, and which VMs had an open migration of ours: what homes are made from."""
+
 
 class Homes:
-    """Remembers on which host each VM was last seen to run. Rebuilt by looking: the first sight is only a beginning."""
+    """Remembers on which host each VM was last seen to run. Rebuilt by looking: the first sight is only a beginning.
+
+    What ``follow`` saw counts only once ``keep`` says that its events are durable: till then it returns them again.
+    """
 
     def __init__(self) -> None:
         self._homes: dict[VmId, HostName] = {}
-        self._known: tuple[int, frozenset[HostName], frozenset[VmId]] | None = None
+        self._known: _Known | None = None
+        self._seen: tuple[dict[VmId, HostName], _Known] | None = None
 
     def follow(self, ledger: Ledger, inventories: Mapping[HostName, HostInventory], reachable: frozenset[HostName],
                turn: int, now: Instant) -> tuple[ev.ForeignMoveSeen, ...]:
-        """Return the moves that others made since the last call. A VM with an open migration of ours, or seen on two
+        """Return the moves that others made since what was kept last. A VM with an open migration of ours, or seen on two
         hosts, is left out until that is settled. ``turn``: changes when any host shows other VMs, or in other states,
         than before."""
         known = (turn, reachable, frozenset(migration.vm for migration in ledger.migrations.values()))
+        self._seen = None
         if known == self._known:
             return ()
-        self._known = known
         seen: dict[VmId, list[tuple[HostName, str]]] = {}
         for host in sorted(reachable):
             for record in inventories[host].vms if host in inventories else ():
@@ -33,14 +40,21 @@ class Homes:
                     alone = record.state is VmState.RUNNING and record.job is JobKind.NONE
                     seen.setdefault(record.vm, []).append((host, record.name if alone else ""))
         events: list[ev.ForeignMoveSeen] = []
+        homes = dict(self._homes)
         for vm, places in sorted(seen.items()):
-            (host, name), before = places[0], self._homes.get(vm)
+            (host, name), before = places[0], homes.get(vm)
             if len(places) > 1 or not name or ledger.open_migration_of(vm) is not None:
                 continue
-            self._homes[vm] = host
+            homes[vm] = host
             last = ledger.last_moved(vm)
             ours = last is not None and last.target == host and bool(last.policy)
             if before is not None and before != host and before in reachable and not ours:
                 events.append(ev.ForeignMoveSeen(now.wall, vm, name, before, host))
-        self._homes = {vm: host for vm, host in self._homes.items() if vm in seen or host not in reachable}
+        self._seen = {vm: host for vm, host in homes.items() if vm in seen or host not in reachable}, known
         return tuple(events)
+
+    def keep(self) -> None:
+        """What the last call returned is durable."""
+        if self._seen is not None:
+            self._homes, self._known = self._seen
+            self._seen = None

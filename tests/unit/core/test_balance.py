@@ -118,6 +118,15 @@ def test_a_foreign_move_is_remembered_over_a_restart() -> None:
     assert not orders(t.burn_on(4000.0))
 
 
+def test_a_foreign_move_that_could_not_be_recorded_is_recorded_later() -> None:
+    t = two_busy()
+    t.world["h1"][vm_id("i2")] = t.world["h2"].pop(vm_id("i2"))
+    assert [type(e) for e in t.wait(5.0).step(durable=False).events] == [ev.ForeignMoveSeen]
+    t.settle(3)
+    seen = [(e.vm_name, e.source, e.target) for e in t.events if isinstance(e, ev.ForeignMoveSeen)]
+    assert seen == [("i2", "h2", "h1")]
+
+
 def test_a_vm_does_not_return_within_the_day() -> None:
     policy = replace(EVEN_LOAD, cooldown=Cooldown(vm=Seconds(600.0), host_settle=Seconds(10.0)))
     t = hot(two_busy(replace(POLICIES, balance=(policy,))))
@@ -260,3 +269,23 @@ def test_a_host_out_of_sight_is_not_hot() -> None:
     t.dark.add("h1")
     decisions = t.quiet_for(60.0, 2.0)
     assert not [i for d in decisions[10:] for i in d.view.intents], "94 % of its memory, as it was last seen"
+
+
+def slow_links(mib_s: float) -> Table:
+    """h1 is hot by sixteen VMs of 16 GiB that use little each, to be copied over a link of so many MiB/s."""
+    builder = a_cluster().host("h1", 512, link_mib_s=mib_s)
+    for i in range(16):
+        builder = builder.running(f"b{i:02}", 16)
+    for h in (2, 3, 4):
+        builder = builder.host(f"h{h}", 512, link_mib_s=mib_s)
+    t = table(builder, RELIEF_ONLY).warm_up()
+    t.quiet_for(200.0)
+    return t.burn(**{f"b{i:02}": 0.9 for i in range(16)})
+
+
+def test_a_move_that_costs_more_than_it_brings_is_not_made() -> None:
+    assert orders(slow_links(1000.0).burn_on(700.0)), "each takes 6 % off it"
+    t = slow_links(2.0)
+    assert not orders(t.burn_on(700.0)), "and hours of copying at both ends"
+    (no,) = [no for no in t.step().view.noes if no.kind == RefusalKind.NO_GAIN.value]
+    assert "no move is worth its cost; the best would be b" in no.detail

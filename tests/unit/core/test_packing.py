@@ -437,3 +437,21 @@ def test_a_host_that_is_on_is_not_switched_on_and_proves_nothing_by_it() -> None
     p.table.powered_off.discard("h2")
     p.until(None, "h2")
     assert "h2" not in p.table.controller.ledger.wakeable, "we did not see it go off"
+
+
+def test_a_host_that_was_just_woken_stays_on_for_its_minimum() -> None:
+    """Only h3 can be switched off: what keeps it on is nothing but the time that it is on."""
+    builder = a_cluster()
+    for h in range(1, 5):
+        builder = builder.host(f"h{h}", power="redfish" if h == 3 else "").running(f"h{h}v0", 8)
+    again = replace(NIGHTS, minimum_on=Seconds(3600.0), minimum_off=Seconds(60.0), power_off_hold=Seconds(60.0))
+    p = powered(builder, replace(PACKED, consolidation=(again,), limits=replace(PACKED.limits, power_cycles_per_day=9)))
+    p.until(PowerPhase.OFF, "h3")
+    p.table.burn(h1v0=14.5, h2v0=14.5, h4v0=14.5)
+    p.until(None, "h3")
+    woken = p.table.now.wall
+    p.table.burn(h1v0=0.05, h2v0=0.05, h4v0=0.05)
+    p.turns(1800.0)
+    assert "it is on for" in str(p.decisions[-1].view.noes)
+    p.until(PowerPhase.EMPTYING, "h3")
+    assert 3600.0 <= p.table.now.wall - woken < 3700.0

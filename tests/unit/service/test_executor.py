@@ -15,6 +15,7 @@ from ballastd.sim.jobs import Fate
 from ballastd.sim.virtual_time import run_virtual
 from tests.builders import four_hosts, table, vm_id
 from tests.unit.kernel.test_kernel import Bench, declared
+from tests.unit.kernel.test_switches import PowerBench
 
 
 async def outcome(bench: Bench, order: Order) -> CallReturned:
@@ -72,5 +73,19 @@ def test_a_call_that_nobody_foresaw_is_an_error_and_is_told() -> None:
         (heard,) = inbox.drain()
         assert isinstance(heard, CallReturned)
         assert (heard.result, heard.message) == (CallResult.ERROR, "ZeroDivisionError: surprise")
+
+    run_virtual(story())
+
+
+def test_whoever_was_told_to_go_on_or_off_is_asked_soon_whether_it_obeyed() -> None:
+    async def story() -> None:
+        bench, inbox, asked = PowerBench(), Inbox(lambda _: False), []
+        order = await bench.ordered()
+        executor = Executor(bench.kernel, inbox, bench.clock, asked.append)
+        executor.carry_out(replace(table(four_hosts()).step(), power=(order,), cordons=frozenset()))
+        assert not asked, "not before it was told"
+        await inbox.wait(600.0, 0.0)
+        assert bench.controllers.asked == [(order.host, False)]
+        assert asked == [order.host]
 
     run_virtual(story())

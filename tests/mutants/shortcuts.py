@@ -1,0 +1,67 @@
+"""Seeded faults of what is not done again: things kept between steps too long, found out for another case, or asked too late."""
+
+from __future__ import annotations
+
+from tests.mutants.catalogue import CORE, SERVICE, UNIT_CORE, Mutant
+
+KEPT = (("unit", (f"{UNIT_CORE}/test_shortcuts.py",)),)
+PACE = (("unit", ("tests/unit/service/test_pace.py",)),)
+WATCHING = (("unit", ("tests/unit/service/test_watching.py", "tests/unit/service/test_executor.py")),)
+COLUMNS = (("property", ("tests/properties/test_columns.py",)),)
+TARGETS = (("unit", (f"{UNIT_CORE}/test_targets.py", f"{UNIT_CORE}/test_placement.py")),)
+
+SHORTCUTS: tuple[Mutant, ...] = (
+    # the cast, which is kept while no host shows anything else
+    Mutant("the turn never counts up", f"{CORE}/senses.py", "                self.turn += 1\n", "", KEPT),
+    Mutant("what a VM turned into is not looked at", f"{CORE}/inventory.py",
+           "all(_STANDING(a) == _STANDING(b) for", "all(a.vm == b.vm for", KEPT),
+    Mutant("a cast is kept though a migration is open", f"{CORE}/snapshot.py",
+           "    if ledger.migrations or ledger.duplicates:", "    if ledger.duplicates:", TARGETS),
+    Mutant("who answers does not matter to a cast", f"{CORE}/snapshot.py",
+           "(fact.declared.name, fact.turn, fact.reachable)", "(fact.declared.name, fact.turn)", KEPT),
+    Mutant("the dead keep their cast", f"{CORE}/controller.py",
+           "turn=None if name in draft.confirmed_dead else senses.turns.get(name),", "turn=senses.turns.get(name),", KEPT),
+    # what one host's death would strand
+    Mutant("the memo ignores the room", f"{CORE}/constraints.py", "(hosts.room.tobytes(), ", "(", KEPT),
+    Mutant("the memo ignores who may receive", f"{CORE}/constraints.py", " hosts.target.tobytes(), ", " ", KEPT),
+    Mutant("the memo ignores who is emptied", f"{CORE}/constraints.py", ".tobytes(), leaving, tuple", ".tobytes(), tuple", KEPT),
+    Mutant("the memo ignores what was planned", f"{CORE}/constraints.py", ", tuple(sorted(moved.items())))", ")", KEPT),
+    # targets
+    Mutant("the shortlist takes the first without asking", f"{CORE}/drafting.py",
+           "            if refusal(self._trial(one.row)) is None:", "            if True:", TARGETS),
+    Mutant("the shortlist begins with the worst", f"{CORE}/drafting.py",
+           "(*one.rank, one.name), reverse=True)", "(*one.rank, one.name))", TARGETS),
+    Mutant("a score forgets what was promised", f"{CORE}/drafting.py",
+           "key = (source, target, self.promised.get(target, 0))", "key = (source, target, 0)", TARGETS),
+    Mutant("the columns shut too few", f"{CORE}/constraints.py", "(need > hosts.room - more)", "(need > hosts.room)", COLUMNS),
+    Mutant("the columns shut too many", f"{CORE}/constraints.py",
+           "        coming[row] = max(0.0, processors)", "        coming[row] = abs(processors)", COLUMNS),
+    # second copies and homes
+    Mutant("who comes back as it was is not compared", f"{CORE}/doubles.py",
+           "        if self._single == (turn, reachable) and", "        if self._single is not None and self._single[0] == turn and",
+           KEPT),
+    Mutant("the first look at two copies is the last", f"{CORE}/doubles.py",
+           "self._single = None if found else (turn, reachable)", "self._single = (turn, reachable)", KEPT),
+    Mutant("where we moved a VM is not its home", f"{CORE}/homes.py",
+           "frozenset(migration.vm for migration in ledger.migrations.values()))", "frozenset())", KEPT),
+    Mutant("what the journal refused was seen all the same", f"{CORE}/homes.py",
+           "if vm in seen or host not in reachable}, known\n",
+           "if vm in seen or host not in reachable}, known\n        self.keep()\n", (("unit", (f"{UNIT_CORE}/test_balance.py",)),)),
+    # loads and telemetry
+    Mutant("a host's sum outlives a VM that has left", f"{CORE}/loads.py",
+           "                self._sums.pop(known.host, None)\n", "", KEPT),
+    Mutant("a half-read look is a host's sum", f"{CORE}/loads.py", "known.look is not inventory or ", "", KEPT),
+    Mutant("a host's sum never ages", f"{CORE}/loads.py", " or known.oldest < self._horizon(now):", ":", KEPT),
+    Mutant("a new sensor is not noticed", f"{CORE}/telemetry.py", "        if count != len(series):", "        if count < 0:", KEPT),
+    # when to look, ask and step
+    Mutant("power is not asked soon after an order", f"{SERVICE}/executor.py",
+           "        self._watch_power(order.host)\n", "", WATCHING),
+    Mutant("a hint is no reason to look", f"{SERVICE}/watching.py", "        await wake.wait()", "        await asyncio.sleep(seconds)",
+           WATCHING),
+    Mutant("a turn that was cut short rings later", f"{SERVICE}/watching.py", "        timer.cancel()", "        pass", WATCHING),
+    Mutant("hints drive looks without end", f"{SERVICE}/watching.py", "            if too_soon > 0:", "            if False:", WATCHING),
+    Mutant("what is under way waits as long as a quiet night", f"{SERVICE}/control_loop.py",
+           "if under_way or self._is_held_up()", "if self._is_held_up()", PACE),
+    Mutant("what is held up waits as long as a quiet night", f"{SERVICE}/control_loop.py",
+           "if under_way or self._is_held_up()", "if under_way", PACE),
+)

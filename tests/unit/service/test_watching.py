@@ -1,0 +1,80 @@
+"""Hosts and their power controllers are asked in their turn, and sooner when something hints that they changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from ballastd.core.inputs import PowerSeen
+from ballastd.core.inventory import HostInventory
+from ballastd.core.ledger import Ledger
+from ballastd.core.policies import Timing
+from ballastd.core.quantities import HostName, Seconds
+from ballastd.service.inbox import Inbox
+from ballastd.service.watching import POWER_SECONDS, Watcher
+from ballastd.sim.virtual_time import run_virtual
+from tests.unit.kernel.test_kernel import Bench, declared
+
+H0 = HostName("h0")
+TIMING = Timing(inventory_interval=Seconds(10.0))
+
+
+class Watched:
+    """A watcher of one quiet host, and when it asked: seconds since it began."""
+
+    def __init__(self) -> None:
+        bench = Bench(declared())
+        self.inbox = Inbox(lambda _: False)
+        self.watcher = Watcher(bench.hypervisor, bench.controllers, self.inbox, bench.clock, TIMING, Ledger)
+
+    async def asked(self, seconds: float, kind: type) -> list[float]:
+        """Let time pass; return when the host was asked meanwhile."""
+        found: list[float] = []
+        until = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(0.25)
+            found += [round(one.at.monotonic if isinstance(one, PowerSeen) else one.begun.monotonic, 1)
+                      for one in self.inbox.drain() if isinstance(one, kind)]
+        return found
+
+
+def watching(work: Callable[[Watcher], Awaitable[None]], story: Callable[[Watched], Awaitable[None]]) -> None:
+    async def run() -> None:
+        watched = Watched()
+        task = asyncio.ensure_future(work(watched.watcher))
+        await story(watched)
+        task.cancel()
+
+    run_virtual(run())
+
+
+def test_a_controller_is_asked_soon_after_an_order_and_then_in_its_turn_again() -> None:
+    async def story(watched: Watched) -> None:
+        assert await watched.asked(10.0, PowerSeen) == [0.0]
+        watched.watcher.ask_power_soon(H0)
+        assert await watched.asked(POWER_SECONDS - 1.0, PowerSeen) == [10.0], "not when its first turn would have been"
+        assert await watched.asked(2.0, PowerSeen) == [10.0 + POWER_SECONDS]
+
+    watching(lambda watcher: watcher.follow_power(H0), story)
+
+
+def test_a_host_is_looked_at_soon_after_a_hint_and_then_in_its_turn_again() -> None:
+    async def story(watched: Watched) -> None:
+        assert await watched.asked(5.0, HostInventory) == [0.0]
+        watched.watcher.look_soon(H0)
+        assert await watched.asked(9.0, HostInventory) == [5.0], "not when its first turn would have been"
+        assert await watched.asked(2.0, HostInventory) == [15.0]
+
+    watching(lambda watcher: watcher.watch_host(H0), story)
+
+
+def test_hints_without_end_do_not_make_looks_without_end() -> None:
+    async def story(watched: Watched) -> None:
+        looks = 0
+        for _ in range(1000):
+            watched.watcher.look_soon(H0)
+            await asyncio.sleep(0.01)
+            looks += len(watched.inbox.drain())
+        assert 50 < looks <= 101, "one each tenth of a second"
+
+    watching(lambda watcher: watcher.watch_host(H0), story)

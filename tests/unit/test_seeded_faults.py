@@ -1,0 +1,21 @@
+"""The list of seeded faults fits the code that it is to be thrown at, whoever changed that code last."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tests.mutants.__main__ import ALL, ROOT, fits
+
+
+def test_what_each_of_them_replaces_stands_in_the_code_once() -> None:
+    assert [mutant.name for mutant in ALL if not fits(mutant)] == []
+
+
+def test_none_is_there_twice() -> None:
+    for what in (Counter(mutant.name for mutant in ALL), Counter((mutant.path, mutant.old, mutant.new) for mutant in ALL)):
+        assert [one for one, count in what.items() if count > 1] == []
+
+
+def test_the_nets_that_they_name_exist() -> None:
+    paths = {path.split("::")[0] for mutant in ALL for _, paths in mutant.nets for path in paths}
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
