@@ -40,8 +40,8 @@ def _doubt_modes(taken: Taken) -> None:
         for document, model in taken.of(kind):
             mode: Mode = getattr(model, "mode", Mode.AUTO)
             if mode is not Mode.AUTO:
-                taken.warnings.append(f"{document.where(('name',))}: {model.name} is in mode {mode.value}: it moves "
-                                      "nothing")
+                does = "moves only what somebody approves" if mode is Mode.RECOMMEND else "moves nothing"
+                taken.warnings.append(f"{document.where(('name',))}: {model.name} is in mode {mode.value}: it {does}")
     for document, placement in taken.of(PlacementModel):
         if placement.mode is not Mode.AUTO and placement.rule is not Rule.PINNED:
             taken.warnings.append(f"{document.where(('name',))}: {placement.name} is in mode {placement.mode.value}: it "

@@ -24,7 +24,8 @@ ELSEWHERE = (HostKeys, VmModel, ExampleModel)
 """Models whose keys are listed elsewhere: those of saved clusters, and those of examples, once."""
 _TYPES = {
     "duration": "duration", "lasting": "duration above 0", "percent": "share", "share": "share above 0",
-    "_edge": "share above 0, or `off`", "_samples": "as in `3 of 5`", "size": "size", "bandwidth": "bandwidth", "clock_time": "time of day",
+    "_edge": "share above 0, or `off`", "_samples": "as in `3 of 5`",
+    "size": "size", "bandwidth": "bandwidth", "clock_time": "time of day",
     "days": "weekdays", "zone": "IANA zone", "_local": "local date and time", "_patterns": "`all`, or names and patterns",
     "parse_metric": "metric", "_strength": "`must`, `should` or `should(1)` to `should(100)`",
     "_same_sensor": "as in `3 in 5m`", "_celsius": "temperature, or `none`", "_policy_name": "name",

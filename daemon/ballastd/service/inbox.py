@@ -83,6 +83,8 @@ class Inbox:
     async def wait(self, routine: float, calm: float) -> None:
         """Return at once for something urgent, ``calm`` seconds after anything else came, at the latest after
         ``routine`` seconds."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + routine
         waited = asyncio.ensure_future(self._hurry.wait())
         try:
             if not self._wake.is_set():
@@ -93,7 +95,7 @@ class Inbox:
                     woken.cancel()
                 if not done or waited in done:
                     return
-            await asyncio.wait({waited}, timeout=min(calm, routine))
+            await asyncio.wait({waited}, timeout=max(0.0, min(calm, until - loop.time())))
         finally:
             waited.cancel()
 

@@ -119,3 +119,15 @@ def test_urgent_news_cuts_a_calm_wait_short() -> None:
         assert abs(loop.time() - 0.2) < 1e-9
 
     run_virtual(story())
+
+
+def test_calm_news_that_comes_late_does_not_put_the_routine_off() -> None:
+    """What a step is due for is due, whatever was heard shortly before."""
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        inbox = calm_inbox()
+        loop.call_later(8.0, inbox.put, inventory("h1"))
+        await inbox.wait(10.0, 5.0)
+        assert loop.time() == 10.0
+
+    run_virtual(story())
