@@ -15,6 +15,7 @@ from ballastd.core.intents import Fill
 from ballastd.core.inventory import (
     HostInventory,
     JobKind,
+    Mobility,
     Pin,
     PinKind,
     VmRecord,
@@ -31,7 +32,7 @@ from tests.properties.test_plans import clusters, failing
 
 WHOLE = VmRecord(
     VmId("1"), "one", VmState.RUNNING, Bytes(GIB), 3, JobKind.OTHER, "why", False, True, VmUsage(1.0), 7,
-    (Pin(PinKind.OPERATOR, "it", "ask"),), ("tag",), "group", True)
+    (Pin(PinKind.OPERATOR, "it", "ask"),), ("tag",), "group", True, Mobility.COLD, 300, False)
 
 
 def test_a_record_with_another_use_is_the_same_in_all_else() -> None:

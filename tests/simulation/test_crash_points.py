@@ -106,7 +106,8 @@ def judge_night(stage: Stage, *, was_off: bool) -> None:
     assert all(host.powered for host in hosts.values())
     assert sum(len(host.vms) for host in hosts.values()) == 8
     kinds = [record.content["kind"] for record in stage.world.journal.records]
-    assert kinds.count("PowerOffOrdered") == kinds.count("HostAwake") + kinds.count("HostKept")
+    # a host that was still being emptied when the daemon died may be kept without having been told to go off
+    assert kinds.count("PowerOffOrdered") <= kinds.count("HostAwake") + kinds.count("HostKept")
     assert not was_off or "HostOff" in kinds
 
 
