@@ -21,7 +21,7 @@ from ballastd.cli.live.header import Picture
 from ballastd.cli.live.signs import signs_for
 
 _WAITED_FOR = (signal.SIGWINCH, signal.SIGTSTP)
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LOCAL_FLAGS = 3
 """Where termios keeps ECHO among the attributes of a terminal."""
 _NO_WRAP, _WRAP = "\x1b[?7l", "\x1b[?7h"
@@ -47,10 +47,10 @@ def show_frames(ask: Callable[[], Picture], interval: float) -> None:
         SystemExit: SIGTERM or SIGHUP; likewise.
     """
     console = _console()
-    with _held_back(), _ending():
+    with _held_back(), _ending() as end:
         while True:
             with _quiet_keys(), _unwrapped(console), Live(console=console, screen=True, auto_refresh=False) as live:
-                _until_suspended(live, console, ask, interval)
+                _until_suspended(live, console, ask, interval, end)
             os.kill(os.getpid(), signal.SIGSTOP)
 
 
@@ -69,11 +69,12 @@ def _text(line: Line) -> Text:
     return Text.assemble(*line, no_wrap=True, overflow="crop")
 
 
-def _until_suspended(live: Live, console: Console, ask: Callable[[], Picture], interval: float) -> None:
+def _until_suspended(live: Live, console: Console, ask: Callable[[], Picture], interval: float, end: _End) -> None:
     while True:
         due = time.monotonic() + interval
         picture = ask()
         while True:
+            end.insist()
             live.update(painted(picture, console, console.height), refresh=True)
             came = signal.sigtimedwait(_WAITED_FOR, max(0.0, due - time.monotonic()))
             if came is None:
@@ -92,19 +93,33 @@ def _held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+class _End:
+    """Ends us in order at a signal, wherever that comes; where what it raises is lost, as it is in a destructor, the next
+    frame raises it again."""
+
+    def __init__(self) -> None:
+        self._why: BaseException | None = None
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        self._why = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
+        self.insist()
+
+    def insist(self) -> None:
+        """Raise what was to end us, if anything was."""
+        if self._why is not None:
+            raise self._why
+
+
 @contextlib.contextmanager
-def _ending() -> Iterator[None]:
-    """Make signals that would end us in the middle of a frame end us in order."""
-    before = {number: signal.signal(number, _end) for number in _ENDING}
+def _ending() -> Iterator[_End]:
+    """Make signals that would end us in the middle of a frame end us in order; those that are ignored stay so."""
+    end = _End()
+    before = {number: signal.signal(number, end) for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN}
     try:
-        yield
+        yield end
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _end(number: int, _frame: FrameType | None) -> None:
-    sys.exit(128 + number)
 
 
 @contextlib.contextmanager
