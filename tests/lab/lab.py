@@ -6,6 +6,7 @@ import atexit
 import os
 import subprocess
 import sys
+import time
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -28,6 +29,8 @@ from tests.lab.sweeping import leftovers, sweep
 RUNNING, SHUT_OFF = 1, 5
 BEAT_SECONDS = 30.0
 MIGRATION_SECONDS = 120.0
+ARRIVAL_SECONDS = 20.0
+"""How long a guest that is on the move is waited for."""
 SWITCH = Path(__file__).parent
 
 Inventory = dict[str, dict[str, virsh.DomainState] | None]
@@ -227,13 +230,27 @@ class Lab:
 
     def set_mode(self, guest: LabGuest, mode: str, host: str | None = None) -> None:
         """Have the guest idle, burn, dirty, dirty 2^n pages a tick ("1".."9"), or work for a share of each tick
-        ("work1".."work10", some 2.5 % of a processor each), wherever it runs."""
+        ("work1".."work10", some 2.5 % of a processor each), wherever it runs; one that is on the move, where it arrives."""
         if mode not in KEYS:
             raise LabError(f"a guest's mode is one of {', '.join(KEYS)}, not {mode!r}")
-        at = host or self.runs_on(guest)
-        if at is None:
-            raise LabError(f"{guest.name} does not run on exactly one host: {self.where(guest)}")
-        self.hosts[at].virsh("send-key", guest.name, "--codeset", "linux", KEYS[mode])
+        if host is not None:
+            self._press(guest, mode, host)
+            return
+        until = time.monotonic() + ARRIVAL_SECONDS
+        while True:
+            at = self.runs_on(guest)
+            try:
+                if at is None:
+                    raise LabError(f"{guest.name} does not run on exactly one host: {self.where(guest)}")
+                self._press(guest, mode, at)
+                return
+            except LabError:
+                if time.monotonic() > until:
+                    raise
+            time.sleep(0.5)
+
+    def _press(self, guest: LabGuest, mode: str, host: str) -> None:
+        self.hosts[host].virsh("send-key", guest.name, "--codeset", "linux", KEYS[mode])
 
     def where(self, guest: LabGuest) -> list[Sighting]:
         """Return every host that knows the guest or runs a QEMU of it, by its word and its processes."""
