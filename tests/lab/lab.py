@@ -239,11 +239,12 @@ class Lab:
         until = time.monotonic() + ARRIVAL_SECONDS
         while True:
             at = self.runs_on(guest)
+            if at is None and time.monotonic() > until:
+                raise LabError(f"{guest.name} does not run on exactly one host: {self.where(guest)}")
             try:
-                if at is None:
-                    raise LabError(f"{guest.name} does not run on exactly one host: {self.where(guest)}")
-                self._press(guest, mode, at)
-                return
+                if at is not None:
+                    self._press(guest, mode, at)
+                    return
             except LabError:
                 if time.monotonic() > until:
                     raise
