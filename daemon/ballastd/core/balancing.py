@@ -108,13 +108,16 @@ class _Relief:
 
 
 class _Evening:
-    """What moving a VM is worth to two uneven hosts: by how much the difference of their processors shrinks, 0 when less
-    than the policy's gain."""
+    """What moving a VM is worth to two uneven hosts: by how much the difference of their processors shrinks, 0 when that is
+    less than the policy's gain of the whole spread, for else a VM would be moved to the next fullest, and help nobody."""
 
     def __init__(self, draft: Draft, intent: Intent, source: int) -> None:
-        self._draft, self._intent, self._source = draft, intent, source
+        self._draft, self._source = draft, source
         self._cpu = [shares(draft, row)[0] for row in range(len(draft.snapshot.hosts.names))]
         self._limits = draft.snapshot.hosts.cpu_limit.tolist()
+        takes = draft.snapshot.hosts.target.tolist()
+        least = min((cpu for cpu, taking in zip(self._cpu, takes, strict=True) if taking and not math.isnan(cpu)), default=0.0)
+        self._needed = intent.minimum_gain * (self._cpu[source] - least)
 
     def __call__(self, vm: int) -> list[float]:
         used, here = float(self._draft.snapshot.vms.cpu[vm]), self._cpu[self._source]
@@ -128,7 +131,7 @@ class _Evening:
         # an unknown there is nan: no comparison with it holds
         before = here - there
         gain = before - abs(here_after - there_after)
-        return gain if before > 0 and gain >= self._intent.minimum_gain * before else 0.0
+        return gain if before > 0 and gain >= self._needed else 0.0
 
 
 def _takes_off(draft: Draft, intent: Intent, vm: int, source: int) -> float:

@@ -181,6 +181,15 @@ def test_an_uneven_cluster_is_evened_out_though_nothing_is_hot() -> None:
     assert max(shares) - min(shares) <= EVEN_LOAD.imbalance_above
 
 
+def test_a_small_vm_is_not_pushed_to_the_next_fullest_host() -> None:
+    builder = a_cluster().host("h1").running("giant", 8).running("small", 4).host("h2").running("other", 8).host("h3")
+    t = table(builder, BALANCED).warm_up()
+    t.quiet_for(200.0)
+    decisions = t.burn(giant=8.0, small=0.3, other=7.6).burn_on(4000.0)
+    assert any(intent.kind == "even" for intent in decisions[-1].view.intents), "h3 idles, so it is uneven"
+    assert not orders(decisions), "h2 would have a little less to complain of, and nobody would be helped"
+
+
 def test_a_small_difference_is_left_alone() -> None:
     t = two_busy(gib=4).burn(b0=2.2, b1=2.0)
     assert not orders(t.burn_on(4000.0))
