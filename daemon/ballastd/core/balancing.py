@@ -116,7 +116,8 @@ class _Evening:
         self._cpu = [shares(draft, row)[0] for row in range(len(draft.snapshot.hosts.names))]
         self._limits = draft.snapshot.hosts.cpu_limit.tolist()
         takes = draft.snapshot.hosts.target.tolist()
-        least = min((cpu for cpu, taking in zip(self._cpu, takes, strict=True) if taking and not math.isnan(cpu)), default=0.0)
+        known = [cpu for cpu, taking in zip(self._cpu, takes, strict=True) if taking and not math.isnan(cpu)]
+        least = min(known, default=0.0)
         self._needed = intent.minimum_gain * (self._cpu[source] - least)
 
     def __call__(self, vm: int) -> list[float]:
