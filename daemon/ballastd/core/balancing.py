@@ -66,9 +66,11 @@ def shares(draft: Draft, row: int) -> tuple[float, float]:
 def relieve(draft: Draft, intent: Intent) -> None:
     """Plan moves off a hot host until it is cool, as many as may be in flight at once; one at least, or a refusal."""
     source = draft.snapshot.row(intent.host)
-    for _ in range(intent.budget.in_flight if intent.budget else 1):
+    for number in range(intent.budget.in_flight if intent.budget else 1):
         excess = _excess(draft, intent, source)
         if excess <= 0:
+            if number == 0:
+                draft.refusals.append(_is_cool(draft, intent, source))
             return
         options, noes = _options(draft, intent, source, _Relief(draft, intent, source, excess))
         if not _take_best(draft, intent, options, noes, source):
@@ -83,6 +85,16 @@ def even_out(draft: Draft, intent: Intent) -> None:
     options, noes = _options(draft, intent, source, _Evening(draft, intent, source))
     if not _take_best(draft, intent, options, noes, source):
         draft.refusals.append(_no_gain(intent, options, noes))
+
+
+def _is_cool(draft: Draft, intent: Intent, source: int) -> Refusal:
+    """Return why nothing leaves a hot host: what it has too much of is neither processors nor memory, or leaves already."""
+    cpu, memory = shares(draft, source)
+    fill = intent.fill
+    edges = "" if fill is None else f", cool below {fill.cpu:.0%} and {fill.memory:.0%}"
+    used = "unknown" if np.isnan(cpu) else f"{cpu:.0%}"
+    return Refusal(RefusalKind.NO_GAIN, f"with what leaves it already it is cool: {used} of its processors, {memory:.0%} of "
+                   f"its memory{edges}; set cool: lower to have it relieved of pressure", host=intent.host)
 
 
 def _excess(draft: Draft, intent: Intent, source: int) -> float:

@@ -183,6 +183,7 @@ class Controller:
         self._pending = None
         self._recent.note(events)
         self._homes.keep()
+        self._strandings.keep()
         self._first = []
         orders = frozenset(power.order for power in self._ledger.power.values())
         self._senses.forget_closed(frozenset(self._ledger.migrations), orders)

@@ -144,7 +144,8 @@ class Loads:
         return None if series is None or series.seen_at < self._horizon(now) else series.mean
 
     def columns(self, vms: Iterable[VmId], now: Instant) -> tuple[list[float], list[float]]:
-        """Return ``cpu`` and ``peak`` of many VMs, nan where unknown."""
+        """Return what many VMs use, nan where ``cpu`` is unknown; and at their busier times: a percentile of a VM's
+        five-minute means over the last day, never less than now, and no more than now while less than an hour is known."""
         horizon, cpu, peak = self._horizon(now), [], []
         for vm in vms:
             series = self._vms.get(vm)
@@ -153,15 +154,6 @@ class Loads:
             cpu.append(_NAN if mean is None else mean)
             peak.append(_NAN if mean is None else mean if busy is None else max(mean, busy))
         return cpu, peak
-
-    def peak(self, vm: VmId, now: Instant) -> float | None:
-        """Return what a VM uses at its busier times: a percentile of its five-minute means over the last day, never
-        less than now. The present use while less than an hour is known, None where even that is not."""
-        present = self.cpu(vm, now)
-        if present is None:
-            return None
-        busy = self._vms[vm].busy
-        return present if busy is None else max(present, busy)
 
 
 def _busy(series: _VmSeries) -> float | None:

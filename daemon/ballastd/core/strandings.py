@@ -25,6 +25,11 @@ class Strandings:
     def __init__(self) -> None:
         self._since: dict[HostName, float] = {}
         self._told: dict[HostName, frozenset[VmId | None]] = {}
+        self._telling: dict[HostName, frozenset[VmId | None]] = {}
+
+    def keep(self) -> None:
+        """The step is durable, so that what it tells is told."""
+        self._told = self._telling
 
     def follow(self, made: Plan, intents: tuple[Intent, ...], gates: tuple[Gate, ...], ledger: Ledger,
                snapshot: Snapshot) -> tuple[Notice, ...]:
@@ -41,12 +46,12 @@ class Strandings:
             leaving |= wanted.keys()
         stuck = {host: noes for host in sorted(wanted.keys() - leaving) if (noes := _why_stuck(made, gates, host))}
         self._since = {host: self._since.get(host, now) for host in stuck}
-        self._told = {host: told for host, told in self._told.items() if host in wanted}
+        self._telling = {host: told for host, told in self._told.items() if host in wanted}
         notices = []
         for host, noes in stuck.items():
-            vms, told = frozenset(noes), self._told.get(host, frozenset())
+            vms, told = frozenset(noes), self._telling.get(host, frozenset())
             if now - self._since[host] >= PATIENCE_SECONDS and not vms <= told:
-                self._told[host] = vms | told
+                self._telling[host] = vms | told
                 notices.append(_notice(wanted[host], noes, snapshot))
         return tuple(notices)
 

@@ -181,6 +181,16 @@ def test_an_uneven_cluster_is_evened_out_though_nothing_is_hot() -> None:
     assert max(shares) - min(shares) <= EVEN_LOAD.imbalance_above
 
 
+def test_a_host_that_is_hot_by_pressure_alone_says_why_nothing_leaves_it() -> None:
+    t = two_busy(RELIEF_ONLY)
+    t.show("h1", "cpu.pressure.some", 0.5)
+    last = t.quiet_for(900.0)[-1]
+    assert [intent.kind for intent in last.view.intents] == ["relieve"]
+    (no,) = [no for no in last.view.noes if no.host == "h1"]
+    assert (no.kind, last.orders) == (RefusalKind.NO_GAIN.value, ())
+    assert "it is cool: 2% of its processors" in no.detail
+
+
 def test_a_small_vm_is_not_pushed_to_the_next_fullest_host() -> None:
     builder = a_cluster().host("h1").running("giant", 8).running("small", 4).host("h2").running("other", 8).host("h3")
     t = table(builder, BALANCED).warm_up()
