@@ -171,8 +171,9 @@ class Look:
     def truth(self, predicate: Predicate) -> tuple[Truth, Truth]:
         match predicate:
             case Threshold():
-                met = [self.subject(predicate, subject) for subject in self.subjects(predicate.metric)]
-                if not met:
+                subjects = self.subjects(predicate.metric)
+                met = [self.subject(predicate, subject) for subject in subjects]
+                if not any(self.newest(predicate.metric, subject) for subject in subjects):
                     return Truth.UNKNOWN, Truth.UNKNOWN
                 return (at_least(predicate.at_least, [fires for fires, _ in met]),
                         kleene_not(at_least(predicate.at_least, [kleene_not(clears) for _, clears in met])))
@@ -206,21 +207,28 @@ class Look:
 
     def compared(self, leaf: Threshold, subject: str) -> tuple[float, float | None, float | None] | None:
         """Value, edge and far edge; None where unknown, no edges where the sensor has no such limit."""
-        agent = self.plain.agents.get(self.host, Agent())
-        samples = agent.series.get((leaf.metric, subject))
-        if not agent.believed or not samples or self.now.monotonic - samples[-1][0] > agent.stale_after():
+        newest, base = self.newest(leaf.metric, subject), 0.0
+        if newest is None:
             return None
-        newest, base = samples[-1][1], 0.0
         if leaf.relative_to is not RelativeTo.ZERO:
             limit = newest.critical if leaf.relative_to is RelativeTo.CRITICAL else newest.high
             if limit is None:
                 return 0.0, None, None
             base = limit
-        value = self.value(leaf, subject, agent, samples)
+        value = self.value(leaf, subject)
         far = leaf.threshold if leaf.clear_threshold is None else leaf.clear_threshold
         return None if value is None else (value, base + leaf.threshold, base + far)
 
-    def value(self, leaf: Threshold, subject: str, agent: Agent, samples: list[tuple[float, Sample]]) -> float | None:
+    def newest(self, metric: str, subject: str) -> Sample | None:
+        """What was read last, while it is not stale."""
+        agent = self.plain.agents.get(self.host, Agent())
+        samples = agent.series.get((metric, subject))
+        fresh = agent.believed and samples and self.now.monotonic - samples[-1][0] <= agent.stale_after()
+        return samples[-1][1] if samples and fresh else None
+
+    def value(self, leaf: Threshold, subject: str) -> float | None:
+        agent = self.plain.agents[self.host]
+        samples = agent.series[leaf.metric, subject]
         if leaf.aggregate is Aggregate.LEVEL:
             return samples[-1][1].value
         if leaf.aggregate is Aggregate.MEAN:

@@ -20,11 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.mutants.catalogue import MUTANTS, NETS, Mutant
-from tests.mutants.shortcuts import SHORTCUTS
+from tests.mutants.catalogue import ALL
+from tests.mutants.mutant import NETS, Mutant
 
 ROOT = Path(__file__).parents[2]
-ALL: tuple[Mutant, ...] = (*MUTANTS, *SHORTCUTS)
 COPIED = ("daemon", "tests", "policies", "config", "docs", "README.md", "pyproject.toml")
 NET_SECONDS = {"crashes": 1200.0, "scenario": 1200.0, "seeds": 2400.0, "simulation": 1200.0}
 NET_SECONDS_ELSE = 400.0

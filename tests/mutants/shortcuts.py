@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.catalogue import CORE, SERVICE, UNIT_CORE, Mutant
+from tests.mutants.mutant import CORE, SERVICE, UNIT_CORE, Mutant
 
 KEPT = (("unit", (f"{UNIT_CORE}/test_shortcuts.py",)),)
 PACE = (("unit", ("tests/unit/service/test_pace.py",)),)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tests.mutants.__main__ import ALL, ROOT, fits
+from tests.mutants.__main__ import ROOT, fits
+from tests.mutants.catalogue import ALL
 
 
 def test_what_each_of_them_replaces_stands_in_the_code_once() -> None:

@@ -92,14 +92,14 @@ class Judge:
         self._acknowledged[row], self._anew[row] = now.monotonic, True
         which = np.zeros_like(self._verdicts.in_scope)
         which[:, row] = self._holdings.latched
-        self._verdicts.standings.forget(which)
+        self._verdicts.forget(which)
         self._verdicts.summarize(np.array([row]))
         self._verdicts.stamps[row] += 1
 
     def restart_holds(self) -> None:
         """Forget what is pending: it proves nothing now."""
         pending = self._verdicts.standings.phase == PENDING
-        self._verdicts.standings.forget(pending)
+        self._verdicts.forget(pending)
         hosts = np.flatnonzero(pending.any(axis=0))
         self._unsettled[hosts] = True
         self._verdicts.summarize(hosts)

@@ -24,19 +24,18 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """All series of one metric on the hosts of a sight. ``host``: whose each is, counted within the sight."""
+    """All series of one metric on the ``hosts`` of a sight. ``host``: whose each is, counted within the sight."""
 
     slot: Ints
     host: Ints
     fresh: Mask
-    total: Ints
-    """By host: how many series there are."""
+    hosts: int
     single: bool
     """Whether there is exactly one of every host, in their order."""
 
     def count(self, which: Mask) -> Ints:
         """Return how many of some series each host has."""
-        return which.astype(np.int64) if self.single else np.bincount(self.host[which], minlength=len(self.total))
+        return which.astype(np.int64) if self.single else np.bincount(self.host[which], minlength=self.hosts)
 
 
 @dataclass(slots=True)
@@ -68,8 +67,7 @@ class Sight:
             fresh = self.now - column.at[slot] <= self.columns.age_max[column.row[slot]]
             host = owner[slot]
             single = len(host) == len(self.rows) and bool((host == np.arange(len(host))).all())
-            total = np.bincount(host, minlength=len(self.rows))
-            found = self._readings[metric] = Readings(slot, host, fresh, total, single)
+            found = self._readings[metric] = Readings(slot, host, fresh, len(self.rows), single)
         return found
 
 
@@ -142,7 +140,8 @@ def _threshold(leaf: Threshold, sight: Sight) -> Judged:
     if beyond is not edge:
         still = known & (value > beyond if leaf.above else value < beyond)
         clears = 2 - _wanted(leaf.at_least, readings.count(still), unknown)
-    unheard = readings.total == 0
+    # of a host that says nothing now it is not even known how many subjects there are
+    unheard = readings.count(fresh) == 0
     fires[unheard] = clears[unheard] = UNKNOWN
     return Judged(leaf, fires, clears, compared=Compared(readings, value, edge, known, met))
 

@@ -117,6 +117,11 @@ class Verdicts:
         """Return the hosts that show any fault, one still in its hold or gone silent included, in their order."""
         return tuple(self.hosts[row].name for row in np.flatnonzero(self.faulty).tolist())
 
+    def forget(self, which: Mask) -> None:
+        """Drop some verdicts and what they rest on, as if they had never been; ``summarize`` their hosts afterwards."""
+        self.standings.forget(which)
+        self.evident[which] = False
+
     def summarize(self, hosts: Ints) -> None:
         """Bring what is derived up to date for some hosts."""
         s = self.standings

@@ -12,6 +12,7 @@ from ballastd.core.conditions import (
     Condition,
     Holding,
     Judgement,
+    Not,
     Phase,
     Predicate,
     RelativeTo,
@@ -89,6 +90,32 @@ def test_a_sensor_without_the_limit_never_meets_it() -> None:
 
 def test_nothing_ever_heard_is_unknown() -> None:
     assert truths(HOT, Telemetry(), T0)[0] is Truth.UNKNOWN
+
+
+def test_of_a_silent_host_it_is_not_known_how_many_subjects_it_has() -> None:
+    telemetry, now = heard((97.0,))
+    two = replace(HOT, at_least=2)
+    assert truths(two, telemetry, now) == (Truth.FALSE, Truth.TRUE)
+    for silent in (two, Not(two)):
+        assert truths(silent, telemetry, now.later(3600.0)) == (Truth.UNKNOWN, Truth.UNKNOWN)
+
+
+def test_what_is_acknowledged_rests_no_longer_on_what_was_read_before() -> None:
+    telemetry, now = heard((60.0,))
+    it = HealthPolicy("it", Condition(Not(replace(HOT, at_least=2)), Holding(latched=True)), Health.SUSPECT)
+    judge_, hosts, ledger = Judge(telemetry), (DeclaredHost(H, "qemu:///system"),), Ledger()
+    before = judge_.judge(PolicySet((it,)), hosts, ledger, now).get(("it", H))
+    assert before is not None
+    assert before.evidence is not None
+    assert before.evidence.value == 60.0
+    judge_.acknowledge(H, now)
+    # the only sensor is hot now: two are not, and nothing that was read says so by itself
+    now = now.later(10.0)
+    hot = (Sample("temperature", 97.0, "s0", critical=100.0),)
+    assert telemetry.absorb(Report(H, "b", 1, now.wall, 10.0, hot, now)) is None
+    after = judge_.judge(PolicySet((it,)), hosts, ledger, now).get(("it", H))
+    assert after is not None
+    assert (after.phase, after.evidence) == (Phase.FIRING, None)
 
 
 def test_stale_is_unknown_for_firing_and_for_clearing() -> None:

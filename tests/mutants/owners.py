@@ -1,0 +1,71 @@
+"""Seeded faults in approvals, lost trust, scopes, owners' wishes."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import CORE, KERNEL, LIBVIRT, UNIT_LIBVIRT, Mutant, only
+
+ASKED = only("unit", "tests/unit/core/test_recommendations.py")
+TRUST = only("unit", "tests/unit/core/test_demotion.py")
+WISHES = only("unit", "tests/unit/core/test_wishes_and_scopes.py")
+
+OWNERS: tuple[Mutant, ...] = (
+    Mutant("asked: an approval lets an observing policy act", f"{CORE}/recommendations.py",
+           "            if intent.mode is Mode.RECOMMEND:\n                planned", "            if intent.mode is not Mode.AUTO:\n                planned",
+           ASKED),
+    Mutant("asked: an approval is for whatever the VM does now", f"{CORE}/recommendations.py",
+           "if offer.approved_by and offer.id in planned and offer.id not in gone}", "if offer.approved_by}", ASKED),
+    Mutant("asked: the id forgets the target", f"{CORE}/autonomy.py",
+           "content = \"\\0\".join((policy, reason, source, vm, target, str(memory)))",
+           "content = \"\\0\".join((policy, reason, source, vm, str(memory)))", ASKED),
+    Mutant("asked: an approval never runs out", f"{CORE}/recommendations.py",
+           "            if now.wall >= offer.until_wall:\n                detail", "            if False:\n                detail", ASKED),
+    Mutant("asked: an approval is good for ever more attempts", f"{CORE}/autonomy.py",
+           "        self.offers.pop(key, None)\n\n    def note_ending", "        pass\n\n    def note_ending", ASKED),
+    Mutant("asked: what the plan has no more may be approved", f"{CORE}/commands.py",
+           "    if offer is not None and (offer.approved_by or offer.id in asked.recommended):", "    if offer is not None:", ASKED),
+    Mutant("asked: an approval forgets a restart's patience", f"{CORE}/recommendations.py",
+           "            elif absent and not held and offer.id in self._seen:", "            elif absent and not held:", ASKED),
+    Mutant("asked: a gate lets approvals lapse", f"{CORE}/recommendations.py",
+           "            elif absent and not held and offer.id in self._seen:", "            elif absent and offer.id in self._seen:", ASKED),
+    Mutant("asked: no is no answer", f"{CORE}/autonomy.py",
+           "        return no if no is not None and wall < no.until_wall else None", "        return None", ASKED),
+    Mutant("asked: no is for ever", f"{CORE}/autonomy.py",
+           "        return no if no is not None and wall < no.until_wall else None", "        return no", ASKED),
+    Mutant("asked: an approval opens gates", f"{CORE}/admission.py",
+           "    for gate in gates:\n        if move.source not in gate.passes:", "    for gate in gates:\n        if move.source not in gate.passes and not approved:",
+           ASKED),
+    Mutant("asked: an offered target is forgotten at the next reading", f"{CORE}/drafting.py",
+           "    ranked = _offered_first(draft, intent, vm, ranked)\n", "", ASKED),
+    Mutant("asked: who approved is not recorded", f"{CORE}/recommendations.py",
+           "approved_by=offer.approved_by if offer else \"\")", "approved_by=\"\")", ASKED),
+    Mutant("trust: it is never lost", f"{CORE}/demotions.py",
+           "        if len(recent) >= FAULTS_TO_DEMOTE and", "        if False and", TRUST),
+    Mutant("trust: one failure is enough", f"{CORE}/autonomy.py", "FAULTS_TO_DEMOTE = 2", "FAULTS_TO_DEMOTE = 1", TRUST),
+    Mutant("trust: a success does not help", f"{CORE}/autonomy.py",
+           "            self.faults.pop(migration.policy, None)\n        elif", "            pass\n        elif", TRUST),
+    Mutant("trust: operators' aborts count", f"{CORE}/autonomy.py",
+           "(migration.overran if migration.abort_reason else migration.ending in _FAULTS)", "migration.ending in _FAULTS", TRUST),
+    Mutant("trust: a failing host is left to burn", f"{CORE}/demotions.py",
+           "                 and not intent.saves_from_failing_host else intent", "                 else intent", TRUST),
+    Mutant("trust: lost and acting all the same", f"{CORE}/demotions.py", "    if not demoted:\n", "    if True:\n", TRUST),
+    Mutant("scopes: an evacuation speaks of every VM", f"{CORE}/planning.py",
+           "else why_left_out(draft, intent, vm)", "else None", WISHES),
+    Mutant("scopes: a routine policy speaks of every VM", f"{CORE}/drafting.py",
+           "    if intent.vms is not EVERY_VM and not intent.vms.covers(snapshot.records[vm]):", "    if False:", WISHES),
+    Mutant("scopes: a star is everything", "daemon/ballastd/documents/vm_selectors.py",
+           "    return \"*\" in pattern and not pattern.strip(\"*?\")", "    return False", only(
+               "unit", "tests/unit/documents/test_vm_selectors.py")),
+    Mutant("scopes: an unseen host has no VMs", f"{CORE}/unmatched.py",
+           "    if any(fact.inventory is None or not fact.inventory.complete for fact in hosts):", "    if False:", WISHES),
+    Mutant("wishes: never is never mind", f"{CORE}/snapshot.py", "    if record.mobility is not Mobility.LIVE:", "    if False:",
+           WISHES),
+    Mutant("wishes: the kernel knows nothing of owners", f"{KERNEL}/kernel.py",
+           "    if here.ignored or here.mobility is not Mobility.LIVE:", "    if False:", only("unit", "tests/unit/kernel/test_kernel.py")),
+    Mutant("wishes: an unknown mobility is live", f"{LIBVIRT}/wishes.py",
+           "if one.value == word), Mobility.NEVER)", "if one.value == word), Mobility.LIVE)", only("unit", UNIT_LIBVIRT)),
+    Mutant("wishes: a tenant's second word loosens the first", f"{LIBVIRT}/wishes.py",
+           "        mobility=max((_mobility(element) for element in elements), key=_STRICTNESS.index),",
+           "        mobility=_mobility(first),", only("unit", UNIT_LIBVIRT)),
+    Mutant("ceilings: one sensor on any number of hosts", "daemon/ballastd/documents/limits_model.py",
+           "    if int(found[1]) > CEILINGS.at_least_hosts:", "    if False:", only("property", "tests/properties/test_ceilings.py")),
+)
