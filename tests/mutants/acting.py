@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.mutant import KERNEL, SERVICE, Mutant
+from tests.mutants.mutant import KERNEL, SERVICE, Mutant, only
 
 ACTING: tuple[Mutant, ...] = (
     Mutant("the kernel does not ask the journal", f"{KERNEL}/kernel.py",
@@ -48,4 +48,10 @@ ACTING: tuple[Mutant, ...] = (
            "(within[DAY_SECONDS].count(vm), top.balance_per_vm_day,", "(0, top.balance_per_vm_day,"),
     Mutant("the kernel's ceiling on routine moves at once", f"{KERNEL}/flights.py",
            "(flying, top.balance_in_flight,", "(0, top.balance_in_flight,"),
+    Mutant("alarms wait for the disk", f"{SERVICE}/control_loop.py",
+           '            if notice.level == "alarm" and notice.key not in self._told_undurable:', "            if False:",
+           only("unit", "tests/unit/service/test_troubles.py")),
+    Mutant("an alarm in every step while the disk is full", f"{SERVICE}/control_loop.py",
+           "                self._told_undurable.add(notice.key)\n", "",
+           only("unit", "tests/unit/service/test_troubles.py")),
 )

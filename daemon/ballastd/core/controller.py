@@ -438,8 +438,10 @@ class Controller:
         try:
             return plan(snapshot, step.draft, intents, self._policies)
         except PlanUnsound as error:
-            step.book(ev.InvariantFailed(step.now.wall, f"our own plan is unsound: {error}"))
-            step.notices.append(Notice("alarm", "invariant", f"our own plan is unsound: {error}"))
+            detail = f"our own plan is unsound: {error}"
+            if step.draft.broken is None or step.draft.broken.detail != detail:
+                step.book(ev.InvariantFailed(step.now.wall, detail))
+                step.notices.append(Notice("alarm", "invariant", detail))
             return Plan()
 
     def _book_orders(self, step: _Step, orders: tuple[Order, ...], begins: tuple[HostName, ...],

@@ -12,6 +12,7 @@ from ballastd.core import events as ev
 from ballastd.core.controller import Controller, Decision
 from ballastd.core.inputs import Answer, OperatorCommand, Verb
 from ballastd.core.migrations import HOLDS_SLOT
+from ballastd.core.notices import Notice
 from ballastd.core.policies import Timing
 from ballastd.core.portrait import Portrait
 from ballastd.core.views import ClusterView
@@ -54,6 +55,10 @@ class ControlLoop:
         self._wake_at: float | None = None
         self._posture = ""
         self._portrait: Portrait | None = None
+        self._told_undurable: set[str] = set()
+        """The keys of the alarms that were told while the journal refuses."""
+        self._mistake, self._mistake_recorded = "", False
+        """What went wrong in the mind last: it may do so in every step, and is told and recorded once."""
         self.steps = 0
         self.rejected = 0
         self.ended: Counter[str] = Counter()
@@ -139,11 +144,12 @@ class ControlLoop:
             self._answer(answer)
         for event in decision.events:
             log.info(type(event).__name__, revision=decision.revision, **_fields(event))
+        told, self._told_undurable = self._told_undurable, set()
+        if told:
+            self._tell(Notice("info", "journal", "the journal can be written again"), decision.revision)
         for notice in decision.notices:
-            write = log.error if notice.level == "alarm" else log.warning
-            write(notice.text, notice=notice.key, level_of_notice=notice.level)
-            self._notices.publish("notices", {"level": notice.level, "key": notice.key, "text": notice.text,
-                                              "revision": decision.revision, "at": self._clock.now().wall})
+            if notice.level != "alarm" or notice.key not in told:
+                self._tell(notice, decision.revision)
         if decision.portrait.posture != self._posture:
             self._posture = decision.portrait.posture
             reason = decision.portrait.gates[0].reason if decision.portrait.gates else ""
@@ -151,11 +157,24 @@ class ControlLoop:
         open_count = len(self._controller.ledger.migrations)
         self._alive(f"{self._posture}; {open_count} migration(s) open; revision {decision.revision}")
 
+    def _tell(self, notice: Notice, revision: int) -> None:
+        write = log.error if notice.level == "alarm" else log.warning
+        write(notice.text, notice=notice.key, level_of_notice=notice.level)
+        self._notices.publish("notices", {"level": notice.level, "key": notice.key, "text": notice.text,
+                                          "revision": revision, "at": self._clock.now().wall})
+
     def _rejected(self, decision: Decision, inputs: tuple[object, ...], reason: str) -> None:
-        """Not durable: drop the decision, tell who asked, and let a pause through all the same."""
+        """Not durable: drop the decision, tell who asked, and let a pause and alarms through all the same.
+
+        An alarm is about what is, not about what was decided; the same one comes with every step, and is told once."""
         self.rejected += 1
         self._controller.reject(decision.revision, reason)
         log.error("the journal refused; nothing is started", revision=decision.revision, reason=reason)
+        refused = Notice("alarm", "journal", f"the journal cannot be written, so nothing is started: {reason}")
+        for notice in (refused, *decision.notices):
+            if notice.level == "alarm" and notice.key not in self._told_undurable:
+                self._told_undurable.add(notice.key)
+                self._tell(notice, decision.revision)
         for one in inputs:
             if isinstance(one, OperatorCommand):
                 if one.verb is Verb.PAUSE:
@@ -171,11 +190,17 @@ class ControlLoop:
             if isinstance(one, OperatorCommand):
                 self._answer(Answer(one.token, accepted=False, message="an internal error; observing only"))
         self._kernel.hold("an internal error; observing only")
-        failed = ev.InvariantFailed(self._clock.now().wall, f"{type(error).__name__}: {error}")
-        try:
-            await self._record.append(0, (failed,))
-        except JournalError as trouble:
-            log.error("the journal refused as well", reason=str(trouble))
+        mistake = f"{type(error).__name__}: {error}"
+        if mistake != self._mistake:
+            self._mistake, self._mistake_recorded = mistake, False
+            self._tell(Notice("alarm", "invariant", f"an internal error; nothing is started until the daemon is restarted: "
+                              f"{mistake}"), self._controller.revision)
+        if not self._mistake_recorded:
+            try:
+                await self._record.append(0, (ev.InvariantFailed(self._clock.now().wall, mistake),))
+                self._mistake_recorded = True
+            except JournalError as trouble:
+                log.error("the journal refused as well", reason=str(trouble))
         self._wake_at = self._clock.now().monotonic + 1.0
         self._alive("observing: an internal error")
 

@@ -1,0 +1,94 @@
+"""What people hear while the journal refuses, and when the mind itself fails: all that is an alarm, and each of it once."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import pytest
+
+from ballastd.core import planning
+from ballastd.core.inputs import Input, RivalSeen
+from ballastd.core.quantities import Instant
+from ballastd.service.control_loop import ControlLoop
+from ballastd.service.executor import Executor
+from ballastd.service.inbox import Inbox
+from ballastd.sim.virtual_time import run_virtual
+from tests.builders import Table, four_hosts, table
+from tests.unit.kernel.test_kernel import Bench, declared
+
+REFUSED = ("alarm", "journal")
+RIVAL = RivalSeen(Instant(0.0, 0.0), "other")
+
+
+class Stand:
+    """The loop of a daemon whose cluster is silent, turned by hand."""
+
+    def __init__(self, t: Table) -> None:
+        self.bench, self.table = Bench(declared()), t
+        self.inbox = Inbox(t.controller.is_urgent)
+        executor = Executor(self.bench.kernel, self.inbox, self.bench.clock, lambda _: None)
+        self.loop = ControlLoop(t.controller, self.inbox, self.bench.record, self.bench.kernel, executor, self.bench.clock,
+                                t.cluster.timing, self.bench.notices, lambda _: None)
+
+    async def turn(self, *inputs: Input, full: bool = False, times: int = 1) -> list[tuple[str, str]]:
+        """Take steps; return the level and key of what was told meanwhile."""
+        before = len(self.bench.notices.published)
+        self.bench.journal.full = full
+        for one in inputs:
+            self.inbox.put(one)
+        for _ in range(times):
+            await self.loop.turn()
+        told = self.bench.notices.published[before:]
+        return [(what["level"], what["key"]) for topic, what in told if topic == "notices"]
+
+
+def test_a_journal_that_refuses_is_told_once_and_its_end_is_told() -> None:
+    async def story() -> None:
+        stand = Stand(table(four_hosts()))
+        assert await stand.turn(full=True, times=3) == [REFUSED]
+        assert await stand.turn() == [("info", "journal")]
+        assert await stand.turn(times=3) == []
+        assert await stand.turn(RIVAL, full=True) == [("alarm", "rival")], "nothing had to be written"
+
+    run_virtual(story())
+
+
+def test_alarms_do_not_wait_for_the_disk_and_are_not_told_again_after_it() -> None:
+    async def story() -> None:
+        stand = Stand(table(four_hosts()))
+        assert await stand.turn(RIVAL, full=True) == [REFUSED, ("alarm", "rival")]
+        assert await stand.turn(RIVAL, full=True) == []
+        assert await stand.turn(RIVAL) == [("info", "journal")]
+        assert await stand.turn(RIVAL) == [("alarm", "rival")]
+
+    run_virtual(story())
+
+
+def test_a_mind_that_fails_in_every_step_is_told_and_recorded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise ZeroDivisionError("by chance")
+
+    async def story() -> None:
+        stand = Stand(table(four_hosts()))
+        monkeypatch.setattr(stand.table.controller, "step", fail)
+        assert await stand.turn(full=True, times=3) == [("alarm", "invariant")]
+        assert stand.bench.journal.records == ()
+        assert await stand.turn(times=3) == []
+        (record,) = stand.bench.journal.records
+        assert record.content["detail"] == "ZeroDivisionError: by chance"
+
+    run_virtual(story())
+
+
+def test_a_plan_that_is_unsound_in_every_step_is_told_and_recorded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise planning.PlanUnsound("a VM would be on two hosts")
+
+    async def story() -> None:
+        stand = Stand(table(four_hosts()))
+        await stand.turn()
+        monkeypatch.setattr("ballastd.core.controller.plan", fail)
+        assert await stand.turn(times=3) == [("alarm", "invariant")]
+        assert [record.content["kind"] for record in stand.bench.journal.records].count("InvariantFailed") == 1
+
+    run_virtual(story())
