@@ -59,6 +59,10 @@ class Powered:
         self.decisions.append(decision)
         return decision
 
+    def turn_without_returns(self, seconds: float = 10.0) -> Decision:
+        """Let time pass and take a step; what it orders is left to the test."""
+        return self.table.wait(seconds).step(*self._agents(), *self._controllers())
+
     def turns(self, seconds: float, step: float = 10.0) -> list[Decision]:
         """Do so for a while."""
         return [self.turn(step) for _ in range(int(seconds / step))]

@@ -7,7 +7,9 @@ and when everything that would keep it from being switched off afterwards is kno
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from ballastd.core.autonomy import SWITCH_OFF, grounds_of
 from ballastd.core.drafting import begin
@@ -21,9 +23,11 @@ from ballastd.core.power import WAKE_TEST, HostPower, PowerPhase
 from ballastd.core.quantities import HostName, VmId, human_seconds
 from ballastd.core.snapshot import Snapshot
 from ballastd.core.telemetry import AgentState
-from ballastd.core.trends import Trends
+from ballastd.core.trends import Trends, cluster_share
 
 POWER_OFF_RATE_SECONDS = 600.0
+WAITING_SHOWN = 3
+"""Hosts named where many are why nothing is packed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +91,13 @@ def choose(snapshot: Snapshot, outlook: Outlook) -> Choice:
                                         f"{', '.join(failed)} failed: ballastctl host acknowledge", host=failed[0]),))
     if outlook.ledger.evacuating or any(phase is not PowerPhase.OFF for phase in phases.values()):
         return Choice()
+    told: list[Deferral] = []
     for policy in outlook.policies.consolidation:
         choice = _choose_for(policy, snapshot, outlook)
-        if choice.host is not None or choice.refusals or choice.deferrals:
-            return choice
-    return Choice()
+        told.extend(choice.deferrals)
+        if choice.host is not None or choice.refusals:
+            return replace(choice, deferrals=tuple(told))
+    return Choice(deferrals=tuple(told))
 
 
 def open_until(policy: ConsolidationPolicy, policies: PolicySet, wall: float) -> float | None:
@@ -109,8 +115,10 @@ def open_until(policy: ConsolidationPolicy, policies: PolicySet, wall: float) ->
 def _choose_for(policy: ConsolidationPolicy, snapshot: Snapshot, outlook: Outlook) -> Choice:
     idle = outlook.trends.fires("idle", policy.name)
     wall, closes = snapshot.now.wall, open_until(policy, outlook.policies, snapshot.now.wall)
-    if idle is None or closes is None:
+    if closes is None:
         return Choice()
+    if idle is None:
+        return Choice(deferrals=(_why_not_idle(policy, snapshot, outlook),))
     if closes - wall <= policy.wake_ahead + policy.minimum_off:
         return Choice(deferrals=(Deferral(
             DeferralKind.WILL_NOT_FIT, f"{policy.window} closes in {human_seconds(closes - wall)}; a host that goes off now "
@@ -122,12 +130,37 @@ def _choose_for(policy: ConsolidationPolicy, snapshot: Snapshot, outlook: Outloo
         f"the hosts that are on use {idle.evidence.value:.0%}, less than {idle.evidence.threshold:.0%}")
     noes: list[Refusal] = []
     for host in _by_effort(policy, snapshot):
-        no = (_why_rejected(policy, host, snapshot, outlook) or why_not_off(policy, host, snapshot, outlook)
+        no = (_why_rejected(policy, host, snapshot, outlook) or why_not_left(host, snapshot, outlook.ledger)
+              or _why_in_use(host, outlook) or why_not_off(policy, host, snapshot, outlook)
               or _why_not_emptied(policy, host, snapshot, outlook))
         if no is None:
             return Choice(host, policy, f"{policy.window} is open, {share}")
         noes.append(no)
     return Choice(refusals=tuple(noes))
+
+
+def _why_not_idle(policy: ConsolidationPolicy, snapshot: Snapshot, outlook: Outlook) -> Deferral:
+    """Return why nothing is packed although the window is open: too much is used, for too short a time too little, or
+    nobody knows."""
+    rows = [row for row, fact in enumerate(snapshot.facts) if policy.scope.covers(fact.declared) and not fact.apart]
+    blocked, seen = outlook.trends.blocked, outlook.trends.verdict("idle", policy.name)
+    share = cluster_share(snapshot, rows, blocked)
+    waiting = [f"{snapshot.hosts.names[row]} waits for storage {blocked[snapshot.hosts.names[row]]:.0%} of the time and "
+               "counts as busy" for row in rows if snapshot.hosts.names[row] in blocked]
+    beside = f"; {'; '.join(waiting[:WAITING_SHOWN])}" if waiting else ""
+    if share is None:
+        unknown = [name for name in (snapshot.hosts.names[row] for row in rows)
+                   if np.isnan(float(snapshot.hosts.cpu[snapshot.row(name)]))]
+        why = f"what {', '.join(unknown[:WAITING_SHOWN])} use is not known" if unknown else "no host in its scope is on"
+        return Deferral(DeferralKind.NOT_IDLE, f"{policy.name}: {why}")
+    used = f"the hosts that are on use {share:.0%}"
+    if share >= policy.power_off_below:
+        return Deferral(DeferralKind.NOT_IDLE, f"{policy.name}: {used}, not less than {policy.power_off_below:.0%}{beside}")
+    since = seen.held_from if seen is not None else None
+    held = 0.0 if since is None else max(0.0, snapshot.now.monotonic - since)
+    return Deferral(DeferralKind.NOT_IDLE, f"{policy.name}: {used}, less than {policy.power_off_below:.0%}, for "
+                    f"{human_seconds(held)} of {human_seconds(policy.power_off_hold)}{beside}",
+                    until_wall=snapshot.now.wall + policy.power_off_hold - held)
 
 
 def _by_effort(policy: ConsolidationPolicy, snapshot: Snapshot) -> Iterable[HostName]:
@@ -187,6 +220,26 @@ def _why_not_emptied(policy: ConsolidationPolicy, host: HostName, snapshot: Snap
     if noes:
         return Refusal(RefusalKind.POWER, f"it cannot be emptied: {noes[0].detail}", host=host)
     return _spare_refusal(policy, host, snapshot)
+
+
+def why_not_left(host: HostName, snapshot: Snapshot, ledger: Ledger) -> Refusal | None:
+    """Return why a host is not packing's to empty, or None: it is sick, or a person empties it."""
+    health = snapshot.facts[snapshot.row(host)].health
+    if health is not Health.HEALTHY:
+        return Refusal(RefusalKind.HOST_NOT_HEALTHY, f"it is {health.name.lower()}", host=host)
+    if host in ledger.drains:
+        return Refusal(RefusalKind.HOST_DRAINING, "an operator drains it", host=host)
+    return None
+
+
+def _why_in_use(host: HostName, outlook: Outlook) -> Refusal | None:
+    waits = outlook.trends.blocked.get(host)
+    if waits is not None:
+        return Refusal(RefusalKind.LOAD_UNKNOWN, f"its tasks wait for storage {waits:.0%} of the time: what they would use "
+                       "if they were served is not known", host=host)
+    if any(host in (m.source, m.target) for m in outlook.ledger.open_migrations()):
+        return Refusal(RefusalKind.VM_BUSY, "a migration to or from it is not settled yet", host=host)
+    return None
 
 
 def _why_rejected(policy: ConsolidationPolicy, host: HostName, snapshot: Snapshot, outlook: Outlook) -> Refusal | None:

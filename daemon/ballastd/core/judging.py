@@ -142,12 +142,13 @@ class Judge:
             self._forgotten = self._telemetry.forgotten
             self._excused[:] = now.monotonic
             self._unsettled[:] = True
-        if not self._silences:
-            return
+        # followed even where no condition is of silence: one that is loaded later must not count what was excused
         excused = np.full(len(self._hosts), deaf)
         excused[[self._verdicts.host_rows[host] for host in sorted(ledger.standing_by())
                  if host in self._verdicts.host_rows]] = True
         self._excused[excused] = now.monotonic
+        if not self._silences:
+            return
         since = np.maximum(self._telemetry.columns.received[self._rows], self._excused)
         since[excused] = np.nan
         self._unsettled |= np.isnan(since) != np.isnan(self._silent_since)

@@ -79,6 +79,7 @@ class DeferralKind(enum.Enum):
     MOVES_OF_VM = "moves-of-vm-per-day"
     HOST_SETTLING = "host-settling"
     POWER_RATE = "power-rate"
+    NOT_IDLE = "not-idle"
     PAUSED = "paused"
     FROZEN = "frozen"
     SITE_EVENT = "site-event"

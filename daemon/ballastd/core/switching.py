@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ballastd.core import events as ev
-from ballastd.core.consolidation import Outlook, choose, may_act, reason_to_wake, why_not_off
+from ballastd.core.consolidation import Outlook, choose, may_act, reason_to_wake, why_not_left, why_not_off
 from ballastd.core.inputs import PowerSeen
 from ballastd.core.inventory import HostInventory, VmState
 from ballastd.core.ledger import HOUR_SECONDS, OPERATOR
 from ballastd.core.migrations import CallResult
 from ballastd.core.plans import Deferral, DeferralKind, Refusal
-from ballastd.core.policies import Health, Mode
+from ballastd.core.policies import Mode
 from ballastd.core.power import AGENT_WORD_SECONDS, WAKE_TEST, HostPower, PowerOrder, PowerPhase, PowerState, same_machine
 from ballastd.core.quantities import HostName, Instant, human_seconds
 from ballastd.core.recommendations import Suggested
@@ -153,11 +153,9 @@ class _Turn:
 
     def _why_kept(self, host: HostName, power: HostPower) -> str | None:
         """Return why a host that was chosen stays on after all, or None."""
-        fact = self.snapshot.facts[self.snapshot.row(host)]
-        if fact.health is not Health.HEALTHY:
-            return f"it is {fact.health.name.lower()}"
-        if host in self.outlook.ledger.drains:
-            return "an operator drains it"
+        left = why_not_left(host, self.snapshot, self.outlook.ledger)
+        if left is not None:
+            return left.detail
         if power.policy in (OPERATOR, WAKE_TEST):
             no = why_not_off(None, host, self.snapshot, self.outlook, proving=power.policy == WAKE_TEST)
             return None if no is None else no.detail

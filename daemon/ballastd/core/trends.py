@@ -6,7 +6,7 @@ Judged like the conditions of health, three-valued: what is not known is neither
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from ballastd.core.conditions import Evidence, Holding, Judgement, Phase, Truth, Verdict, follow
@@ -18,7 +18,8 @@ from ballastd.core.telemetry import Telemetry
 CLUSTER = HostName("")
 """The subject of trends that are the whole cluster's."""
 BLOCKED_SHARE = 0.20
-"""A host whose tasks wait for storage this much of the time is not idle, however little its processors do."""
+"""A host whose tasks wait for storage this much of the time is not idle, however little its processors do: it is not
+emptied, and its processors count as used up."""
 
 Key = tuple[str, str, HostName]
 
@@ -53,6 +54,8 @@ class Trends:
     def __init__(self, window: Seconds) -> None:
         self._window = window
         self._verdicts: dict[Key, Verdict] = {}
+        self.blocked: dict[HostName, float] = {}
+        """The hosts whose tasks wait for storage, and for how much of the time; known where something is packed."""
 
     def follow(self, policies: PolicySet, snapshot: Snapshot, telemetry: Telemetry, now: Instant) -> None:
         """Judge every trend anew on ``snapshot``."""
@@ -67,9 +70,10 @@ class Trends:
             taking = tuple(row for row in rows if not snapshot.facts[row].avoid)
             uneven = _uneven(policy, [shares[row] for row in taking])
             self._follow(seen, ("uneven", policy.name, CLUSTER), uneven, policy.imbalance_hold, now)
+        self.blocked = _blocked(snapshot, telemetry, self._window, now) if policies.consolidation else {}
         for packing in policies.consolidation:
             rows = _in_scope(packing, snapshot)
-            idle, busy = _idle_and_busy(packing, snapshot, rows, telemetry, self._window, now)
+            idle, busy = _idle_and_busy(packing, snapshot, rows, self.blocked)
             self._follow(seen, ("idle", packing.name, CLUSTER), idle, packing.power_off_hold, now)
             self._follow(seen, ("busy", packing.name, CLUSTER), busy, packing.power_on_hold, now)
         self._verdicts = seen
@@ -149,30 +153,33 @@ def _uneven(policy: BalancePolicy, shares: list[HostShares]) -> Judgement:
     return Judgement(Truth.TRUE if true else Truth.FALSE, Truth.FALSE if true else Truth.TRUE, evidence)
 
 
-def cluster_share(snapshot: Snapshot, rows: Iterable[int]) -> float | None:
-    """Return what some hosts use together of the scarcer resource, None while one host's load is unknown."""
+def cluster_share(snapshot: Snapshot, rows: Iterable[int], blocked: Collection[HostName] = ()) -> float | None:
+    """Return what some hosts use together of the scarcer resource, None while one host's load is unknown. ``blocked``:
+    those whose processors count as used up, for what their VMs would do if they were served is not known."""
     hosts = snapshot.hosts
     rows = tuple(rows)
     shares = all_shares(snapshot)
     if not rows or any(shares[row].cpu is None for row in rows):
         return None
-    cpu = sum(float(hosts.cpu[row]) for row in rows) / sum(float(hosts.cpu_limit[row]) for row in rows)
+    cpu = sum(float((hosts.cpu_limit if hosts.names[row] in blocked else hosts.cpu)[row]) for row in rows)
     memory = sum(int(hosts.used[row]) for row in rows) / max(1, sum(int(hosts.limit[row]) for row in rows))
-    return max(cpu, memory)
+    return max(cpu / sum(float(hosts.cpu_limit[row]) for row in rows), memory)
 
 
-def _idle_and_busy(policy: ConsolidationPolicy, snapshot: Snapshot, rows: tuple[int, ...], telemetry: Telemetry,
-                   window: Seconds, now: Instant) -> tuple[Judgement, Judgement]:
-    share = cluster_share(snapshot, rows)
-    if share is None:
+def _blocked(snapshot: Snapshot, telemetry: Telemetry, window: Seconds, now: Instant) -> dict[HostName, float]:
+    waiting = ((host, telemetry.mean(host, "io.pressure.some", "", window, now)) for host in snapshot.hosts.names)
+    return {host: share for host, share in waiting if share is not None and share > BLOCKED_SHARE}
+
+
+def _idle_and_busy(policy: ConsolidationPolicy, snapshot: Snapshot, rows: tuple[int, ...],
+                   blocked: Collection[HostName]) -> tuple[Judgement, Judgement]:
+    used, share = cluster_share(snapshot, rows), cluster_share(snapshot, rows, blocked)
+    if used is None or share is None:
         unknown = Judgement(Truth.UNKNOWN, Truth.UNKNOWN)
         return unknown, unknown
-    hosts = (snapshot.hosts.names[row] for row in rows)
-    idle = share < policy.power_off_below and not any(
-        (telemetry.mean(host, "io.pressure.some", "", window, now) or 0.0) > BLOCKED_SHARE for host in hosts)
-    busy = share > policy.power_on_above
+    idle, busy = share < policy.power_off_below, used > policy.power_on_above
     return (Judgement(_truth(idle), _truth(not idle), Evidence("load", "", share, policy.power_off_below)),
-            Judgement(_truth(busy), _truth(not busy), Evidence("load", "", share, policy.power_on_above)))
+            Judgement(_truth(busy), _truth(not busy), Evidence("load", "", used, policy.power_on_above)))
 
 
 def _truth(value: bool) -> Truth:

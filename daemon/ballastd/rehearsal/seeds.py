@@ -45,6 +45,8 @@ HEALING = 8 * HOUR
 """How long after everything was put right the cluster may take to come to rest: the longest cooldown and a bit."""
 EASILY, BUSY_AT_MOST = 0.8, 0.45
 """How full, by memory and by processors, the hosts that stay on may be for a night that surely spares one."""
+LONG_NIGHT = 1.5 * HOUR
+"""How long a window is open at least in which a host surely goes off: it must stay off for a while before it closes."""
 REST = HOUR
 """How long at the end nothing may move."""
 
@@ -161,13 +163,15 @@ def run_seed(seed: int, hours: float = 12.0, faults: tuple[str, ...] | None = No
 
 def allowed_by(setting: Setting) -> frozenset[str]:
     """Return what ought to happen in most such rehearsals: moves in all; evacuations and adoptions where memory fails and
-    the daemon is killed over a migration; power-offs, and so wakes, where a host can be spared beside the spare one."""
+    the daemon is killed over a migration; power-offs, and so wakes, where a host can be spared beside the spare one, in a
+    night that is long enough, by a policy that acts, where no cables were mixed up."""
     found = {"moves"}
     if any(act.do == "reading" and act.metric == "ecc.uncorrected" and act.value for act in setting.acts):
         found.add("evacuations")
     if any(act.do == "ambush" for act in setting.acts):
         found.add("adoptions")
-    if _can_spare_one(setting):
+    hindered = any(act.do == "swap" for act in setting.acts)
+    if _can_spare_one(setting) and _may_sleep(setting) and not hindered:
         found |= {"offs", "wakes"}
     return frozenset(found)
 
@@ -178,6 +182,24 @@ def _can_spare_one(setting: Setting) -> bool:
     left = sum(limits[1:-1]) * EASILY
     cpus = sum(sorted(host.cpus for host in hosts)[1:-1]) * BUSY_AT_MOST
     return sum(vm.record.memory_max for vm in vms) < left and sum(vm.demand.high for vm in vms) < cpus
+
+
+def _may_sleep(setting: Setting) -> bool:
+    policies, _ = setting.policies.load(DEFAULT_EPOCH_WALL)
+    return any(policy.mode is Mode.AUTO and _open_for(policy, policies) >= LONG_NIGHT for policy in policies.consolidation)
+
+
+def _open_for(policy: ConsolidationPolicy, policies: PolicySet) -> float:
+    """Return for how long a policy's window is open at most without a denial."""
+    denied = sorted(one for name in policy.denials for one in policies.windows[name].intervals)
+    longest = 0.0
+    for opens, closes in policies.windows[policy.window].intervals:
+        begins = opens
+        for frozen, thawed in denied:
+            longest = max(longest, min(frozen, closes) - begins)
+            begins = max(begins, thawed)
+        longest = max(longest, closes - begins)
+    return longest
 
 
 async def heal(stage: Stage) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from ballastd.core.conditions import Aggregate, AtLeast, Condition, Holding, Not, Predicate, RelativeTo, Silence, Threshold
 from ballastd.core.events import CountersNoted, VerdictLatched
-from ballastd.core.inputs import TelemetryConnected, TelemetryLost, Verb
+from ballastd.core.inputs import PoliciesReplaced, TelemetryConnected, TelemetryLost, Verb
 from ballastd.core.policies import EvacuationPolicy, Health, HealthPolicy, Mode, PolicySet, Response
 from ballastd.core.power import HostPower, PowerPhase
 from ballastd.core.quantities import HostName, Seconds
@@ -156,4 +156,16 @@ def test_our_own_deafness_is_nobodys_silence() -> None:
     t.quiet_for(600.0)
     assert told(t) == "unknown: "
     t.step(TelemetryConnected(t.now))
+    assert told(t) == "clear: "
+
+
+def test_a_condition_of_silence_that_is_loaded_later_does_not_count_while_a_host_was_off_by_our_order() -> None:
+    t = set_up(replace(silent_set(Response.QUARANTINE), health=()))
+    t.silent.add(HostName("h1"))
+    t.powered_off.add(HostName("h1"))
+    t.controller.ledger.power[HostName("h1")] = HostPower(PowerPhase.OFF, "nights", "idle", t.now.wall)
+    t.quiet_for(600.0)
+    t.powered_off.clear()
+    del t.controller.ledger.power[HostName("h1")]
+    t.step(PoliciesReplaced(silent_set(Response.QUARANTINE)))
     assert told(t) == "clear: "

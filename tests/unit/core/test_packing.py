@@ -121,6 +121,53 @@ def test_low_processor_use_with_blocked_tasks_is_not_idle() -> None:
     assert not p.off()
 
 
+    assert "h1 waits for storage 60% of the time" in str(p.decisions[-1].view.noes)
+
+
+def test_one_host_that_waits_for_storage_stays_on_and_counts_as_busy_and_the_others_may_go() -> None:
+    p = powered()
+    p.table.show("h3", "io.pressure.some", 0.6)
+    p.until(PowerPhase.OFF, "h4")
+    assert ("h3", False) not in p.orders
+
+
+def test_a_sick_host_is_not_packings_to_empty() -> None:
+    p = powered()
+    p.table.show("h3", "fan.alarm", 1.0)
+    p.until(PowerPhase.OFF, "h4")
+    assert not [e for e in p.table.events if isinstance(e, ev.HostEmptying) and e.host == "h3"]
+
+
+def test_a_host_that_vms_are_on_their_way_to_is_not_emptied_next() -> None:
+    builder = a_cluster()
+    for h, vms in ((1, 4), (2, 4), (3, 1), (4, 1)):
+        builder = builder.host(f"h{h}", power="redfish")
+        for v in range(vms):
+            builder = builder.running(f"h{h}v{v}", 4)
+    p = powered(builder)
+    p.until(PowerPhase.EMPTYING, "h3")
+    going = p.turn_without_returns()
+    for order in going.orders:
+        p.table.begin(order)
+    assert going.orders
+    p.table.show("h3", "fan.alarm", 1.0)
+    for _ in range(20):
+        p.turn_without_returns()
+    targets = {order.move.target for order in going.orders}
+    emptied = [e.host for e in p.table.events if isinstance(e, ev.HostEmptying)]
+    assert not targets & set(emptied), emptied
+    assert any(isinstance(e, ev.HostKept) and e.host == "h3" for e in p.table.events)
+
+
+def test_a_cluster_that_is_not_idle_says_so_and_so_does_one_that_is_not_for_long_enough() -> None:
+    p = powered()
+    p.turns(200.0)
+    assert "less than 45%, for " in str(p.decisions[-1].view.noes)
+    p.table.burn(h1v0=9.0, h2v0=9.0, h3v0=9.0, h4v0=9.0)
+    p.turns(600.0)
+    assert "not less than 45%" in str(p.decisions[-1].view.noes)
+
+
 def test_a_host_that_was_never_woken_is_not_switched_off() -> None:
     p = powered(proved=False)
     p.turns(3000.0)
