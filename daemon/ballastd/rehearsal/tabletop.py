@@ -29,6 +29,8 @@ CALM_SECONDS = 2 * 3600.0
 EPOCH_WALL = 1_750_000_000.0
 STEP_SECONDS = 10.0
 REPORT_SECONDS = 10.0
+ROUTINE_SECONDS = 30.0
+"""How often the daemon thinks where nothing calls for it."""
 CHANCES = {
     "burn": 0.05, "error": 0.0015, "heat": 0.003, "cool": 0.01, "acknowledge": 0.01, "cut": 0.003, "mend": 0.03,
     "mute": 0.003, "speak": 0.03, "pause": 0.001, "resume": 0.02, "cordon": 0.003, "uncordon": 0.02, "drain": 0.002,
@@ -78,8 +80,10 @@ class Tabletop:
         return Instant(self._seconds, EPOCH_WALL + self._seconds, "tabletop")
 
     def play(self, seconds: float, *, is_calm: bool = False) -> None:
-        """Let time pass. ``is_calm``: nothing happens but what is under way."""
+        """Let time pass. ``is_calm``: nothing happens but what is under way, and the mind thinks at its routine pace."""
         until = self._seconds + seconds
+        if is_calm:
+            self._step_seconds = max(self._step_seconds, ROUTINE_SECONDS)
         while self._seconds < until:
             self._seconds += self._step_seconds
             if not is_calm:
