@@ -16,7 +16,7 @@ ARGS ?=
 help: ## Show this list
 	@echo "ballastd: make TARGET"
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  lab-up takes HOSTS=$(HOSTS) VMS=$(VMS); test takes ARGS='-k evacuation' and the like."
 
@@ -52,6 +52,10 @@ check: $(READY) ## Lint, types, floors, lock file, systemd units, shell scripts
 pages: $(READY) ## Make the schema and the reference of policies anew from the models
 	.venv/bin/ballastctl policy schema >policies/schema.json
 	.venv/bin/ballastctl policy reference >docs/policy-reference.md
+
+.PHONY: bench-planner
+bench-planner: $(READY) ## Plans beside bounds, an exact solver and hbal: a table and JSON (ARGS='--hosts 10'; see benchmarks/)
+	$(PYTHON) -m benchmarks.planner $(ARGS)
 
 SEEDS ?= 20
 FIRST ?= 1

@@ -1,0 +1,121 @@
+"""Which VMs to take off a host: the cheapest set whose leaving takes enough processors and enough memory off it.
+
+Covering by two resources is a knapsack turned around. It is solved on a frontier: of all sets that weigh the same in one
+resource, cut into steps, the cheapest is kept. What the steps round away is rounded against us, and what they find is
+checked on the numbers themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ballastd.core.columns import Floats
+
+Bools = NDArray[np.bool_]
+
+STEPS = 2048
+"""Into so many steps all that the VMs of a host have of a resource is cut."""
+TRIES = 64
+"""So many of the cheapest sets that take enough of one resource off are asked whether they take enough of the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What a move costs beside the bytes that it copies, in bytes too. ``processor``: for each processor that the VM uses,
+    since somebody has to have it free; ``move``: for each move, since it takes time however small the VM is."""
+
+    processor: float = 0.0
+    move: float = 0.0
+
+    def of(self, processors: Floats, memory: Floats) -> Floats:
+        """Return the costs of moves of VMs."""
+        return memory + self.processor * processors + self.move
+
+
+def cheapest_cover(processors: Floats, memory: Floats, excess: tuple[float, float], prices: Prices
+                   ) -> tuple[int, ...] | None:
+    """Return which of a host's VMs to move (indices, ascending), or None where all of them together are not enough.
+
+    ``processors``, ``memory``: what each VM uses, bytes. ``excess``: so many processors and bytes have to go; nothing, or
+    less than nothing, of a resource that the host has enough of.
+    """
+    over_cpu, over_memory = excess
+    if over_cpu <= 0 and over_memory <= 0:
+        return ()
+    if processors.sum() < over_cpu or memory.sum() < over_memory:
+        return None
+    costs = prices.of(processors, memory)
+    # all of them are enough; where rounding hides every other set, this one stands
+    found: list[tuple[int, ...]] = [tuple(range(len(costs)))]
+    if over_cpu > 0:
+        found.extend(_covers(processors, costs, over_cpu, (memory, over_memory)))
+    else:
+        found.extend(_covers(memory, costs, over_memory, (processors, over_cpu)))
+    if over_cpu > 0 and over_memory > 0:
+        # the other way round: of sets that weigh the same in memory the one with most processors
+        found.extend(_covers(memory, -processors, over_memory, (processors, over_cpu), lightest=True))
+    enough = (_pruned(one, processors, memory, excess, costs) for one in found)
+    return min(enough, key=lambda one: (float(costs[list(one)].sum()), one))
+
+
+def _covers(weights: Floats, costs: Floats, needed: float, other: tuple[Floats, float], *, lightest: bool = False
+            ) -> list[tuple[int, ...]]:
+    """Return the cheapest set, or the lightest, that weighs ``needed`` at least and of ``other`` as much as that needs."""
+    step = float(weights.sum()) / STEPS
+    units = np.floor(weights / step).astype(np.int64).tolist()
+    best, took = _frontier(units, costs.tolist())
+    least = int(np.ceil(needed / step))
+    reached = least + np.flatnonzero(np.isfinite(best[least:]))
+    order = reached if lightest else reached[np.argsort(best[reached], kind="stable")]
+    amounts, wanted = other
+    if lightest:
+        order = order[-best[order] >= wanted]
+    for total in order[:TRIES].tolist():
+        members = _members(units, took, total)
+        if float(amounts[list(members)].sum()) >= wanted and float(weights[list(members)].sum()) >= needed:
+            return [members]
+    return []
+
+
+def _frontier(units: Sequence[int], costs: Sequence[float]) -> tuple[Floats, list[Bools]]:
+    """Return, for each total of units, the least cost of a set with that total (inf: there is none), and for each item
+    where it is in that set."""
+    best = np.full(sum(units) + 1, np.inf)
+    best[0] = 0.0
+    took = []
+    high = 0
+    for unit, cost in zip(units, costs, strict=True):
+        with_it = best[:high + 1] + cost
+        without = best[unit:unit + high + 1]
+        better = with_it < without
+        mark = np.zeros(unit + high + 1, np.bool_)
+        mark[unit:] = better
+        took.append(mark)
+        best[unit:unit + high + 1] = np.where(better, with_it, without)
+        high += unit
+    return best, took
+
+
+def _members(units: Sequence[int], took: Sequence[Bools], total: int) -> tuple[int, ...]:
+    found = []
+    for item in range(len(units) - 1, -1, -1):
+        if total < len(took[item]) and took[item][total]:
+            found.append(item)
+            total -= units[item]
+    return tuple(reversed(found))
+
+
+def _pruned(members: tuple[int, ...], processors: Floats, memory: Floats, excess: tuple[float, float], costs: Floats
+            ) -> tuple[int, ...]:
+    """Return the set without those that it does not need, the dearest first."""
+    kept = set(members)
+    cpu, held = float(processors[list(members)].sum()), float(memory[list(members)].sum())
+    for one in sorted(members, key=lambda item: (-float(costs[item]), item)):
+        if cpu - processors[one] >= excess[0] and held - memory[one] >= excess[1]:
+            kept.discard(one)
+            cpu, held = cpu - float(processors[one]), held - float(memory[one])
+    return tuple(sorted(kept))

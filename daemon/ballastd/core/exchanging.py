@@ -1,0 +1,200 @@
+"""Relief where room is scarce: exchanges of VMs between hosts, better by worse, until no host is hot.
+
+A deterministic tabu search. Each step looks at everything that one hot host can do: give any of its VMs to any host, or
+change it for any VM of another. The best is done even where it makes things worse for a while, and what was moved stays
+put for some steps, so that the search leaves the dead ends in which a greedy one stops. The best cluster seen is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ballastd.core.columns import Floats, Ints
+from ballastd.core.heat import Doors, Heat
+
+Bools = NDArray[np.bool_]
+WORK, WORK_FOR_LESS = 20_000_000, 3_000_000
+"""So many exchanges are looked at to cool hosts, and to do so more cheaply, whatever the size of the cluster: a bound on
+time that is no clock."""
+STEPS_MAX = 600
+REST = 8
+"""A VM that was moved stays where it is for so many steps."""
+REPAIRS = 8
+"""So many exchanges may follow from sending one VM home."""
+PRICE = 0.25
+"""What it costs to copy as much as a host may hold, in overload: less, or nothing would be worth its cost."""
+LOOKED_AT = 12
+"""So many of the best exchanges of a step are asked of the doors."""
+CALM = 1e-12
+
+
+@dataclass(slots=True)
+class _Best:
+    heat: float
+    bytes: float
+    at: Ints
+
+
+def exchange(heat: Heat, doors: Doors, at: Ints) -> Ints:
+    """Return where VMs live (host rows by VM row) so that less heat is left than in ``at``, or the same. ``doors`` have
+    counted ``at``, and count what is returned afterwards."""
+    search = _Search(heat, doors, at)
+    search.cool()
+    search.cheapen()
+    return search.at
+
+
+class _Search:
+    def __init__(self, heat: Heat, doors: Doors, at: Ints) -> None:
+        self._heat, self._doors, self.at = heat, doors, at.copy()
+        hosts = len(heat.cpu)
+        moved = at - heat.vm_host
+        self._cpu = heat.cpu.copy()
+        self._memory = heat.memory.copy()
+        for vm in np.flatnonzero(moved).tolist():
+            self._shift(vm, int(heat.vm_host[vm]), int(at[vm]))
+        self._rest = np.zeros(len(at), np.int64)
+        self._clock = self._looked = 0
+        self._tie = PRICE / float(heat.memory_mark.mean())
+        self._hosts = np.arange(hosts)
+        self._best = _Best(self._total(), self._bytes(), self.at.copy())
+
+    def cool(self) -> None:
+        """Search until nothing is hot, or for as long as is reasonable; keep the coolest that was seen."""
+        for _ in range(STEPS_MAX):
+            hot = self._hot()
+            if not len(hot) or self._looked > WORK:
+                break
+            self._step(hot)
+            total = self._total()
+            if total < self._best.heat - CALM:
+                self._best = _Best(total, self._bytes(), self.at.copy())
+        self._return_to(self._best.at)
+
+    def cheapen(self) -> None:
+        """Send VMs home, the dearest first, wherever nothing becomes hot by it that something cheaper would not cool."""
+        improved, most = True, self._looked + WORK_FOR_LESS
+        while improved:
+            improved = False
+            away = np.flatnonzero(self.at != self._heat.vm_host)
+            for vm in away[np.argsort(-self._heat.vm_memory[away], kind="stable")].tolist():
+                if self._looked > most:
+                    return
+                improved |= self._goes_home(vm)
+
+    def _goes_home(self, vm: int) -> bool:
+        home, before, cost, heat = int(self._heat.vm_host[vm]), self.at.copy(), self._bytes(), self._total()
+        if int(self.at[vm]) == home or not self._passes(vm, home):
+            return False
+        self._clock += REST
+        self._move(vm, home)
+        for _ in range(REPAIRS):
+            hot = self._hot()
+            if self._total() <= heat + CALM or not len(hot) or self._bytes() >= cost:
+                break
+            self._rest[vm] = self._clock + REST
+            self._step(hot)
+        if self._total() <= heat + CALM and self._bytes() < cost:
+            return True
+        self._return_to(before)
+        return False
+
+    def _return_to(self, at: Ints) -> None:
+        for vm in np.flatnonzero(self.at != at).tolist():
+            self._move(vm, int(at[vm]))
+
+    def _step(self, hot: Ints) -> None:
+        """Do the best that the hottest host can do; where it can do nothing, the next."""
+        self._clock += 1
+        for host in hot.tolist():
+            vms = np.flatnonzero((self.at == host) & self._heat.vm_movable & (self._rest < self._clock))
+            self._looked += 1 + len(vms) * len(self.at)
+            if not len(vms):
+                continue
+            for vm, other, target in self._ranked(host, vms):
+                if self._passes(vm, target) and (other < 0 or self._passes(other, host)):
+                    self._move(vm, target)
+                    self._rest[vm] = self._clock + REST
+                    if other >= 0:
+                        self._move(other, host)
+                        self._rest[other] = self._clock + REST
+                    return
+
+    def _passes(self, vm: int, target: int) -> bool:
+        return target not in self._doors.shut(vm)
+
+    def _ranked(self, host: int, vms: Ints) -> Iterator[tuple[int, int, int]]:
+        """Yield the best of what the host can do: the VM that leaves, the VM that comes for it (-1: none), to and from
+        which host."""
+        heat = self._heat
+        others = np.flatnonzero((self.at != host) & heat.vm_movable & (self._rest < self._clock) & heat.opens[self.at])
+        targets = self._hosts[heat.opens & (self._hosts != host)]
+        there = np.concatenate([self.at[others], targets])
+        cpu_back = np.concatenate([heat.vm_cpu[others], np.zeros(len(targets))])
+        memory_back = np.concatenate([heat.vm_memory[others], np.zeros(len(targets))])
+        if not heat.opens[host]:
+            there, cpu_back, memory_back = targets, np.zeros(len(targets)), np.zeros(len(targets))
+            others = others[:0]
+        cpu = heat.vm_cpu[vms][:, None] - cpu_back[None, :]
+        memory = heat.vm_memory[vms][:, None] - memory_back[None, :]
+        after = self._overload(self._cpu[host] - cpu, self._memory[host] - memory, host)
+        after += self._overload(self._cpu[there] + cpu, self._memory[there] + memory, there)
+        after -= self._heat_of(host)
+        after -= np.array([self._overload(self._cpu[there], self._memory[there], there)])[0]
+        after += self._dearer(vms, there) * self._tie
+        after[:, :len(others)] += self._dearer(others, np.array([host]))[:, 0] * self._tie
+        flat = after.ravel()
+        count = min(LOOKED_AT, len(flat))
+        if not count:
+            return
+        first = np.argpartition(flat, count - 1)[:count]
+        for index in first[np.argsort(flat[first], kind="stable")].tolist():
+            row, column = divmod(index, len(there))
+            yield int(vms[row]), int(others[column]) if column < len(others) else -1, int(there[column])
+
+    def _dearer(self, vms: Ints, there: Ints) -> Floats:
+        """Return by how many bytes more is copied if VMs are on other hosts, by VM and host: less where one goes home."""
+        home = self._heat.vm_host[vms]
+        away = (home[:, None] != there[None, :]).astype(np.float64) - (self.at[vms] != home)[:, None]
+        more: Floats = away * (self._heat.vm_memory[vms] + self._heat.move)[:, None]
+        return more
+
+    def _overload(self, cpu: Floats, memory: Floats, host: Ints | int) -> Floats:
+        over: Floats = np.maximum(cpu / self._heat.cpu_mark[host] - 1.0, 0.0)
+        over += np.maximum(memory / self._heat.memory_mark[host] - 1.0, 0.0)
+        return over
+
+    def _heat_of(self, host: int) -> float:
+        return float(self._overload(self._cpu[host:host + 1], self._memory[host:host + 1], host)[0])
+
+    def _all_heat(self) -> Floats:
+        return self._overload(self._cpu, self._memory, self._hosts)
+
+    def _total(self) -> float:
+        return float(self._all_heat().sum())
+
+    def _hot(self) -> Ints:
+        heat = self._all_heat()
+        hot = np.flatnonzero(heat > CALM)
+        return hot[np.argsort(-heat[hot], kind="stable")]
+
+    def _bytes(self) -> float:
+        away = self.at != self._heat.vm_host
+        return float(self._heat.vm_memory[away].sum()) + self._heat.move * int(np.count_nonzero(away))
+
+    def _shift(self, vm: int, source: int, target: int) -> None:
+        self._cpu[source] -= self._heat.vm_cpu[vm]
+        self._cpu[target] += self._heat.vm_cpu[vm]
+        self._memory[source] -= self._heat.vm_memory[vm]
+        self._memory[target] += self._heat.vm_memory[vm]
+
+    def _move(self, vm: int, target: int) -> None:
+        source = int(self.at[vm])
+        self._doors.leave(vm, source)
+        self._doors.enter(vm, target)
+        self._shift(vm, source, target)
+        self.at[vm] = target

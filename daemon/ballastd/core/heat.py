@@ -1,0 +1,62 @@
+"""The cluster as relief looks at it: what hosts and VMs use, above which marks hosts are hot, and who may go where."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ballastd.core.columns import Floats, Ints
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """The cluster in columns, a row per host and a row per VM.
+
+    ``cpu``, ``memory``: processors and bytes that a host's VMs use, ``cpu_mark``, ``memory_mark``: above which it is hot.
+    ``opens``: whether it may receive. ``vm_movable``: whether a VM may leave. ``move``: what each move costs beside its
+    bytes, in bytes.
+    """
+
+    cpu: Floats
+    cpu_mark: Floats
+    memory: Floats
+    memory_mark: Floats
+    opens: Bools
+    vm_host: Ints
+    vm_cpu: Floats
+    vm_memory: Floats
+    vm_movable: Bools
+    move: float = 0.0
+
+
+class Doors(Protocol):
+    """What beside room decides who may go where: rules of placement, above all."""
+
+    def shut(self, vm: int) -> Collection[int]:
+        """Return the rows of the hosts that may not take a VM (row) now."""
+
+    def enter(self, vm: int, host: int) -> None:
+        """Count a VM among those that a host will have."""
+
+    def leave(self, vm: int, host: int) -> None:
+        """Undo that."""
+
+
+class NoDoors:
+    """Whoever has room takes everybody."""
+
+    def shut(self, vm: int) -> Collection[int]:  # noqa: ARG002  the protocol's
+        """See ``Doors``."""
+        return ()
+
+    def enter(self, vm: int, host: int) -> None:
+        """See ``Doors``."""
+
+    def leave(self, vm: int, host: int) -> None:
+        """See ``Doors``."""
