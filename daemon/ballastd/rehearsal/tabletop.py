@@ -37,6 +37,8 @@ CHANCES = {
     "undrain": 0.02, "stop": 0.003, "carry": 0.003, "restart": 0.004,
 }
 """How likely each is in one step."""
+LONG_OPEN_SECONDS = 1800.0
+"""On the table nothing takes so long; a large cluster may still even itself out, a move every five minutes."""
 JOURNAL_FAILS = 0.01
 MOVE_FAILS = 0.15
 
@@ -101,9 +103,10 @@ class Tabletop:
         self._wish(Verb.RESUME)
 
     def judge_rest(self) -> None:
-        """Judge a cluster that was left alone: nothing is open any more."""
+        """Judge a cluster that was left alone: nothing is open any more but what has just begun."""
         for migration in self._mind.ledger.open_migrations():
-            self._complain("rest", f"{migration.vm_name} is {migration.phase.value} still")
+            if self.now.wall - migration.ordered_wall > LONG_OPEN_SECONDS:
+                self._complain("rest", f"{migration.vm_name} is {migration.phase.value} still")
 
     # what happens
 
