@@ -7,6 +7,7 @@ import os
 import click
 
 from ballastd import __version__
+from ballastd.cli.advice import capacity_command, place_command
 from ballastd.cli.client import DEFAULT_SOCKET
 from ballastd.cli.cluster import pause_command, reload_command, resume_command, status_command, summary_command
 from ballastd.cli.clusters import cluster_group
@@ -58,5 +59,5 @@ def main(ctx: click.Context, socket_path: str | None) -> None:  # noqa: ARG001  
 policy_group.add_command(promote_command)
 for _command in (top_command, status_command, summary_command, host_group, vm_group, plan_command, explain_command,
                  migration_group, journal_group, pause_command, resume_command, reload_command, policy_group,
-                 window_group, cluster_group, simulate_command, replay_command):
+                 window_group, cluster_group, simulate_command, replay_command, place_command, capacity_command):
     main.add_command(_command)

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
+from typing import Any
 
 import click
 
 from ballastd.cli.client import Daemon
-from ballastd.cli.formats import age, printable, size
-from ballastd.cli.options import recommendation_argument, subject_argument, with_daemon, with_output, with_reason, with_watch
+from ballastd.cli.diagnostics import show_problems
+from ballastd.cli.formats import age, duration, printable, size
+from ballastd.cli.offline import plan_for, read_what_if
+from ballastd.cli.options import (
+    recommendation_argument,
+    socket_of,
+    subject_argument,
+    with_daemon,
+    with_output,
+    with_reason,
+    with_watch,
+)
 from ballastd.cli.output import Column, Row, Table, emit, emit_document, heading, repeat, warn_if_old
+from ballastd.cli.policies.places import EXIT_PROBLEMS, placed, settings_option
+from ballastd.cli.policies.showing import cluster_for
+from ballastd.errors import ConfigurationError
 
 INTENTS = Table((
     Column("WANTED", lambda i: i["kind"]),
@@ -65,23 +80,43 @@ NOES = Table((
 
 
 @click.group("plan", invoke_without_command=True)
+@click.option("--cluster", "cluster_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+              help="Plan for a saved cluster; no daemon is asked.")
+@click.option("--policies", "directory", type=click.Path(exists=True, path_type=Path), metavar="DIRECTORY|FILE",
+              help="Policies to plan by, instead of those that the settings name.")
+@settings_option
+@click.option("--what-if", metavar="CHANGES", default="",
+              help="Plan for the cluster as it would be: cordon=HOST, drain=HOST, off=HOST, add-vm=PROCESSORS:SIZE[@HOST], "
+                   "with commas between them.")
+@click.option("--after", type=duration, metavar="DURATION",
+              help="How long the cluster has been as it is.  [default: as long as the longest hold]")
 @with_watch
 @with_output
 @click.pass_context
 @with_daemon
-def plan_command(daemon: Daemon, ctx: click.Context, output: str, watch: float | None) -> None:
+def plan_command(daemon: Daemon, ctx: click.Context, output: str, watch: float | None, cluster_file: Path | None,
+                 directory: Path | None, settings: Path | None, what_if: str, after: float | None) -> None:
     """Show what is wanted, planned, recommended, refused and put off; approve or reject what is recommended.
+
+    With --cluster or --what-if the plan is made here, by the same planner, for a saved cluster or for the daemon's as it is
+    now: VMs use what they use, for as long as it takes for every hold to be over. Nothing is carried out.
 
     \b
     Examples:
       ballastctl plan
       ballastctl plan -o wide            with reasons and the next best targets
+      ballastctl plan --what-if off=alder,add-vm=4:16GiB
+      ballastctl plan --cluster site.yaml --policies new/ -o json
       ballastctl plan approve 3f1c09aa72
       ballastctl plan approve --all-of even-load
       ballastctl plan reject 3f1c09aa72 --reason "backup runs tonight"
       ballastctl explain db              everything about one VM
     """
     if ctx.invoked_subcommand is not None:
+        return
+    if cluster_file is not None or what_if or directory is not None or settings is not None or after is not None:
+        planned = _planned(ctx, cluster_file, directory, settings, what_if, after)
+        _show_plan(planned if output in ("json", "yaml") else later(planned, time.time() - planned["wall"]), output)
         return
 
     def show() -> None:
@@ -90,6 +125,34 @@ def plan_command(daemon: Daemon, ctx: click.Context, output: str, watch: float |
         _show_plan(document, output)
 
     repeat(watch, show)
+
+
+def _planned(ctx: click.Context, cluster_file: Path | None, directory: Path | None, settings: Path | None, changes: str,
+             after: float | None) -> Row:
+    """Return the plan that is made here."""
+    from ballastd.documents.loading import read_policies
+    from ballastd.web.models import PlanView, to_json
+
+    try:
+        where, declared = placed(directory, settings)
+        read = read_policies(where, declared if cluster_file is None else None)
+        cluster = cluster_for(ctx, cluster_file, socket_of(ctx), declared)
+    except ConfigurationError as error:
+        show_problems(error.problems, "error", "red")
+        ctx.exit(EXIT_PROBLEMS)
+    assert cluster is not None, "a file, or a socket that is asked, or an error"
+    view = plan_for(cluster, read.compiled, read_what_if(changes, cluster), after)
+    document: Row = to_json(PlanView(view.revision, view.wall, view.posture, view.gates, view.intents, view.moves, view.noes,
+                                     view.recommendations, view.rejections, view.demotions))
+    return document
+
+
+def later(document: Any, seconds: float) -> Any:
+    """Return the document with all its instants so many seconds later: tables say how long ago something was."""
+    if isinstance(document, dict):
+        return {key: value + seconds if key.endswith("wall") and isinstance(value, int | float) else later(value, seconds)
+                for key, value in document.items()}
+    return [later(one, seconds) for one in document] if isinstance(document, list) else document
 
 
 def _show_plan(document: Row, output: str) -> None:

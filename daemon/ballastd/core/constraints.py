@@ -254,11 +254,12 @@ def stranded_by_one_failure(snapshot: Snapshot, moved: dict[int, int], leaving: 
         if dying != leaving:
             left = open_room.copy()
             left[dying] = 0
-            result[dying] = _unpacked(sorted(sizes[dying], reverse=True), left)
+            result[dying] = unpacked(sorted(sizes[dying], reverse=True), left)
     return result
 
 
-def _unpacked(sizes: list[int], room: list[int]) -> int:
+def unpacked(sizes: list[int], room: list[int]) -> int:
+    """Return the bytes that find no place: ``sizes`` go one by one into the first that has room left, of ``room``."""
     lost = 0
     for size in sizes:
         place = next((i for i, r in enumerate(room) if r >= size), None)

@@ -103,6 +103,8 @@ def legal_help(stage: Stage) -> Iterator[str]:
                 if found is not None:
                     yield (f"{source.name} is too full for {policy.name} ({source.busy:.0%} of its processors, "
                            f"{source.full:.0%} of its memory), {found} would help")
+        if any(one.busy > _edge(policy, "cpu") - EDGE or one.full > _edge(policy, "memory") - EDGE for one in hosts):
+            continue  # relief comes before evenness: while a host is hot nothing is evened out
         fullest, emptiest = max(hosts, key=lambda one: one.busy), min(hosts, key=lambda one: one.busy)
         if fullest.busy - emptiest.busy > policy.imbalance_above + EDGE and fullest.busy > policy.ignore_below + EDGE:
             found = next(_moves(stage, policy, fullest, hosts, uneven=True), None)

@@ -1,0 +1,266 @@
+"""Where a new VM would best live, and how many more of its kind fit: on the last picture of the cluster, by the policies.
+
+Nothing is created, and nothing is kept for whoever asked. A host is offered when it may receive, has the memory, would not
+be hot with the VM, breaks no must-rule, and leaves room for a host's failure; the offers begin with the one that stays
+the emptiest. What is against a host is said with its numbers.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from ballastd.core.constraints import unpacked
+from ballastd.core.inventory import DeclaredHost, VmRecord, VmState
+from ballastd.core.plans import RefusalKind
+from ballastd.core.policies import PlacementPolicy, PolicySet, Rule
+from ballastd.core.quantities import Bytes, HostName, VmId, human_bytes
+from ballastd.core.views import ClusterView, HostView
+
+HOLDS_NO_MEMORY = frozenset({VmState.SHUTOFF.value, VmState.CRASHED.value})
+REFUSALS_SHOWN = 8
+RESERVES_ASKED = 20
+"""So many of the best hosts are asked whether a host may fail then: the one question whose price grows with the cluster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A VM that does not exist yet. ``processors``: what it will use at its busier times; ``memory``: bytes, its maximum.
+    ``name``, ``tags``, ``group``: what policies would know it by."""
+
+    processors: float
+    memory: int
+    name: str = ""
+    tags: tuple[str, ...] = ()
+    group: str = ""
+
+    def record(self) -> VmRecord:
+        """Return it as an inventory would show it."""
+        return VmRecord(VmId(""), self.name, VmState.RUNNING, Bytes(self.memory), tags=self.tags, group=self.group)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A host for the shape. ``cpu_after``, ``memory_after``: shares of what VMs may use, with the VM on it; ``cpu_after``
+    None where the host's load is not known. ``why_not``: what is against it, each as kind and detail; empty: it is offered.
+    ``but``: should-rules that would be broken, whose weights are the ``penalty``, and what nobody knows."""
+
+    host: str
+    cpu_after: float | None
+    memory_after: float
+    why_not: tuple[tuple[str, str], ...] = ()
+    but: tuple[str, ...] = ()
+    penalty: int = 0
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether nothing is against it."""
+        return not self.why_not
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """How many more VMs of a shape fit: at all, and with room kept for the failure of as many hosts as Limits say.
+    ``failover_hosts``: that number, 0 where no room is kept. ``stops``: what is against the next, kind and number of hosts;
+    ``examples``: the same of some hosts, in words."""
+
+    fits: int
+    fits_with_reserve: int
+    failover_hosts: int
+    stops: tuple[tuple[str, int], ...]
+    examples: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Room:
+    """A host as it would be with some more VMs on it."""
+
+    seen: HostView
+    declared: DeclaredHost
+    hot_cpu: tuple[float, str]
+    hot_memory: tuple[float, str]
+    vms: list[VmRecord]
+    added: int = 0
+    sizes: list[int] = field(default_factory=list)
+
+    def memory_after(self, shape: Shape) -> int:
+        held = self.seen.memory_used + self.seen.memory_reserved
+        return held + (self.added + 1) * shape.memory
+
+    def cpu_after(self, shape: Shape) -> float | None:
+        used = self.seen.cpu_by_vms
+        if used is None or self.seen.cpu_limit <= 0:
+            return None
+        return (used + (self.added + 1) * shape.processors) / self.seen.cpu_limit
+
+    def fullness(self, shape: Shape) -> float:
+        """The scarcer resource's share with one more, as far as it is known."""
+        return max(self.cpu_after(shape) or 0.0, self.memory_after(shape) / max(1, self.seen.memory_limit))
+
+
+def rank(view: ClusterView, policies: PolicySet, shape: Shape) -> tuple[Offer, ...]:
+    """Return every host: first those that are offered, the one that breaks least and stays the emptiest before others."""
+    rooms = _rooms(view, policies)
+    by_name = {room.seen.name: room for room in rooms}
+
+    def order(offer: Offer) -> tuple[bool, int, float, str]:
+        return not offer.is_offered, offer.penalty, by_name[offer.host].fullness(shape), offer.host
+
+    offers = sorted((_offer(room, rooms, policies, shape) for room in rooms), key=order)
+    if policies.limits.failover_hosts:
+        before = _stranded(rooms, shape)
+        for index, offer in enumerate(offers):
+            if offer.is_offered:
+                offers[index] = (_with_reserve(offer, by_name[offer.host], rooms, shape, before) if index < RESERVES_ASKED
+                                 else replace(offer, but=(*offer.but, "whether a host may fail then was not looked at")))
+    return tuple(sorted(offers, key=order))
+
+
+def capacity(view: ClusterView, policies: PolicySet, shape: Shape) -> Capacity:
+    """Return how many more VMs of a shape fit, spread over the hosts as ``rank`` would spread them."""
+    rooms = _rooms(view, policies)
+    fits = _spread(rooms, policies, shape, None)
+    stops = Counter[str]()
+    examples: list[str] = []
+    for room in rooms:
+        why = next(_why_not(room, rooms, policies, shape), None)
+        if why is not None:
+            stops[why[0].value] += 1
+            if len(examples) < REFUSALS_SHOWN:
+                examples.append(f"{room.seen.name}: {why[1]}")
+    keeps = policies.limits.failover_hosts
+    reserved = fits
+    if keeps:
+        before = _stranded(_rooms(view, policies), shape)
+        low, high = 0, fits
+        while low < high:
+            middle = (low + high + 1) // 2
+            tried = _rooms(view, policies)
+            _spread(tried, policies, shape, middle)
+            low, high = (middle, high) if _stranded(tried, shape) <= before else (low, middle - 1)
+        reserved = low
+    return Capacity(fits, reserved, keeps, tuple(stops.most_common()), tuple(examples))
+
+
+def _rooms(view: ClusterView, policies: PolicySet) -> list[_Room]:
+    living: dict[str, list[VmRecord]] = {}
+    for vm in view.vms:
+        if vm.state not in HOLDS_NO_MEMORY:
+            living.setdefault(vm.host, []).append(
+                VmRecord(VmId(vm.id), vm.name, VmState.RUNNING, Bytes(vm.memory), tags=vm.tags, group=vm.group))
+    rooms = []
+    for host in view.hosts:
+        declared = DeclaredHost(HostName(host.name), "", labels=host.labels)
+        cpu = _edge(policies, declared, "cpu")
+        memory = _edge(policies, declared, "memory")
+        vms = living.get(host.name, [])
+        rooms.append(_Room(host, declared, cpu, memory, vms, sizes=[vm.memory_max for vm in vms]))
+    return rooms
+
+
+def _edge(policies: PolicySet, host: DeclaredHost, resource: str) -> tuple[float, str]:
+    """Return above which share of a resource a policy calls the host hot, and which: the lowest of all."""
+    found = [(edge.above, policy.name) for policy in policies.balance if policy.scope.covers(host)
+             for edge in policy.hot if edge.resource == resource]
+    return min(found, default=(1.0, ""))
+
+
+def _spread(rooms: list[_Room], policies: PolicySet, shape: Shape, most: int | None) -> int:
+    """Put VMs of a shape on hosts, each on the emptiest that takes it; return how many."""
+    waiting = [(room.fullness(shape), index) for index, room in enumerate(rooms)]
+    heapq.heapify(waiting)
+    count = 0
+    while waiting and (most is None or count < most):
+        _, index = heapq.heappop(waiting)
+        room = rooms[index]
+        if next(_why_not(room, rooms, policies, shape), None) is None:
+            room.added += 1
+            room.vms.append(shape.record())
+            room.sizes.append(shape.memory)
+            count += 1
+            heapq.heappush(waiting, (room.fullness(shape), index))
+    return count
+
+
+def _offer(room: _Room, rooms: list[_Room], policies: PolicySet, shape: Shape) -> Offer:
+    why = [(kind.value, detail) for kind, detail in _why_not(room, rooms, policies, shape)]
+    broken = [rule for rule in policies.placement if not rule.must and _against(rule, room, rooms, shape)]
+    but = [f"{rule.name}: {_against(rule, room, rooms, shape)}" for rule in broken]
+    cpu = room.cpu_after(shape)
+    if cpu is None:
+        but.append("what its processors do is not known")
+    return Offer(room.seen.name, cpu, room.memory_after(shape) / max(1, room.seen.memory_limit), tuple(why), tuple(but),
+                 sum(rule.weight or 0 for rule in broken))
+
+
+def _with_reserve(offer: Offer, room: _Room, rooms: list[_Room], shape: Shape, before: int) -> Offer:
+    """Return the offer, with what is against it where the VM would take the room that a host's failure needs."""
+    room.sizes.append(shape.memory)
+    room.added += 1
+    lost = _stranded(rooms, shape)
+    room.sizes.pop()
+    room.added -= 1
+    if lost <= before:
+        return offer
+    why = (RefusalKind.FAILOVER_RESERVE.value, f"if one host died then, {human_bytes(lost)} of VMs would fit nowhere "
+           f"(now {human_bytes(before)})")
+    return replace(offer, why_not=(why,))
+
+
+def _why_not(room: _Room, rooms: list[_Room], policies: PolicySet, shape: Shape) -> Iterator[tuple[RefusalKind, str]]:
+    seen = room.seen
+    if not seen.target:
+        yield RefusalKind.HOST_NOT_HEALTHY, "; ".join(seen.why_not) or "nothing may be placed there now"
+    free = seen.memory_limit - room.memory_after(shape) + shape.memory
+    if shape.memory > free:
+        yield RefusalKind.MEMORY, f"needs {human_bytes(shape.memory)}, has {human_bytes(max(0, free))} left"
+    else:
+        after, (edge, policy) = room.memory_after(shape) / seen.memory_limit, room.hot_memory
+        if after > edge:
+            yield RefusalKind.LOAD, f"{after:.0%} of its memory would be used; {policy} calls more than {edge:.0%} hot"
+    cpu, (edge, policy) = room.cpu_after(shape), room.hot_cpu
+    if cpu is not None and cpu > edge:
+        words = f"{policy} calls more than {edge:.0%} hot" if policy else "it has no more"
+        yield RefusalKind.LOAD, f"{cpu:.0%} of its processors would be used; {words}"
+    for rule in policies.placement:
+        if rule.must and (why := _against(rule, room, rooms, shape)):
+            yield RefusalKind.PLACEMENT, f"{rule.name}: {why}"
+
+
+def _against(rule: PlacementPolicy, room: _Room, rooms: list[_Room], shape: Shape) -> str:
+    """Return what of a rule the VM would break there, in words; empty: nothing."""
+    if not rule.vms.covers(shape.record()):
+        return ""
+    covered = rule.hosts.covers(room.declared)
+    if rule.rule is Rule.ON:
+        return "" if covered else "it allows such VMs only on other hosts"
+    if rule.rule is Rule.NEVER_ON:
+        return "it keeps such VMs off this host" if covered else ""
+    if rule.rule not in (Rule.APART, Rule.TOGETHER):
+        return ""
+    here = _place_of(rule, room)
+    mates = [(vm, _place_of(rule, other)) for other in rooms for vm in other.vms if rule.vms.covers(vm)]
+    if rule.rule is Rule.APART:
+        near = next((vm for vm, place in mates if place == here), None)
+        return f"{near.name or 'another of this shape'} is in {here} already" if near is not None else ""
+    far = next(((vm, place) for vm, place in mates if place != here), None)
+    return f"{far[0].name or 'another of this shape'} is in {far[1]}" if far is not None else ""
+
+
+def _place_of(rule: PlacementPolicy, room: _Room) -> str:
+    value = None if rule.across == "host" else room.declared.label(rule.across)
+    return f"host {room.seen.name}" if value is None else f"{rule.across}={value}"
+
+
+def _stranded(rooms: list[_Room], shape: Shape) -> int:
+    """Return the bytes of VMs that would fit nowhere if the host died whose death would strand most."""
+    left = [max(0, room.seen.memory_limit - room.memory_after(shape) + shape.memory) if room.seen.target else 0
+            for room in rooms]
+    worst = 0
+    for index, room in enumerate(rooms):
+        others = left.copy()
+        others[index] = 0
+        worst = max(worst, unpacked(sorted(room.sizes, reverse=True), others))
+    return worst

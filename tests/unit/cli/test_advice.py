@@ -1,0 +1,128 @@
+"""``ballastctl place``, ``capacity`` and ``plan`` for a cluster in a file or as a daemon shows it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ballastd.cli.ctl import main
+from tests.paper_console import PaperConsole, served
+from tests.pictures import a_view
+
+POLICIES = """
+kind: Balance
+name: even-load
+mode: auto
+---
+kind: Evacuation
+name: failing-hosts
+on: {severity: failing}
+respond: evacuate
+mode: auto
+"""
+CLUSTER = """
+format: ballastd-cluster/1
+defaults: {memory: 64GiB, processors: 16}
+hosts: [{name: alder}, {name: beech}, {name: cedar}, {name: dogwood}]
+vms:
+  - {name: hot-1, host: alder, memory: 8GiB, vcpus: 8, demand: 7}
+  - {name: hot-2, host: alder, memory: 4GiB, vcpus: 8, demand: 7}
+  - {name: calm, host: beech, memory: 8GiB, vcpus: 2, demand: 0.5}
+"""
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[str, ...]:
+    (tmp_path / "site.yaml").write_text(CLUSTER)
+    (tmp_path / "policies.yaml").write_text(POLICIES)
+    return "--cluster", str(tmp_path / "site.yaml"), "--policies", str(tmp_path / "policies.yaml")
+
+
+def test_place_ranks_hosts_with_reasons(files: tuple[str, ...]) -> None:
+    done = run("place", "--cpu", 2, "--memory", "8GiB", *files)
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert (done.exit_code, [line[:2] for line in lines[1:]]) == (0, [
+        ["cedar", "yes"], ["dogwood", "yes"], ["beech", "yes"], ["alder", "no"]])
+    assert "even-load calls more than 80% hot" in done.stdout
+    told = json.loads(run("place", "--cpu", 2, "--memory", "8GiB", *files, "-o", "json").stdout)
+    assert told[0]["host"] == "cedar"
+    assert told[0]["memory_after"] == pytest.approx(8 / 60)
+    named = run("place", "--cpu", 2, "--memory", "8GiB", *files, "-o", "name").stdout.split()
+    assert named == ["cedar", "dogwood", "beech", "alder"]
+
+
+def test_where_no_host_is_offered_the_exit_code_says_so(files: tuple[str, ...]) -> None:
+    done = run("place", "--cpu", 2, "--memory", "640GiB", *files)
+    assert done.exit_code == 1
+    assert "memory: needs 640.0 GiB" in done.stdout
+
+
+@pytest.mark.parametrize(("memory", "told"), [("8", "8GiB"), ("much", "4GiB"), ("0GiB", "some memory")])
+def test_a_size_that_is_none_is_refused_with_an_example(files: tuple[str, ...], memory: str, told: str) -> None:
+    done = run("place", "--cpu", 2, "--memory", memory, *files)
+    assert done.exit_code == 2
+    assert told in done.output or "4GiB" in done.output
+
+
+def test_capacity_counts_with_and_without_room_for_a_failure(files: tuple[str, ...]) -> None:
+    shape = "--cpu", 0.1, "--memory", "8GiB"
+    done = run("capacity", *shape, *files)
+    told = json.loads(run("capacity", *shape, *files, "-o", "json").stdout)
+    assert f"{told['fits']} more of 0.1 processors and 8.0 GiB fit" in done.stdout
+    assert 0 < told["fits_with_reserve"] <= told["fits"]
+    assert "with room kept for the failure" in done.stdout
+    assert "alder: 88% of its processors would be used" in done.stdout
+
+
+def test_a_plan_for_a_saved_cluster_relieves_what_is_hot_and_carries_nothing_out(files: tuple[str, ...]) -> None:
+    done = run("plan", *files)
+    assert "alder is hot: cpu is 88% > 80%" in done.stdout
+    told = json.loads(run("plan", *files, "-o", "json").stdout)
+    [move] = told["moves"]
+    assert (move["vm_name"], move["source"], move["state"]) == ("hot-2", "alder", "recommended")
+    assert told["posture"] == "acting"
+
+
+def test_a_plan_for_what_would_be_empties_and_closes_hosts(files: tuple[str, ...]) -> None:
+    told = json.loads(run("plan", *files, "--what-if", "off=beech,cordon=cedar", "-o", "json").stdout)
+    assert {(intent["kind"], intent["host"]) for intent in told["intents"]} >= {("drain", "beech")}
+    assert [(move["vm_name"], move["target"]) for move in told["moves"]] == [("calm", "dogwood")]
+
+
+def test_a_plan_with_a_vm_more_has_it_where_place_would_put_it(files: tuple[str, ...]) -> None:
+    told = json.loads(run("plan", *files, "--what-if", "add-vm=2:8GiB,drain=cedar", "-o", "json").stdout)
+    assert [move["vm_name"] for move in told["moves"] if move["source"] == "cedar"] == ["added-1"]
+    put = json.loads(run("plan", *files, "--what-if", "add-vm=2:8GiB@beech,drain=beech", "-o", "json").stdout)
+    assert {move["vm_name"] for move in put["moves"] if move["source"] == "beech"} == {"added-1", "calm"}
+
+
+@pytest.mark.parametrize(("changes", "told"), [
+    ("of=beech", "did you mean off?"), ("off=beach", "no host is called beach; did you mean beech?"),
+    ("off", "none of cordon="), ("add-vm=2", "write for example add-vm=2:8GiB"),
+    ("add-vm=x:8GiB", "write for example add-vm=2:8GiB"),
+    ("add-vm=-1:8GiB", "no VM is like that"), ("add-vm=1:800GiB", "no host takes a VM"),
+])
+def test_changes_that_are_none_are_refused_with_what_was_meant(files: tuple[str, ...], changes: str, told: str) -> None:
+    done = run("plan", *files, "--what-if", changes)
+    assert done.exit_code != 0
+    assert told in " ".join(done.output.split())
+
+
+def test_a_short_while_is_not_long_enough_for_a_hold(files: tuple[str, ...]) -> None:
+    assert json.loads(run("plan", *files, "--after", "1m", "-o", "json").stdout)["moves"] == []
+
+
+def test_the_daemons_own_picture_is_asked_and_other_policies_are_said_to_be_others(files: tuple[str, ...], tmp_path: Path
+                                                                                  ) -> None:
+    with served(PaperConsole(a_view()), tmp_path / "api.sock") as socket:
+        done = run("place", "--cpu", 0.1, "--memory", "1MiB", *files[2:], "--socket", socket, "-o", "json")
+    told = json.loads(done.stdout)
+    assert {offer["host"] for offer in told} == {host.name for host in a_view().hosts}
+    assert "the daemon goes by other policies than these" in done.stderr

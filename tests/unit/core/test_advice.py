@@ -1,0 +1,124 @@
+"""Where a new VM would live, and how many more fit: ranked, refused with numbers, and held against a count by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ballastd.core.advice import Offer, Shape, capacity, rank
+from ballastd.core.inputs import Verb
+from ballastd.core.policies import BalancePolicy, PlacementPolicy, PolicySet, Rule, Scope, VmSelector
+from ballastd.core.quantities import GIB
+from ballastd.core.views import ClusterView
+from tests.builders import POLICIES, Table, a_cluster, table
+
+EVEN = BalancePolicy("even-load")
+KEPT = replace(POLICIES, balance=(EVEN,))
+FREE = replace(KEPT, limits=replace(KEPT.limits, failover_hosts=0))
+SMALL = Shape(1.0, 8 * GIB)
+
+
+def three(**burning: float) -> Table:
+    """Return h1, h2 and h3 of 64 GiB and 16 processors, with three, two and one VMs of 8 GiB, in two racks."""
+    builder = a_cluster()
+    for host, rack, vms in (("h1", "a", 3), ("h2", "a", 2), ("h3", "b", 1)):
+        builder = builder.host(host, rack=rack)
+        for number in range(vms):
+            builder = builder.running(f"{host}v{number}", 8, tags=("web",) if number == 0 and host != "h3" else ())
+    t = table(builder, KEPT).burn(**burning).warm_up()
+    t.quiet_for(400.0)
+    return t
+
+
+def seen(t: Table) -> ClusterView:
+    return t.wait(1.0).step().view
+
+
+def offered(offers: tuple[Offer, ...]) -> list[str]:
+    return [offer.host for offer in offers if offer.is_offered]
+
+
+def against(offers: tuple[Offer, ...], host: str) -> str:
+    return "; ".join(f"{kind}: {detail}" for offer in offers if offer.host == host for kind, detail in offer.why_not)
+
+
+def with_rule(rule: Rule, **more: object) -> PolicySet:
+    return replace(FREE, placement=(PlacementPolicy("rule", VmSelector(tags=("web",)), rule, **more),))  # type: ignore[arg-type]
+
+
+def test_the_host_that_stays_the_emptiest_comes_first_and_shares_count_the_vm_in() -> None:
+    offers = rank(seen(three()), KEPT, SMALL)
+    assert offered(offers) == ["h3", "h2", "h1"]
+    assert offers[0].memory_after == pytest.approx(16 / 64)
+    assert offers[0].cpu_after == pytest.approx((0.05 + 1.0) / 16, rel=0.05)
+
+
+def test_a_host_that_would_be_hot_is_not_offered_and_the_policy_is_named() -> None:
+    offers = rank(seen(three(h3v0=11.0)), KEPT, Shape(3.0, 8 * GIB))
+    assert offered(offers) == ["h2", "h1"]
+    assert against(offers, "h3").startswith("load: 88% of its processors would be used; even-load calls more than 80% hot")
+    assert against(rank(seen(three()), FREE, Shape(0.1, 50 * GIB)), "h3").startswith("load: 91% of its memory would be used")
+
+
+def test_without_the_memory_it_is_refused_with_the_numbers() -> None:
+    offers = rank(seen(three()), FREE, Shape(0.1, 60 * GIB))
+    assert offered(offers) == []
+    assert against(offers, "h1") == "memory: needs 60.0 GiB, has 40.0 GiB left"
+
+
+def test_a_host_that_may_not_receive_is_not_offered_and_says_why() -> None:
+    t = three()
+    t.say(Verb.CORDON, "h3")
+    assert against(rank(seen(t), KEPT, SMALL), "h3").startswith("host-not-healthy: host-cordoned")
+
+
+@pytest.mark.parametrize(("rule", "more", "hosts"), [
+    (Rule.APART, {}, ["h3"]),
+    (Rule.APART, {"across": "rack"}, ["h3"]),
+    (Rule.ON, {"hosts": Scope(("h2",))}, ["h2"]),
+    (Rule.NEVER_ON, {"hosts": Scope(("h3",))}, ["h2", "h1"]),
+    (Rule.TOGETHER, {"across": "rack"}, ["h2", "h1"]),
+    (Rule.TOGETHER, {}, []),
+    (Rule.PINNED, {}, ["h3", "h2", "h1"]),
+])
+def test_must_rules_bind_a_vm_that_they_speak_of(rule: Rule, more: dict[str, object], hosts: list[str]) -> None:
+    view, policies = seen(three()), with_rule(rule, **more)
+    assert offered(rank(view, policies, replace(SMALL, tags=("web",)))) == hosts
+    assert offered(rank(view, policies, SMALL)) == ["h3", "h2", "h1"]
+
+
+def test_a_should_rule_only_sends_it_elsewhere_first() -> None:
+    policies = with_rule(Rule.NEVER_ON, hosts=Scope(("h3",)), weight=5)
+    offers = rank(seen(three()), policies, replace(SMALL, tags=("web",)))
+    assert offered(offers) == ["h2", "h1", "h3"]
+    assert offers[-1].but == ("rule: it keeps such VMs off this host",)
+
+
+def test_room_for_a_hosts_failure_is_kept() -> None:
+    shape = Shape(0.1, 50 * GIB)
+    assert offered(rank(seen(three()), replace(FREE, balance=()), shape)) == ["h3"]
+    offers = rank(seen(three()), POLICIES, shape)
+    assert offered(offers) == []
+    assert against(offers, "h3").startswith("failover-reserve: if one host died then, 50.0 GiB of VMs would fit nowhere")
+
+
+def test_capacity_is_what_a_count_by_hand_gives() -> None:
+    """88 % of 64 GiB are seven VMs of 8 GiB: four, five and six more; with one host down, 128 GiB hold sixteen in all."""
+    found = capacity(seen(three()), KEPT, Shape(0.01, 8 * GIB))
+    assert (found.fits, found.fits_with_reserve, found.failover_hosts) == (15, 10, 1)
+    assert found.stops == (("load", 3),)
+    assert found.examples[0].startswith("h1: 100% of its memory would be used")
+    assert capacity(seen(three()), FREE, Shape(0.01, 8 * GIB)).fits_with_reserve == 15
+
+
+def test_capacity_is_bound_by_processors_and_by_rules() -> None:
+    assert capacity(seen(three()), FREE, Shape(4.0, GIB)).fits == 9
+    apart = capacity(seen(three()), with_rule(Rule.APART), replace(SMALL, tags=("web",)))
+    assert (apart.fits, apart.stops) == (1, (("placement-rule", 3),))
+
+
+def test_nothing_is_changed_by_asking() -> None:
+    view = seen(three())
+    assert rank(view, KEPT, SMALL) == rank(view, KEPT, SMALL)
+    assert capacity(view, KEPT, SMALL) == capacity(view, KEPT, SMALL)
