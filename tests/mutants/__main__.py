@@ -24,7 +24,7 @@ from tests.mutants.catalogue import ALL
 from tests.mutants.mutant import NETS, Mutant
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("daemon", "tests", "policies", "config", "docs", "README.md", "pyproject.toml")
+COPIED = ("benchmarks", "daemon", "tests", "policies", "config", "docs", "README.md", "pyproject.toml")
 NET_SECONDS = {"crashes": 1200.0, "scenario": 1200.0, "seeds": 2400.0, "simulation": 1200.0}
 NET_SECONDS_ELSE = 400.0
 """How long a net may take before what was thrown into it counts as hanging."""

@@ -13,7 +13,8 @@ from tests.mutants.mutant import Mutant
 from tests.mutants.owners import OWNERS
 from tests.mutants.planning import PLANNING
 from tests.mutants.power import POWER
+from tests.mutants.relieving import RELIEVING
 from tests.mutants.remembering import REMEMBERING
 from tests.mutants.shortcuts import SHORTCUTS
 
-ALL: tuple[Mutant, ...] = (*JUDGING, *PLANNING, *EXECUTION, *POWER, *ACTING, *REMEMBERING, *EDGES, *OWNERS, *SHORTCUTS)
+ALL: tuple[Mutant, ...] = (*JUDGING, *PLANNING, *RELIEVING, *EXECUTION, *POWER, *ACTING, *REMEMBERING, *EDGES, *OWNERS, *SHORTCUTS)

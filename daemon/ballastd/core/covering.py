@@ -112,10 +112,10 @@ def _members(units: Sequence[int], took: Sequence[Bools], total: int) -> tuple[i
 def _pruned(members: tuple[int, ...], processors: Floats, memory: Floats, excess: tuple[float, float], costs: Floats
             ) -> tuple[int, ...]:
     """Return the set without those that it does not need, the dearest first."""
-    kept = set(members)
-    cpu, held = float(processors[list(members)].sum()), float(memory[list(members)].sum())
+    kept = list(members)
     for one in sorted(members, key=lambda item: (-float(costs[item]), item)):
-        if cpu - processors[one] >= excess[0] and held - memory[one] >= excess[1]:
-            kept.discard(one)
-            cpu, held = cpu - float(processors[one]), held - float(memory[one])
+        rest = [item for item in kept if item != one]
+        # summed anew: what is left of a sum from which much was taken is full of rounding
+        if processors[rest].sum() >= excess[0] and memory[rest].sum() >= excess[1]:
+            kept = rest
     return tuple(sorted(kept))

@@ -1,0 +1,70 @@
+"""Covers of a hot host on small numbers, and clusters that only exchanges cool."""
+
+from __future__ import annotations
+
+import numpy as np
+from benchmarks.instances import GIB, generate, problem
+
+from ballastd.core.columns import Floats
+from ballastd.core.covering import Prices, cheapest_cover
+from ballastd.core.heat import Heat, NoDoors
+from ballastd.core.relieving import relieve
+
+
+def column(*values: float) -> Floats:
+    return np.array(values, np.float64)
+
+
+def test_the_cheapest_in_bytes_leave_not_the_busiest() -> None:
+    assert cheapest_cover(column(8.0, 2.0, 2.0), column(32.0, 4.0, 4.0), (4.0, 0.0), Prices()) == (1, 2)
+
+
+def test_a_move_has_a_price_of_its_own() -> None:
+    tiny, one = column(*[1.0] * 8, 8.0), column(*[1.0] * 8, 12.0)
+    assert len(cheapest_cover(tiny, one, (8.0, 0.0), Prices()) or ()) == 8
+    assert cheapest_cover(tiny, one, (8.0, 0.0), Prices(move=4.0)) == (8,)
+
+
+def test_where_processors_are_dear_bytes_leave_without_them() -> None:
+    processors, memory = column(4.0, 0.1), column(10.0, 11.0)
+    assert cheapest_cover(processors, memory, (0.0, 10.0), Prices()) == (0,)
+    assert cheapest_cover(processors, memory, (0.0, 10.0), Prices(processor=1.0)) == (1,)
+
+
+def test_both_resources_are_covered_and_nobody_leaves_in_vain() -> None:
+    processors, memory = column(4.0, 0.0, 3.0, 0.5), column(1.0, 20.0, 18.0, 2.0)
+    assert cheapest_cover(processors, memory, (3.0, 18.0), Prices()) == (2,)
+    assert cheapest_cover(processors, memory, (7.5, 41.0), Prices()) == (0, 1, 2, 3)
+    assert cheapest_cover(processors, memory, (7.6, 0.0), Prices()) is None
+    assert cheapest_cover(processors, memory, (0.0, -5.0), Prices()) == ()
+
+
+def test_exactly_enough_is_enough_and_a_grain_less_is_not() -> None:
+    memory = column(3.0, 5.0, 7.0)
+    none = column(0.0, 0.0, 0.0)
+    assert cheapest_cover(none, memory, (0.0, 8.0), Prices()) == (0, 1)
+    assert cheapest_cover(none, memory, (0.0, 8.0 + 1e-6), Prices()) == (0, 2)
+
+
+def a_heat(hosts: int, mark: float, *vms: tuple[int, float, float]) -> Heat:
+    home = np.array([host for host, _, _ in vms])
+    cpu, memory = column(*(used for _, used, _ in vms)), column(*(held for _, _, held in vms))
+    return Heat(np.bincount(home, cpu, hosts), np.full(hosts, mark), np.bincount(home, memory, hosts), np.full(hosts, mark),
+                np.ones(hosts, np.bool_), home, cpu, memory, np.ones(len(vms), np.bool_))
+
+
+def test_two_hosts_that_are_hot_for_different_reasons_exchange_vms() -> None:
+    """One has too many processors in use, the other too much memory, and neither has room but for a swap."""
+    heat = a_heat(2, 10.0, (0, 6.0, 1.0), (0, 6.0, 1.0), (1, 1.0, 6.0), (1, 1.0, 6.0))
+    relief = relieve(heat, NoDoors())
+    assert relief.still_hot == ()
+    assert {target for _, target in relief.moves} == {0, 1}
+    assert len(relief.moves) == 2
+
+
+def test_who_need_not_have_left_goes_home() -> None:
+    """A crowded cluster in which no packing cools every host. The solver's best copies 80.0 GiB."""
+    told = problem(generate(10, 20, 0.78, 7102))
+    relief = relieve(told.heat, told.doors)
+    assert relief.still_hot == ()
+    assert sum(float(told.heat.vm_memory[vm]) for vm, _ in relief.moves) / GIB < 82.0
