@@ -94,6 +94,10 @@ class Apart:
         group = self._groups[vm]
         return [host for host, count in self._at[group].items() if count > 0] if group else ()
 
+    def admits(self, vm: int, host: int) -> bool:  # noqa: ARG002  the protocol's
+        """Return True: what is not shut is open."""
+        return True
+
     def groups(self) -> list[list[int]]:
         """Return the VMs of each group of two or more."""
         found: dict[str, list[int]] = {}
@@ -135,8 +139,8 @@ def problem(found: Instance) -> Problem:
     heat = Heat(
         cpu=np.bincount(home, cpu, len(hosts)), cpu_mark=HOT_CPU * np.array([float(host["cpus"]) for host in hosts]),
         memory=np.bincount(home, memory, len(hosts)), memory_mark=HOT_MEMORY * limit, opens=np.ones(len(hosts), np.bool_),
-        vm_host=home, vm_cpu=cpu, vm_memory=memory, vm_movable=np.ones(len(vms), np.bool_),
-        move=HANDSHAKE_SECONDS * LINK_SHARE * link * MIB)
+        vm_host=home, vm_cpu=cpu, vm_peak=cpu, vm_memory=memory, vm_movable=np.ones(len(vms), np.bool_),
+        vm_cost=memory + HANDSHAKE_SECONDS * LINK_SHARE * link * MIB)
     return Problem(heat, Apart([vm["group"] for vm in vms], home.tolist()), tuple(rows), tuple(vm["name"] for vm in vms),
                    tuple(limit.tolist()))
 

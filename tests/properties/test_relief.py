@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import combinations
 from random import Random
 
@@ -13,7 +14,7 @@ from benchmarks.relieve import solve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ballastd.core.covering import STEPS, Prices, cheapest_cover
+from ballastd.core.covering import STEPS, cheapest_cover
 from ballastd.core.heat import Heat, NoDoors
 from ballastd.core.relieving import relieve
 from ballastd.core.sequencing import Step, sequence
@@ -28,9 +29,8 @@ def test_a_cover_is_enough_and_no_dearer_than_the_best_of_all_sets_but_for_round
     processors = np.array([cpu for cpu, _ in vms])
     memory = np.array([float(held) for _, held in vms])
     excess = cpu_share * float(processors.sum()), memory_share * float(memory.sum())
-    prices = Prices(processor, move)
-    found = cheapest_cover(processors, memory, excess, prices)
-    costs = prices.of(processors, memory)
+    costs = memory + processor * processors + move
+    found = cheapest_cover(processors, memory, costs, excess)
     enough = [one for size in range(len(vms) + 1) for one in combinations(range(len(vms)), size)
               if processors[list(one)].sum() >= excess[0] and memory[list(one)].sum() >= excess[1]]
     if found is None:
@@ -74,8 +74,7 @@ def test_who_may_not_move_or_receive_does_not(seed: int) -> None:
     heat, luck = a_heat(seed, 0.75), Random(seed)
     opens = np.array([luck.random() < 0.7 for _ in heat.cpu])
     movable = np.array([luck.random() < 0.7 for _ in heat.vm_host])
-    found = relieve(Heat(heat.cpu, heat.cpu_mark, heat.memory, heat.memory_mark, opens, heat.vm_host, heat.vm_cpu,
-                         heat.vm_memory, movable, heat.move), NoDoors())
+    found = relieve(replace(heat, opens=opens, vm_movable=movable), NoDoors())
     assert all(opens[host] and movable[vm] for vm, host in found.moves)
 
 

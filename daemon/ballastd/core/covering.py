@@ -8,7 +8,6 @@ checked on the numbers themselves.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,32 +22,17 @@ TRIES = 64
 """So many of the cheapest sets that take enough of one resource off are asked whether they take enough of the other."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """What a move costs beside the bytes that it copies, in bytes too. ``processor``: for each processor that the VM uses,
-    since somebody has to have it free; ``move``: for each move, since it takes time however small the VM is."""
-
-    processor: float = 0.0
-    move: float = 0.0
-
-    def of(self, processors: Floats, memory: Floats) -> Floats:
-        """Return the costs of moves of VMs."""
-        return memory + self.processor * processors + self.move
-
-
-def cheapest_cover(processors: Floats, memory: Floats, excess: tuple[float, float], prices: Prices
-                   ) -> tuple[int, ...] | None:
+def cheapest_cover(processors: Floats, memory: Floats, costs: Floats, excess: tuple[float, float]) -> tuple[int, ...] | None:
     """Return which of a host's VMs to move (indices, ascending), or None where all of them together are not enough.
 
-    ``processors``, ``memory``: what each VM uses, bytes. ``excess``: so many processors and bytes have to go; nothing, or
-    less than nothing, of a resource that the host has enough of.
+    ``processors``, ``memory``: what each VM uses, bytes; ``costs``: what its move costs, above zero. ``excess``: so many
+    processors and bytes have to go; nothing, or less than nothing, of a resource that the host has enough of.
     """
     over_cpu, over_memory = excess
     if over_cpu <= 0 and over_memory <= 0:
         return ()
     if processors.sum() < over_cpu or memory.sum() < over_memory:
         return None
-    costs = prices.of(processors, memory)
     # all of them are enough; where rounding hides every other set, this one stands
     found: list[tuple[int, ...]] = [tuple(range(len(costs)))]
     if over_cpu > 0:

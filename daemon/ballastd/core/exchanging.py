@@ -35,7 +35,7 @@ CALM = 1e-12
 @dataclass(slots=True)
 class _Best:
     heat: float
-    bytes: float
+    cost: float
     at: Ints
 
 
@@ -61,7 +61,7 @@ class _Search:
         self._clock = self._looked = 0
         self._tie = PRICE / float(heat.memory_mark.mean())
         self._hosts = np.arange(hosts)
-        self._best = _Best(self._total(), self._bytes(), self.at.copy())
+        self._best = _Best(self._total(), self._cost(), self.at.copy())
 
     def cool(self) -> None:
         """Search until nothing is hot, or for as long as is reasonable; keep the coolest that was seen."""
@@ -72,7 +72,7 @@ class _Search:
             self._step(hot)
             total = self._total()
             if total < self._best.heat - CALM:
-                self._best = _Best(total, self._bytes(), self.at.copy())
+                self._best = _Best(total, self._cost(), self.at.copy())
         self._return_to(self._best.at)
 
     def cheapen(self) -> None:
@@ -81,24 +81,24 @@ class _Search:
         while improved:
             improved = False
             away = np.flatnonzero(self.at != self._heat.vm_host)
-            for vm in away[np.argsort(-self._heat.vm_memory[away], kind="stable")].tolist():
+            for vm in away[np.argsort(-self._heat.vm_cost[away], kind="stable")].tolist():
                 if self._looked > most:
                     return
                 improved |= self._goes_home(vm)
 
     def _goes_home(self, vm: int) -> bool:
-        home, before, cost, heat = int(self._heat.vm_host[vm]), self.at.copy(), self._bytes(), self._total()
+        home, before, cost, heat = int(self._heat.vm_host[vm]), self.at.copy(), self._cost(), self._total()
         if int(self.at[vm]) == home or not self._passes(vm, home):
             return False
         self._clock += REST
         self._move(vm, home)
         for _ in range(REPAIRS):
             hot = self._hot()
-            if self._total() <= heat + CALM or not len(hot) or self._bytes() >= cost:
+            if self._total() <= heat + CALM or not len(hot) or self._cost() >= cost:
                 break
             self._rest[vm] = self._clock + REST
             self._step(hot)
-        if self._total() <= heat + CALM and self._bytes() < cost:
+        if self._total() <= heat + CALM and self._cost() < cost:
             return True
         self._return_to(before)
         return False
@@ -125,7 +125,7 @@ class _Search:
                     return
 
     def _passes(self, vm: int, target: int) -> bool:
-        return target not in self._doors.shut(vm)
+        return target not in self._doors.shut(vm) and self._doors.admits(vm, target)
 
     def _ranked(self, host: int, vms: Ints) -> Iterator[tuple[int, int, int]]:
         """Yield the best of what the host can do: the VM that leaves, the VM that comes for it (-1: none), to and from
@@ -134,15 +134,16 @@ class _Search:
         others = np.flatnonzero((self.at != host) & heat.vm_movable & (self._rest < self._clock) & heat.opens[self.at])
         targets = self._hosts[heat.opens & (self._hosts != host)]
         there = np.concatenate([self.at[others], targets])
-        cpu_back = np.concatenate([heat.vm_cpu[others], np.zeros(len(targets))])
-        memory_back = np.concatenate([heat.vm_memory[others], np.zeros(len(targets))])
         if not heat.opens[host]:
-            there, cpu_back, memory_back = targets, np.zeros(len(targets)), np.zeros(len(targets))
-            others = others[:0]
-        cpu = heat.vm_cpu[vms][:, None] - cpu_back[None, :]
-        memory = heat.vm_memory[vms][:, None] - memory_back[None, :]
-        after = self._overload(self._cpu[host] - cpu, self._memory[host] - memory, host)
-        after += self._overload(self._cpu[there] + cpu, self._memory[there] + memory, there)
+            others, there = others[:0], targets
+        none = np.zeros(len(targets))
+        back = np.concatenate([self._taken(others, np.array([host]))[:, 0], none])
+        given_back = np.concatenate([self._taken(others, self.at[others], paired=True), none])
+        memory = heat.vm_memory[vms][:, None] - np.concatenate([heat.vm_memory[others], none])[None, :]
+        leaves = self._taken(vms, np.array([host]))
+        after = self._overload(self._cpu[host] - leaves + back[None, :], self._memory[host] - memory, host)
+        after += self._overload(self._cpu[there] + self._taken(vms, there) - given_back[None, :],
+                                self._memory[there] + memory, there)
         after -= self._heat_of(host)
         after -= np.array([self._overload(self._cpu[there], self._memory[there], there)])[0]
         after += self._dearer(vms, there) * self._tie
@@ -156,11 +157,19 @@ class _Search:
             row, column = divmod(index, len(there))
             yield int(vms[row]), int(others[column]) if column < len(others) else -1, int(there[column])
 
+    def _taken(self, vms: Ints, there: Ints, *, paired: bool = False) -> Floats:
+        """Return the processors that VMs take on hosts, by VM and host, or of each pair: at home what they use, elsewhere as
+        many as they need at their busier times."""
+        home, used, peak = self._heat.vm_host[vms], self._heat.vm_cpu[vms], self._heat.vm_peak[vms]
+        taken: Floats = (np.where(home == there, used, peak) if paired else
+                         np.where(home[:, None] == there[None, :], used[:, None], peak[:, None]))
+        return taken
+
     def _dearer(self, vms: Ints, there: Ints) -> Floats:
         """Return by how many bytes more is copied if VMs are on other hosts, by VM and host: less where one goes home."""
         home = self._heat.vm_host[vms]
         away = (home[:, None] != there[None, :]).astype(np.float64) - (self.at[vms] != home)[:, None]
-        more: Floats = away * (self._heat.vm_memory[vms] + self._heat.move)[:, None]
+        more: Floats = away * self._heat.vm_cost[vms][:, None]
         return more
 
     def _overload(self, cpu: Floats, memory: Floats, host: Ints | int) -> Floats:
@@ -182,13 +191,13 @@ class _Search:
         hot = np.flatnonzero(heat > CALM)
         return hot[np.argsort(-heat[hot], kind="stable")]
 
-    def _bytes(self) -> float:
-        away = self.at != self._heat.vm_host
-        return float(self._heat.vm_memory[away].sum()) + self._heat.move * int(np.count_nonzero(away))
+    def _cost(self) -> float:
+        return float(self._heat.vm_cost[self.at != self._heat.vm_host].sum())
 
     def _shift(self, vm: int, source: int, target: int) -> None:
-        self._cpu[source] -= self._heat.vm_cpu[vm]
-        self._cpu[target] += self._heat.vm_cpu[vm]
+        cpu, peak, home = float(self._heat.vm_cpu[vm]), float(self._heat.vm_peak[vm]), int(self._heat.vm_host[vm])
+        self._cpu[source] -= cpu if source == home else peak
+        self._cpu[target] += cpu if target == home else peak
         self._memory[source] -= self._heat.vm_memory[vm]
         self._memory[target] += self._heat.vm_memory[vm]
 

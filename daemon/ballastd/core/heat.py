@@ -19,8 +19,8 @@ class Heat:
     """The cluster in columns, a row per host and a row per VM.
 
     ``cpu``, ``memory``: processors and bytes that a host's VMs use, ``cpu_mark``, ``memory_mark``: above which it is hot.
-    ``opens``: whether it may receive. ``vm_movable``: whether a VM may leave. ``move``: what each move costs beside its
-    bytes, in bytes.
+    ``opens``: whether it may receive. ``vm_cpu``, ``vm_memory``: what a VM takes with it, ``vm_peak``: processors that it
+    needs where it comes to. ``vm_cost``: what moving it costs, in bytes. ``vm_movable``: whether it may leave.
     """
 
     cpu: Floats
@@ -30,16 +30,20 @@ class Heat:
     opens: Bools
     vm_host: Ints
     vm_cpu: Floats
+    vm_peak: Floats
     vm_memory: Floats
+    vm_cost: Floats
     vm_movable: Bools
-    move: float = 0.0
 
 
 class Doors(Protocol):
     """What beside room decides who may go where: rules of placement, above all."""
 
     def shut(self, vm: int) -> Collection[int]:
-        """Return the rows of the hosts that may not take a VM (row) now."""
+        """Return the rows of the hosts that may not take a VM (row) now, as far as that is cheap to say."""
+
+    def admits(self, vm: int, host: int) -> bool:
+        """Return whether a host that is not shut takes a VM: asked of the one that would be chosen, for it may be dear."""
 
     def enter(self, vm: int, host: int) -> None:
         """Count a VM among those that a host will have."""
@@ -54,6 +58,10 @@ class NoDoors:
     def shut(self, vm: int) -> Collection[int]:  # noqa: ARG002  the protocol's
         """See ``Doors``."""
         return ()
+
+    def admits(self, vm: int, host: int) -> bool:  # noqa: ARG002  the protocol's
+        """See ``Doors``."""
+        return True
 
     def enter(self, vm: int, host: int) -> None:
         """See ``Doors``."""

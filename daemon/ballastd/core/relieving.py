@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ballastd.core.columns import Floats, Ints
-from ballastd.core.covering import Prices, cheapest_cover
+from ballastd.core.covering import cheapest_cover
 from ballastd.core.exchanging import exchange
 from ballastd.core.heat import Doors, Heat
 
@@ -78,7 +78,8 @@ class _Attempt:
     def __init__(self, heat: Heat, doors: Doors, price: float, *, is_tight: bool) -> None:
         self._heat, self._doors, self._is_tight = heat, doors, is_tight
         used = float(heat.vm_cpu.sum())
-        self._prices = Prices(price * float(heat.vm_memory.sum()) / used if used > 0 else 0.0, heat.move)
+        # somebody has to have the processors free
+        self._costs = heat.vm_cost + (price * float(heat.vm_memory.sum()) / used if used > 0 else 0.0) * heat.vm_cpu
         mark_cpu, mark_memory = heat.cpu_mark * (1.0 - ROUNDING), heat.memory_mark * (1.0 - ROUNDING)
         self._over_cpu, self._over_memory = heat.cpu - mark_cpu, heat.memory - mark_memory
         is_hot = (heat.cpu > heat.cpu_mark) | (heat.memory > heat.memory_mark)
@@ -132,7 +133,7 @@ class _Attempt:
     def _choose(self, host: int) -> None:
         rows = np.array([vm for vm in self._living[host] if vm not in self._barred[host]], np.int64)
         excess = float(self._over_cpu[host]), float(self._over_memory[host])
-        cover = cheapest_cover(self._heat.vm_cpu[rows], self._heat.vm_memory[rows], excess, self._prices)
+        cover = cheapest_cover(self._heat.vm_cpu[rows], self._heat.vm_memory[rows], self._costs[rows], excess)
         if cover is None:
             self._chosen.pop(host, None)
             self._stuck.add(host)
@@ -143,21 +144,22 @@ class _Attempt:
         return sorted(vms, key=lambda vm: (-self._size(vm), vm))
 
     def _size(self, vm: int) -> float:
-        return max(float(self._heat.vm_cpu[vm]) / self._all_cpu, float(self._heat.vm_memory[vm]) / self._all_memory)
+        return max(float(self._heat.vm_peak[vm]) / self._all_cpu, float(self._heat.vm_memory[vm]) / self._all_memory)
 
     def _hotness(self, host: int) -> float:
         return max(float(self._heat.cpu[host] / max(self._heat.cpu_mark[host], 1e-9)),
                    float(self._heat.memory[host] / max(self._heat.memory_mark[host], 1e-9)))
 
     def _place(self, vm: int) -> bool:
-        cpu, memory = float(self._heat.vm_cpu[vm]), float(self._heat.vm_memory[vm])
+        cpu, memory = float(self._heat.vm_peak[vm]), float(self._heat.vm_memory[vm])
         fits = (self._room_cpu >= cpu) & (self._room_memory >= memory)
         if len(barred := list(self._doors.shut(vm))):
             fits[barred] = False
         rows = np.flatnonzero(fits)
-        if not len(rows):
+        order = np.argsort(self._unfitness(rows, cpu, memory), kind="stable")
+        target = next((host for host in rows[order].tolist() if self._doors.admits(vm, host)), None)
+        if target is None:
             return False
-        target = int(rows[np.argmin(self._unfitness(rows, cpu, memory))])
         self._room_cpu[target] -= cpu
         self._room_memory[target] -= memory
         self._where[vm] = target
@@ -176,6 +178,6 @@ class _Attempt:
         for vm in self._chosen.get(host, ()):
             target = self._where.pop(vm, None)
             if target is not None:
-                self._room_cpu[target] += float(self._heat.vm_cpu[vm])
+                self._room_cpu[target] += float(self._heat.vm_peak[vm])
                 self._room_memory[target] += float(self._heat.vm_memory[vm])
                 self._doors.leave(vm, target)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from benchmarks.instances import GIB, generate, problem
 
 from ballastd.core.columns import Floats
-from ballastd.core.covering import Prices, cheapest_cover
+from ballastd.core.covering import cheapest_cover
 from ballastd.core.heat import Heat, NoDoors
 from ballastd.core.relieving import relieve
 
@@ -16,41 +18,41 @@ def column(*values: float) -> Floats:
 
 
 def test_the_cheapest_in_bytes_leave_not_the_busiest() -> None:
-    assert cheapest_cover(column(8.0, 2.0, 2.0), column(32.0, 4.0, 4.0), (4.0, 0.0), Prices()) == (1, 2)
+    assert cheapest_cover(column(8.0, 2.0, 2.0), column(32.0, 4.0, 4.0), column(32.0, 4.0, 4.0), (4.0, 0.0)) == (1, 2)
 
 
 def test_a_move_has_a_price_of_its_own() -> None:
     tiny, one = column(*[1.0] * 8, 8.0), column(*[1.0] * 8, 12.0)
-    assert len(cheapest_cover(tiny, one, (8.0, 0.0), Prices()) or ()) == 8
-    assert cheapest_cover(tiny, one, (8.0, 0.0), Prices(move=4.0)) == (8,)
+    assert len(cheapest_cover(tiny, one, one, (8.0, 0.0)) or ()) == 8
+    assert cheapest_cover(tiny, one, one + 4.0, (8.0, 0.0)) == (8,)
 
 
 def test_where_processors_are_dear_bytes_leave_without_them() -> None:
     processors, memory = column(4.0, 0.1), column(10.0, 11.0)
-    assert cheapest_cover(processors, memory, (0.0, 10.0), Prices()) == (0,)
-    assert cheapest_cover(processors, memory, (0.0, 10.0), Prices(processor=1.0)) == (1,)
+    assert cheapest_cover(processors, memory, memory, (0.0, 10.0)) == (0,)
+    assert cheapest_cover(processors, memory, memory + processors, (0.0, 10.0)) == (1,)
 
 
 def test_both_resources_are_covered_and_nobody_leaves_in_vain() -> None:
     processors, memory = column(4.0, 0.0, 3.0, 0.5), column(1.0, 20.0, 18.0, 2.0)
-    assert cheapest_cover(processors, memory, (3.0, 18.0), Prices()) == (2,)
-    assert cheapest_cover(processors, memory, (7.5, 41.0), Prices()) == (0, 1, 2, 3)
-    assert cheapest_cover(processors, memory, (7.6, 0.0), Prices()) is None
-    assert cheapest_cover(processors, memory, (0.0, -5.0), Prices()) == ()
+    assert cheapest_cover(processors, memory, memory, (3.0, 18.0)) == (2,)
+    assert cheapest_cover(processors, memory, memory, (7.5, 41.0)) == (0, 1, 2, 3)
+    assert cheapest_cover(processors, memory, memory, (7.6, 0.0)) is None
+    assert cheapest_cover(processors, memory, memory, (0.0, -5.0)) == ()
 
 
 def test_exactly_enough_is_enough_and_a_grain_less_is_not() -> None:
     memory = column(3.0, 5.0, 7.0)
     none = column(0.0, 0.0, 0.0)
-    assert cheapest_cover(none, memory, (0.0, 8.0), Prices()) == (0, 1)
-    assert cheapest_cover(none, memory, (0.0, 8.0 + 1e-6), Prices()) == (0, 2)
+    assert cheapest_cover(none, memory, memory, (0.0, 8.0)) == (0, 1)
+    assert cheapest_cover(none, memory, memory, (0.0, 8.0 + 1e-6)) == (0, 2)
 
 
 def a_heat(hosts: int, mark: float, *vms: tuple[int, float, float]) -> Heat:
     home = np.array([host for host, _, _ in vms])
     cpu, memory = column(*(used for _, used, _ in vms)), column(*(held for _, _, held in vms))
     return Heat(np.bincount(home, cpu, hosts), np.full(hosts, mark), np.bincount(home, memory, hosts), np.full(hosts, mark),
-                np.ones(hosts, np.bool_), home, cpu, memory, np.ones(len(vms), np.bool_))
+                np.ones(hosts, np.bool_), home, cpu, cpu, memory, memory, np.ones(len(vms), np.bool_))
 
 
 def test_two_hosts_that_are_hot_for_different_reasons_exchange_vms() -> None:
@@ -68,3 +70,20 @@ def test_who_need_not_have_left_goes_home() -> None:
     relief = relieve(told.heat, told.doors)
     assert relief.still_hot == ()
     assert sum(float(told.heat.vm_memory[vm]) for vm, _ in relief.moves) / GIB < 82.0
+
+
+def test_a_target_needs_room_for_a_vms_peak_and_no_more_than_it_uses_leaves() -> None:
+    heat = a_heat(2, 10.0, (0, 4.0, 1.0), (0, 7.0, 1.0), (1, 5.0, 1.0))
+    assert relieve(heat, NoDoors()).moves == ((0, 1),)
+    busier = replace(heat, vm_peak=column(6.0, 7.0, 5.0), vm_movable=np.array([True, True, False]))
+    assert relieve(busier, NoDoors()).still_hot == (0,)
+
+
+def test_the_best_target_that_admits_is_taken() -> None:
+    class Guarded(NoDoors):
+        def admits(self, vm: int, host: int) -> bool:
+            return host != 2
+
+    heat = a_heat(4, 10.0, (0, 4.0, 1.0), (0, 8.0, 1.0), (1, 5.0, 1.0), (3, 4.0, 1.0))
+    assert relieve(heat, NoDoors()).moves == ((0, 2),)
+    assert relieve(heat, Guarded()).moves == ((0, 3),)
