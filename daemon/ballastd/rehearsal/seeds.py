@@ -162,13 +162,15 @@ def run_seed(seed: int, hours: float = 12.0, faults: tuple[str, ...] | None = No
 
 
 def allowed_by(setting: Setting) -> frozenset[str]:
-    """Return what ought to happen in most such rehearsals: moves in all; evacuations and adoptions where memory fails and
-    the daemon is killed over a migration; power-offs, and so wakes, where a host can be spared beside the spare one, in a
-    night that is long enough, by a policy that acts, where no cables were mixed up."""
+    """Return what ought to happen in most such rehearsals: moves in all; evacuations where memory fails; adoptions where the
+    daemon is to be killed over the next migration, and a host is to be emptied after that; power-offs, and so wakes, where a
+    host can be spared beside the spare one, in a night that is long enough, by a policy that acts, where no cables were
+    mixed up."""
     found = {"moves"}
     if any(act.do == "reading" and act.metric == "ecc.uncorrected" and act.value for act in setting.acts):
         found.add("evacuations")
-    if any(act.do == "ambush" for act in setting.acts):
+    ambushes = [act.at for act in setting.acts if act.do == "ambush"]
+    if ambushes and any(act.at > min(ambushes) and _empties_a_host(act) for act in setting.acts):
         found.add("adoptions")
     hindered = any(act.do == "swap" for act in setting.acts)
     if _can_spare_one(setting) and _may_sleep(setting) and not hindered:
@@ -182,6 +184,11 @@ def _can_spare_one(setting: Setting) -> bool:
     left = sum(limits[1:-1]) * EASILY
     cpus = sum(sorted(host.cpus for host in hosts)[1:-1]) * BUSY_AT_MOST
     return sum(vm.record.memory_max for vm in vms) < left and sum(vm.demand.high for vm in vms) < cpus
+
+
+def _empties_a_host(act: Act) -> bool:
+    failed = act.do == "reading" and act.metric == "ecc.uncorrected" and bool(act.value)
+    return failed or (act.do == "operator" and act.word == "drain")
 
 
 def _may_sleep(setting: Setting) -> bool:

@@ -47,7 +47,9 @@ MOVE_FAILS = 0.15
 class _Host(Machine):
     errors: float = 0.0
     vouched: float = 0.0
-    """Errors that an operator has acknowledged."""
+    """Errors that an operator has acknowledged, or that were there when the mind first heard of them: nobody knows that
+    those are new."""
+    is_heard: bool = False
     celsius: float = 50.0
     is_cut: bool = False
     is_mute: bool = False
@@ -229,6 +231,9 @@ class Tabletop:
             return
         self._durable.extend(decision.events)
         self._mind.advance(decision.revision)
+        for host in self._hosts.values():
+            if not (host.is_heard or host.is_mute or host.is_cut):
+                host.is_heard, host.vouched = True, host.errors
         for event in decision.events:
             if isinstance(event, ev.InvariantFailed):
                 self._complain("own-invariant", event.detail)
