@@ -191,7 +191,9 @@ def why_not_off(policy: ConsolidationPolicy | None, host: HostName, snapshot: Sn
     fact, ledger, wall = snapshot.facts[snapshot.row(host)], outlook.ledger, snapshot.now.wall
     agent, declared = outlook.agents.get(host), fact.declared
     vms = fact.inventory.vms if fact.inventory else ()
-    stranded = [vm.name for vm in vms if vm.state in (VmState.SHUTOFF, VmState.CRASHED)]
+    # what a migration of ours has just left is shut off for a moment, until its definition is gone too
+    stranded = [vm.name for vm in vms if vm.state in (VmState.SHUTOFF, VmState.CRASHED)
+                and ledger.open_migration_of(vm.vm) is None]
     proof, kept = ledger.wakeable.get(host), ledger.kept.get(host)
     cycles = ledger.power_acts_since(wall - DAY_SECONDS, on=False, host=host)
     since_on = wall - ledger.switched_on.get(host, float("-inf"))

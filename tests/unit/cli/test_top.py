@@ -29,8 +29,9 @@ ENTER, LEAVE = "\x1b[?1049h", "\x1b[?1049l"
 SHOW_CURSOR = "\x1b[?25h"
 COLOUR = re.compile(r"\x1b\[[\d;]*3[0-7]m")
 SECONDS_MAX = 20.0
-# whoever runs the tests in the background may have had SIGINT ignored for all of them
-RUN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from ballastd.cli.ctl import main; main()"
+# whoever runs the tests in the background, or under nohup, may have had these ignored for all of them
+RUN = ("import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+       "signal.signal(signal.SIGHUP, signal.SIG_DFL); from ballastd.cli.ctl import main; main()")
 TAKE_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
 
 

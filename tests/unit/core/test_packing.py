@@ -8,8 +8,9 @@ from itertools import pairwise
 import pytest
 
 from ballastd.core import events as ev
-from ballastd.core.inputs import Verb
-from ballastd.core.inventory import Pin, PinKind, VmRecord, VmState
+from ballastd.core.inputs import CallReturned, Verb
+from ballastd.core.inventory import JobKind, Pin, PinKind, VmRecord, VmState
+from ballastd.core.migrations import CallResult
 from ballastd.core.policies import Limits, Mode, Window
 from ballastd.core.power import PowerPhase, PowerState
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
@@ -189,6 +190,24 @@ def test_shut_off_definitions_keep_a_host_on() -> None:
     p.table.world["h3"][vm_id("cold")] = VmRecord(vm_id("cold"), "cold", VmState.SHUTOFF, Bytes(GIB))
     p.until(PowerPhase.OFF, "h4")
     assert p.orders == [("h4", False)]
+
+
+def test_what_a_migration_of_ours_has_just_left_shut_off_keeps_no_host_on() -> None:
+    """Between the end of a guest at its source and the end of its definition there an inventory may come in."""
+    p = powered()
+    p.until(PowerPhase.EMPTYING, "h3")
+    going = p.turn_without_returns()
+    for order in going.orders:
+        p.table.begin(order)
+        record = p.table.world[order.move.source][order.move.vm]
+        p.table.world[order.move.target][order.move.vm] = replace(record, job=JobKind.NONE)
+        p.table.world[order.move.source][order.move.vm] = replace(record, state=VmState.SHUTOFF, job=JobKind.NONE)
+    p.turn_without_returns(0.5)
+    assert p.phase("h3") is PowerPhase.EMPTYING
+    for order in going.orders:
+        del p.table.world[order.move.source][order.move.vm]
+        p.returns.append(CallReturned(order.id, CallResult.OK, "", p.table.now))
+    p.until(PowerPhase.OFF, "h3")
 
 
 def test_a_vm_that_cannot_move_keeps_its_host_on() -> None:
