@@ -111,7 +111,8 @@ def test_doubled_late_and_retained_reports_do_not_matter(builder: ClusterBuilder
 @given(clusters(), st.sampled_from(["temperature", "fan.alarm", "cpu.utilization"]))
 @settings(max_examples=8, deadline=None)
 def test_what_a_host_says_of_itself_makes_nobody_else_sick(builder: ClusterBuilder, metric: str) -> None:
-    """One host may lose its own place as a target, and nothing else: nobody leaves another host for it."""
+    """One host may lose its own place as a target, and nothing else: nobody leaves another host for it, but that evening
+    out, which leaves sick hosts aside, may begin with another one."""
     liar = builder.hosts[-1].name
 
     def lie(t: Table, i: int) -> None:
@@ -119,7 +120,9 @@ def test_what_a_host_says_of_itself_makes_nobody_else_sick(builder: ClusterBuild
             t.show(liar, metric, 1.0 if metric != "temperature" else 99.0, "x" if metric == "temperature" else "", 100.0)
 
     plain, other = told(builder), told(builder, on_the_way=lie)
-    assert {move[1] for move in other} <= {move[1] for move in plain} | {liar}
+    evening = {policy.name for policy in ALL.balance}
+    left = {move[1] for move in other if move[3] not in evening}
+    assert left <= {move[1] for move in plain} | {liar}
 
 
 def said_of_itself(record: VmRecord) -> VmRecord:
