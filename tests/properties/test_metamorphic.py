@@ -111,18 +111,17 @@ def test_doubled_late_and_retained_reports_do_not_matter(builder: ClusterBuilder
 @given(clusters(), st.sampled_from(["temperature", "fan.alarm", "cpu.utilization"]))
 @settings(max_examples=8, deadline=None)
 def test_what_a_host_says_of_itself_makes_nobody_else_sick(builder: ClusterBuilder, metric: str) -> None:
-    """One host may lose its own place as a target, and nothing else: nobody leaves another host for it, but that evening
-    out, which leaves sick hosts aside, may begin with another one."""
+    """One host may lose its own place as a target, and nothing else: nobody leaves another host for it. Evening out is left
+    to a test of its own: it looks past sick hosts, as past closed ones, and may begin with the next."""
     liar = builder.hosts[-1].name
 
     def lie(t: Table, i: int) -> None:
         if i == 0:
             t.show(liar, metric, 1.0 if metric != "temperature" else 99.0, "x" if metric == "temperature" else "", 100.0)
 
-    plain, other = told(builder), told(builder, on_the_way=lie)
-    evening = {policy.name for policy in ALL.balance}
-    left = {move[1] for move in other if move[3] not in evening}
-    assert left <= {move[1] for move in plain} | {liar}
+    relief = replace(ALL, balance=tuple(replace(policy, imbalance_above=9.0) for policy in ALL.balance))
+    plain, other = told(builder, policies=relief), told(builder, policies=relief, on_the_way=lie)
+    assert {move[1] for move in other} <= {move[1] for move in plain} | {liar}
 
 
 def said_of_itself(record: VmRecord) -> VmRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from ballastd.cli.diagnostics import show_problems
 from ballastd.cli.formats import printable, share, size
 from ballastd.cli.offline import as_it_is
 from ballastd.cli.options import socket_of, with_output
-from ballastd.cli.output import Column, Table, emit, emit_document
+from ballastd.cli.output import Column, Table, emit, emit_document, warn_if_old
 from ballastd.cli.policies.places import EXIT_FAILED, EXIT_PROBLEMS, placed, settings_option
 from ballastd.errors import ConfigurationError
 
@@ -53,9 +54,22 @@ class _Size(click.ParamType[int]):
         return found
 
 
+class _Processors(click.FloatRange):
+    """How many processors; not a number is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = float(super().convert(value, param, ctx))
+        if math.isnan(found):
+            self.fail(f"{value!r} is no number of processors; write for example 1.5", param, ctx)
+        return found
+
+
+PROCESSORS = _Processors(0.0, 100_000.0)
+
+
 def _with_shape(verb: Verb) -> Verb:
     for option in (
-            click.option("--cpu", "processors", type=click.FloatRange(0.0, 100_000.0), required=True, metavar="PROCESSORS",
+            click.option("--cpu", "processors", type=PROCESSORS, required=True, metavar="PROCESSORS",
                          help="What it will use at its busier times, not how many it is given: 1.5."),
             click.option("--memory", type=_Size(), required=True, metavar="SIZE", help="Its maximum: 8GiB."),
             click.option("--name", default="", help="What it will be called, for policies that go by names."),
@@ -92,7 +106,7 @@ def place_command(ctx: click.Context, processors: float, memory: int, name: str,
     from ballastd.core.advice import Shape, rank
     from ballastd.core.plain import to_plain
 
-    view, policies = _picture(ctx, cluster_file, directory, settings, socket_path)
+    view, policies = _picture(ctx, cluster_file, directory, settings, socket_path, output)
     offers = rank(view, policies, Shape(processors, memory, name, tags, group))
     emit([to_plain(offer) for offer in offers], OFFERS, output)
     if not any(offer.is_offered for offer in offers):
@@ -118,7 +132,7 @@ def capacity_command(ctx: click.Context, processors: float, memory: int, name: s
     from ballastd.core.advice import Shape, capacity
     from ballastd.core.plain import to_plain
 
-    view, policies = _picture(ctx, cluster_file, directory, settings, socket_path)
+    view, policies = _picture(ctx, cluster_file, directory, settings, socket_path, output)
     shape = Shape(processors, memory, name, tags, group)
     found = capacity(view, policies, shape)
     if output in ("json", "yaml"):
@@ -143,7 +157,7 @@ def _words(shape: Shape) -> str:
 
 
 def _picture(ctx: click.Context, cluster_file: Path | None, directory: Path | None, settings: Path | None,
-             socket_path: str | None) -> tuple[ClusterView, PolicySet]:
+             socket_path: str | None, output: str) -> tuple[ClusterView, PolicySet]:
     """Return the cluster to give advice on, and the policies to go by."""
     from ballastd.core.plain import from_plain
     from ballastd.core.views import ClusterView
@@ -158,7 +172,12 @@ def _picture(ctx: click.Context, cluster_file: Path | None, directory: Path | No
     except ConfigurationError as error:
         show_problems(error.problems, "error", "red")
         ctx.exit(EXIT_PROBLEMS)
-    view: ClusterView = from_plain(ClusterView, Daemon(socket_path or socket_of(ctx)).get("view"))
+    document = Daemon(socket_path or socket_of(ctx)).get("view")
+    warn_if_old(document, output)
+    try:
+        view: ClusterView = from_plain(ClusterView, document)
+    except (TypeError, ValueError) as error:
+        raise click.ClickException(f"the daemon is of another release than this ballastctl: {error}") from None
     if view.policies_digest != read.digest:
         click.echo("warning: the daemon goes by other policies than these; ballastctl reload would load them", err=True)
     return view, read.compiled(time.time())

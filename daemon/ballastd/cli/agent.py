@@ -143,6 +143,7 @@ async def _serve(options: dict[str, Any]) -> None:
 
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
+        # loops of other systems know no signals; there the default, which ends us, has to do
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, stop.set)
     await Agent(_settings(options), _address(options), SystemClock()).run(stop)

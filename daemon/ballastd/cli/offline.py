@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -87,18 +87,15 @@ def plan_for(cluster: SavedCluster, compiled: Callable[[float], PolicySet], what
     cluster = _with_vms(cluster, compiled, what_if)
     begins = _begins(cluster)
     seconds = _longest_hold(compiled(begins)) + AFTER_HOLDS_SECONDS if after is None else after
-    return _look(cluster, compiled, seconds, what_if, asking)[0]
+    return _look(cluster, compiled, seconds, what_if, _asking)[0]
 
 
-def asking(policies: PolicySet) -> PolicySet:
+def _asking(policies: PolicySet) -> PolicySet:
     """Return the policies with those that act recommending instead."""
-    from ballastd.core.policies import Mode
+    from ballastd.core.policies import HealthPolicy, Mode
 
-    def asks(those: Iterable[Any]) -> tuple[Any, ...]:
-        return tuple(replace(one, mode=Mode.RECOMMEND) if one.mode is Mode.AUTO else one for one in those)
-
-    return replace(policies, evacuation=asks(policies.evacuation), balance=asks(policies.balance),
-                   consolidation=asks(policies.consolidation))
+    return policies.with_modes(lambda one: Mode.RECOMMEND if one.mode is Mode.AUTO and not isinstance(one, HealthPolicy)
+                               else one.mode)
 
 
 def _begins(cluster: SavedCluster) -> float:

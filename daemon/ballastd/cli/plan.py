@@ -112,11 +112,19 @@ def plan_command(daemon: Daemon, ctx: click.Context, output: str, watch: float |
       ballastctl plan reject 3f1c09aa72 --reason "backup runs tonight"
       ballastctl explain db              everything about one VM
     """
+    is_made_here = cluster_file is not None or directory is not None or settings is not None or after is not None or bool(
+        what_if)
     if ctx.invoked_subcommand is not None:
+        if is_made_here:
+            raise click.UsageError(f"what is planned here is nothing that the daemon could {ctx.invoked_subcommand}")
         return
-    if cluster_file is not None or what_if or directory is not None or settings is not None or after is not None:
+
+    def show_planned() -> None:
         planned = _planned(ctx, cluster_file, directory, settings, what_if, after)
         _show_plan(planned if output in ("json", "yaml") else later(planned, time.time() - planned["wall"]), output)
+
+    if is_made_here:
+        repeat(watch, show_planned)
         return
 
     def show() -> None:

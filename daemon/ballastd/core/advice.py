@@ -89,6 +89,9 @@ class _Room:
         held = self.seen.memory_used + self.seen.memory_reserved
         return held + (self.added + 1) * shape.memory
 
+    def memory_left(self, shape: Shape) -> int:
+        return self.seen.memory_room - self.added * shape.memory
+
     def cpu_after(self, shape: Shape) -> float | None:
         used = self.seen.cpu_by_vms
         if used is None or self.seen.cpu_limit <= 0:
@@ -213,9 +216,9 @@ def _why_not(room: _Room, rooms: list[_Room], policies: PolicySet, shape: Shape)
     seen = room.seen
     if not seen.target:
         yield RefusalKind.HOST_NOT_HEALTHY, "; ".join(seen.why_not) or "nothing may be placed there now"
-    free = seen.memory_limit - room.memory_after(shape) + shape.memory
-    if shape.memory > free:
-        yield RefusalKind.MEMORY, f"needs {human_bytes(shape.memory)}, has {human_bytes(max(0, free))} left"
+    if shape.memory > room.memory_left(shape):
+        left = human_bytes(max(0, room.memory_left(shape)))
+        yield RefusalKind.MEMORY, f"needs {human_bytes(shape.memory)}, has {left} left"
     else:
         after, (edge, policy) = room.memory_after(shape) / seen.memory_limit, room.hot_memory
         if after > edge:
@@ -256,8 +259,7 @@ def _place_of(rule: PlacementPolicy, room: _Room) -> str:
 
 def _stranded(rooms: list[_Room], shape: Shape) -> int:
     """Return the bytes of VMs that would fit nowhere if the host died whose death would strand most."""
-    left = [max(0, room.seen.memory_limit - room.memory_after(shape) + shape.memory) if room.seen.target else 0
-            for room in rooms]
+    left = [max(0, room.memory_left(shape)) if room.seen.target else 0 for room in rooms]
     worst = 0
     for index, room in enumerate(rooms):
         others = left.copy()

@@ -23,7 +23,7 @@ from ballastd.core.power import WAKE_TEST, HostPower, PowerPhase
 from ballastd.core.quantities import HostName, VmId, human_seconds
 from ballastd.core.snapshot import Snapshot
 from ballastd.core.telemetry import AgentState
-from ballastd.core.trends import Trends, cluster_share
+from ballastd.core.trends import Trends, cluster_share, in_scope
 
 POWER_OFF_RATE_SECONDS = 600.0
 WAITING_SHOWN = 3
@@ -142,15 +142,15 @@ def _choose_for(policy: ConsolidationPolicy, snapshot: Snapshot, outlook: Outloo
 def _why_not_idle(policy: ConsolidationPolicy, snapshot: Snapshot, outlook: Outlook) -> Deferral:
     """Return why nothing is packed although the window is open: too much is used, for too short a time too little, or
     nobody knows."""
-    rows = [row for row, fact in enumerate(snapshot.facts) if policy.scope.covers(fact.declared) and not fact.apart]
+    rows = in_scope(policy, snapshot)
     blocked, seen = outlook.trends.blocked, outlook.trends.verdict("idle", policy.name)
     share = cluster_share(snapshot, rows, blocked)
-    waiting = [f"{snapshot.hosts.names[row]} waits for storage {blocked[snapshot.hosts.names[row]]:.0%} of the time and "
-               "counts as busy" for row in rows if snapshot.hosts.names[row] in blocked]
+    names = [snapshot.hosts.names[row] for row in rows]
+    waiting = [f"{name} waits for storage {blocked[name]:.0%} of the time and counts as busy" for name in names
+               if name in blocked]
     beside = f"; {'; '.join(waiting[:WAITING_SHOWN])}" if waiting else ""
     if share is None:
-        unknown = [name for name in (snapshot.hosts.names[row] for row in rows)
-                   if np.isnan(float(snapshot.hosts.cpu[snapshot.row(name)]))]
+        unknown = [name for name, row in zip(names, rows, strict=True) if np.isnan(float(snapshot.hosts.cpu[row]))]
         why = f"what {', '.join(unknown[:WAITING_SHOWN])} use is not known" if unknown else "no host in its scope is on"
         return Deferral(DeferralKind.NOT_IDLE, f"{policy.name}: {why}")
     used = f"the hosts that are on use {share:.0%}"
@@ -165,7 +165,7 @@ def _why_not_idle(policy: ConsolidationPolicy, snapshot: Snapshot, outlook: Outl
 
 def _by_effort(policy: ConsolidationPolicy, snapshot: Snapshot) -> Iterable[HostName]:
     """Return the hosts in scope that are on, the least memory to move first, then by name."""
-    rows = [row for row, fact in enumerate(snapshot.facts) if policy.scope.covers(fact.declared) and not fact.apart]
+    rows = in_scope(policy, snapshot)
     return [name for _, name in sorted((int(snapshot.hosts.used[row]), snapshot.hosts.names[row]) for row in rows)]
 
 
@@ -192,8 +192,8 @@ def why_not_off(policy: ConsolidationPolicy | None, host: HostName, snapshot: Sn
     agent, declared = outlook.agents.get(host), fact.declared
     vms = fact.inventory.vms if fact.inventory else ()
     # what a migration of ours has just left is shut off for a moment, until its definition is gone too
-    stranded = [vm.name for vm in vms if vm.state in (VmState.SHUTOFF, VmState.CRASHED)
-                and ledger.open_migration_of(vm.vm) is None]
+    leaving = {migration.vm for migration in ledger.open_migrations() if migration.source == host}
+    stranded = [vm.name for vm in vms if vm.state in (VmState.SHUTOFF, VmState.CRASHED) and vm.vm not in leaving]
     proof, kept = ledger.wakeable.get(host), ledger.kept.get(host)
     cycles = ledger.power_acts_since(wall - DAY_SECONDS, on=False, host=host)
     since_on = wall - ledger.switched_on.get(host, float("-inf"))
@@ -255,8 +255,7 @@ def _why_rejected(policy: ConsolidationPolicy, host: HostName, snapshot: Snapsho
 
 def _spare_refusal(policy: ConsolidationPolicy, host: HostName, snapshot: Snapshot) -> Refusal | None:
     """After it is off, the VMs must fit on what stays on less the spare hosts, the largest ones, and the spare share."""
-    rows = [row for row, fact in enumerate(snapshot.facts)
-            if policy.scope.covers(fact.declared) and not fact.apart and fact.declared.name != host]
+    rows = [row for row in in_scope(policy, snapshot) if snapshot.hosts.names[row] != host]
     staying = sorted(rows, key=lambda row: (-int(snapshot.hosts.limit[row]), snapshot.hosts.names[row]))
     left = staying[policy.spare_hosts:]
     memory = sum(int(snapshot.hosts.limit[row]) for row in left) * (1 - policy.spare_share)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import enum
 import fnmatch
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from ballastd.core.conditions import Condition
 from ballastd.core.inventory import DeclaredHost, VmRecord
@@ -320,6 +321,10 @@ class Limits:
     power_cycles_per_day: int = 2
 
 
+AnyPolicy = HealthPolicy | EvacuationPolicy | BalancePolicy | ConsolidationPolicy | PlacementPolicy
+P = TypeVar("P", bound=AnyPolicy)
+
+
 @dataclass(frozen=True, slots=True)
 class PolicySet:
     """Everything loaded at one time, swapped whole. ``digest``: of the texts it was compiled from."""
@@ -332,6 +337,15 @@ class PolicySet:
     balance: tuple[BalancePolicy, ...] = ()
     consolidation: tuple[ConsolidationPolicy, ...] = ()
     placement: tuple[PlacementPolicy, ...] = ()
+
+    def with_modes(self, mode: Callable[[AnyPolicy], Mode]) -> PolicySet:
+        """Return the set with the mode of each policy as ``mode`` says."""
+        def changed(policies: tuple[P, ...]) -> tuple[P, ...]:
+            return tuple(replace(one, mode=mode(one)) for one in policies)
+
+        return replace(self, health=changed(self.health), evacuation=changed(self.evacuation),
+                       balance=changed(self.balance), consolidation=changed(self.consolidation),
+                       placement=changed(self.placement))
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,7 @@ def _host(p: Portrait, row: int) -> HostView:
         hook=agent is not None and agent.hook, cpu_utilization=fact.cpu_utilization,
         memory_total=inventory.memory_total if inventory else 0, memory_limit=int(hosts.limit[row]),
         memory_used=int(hosts.used[row]), memory_reserved=int(hosts.reserved[row]),
+        memory_room=int(hosts.room[row]),
         vms_running=sum(1 for vm in inventory.vms if vm.state is VmState.RUNNING) if inventory else 0,
         migrations_in=int(hosts.jobs_in[row]), migrations_out=int(hosts.jobs_out[row]),
         verdicts=_verdicts(p, name), labels=fact.declared.labels,

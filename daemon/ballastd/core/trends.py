@@ -9,6 +9,8 @@ import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from ballastd.core.conditions import Evidence, Holding, Judgement, Phase, Truth, Verdict, follow
 from ballastd.core.policies import BalancePolicy, ConsolidationPolicy, Edge, PolicySet
 from ballastd.core.quantities import HostName, Instant, Seconds
@@ -60,9 +62,9 @@ class Trends:
     def follow(self, policies: PolicySet, snapshot: Snapshot, telemetry: Telemetry, now: Instant) -> None:
         """Judge every trend anew on ``snapshot``."""
         seen: dict[Key, Verdict] = {}
-        shares = all_shares(snapshot) if policies.balance or policies.consolidation else ()
+        shares = all_shares(snapshot) if policies.balance else ()
         for policy in policies.balance:
-            rows = _in_scope(policy, snapshot)
+            rows = in_scope(policy, snapshot)
             for row in rows:
                 host = snapshot.hosts.names[row]
                 judgement = _hot(policy, snapshot, row, shares[row], telemetry, self._window, now)
@@ -72,7 +74,7 @@ class Trends:
             self._follow(seen, ("uneven", policy.name, CLUSTER), uneven, policy.imbalance_hold, now)
         self.blocked = _blocked(snapshot, telemetry, self._window, now) if policies.consolidation else {}
         for packing in policies.consolidation:
-            rows = _in_scope(packing, snapshot)
+            rows = in_scope(packing, snapshot)
             idle, busy = _idle_and_busy(packing, snapshot, rows, self.blocked)
             self._follow(seen, ("idle", packing.name, CLUSTER), idle, packing.power_off_hold, now)
             self._follow(seen, ("busy", packing.name, CLUSTER), busy, packing.power_on_hold, now)
@@ -107,7 +109,7 @@ class Trends:
                 yield verdict.held_from + holds[trend, policy]
 
 
-def _in_scope(policy: BalancePolicy | ConsolidationPolicy, snapshot: Snapshot) -> tuple[int, ...]:
+def in_scope(policy: BalancePolicy | ConsolidationPolicy, snapshot: Snapshot) -> tuple[int, ...]:
     """Return the rows of the hosts in scope that take part: those that are meant to be silent or empty do not."""
     return tuple(row for row, fact in enumerate(snapshot.facts)
                  if policy.scope.covers(fact.declared) and not fact.apart)
@@ -156,14 +158,14 @@ def _uneven(policy: BalancePolicy, shares: list[HostShares]) -> Judgement:
 def cluster_share(snapshot: Snapshot, rows: Iterable[int], blocked: Collection[HostName] = ()) -> float | None:
     """Return what some hosts use together of the scarcer resource, None while one host's load is unknown. ``blocked``:
     those whose processors count as used up, for what their VMs would do if they were served is not known."""
-    hosts = snapshot.hosts
-    rows = tuple(rows)
-    shares = all_shares(snapshot)
-    if not rows or any(shares[row].cpu is None for row in rows):
+    hosts, chosen = snapshot.hosts, list(rows)
+    limit, used = hosts.cpu_limit[chosen], hosts.cpu[chosen]
+    if not chosen or np.isnan(used).any() or (limit <= 0).any():
         return None
-    cpu = sum(float((hosts.cpu_limit if hosts.names[row] in blocked else hosts.cpu)[row]) for row in rows)
-    memory = sum(int(hosts.used[row]) for row in rows) / max(1, sum(int(hosts.limit[row]) for row in rows))
-    return max(cpu / sum(float(hosts.cpu_limit[row]) for row in rows), memory)
+    if blocked:
+        used = np.where([hosts.names[row] in blocked for row in chosen], limit, used)
+    memory = int(hosts.used[chosen].sum()) / max(1, int(hosts.limit[chosen].sum()))
+    return max(float(used.sum() / limit.sum()), memory)
 
 
 def _blocked(snapshot: Snapshot, telemetry: Telemetry, window: Seconds, now: Instant) -> dict[HostName, float]:
@@ -173,7 +175,8 @@ def _blocked(snapshot: Snapshot, telemetry: Telemetry, window: Seconds, now: Ins
 
 def _idle_and_busy(policy: ConsolidationPolicy, snapshot: Snapshot, rows: tuple[int, ...],
                    blocked: Collection[HostName]) -> tuple[Judgement, Judgement]:
-    used, share = cluster_share(snapshot, rows), cluster_share(snapshot, rows, blocked)
+    used = cluster_share(snapshot, rows)
+    share = cluster_share(snapshot, rows, blocked) if blocked else used
     if used is None or share is None:
         unknown = Judgement(Truth.UNKNOWN, Truth.UNKNOWN)
         return unknown, unknown

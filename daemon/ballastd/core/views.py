@@ -33,8 +33,9 @@ class VerdictView:
 class HostView:
     """One declared host. ``target``: whether VMs may be sent there now; ``why_not``: if not, each reason.
 
-    ``cpu_limit``: processors that VMs may use, of ``processors`` that its telemetry speaks of. ``cpu_by_vms``:
-    processors its VMs use together, None where unknown.
+    ``memory_room``: bytes that may still be promised, never more than the machine has. ``cpu_limit``: processors that VMs
+    may use, of ``processors`` that its telemetry speaks of. ``cpu_by_vms``: processors its VMs use together, None where
+    unknown.
     ``power``: unmanaged, on, emptying, closing, going-off, off, waking, or failed; ``power_detail``: why, in words.
     """
 
@@ -65,6 +66,7 @@ class HostView:
     cpu_by_vms: float | None = None
     power: str = "unmanaged"
     power_detail: str = ""
+    memory_room: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ballastd.core.policies import ClusterDeclaration, Mode, PolicySet
@@ -21,13 +21,5 @@ class PolicyFiles:
     def load(self, now_wall: float) -> tuple[PolicySet, tuple[str, ...]]:
         """See ``service.daemon.PolicySource``."""
         loaded = load_policies(self.path, self.cluster, now_wall)
-        return _let_loose(loaded.policies) if self.are_auto else loaded.policies, loaded.warnings
-
-
-def _let_loose(policies: PolicySet) -> PolicySet:
-    return replace(
-        policies, health=tuple(replace(one, mode=Mode.AUTO) for one in policies.health),
-        evacuation=tuple(replace(one, mode=Mode.AUTO) for one in policies.evacuation),
-        balance=tuple(replace(one, mode=Mode.AUTO) for one in policies.balance),
-        consolidation=tuple(replace(one, mode=Mode.AUTO) for one in policies.consolidation),
-        placement=tuple(replace(one, mode=Mode.AUTO) for one in policies.placement))
+        policies = loaded.policies.with_modes(lambda _: Mode.AUTO) if self.are_auto else loaded.policies
+        return policies, loaded.warnings

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from ballastd.core.examples import Claim, Example, Expected, MovePattern
-from ballastd.core.policies import PolicySet
+from ballastd.core.policies import AnyPolicy, Mode, PolicySet
 from ballastd.core.quantities import human_seconds
 from ballastd.core.views import ClusterView, HostView
 from ballastd.rehearsal.trial import Seen, begins_of, play
@@ -57,10 +56,11 @@ def judge(example: Example, compiled: Callable[[float], PolicySet]) -> Judged:
 
 def in_mode(policies: PolicySet, example: Example) -> PolicySet:
     """Return the policies with the mode of the example's own policy as the example has it."""
-    key = example.kind.lower()
-    changed: dict[str, Any] = {key: tuple(replace(one, mode=example.mode) if one.name == example.policy else one
-                                          for one in getattr(policies, key))}
-    return replace(policies, **changed)
+    def mode(one: AnyPolicy) -> Mode:
+        is_its_own = type(one).__name__ == f"{example.kind}Policy" and one.name == example.policy
+        return example.mode if is_its_own and example.mode is not None else one.mode
+
+    return policies.with_modes(mode)
 
 
 def _miss(expected: Expected, seen: Seen) -> Miss | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 
 from ballastd.core.acts import Act
@@ -108,17 +108,6 @@ def policies_of(luck: Random, begins: float, lasts: float) -> PolicySet:
     return PolicySet(health, evacuation, windows, limits, "seed", balance, consolidation, placement)
 
 
-def asking(policies: PolicySet) -> PolicySet:
-    """Return the policies with those that people are asked about in mode recommend."""
-    def mode(name: str, now: Mode) -> Mode:
-        return Mode.RECOMMEND if name in ASKED else now
-
-    return replace(
-        policies, evacuation=tuple(replace(one, mode=mode(one.name, one.mode)) for one in policies.evacuation),
-        balance=tuple(replace(one, mode=mode(one.name, one.mode)) for one in policies.balance),
-        consolidation=tuple(replace(one, mode=mode(one.name, one.mode)) for one in policies.consolidation))
-
-
 def _windows(luck: Random, begins: float, lasts: float) -> Iterator[tuple[str, Window]]:
     horizon = begins + 14 * 86400.0
     opens = begins + luck.uniform(0.05, 0.3) * lasts
@@ -138,7 +127,8 @@ def setting_of(seed: int, hours: float, faults: tuple[str, ...] | None = None) -
     acts = draw(seed, cluster, names, QUIET_START, lasts)
     policies = policies_of(luck, DEFAULT_EPOCH_WALL, lasts)
     if "answers" in names:
-        policies = asking(policies)
+        # those that people are asked about
+        policies = policies.with_modes(lambda one: Mode.RECOMMEND if one.name in ASKED else one.mode)
     return Setting(cluster, FixedPolicies(policies), acts=acts, seed=seed)
 
 

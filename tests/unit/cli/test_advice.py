@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -64,11 +65,21 @@ def test_where_no_host_is_offered_the_exit_code_says_so(files: tuple[str, ...]) 
     assert "memory: needs 640.0 GiB" in done.stdout
 
 
-@pytest.mark.parametrize(("memory", "told"), [("8", "8GiB"), ("much", "4GiB"), ("0GiB", "some memory")])
-def test_a_size_that_is_none_is_refused_with_an_example(files: tuple[str, ...], memory: str, told: str) -> None:
-    done = run("place", "--cpu", 2, "--memory", memory, *files)
+@pytest.mark.parametrize(("option", "value", "told"), [
+    ("--memory", "8", "4GiB"), ("--memory", "much", "4GiB"), ("--memory", "0GiB", "a VM has some memory"),
+    ("--cpu", "nan", "no number of processors"), ("--cpu", "-1", "range"), ("--cpu", "inf", "range"),
+])
+def test_a_shape_that_is_none_is_refused_with_an_example(files: tuple[str, ...], option: str, value: str, told: str) -> None:
+    shape = {"--cpu": "2", "--memory": "8GiB", option: value}
+    done = run("place", *(word for pair in shape.items() for word in pair), *files)
     assert done.exit_code == 2
-    assert told in done.output or "4GiB" in done.output
+    assert told in done.output
+
+
+def test_a_plan_that_is_made_here_can_be_watched_and_not_approved(files: tuple[str, ...]) -> None:
+    done = run("plan", *files, "approve", "--all-of", "even-load")
+    assert done.exit_code == 2
+    assert "nothing that the daemon could approve" in done.output
 
 
 def test_capacity_counts_with_and_without_room_for_a_failure(files: tuple[str, ...]) -> None:
@@ -126,3 +137,11 @@ def test_the_daemons_own_picture_is_asked_and_other_policies_are_said_to_be_othe
     told = json.loads(done.stdout)
     assert {offer["host"] for offer in told} == {host.name for host in a_view().hosts}
     assert "the daemon goes by other policies than these" in done.stderr
+
+
+def test_a_picture_of_another_release_is_refused_in_words(files: tuple[str, ...], tmp_path: Path,
+                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ballastd.cli.advice.Daemon.get", lambda *_: {"wall": time.time(), "future": 1})
+    done = run("place", "--cpu", 1, "--memory", "1MiB", *files[2:], "--socket", tmp_path / "api.sock")
+    assert (done.exit_code, "Traceback" in done.output) == (1, False)
+    assert "the daemon is of another release than this ballastctl" in done.output

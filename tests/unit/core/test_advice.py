@@ -67,6 +67,14 @@ def test_without_the_memory_it_is_refused_with_the_numbers() -> None:
     assert against(offers, "h1") == "memory: needs 60.0 GiB, has 40.0 GiB left"
 
 
+def test_memory_that_something_else_holds_on_the_machine_is_not_there() -> None:
+    t = three()
+    t.free = 6 * GIB
+    assert offered(rank(seen(t), FREE, SMALL)) == []
+    assert against(rank(seen(t), FREE, SMALL), "h3") == "memory: needs 8.0 GiB, has 6.0 GiB left"
+    assert capacity(seen(t), FREE, Shape(0.1, 4 * GIB)).fits == 3
+
+
 def test_a_host_that_may_not_receive_is_not_offered_and_says_why() -> None:
     t = three()
     t.say(Verb.CORDON, "h3")

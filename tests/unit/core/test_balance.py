@@ -181,6 +181,15 @@ def test_an_uneven_cluster_is_evened_out_though_nothing_is_hot() -> None:
     assert max(shares) - min(shares) <= EVEN_LOAD.imbalance_above
 
 
+def test_sick_hosts_are_left_aside_when_load_is_evened_out() -> None:
+    t = two_busy(gib=4).burn(b0=4.0, b1=4.0, b2=2.0)
+    for host in ("h2", "h3", "h4"):
+        t.show(host, "fan.alarm", 1.0)
+    decisions = t.burn_on(3000.0)
+    assert not orders(decisions)
+    assert not decisions[-1].view.intents, "beside h1 there is nobody to be even with"
+
+
 def test_a_host_that_is_hot_by_pressure_alone_says_why_nothing_leaves_it() -> None:
     t = two_busy(RELIEF_ONLY)
     t.show("h1", "cpu.pressure.some", 0.5)
