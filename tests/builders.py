@@ -158,10 +158,10 @@ class Table:
             if host.name in self.dark | self.powered_off:
                 found.append(HostUnreachable(host.name, self.now, "no answer"))
                 continue
-            records = tuple(replace(r, usage=VmUsage(self.spent.get(r.vm, 0.0), r.memory_max))
-                            for r in sorted(self.world[host.name].values(), key=lambda r: r.vm))
+            records = tuple(sorted(self.world[host.name].values(), key=lambda r: r.vm))
+            usage = {r.vm: VmUsage(self.spent.get(r.vm, 0.0), r.memory_max) for r in records}
             found.append(HostInventory(host.name, self.now, self.now, Bytes(2048 * GIB), Bytes(self.free), PROCESSORS,
-                                       records, host_uuid=machine_of(host.name)))
+                                       records, host_uuid=machine_of(host.name), usage=usage))
         return found
 
     def step(self, *inputs: Input, look: bool = True, durable: bool = True) -> Decision:

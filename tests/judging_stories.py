@@ -210,6 +210,10 @@ def differences(judge: Judge, plain: Plain) -> list[str]:
                     default=Health.HEALTHY)
         if verdicts.health(host.name) is not worst:
             found.append(f"{host.name}: {verdicts.health(host.name)} instead of {worst}")
+        fires = [(p, one) for p in verdicts.policies if (one := plain.verdicts.get((p.name, host.name))) is not None
+                 and one.phase is Phase.FIRING]
+        if list(verdicts.firing(host.name)) != sorted(fires, key=lambda pair: (-pair[0].severity, pair[0].name)):
+            found.append(f"{host.name}: {verdicts.firing(host.name)} fire instead of {fires}")
     recent = dict(verdicts.turned_within(100.0, judge.judged_at))
     for policy in verdicts.policies:
         hosts = tuple(host.name for host in HOSTS if _shows(plain.verdicts.get((policy.name, host.name)))

@@ -72,7 +72,7 @@ JUDGING: tuple[Mutant, ...] = (
     Mutant("a level from before a silence counts", f"{CORE}/telemetry.py",
            "        if source.heard == 1:\n", "        if False:\n"),
     Mutant("a late look adds to a VM", f"{CORE}/loads.py",
-           "elif known.host != inventory.host and begun <= known.begun:", "elif False:"),
+           "elif use.host[slot] != row and begun <= use.begun[slot]:", "elif False:"),
     Mutant("what is told twice counts twice", f"{CORE}/telemetry.py",
            '                return "duplicate"', "                return None", core("test_telemetry.py")),
     Mutant("a silent host is known to have too few sensors", f"{CORE}/predicates.py",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import CORE, SERVICE, UNIT_CORE, Mutant
 
 KEPT = (("unit", (f"{UNIT_CORE}/test_shortcuts.py",)),)
+LOADS = (("property", ("tests/properties/test_loads.py", f"{UNIT_CORE}/test_shortcuts.py")),)
 PACE = (("unit", ("tests/unit/service/test_pace.py",)),)
 WATCHING = (("unit", ("tests/unit/service/test_watching.py", "tests/unit/service/test_executor.py")),)
 COLUMNS = (("property", ("tests/properties/test_columns.py",)),)
@@ -48,10 +49,26 @@ SHORTCUTS: tuple[Mutant, ...] = (
            "if vm in seen or host not in reachable}, known\n",
            "if vm in seen or host not in reachable}, known\n        self.keep()\n", (("unit", (f"{UNIT_CORE}/test_balance.py",)),)),
     # loads and telemetry
-    Mutant("a host's sum outlives a VM that has left", f"{CORE}/loads.py",
-           "                self._sums.pop(known.host, None)\n", "", KEPT),
-    Mutant("a half-read look is a host's sum", f"{CORE}/loads.py", "known.look is not inventory or ", "", KEPT),
-    Mutant("a host's sum never ages", f"{CORE}/loads.py", " or known.oldest < self._horizon(now):", ":", KEPT),
+    Mutant("a host's sum outlives a look", f"{CORE}/loads.py",
+           "            self._take_in_together(list(together.values()))\n            self._summed_at = float(\"nan\")\n",
+           "            self._take_in_together(list(together.values()))\n", LOADS),
+    Mutant("a half-read look is a host's sum", f"{CORE}/loads.py", "known is None or known[0] is not roster:", "known is None:",
+           LOADS),
+    Mutant("a host's sum never ages", f"{CORE}/loads.py", "        if self._summed_at != now.monotonic:",
+           "        if self._summed_at != self._summed_at:", LOADS),
+    Mutant("looks of one host are taken in out of turn", f"{CORE}/loads.py",
+           "            if look.host in together:", "            if False:", LOADS),
+    Mutant("of two hosts that show a VM any comes first", f"{CORE}/loads.py",
+           "np.bincount(slots).max() > 1:", "False:", LOADS),
+    Mutant("a VM that was asked for before it was seen stays unknown", f"{CORE}/loads.py",
+           "            self._asked = None\n        return known", "        return known", LOADS),
+    Mutant("a slot is given out with what another VM used", f"{CORE}/consumption.py",
+           "        self.mean[slot] = self.busy[slot] = self._since[slot] = np.nan\n", "", LOADS),
+    Mutant("a peak is of the first day for ever", f"{CORE}/consumption.py",
+           "self._profiles[slots] % PROFILE_POINTS]", "np.minimum(self._profiles[slots], PROFILE_POINTS - 1)]", LOADS),
+    Mutant("points outlive their window", f"{CORE}/consumption.py", "            if not old.any():", "            if True:", LOADS),
+    Mutant("a verdict is shown as it was first found", f"{CORE}/verdicts.py", "known is None or known[0] != stamp:",
+           "known is None:", (("property", ("tests/properties/test_judging.py",)),)),
     Mutant("a new sensor is not noticed", f"{CORE}/telemetry.py", "        if count != len(series):", "        if count < 0:", KEPT),
     # when to look, ask and step
     Mutant("power is not asked soon after an order", f"{SERVICE}/executor.py",

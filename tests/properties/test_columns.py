@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -31,14 +31,8 @@ from tests.builders import ClusterBuilder, Table
 from tests.properties.test_plans import clusters, failing
 
 WHOLE = VmRecord(
-    VmId("1"), "one", VmState.RUNNING, Bytes(GIB), 3, JobKind.OTHER, "why", False, True, VmUsage(1.0), 7,
+    VmId("1"), "one", VmState.RUNNING, Bytes(GIB), 3, JobKind.OTHER, "why", False, True, 7,
     (Pin(PinKind.OPERATOR, "it", "ask"),), ("tag",), "group", True, Mobility.COLD, 300, False)
-
-
-def test_a_record_with_another_use_is_the_same_in_all_else() -> None:
-    for one in fields(VmRecord):
-        assert one.default is not getattr(WHOLE, one.name), f"give {one.name} a value of its own here"
-    assert WHOLE.using(VmUsage(2.0)) == replace(WHOLE, usage=VmUsage(2.0))
 
 
 def snapshot_of(t: Table, last: Snapshot | None = None) -> tuple[Snapshot, Ledger]:
@@ -91,6 +85,6 @@ def test_a_cast_that_was_kept_is_the_one_that_would_be_made(builder: ClusterBuil
 def test_whatever_changes_but_use_is_a_change(change: dict[str, object]) -> None:
     now = Instant(0.0, 0.0, "boot")
     look = HostInventory(HostName("h1"), now, now, Bytes(2 * GIB), Bytes(GIB), 8, (WHOLE,))
-    assert same_but_for_use(look, replace(look, vms=(WHOLE.using(VmUsage(9.0)),), memory_free=Bytes(1)))
+    assert same_but_for_use(look, replace(look, usage={WHOLE.vm: VmUsage(9.0)}, memory_free=Bytes(1)))
     assert not same_but_for_use(look, replace(look, vms=(replace(WHOLE, **change),)))  # type: ignore[arg-type]
     assert not same_but_for_use(look, replace(look, vms=()))

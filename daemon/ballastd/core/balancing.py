@@ -172,7 +172,10 @@ def _options(draft: Draft, intent: Intent, source: int, worths: Callable[[int], 
         if no is not None:
             noes.append(no)
             continue
-        targets = Shortlist(draft, terms, vm, source, worths(vm))
+        gains = worths(vm)
+        if max(gains) <= 0:
+            continue
+        targets = Shortlist(draft, terms, vm, source, gains)
         first = targets.next()
         if first is not None:
             found.append(_weigh(draft, intent, vm, source, first, targets))

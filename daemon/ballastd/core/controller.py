@@ -222,8 +222,7 @@ class Controller:
             case AgentState():
                 self._senses.agents[one.host] = one
             case HostInventory():
-                self._senses.see(one)
-                self._loads.see(one)
+                self._loads.see(self._senses.see(one))
                 if one.host in step.draft.confirmed_dead:
                     step.book(ev.HostSeenAlive(step.now.wall, one.host))
             case HostUnreachable():
@@ -332,10 +331,11 @@ class Controller:
                                        f"{moved.source} to {moved.target}; it is left there for a while"))
 
     def _facts(self, step: _Step) -> tuple[HostFacts, ...]:
-        frozen = step.draft.frozen_hosts()
-        return tuple([self._fact(host, step, frozen) for host in self._cluster.hosts])
+        frozen, quarantined = step.draft.frozen_hosts(), self._quarantined()
+        return tuple([self._fact(host, step, frozen, quarantined) for host in self._cluster.hosts])
 
-    def _fact(self, host: DeclaredHost, step: _Step, frozen: frozenset[HostName]) -> HostFacts:
+    def _fact(self, host: DeclaredHost, step: _Step, frozen: frozenset[HostName], quarantined: frozenset[HostName]
+              ) -> HostFacts:
         name, senses, draft, window = host.name, self._senses, step.draft, self._cluster.timing.load_window
         health = self._verdicts.health(name)
         power = draft.power.get(name)
@@ -350,15 +350,17 @@ class Controller:
             turn=None if name in draft.confirmed_dead else senses.turns.get(name),
             fresh=senses.telemetry.is_fresh(name, step.now),
             avoid=reasons_to_avoid(name, health, reachable, senses.why_unreachable(name), senses.telemetry,
-                                   self._wants_empty(name), draft, step.now),
+                                   name in quarantined, draft, step.now),
             cpu_utilization=None if reading is None else reading.value, asked=senses.was_asked(name),
             load=host_load(host, inventory, self._loads, senses.telemetry, window, step.now),
             apart=power is not None or name in draft.drains or name in draft.evacuating
             or name in draft.confirmed_dead or name in frozen)
 
-    def _wants_empty(self, host: HostName) -> bool:
-        declared = self._cluster.host(host) if self._verdicts.health(host) is not Health.HEALTHY else None
-        return declared is not None and evaluation.quarantined(declared, self._policies, self._verdicts) is not None
+    def _quarantined(self) -> frozenset[HostName]:
+        """Return the hosts on which nothing new may start, by the response to what fires there."""
+        return frozenset([host.name for host in self._cluster.hosts
+                          if self._verdicts.health(host.name) is not Health.HEALTHY
+                          and evaluation.quarantined(host, self._policies, self._verdicts) is not None])
 
     def _decide(self, step: _Step, snapshot: Snapshot) -> Decision:
         blast = evaluation.blast_radius(self._policies, self._cluster.hosts, self._verdicts, step.now)
@@ -475,10 +477,8 @@ class Controller:
 
     def _cordons(self, step: _Step) -> frozenset[HostName]:
         """Return the hosts whose agents should refuse guests: cordoned, draining, on their way off, or quarantined."""
-        return frozenset(host.name for host in self._cluster.hosts
-                         if host.name in step.draft.cordoned or host.name in step.draft.drains
-                         or host.name in step.draft.power
-                         or self._wants_empty(host.name))
+        closed = {*step.draft.cordoned, *step.draft.drains, *step.draft.power, *self._quarantined()}
+        return frozenset([host.name for host in self._cluster.hosts if host.name in closed])
 
     def _wake_at(self, step: _Step, gates: tuple[Gate, ...], deferrals: tuple[Deferral, ...]) -> float | None:
         """Return when something may change though nothing is heard: a hold, a gate, a back-off, a deadline."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ballastd.core.inventory import NO_USAGE, HostInventory, JobKind, VmRecord, VmState
+from ballastd.core.inventory import NO_USAGE, HostInventory, JobKind, VmRecord, VmState, VmUsage
 from ballastd.core.loads import Loads
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import HostName, Instant, VmId
@@ -27,18 +27,18 @@ def copy_of(declared: ClusterDeclaration, inventories: Mapping[HostName, HostInv
         hosts.append(SavedHost(host, inventory.memory_total, inventory.cpus, is_on=host.name not in off,
                                machine=inventory.host_uuid))
         for record in inventory.vms if host.name not in off else ():
-            vm = _vm(record, host.name, loads, now)
+            vm = _vm(record, inventory.usage.get(record.vm, NO_USAGE), host.name, loads, now)
             if record.vm not in found or record.state.runs:
                 found[record.vm] = vm
     vms = tuple(found[vm] for vm in sorted(found))
     return ClusterCopy(SavedCluster(tuple(hosts), vms, "live", float(int(now.wall))), tuple(missing))
 
 
-def _vm(record: VmRecord, host: HostName, loads: Loads, now: Instant) -> SavedVm:
+def _vm(record: VmRecord, usage: VmUsage, host: HostName, loads: Loads, now: Instant) -> SavedVm:
     state = record.state if record.state in (VmState.SHUTOFF, VmState.PAUSED) else VmState.RUNNING
     if record.state is VmState.CRASHED:
         state = VmState.SHUTOFF
     used = loads.cpu(record.vm, now) if state is VmState.RUNNING else 0.0
     demand = Demand() if used is None else Demand(high=round(min(used, float(record.vcpus)), 3))
-    return SavedVm(replace(record, state=state, job=JobKind.NONE, reason="", usage=NO_USAGE), host, demand,
-                   record.usage.dirty_mib_s or 0.0)
+    return SavedVm(replace(record, state=state, job=JobKind.NONE, reason=""), host, demand,
+                   usage.dirty_mib_s or 0.0)

@@ -129,7 +129,7 @@ class Diary:
     def _use(one: HostInventory, seen: _Seen) -> Iterator[tuple[str, float]]:
         at, here = one.begun.monotonic, {record.vm for record in one.vms}
         for record in one.vms:
-            counted, used = seen.counted.get(record.vm), record.usage.cpu_seconds
+            counted, used = seen.counted.get(record.vm), one.usage.get(record.vm, NO_USAGE).cpu_seconds
             if used is None or not record.state.runs:
                 continue
             if counted is None or used < counted[1]:
@@ -169,8 +169,8 @@ def _reading(host: HostName, sample: Sample, now: Instant) -> Entry:
 
 
 def _lasting(record: VmRecord) -> VmRecord:
-    """Return what of a record lasts: not what it uses now, nor what is done with it."""
-    return replace(record, usage=NO_USAGE, job=JobKind.NONE, reason="")
+    """Return what of a record lasts: not what is done with it now."""
+    return replace(record, job=JobKind.NONE, reason="")
 
 
 def _wall(seconds: float) -> float:

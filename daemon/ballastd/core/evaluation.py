@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ballastd.core.conditions import Evidence, Verdict
+from ballastd.core.conditions import Evidence
 from ballastd.core.evidence_words import words
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import DeclaredHost
@@ -24,11 +24,6 @@ _STRENGTH = {Response.QUARANTINE: 0, Response.DRAIN: 1, Response.EVACUATE: 2}
 def describe(evidence: Evidence | None, policy: HealthPolicy) -> str:
     """Return evidence in words: ``temperature of coretemp:Package id 1 is 96 > 95``."""
     return words(evidence, policy.condition)
-
-
-def firing(host: HostName, verdicts: Verdicts) -> tuple[tuple[HealthPolicy, Verdict], ...]:
-    """Return the host's health policies that fire now, worst first."""
-    return tuple(sorted(verdicts.firing(host), key=lambda pair: (-pair[0].severity, pair[0].name)))
 
 
 def intents(policies: PolicySet, hosts: tuple[DeclaredHost, ...], verdicts: Verdicts, ledger: Ledger,
@@ -56,7 +51,7 @@ def quarantined(host: DeclaredHost, policies: PolicySet, verdicts: Verdicts) -> 
 
 
 def _responses(host: DeclaredHost, policies: PolicySet, verdicts: Verdicts) -> list[EvacuationPolicy]:
-    causes = firing(host.name, verdicts)
+    causes = verdicts.firing(host.name)
     worst = max((policy.severity for policy, _ in causes), default=Health.HEALTHY)
     heard = max((policy.severity for policy, _ in causes if not policy.condition.of_silence), default=Health.HEALTHY)
     # silence may keep VMs away, and never moves one: only what was heard is answered by more than a quarantine
@@ -72,7 +67,7 @@ def _from_health(host: DeclaredHost, policies: PolicySet, verdicts: Verdicts, no
     if not moving:
         return None
     response = moving[0]
-    causes = [(policy, verdict) for policy, verdict in firing(host.name, verdicts) if not policy.condition.of_silence]
+    causes = [(policy, verdict) for policy, verdict in verdicts.firing(host.name) if not policy.condition.of_silence]
     worst, since = causes[0][0].severity, min(v.since for p, v in causes if p.severity >= response.severity)
     metrics = {metric for policy, _ in causes for metric in policy.condition.metrics}
     because = "; ".join(f"{policy.name}: {describe(verdict.evidence, policy)}" for policy, verdict in causes[:3])

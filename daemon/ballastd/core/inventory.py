@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import enum
-import operator
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from ballastd.core.quantities import Bytes, HostName, Instant, VmId
 
@@ -126,8 +128,7 @@ class Pin:
     cure: str
 
 
-@dataclass(frozen=True, slots=True)
-class VmUsage:
+class VmUsage(NamedTuple):
     """What one VM uses, as its host's hypervisor counts it, never as the guest says; None where it cannot say.
 
     ``cpu_seconds``: processor time since it started on this host. ``memory``: bytes of the machine that it occupies
@@ -143,6 +144,11 @@ class VmUsage:
 
 
 NO_USAGE = VmUsage()
+NONE_KNOWN: Mapping[VmId, VmUsage] = MappingProxyType({})
+
+
+def _none_known() -> Mapping[VmId, VmUsage]:
+    return NONE_KNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +171,6 @@ class VmRecord:
     reason: str = ""
     persistent: bool = True
     autostart: bool = False
-    usage: VmUsage = NO_USAGE
     priority: int = 0
     pins: tuple[Pin, ...] = ()
     tags: tuple[str, ...] = ()
@@ -175,12 +180,6 @@ class VmRecord:
     downtime_max_ms: int | None = None
     post_copy: bool = True
 
-    def using(self, usage: VmUsage) -> VmRecord:
-        """Return the same VM with another use of its host. Written out: whoever pretends to be a host does it often."""
-        return VmRecord(self.vm, self.name, self.state, self.memory_max, self.vcpus, self.job, self.reason, self.persistent,
-                        self.autostart, usage, self.priority, self.pins, self.tags, self.group, self.ignored,
-                        self.mobility, self.downtime_max_ms, self.post_copy)
-
 
 @dataclass(frozen=True, slots=True)
 class HostInventory:
@@ -188,7 +187,8 @@ class HostInventory:
 
     ``memory_total``, ``memory_free``: bytes of the machine as the hypervisor reports them (free includes
     buffers and caches). ``vms``: active and inactive, sorted by VM id. ``complete``: False when any part
-    could not be read; an incomplete inventory settles nothing and makes nobody a target.
+    could not be read; an incomplete inventory settles nothing and makes nobody a target. ``usage``: what its VMs use,
+    beside them because it is another at every look; of a VM that is not in it nothing is known.
     """
 
     host: HostName
@@ -200,6 +200,7 @@ class HostInventory:
     vms: tuple[VmRecord, ...]
     complete: bool = True
     host_uuid: str = ""
+    usage: Mapping[VmId, VmUsage] = field(default_factory=_none_known)
     _index: dict[VmId, VmRecord] = field(default_factory=dict, repr=False, compare=False)
 
     def find(self, vm: VmId) -> VmRecord | None:
@@ -212,13 +213,8 @@ class HostInventory:
 def same_but_for_use(one: HostInventory, other: HostInventory) -> bool:
     """Return whether two looks at a host show the same machine with the same VMs in the same states, whatever these used
     meanwhile: then nothing that depends on where VMs are and what they may do has to be thought over."""
-    if len(one.vms) != len(other.vms) or one.host_uuid != other.host_uuid or one.cpus != other.cpus \
-            or one.memory_total != other.memory_total:
-        return False
-    return all(_STANDING(a) == _STANDING(b) for a, b in zip(one.vms, other.vms, strict=True))
-
-
-_STANDING = operator.attrgetter(*(spec.name for spec in fields(VmRecord) if spec.name != "usage"))
+    return (one.host_uuid == other.host_uuid and one.cpus == other.cpus and one.memory_total == other.memory_total
+            and one.vms == other.vms)
 
 
 @dataclass(frozen=True, slots=True)

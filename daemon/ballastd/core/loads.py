@@ -7,160 +7,171 @@ believed only while it does not contradict the sum of its VMs. Unknown is None, 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from ballastd.core.inventory import DeclaredHost, HostInventory, VmState
+import numpy as np
+
+from ballastd.core.consumption import NO_HOST, NOBODY, Consumption, Floats, Ints
+from ballastd.core.inventory import NO_USAGE, DeclaredHost, HostInventory, VmRecord, VmState
 from ballastd.core.quantities import HostName, Instant, Seconds, VmId
 from ballastd.core.telemetry import Telemetry
 
-_NAN = float("nan")
-POINTS_MAX = 64
-PROFILE_SECONDS = 300.0
-PROFILE_POINTS_MAX = 288
-PROFILE_POINTS_MIN = 12
-PEAK_PERCENTILE = 0.95
 LESS_THAN_ITS_VMS = 0.20
 """A host cannot use less than its VMs do; this much is left to the two being measured at different times."""
 MORE_THAN_ITS_VMS = 0.40
 """Beyond this share that no VM explains, moving VMs would not help."""
 
 
-@dataclass(slots=True)
-class _VmSeries:
-    """Processor time of one VM, summed over all hosts it ran on: (monotonic, total seconds), oldest first."""
-
-    host: HostName
-    counted: float
-    begun: float
-    total: float = 0.0
-    points: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=POINTS_MAX))
-    profile: deque[float] = field(default_factory=lambda: deque(maxlen=PROFILE_POINTS_MAX))
-    profiled: tuple[float, float] | None = None
-    mean: float | None = None
-    """Processors used over the window that ends with the last point; None until half a window was seen."""
-    busy: float | None = None
-    """What it uses at its busier times; None until an hour was seen."""
-    seen_at: float = float("-inf")
-    """When the last point was taken, monotonic."""
-
-
 @dataclass(frozen=True, slots=True)
-class _HostSum:
-    """What the VMs of one look use together. ``oldest``: when the VM that was not seen for longest was."""
+class _Roster:
+    """The VMs that run on a host, of the records of one look; ``row``: the host's."""
 
-    look: HostInventory
-    known: float
-    unknown: int
-    oldest: float
+    records: tuple[VmRecord, ...]
+    row: int
+    vms: tuple[VmId, ...]
+    slots: Ints
 
 
 class Loads:
-    """Remembers what inventories showed. Rebuilt by looking; nothing of it is durable."""
+    """Remembers what inventories showed. Rebuilt by looking; nothing of it is durable.
+
+    Looks are kept until somebody asks, and then taken in together, in the order in which they came."""
 
     def __init__(self, window: Seconds) -> None:
         self._window = window
-        self._vms: dict[VmId, _VmSeries] = {}
-        self._sums: dict[HostName, _HostSum] = {}
+        self._use = Consumption(window)
+        self._slots: dict[VmId, int] = {}
+        self._rows: dict[HostName, int] = {}
+        self._waiting: list[HostInventory] = []
+        self._rosters: dict[HostName, _Roster] = {}
+        self._sums: dict[HostName, tuple[_Roster, float, int]] = {}
+        self._summed_at = float("nan")
+        self._asked: tuple[tuple[VmId, ...], Ints] | None = None
 
     def see(self, inventory: HostInventory) -> None:
         """Take the processor times of one look in."""
-        begun, at = inventory.begun.monotonic, inventory.taken.monotonic
-        for record in inventory.vms:
-            seconds = record.usage.cpu_seconds
-            if seconds is None or record.state is not VmState.RUNNING:
-                continue
-            known = self._vms.get(record.vm)
-            if known is None:
-                known = self._vms[record.vm] = _VmSeries(inventory.host, seconds, begun)
-            elif known.host != inventory.host and begun <= known.begun:
-                continue  # a late look of the host that it has left
-            elif known.host != inventory.host or seconds < known.counted:
-                # another host, or started anew: what it counts now began at zero
-                self._sums.pop(known.host, None)
-                known.host, known.total = inventory.host, known.total + seconds
-            else:
-                known.total += seconds - known.counted
-            known.counted, known.begun = seconds, begun
-            self._note(known, at)
-        self._sums[inventory.host] = self._add_up(inventory, inventory.taken)
+        self._waiting.append(inventory)
+
+    def _take_in(self) -> None:
+        """Take in what waits: as much together as has no two looks of one host."""
+        waiting, self._waiting = self._waiting, []
+        together: dict[HostName, HostInventory] = {}
+        for look in waiting:
+            if look.host in together:
+                self._take_in_together(list(together.values()))
+                together = {}
+            together[look.host] = look
+        if together:
+            self._take_in_together(list(together.values()))
+            self._summed_at = float("nan")
+
+    def _take_in_together(self, looks: list[HostInventory]) -> None:
+        rosters = [self._roster(look) for look in looks]
+        counts = [len(roster.vms) for roster in rosters]
+        slots = np.concatenate([roster.slots for roster in rosters])
+        if len(looks) > 1 and len(slots) and np.bincount(slots).max() > 1:
+            # a VM is shown by two hosts: which one comes first matters
+            for look in looks:
+                self._take_in_together([look])
+            return
+        seconds = np.array([used if used is not None else np.nan for look, roster in zip(looks, rosters, strict=True)
+                            for used in [look.usage.get(vm, NO_USAGE).cpu_seconds for vm in roster.vms]], dtype=np.float64)
+        row = np.repeat([roster.row for roster in rosters], counts)
+        begun = np.repeat([look.begun.monotonic for look in looks], counts)
+        at = np.repeat([look.taken.monotonic for look in looks], counts)
+        use = self._use
+        with np.errstate(invalid="ignore"):
+            goes_on = (use.host[slots] == row) & (seconds >= use.counted[slots])
+        on = slots[goes_on]
+        use.total[on] += seconds[goes_on] - use.counted[on]
+        use.counted[on], use.begun[on] = seconds[goes_on], begun[goes_on]
+        for place in np.flatnonzero(~goes_on & ~np.isnan(seconds)).tolist():
+            goes_on[place] = self._begin(int(slots[place]), int(row[place]), float(seconds[place]), float(begun[place]))
+        use.note(slots[goes_on], at[goes_on])
+
+    def _begin(self, slot: int, row: int, seconds: float, begun: float) -> bool:
+        """Take in a VM that is new, or on another host, or started anew: what is counted now began at zero. Return whether
+        it counts: not if it is a late look of the host that the VM has left."""
+        use = self._use
+        if use.host[slot] == NO_HOST:
+            use.total[slot] = 0.0
+        elif use.host[slot] != row and begun <= use.begun[slot]:
+            return False
+        else:
+            use.total[slot] += seconds
+        use.host[slot], use.counted[slot], use.begun[slot] = row, seconds, begun
+        return True
+
+    def _roster(self, look: HostInventory) -> _Roster:
+        """Return who runs on a host by one look; made anew only where its records are others than before."""
+        known = self._rosters.get(look.host)
+        if known is not None and known.records is look.vms:
+            return known
+        vms = tuple([record.vm for record in look.vms if record.state is VmState.RUNNING])
+        row = self._rows.setdefault(look.host, len(self._rows))
+        slots = np.array([self._slot(vm) for vm in vms], dtype=np.int64)
+        self._rosters[look.host] = made = _Roster(look.vms, row, vms, slots)
+        return made
+
+    def _slot(self, vm: VmId) -> int:
+        known = self._slots.get(vm)
+        if known is None:
+            known = self._slots[vm] = self._use.open()
+            self._asked = None
+        return known
 
     def by_vms(self, inventory: HostInventory, now: Instant) -> tuple[float, int]:
         """Return the processors that the VMs which run on a host use together as far as they are known, and of how many
         that is unknown."""
+        self._take_in()
+        roster = self._roster(inventory)
+        if self._summed_at != now.monotonic:
+            self._sum_up(now)
         known = self._sums.get(inventory.host)
-        if known is None or known.look is not inventory or known.oldest < self._horizon(now):
-            known = self._add_up(inventory, now)
-        return known.known, known.unknown
+        if known is None or known[0] is not roster:
+            known = self._sums_of([roster], now)[0]
+        return known[1], known[2]
 
-    def _add_up(self, inventory: HostInventory, now: Instant) -> _HostSum:
-        total, unknown, oldest = 0.0, 0, float("inf")
-        for record in inventory.vms:
-            if record.state is VmState.RUNNING:
-                cpu = self.cpu(record.vm, now)
-                if cpu is None:
-                    unknown += 1
-                else:
-                    total, oldest = total + cpu, min(oldest, self._vms[record.vm].seen_at)
-        return _HostSum(inventory, total, unknown, oldest)
+    def _sum_up(self, now: Instant) -> None:
+        self._sums = dict(zip(self._rosters, self._sums_of(list(self._rosters.values()), now), strict=True))
+        self._summed_at = now.monotonic
+
+    def _sums_of(self, rosters: list[_Roster], now: Instant) -> list[tuple[_Roster, float, int]]:
+        cpu, _ = self._use.columns(np.concatenate([roster.slots for roster in rosters]), self._horizon(now))
+        place = np.repeat(np.arange(len(rosters)), [len(roster.vms) for roster in rosters])
+        unknown = np.isnan(cpu)
+        total = np.bincount(place, np.where(unknown, 0.0, cpu), len(rosters)).tolist()
+        missing = np.bincount(place, unknown, len(rosters)).astype(np.int64).tolist()
+        return list(zip(rosters, total, missing, strict=True))
 
     def _horizon(self, now: Instant) -> float:
         """Return before when a VM must not have been seen last, for its use to be known."""
         return now.monotonic - self._window / 2
 
-    def _note(self, series: _VmSeries, at: float) -> None:
-        points = series.points
-        if not points or at - points[-1][0] >= self._window * 2 / POINTS_MAX:
-            while points and points[0][0] < at - self._window:
-                points.popleft()
-            points.append((at, series.total))
-            series.seen_at, series.mean = at, self._mean(series)
-        if series.profiled is None:
-            series.profiled = (at, series.total)
-        elif at - series.profiled[0] >= PROFILE_SECONDS:
-            since, total = series.profiled
-            series.profile.append((series.total - total) / (at - since))
-            series.profiled = (at, series.total)
-            series.busy = _busy(series)
-
-    def _mean(self, series: _VmSeries) -> float | None:
-        last_at, last = series.points[-1]
-        first_at, first = series.points[0]
-        if last_at - first_at < self._window / 2:
-            return None
-        return max(0.0, (last - first) / (last_at - first_at))
-
     def forget_others(self, vms: Iterable[VmId]) -> None:
         """Drop the VMs that are no longer there."""
-        kept = set(vms)
-        for vm in [vm for vm in self._vms if vm not in kept]:
-            del self._vms[vm]
+        self._take_in()
+        gone = self._slots.keys() - set(vms)
+        for vm in sorted(gone):
+            self._use.close(self._slots.pop(vm))
+        if gone:
+            self._rosters = {host: roster for host, roster in self._rosters.items() if not gone.intersection(roster.vms)}
+            self._asked, self._summed_at = None, float("nan")
 
     def cpu(self, vm: VmId, now: Instant) -> float | None:
         """Return the processors that a VM uses, averaged over the window; None until half a window was seen, and when
         it was not seen for as long."""
-        series = self._vms.get(vm)
-        return None if series is None or series.seen_at < self._horizon(now) else series.mean
+        used = float(self.columns((vm,), now)[0][0])
+        return None if np.isnan(used) else used
 
-    def columns(self, vms: Iterable[VmId], now: Instant) -> tuple[list[float], list[float]]:
-        """Return what many VMs use, nan where ``cpu`` is unknown; and at their busier times: a percentile of a VM's
+    def columns(self, vms: tuple[VmId, ...], now: Instant) -> tuple[Floats, Floats]:
+        """Return what many VMs use, NaN where ``cpu`` is unknown; and at their busier times: a percentile of a VM's
         five-minute means over the last day, never less than now, and no more than now while less than an hour is known."""
-        horizon, cpu, peak = self._horizon(now), [], []
-        for vm in vms:
-            series = self._vms.get(vm)
-            mean = None if series is None or series.seen_at < horizon else series.mean
-            busy = None if mean is None or series is None else series.busy
-            cpu.append(_NAN if mean is None else mean)
-            peak.append(_NAN if mean is None else mean if busy is None else max(mean, busy))
-        return cpu, peak
-
-
-def _busy(series: _VmSeries) -> float | None:
-    if len(series.profile) < PROFILE_POINTS_MIN:
-        return None
-    ranked = sorted(series.profile)
-    return ranked[min(len(ranked) - 1, int(PEAK_PERCENTILE * len(ranked)))]
+        self._take_in()
+        if self._asked is None or self._asked[0] is not vms:
+            self._asked = vms, np.array([self._slots.get(vm, NOBODY) for vm in vms], dtype=np.int64)
+        return self._use.columns(self._asked[1], self._horizon(now))
 
 
 @dataclass(frozen=True, slots=True)

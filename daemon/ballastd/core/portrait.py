@@ -10,7 +10,7 @@ from ballastd.core import evaluation, recommendations
 from ballastd.core.admission import Gate
 from ballastd.core.autonomy import Offer
 from ballastd.core.intents import Intent, IntentKind
-from ballastd.core.inventory import DeclaredHost, VmState
+from ballastd.core.inventory import NO_USAGE, NONE_KNOWN, DeclaredHost, VmState
 from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
 from ballastd.core.migrations import Migration
 from ballastd.core.plans import Move, Order, Plan
@@ -183,13 +183,14 @@ def _vms(p: Portrait) -> tuple[VmView, ...]:
     views: dict[tuple[VmId, HostName], VmView] = {}
     cpu = dict(zip(p.snapshot.vms.ids, p.snapshot.vms.cpu.tolist(), strict=True))
     for fact in p.snapshot.facts:
+        usage = fact.inventory.usage if fact.inventory else NONE_KNOWN
         for r in fact.inventory.vms if fact.inventory else ():
             migration = p.ledger.open_migration_of(r.vm)
             views[r.vm, fact.declared.name] = VmView(
                 r.vm, r.name, fact.declared.name, r.state.value, r.memory_max, r.vcpus, r.priority,
                 tuple(f"{pin.kind.value}: {pin.thing}; cure: {pin.cure}" for pin in r.pins),
-                migration.id if migration else "", _cpu(cpu.get(r.vm)), r.usage.memory, r.tags, r.group, r.ignored,
-                r.mobility.value, r.downtime_max_ms, r.post_copy)
+                migration.id if migration else "", _cpu(cpu.get(r.vm)), usage.get(r.vm, NO_USAGE).memory, r.tags,
+                r.group, r.ignored, r.mobility.value, r.downtime_max_ms, r.post_copy)
     return tuple(sorted(views.values(), key=lambda view: (view.name, view.id, view.host)))
 
 

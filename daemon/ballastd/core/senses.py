@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ballastd.core.inputs import CallReturned, HostUnreachable, PowerReturned, PowerSeen, ProgressSeen
 from ballastd.core.inventory import HostInventory, Progress, same_but_for_use
 from ballastd.core.ledger import Ledger
@@ -33,17 +35,21 @@ class Senses:
             for subject, value in sorted(values.items()):
                 self.telemetry.seed_counter(host, metric, subject, value)
 
-    def see(self, inventory: HostInventory) -> None:
-        """Take an inventory in. An incomplete one says only that the host cannot be read."""
-        if inventory.complete:
-            before = self.inventories.get(inventory.host)
-            if before is None or not same_but_for_use(before, inventory):
-                self.turn += 1
-                self.turns[inventory.host] = self.turn
-            self.inventories[inventory.host] = inventory
-            self.unreachable.pop(inventory.host, None)
-        else:
+    def see(self, inventory: HostInventory) -> HostInventory:
+        """Take an inventory in. An incomplete one says only that the host cannot be read. Return it; where it shows the VMs
+        as they were before, with the very records of then."""
+        if not inventory.complete:
             self.miss(HostUnreachable(inventory.host, inventory.taken, "its inventory is incomplete"))
+            return inventory
+        before = self.inventories.get(inventory.host)
+        if before is None or not same_but_for_use(before, inventory):
+            self.turn += 1
+            self.turns[inventory.host] = self.turn
+        elif before.vms is not inventory.vms:
+            inventory = replace(inventory, vms=before.vms)
+        self.inventories[inventory.host] = inventory
+        self.unreachable.pop(inventory.host, None)
+        return inventory
 
     def miss(self, failure: HostUnreachable) -> None:
         """Note that a host's hypervisor did not answer."""

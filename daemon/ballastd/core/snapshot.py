@@ -177,9 +177,9 @@ def take(facts: tuple[HostFacts, ...], ledger: Ledger, now: Instant, loads: Load
         jobs_in=cast.jobs_in,
         target=np.array([not fact.avoid for fact in facts], dtype=np.bool_),
     )
-    cpu, peak = loads.columns(cast.ids, now) if loads else ([np.nan] * len(cast.ids),) * 2
+    cpu, peak = loads.columns(cast.ids, now) if loads else (np.full(len(cast.ids), np.nan),) * 2
     vms = VmColumns(ids=cast.ids, host=cast.host, memory=cast.memory, priority=cast.priority, busy=cast.busy,
-                    cpu=np.array(cpu, dtype=np.float64), peak=np.array(peak, dtype=np.float64))
+                    cpu=cpu, peak=peak)
     return Snapshot(now=now, hosts=hosts, vms=vms, facts=facts, records=cast.records,
                     why_not=tuple([fact.avoid for fact in facts]), vm_why_not=cast.why_not, foreign_jobs=cast.foreign,
                     cast=cast)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ballastd.core.ledger import Ledger
 from ballastd.core.plans import Refusal, RefusalKind
 from ballastd.core.policies import Health
-from ballastd.core.power import PowerPhase
+from ballastd.core.power import STANDING_BY, PowerPhase
 from ballastd.core.quantities import HostName, Instant
 from ballastd.core.telemetry import Telemetry
 
@@ -20,15 +20,16 @@ def reasons_to_avoid(host: HostName, health: Health, reachable: bool, why_unreac
     """Return why nothing may land on ``host`` now; empty means that it may receive."""
     found: list[tuple[RefusalKind, str]] = []
     power = ledger.power.get(host)
+    stands_by = power is not None and power.phase in STANDING_BY
     if power is not None:
         found.append((_K.HOST_STANDBY, f"{_PHASES[power.phase]}: {power.because}"))
     if host in ledger.confirmed_dead:
         found.append((_K.HOST_UNREACHABLE, f"confirmed dead by {ledger.confirmed_dead[host].by}"))
-    elif not reachable and host not in ledger.standing_by():
+    elif not reachable and not stands_by:
         found.append((_K.HOST_UNREACHABLE, why_unreachable))
     if health is not Health.HEALTHY:
         found.append((_K.HOST_NOT_HEALTHY, f"is {health.name.lower()}"))
-    if host not in ledger.standing_by():
+    if not stands_by:
         found.extend(_silence(host, telemetry, now))
     if host in ledger.cordoned:
         found.append((_K.HOST_CORDONED, f"cordoned by {ledger.cordoned[host].by}{_why(ledger.cordoned[host].reason)}"))

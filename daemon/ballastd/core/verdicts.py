@@ -41,7 +41,8 @@ class Grounds:
 
 
 class Verdicts:
-    """See the module. ``worst``: the gravest severity in force by host; ``faulty``: whether the host shows any fault."""
+    """See the module. ``worst``: the gravest severity in force by host; ``faulty``: whether the host shows any fault;
+    ``stamps``: by host, a number that rises whenever a verdict on it, or what one rests on, changes."""
 
     def __init__(self, policies: tuple[HealthPolicy, ...], hosts: tuple[DeclaredHost, ...], columns: Columns
                  ) -> None:
@@ -57,6 +58,8 @@ class Verdicts:
         self.grounds = tuple(tuple(Grounds.none(leaf, len(hosts)) for leaf in leaves(policy.condition.predicate))
                              for policy in policies)
         self.worst: NDArray[np.int8] = np.zeros(len(hosts), np.int8)
+        self._healths = [Health.HEALTHY] * len(hosts)
+        self._firing: dict[int, tuple[int, tuple[tuple[HealthPolicy, Verdict], ...]]] = {}
         self.faulty: Mask = np.zeros(len(hosts), np.bool_)
         self.stamps: Ints = np.zeros(len(hosts), np.int64)
         self.boot_id = ""
@@ -93,25 +96,24 @@ class Verdicts:
             case Silence() as leaf:
                 return Evidence("", "", value, edge, leaf, holds)
 
-    def firing(self, host: HostName) -> Iterator[tuple[HealthPolicy, Verdict]]:
-        """Yield the policies that fire on a host, in the order of their names, with their verdicts."""
+    def firing(self, host: HostName) -> tuple[tuple[HealthPolicy, Verdict], ...]:
+        """Return the policies that fire on a host, with their verdicts: the worst first, then by name."""
         row = self.host_rows.get(host)
         if row is None or not self.faulty[row]:
-            return
-        for policy in np.flatnonzero(self.standings.phase[:, row] == FIRING).tolist():
-            verdict = self._verdict(policy, row)
-            if verdict is not None:
-                yield self.policies[policy], verdict
+            return ()
+        stamp, known = int(self.stamps[row]), self._firing.get(row)
+        if known is None or known[0] != stamp:
+            firing = [(self.policies[policy], verdict)
+                      for policy in np.flatnonzero(self.standings.phase[:, row] == FIRING).tolist()
+                      if (verdict := self._verdict(policy, row)) is not None]
+            firing.sort(key=lambda pair: (-pair[0].severity, pair[0].name))
+            known = self._firing[row] = stamp, tuple(firing)
+        return known[1]
 
     def health(self, host: HostName) -> Health:
         """Return the gravest severity in force, conditions that went silent while they fired included."""
         row = self.host_rows.get(host)
-        return Health.HEALTHY if row is None else Health(int(self.worst[row]))
-
-    def stamp(self, host: HostName) -> int:
-        """Return a number that rises whenever a verdict on a host, or what one rests on, changes."""
-        row = self.host_rows.get(host)
-        return 0 if row is None else int(self.stamps[row])
+        return Health.HEALTHY if row is None else self._healths[row]
 
     def with_faults(self) -> tuple[HostName, ...]:
         """Return the hosts that show any fault, one still in its hold or gone silent included, in their order."""
@@ -128,6 +130,8 @@ class Verdicts:
         firing = s.phase[:, hosts] == FIRING
         before = s.fired_before[:, hosts]
         self.worst[hosts] = np.where(firing | before, self.severity, 0).max(axis=0, initial=0)
+        for row, worst in zip(hosts.tolist(), self.worst[hosts].tolist(), strict=True):
+            self._healths[row] = Health(worst)
         self.faulty[hosts] = (firing | before | (s.phase[:, hosts] == PENDING)).any(axis=0)
 
     def turned_within(self, seconds: float, now: Instant) -> Iterator[tuple[str, tuple[HostName, ...]]]:

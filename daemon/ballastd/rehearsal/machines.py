@@ -34,6 +34,8 @@ class Machine:
     limit: int
     vms: dict[VmId, VmRecord] = field(default_factory=dict)
     burn: dict[VmId, float] = field(default_factory=dict)
+    _shown: tuple[VmRecord, ...] = ()
+    _free: Bytes = Bytes(0)
 
     def stock(self, cluster: SavedCluster) -> None:
         """Put the VMs there that ``cluster`` says are on it."""
@@ -45,9 +47,21 @@ class Machine:
         """Return how much memory is taken, bytes."""
         return sum(record.memory_max for record in self.vms.values() if record.state.holds_memory)
 
+    def shown(self) -> tuple[tuple[VmRecord, ...], Bytes]:
+        """Return its VMs as an inventory has them, and how much memory is free; the same as before while nothing changed."""
+        vms = tuple([self.vms[vm] for vm in sorted(self.vms)])
+        if vms != self._shown or not vms:
+            self._shown, self._free = vms, Bytes(max(0, self.saved.memory_total - self.held()))
+        return self._shown, self._free
+
     def asked(self) -> float:
         """Return how many processors its VMs ask for."""
-        return sum(self.burn.get(vm, QUIET_PROCESSORS) for vm, record in self.vms.items() if record.state.runs)
+        return sum(self.burning().values())
+
+    def burning(self) -> dict[VmId, float]:
+        """Return how many processors each VM that runs asks for."""
+        burn = self.burn
+        return {vm: burn.get(vm, QUIET_PROCESSORS) for vm, record in self.vms.items() if record.state.runs}
 
 
 def usable(saved: SavedHost) -> int:
@@ -64,22 +78,24 @@ class Machines:
         self._hosts = hosts
         self._spent: dict[VmId, float] = {}
 
-    def work(self, seconds: float) -> None:
-        """Let the VMs use their processors for so long. What they ask for in vain they do not get."""
+    def work(self, seconds: float) -> dict[HostName, float]:
+        """Let the VMs use their processors for so long. What they ask for in vain they do not get. Return how many
+        processors those of each host asked for."""
+        all_asked: dict[HostName, float] = {}
         for host in self._hosts.values():
-            asked = host.asked()
-            part = min(1.0, host.saved.cpus / asked) if asked > 0 else 1.0
-            for vm, record in host.vms.items():
-                if record.state.runs:
-                    self._spent[vm] = self._spent.get(vm, 0.0) + host.burn.get(vm, QUIET_PROCESSORS) * part * seconds
+            burning = host.burning()
+            all_asked[host.saved.name] = asked = sum(burning.values())
+            part = seconds * (min(1.0, host.saved.cpus / asked) if asked > 0 else 1.0)
+            for vm, burn in burning.items():
+                self._spent[vm] = self._spent.get(vm, 0.0) + burn * part
+        return all_asked
 
     def inventory(self, host: Machine, now: Instant, host_uuid: str) -> HostInventory:
         """Return what the host's hypervisor says now."""
-        vms = tuple([record.using(VmUsage(self._spent.get(vm, 0.0))) if record.state.runs else record
-                     for vm, record in sorted(host.vms.items())])
-        return HostInventory(host.saved.name, now, now, host.saved.memory_total,
-                             Bytes(max(0, host.saved.memory_total - host.held())), host.saved.cpus, vms,
-                             host_uuid=host_uuid)
+        (vms, free), spent = host.shown(), self._spent
+        usage = {record.vm: VmUsage(spent.get(record.vm, 0.0)) for record in vms if record.state.runs}
+        return HostInventory(host.saved.name, now, now, host.saved.memory_total, free, host.saved.cpus, vms,
+                             host_uuid=host_uuid, usage=usage)
 
     def begin(self, order: Order, ends: float, *, is_bad: bool = False) -> None:
         """Begin a migration, if the VM is there and in no other."""

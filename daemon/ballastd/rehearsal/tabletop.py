@@ -76,6 +76,7 @@ class Tabletop:
         self._wishes: list[Input] = []
         self._durable: list[ev.Event] = []
         self._sequences: dict[HostName, int] = {}
+        self._asked: dict[HostName, float] = {}
         self._mind = self._wake_up()
 
     @property
@@ -217,14 +218,14 @@ class Tabletop:
     def _report(self, host: _Host) -> Report:
         name = host.saved.name
         self._sequences[name] = self._sequences.get(name, 0) + 1
-        work = min(1.0, host.asked() / host.saved.cpus)
+        work = min(1.0, self._asked[name] / host.saved.cpus)
         return Report(name, "boot", self._sequences[name], self.now.wall, Seconds(REPORT_SECONDS), (
             Sample("cpu.utilization", work), Sample("ecc.uncorrected", host.errors, "A"),
             Sample("temperature", host.celsius, "cpu0", critical=100.0)), self.now)
 
     def _turn(self, *, may_fail: bool) -> None:
         self.steps += 1
-        self._table.work(self._step_seconds)
+        self._asked = self._table.work(self._step_seconds)
         decision = self._mind.step(self._inputs(), self.now)
         if may_fail and decision.events and self._luck.random() < JOURNAL_FAILS:
             self._mind.reject(decision.revision, "no space left on device")

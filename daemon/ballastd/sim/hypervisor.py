@@ -13,7 +13,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from ballastd.core.inventory import NO_USAGE, HostInventory, Progress, VmRecord, VmState, VmUsage
+from ballastd.core.inventory import HostInventory, Progress, VmRecord, VmState, VmUsage
 from ballastd.core.plans import Order, Refusal, RefusalKind
 from ballastd.core.quantities import MIB, Bytes, HostName, VmId
 from ballastd.errors import (
@@ -91,12 +91,12 @@ class SimulatedHypervisor:
         begun = self._clock.now()
         known = await self._reach(host)
         spent = self.processors.spent(host)
-        vms = tuple([record.using(VmUsage(spent.get(vm), record.memory_max) if record.state.runs else NO_USAGE)
-                     for vm, record in sorted(known.vms.items())])
+        vms = tuple([record for _, record in sorted(known.vms.items())])
+        usage = {record.vm: VmUsage(spent.get(record.vm), record.memory_max) for record in vms if record.state.runs}
         held = sum(record.memory_max for record in vms if record.state.holds_memory)
         return HostInventory(host, begun, self._clock.now(), known.memory_total,
                              Bytes(max(0, known.memory_total - held)), known.cpus, vms,
-                             host_uuid=known.machine or f"uuid-of-{host}")
+                             host_uuid=known.machine or f"uuid-of-{host}", usage=usage)
 
     async def examine(self, order: Order) -> tuple[Refusal, ...]:
         """Return the target's scripted refusals, pins, and an identity that is taken."""

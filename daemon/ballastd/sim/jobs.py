@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from ballastd.core.inventory import NO_USAGE, JobKind, Progress, VmRecord, VmState
+from ballastd.core.inventory import JobKind, Progress, VmRecord, VmState
 from ballastd.core.plans import Order, Refusal
 from ballastd.core.quantities import GIB, MIB, Bytes, HostName, VmId
 from ballastd.errors import MigrationError, MigrationFailed, OutcomeUnknown, VmVanished
@@ -192,7 +192,7 @@ class SimulatedJob:
         await asyncio.sleep(PREPARE_SECONDS)
         if self._failure is None and (arriving := self.source.vms.get(self.vm)) is not None:
             self.target.vms[self.vm] = dataclasses.replace(
-                arriving, state=VmState.INCOMING, job=JobKind.INCOMING, reason="3/2", usage=NO_USAGE)
+                arriving, state=VmState.INCOMING, job=JobKind.INCOMING, reason="3/2")
             self._changed(self.target.name, self.vm)
         await self._copy()
         if self._failure is not None:

@@ -191,8 +191,9 @@ def test_a_host_s_share_is_one_of_its_machine_and_not_of_what_vms_may_use(machin
     declared, loads, telemetry = replace(t.cluster.hosts[0], cpu_limit=limit), Loads(Seconds(60.0)), Telemetry()
     for n in range(8):
         now = Instant(10.0 * n, WALL + 10.0 * n)
-        vm = VmRecord(vm_id("a"), "a", VmState.RUNNING, Bytes(GIB), usage=VmUsage(used * 10.0 * n, Bytes(GIB)))
-        inventory = HostInventory(declared.name, now, now, Bytes(GIB), Bytes(GIB), machine, (vm,))
+        vm = VmRecord(vm_id("a"), "a", VmState.RUNNING, Bytes(GIB))
+        inventory = HostInventory(declared.name, now, now, Bytes(GIB), Bytes(GIB), machine, (vm,),
+                                  usage={vm.vm: VmUsage(used * 10.0 * n, Bytes(GIB))})
         loads.see(inventory)
         telemetry.absorb(Report(declared.name, "b", n, now.wall, 10.0,
                                 (Sample("cpu.utilization", used / machine, ""),), now))
@@ -232,9 +233,9 @@ def test_a_late_look_of_the_host_it_has_left_adds_nothing_to_a_vm() -> None:
     loads, vm = Loads(Seconds(60.0)), vm_id("a")
 
     def see(host: str, begun: float, taken: float, seconds: float) -> None:
-        record = VmRecord(vm, "a", VmState.RUNNING, Bytes(GIB), usage=VmUsage(seconds, Bytes(GIB)))
+        record = VmRecord(vm, "a", VmState.RUNNING, Bytes(GIB))
         loads.see(HostInventory(HostName(host), Instant(begun, WALL), Instant(taken, WALL), Bytes(GIB), Bytes(GIB), 16,
-                                (record,)))
+                                (record,), usage={vm: VmUsage(seconds, Bytes(GIB))}))
 
     for n in range(10):
         see("h1", 10.0 * n, 10.0 * n, 500_000.0 + 10.0 * n)

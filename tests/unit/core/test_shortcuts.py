@@ -173,9 +173,9 @@ def test_what_was_found_out_of_the_reserve_is_used_only_where_nothing_of_it_chan
 
 def look(host: str, at: float, spent: dict[str, float], *, complete: bool = True) -> HostInventory:
     """Return a look at a host at so many seconds, on which VMs have spent so many seconds of processors."""
-    now, records = Instant(at, at), tuple(
-        VmRecord(vm_id(name), name, VmState.RUNNING, Bytes(GIB), usage=VmUsage(seconds)) for name, seconds in spent.items())
-    return HostInventory(HostName(host), now, now, Bytes(64 * GIB), Bytes(64 * GIB), 16, records, complete)
+    now, records = Instant(at, at), tuple(VmRecord(vm_id(name), name, VmState.RUNNING, Bytes(GIB)) for name in spent)
+    return HostInventory(HostName(host), now, now, Bytes(64 * GIB), Bytes(64 * GIB), 16, records, complete,
+                         usage={vm_id(name): VmUsage(seconds) for name, seconds in spent.items()})
 
 
 def two_that_burn() -> tuple[Loads, HostInventory]:
@@ -203,7 +203,9 @@ def test_a_host_s_sum_does_not_outlive_what_a_vm_that_left_used_there() -> None:
 
 def test_a_look_that_could_not_read_all_is_not_what_a_host_s_vms_use() -> None:
     loads, last = two_that_burn()
-    loads.see(look("h1", 310.0, {"b": 310.0}, complete=False))
+    half = look("h1", 310.0, {"b": 310.0}, complete=False)
+    loads.see(half)
+    assert loads.by_vms(half, Instant(310.0, 310.0)) == (pytest.approx(1.0), 0)
     assert loads.by_vms(last, Instant(310.0, 310.0)) == (pytest.approx(3.0), 0)
 
 

@@ -8,7 +8,7 @@ and one call in flight at most, so a host that hangs holds up nobody but itself.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any, TypeVar
 
 import structlog
@@ -20,7 +20,7 @@ from ballastd.adapters.libvirt.connections import LibvirtOptions, Shared
 from ballastd.adapters.libvirt.events import HintBox
 from ballastd.adapters.libvirt.identity import Registry
 from ballastd.adapters.libvirt.links import Graveyard
-from ballastd.core.inventory import HostInventory, Progress, VmRecord
+from ballastd.core.inventory import HostInventory, Progress, VmUsage
 from ballastd.core.plans import Order, Refusal
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import HostName, VmId
@@ -74,10 +74,10 @@ class LibvirtHypervisor:
         access.parsed = look.parsed
         taken = self._clock.now()  # of the processor times, which are compared from look to look
         identity = self._registry.identity(host)
-        vms = await self._measured(access, look.vms) if load else look.vms
+        used = await self._measured(access, look.usage) if load else look.usage
         return HostInventory(
-            host, begun, taken, look.memory_total, look.memory_free, look.cpus, vms,
-            complete=look.complete, host_uuid="" if identity is None else identity.uuid)
+            host, begun, taken, look.memory_total, look.memory_free, look.cpus, look.vms,
+            complete=look.complete, host_uuid="" if identity is None else identity.uuid, usage=used)
 
     async def examine(self, order: Order) -> tuple[Refusal, ...]:
         """Return what speaks against ``order``: first what holds the guest, then what the target lacks."""
@@ -131,18 +131,18 @@ class LibvirtHypervisor:
         """Return how many connections are not closed yet because a call hangs in them."""
         return {"libvirt_connections_abandoned": float(len(self._graveyard))}
 
-    async def _measured(self, access: HostAccess, vms: tuple[VmRecord, ...]) -> tuple[VmRecord, ...]:
-        """Return ``vms`` with what they use; without it where that cannot be had in time."""
-        if not any(vm.state.holds_memory for vm in vms):
-            return vms
+    async def _measured(self, access: HostAccess, looked_up: Mapping[VmId, VmUsage]) -> Mapping[VmId, VmUsage]:
+        """Return all that active VMs use; only what the look found where the rest cannot be had in time."""
+        if not looked_up:
+            return looked_up
         before = access.measured
         try:
             measured = await access.measure(lambda conn: usage.measure(conn, access.asking, before))
         except Unreachable as error:
             log.debug("usage not measured", host=access.host.name, reason=str(error))
-            return vms
+            return looked_up
         access.measured = measured
-        return usage.with_usage(vms, measured)
+        return usage.with_measured(looked_up, measured)
 
     def _access(self, host: HostName) -> HostAccess:
         access = self._hosts.get(host)

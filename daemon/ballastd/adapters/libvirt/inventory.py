@@ -38,6 +38,7 @@ class Look:
     vms: tuple[VmRecord, ...]
     complete: bool
     parsed: Parsed
+    usage: Mapping[VmId, VmUsage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class _Reader:
     snapshots: frozenset[str]
     saved: frozenset[str]
     parsed: dict[str, tuple[str, DomainFacts | XmlError]] = field(default_factory=dict)
+    usage: dict[VmId, VmUsage] = field(default_factory=dict)
     complete: bool = True
 
     def record(self, domain: Any, state: int, reason: int) -> VmRecord | None:
@@ -81,23 +83,21 @@ class _Reader:
             return None
 
     def _record(self, domain: Any, state: int, reason: int) -> VmRecord:
-        job, cpu_seconds = JobKind.NONE, None
+        job, uuid = JobKind.NONE, domain.UUIDString()
         information = domain.info()
         if state in ACTIVE:
-            cpu_seconds = information[4] / 1e9
+            self.usage[VmId(uuid)] = VmUsage(information[4] / 1e9)
             job = job_of(domain, self.asking)
             if (state, reason, job) == (PAUSED, PAUSED_BY_MIGRATION, JobKind.NONE):
                 state, reason = domain.state(0)  # the job may have ended between the two questions
-        uuid = domain.UUIDString()
         definition = self._definition(uuid, domain.XMLDesc(0), information)
         wishes = definition.wishes
         return VmRecord(
             vm=VmId(uuid), name=shown(domain.name()), state=vm_state(state, reason, job),
             memory_max=definition.memory, vcpus=definition.vcpus, job=job, reason=f"{state}/{reason}",
-            persistent=uuid in self.persistent, autostart=uuid in self.autostart, usage=VmUsage(cpu_seconds),
-            priority=wishes.priority, pins=(*definition.pins, *self._state_pins(uuid)), tags=wishes.tags,
-            group=wishes.group, ignored=wishes.ignored, mobility=wishes.mobility,
-            downtime_max_ms=wishes.downtime_max_ms, post_copy=wishes.post_copy,
+            persistent=uuid in self.persistent, autostart=uuid in self.autostart, priority=wishes.priority,
+            pins=(*definition.pins, *self._state_pins(uuid)), tags=wishes.tags, group=wishes.group, ignored=wishes.ignored,
+            mobility=wishes.mobility, downtime_max_ms=wishes.downtime_max_ms, post_copy=wishes.post_copy,
         )
 
     def _definition(self, uuid: str, text: str, information: list[int]) -> _Definition:
@@ -151,6 +151,7 @@ def look(conn: Any, asking: Asking, vouched: tuple[str, ...], before: Parsed) ->
         vms=tuple(sorted(records, key=lambda record: record.vm)),
         complete=reader.complete,
         parsed=reader.parsed,
+        usage=reader.usage,
     )
 
 

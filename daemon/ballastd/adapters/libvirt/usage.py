@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ballastd.adapters.libvirt.asking import Asking
 from ballastd.adapters.libvirt.binding import load_libvirt
-from ballastd.core.inventory import NO_USAGE, VmRecord, VmUsage
-from ballastd.core.quantities import KIB, Bytes
+from ballastd.core.inventory import NO_USAGE, VmUsage
+from ballastd.core.quantities import KIB, Bytes, VmId
 
 DIRTY_RATE_MEASURED = 2
 DIRTY_RATE_AGE_MAX_SECONDS = 600.0
@@ -62,11 +62,9 @@ def measure(conn: Any, asking: Asking, before: Measured | None) -> Measured:
     return Measured(usage, dirtying)
 
 
-def with_usage(records: tuple[VmRecord, ...], measured: Measured) -> tuple[VmRecord, ...]:
-    """Return ``records`` with what was measured; the processor time stays as it was looked up."""
-    return tuple(
-        replace(record, usage=replace(measured.usage.get(record.vm, NO_USAGE), cpu_seconds=record.usage.cpu_seconds))
-        for record in records)
+def with_measured(usage: Mapping[VmId, VmUsage], measured: Measured) -> dict[VmId, VmUsage]:
+    """Return what was looked up with what was measured beside it; the processor time stays as it was looked up."""
+    return {vm: measured.usage.get(vm, NO_USAGE)._replace(cpu_seconds=used.cpu_seconds) for vm, used in usage.items()}
 
 
 def usage_of(statistics: Mapping[str, Any], dirtying: Dirtying | None, now: float) -> VmUsage:

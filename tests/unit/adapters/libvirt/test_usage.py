@@ -12,9 +12,9 @@ from ballastd.adapters.libvirt.usage import (
     Measured,
     dirtying_of,
     usage_of,
-    with_usage,
+    with_measured,
 )
-from ballastd.core.inventory import NO_USAGE, VmRecord, VmState, VmUsage
+from ballastd.core.inventory import NO_USAGE, VmUsage
 from ballastd.core.quantities import KIB, MIB, Bytes, VmId
 
 ANSWERED: dict[str, Any] = {
@@ -80,6 +80,6 @@ def test_a_guest_that_does_not_answer_changes_nothing_of_what_is_known(known: Di
 
 
 def test_processor_time_stays_as_it_was_looked_up() -> None:
-    one, other = (VmRecord(VmId(name), name, VmState.RUNNING, Bytes(MIB), usage=VmUsage(5.0)) for name in "ab")
-    measured = Measured({"a": VmUsage(memory=Bytes(7))}, {})
-    assert [record.usage for record in with_usage((one, other), measured)] == [VmUsage(5.0, Bytes(7)), VmUsage(5.0)]
+    measured = Measured({"a": VmUsage(memory=Bytes(7)), "gone": VmUsage(memory=Bytes(9))}, {})
+    used = with_measured({VmId(name): VmUsage(5.0) for name in "ab"}, measured)
+    assert used == {"a": VmUsage(5.0, Bytes(7)), "b": VmUsage(5.0)}

@@ -1,0 +1,77 @@
+"""What VMs use, the plain way: one VM after the other, one look after the other, from lists that are never shortened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ballastd.core.consumption import PEAK_PERCENTILE, POINTS, PROFILE_POINTS, PROFILE_POINTS_MIN, PROFILE_SECONDS
+from ballastd.core.inventory import NO_USAGE, HostInventory, VmState
+from ballastd.core.quantities import VmId
+
+
+@dataclass
+class _Vm:
+    host: str
+    counted: float
+    begun: float
+    total: float = 0.0
+    points: list[tuple[float, float]] = field(default_factory=list)
+    profile: list[float] = field(default_factory=list)
+    since: tuple[float, float] | None = None
+
+
+class PlainLoads:
+    """See ``core.loads.Loads``."""
+
+    def __init__(self, window: float) -> None:
+        self.window = window
+        self.vms: dict[VmId, _Vm] = {}
+
+    def see(self, look: HostInventory) -> None:
+        for record in look.vms:
+            seconds = look.usage.get(record.vm, NO_USAGE).cpu_seconds
+            if seconds is None or record.state is not VmState.RUNNING:
+                continue
+            known = self.vms.get(record.vm)
+            begun = look.begun.monotonic
+            if known is None:
+                known = self.vms[record.vm] = _Vm(look.host, seconds, begun)
+            elif known.host != look.host and begun <= known.begun:
+                continue
+            elif known.host != look.host or seconds < known.counted:
+                known.host, known.total = look.host, known.total + seconds
+            else:
+                known.total += seconds - known.counted
+            known.counted, known.begun = seconds, begun
+            self._note(known, look.taken.monotonic)
+
+    def _note(self, vm: _Vm, at: float) -> None:
+        if not vm.points or at - vm.points[-1][0] >= self.window * 2 / POINTS:
+            vm.points.append((at, vm.total))
+        if vm.since is None:
+            vm.since = (at, vm.total)
+        elif at - vm.since[0] >= PROFILE_SECONDS:
+            vm.profile.append((vm.total - vm.since[1]) / (at - vm.since[0]))
+            vm.since = (at, vm.total)
+
+    def forget_others(self, kept: set[VmId]) -> None:
+        self.vms = {vm: known for vm, known in self.vms.items() if vm in kept}
+
+    def cpu(self, vm: VmId, now: float) -> float | None:
+        points = self.vms[vm].points if vm in self.vms else []
+        if not points or points[-1][0] < now - self.window / 2:
+            return None
+        last_at, last = points[-1]
+        first_at, first = next(point for point in points if point[0] >= last_at - self.window)
+        return None if last_at - first_at < self.window / 2 else max(0.0, (last - first) / (last_at - first_at))
+
+    def peak(self, vm: VmId, now: float) -> float | None:
+        cpu = self.cpu(vm, now)
+        profile = self.vms[vm].profile[-PROFILE_POINTS:] if vm in self.vms else []
+        if cpu is None or len(profile) < PROFILE_POINTS_MIN:
+            return cpu
+        return max(cpu, sorted(profile)[min(len(profile) - 1, int(PEAK_PERCENTILE * len(profile)))])
+
+    def by_vms(self, look: HostInventory, now: float) -> tuple[float, int]:
+        known = [self.cpu(record.vm, now) for record in look.vms if record.state is VmState.RUNNING]
+        return sum(one for one in known if one is not None), known.count(None)

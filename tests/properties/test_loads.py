@@ -1,0 +1,126 @@
+"""What is reckoned for all VMs at once is what the plain way finds, look by look."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ballastd.core.inventory import HostInventory, VmRecord, VmState, VmUsage
+from ballastd.core.loads import Loads
+from ballastd.core.quantities import GIB, Bytes, HostName, Instant, Seconds, VmId
+from tests.plain_loads import PlainLoads
+
+WINDOW = 300.0
+HOSTS = tuple(HostName(name) for name in ("h1", "h2", "h3"))
+EVERYBODY = tuple(VmId(f"vm-{number}") for number in range(13))
+
+
+class World:
+    """Machines that come, burn, move, start anew and go; and looks at them, some late, some at both ends."""
+
+    def __init__(self, seed: int) -> None:
+        self.luck, self.at = Random(seed), 0.0
+        self.homes: dict[VmId, HostName] = {}
+        self.spent: dict[VmId, float] = {}
+        self.states: dict[VmId, VmState] = {}
+        self.records: dict[HostName, tuple[VmRecord, ...]] = {}
+        self.late: list[HostInventory] = []
+
+    def turn(self, seconds: float) -> None:
+        self.at += seconds
+        for vm in list(self.homes):
+            if self.states[vm] is VmState.RUNNING:
+                self.spent[vm] += seconds * self.luck.choice((0.0, 0.5, 2.0, 4.0))
+            self._befall(vm, self.luck.random())
+        if len(self.homes) < 6 and self.luck.random() < 0.2:
+            vm = VmId(f"vm-{self.luck.randrange(12)}")
+            if vm not in self.homes:
+                self.homes[vm], self.spent[vm] = self.luck.choice(HOSTS), 0.0
+                self.states[vm] = VmState.RUNNING
+
+    def _befall(self, vm: VmId, chance: float) -> None:
+        if chance < 0.02:
+            self.homes[vm], self.spent[vm] = self.luck.choice(HOSTS), 0.0
+        elif chance < 0.03:
+            self.spent[vm] = 0.0
+        elif chance < 0.04:
+            self.states[vm] = self.luck.choice((VmState.PAUSED, VmState.RUNNING, VmState.SHUTOFF))
+        elif chance < 0.045:
+            del self.homes[vm]
+
+    def look(self, host: HostName) -> HostInventory:
+        records = tuple(VmRecord(vm, vm, self.states[vm], Bytes(GIB)) for vm in sorted(self.homes) if self.homes[vm] == host)
+        # the mind keeps the records of before where they are the same
+        records = self.records[host] = self.records[host] if records == self.records.get(host) else records
+        usage = {r.vm: VmUsage(self.spent[r.vm]) for r in records if self.luck.random() < 0.98}
+        begun = Instant(self.at - self.luck.choice((0.0, 1.0)), self.at)
+        return HostInventory(host, begun, Instant(self.at, self.at), Bytes(9 * GIB), Bytes(0), 16, records, usage=usage)
+
+    def looks(self) -> list[HostInventory]:
+        found = [self.look(host) for host in HOSTS if self.luck.random() < 0.9]
+        self.luck.shuffle(found)
+        self.late += [one for one in found if self.luck.random() < 0.05]
+        while self.late and self.luck.random() < 0.3:
+            found.append(self.late.pop())
+        return found
+
+
+def same(one: float | None, other: float | None) -> bool:
+    return one == other if one is None or other is None else one == pytest.approx(other, rel=1e-9, abs=1e-9)
+
+
+def play(seed: int, turns: int, pace: tuple[float, ...]) -> int:
+    world, loads, plain, told = World(seed), Loads(Seconds(WINDOW)), PlainLoads(WINDOW), 0
+    newest: dict[HostName, HostInventory] = {}
+    for _ in range(turns):
+        world.turn(world.luck.choice(pace))
+        for look in world.looks():
+            loads.see(look)
+            plain.see(look)
+            newest[look.host] = look
+        if world.luck.random() < 0.5:
+            continue  # what is not asked for waits
+        now = Instant(world.at + world.luck.choice((0.0, 0.0, 100.0, 149.0, 200.0)), world.at)
+        cpu, peak = loads.columns(EVERYBODY, now)
+        for vm, used, most in zip(EVERYBODY, cpu.tolist(), peak.tolist(), strict=True):
+            wanted = plain.cpu(vm, now.monotonic), plain.peak(vm, now.monotonic)
+            for found, one in zip((used, most), wanted, strict=True):
+                assert same(None if found != found else found, one), (seed, world.at, vm, found, one)
+            told += wanted[1] is not None and wanted[1] != wanted[0]
+        if world.luck.random() < 0.1:
+            assert all(same(loads.cpu(vm, now), plain.cpu(vm, now.monotonic)) for vm in EVERYBODY)
+        for look in newest.values():
+            found, without = loads.by_vms(look, now)
+            known, unknown = plain.by_vms(look, now.monotonic)
+            assert without == unknown
+            assert same(found, known)
+        if world.luck.random() < 0.1:
+            kept = {record.vm for look in newest.values() for record in look.vms}
+            loads.forget_others(kept)
+            plain.forget_others(kept)
+    return told
+
+
+@given(st.integers(0, 1_000_000))
+@settings(max_examples=60, deadline=None)
+def test_what_vms_use_is_what_the_plain_way_finds(seed: int) -> None:
+    play(seed, 150, (0.0, 1.0, 5.0, 10.0, 10.0, 10.0, 60.0, 400.0))
+
+
+def test_peaks_over_hours_are_what_the_plain_way_finds() -> None:
+    assert play(7, 900, (100.0, 120.0)) > 100
+
+
+def test_what_was_busy_the_day_before_yesterday_is_not_its_peak() -> None:
+    loads, vm, spent = Loads(Seconds(WINDOW)), VmId("vm-0"), 0.0
+    for at in range(0, 2 * 86400 + 3600, 100):
+        spent += 100 * (4.0 if at < 86400 else 1.0)
+        now, record = Instant(float(at), float(at)), VmRecord(vm, vm, VmState.RUNNING, Bytes(GIB))
+        loads.see(HostInventory(HOSTS[0], now, now, Bytes(9 * GIB), Bytes(0), 16, (record,), usage={vm: VmUsage(spent)}))
+        if at in (86400, 2 * 86400, 2 * 86400 + 3000):
+            cpu, peak = loads.columns((vm,), now)
+            assert peak[0] == pytest.approx(4.0 if at == 86400 else 1.0, abs=0.01), at
+            assert cpu[0] == pytest.approx(4.0 if at == 86400 else 1.0, abs=1.1)
