@@ -13,9 +13,9 @@ TARGETS = (("unit", (f"{UNIT_CORE}/test_targets.py", f"{UNIT_CORE}/test_placemen
 
 SHORTCUTS: tuple[Mutant, ...] = (
     # the cast, which is kept while no host shows anything else
-    Mutant("the turn never counts up", f"{CORE}/senses.py", "                self.turn += 1\n", "", KEPT),
+    Mutant("the turn never counts up", f"{CORE}/senses.py", "            self.turn += 1\n", "", KEPT),
     Mutant("what a VM turned into is not looked at", f"{CORE}/inventory.py",
-           "all(_STANDING(a) == _STANDING(b) for", "all(a.vm == b.vm for", KEPT),
+           "            and one.vms == other.vms)", "            and [a.vm for a in one.vms] == [b.vm for b in other.vms])", KEPT),
     Mutant("a cast is kept though a migration is open", f"{CORE}/snapshot.py",
            "    if ledger.migrations or ledger.duplicates:", "    if ledger.duplicates:", TARGETS),
     Mutant("who answers does not matter to a cast", f"{CORE}/snapshot.py",
@@ -29,11 +29,11 @@ SHORTCUTS: tuple[Mutant, ...] = (
     Mutant("the memo ignores what was planned", f"{CORE}/constraints.py", ", tuple(sorted(moved.items())))", ")", KEPT),
     # targets
     Mutant("the shortlist takes the first without asking", f"{CORE}/drafting.py",
-           "            if refusal(self._trial(one.row)) is None:", "            if True:", TARGETS),
+           "            if refusal(self._trial(row)) is None:", "            if True:", TARGETS),
     Mutant("the shortlist begins with the worst", f"{CORE}/drafting.py",
-           "(*one.rank, one.name), reverse=True)", "(*one.rank, one.name))", TARGETS),
+           "        self._waiting.sort(reverse=True)", "        self._waiting.sort()", TARGETS),
     Mutant("a score forgets what was promised", f"{CORE}/drafting.py",
-           "key = (source, target, self.promised.get(target, 0))", "key = (source, target, 0)", TARGETS),
+           "        key = source, len(self.moves)\n", "        key = source, 0\n", TARGETS),
     Mutant("the columns shut too few", f"{CORE}/constraints.py", "(need > hosts.room - more)", "(need > hosts.room)", COLUMNS),
     Mutant("the columns shut too many", f"{CORE}/constraints.py",
            "        coming[row] = max(0.0, processors)", "        coming[row] = abs(processors)", COLUMNS),

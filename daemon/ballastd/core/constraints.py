@@ -321,14 +321,15 @@ def _check_memory(snapshot: Snapshot, arriving: dict[HostName, int]) -> list[str
 
 def _check_rules(snapshot: Snapshot, moves: tuple[Move, ...], rules: tuple[PlacementPolicy, ...]) -> list[str]:
     """Put every VM on every host that it is on or may come to: what is apart must be apart even so, and so on."""
+    rules = tuple(rule for rule in rules if rule.must)
+    if not rules:
+        return []
     hosts = {fact.declared.name: fact.declared for fact in snapshot.facts}
     sightings = [(vm, fact.declared.name) for fact in snapshot.facts if fact.inventory for vm in fact.inventory.vms
                  if vm.state.value not in ("shutoff", "crashed")]
     by_id = {vm.vm: vm for vm, _ in sightings}
     wrong: list[str] = []
     for rule in rules:
-        if not rule.must:
-            continue
         for move in moves:
             vm, target = by_id.get(move.vm), hosts.get(move.target)
             if vm is None or target is None or not rule.vms.covers(vm):

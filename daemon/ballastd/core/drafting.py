@@ -21,7 +21,7 @@ from ballastd.core.policies import EVERY_VM, Mode, PolicySet
 from ballastd.core.prediction import fair_share, predict
 from ballastd.core.quantities import Bytes, human_seconds
 from ballastd.core.scoring import score
-from ballastd.core.snapshot import Snapshot
+from ballastd.core.snapshot import Ints, Snapshot
 
 RUNNERS_UP_SHOWN = 3
 NOES_SHOWN = 3
@@ -31,8 +31,8 @@ PENALTY_POINTS = 1000
 @dataclass(slots=True)
 class Draft:
     """``promised``: bytes by host row. ``shifted``: processors by host row that come (or go, below zero) with what is
-    in flight and what was planned. ``moved``: VM row -> host row. ``scores``: of targets, for each state of the draft
-    that was looked at."""
+    in flight and what was planned. ``moved``: VM row -> host row. ``scores``: how good each host is as a
+    target, by the source, but for what changes with what is promised."""
 
     snapshot: Snapshot
     ledger: Ledger
@@ -43,14 +43,20 @@ class Draft:
     moves: list[Move] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     homes: dict[int, frozenset[int]] = field(default_factory=dict)
-    scores: dict[tuple[int, int, int], int] = field(default_factory=dict)
+    scores: dict[int, Ints] = field(default_factory=dict)
+    _points: tuple[tuple[int, int], list[int]] | None = None
 
-    def score(self, source: int, target: int) -> int:
-        """Return how good a target is, whichever VM of the source it is for; reckoned once while as much is promised."""
-        key = (source, target, self.promised.get(target, 0))
-        if key not in self.scores:
-            self.scores[key] = score(self.snapshot, source, target, self.promised)
-        return self.scores[key]
+    def points(self, source: int) -> list[int]:
+        """Return, by row, how good each host is as a target for whichever VM of the source, with what is promised by now."""
+        key = source, len(self.moves)
+        if self._points is None or self._points[0] != key:
+            promised = np.zeros(len(self.snapshot.facts), np.int64)
+            for row, memory in self.promised.items():
+                promised[row] = memory
+            if source not in self.scores:
+                self.scores[source] = score(self.snapshot, source, promised, moves=False)
+            self._points = key, (self.scores[source] + score(self.snapshot, source, promised, moves=True)).tolist()
+        return self._points[1]
 
     def copy(self) -> Draft:
         """Return a draft to try something on."""
@@ -68,12 +74,6 @@ class Candidate:
     row: int
     worth: float = 0.0
     refusals: int = 0
-
-    @property
-    def rank(self) -> tuple[float, ...]:
-        """The order of choice, the best first: what the hosts said of processors or networks an hour ago they may say
-        again, so who was refused there tries all others before."""
-        return self.refusals, -self.worth, -self.points
 
 
 def begin(snapshot: Snapshot, ledger: Ledger, policies: PolicySet) -> Draft:
@@ -99,6 +99,8 @@ class Shortlist:
     """The targets of one VM, the best first; each is asked only when its turn comes, and only the failover reserve, the one
     constraint that costs, is left out. ``barred``: the rows of those that cannot take it, as far as was found out.
 
+    What hosts said of processors or networks an hour ago they may say again: who was refused there tries all others first.
+
     ``worths``: what each host (by row) is worth as a target, which comes before its score then; those of no worth are not
     asked.
     """
@@ -109,25 +111,20 @@ class Shortlist:
         closed = shut(draft.snapshot, vm, draft.promised, draft.shifted, terms.fill)
         wanted = [row for row in range(len(closed)) if row != source and (worths is None or worths[row] > 0)]
         self.barred = [row for row in wanted if closed[row]]
-        turned_away = _turned_away(draft, vm)
-        self._waiting = [self._candidate(row, 0.0 if worths is None else worths[row], turned_away)
-                         for row in wanted if not closed[row]]
-        self._waiting.sort(key=lambda one: (*one.rank, one.name), reverse=True)
-
-    def _candidate(self, row: int, worth: float, turned_away: Counter[str]) -> Candidate:
-        draft, name = self._draft, self._draft.snapshot.hosts.names[row]
-        points = draft.score(self._source, row)
-        if self._terms.rules:
-            points -= PENALTY_POINTS * penalty(self._terms.rules, draft.snapshot, draft.homes, self._vm, self._source, row)
-        return Candidate(points, name, row, worth, turned_away[name])
+        turned_away, names, points = _turned_away(draft, vm), draft.snapshot.hosts.names, draft.points(source)
+        rules = self._terms.rules
+        self._waiting = [(turned_away.get(names[row], 0), 0.0 if worths is None else -worths[row],
+                          (PENALTY_POINTS * penalty(rules, draft.snapshot, draft.homes, vm, source, row) if rules else 0)
+                          - points[row], names[row], row) for row in wanted if not closed[row]]
+        self._waiting.sort(reverse=True)
 
     def next(self) -> Candidate | None:
         """Return the best target that was not returned yet and passes, None where there is none."""
         while self._waiting:
-            one = self._waiting.pop()
-            if refusal(self._trial(one.row)) is None:
-                return one
-            self.barred.append(one.row)
+            refusals, worth, points, name, row = self._waiting.pop()
+            if refusal(self._trial(row)) is None:
+                return Candidate(-points, name, row, -worth, refusals)
+            self.barred.append(row)
         return None
 
     def why_barred(self, most: int | None = None) -> list[Refusal]:

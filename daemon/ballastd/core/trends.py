@@ -65,23 +65,24 @@ class Trends:
         shares = all_shares(snapshot) if policies.balance else ()
         for policy in policies.balance:
             rows = in_scope(policy, snapshot)
+            holding = Holding(hold=policy.hot_hold)
             for row in rows:
                 host = snapshot.hosts.names[row]
                 judgement = _hot(policy, snapshot, row, shares[row], telemetry, self._window, now)
-                self._follow(seen, ("hot", policy.name, host), judgement, policy.hot_hold, now)
+                self._follow(seen, ("hot", policy.name, host), judgement, holding, now)
             taking = tuple(row for row in rows if not snapshot.facts[row].avoid)
             uneven = _uneven(policy, [shares[row] for row in taking])
-            self._follow(seen, ("uneven", policy.name, CLUSTER), uneven, policy.imbalance_hold, now)
+            self._follow(seen, ("uneven", policy.name, CLUSTER), uneven, Holding(hold=policy.imbalance_hold), now)
         self.blocked = _blocked(snapshot, telemetry, self._window, now) if policies.consolidation else {}
         for packing in policies.consolidation:
             rows = in_scope(packing, snapshot)
             idle, busy = _idle_and_busy(packing, snapshot, rows, self.blocked)
-            self._follow(seen, ("idle", packing.name, CLUSTER), idle, packing.power_off_hold, now)
-            self._follow(seen, ("busy", packing.name, CLUSTER), busy, packing.power_on_hold, now)
+            self._follow(seen, ("idle", packing.name, CLUSTER), idle, Holding(hold=packing.power_off_hold), now)
+            self._follow(seen, ("busy", packing.name, CLUSTER), busy, Holding(hold=packing.power_on_hold), now)
         self._verdicts = seen
 
-    def _follow(self, seen: dict[Key, Verdict], key: Key, judgement: Judgement, hold: Seconds, now: Instant) -> None:
-        seen[key] = follow(Holding(hold=hold), self._verdicts.get(key), judgement, now)
+    def _follow(self, seen: dict[Key, Verdict], key: Key, judgement: Judgement, holding: Holding, now: Instant) -> None:
+        seen[key] = follow(holding, self._verdicts.get(key), judgement, now)
 
     def restart_holds(self) -> None:
         """What was pending, or went unseen while it fired, proves nothing any more: after a freeze every hold starts
@@ -132,11 +133,17 @@ def _hot(policy: BalancePolicy, snapshot: Snapshot, row: int, shares: HostShares
     fact, host = snapshot.facts[row], snapshot.hosts.names[row]
     if not (fact.fresh and fact.reachable):
         return Judgement(Truth.UNKNOWN, Truth.UNKNOWN)
-    levels = [(edge, _level(edge, shares, host, telemetry, window, now)) for edge in policy.hot]
-    over = [(edge, level) for edge, level in levels if level is not None and level > edge.above]
-    cool = {"cpu": policy.cool_cpu, "memory": policy.cool_memory}
-    warm = [edge for edge, level in levels if level is not None and level > cool.get(edge.resource, edge.above)]
-    unknown = any(level is None for _, level in levels)
+    over: list[tuple[Edge, float]] = []
+    warm = unknown = False
+    for edge in policy.hot:
+        level = _level(edge, shares, host, telemetry, window, now)
+        if level is None:
+            unknown = True
+            continue
+        if level > edge.above:
+            over.append((edge, level))
+        warm |= level > (policy.cool_cpu if edge.resource == "cpu" else policy.cool_memory if edge.resource == "memory"
+                         else edge.above)
     fires = Truth.TRUE if over else Truth.UNKNOWN if unknown else Truth.FALSE
     clears = Truth.FALSE if warm else Truth.UNKNOWN if unknown else Truth.TRUE
     worst = max(over, key=lambda pair: (pair[1] - pair[0].above, pair[0].resource), default=None)
