@@ -37,7 +37,7 @@ PLANNING: tuple[Mutant, ...] = (
     Mutant("our own move looks foreign", f"{CORE}/homes.py",
            "ours = last is not None and last.target == host and bool(last.policy)", "ours = False"),
     Mutant("a move need not be worth its cost", f"{CORE}/balancing.py",
-           "        worth = off if off >= self.intent.minimum_gain * self.excess else 0.0", "        worth = off"),
+           "return [off if off >= self._least else 0.0]", "return [off]"),
     Mutant("a move is made that costs more than it brings", f"{CORE}/balancing.py",
            "(option for option in options if option.net > 0)", "iter(options)", core("test_balance.py")),
     Mutant("who refused at its door is asked first again", f"{CORE}/drafting.py",

@@ -33,7 +33,7 @@ SHORTCUTS: tuple[Mutant, ...] = (
     Mutant("the shortlist begins with the worst", f"{CORE}/drafting.py",
            "        self._waiting.sort(reverse=True)", "        self._waiting.sort()", TARGETS),
     Mutant("a score forgets what was promised", f"{CORE}/drafting.py",
-           "        key = source, len(self.moves)\n", "        key = source, 0\n", TARGETS),
+           "            self.left[row] = memory_left(", "            memory_left(", TARGETS),
     Mutant("the columns shut too few", f"{CORE}/constraints.py", "(need > hosts.room - more)", "(need > hosts.room)", COLUMNS),
     Mutant("the columns shut too many", f"{CORE}/constraints.py",
            "        coming[row] = max(0.0, processors)", "        coming[row] = abs(processors)", COLUMNS),

@@ -104,19 +104,25 @@ def _excess(draft: Draft, intent: Intent, source: int) -> float:
     return max(0.0 if np.isnan(cpu) else cpu - intent.fill.cpu, memory - intent.fill.memory)
 
 
-@dataclass(frozen=True, slots=True)
 class _Relief:
-    """What moving a VM is worth to a hot host: what it takes off the excess, 0 when less than the policy's gain."""
+    """What moving a VM is worth to a hot host: what it takes off the excess, by whichever resource is over its edge; 0 when
+    that is less than the policy's gain."""
 
-    draft: Draft
-    intent: Intent
-    source: int
-    excess: float
+    def __init__(self, draft: Draft, intent: Intent, source: int, excess: float) -> None:
+        assert intent.fill is not None
+        hosts, (cpu, memory) = draft.snapshot.hosts, shares(draft, source)
+        self._vms, self._excess, self._hosts = draft.snapshot.vms, excess, len(hosts.names)
+        self._least = intent.minimum_gain * excess
+        over_cpu = not math.isnan(cpu) and cpu > intent.fill.cpu
+        self._processors = float(hosts.cpu_limit[source]) if over_cpu else math.inf
+        limit = int(hosts.limit[source])
+        self._memory = float(limit) if memory > intent.fill.memory and limit > 0 else math.inf
 
     def __call__(self, vm: int) -> list[float]:
-        off = min(self.excess, _takes_off(self.draft, self.intent, vm, self.source))
-        worth = off if off >= self.intent.minimum_gain * self.excess else 0.0
-        return [worth] * len(self.draft.snapshot.hosts.names)
+        used = float(self._vms.cpu[vm])
+        of_cpu = 0.0 if math.isnan(used) else used / self._processors
+        off = min(self._excess, max(of_cpu, int(self._vms.memory[vm]) / self._memory))
+        return [off if off >= self._least else 0.0] * self._hosts
 
 
 class _Evening:
@@ -145,18 +151,6 @@ class _Evening:
         before = here - there
         gain = before - abs(here_after - there_after)
         return gain if before > 0 and gain >= self._needed else 0.0
-
-
-def _takes_off(draft: Draft, intent: Intent, vm: int, source: int) -> float:
-    """Return by how much of the host the VM's leaving helps, by whichever resource is over its edge."""
-    vms, hosts = draft.snapshot.vms, draft.snapshot.hosts
-    cpu, memory = shares(draft, source)
-    used = float(vms.cpu[vm])
-    of_cpu = 0.0 if np.isnan(used) else used / float(hosts.cpu_limit[source])
-    of_memory = int(vms.memory[vm]) / int(hosts.limit[source]) if int(hosts.limit[source]) > 0 else 0.0
-    assert intent.fill is not None
-    over_cpu, over_memory = not np.isnan(cpu) and cpu > intent.fill.cpu, memory > intent.fill.memory
-    return max(of_cpu if over_cpu else 0.0, of_memory if over_memory else 0.0)
 
 
 def _options(draft: Draft, intent: Intent, source: int, worths: Callable[[int], list[float]]

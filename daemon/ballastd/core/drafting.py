@@ -20,8 +20,8 @@ from ballastd.core.plans import Move, Refusal, RefusalKind
 from ballastd.core.policies import EVERY_VM, Mode, PolicySet
 from ballastd.core.prediction import fair_share, predict
 from ballastd.core.quantities import Bytes, human_seconds
-from ballastd.core.scoring import score
-from ballastd.core.snapshot import Ints, Snapshot
+from ballastd.core.scoring import memory_left, score
+from ballastd.core.snapshot import Snapshot
 
 RUNNERS_UP_SHOWN = 3
 NOES_SHOWN = 3
@@ -32,7 +32,7 @@ PENALTY_POINTS = 1000
 class Draft:
     """``promised``: bytes by host row. ``shifted``: processors by host row that come (or go, below zero) with what is
     in flight and what was planned. ``moved``: VM row -> host row. ``scores``: how good each host is as a
-    target, by the source, but for what changes with what is promised."""
+    target, by the source; ``left``: what the memory is worth that each has left by now."""
 
     snapshot: Snapshot
     ledger: Ledger
@@ -43,25 +43,30 @@ class Draft:
     moves: list[Move] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     homes: dict[int, frozenset[int]] = field(default_factory=dict)
-    scores: dict[int, Ints] = field(default_factory=dict)
-    _points: tuple[tuple[int, int], list[int]] | None = None
+    scores: dict[int, list[int]] = field(default_factory=dict)
+    left: list[int] = field(default_factory=list)
 
     def points(self, source: int) -> list[int]:
         """Return, by row, how good each host is as a target for whichever VM of the source, with what is promised by now."""
-        key = source, len(self.moves)
-        if self._points is None or self._points[0] != key:
-            promised = np.zeros(len(self.snapshot.facts), np.int64)
-            for row, memory in self.promised.items():
-                promised[row] = memory
-            if source not in self.scores:
-                self.scores[source] = score(self.snapshot, source, promised, moves=False)
-            self._points = key, (self.scores[source] + score(self.snapshot, source, promised, moves=True)).tolist()
-        return self._points[1]
+        if source not in self.scores:
+            self.scores[source] = score(self.snapshot, source)
+        if not self.left:
+            hosts = self.snapshot.hosts
+            self.left = [memory_left(limit, room - self.promised.get(row, 0)) for row, (limit, room) in
+                         enumerate(zip(hosts.limit.tolist(), hosts.room.tolist(), strict=True))]
+        return [one + left for one, left in zip(self.scores[source], self.left, strict=True)]
+
+    def promise(self, row: int, memory: int) -> None:
+        """Count memory as given away, bytes."""
+        self.promised[row] = self.promised.get(row, 0) + memory
+        if self.left:
+            hosts = self.snapshot.hosts
+            self.left[row] = memory_left(int(hosts.limit[row]), int(hosts.room[row]) - self.promised[row])
 
     def copy(self) -> Draft:
         """Return a draft to try something on."""
         return Draft(self.snapshot, self.ledger, self.policies, dict(self.promised), dict(self.shifted),
-                     dict(self.moved), list(self.moves), list(self.refusals), dict(self.homes), self.scores)
+                     dict(self.moved), list(self.moves), list(self.refusals), dict(self.homes), self.scores, list(self.left))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +112,12 @@ class Shortlist:
 
     def __init__(self, draft: Draft, terms: Terms, vm: int, source: int, worths: Sequence[float] | None = None) -> None:
         self._draft, self._vm, self._source = draft, vm, source
-        self._terms = replace(terms, rules=rules_for(draft.snapshot, terms.rules, vm))
+        rules = rules_for(draft.snapshot, terms.rules, vm)
+        self._terms = terms if len(rules) == len(terms.rules) else replace(terms, rules=rules)
         closed = shut(draft.snapshot, vm, draft.promised, draft.shifted, terms.fill)
         wanted = [row for row in range(len(closed)) if row != source and (worths is None or worths[row] > 0)]
         self.barred = [row for row in wanted if closed[row]]
         turned_away, names, points = _turned_away(draft, vm), draft.snapshot.hosts.names, draft.points(source)
-        rules = self._terms.rules
         self._waiting = [(turned_away.get(names[row], 0), 0.0 if worths is None else -worths[row],
                           (PENALTY_POINTS * penalty(rules, draft.snapshot, draft.homes, vm, source, row) if rules else 0)
                           - points[row], names[row], row) for row in wanted if not closed[row]]
@@ -178,7 +183,7 @@ def add(draft: Draft, intent: Intent, vm: int, source: int, ranked: list[Candida
     ranked = _offered_first(draft, intent, vm, ranked)
     snapshot, best = draft.snapshot, ranked[0]
     memory = int(snapshot.vms.memory[vm])
-    draft.promised[best.row] = draft.promised.get(best.row, 0) + memory
+    draft.promise(best.row, memory)
     _shift(draft, vm, source, best.row)
     draft.moved[vm] = best.row
     draft.homes[vm] = draft.homes[vm] | {best.row}

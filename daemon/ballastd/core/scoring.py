@@ -1,4 +1,5 @@
-"""How good each host is as a target: a table of named terms in integers, so that equal inputs give equal choices.
+"""How good each host is as a target: a table of named terms in integers, so that equal inputs give equal choices, and what
+the memory is worth that a plan has left of it.
 
 To add a term is to add a row.
 """
@@ -17,26 +18,27 @@ DOMAIN_LABELS = ("cooling", "power", "rack")
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One named term: its weight, and its value by host for (snapshot, source row, bytes promised by host), in thousandths;
-    larger is better. ``moves``: whether it is another once something was promised."""
+    """One named term: its weight, and its value by host for (snapshot, source row), in thousandths; larger is better."""
 
     name: str
     weight: int
-    value: Callable[[Snapshot, int, Ints], Ints]
-    moves: bool = False
+    value: Callable[[Snapshot, int], Ints]
 
 
-def _memory_left(snapshot: Snapshot, _source: int, promised: Ints) -> Ints:
-    hosts = snapshot.hosts
-    return np.where(hosts.limit > 0, (hosts.room - promised) * 1000 // np.maximum(hosts.limit, 1), 0)
+MEMORY_LEFT_WEIGHT = 4
 
 
-def _processor_left(snapshot: Snapshot, _source: int, _promised: Ints) -> Ints:
+def memory_left(limit: int, room: int) -> int:
+    """Return what it is worth that a host has so much room left, bytes."""
+    return MEMORY_LEFT_WEIGHT * (room * 1000 // limit) if limit > 0 else 0
+
+
+def _processor_left(snapshot: Snapshot, _source: int) -> Ints:
     used = snapshot.hosts.utilization
     return (np.where(np.isnan(used), 0.0, 1.0 - used) * 1000).astype(np.int64)
 
 
-def _other_domain(snapshot: Snapshot, source: int, _promised: Ints) -> Ints:
+def _other_domain(snapshot: Snapshot, source: int) -> Ints:
     here = snapshot.facts[source].declared
     known = [(key, label) for key in DOMAIN_LABELS if (label := here.label(key)) is not None]
     if not known:
@@ -45,22 +47,21 @@ def _other_domain(snapshot: Snapshot, source: int, _promised: Ints) -> Ints:
     return np.array(apart, np.int64) * 1000 // len(known)
 
 
-def _quiet_link(snapshot: Snapshot, _source: int, _promised: Ints) -> Ints:
+def _quiet_link(snapshot: Snapshot, _source: int) -> Ints:
     return np.maximum(0, 1000 - 250 * snapshot.hosts.jobs_in)
 
 
 TERMS: tuple[Term, ...] = (
-    Term("memory left", 4, _memory_left, moves=True),
     Term("processor left", 3, _processor_left),
     Term("other failure domain", 2, _other_domain),
     Term("quiet link", 1, _quiet_link),
 )
 
 
-def score(snapshot: Snapshot, source: int, promised: Ints, *, moves: bool) -> Ints:
-    """Return, by host, the weighted sum of the terms that do, or do not, change with what is promised; larger is better."""
+def score(snapshot: Snapshot, source: int) -> list[int]:
+    """Return, by host, the weighted sum of all terms; larger is better."""
     total = np.zeros(len(snapshot.facts), np.int64)
     for term in TERMS:
-        if term.moves is moves:
-            total += term.weight * term.value(snapshot, source, promised)
-    return total
+        total += term.weight * term.value(snapshot, source)
+    found: list[int] = total.tolist()
+    return found
