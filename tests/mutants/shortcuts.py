@@ -9,6 +9,7 @@ LOADS = (("property", ("tests/properties/test_loads.py", f"{UNIT_CORE}/test_shor
 PACE = (("unit", ("tests/unit/service/test_pace.py",)),)
 WATCHING = (("unit", ("tests/unit/service/test_watching.py", "tests/unit/service/test_executor.py")),)
 COLUMNS = (("property", ("tests/properties/test_columns.py",)),)
+RESERVE = (("unit", (f"{UNIT_CORE}/test_reserve.py",)), ("property", ("tests/properties/test_reserve.py",)))
 TARGETS = (("unit", (f"{UNIT_CORE}/test_targets.py", f"{UNIT_CORE}/test_placement.py")),)
 
 SHORTCUTS: tuple[Mutant, ...] = (
@@ -17,26 +18,45 @@ SHORTCUTS: tuple[Mutant, ...] = (
     Mutant("what a VM turned into is not looked at", f"{CORE}/inventory.py",
            "            and one.vms == other.vms)", "            and [a.vm for a in one.vms] == [b.vm for b in other.vms])", KEPT),
     Mutant("a cast is kept though a migration is open", f"{CORE}/snapshot.py",
-           "    if ledger.migrations or ledger.duplicates:", "    if ledger.duplicates:", TARGETS),
+           "(found, tuple(ledger.migrations.items()))", "(found,)", TARGETS),
     Mutant("who answers does not matter to a cast", f"{CORE}/snapshot.py",
            "(fact.declared.name, fact.turn, fact.reachable)", "(fact.declared.name, fact.turn)", KEPT),
     Mutant("the dead keep their cast", f"{CORE}/controller.py",
            "turn=None if name in draft.confirmed_dead else senses.turns.get(name),", "turn=senses.turns.get(name),", KEPT),
     # what one host's death would strand
-    Mutant("the memo ignores the room", f"{CORE}/constraints.py", "(hosts.room.tobytes(), ", "(", KEPT),
-    Mutant("the memo ignores who may receive", f"{CORE}/constraints.py", " hosts.target.tobytes(), ", " ", KEPT),
-    Mutant("the memo ignores who is emptied", f"{CORE}/constraints.py", ".tobytes(), leaving, tuple", ".tobytes(), tuple", KEPT),
-    Mutant("the memo ignores what was planned", f"{CORE}/constraints.py", ", tuple(sorted(moved.items())))", ")", KEPT),
+    Mutant("the memo ignores the room", f"{CORE}/reserve.py",
+           "key = hosts.room.tobytes(), hosts", 'key = b"", hosts', KEPT),
+    Mutant("the memo ignores who may receive", f"{CORE}/reserve.py",
+           "key = hosts.room.tobytes(), hosts.target.tobytes()", 'key = hosts.room.tobytes(), b""', KEPT),
+    Mutant("who is emptied is counted on", f"{CORE}/drafting.py",
+           "            draft.reserve.leave_out(self._source)\n", "            pass\n", RESERVE),
+    Mutant("what was planned before anybody asked is not counted", f"{CORE}/drafting.py",
+           "            for vm, row in self.moved.items():\n", "            for vm, row in ():\n", RESERVE),
+    Mutant("what was planned since is not counted", f"{CORE}/drafting.py",
+           "        if self._reserve is not None:\n            self._reserve.move(memory, source, target)\n", "", RESERVE),
+    Mutant("a witness is believed whatever is left", f"{CORE}/reserve.py",
+           "            if packing.at.get(target, 0) > max(0, left):", "            if False:", RESERVE),
+    Mutant("a target's own death is not thought of", f"{CORE}/reserve.py",
+           "        return None if its_own.stranded <= own else (target, own, its_own.stranded)", "        return None", RESERVE),
+    Mutant("who counts on whom is forgotten", f"{CORE}/reserve.py",
+           "                self._counting[row] |= {dying}\n", "                pass\n", RESERVE),
+    Mutant("hosts are packed onto themselves", f"{CORE}/reserve.py", "    room[dying] = 0\n", "", RESERVE),
+    Mutant("moves that are tried are made", f"{CORE}/reserve.py",
+           "        return Reserve(self._room, self._sizes, self._packings, self._counting)", "        return self", RESERVE),
+    Mutant("the checker believes any packing", f"{CORE}/checking.py",
+           "if (why := _why_not_packed(after[row], packings[row], left, row))]", "if (why := \"\")]", RESERVE),
+    Mutant("the checker takes silence for a packing", f"{CORE}/checking.py",
+           "    if len(packings) != len(rows):", "    if False:", RESERVE),
     # targets
     Mutant("the shortlist takes the first without asking", f"{CORE}/drafting.py",
            "            if refusal(self._trial(row)) is None:", "            if True:", TARGETS),
     Mutant("the shortlist begins with the worst", f"{CORE}/drafting.py",
-           "        self._waiting.sort(reverse=True)", "        self._waiting.sort()", TARGETS),
+           "np.lexsort((-self._points, ", "np.lexsort((self._points, ", TARGETS),
     Mutant("a score forgets what was promised", f"{CORE}/drafting.py",
-           "            self.left[row] = memory_left(", "            memory_left(", TARGETS),
-    Mutant("the columns shut too few", f"{CORE}/constraints.py", "(need > hosts.room - more)", "(need > hosts.room)", COLUMNS),
+           "self.snapshot.hosts.room - self.promised\n", "self.snapshot.hosts.room\n", TARGETS),
+    Mutant("the columns shut too few", f"{CORE}/constraints.py", "(need > hosts.room - promised)", "(need > hosts.room)", COLUMNS),
     Mutant("the columns shut too many", f"{CORE}/constraints.py",
-           "        coming[row] = max(0.0, processors)", "        coming[row] = abs(processors)", COLUMNS),
+           "np.maximum(0.0, shifted)", "np.abs(shifted)", COLUMNS),
     # second copies and homes
     Mutant("who comes back as it was is not compared", f"{CORE}/doubles.py",
            "        if self._single == (turn, reachable) and", "        if self._single is not None and self._single[0] == turn and",

@@ -53,8 +53,8 @@ def test_hosts_that_the_columns_shut_are_those_that_the_constraints_refuse(build
     peak = np.array([luck.choice((0.0, 1.0, 4.0, float("nan"))) for _ in snapshot.vms.ids])
     snapshot = replace(snapshot, hosts=replace(snapshot.hosts, cpu=cpu, cpu_limit=np.full(count, 16.0)),
                        vms=replace(snapshot.vms, peak=peak))
-    promised = {row: luck.choice((0, 2, 8, 60)) * GIB for row in range(count) if luck.random() < 0.5}
-    shifted = {row: luck.choice((-2.0, 0.0, 2.0)) for row in range(count) if luck.random() < 0.5}
+    promised = np.array([luck.choice((0, 0, 0, 2, 8, 60)) * GIB for _ in range(count)], np.int64)
+    shifted = np.array([luck.choice((-2.0, 0.0, 0.0, 2.0)) for _ in range(count)])
     terms = Terms(fill=Fill(0.5, 0.5) if routine else None)
     for vm in range(len(snapshot.vms.ids)):
         closed = shut(snapshot, vm, promised, shifted, terms.fill)

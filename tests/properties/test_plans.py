@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ballastd.core import planning
-from ballastd.core.constraints import check_plan
+from ballastd.core.checking import check_plan
 from ballastd.core.evaluation import intents
 from ballastd.core.inventory import Pin, PinKind, VmState
 from ballastd.core.ledger import Ledger

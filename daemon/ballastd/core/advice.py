@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from ballastd.core.constraints import unpacked
 from ballastd.core.inventory import DeclaredHost, VmRecord, VmState
 from ballastd.core.plans import RefusalKind
 from ballastd.core.policies import PlacementPolicy, PolicySet, Rule
 from ballastd.core.quantities import Bytes, HostName, VmId, human_bytes
+from ballastd.core.reserve import unpacked
 from ballastd.core.views import ClusterView, HostView
 
 HOLDS_NO_MEMORY = frozenset({VmState.SHUTOFF.value, VmState.CRASHED.value})

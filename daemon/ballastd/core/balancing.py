@@ -29,6 +29,7 @@ from ballastd.core.intents import Intent
 from ballastd.core.plans import Refusal, RefusalKind
 from ballastd.core.prediction import predict
 from ballastd.core.quantities import human_seconds
+from ballastd.core.snapshot import Floats
 
 HORIZON_SECONDS = 3600.0
 """For how long at least a move is worth what it brings, however short the VM's rest is set."""
@@ -56,8 +57,8 @@ def shares(draft: Draft, row: int) -> tuple[float, float]:
     """Return the shares of processors (nan where unknown) and of memory that a host uses once the draft is done."""
     hosts, snapshot = draft.snapshot.hosts, draft.snapshot
     limit = float(hosts.cpu_limit[row])
-    cpu = (float(hosts.cpu[row]) + draft.shifted.get(row, 0.0)) / limit if limit > 0 else float("nan")
-    held = int(hosts.used[row]) + int(hosts.reserved[row]) + draft.promised.get(row, 0)
+    cpu = float(hosts.cpu[row] + draft.shifted[row]) / limit if limit > 0 else float("nan")
+    held = int(hosts.used[row]) + int(hosts.reserved[row]) + int(draft.promised[row])
     held -= sum(int(snapshot.vms.memory[vm]) for vm in draft.moved if int(snapshot.vms.host[vm]) == row)
     memory = held / int(hosts.limit[row]) if int(hosts.limit[row]) > 0 else 0.0
     return cpu, memory
@@ -118,11 +119,11 @@ class _Relief:
         limit = int(hosts.limit[source])
         self._memory = float(limit) if memory > intent.fill.memory and limit > 0 else math.inf
 
-    def __call__(self, vm: int) -> list[float]:
+    def __call__(self, vm: int) -> Floats:
         used = float(self._vms.cpu[vm])
         of_cpu = 0.0 if math.isnan(used) else used / self._processors
         off = min(self._excess, max(of_cpu, int(self._vms.memory[vm]) / self._memory))
-        return [off if off >= self._least else 0.0] * self._hosts
+        return np.full(self._hosts, off if off >= self._least else 0.0)
 
 
 class _Evening:
@@ -130,30 +131,23 @@ class _Evening:
     less than the policy's gain of the whole spread, for else a VM would be moved to the next fullest, and help nobody."""
 
     def __init__(self, draft: Draft, intent: Intent, source: int) -> None:
-        self._draft, self._source = draft, source
-        self._cpu = [shares(draft, row)[0] for row in range(len(draft.snapshot.hosts.names))]
-        self._limits = draft.snapshot.hosts.cpu_limit.tolist()
-        takes = draft.snapshot.hosts.target.tolist()
-        known = [cpu for cpu, taking in zip(self._cpu, takes, strict=True) if taking and not math.isnan(cpu)]
-        least = min(known, default=0.0)
-        self._needed = intent.minimum_gain * (self._cpu[source] - least)
+        hosts = draft.snapshot.hosts
+        limits = np.where(hosts.cpu_limit > 0, hosts.cpu_limit, np.nan)
+        self._source, self._limits, self._used = source, limits, draft.snapshot.vms.cpu
+        self._cpu = (hosts.cpu + draft.shifted) / limits
+        known = self._cpu[hosts.target & ~np.isnan(self._cpu)]
+        self._needed = intent.minimum_gain * (float(self._cpu[source]) - (float(known.min()) if len(known) else 0.0))
 
-    def __call__(self, vm: int) -> list[float]:
-        used, here = float(self._draft.snapshot.vms.cpu[vm]), self._cpu[self._source]
-        after = here - used / self._limits[self._source] if self._limits[self._source] > 0 else float("nan")
-        if math.isnan(after):
-            return [0.0] * len(self._cpu)
-        return [self._gain(here, there, after, there + used / limit) if limit > 0 else 0.0
-                for there, limit in zip(self._cpu, self._limits, strict=True)]
-
-    def _gain(self, here: float, there: float, here_after: float, there_after: float) -> float:
-        # an unknown there is nan: no comparison with it holds
-        before = here - there
-        gain = before - abs(here_after - there_after)
-        return gain if before > 0 and gain >= self._needed else 0.0
+    def __call__(self, vm: int) -> Floats:
+        used, here = float(self._used[vm]), float(self._cpu[self._source])
+        after, there = here - used / float(self._limits[self._source]), self._cpu + used / self._limits
+        before = here - self._cpu
+        gain = before - np.abs(after - there)
+        # an unknown is nan: no comparison with it holds
+        return np.where((before > 0) & (gain >= self._needed), gain, 0.0)
 
 
-def _options(draft: Draft, intent: Intent, source: int, worths: Callable[[int], list[float]]
+def _options(draft: Draft, intent: Intent, source: int, worths: Callable[[int], Floats]
              ) -> tuple[list[_Option], list[Refusal]]:
     """Return what each VM of the host could gain where, and why the others stay. ``worths``: of a VM (row) going to each
     host, as a share of a host."""
@@ -167,7 +161,7 @@ def _options(draft: Draft, intent: Intent, source: int, worths: Callable[[int], 
             noes.append(no)
             continue
         gains = worths(vm)
-        if max(gains) <= 0:
+        if gains.max() <= 0:
             continue
         targets = Shortlist(draft, terms, vm, source, gains)
         first = targets.next()

@@ -6,22 +6,22 @@ Every target passes every constraint with all that was promised before counted i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ballastd.core.autonomy import grounds_of
-from ballastd.core.constraints import Terms, Trial, failover_reserve_holds, refusal, shut
-from ballastd.core.intents import Intent
+from ballastd.core.constraints import Terms, Trial, refusal, shut
+from ballastd.core.intents import EMPTYING, Intent
 from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
 from ballastd.core.placement import occupied, penalty, rules_for
 from ballastd.core.plans import Move, Refusal, RefusalKind
 from ballastd.core.policies import EVERY_VM, Mode, PolicySet
 from ballastd.core.prediction import fair_share, predict
-from ballastd.core.quantities import Bytes, human_seconds
-from ballastd.core.scoring import memory_left, score
-from ballastd.core.snapshot import Snapshot
+from ballastd.core.quantities import Bytes, human_bytes, human_seconds
+from ballastd.core.reserve import Packing, Reserve, reserve_of
+from ballastd.core.scoring import MEMORY_LEFT_WEIGHT, score
+from ballastd.core.snapshot import Floats, Ints, Snapshot
 
 RUNNERS_UP_SHOWN = 3
 NOES_SHOWN = 3
@@ -32,41 +32,63 @@ PENALTY_POINTS = 1000
 class Draft:
     """``promised``: bytes by host row. ``shifted``: processors by host row that come (or go, below zero) with what is
     in flight and what was planned. ``moved``: VM row -> host row. ``scores``: how good each host is as a
-    target, by the source; ``left``: what the memory is worth that each has left by now."""
+    target, by the source."""
 
     snapshot: Snapshot
     ledger: Ledger
     policies: PolicySet
-    promised: dict[int, int] = field(default_factory=dict)
-    shifted: dict[int, float] = field(default_factory=dict)
+    promised: Ints
+    shifted: Floats
     moved: dict[int, int] = field(default_factory=dict)
     moves: list[Move] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     homes: dict[int, frozenset[int]] = field(default_factory=dict)
-    scores: dict[int, list[int]] = field(default_factory=dict)
-    left: list[int] = field(default_factory=list)
+    scores: dict[int, Ints] = field(default_factory=dict)
+    _reserve: Reserve | None = None
 
-    def points(self, source: int) -> list[int]:
+    def points(self, source: int) -> Ints:
         """Return, by row, how good each host is as a target for whichever VM of the source, with what is promised by now."""
         if source not in self.scores:
             self.scores[source] = score(self.snapshot, source)
-        if not self.left:
-            hosts = self.snapshot.hosts
-            self.left = [memory_left(limit, room - self.promised.get(row, 0)) for row, (limit, room) in
-                         enumerate(zip(hosts.limit.tolist(), hosts.room.tolist(), strict=True))]
-        return [one + left for one, left in zip(self.scores[source], self.left, strict=True)]
+        hosts, left = self.snapshot.hosts, self.snapshot.hosts.room - self.promised
+        return self.scores[source] + MEMORY_LEFT_WEIGHT * (left * 1000 // np.maximum(1, hosts.limit))
 
-    def promise(self, row: int, memory: int) -> None:
-        """Count memory as given away, bytes."""
-        self.promised[row] = self.promised.get(row, 0) + memory
-        if self.left:
-            hosts = self.snapshot.hosts
-            self.left[row] = memory_left(int(hosts.limit[row]), int(hosts.room[row]) - self.promised[row])
+    @property
+    def reserve(self) -> Reserve:
+        """Whether any one host may die, with what was planned by now."""
+        if self._reserve is None:
+            self._reserve = reserve_of(self.snapshot)
+            for vm, row in self.moved.items():
+                self._reserve.move(int(self.snapshot.vms.memory[vm]), int(self.snapshot.vms.host[vm]), row)
+        return self._reserve
+
+    @property
+    def packings(self) -> tuple[Packing, ...]:
+        """Where the VMs of each host would go if it died, by row; empty while nobody asked."""
+        return () if self._reserve is None else self._reserve.packings
+
+    def move(self, vm: int, source: int, target: int) -> None:
+        """Take a move in: memory at both ends, processors, places, and what is left if a host dies."""
+        memory = int(self.snapshot.vms.memory[vm])
+        self.promised[target] += memory
+        self.shift(vm, source, target)
+        self.moved[vm] = target
+        self.homes[vm] = self.homes[vm] | {target}
+        if self._reserve is not None:
+            self._reserve.move(memory, source, target)
+
+    def shift(self, vm: int, source: int, target: int) -> None:
+        """Count a VM's processors where it goes, as far as they are known."""
+        cpu = float(self.snapshot.vms.cpu[vm])
+        if not np.isnan(cpu):
+            self.shifted[source] -= cpu
+            self.shifted[target] += cpu
 
     def copy(self) -> Draft:
         """Return a draft to try something on."""
-        return Draft(self.snapshot, self.ledger, self.policies, dict(self.promised), dict(self.shifted),
-                     dict(self.moved), list(self.moves), list(self.refusals), dict(self.homes), self.scores, list(self.left))
+        return Draft(self.snapshot, self.ledger, self.policies, self.promised.copy(), self.shifted.copy(),
+                     dict(self.moved), list(self.moves), list(self.refusals), dict(self.homes), self.scores,
+                     None if self._reserve is None else self._reserve.fork())
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +105,23 @@ class Candidate:
 
 def begin(snapshot: Snapshot, ledger: Ledger, policies: PolicySet) -> Draft:
     """Return an empty draft, with the load of what is in flight where it is going."""
-    draft = Draft(snapshot, ledger, policies)
+    count = len(snapshot.hosts.names)
+    draft = Draft(snapshot, ledger, policies, np.zeros(count, np.int64), np.zeros(count))
     draft.homes = occupied(snapshot, ledger, {})
     rows = {name: row for row, name in enumerate(snapshot.hosts.names)}
     index = {vm: row for row, vm in enumerate(snapshot.vms.ids)}
     for migration in ledger.open_migrations():
         vm = index.get(migration.vm)
         if vm is not None and migration.source in rows and migration.target in rows:
-            _shift(draft, vm, rows[migration.source], rows[migration.target])
+            draft.shift(vm, rows[migration.source], rows[migration.target])
     return draft
 
 
 def terms_of(intent: Intent, policies: PolicySet) -> Terms:
     """Return what moves for ``intent`` are made under."""
     return Terms(intent.avoid_labels, intent.saves_from_failing_host, policies.limits.failover_hosts,
-                 policies.placement, intent.policy == OPERATOR, intent.fill, intent.cooldown)
+                 policies.placement, intent.policy == OPERATOR, intent.fill, intent.cooldown,
+                 intent.kind in EMPTYING)
 
 
 class Shortlist:
@@ -110,25 +134,33 @@ class Shortlist:
     asked.
     """
 
-    def __init__(self, draft: Draft, terms: Terms, vm: int, source: int, worths: Sequence[float] | None = None) -> None:
+    def __init__(self, draft: Draft, terms: Terms, vm: int, source: int, worths: Floats | None = None) -> None:
         self._draft, self._vm, self._source = draft, vm, source
         rules = rules_for(draft.snapshot, terms.rules, vm)
         self._terms = terms if len(rules) == len(terms.rules) else replace(terms, rules=rules)
+        wanted = np.ones(len(draft.snapshot.facts), np.bool_) if worths is None else worths > 0
+        wanted[source] = False
         closed = shut(draft.snapshot, vm, draft.promised, draft.shifted, terms.fill)
-        wanted = [row for row in range(len(closed)) if row != source and (worths is None or worths[row] > 0)]
-        self.barred = [row for row in wanted if closed[row]]
-        turned_away, names, points = _turned_away(draft, vm), draft.snapshot.hosts.names, draft.points(source)
-        self._waiting = [(turned_away.get(names[row], 0), 0.0 if worths is None else -worths[row],
-                          (PENALTY_POINTS * penalty(rules, draft.snapshot, draft.homes, vm, source, row) if rules else 0)
-                          - points[row], names[row], row) for row in wanted if not closed[row]]
-        self._waiting.sort(reverse=True)
+        self.barred: list[int] = np.flatnonzero(wanted & closed).tolist()
+        rows = np.flatnonzero(wanted & ~closed)
+        self._worths = np.zeros(len(rows)) if worths is None else worths[rows]
+        self._rows, self._points, self._refusals = rows, draft.points(source)[rows], np.zeros(len(rows), np.int64)
+        if any(rule.weight is not None for rule in self._terms.rules):
+            broken = [penalty(self._terms.rules, draft.snapshot, draft.homes, vm, source, row) for row in rows.tolist()]
+            self._points -= PENALTY_POINTS * np.array(broken, np.int64)
+        turned_away = _turned_away(draft, vm)
+        if turned_away:
+            self._refusals[:] = [turned_away[draft.snapshot.hosts.names[row]] for row in rows.tolist()]
+        # hosts stand in the order of their names, which decides among equals
+        self._order = iter(np.lexsort((-self._points, -self._worths, self._refusals)).tolist())
 
     def next(self) -> Candidate | None:
         """Return the best target that was not returned yet and passes, None where there is none."""
-        while self._waiting:
-            refusals, worth, points, name, row = self._waiting.pop()
+        for place in self._order:
+            row = int(self._rows[place])
             if refusal(self._trial(row)) is None:
-                return Candidate(-points, name, row, -worth, refusals)
+                return Candidate(int(self._points[place]), self._draft.snapshot.hosts.names[row], row,
+                                 float(self._worths[place]), int(self._refusals[place]))
             self.barred.append(row)
         return None
 
@@ -139,7 +171,17 @@ class Shortlist:
 
     def why_no_reserve(self, one: Candidate) -> Refusal | None:
         """Return why the failover reserve would not hold with the VM on a target, or None."""
-        return failover_reserve_holds(self._trial(one.row))
+        draft, terms = self._draft, self._terms
+        if terms.reserve_waived or terms.failover_hosts == 0:
+            return None
+        if terms.empties:
+            draft.reserve.leave_out(self._source)
+        worse = draft.reserve.worse_after(int(draft.snapshot.vms.memory[self._vm]), one.row)
+        if worse is None:
+            return None
+        names, (row, before, after) = draft.snapshot.hosts.names, worse
+        return Refusal(RefusalKind.FAILOVER_RESERVE, f"if {names[row]} died then, {human_bytes(after)} of its VMs would fit "
+                       f"nowhere (now {human_bytes(before)})", draft.snapshot.vms.ids[self._vm], names[one.row])
 
     def _trial(self, target: int) -> Trial:
         draft = self._draft
@@ -183,14 +225,12 @@ def add(draft: Draft, intent: Intent, vm: int, source: int, ranked: list[Candida
     ranked = _offered_first(draft, intent, vm, ranked)
     snapshot, best = draft.snapshot, ranked[0]
     memory = int(snapshot.vms.memory[vm])
-    draft.promise(best.row, memory)
-    _shift(draft, vm, source, best.row)
-    draft.moved[vm] = best.row
-    draft.homes[vm] = draft.homes[vm] | {best.row}
+    predicted = predict(memory, planned_bandwidth(draft, source, best.row))
+    draft.move(vm, source, best.row)
     draft.moves.append(Move(
         vm=snapshot.vms.ids[vm], vm_name=snapshot.records[vm].name, source=intent.host,
         target=snapshot.hosts.names[best.row], memory=Bytes(memory),
-        predicted=predict(memory, planned_bandwidth(draft, source, best.row)), policy=intent.policy,
+        predicted=predicted, policy=intent.policy,
         because=f"{intent.because}; {why}" if why else intent.because, urgent=intent.urgent,
         reserve_waived=intent.saves_from_failing_host, windows=intent.windows, routine=intent.routine,
         score=best.points, runners_up=tuple(f"{c.name} ({c.points})" for c in ranked[1:1 + RUNNERS_UP_SHOWN]),
@@ -226,13 +266,6 @@ def why_left_out(draft: Draft, intent: Intent, vm: int) -> Refusal | None:
         return None
     return Refusal(RefusalKind.REJECTED, f"{no.by} did not want it moved for this reason; not recommended again for "
                    f"{human_seconds(no.until_wall - wall)}", key, intent.host)
-
-
-def _shift(draft: Draft, vm: int, source: int, target: int) -> None:
-    cpu = float(draft.snapshot.vms.cpu[vm])
-    if not np.isnan(cpu):
-        draft.shifted[source] = draft.shifted.get(source, 0.0) - cpu
-        draft.shifted[target] = draft.shifted.get(target, 0.0) + cpu
 
 
 def planned_bandwidth(draft: Draft, source: int, target: int) -> int:

@@ -8,7 +8,8 @@ checker before anybody sees it.
 from __future__ import annotations
 
 from ballastd.core.balancing import even_out, relieve
-from ballastd.core.constraints import Terms, check_plan
+from ballastd.core.checking import check_plan
+from ballastd.core.constraints import Terms
 from ballastd.core.drafting import Draft, add, begin, candidates, no_target, terms_of, why_left_out, why_vm_rests
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.ledger import Ledger
@@ -42,7 +43,7 @@ def plan(snapshot: Snapshot, ledger: Ledger, intents: tuple[Intent, ...], polici
         if intent.kind is not IntentKind.EVEN:
             planned.add(intent.host)
         _FULFIL[intent.kind](draft, intent)
-    wrong = check_plan(snapshot, tuple(draft.moves), policies.limits.failover_hosts, policies.placement)
+    wrong = check_plan(snapshot, tuple(draft.moves), policies.limits.failover_hosts, policies.placement, draft.packings)
     if wrong:
         raise PlanUnsound("; ".join(wrong))
     return Plan(tuple(draft.moves), tuple(draft.refusals))

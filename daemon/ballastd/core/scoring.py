@@ -1,5 +1,4 @@
-"""How good each host is as a target: a table of named terms in integers, so that equal inputs give equal choices, and what
-the memory is worth that a plan has left of it.
+"""How good each host is as a target: a table of named terms in integers, so that equal inputs give equal choices.
 
 To add a term is to add a row.
 """
@@ -14,6 +13,7 @@ import numpy as np
 from ballastd.core.snapshot import Ints, Snapshot
 
 DOMAIN_LABELS = ("cooling", "power", "rack")
+UNLABELLED = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,7 @@ class Term:
 
 
 MEMORY_LEFT_WEIGHT = 4
-
-
-def memory_left(limit: int, room: int) -> int:
-    """Return what it is worth that a host has so much room left, bytes."""
-    return MEMORY_LEFT_WEIGHT * (room * 1000 // limit) if limit > 0 else 0
+"""Of the memory that a host has left, in thousandths of its limit: beside the terms, for it changes as a plan grows."""
 
 
 def _processor_left(snapshot: Snapshot, _source: int) -> Ints:
@@ -39,12 +35,24 @@ def _processor_left(snapshot: Snapshot, _source: int) -> Ints:
 
 
 def _other_domain(snapshot: Snapshot, source: int) -> Ints:
-    here = snapshot.facts[source].declared
-    known = [(key, label) for key in DOMAIN_LABELS if (label := here.label(key)) is not None]
-    if not known:
+    domains = _domains(snapshot)
+    known = domains[:, source] != UNLABELLED
+    if not known.any():
         return np.zeros(len(snapshot.facts), np.int64)
-    apart = [sum(fact.declared.label(key) != label for key, label in known) for fact in snapshot.facts]
-    return np.array(apart, np.int64) * 1000 // len(known)
+    apart: Ints = (domains[known] != domains[known, source][:, None]).sum(axis=0)
+    return apart * 1000 // int(known.sum())
+
+
+def _domains(snapshot: Snapshot) -> Ints:
+    """Return, by label and host, a number for the label's value; made once while hosts are declared as they are."""
+    if snapshot.cast.domains is None:
+        columns = []
+        for key in DOMAIN_LABELS:
+            numbers: dict[str, int] = {}
+            labels = [fact.declared.label(key) for fact in snapshot.facts]
+            columns.append([UNLABELLED if one is None else numbers.setdefault(one, len(numbers)) for one in labels])
+        snapshot.cast.domains = np.array(columns, np.int64)
+    return snapshot.cast.domains
 
 
 def _quiet_link(snapshot: Snapshot, _source: int) -> Ints:
@@ -58,10 +66,9 @@ TERMS: tuple[Term, ...] = (
 )
 
 
-def score(snapshot: Snapshot, source: int) -> list[int]:
+def score(snapshot: Snapshot, source: int) -> Ints:
     """Return, by host, the weighted sum of all terms; larger is better."""
     total = np.zeros(len(snapshot.facts), np.int64)
     for term in TERMS:
         total += term.weight * term.value(snapshot, source)
-    found: list[int] = total.tolist()
-    return found
+    return total

@@ -125,7 +125,7 @@ class Snapshot:
         return tuple(int(i) for i in np.flatnonzero(self.vms.host == self.row(host)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Cast:
     """Who lives where and why each stays: what of a snapshot does not change with load and time.
 
@@ -147,8 +147,10 @@ class Cast:
     jobs_out: Ints
     jobs_in: Ints
     foreign: int
-    stranded: dict[tuple[object, ...], dict[int, int]] = field(default_factory=dict, repr=False, compare=False)
-    """What one host's death would strand, for whatever was asked before: see ``constraints``."""
+    reserves: dict[tuple[bytes, bytes], object] = field(default_factory=dict, repr=False, compare=False)
+    """Whether any one host may die, as it was found out last: see ``reserve``."""
+    domains: Ints | None = field(default=None, repr=False, compare=False)
+    """Which hosts share a rack and the like: see ``scoring``."""
     members: dict[VmSelector, frozenset[int]] = field(default_factory=dict, repr=False, compare=False)
     """The rows of the VMs that a selector covers, for whatever was asked before: see ``placement``."""
 
@@ -186,12 +188,12 @@ def take(facts: tuple[HostFacts, ...], ledger: Ledger, now: Instant, loads: Load
 
 
 def _key(facts: tuple[HostFacts, ...], ledger: Ledger) -> tuple[object, ...] | None:
-    """Return what a cast is made from; None where that may be anything: something is under way, or nobody counts turns."""
-    if ledger.migrations or ledger.duplicates:
+    """Return what a cast is made from; None where that may be anything: a VM was seen twice, or nobody counts turns."""
+    if ledger.duplicates:
         return None
     found = tuple([(fact.declared.name, fact.turn, fact.reachable) for fact in facts])
     known = all(fact.turn is not None or fact.inventory is None for fact in facts)
-    return found if known else None
+    return (found, tuple(ledger.migrations.items())) if known else None
 
 
 def _cast(facts: tuple[HostFacts, ...], ledger: Ledger, key: tuple[object, ...] | None) -> Cast:
@@ -233,7 +235,7 @@ def _find_vms(facts: tuple[HostFacts, ...]
     # who answers now is asked first: of a host that does not, only the last look is left
     for fact in sorted(facts, key=lambda fact: not fact.reachable):
         for record in fact.inventory.vms if fact.inventory else ():
-            if not record.state.holds_memory:
+            if record.state is VmState.SHUTOFF or record.state is VmState.CRASHED:
                 continue
             sightings[record.vm] = (*sightings.get(record.vm, ()), fact.declared.name)
             known = living.get(record.vm)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ballastd.core.constraints import check_plan
+from ballastd.core.checking import check_plan
 from ballastd.core.inputs import Verb
 from ballastd.core.placement import occupied
 from ballastd.core.plans import Move

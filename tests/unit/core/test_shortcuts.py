@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 
 from ballastd.core import events as ev
-from ballastd.core.constraints import Trial, failover_reserve_holds
 from ballastd.core.inputs import Verb
 from ballastd.core.inventory import HostInventory, Pin, PinKind, VmRecord, VmState, VmUsage
 from ballastd.core.ledger import Ledger
 from ballastd.core.loads import Loads
-from ballastd.core.placement import occupied
 from ballastd.core.quantities import GIB, Bytes, HostName, Instant, Seconds
+from ballastd.core.reserve import reserve_of
 from ballastd.core.snapshot import Snapshot
 from ballastd.core.telemetry import Report, Sample, Telemetry
 from tests.builders import Table, a_cluster, four_hosts, table, vm_id
@@ -148,15 +147,18 @@ Asked = tuple[Callable[[Snapshot], Snapshot], int, int, dict[int, int]]
 
 def _answers(asked: list[Asked], *, kept: bool) -> list[str]:
     """Return what the failover reserve says to one question after the other. ``kept``: with what was found out before."""
-    snapshot, ledger = crowded()
+    snapshot, _ = crowded()
     said = []
     for change, vm, target, moved in asked:
         if not kept:
-            snapshot = replace(snapshot, cast=replace(snapshot.cast, stranded={}))
+            snapshot.cast.reserves.clear()
         now = change(snapshot)
-        trial = Trial(now, ledger, vm, int(now.vms.host[vm]), target, {}, {}, moved, occupied(now, ledger, moved))
-        no = failover_reserve_holds(trial)
-        said.append("" if no is None else no.detail)
+        memory, home, reserve = now.vms.memory.tolist(), now.vms.host.tolist(), reserve_of(now)
+        for one, row in moved.items():
+            reserve.move(memory[one], home[one], row)
+        reserve.leave_out(home[vm])
+        worse = reserve.worse_after(memory[vm], target)
+        said.append("" if worse is None else str(worse))
     return said
 
 

@@ -1,0 +1,244 @@
+"""What large clusters cost the mind: steps and plans at 100, 300 and 1,000 hosts with 20 VMs each, every kind of policy.
+
+    .venv/bin/python -m benchmarks.scale                        the table, and benchmarks/results/scale.json (3 min)
+    .venv/bin/python -m benchmarks.scale --hosts 1000           one size alone
+
+The policies are the shipped ones, all of them in auto. Times are medians in milliseconds of processor time. quiet: a step
+in which nothing changed, judging included, in a cluster that has nothing to do. told: a step that is told of every host's
+inventory and report. plan: all that is to be done when a twentieth of the hosts is hot, one fails and one is drained;
+anew: the first plan after VMs moved, for which the places of every host's VMs if it died are found anew. evacuation: the
+plan for one failing host with 100 VMs, nothing else. memory: the most that making the plan anew held at a time, MiB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ballastd.core import controller
+from ballastd.core.controller import Controller
+from ballastd.core.inputs import Input, OperatorCommand, TelemetryConnected, Verb
+from ballastd.core.intents import Intent, IntentKind
+from ballastd.core.ledger import Ledger
+from ballastd.core.planning import plan
+from ballastd.core.plans import Plan
+from ballastd.core.policies import Mode, PolicySet, Timing
+from ballastd.core.quantities import GIB, Bytes, HostName, Instant, Seconds
+from ballastd.core.saved_cluster import SavedCluster
+from ballastd.core.snapshot import Snapshot
+from ballastd.core.telemetry import Report, Sample
+from ballastd.documents.policy_files import PolicyFiles
+from ballastd.rehearsal.machines import Machine, Machines, usable
+from ballastd.sim.generating import generate
+
+ROOT = Path(__file__).parents[1]
+VMS_PER_HOST, CROWD = 20, 100
+SEED = 8101
+EPOCH_WALL = 1_750_000_000.0
+PACE_SECONDS = 30.0
+WARM_UP_STEPS, HOT_STEPS = 40, 30
+HOT_SHARE, HOT_LOAD, EVEN_LOAD = 0.05, 0.97, 0.35
+TARGETS = {"quiet": 20.0, "plan": 1000.0, "anew": 1000.0, "evacuation": 50.0, "memory": 300.0}
+"""At 1,000 hosts."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a plan was made from."""
+
+    snapshot: Snapshot
+    ledger: Ledger
+    intents: tuple[Intent, ...]
+    policies: PolicySet
+
+    def plan(self) -> Plan:
+        """Make the plan again."""
+        return plan(self.snapshot, self.ledger, self.intents, self.policies)
+
+
+class Driver:
+    """A mind that is told of machines on a table, step by step, and whose orders nobody carries out."""
+
+    def __init__(self, cluster: SavedCluster) -> None:
+        declared = cluster.declaration(Timing())
+        shipped, _ = PolicyFiles(ROOT / "policies", declared).load(EPOCH_WALL)
+        self.policies = shipped.with_modes(lambda _: Mode.AUTO)
+        self.hosts = {host.name: Machine(host, usable(host)) for host in cluster.hosts}
+        for host in self.hosts.values():
+            host.stock(cluster)
+        self.errors: dict[HostName, float] = {}
+        self.asked: list[Asked] = []
+        self._table, self._seconds, self._sequence = Machines(self.hosts), 0.0, 0
+        self.mind = Controller(declared, self.policies, Ledger(), self.now)
+        self.mind.step((TelemetryConnected(self.now),), self.now)
+        self.mind.advance(1)
+
+    @property
+    def now(self) -> Instant:
+        """The present instant."""
+        return Instant(self._seconds, EPOCH_WALL + self._seconds, "scale")
+
+    def tell(self) -> tuple[Input, ...]:
+        """Let time pass; return all that there is to tell."""
+        self._seconds += PACE_SECONDS
+        self._sequence += 1
+        asked, now, told = self._table.work(PACE_SECONDS), self.now, []
+        for name, host in self.hosts.items():
+            work = min(1.0, asked[name] / host.saved.cpus)
+            samples = (Sample("cpu.utilization", work), Sample("temperature", 50.0, "cpu0"),
+                       Sample("ecc.uncorrected", self.errors.get(name, 0.0), "A1"))
+            told.append(self._table.inventory(host, now, f"uuid-of-{name}"))
+            told.append(Report(name, "boot", self._sequence, now.wall, Seconds(10.0), samples, now))
+        return tuple(told)
+
+    def step(self, *told: Input) -> float:
+        """Take a step, in which nothing is found durable that was ordered; return its processor time, milliseconds."""
+        begun = time.process_time()
+        decision = self.mind.step(told, self.now)
+        spent = time.process_time() - begun
+        if decision.orders:
+            self.mind.reject(decision.revision, "the orders of a benchmark")
+        else:
+            self.mind.advance(decision.revision)
+        return 1000.0 * spent
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass in which nobody is told anything."""
+        self._seconds += seconds
+
+
+def noting(driver: Driver) -> Callable[..., Plan]:
+    """Return a planner that notes what it is asked."""
+    def noted(snapshot: Snapshot, ledger: Ledger, intents: tuple[Intent, ...], policies: PolicySet) -> Plan:
+        driver.asked.append(Asked(snapshot, ledger, intents, policies))
+        return plan(snapshot, ledger, intents, policies)
+
+    return noted
+
+
+def median_ms(rounds: int, work: Callable[[], object], before: Callable[[], object] = lambda: None) -> float:
+    """Return the median processor time of some work, milliseconds. ``before``: done before each round, not counted."""
+    times = []
+    for _ in range(rounds):
+        before()
+        begun = time.process_time()
+        work()
+        times.append(time.process_time() - begun)
+    return 1000.0 * statistics.median(times)
+
+
+def load(host: Machine, share: float) -> None:
+    """Have a host's VMs ask for a share of its processors together, all for as much."""
+    for vm in host.burn:
+        host.burn[vm] = host.saved.cpus * share / len(host.burn)
+
+
+def steps_ms(cluster: SavedCluster, rounds: int) -> dict[str, float]:
+    """Measure steps in a cluster that has nothing to do: every host as busy as the others."""
+    driver = Driver(cluster)
+    for host in driver.hosts.values():
+        load(host, EVEN_LOAD)
+    for _ in range(WARM_UP_STEPS):
+        driver.step(*driver.tell())
+    told, quiet = [], []
+    for _ in range(rounds):
+        told.append(driver.step(*driver.tell()))
+        driver.wait(1.0)
+        quiet.append(driver.step())
+    return {"told": statistics.median(told), "quiet": statistics.median(quiet)}
+
+
+def in_trouble(cluster: SavedCluster) -> Asked:
+    """Return what the plan is made from when a twentieth of the hosts is hot, one fails and one is drained."""
+    driver = Driver(cluster)
+    for _ in range(WARM_UP_STEPS):
+        driver.step(*driver.tell())
+    names = sorted(driver.hosts)
+    for name in names[5::int(1 / HOT_SHARE)]:
+        load(driver.hosts[name], HOT_LOAD)
+    driver.errors[names[0]] = 1.0
+    driver.step(OperatorCommand("drain", Verb.DRAIN, names[1], "benchmark"), *driver.tell())
+    for _ in range(HOT_STEPS):
+        driver.step(*driver.tell())
+    real, controller.plan = controller.plan, noting(driver)
+    try:
+        driver.step(*driver.tell())
+    finally:
+        controller.plan = real
+    return driver.asked[-1]
+
+
+def crowded_host(cluster: SavedCluster) -> SavedCluster:
+    """Return the cluster with 100 small VMs more on its largest host, the others of it being elsewhere."""
+    largest = max(cluster.hosts, key=lambda host: (host.memory_total, host.name))
+    others = [host.name for host in cluster.hosts if host is not largest]
+    rest = [vm if vm.host != largest.name else replace(vm, host=others[number % len(others)])
+            for number, vm in enumerate(cluster.vms)]
+    crowd = [replace(vm, host=largest.name, record=replace(vm.record, vm=type(vm.record.vm)(f"crowd-{number:03}"),
+                                                           name=f"crowd-{number:03}", memory_max=Bytes(2 * GIB)))
+             for number, vm in enumerate(cluster.vms[:CROWD])]
+    return replace(cluster, vms=tuple(sorted((*rest, *crowd), key=lambda vm: vm.record.vm)))
+
+
+def measure(hosts: int, rounds: int) -> dict[str, float]:
+    """Measure one size."""
+    cluster = generate(hosts, VMS_PER_HOST * hosts, SEED, fill=0.45, load=0.35)
+    found = steps_ms(cluster, rounds)
+    asked = in_trouble(cluster)
+    made = asked.plan()
+    reserves = asked.snapshot.cast.reserves
+    found["plan"], found["anew"] = median_ms(rounds, asked.plan), median_ms(rounds, asked.plan, reserves.clear)
+    reserves.clear()
+    tracemalloc.start()
+    asked.plan()
+    found["memory"] = tracemalloc.get_traced_memory()[1] / (1 << 20)
+    tracemalloc.stop()
+    crowd = in_trouble(crowded_host(cluster))
+    largest = max(cluster.hosts, key=lambda host: (host.memory_total, host.name)).name
+    failing = next(intent for intent in asked.intents if intent.kind is IntentKind.EVACUATE)
+    alone = replace(crowd, intents=(replace(failing, host=largest),))
+    found["evacuation"] = median_ms(rounds, alone.plan)
+    found["evacuated"] = float(len(alone.plan().moves))
+    found["moves"], found["refusals"], found["intents"] = (
+        float(len(made.moves)), float(len(made.refusals)), float(len(asked.intents)))
+    return found
+
+
+def main() -> int:
+    """Measure; return 0 where every target is met."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hosts", type=int, nargs="+", default=[100, 300, 1000])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/scale.json"))
+    options = parser.parse_args()
+    columns = ("quiet", "told", "plan", "anew", "evacuation", "memory", "intents", "moves", "refusals", "evacuated")
+    print(f"{'hosts':>6} " + " ".join(f"{name:>10}" for name in columns))
+    rows: dict[int, dict[str, float]] = {}
+    for hosts in options.hosts:
+        row = rows[hosts] = measure(hosts, options.rounds)
+        print(f"{hosts:>6} " + " ".join(f"{row[name]:>10.2f}" for name in columns), flush=True)
+    most = max(rows)
+    least = min(rows)
+    if most > least:
+        growth = math.log(rows[most]["plan"] / rows[least]["plan"]) / math.log(most / least)
+        linear = math.log(most * math.log(most) / (least * math.log(least))) / math.log(most / least)
+        print(f"the plan grows as hosts to the power of {growth:.2f}; n log n would be {linear:.2f}")
+    missed = [name for name, target in TARGETS.items() if most >= 1000 and rows[most][name] > target]
+    print("targets missed: " + (", ".join(f"{name} ({rows[most][name]:.1f}, at most {TARGETS[name]:g})" for name in missed)
+                                or "none" if most >= 1000 else "(they are of 1,000 hosts)"))
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps({str(hosts): row for hosts, row in rows.items()}, indent=1) + "\n")
+    print(f"written: {options.out}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""Does a finished plan hold, at every instant and in any order in which its moves may start and end?
+
+Asked of every plan, in production too, and written without the planner's columns and constraints: on plain sums over what
+inventories show.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from ballastd.core.inventory import DeclaredHost
+from ballastd.core.ledger import OPERATOR
+from ballastd.core.plans import Move
+from ballastd.core.policies import PlacementPolicy, Rule
+from ballastd.core.quantities import HostName, VmId
+from ballastd.core.reserve import Packing, unpacked
+from ballastd.core.snapshot import Snapshot
+
+
+def check_plan(snapshot: Snapshot, moves: tuple[Move, ...], failover_hosts: int = 1,
+               rules: tuple[PlacementPolicy, ...] = (), packings: Sequence[Packing] = ()) -> tuple[str, ...]:
+    """Return what is wrong with a finished plan, in words; empty if it holds in every order and instant. ``packings``: by
+    host row, where the planner says that the VMs of each host would go if it died."""
+    wrong: list[str] = []
+    facts = {fact.declared.name: fact for fact in snapshot.facts}
+    arriving: dict[HostName, int] = defaultdict(int)
+    seen: set[VmId] = set()
+    for move in moves:
+        name = f"{move.vm_name} {move.source} -> {move.target}"
+        if move.vm in seen:
+            wrong.append(f"{name}: moved twice in one plan")
+        seen.add(move.vm)
+        source, target = facts.get(move.source), facts.get(move.target)
+        if source is None or target is None or source is target:
+            wrong.append(f"{name}: source and target must be two declared hosts")
+            continue
+        record = source.inventory.find(move.vm) if source.inventory else None
+        if record is None or record.state.value != "running" or record.pins or record.job.value != "none":
+            wrong.append(f"{name}: not a free, running, unpinned VM at its source")
+        elif record.memory_max != move.memory:
+            wrong.append(f"{name}: reserves {move.memory} B for a VM of {record.memory_max} B")
+        if target.avoid or not target.fresh or not target.reachable or target.health > 0:
+            wrong.append(f"{name}: the target may not receive")
+        arriving[move.target] += move.memory
+    wrong.extend(_check_memory(snapshot, arriving))
+    wrong.extend(_check_rules(snapshot, moves, rules))
+    if failover_hosts and any(not move.reserve_waived for move in moves):
+        wrong.extend(_check_failover(snapshot, moves, packings))
+    return tuple(wrong)
+
+
+def _check_memory(snapshot: Snapshot, arriving: dict[HostName, int]) -> list[str]:
+    wrong: list[str] = []
+    for row, fact in enumerate(snapshot.facts):
+        extra = arriving.get(fact.declared.name, 0)
+        if extra and fact.inventory is not None and extra > (room := _room(snapshot, row)):
+            wrong.append(f"{fact.declared.name}: {extra} B arrive where {room} B are left with everything in flight")
+    return wrong
+
+
+def _room(snapshot: Snapshot, row: int) -> int:
+    """Return what a host has left of its memory, with everything in flight there, bytes; 0 of one that shows nothing."""
+    fact = snapshot.facts[row]
+    inventory, declared = fact.inventory, fact.declared
+    if inventory is None:
+        return 0
+    held: int = sum(vm.memory_max for vm in inventory.vms if vm.state.value not in ("shutoff", "crashed"))
+    reserve = 0 if declared.memory_limit else int(declared.memory_reserve)
+    return (min(declared.memory_limit or inventory.memory_total, inventory.memory_total) - reserve - held
+            - int(snapshot.hosts.reserved[row]))
+
+
+def _check_rules(snapshot: Snapshot, moves: tuple[Move, ...], rules: tuple[PlacementPolicy, ...]) -> list[str]:
+    """Put every VM on every host that it is on or may come to: what is apart must be apart even so, and so on."""
+    rules = tuple(rule for rule in rules if rule.must)
+    if not rules:
+        return []
+    hosts = {fact.declared.name: fact.declared for fact in snapshot.facts}
+    sightings = [(vm, fact.declared.name) for fact in snapshot.facts if fact.inventory for vm in fact.inventory.vms
+                 if vm.state.value not in ("shutoff", "crashed")]
+    by_id = {vm.vm: vm for vm, _ in sightings}
+    wrong: list[str] = []
+    for rule in rules:
+        for move in moves:
+            vm, target = by_id.get(move.vm), hosts.get(move.target)
+            if vm is None or target is None or not rule.vms.covers(vm):
+                continue
+            allowed = rule.hosts.covers(target)
+            if (rule.rule is Rule.ON and not allowed) or (rule.rule is Rule.NEVER_ON and allowed):
+                wrong.append(f"{move.vm_name} -> {move.target}: against {rule.name}")
+            if rule.rule is Rule.PINNED and move.policy != OPERATOR:
+                wrong.append(f"{move.vm_name} -> {move.target}: {rule.name} pins it")
+            if rule.rule not in (Rule.APART, Rule.TOGETHER):
+                continue
+            where = _place_of(hosts, rule, move.target)
+            if where == _place_of(hosts, rule, move.source):
+                continue
+            others = [(other, host) for other, host in sightings if other.vm != move.vm and rule.vms.covers(other)]
+            others += [(by_id[m.vm], m.target) for m in moves if m.vm != move.vm and m.vm in by_id
+                       and rule.vms.covers(by_id[m.vm])]
+            shared = [other.name for other, host in others if _place_of(hosts, rule, host) == where]
+            if (rule.rule is Rule.APART and shared) or (rule.rule is Rule.TOGETHER and len(shared) < len(others)):
+                wrong.append(f"{move.vm_name} -> {move.target}: against {rule.name}")
+    return wrong
+
+
+def _place_of(hosts: Mapping[HostName, DeclaredHost], rule: PlacementPolicy, host: HostName) -> str:
+    label = hosts[host].label(rule.across)
+    return f"host {host}" if rule.across == "host" or label is None else f"{rule.across}={label}"
+
+
+def _check_failover(snapshot: Snapshot, moves: tuple[Move, ...], packings: Sequence[Packing]) -> list[str]:
+    """Hold the packings that the planner shows against plain sums: for each host, were it to die once all has arrived, they
+    name every VM that is on it then, and take from nobody more than he has left. What they leave over may be no more than a
+    first fit leaves over without the plan; of a plan that may use the reserve that is not asked."""
+    rows = {fact.declared.name: row for row, fact in enumerate(snapshot.facts)}
+    if len(packings) != len(rows):
+        return ["nothing shows where VMs would go if a host died"]
+    goes = {move.vm: rows[move.target] for move in moves if move.target in rows}
+    before, after = _sizes(snapshot, {}), _sizes(snapshot, goes)
+    room = [0 if fact.avoid else _room(snapshot, row) for row, fact in enumerate(snapshot.facts)]
+    left = room.copy()
+    for move in moves:
+        left[rows[move.target]] -= move.memory
+    wrong = [f"if {name} died: {why}" for name, row in rows.items()
+             if (why := _why_not_packed(after[row], packings[row], left, row))]
+    if any(move.reserve_waived for move in moves):
+        return wrong
+    for name, row in rows.items():
+        lost = sum(packings[row].lost)
+        if lost and lost > (known := _first_fit(before[row], room, row)) and _first_fit(after[row], left, row) > known:
+            wrong.append(f"if {name} died: {lost} B would be stranded, {known} B without the plan")
+    return wrong
+
+
+def _sizes(snapshot: Snapshot, goes: Mapping[VmId, int]) -> list[list[int]]:
+    """Return the bytes of the VMs that live on each host once some have gone to other rows."""
+    living: list[list[int]] = [[] for _ in snapshot.facts]
+    for vm, home, record in zip(snapshot.vms.ids, snapshot.vms.host.tolist(), snapshot.records, strict=True):
+        living[goes.get(vm, home)].append(record.memory_max)
+    return living
+
+
+def _why_not_packed(sizes: list[int], packing: Packing, left: list[int], dying: int) -> str:
+    if sorted((*(size for size, _ in packing.placed), *packing.lost)) != sorted(sizes):
+        return "not every VM is packed"
+    takes: dict[int, int] = defaultdict(int)
+    for size, row in packing.placed:
+        takes[row] += size
+    if dying in takes:
+        return "its VMs are packed onto itself"
+    over = next((row for row, taken in takes.items() if taken > left[row]), None)
+    return "" if over is None else f"{takes[over]} B are packed where {left[over]} B are left"
+
+
+def _first_fit(sizes: list[int], room: list[int], dying: int) -> int:
+    return unpacked(sorted(sizes, reverse=True), [0 if row == dying else left for row, left in enumerate(room)])
