@@ -103,6 +103,13 @@ class Columns:
         """Return the rows of some hosts, in their order."""
         return np.array([self.row(host) for host in hosts], np.int64)
 
+    def reporting(self, metric: str, hosts: tuple[HostName, ...]) -> NDArray[np.bool_]:
+        """Return which of some hosts ever reported a metric."""
+        found = self.metrics.get(metric)
+        if found is None or not found.size:
+            return np.zeros(len(hosts), np.bool_)
+        return np.isin(self.rows(hosts), found.row[:found.size])
+
     def column(self, metric: str) -> Column:
         """Return a metric's column, empty while nobody reported it."""
         found = self.metrics.get(metric)

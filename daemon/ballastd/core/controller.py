@@ -342,17 +342,18 @@ class Controller:
         if power is not None and power.phase is PowerPhase.FAILED:
             health = max(health, Health.SUSPECT)
         reachable = senses.is_reachable(name, step.now)
-        reading = senses.telemetry.reading(name, "cpu.utilization", "", step.now)
+        fresh = senses.telemetry.is_fresh(name, step.now)
+        utilization, mean = senses.telemetry.level(name, "cpu.utilization", "", window, step.now)
         # what an operator vouches to be off shows nothing, whatever was seen there last
         inventory = _empty(name, step.now) if name in draft.confirmed_dead else senses.inventories.get(name)
         return HostFacts(
             declared=host, inventory=inventory, health=health, reachable=reachable,
             turn=None if name in draft.confirmed_dead else senses.turns.get(name),
-            fresh=senses.telemetry.is_fresh(name, step.now),
-            avoid=reasons_to_avoid(name, health, reachable, senses.why_unreachable(name), senses.telemetry,
+            fresh=fresh,
+            avoid=reasons_to_avoid(name, health, reachable, senses.why_unreachable(name), senses.telemetry, fresh,
                                    name in quarantined, draft, step.now),
-            cpu_utilization=None if reading is None else reading.value, asked=senses.was_asked(name),
-            load=host_load(host, inventory, self._loads, senses.telemetry, window, step.now),
+            cpu_utilization=utilization, asked=senses.was_asked(name),
+            load=host_load(host, inventory, self._loads, mean, step.now),
             apart=power is not None or name in draft.drains or name in draft.evacuating
             or name in draft.confirmed_dead or name in frozen)
 

@@ -14,10 +14,10 @@ def balance_intents(policies: PolicySet, snapshot: Snapshot, trends: Trends) -> 
     """Return relief for every hot host, the hottest first, then evening out where nothing is hot."""
     wanted: list[Intent] = []
     for policy in policies.balance:
-        hot = [(row, verdict) for row, name in enumerate(snapshot.hosts.names)
-               if (verdict := trends.fires("hot", policy.name, name)) is not None]
-        shares = all_shares(snapshot) if hot else ()
-        hot.sort(key=lambda pair: (-shares[pair[0]].fullest, snapshot.hosts.names[pair[0]]))
+        firing = trends.hot(policy.name)
+        hot = [(snapshot.row(host), verdict) for host, verdict in firing.items()]
+        shares = all_shares(snapshot)
+        hot.sort(key=lambda pair: (-shares.of(pair[0]).fullest, snapshot.hosts.names[pair[0]]))
         wanted.extend(_relief(policy, snapshot, row, verdict) for row, verdict in hot)
         uneven = trends.fires("uneven", policy.name)
         if uneven is not None and not hot:
@@ -34,7 +34,7 @@ def _relief(policy: BalancePolicy, snapshot: Snapshot, row: int, verdict: Verdic
 def _evening(policy: BalancePolicy, snapshot: Snapshot, verdict: Verdict) -> list[Intent]:
     rows = [row for row, fact in enumerate(snapshot.facts) if policy.scope.covers(fact.declared) and not fact.avoid]
     shares = all_shares(snapshot)
-    ranked = sorted(((shares[row].cpu or 0.0, snapshot.hosts.names[row]) for row in rows),
+    ranked = sorted(((shares.of(row).cpu or 0.0, snapshot.hosts.names[row]) for row in rows),
                     key=lambda pair: (-pair[0], pair[1]))
     if len(ranked) < 2:
         return []

@@ -15,7 +15,6 @@ import numpy as np
 from ballastd.core.consumption import NO_HOST, NOBODY, Consumption, Floats, Ints
 from ballastd.core.inventory import NO_USAGE, DeclaredHost, HostInventory, VmRecord, VmState
 from ballastd.core.quantities import HostName, Instant, Seconds, VmId
-from ballastd.core.telemetry import Telemetry
 
 LESS_THAN_ITS_VMS = 0.20
 """A host cannot use less than its VMs do; this much is left to the two being measured at different times."""
@@ -187,16 +186,16 @@ class HostLoad:
     machine: float = 0.0
 
 
-def host_load(declared: DeclaredHost, inventory: HostInventory | None, loads: Loads, telemetry: Telemetry,
-              window: Seconds, now: Instant) -> HostLoad:
-    """Return the load of one host, telemetry checked against the sum of its VMs."""
+def host_load(declared: DeclaredHost, inventory: HostInventory | None, loads: Loads, told: float | None, now: Instant
+              ) -> HostLoad:
+    """Return the load of one host. ``told``: the mean share of its processors by its telemetry, checked against the sum of
+    its VMs."""
     if inventory is None:
         return HostLoad(0.0, None, None)
     machine = float(inventory.cpus) if declared.processors is None else declared.processors
     limit = machine if declared.cpu_limit is None else declared.cpu_limit
     known, unknown = loads.by_vms(inventory, now)
     by_vms = None if unknown else known
-    told = telemetry.mean(declared.name, "cpu.utilization", "", window, now)
     if told is None or machine <= 0:
         return HostLoad(limit, None, by_vms, machine=machine)
     counted = known / machine

@@ -18,7 +18,7 @@ from ballastd.core.ledger import Ledger
 from ballastd.core.loads import HostLoad, Loads
 from ballastd.core.migrations import HOLDS_SOURCE, HOLDS_TARGET
 from ballastd.core.plans import Refusal, RefusalKind
-from ballastd.core.policies import Health, VmSelector
+from ballastd.core.policies import Health, Scope, VmSelector
 from ballastd.core.quantities import HostName, Instant, VmId, human_bytes
 
 Ints = npt.NDArray[np.int64]
@@ -57,7 +57,8 @@ class HostColumns:
     ``limit``: what VMs may use. ``used``: what active VMs hold by their maximum. ``reserved``: held for
     migrations that no inventory shows yet. ``free``: what the machine itself has left for more.
     ``cpu_limit``: processors that VMs may use. ``cpu``: processors that are used, as far as that is believed.
-    ``jobs_out``, ``jobs_in``: migrations in flight, observed or booked, ours or not.
+    ``jobs_out``, ``jobs_in``: migrations in flight, observed or booked, ours or not. ``target``: whether it may receive.
+    ``apart``: whether it is meant to be silent or empty.
     """
 
     names: tuple[HostName, ...]
@@ -73,6 +74,7 @@ class HostColumns:
     jobs_out: Ints
     jobs_in: Ints
     target: Bools
+    apart: Bools
     room: Ints = field(init=False)
     """Bytes that may still be promised, per host: never more than the machine has."""
 
@@ -151,6 +153,8 @@ class Cast:
     """Whether any one host may die, as it was found out last: see ``reserve``."""
     domains: Ints | None = field(default=None, repr=False, compare=False)
     """Which hosts share a rack and the like: see ``scoring``."""
+    scopes: dict[Scope, Bools] = field(default_factory=dict, repr=False, compare=False)
+    """The hosts that a scope covers, for whatever was asked before: see ``trends``."""
     members: dict[VmSelector, frozenset[int]] = field(default_factory=dict, repr=False, compare=False)
     """The rows of the VMs that a selector covers, for whatever was asked before: see ``placement``."""
 
@@ -178,6 +182,7 @@ def take(facts: tuple[HostFacts, ...], ledger: Ledger, now: Instant, loads: Load
         jobs_out=cast.jobs_out,
         jobs_in=cast.jobs_in,
         target=np.array([not fact.avoid for fact in facts], dtype=np.bool_),
+        apart=np.array([fact.apart for fact in facts], dtype=np.bool_),
     )
     cpu, peak = loads.columns(cast.ids, now) if loads else (np.full(len(cast.ids), np.nan),) * 2
     vms = VmColumns(ids=cast.ids, host=cast.host, memory=cast.memory, priority=cast.priority, busy=cast.busy,

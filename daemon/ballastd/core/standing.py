@@ -15,9 +15,9 @@ _PHASES = {PowerPhase.EMPTYING: "being emptied to be switched off", PowerPhase.C
            PowerPhase.FAILED: "its power failed"}
 
 
-def reasons_to_avoid(host: HostName, health: Health, reachable: bool, why_unreachable: str,
-                     telemetry: Telemetry, quarantined: bool, ledger: Ledger, now: Instant) -> tuple[Refusal, ...]:
-    """Return why nothing may land on ``host`` now; empty means that it may receive."""
+def reasons_to_avoid(host: HostName, health: Health, reachable: bool, why_unreachable: str, telemetry: Telemetry,
+                     fresh: bool, quarantined: bool, ledger: Ledger, now: Instant) -> tuple[Refusal, ...]:
+    """Return why nothing may land on ``host`` now; empty means that it may receive. ``fresh``: whether it speaks."""
     found: list[tuple[RefusalKind, str]] = []
     power = ledger.power.get(host)
     stands_by = power is not None and power.phase in STANDING_BY
@@ -30,7 +30,7 @@ def reasons_to_avoid(host: HostName, health: Health, reachable: bool, why_unreac
     if health is not Health.HEALTHY:
         found.append((_K.HOST_NOT_HEALTHY, f"is {health.name.lower()}"))
     if not stands_by:
-        found.extend(_silence(host, telemetry, now))
+        found.extend(_doubts(host, telemetry) if fresh else _silence(host, telemetry, now))
     if host in ledger.cordoned:
         found.append((_K.HOST_CORDONED, f"cordoned by {ledger.cordoned[host].by}{_why(ledger.cordoned[host].reason)}"))
     if host in ledger.drains:
@@ -52,10 +52,10 @@ def _silence(host: HostName, telemetry: Telemetry, now: Instant) -> list[tuple[R
     age, heard = telemetry.age(host, now), telemetry.heard(host)
     if age is None:
         return [(_K.HOST_SILENT, "no telemetry was ever heard")]
-    if not telemetry.is_fresh(host, now):
-        if heard < telemetry.samples_min:
-            return [(_K.HOST_WARMING_UP, f"{heard} of {telemetry.samples_min} reports heard since it was silent")]
-        return [(_K.HOST_SILENT, f"last heard {age:.0f} s ago")]
-    if telemetry.has_skewed_clock(host):
-        return [(_K.HOST_CLOCK, "its clock is off by more than 30 s")]
-    return []
+    if heard < telemetry.samples_min:
+        return [(_K.HOST_WARMING_UP, f"{heard} of {telemetry.samples_min} reports heard since it was silent")]
+    return [(_K.HOST_SILENT, f"last heard {age:.0f} s ago")]
+
+
+def _doubts(host: HostName, telemetry: Telemetry) -> list[tuple[RefusalKind, str]]:
+    return [(_K.HOST_CLOCK, "its clock is off by more than 30 s")] if telemetry.has_skewed_clock(host) else []

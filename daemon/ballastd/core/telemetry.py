@@ -301,7 +301,13 @@ class Telemetry:
     def mean(self, host: HostName, metric: str, subject: str, window: float, now: Instant) -> float | None:
         """Return a level's mean over ``window`` seconds, weighted by time; None while stale, and until half of the
         window was heard without a silence: what was before one says nothing of now."""
-        if self.reading(host, metric, subject, now) is None:
-            return None
+        return self.level(host, metric, subject, window, now)[1]
+
+    def level(self, host: HostName, metric: str, subject: str, window: float, now: Instant
+              ) -> tuple[float | None, float | None]:
+        """Return the newest value of a level and its mean, as ``reading`` and ``mean`` do."""
+        reading = self.reading(host, metric, subject, now)
+        if reading is None:
+            return None, None
         begin = max(now.monotonic - window, self._sources[host].since)
-        return self._series[host][(metric, subject)].mean(begin, now.monotonic, window / 2)
+        return reading.value, self._series[host][(metric, subject)].mean(begin, now.monotonic, window / 2)

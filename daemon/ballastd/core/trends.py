@@ -14,7 +14,7 @@ import numpy as np
 from ballastd.core.conditions import Evidence, Holding, Judgement, Phase, Truth, Verdict, follow
 from ballastd.core.policies import BalancePolicy, ConsolidationPolicy, Edge, PolicySet
 from ballastd.core.quantities import HostName, Instant, Seconds
-from ballastd.core.snapshot import Snapshot
+from ballastd.core.snapshot import Bools, Floats, Ints, Snapshot
 from ballastd.core.telemetry import Telemetry
 
 CLUSTER = HostName("")
@@ -39,15 +39,25 @@ class HostShares:
         return max(self.cpu or 0.0, self.memory or 0.0)
 
 
-def all_shares(snapshot: Snapshot) -> tuple[HostShares, ...]:
-    """Return the present shares of all hosts, by row."""
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """The present shares of all hosts in columns, by row; NaN where unknown, or where VMs may use none."""
+
+    cpu: Floats
+    memory: Floats
+
+    def of(self, row: int) -> HostShares:
+        """Return those of one host."""
+        cpu, memory = float(self.cpu[row]), float(self.memory[row])
+        return HostShares(None if math.isnan(cpu) else cpu, None if math.isnan(memory) else memory)
+
+
+def all_shares(snapshot: Snapshot) -> Shares:
+    """Return the present shares of all hosts."""
     hosts = snapshot.hosts
-    held = (hosts.used + hosts.reserved).tolist()
-    cpu = zip(hosts.cpu.tolist(), hosts.cpu_limit.tolist(), strict=True)
-    memory = zip(held, hosts.limit.tolist(), strict=True)
-    return tuple([HostShares(used / limit if limit > 0 and not math.isnan(used) else None,
-                             taken / most if most > 0 else None)
-                  for (used, limit), (taken, most) in zip(cpu, memory, strict=True)])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return Shares(np.where(hosts.cpu_limit > 0, hosts.cpu / hosts.cpu_limit, np.nan),
+                      np.where(hosts.limit > 0, (hosts.used + hosts.reserved) / hosts.limit, np.nan))
 
 
 class Trends:
@@ -62,16 +72,20 @@ class Trends:
     def follow(self, policies: PolicySet, snapshot: Snapshot, telemetry: Telemetry, now: Instant) -> None:
         """Judge every trend anew on ``snapshot``."""
         seen: dict[Key, Verdict] = {}
-        shares = all_shares(snapshot) if policies.balance else ()
+        shares = all_shares(snapshot)
         for policy in policies.balance:
             rows = in_scope(policy, snapshot)
             holding = Holding(hold=policy.hot_hold)
-            for row in rows:
-                host = snapshot.hosts.names[row]
-                judgement = _hot(policy, snapshot, row, shares[row], telemetry, self._window, now)
-                self._follow(seen, ("hot", policy.name, host), judgement, holding, now)
-            taking = tuple(row for row in rows if not snapshot.facts[row].avoid)
-            uneven = _uneven(policy, [shares[row] for row in taking])
+            cool = _surely_cool(policy, snapshot, shares, telemetry)
+            for row in rows.tolist():
+                key = ("hot", policy.name, snapshot.hosts.names[row])
+                # whoever is cool and was is not looked at again: no verdict is one that it is not hot
+                if not cool[row] or key in self._verdicts:
+                    judgement = _hot(policy, snapshot, row, shares.of(row), telemetry, self._window, now)
+                    verdict = follow(holding, self._verdicts.get(key), judgement, now)
+                    if verdict.phase in (Phase.PENDING, Phase.FIRING) or verdict.fired_before:
+                        seen[key] = verdict
+            uneven = _uneven(policy, shares.cpu[rows[snapshot.hosts.target[rows]]])
             self._follow(seen, ("uneven", policy.name, CLUSTER), uneven, Holding(hold=policy.imbalance_hold), now)
         self.blocked = _blocked(snapshot, telemetry, self._window, now) if policies.consolidation else {}
         for packing in policies.consolidation:
@@ -99,6 +113,11 @@ class Trends:
         found = self.verdict(trend, policy, host)
         return found if found is not None and found.phase is Phase.FIRING else None
 
+    def hot(self, policy: str) -> dict[HostName, Verdict]:
+        """Return the hosts that are hot by a policy."""
+        return {host: verdict for (trend, name, host), verdict in self._verdicts.items()
+                if trend == "hot" and name == policy and verdict.phase is Phase.FIRING}
+
     def wakes(self, policies: PolicySet) -> Iterable[float]:
         """Yield the monotonic instants at which a pending trend's hold runs out."""
         holds = {("hot", p.name): p.hot_hold for p in policies.balance}
@@ -110,10 +129,26 @@ class Trends:
                 yield verdict.held_from + holds[trend, policy]
 
 
-def in_scope(policy: BalancePolicy | ConsolidationPolicy, snapshot: Snapshot) -> tuple[int, ...]:
+def in_scope(policy: BalancePolicy | ConsolidationPolicy, snapshot: Snapshot) -> Ints:
     """Return the rows of the hosts in scope that take part: those that are meant to be silent or empty do not."""
-    return tuple(row for row, fact in enumerate(snapshot.facts)
-                 if policy.scope.covers(fact.declared) and not fact.apart)
+    known = snapshot.cast.scopes
+    if policy.scope not in known:
+        known[policy.scope] = np.array([policy.scope.covers(fact.declared) for fact in snapshot.facts], np.bool_)
+    return np.flatnonzero(known[policy.scope] & ~snapshot.hosts.apart)
+
+
+def _surely_cool(policy: BalancePolicy, snapshot: Snapshot, shares: Shares, telemetry: Telemetry) -> Bools:
+    """Return the hosts of which the columns alone say that nothing known makes them hot, or keeps them so."""
+    hosts = snapshot.hosts
+    cool: Bools = np.ones(len(hosts.names), np.bool_)
+    for edge in policy.hot:
+        if edge.resource == "cpu":
+            cool &= shares.cpu <= min(edge.above, policy.cool_cpu)
+        elif edge.resource == "memory":
+            cool &= shares.memory <= min(edge.above, policy.cool_memory)
+        else:  # of a metric that a host never reports its level is 0
+            cool &= ~telemetry.columns.reporting(edge.resource, hosts.names) & (edge.above >= 0)
+    return cool
 
 
 def _level(edge: Edge, shares: HostShares, host: HostName, telemetry: Telemetry, window: Seconds, now: Instant
@@ -151,26 +186,25 @@ def _hot(policy: BalancePolicy, snapshot: Snapshot, row: int, shares: HostShares
     return Judgement(fires, clears, evidence)
 
 
-def _uneven(policy: BalancePolicy, shares: list[HostShares]) -> Judgement:
+def _uneven(policy: BalancePolicy, cpu: Floats) -> Judgement:
     # processors only: memory is held, not used up; where it is full, the host is hot
-    known = [share.cpu for share in shares if share.cpu is not None]
-    if len(known) < 2 or len(known) < len(shares):
+    if len(cpu) < 2 or np.isnan(cpu).any():
         return Judgement(Truth.UNKNOWN, Truth.UNKNOWN)
-    spread = max(known) - min(known)
-    true = spread > policy.imbalance_above and max(known) >= policy.ignore_below
+    most, spread = float(cpu.max()), float(cpu.max() - cpu.min())
+    true = spread > policy.imbalance_above and most >= policy.ignore_below
     evidence = Evidence("spread", "", spread, policy.imbalance_above)
     return Judgement(Truth.TRUE if true else Truth.FALSE, Truth.FALSE if true else Truth.TRUE, evidence)
 
 
-def cluster_share(snapshot: Snapshot, rows: Iterable[int], blocked: Collection[HostName] = ()) -> float | None:
+def cluster_share(snapshot: Snapshot, chosen: Ints, blocked: Collection[HostName] = ()) -> float | None:
     """Return what some hosts use together of the scarcer resource, None while one host's load is unknown. ``blocked``:
     those whose processors count as used up, for what their VMs would do if they were served is not known."""
-    hosts, chosen = snapshot.hosts, list(rows)
+    hosts = snapshot.hosts
     limit, used = hosts.cpu_limit[chosen], hosts.cpu[chosen]
-    if not chosen or np.isnan(used).any() or (limit <= 0).any():
+    if not len(chosen) or np.isnan(used).any() or (limit <= 0).any():
         return None
     if blocked:
-        used = np.where([hosts.names[row] in blocked for row in chosen], limit, used)
+        used = np.where([hosts.names[row] in blocked for row in chosen.tolist()], limit, used)
     memory = int(hosts.used[chosen].sum()) / max(1, int(hosts.limit[chosen].sum()))
     return max(float(used.sum() / limit.sum()), memory)
 
@@ -180,7 +214,7 @@ def _blocked(snapshot: Snapshot, telemetry: Telemetry, window: Seconds, now: Ins
     return {host: share for host, share in waiting if share is not None and share > BLOCKED_SHARE}
 
 
-def _idle_and_busy(policy: ConsolidationPolicy, snapshot: Snapshot, rows: tuple[int, ...],
+def _idle_and_busy(policy: ConsolidationPolicy, snapshot: Snapshot, rows: Ints,
                    blocked: Collection[HostName]) -> tuple[Judgement, Judgement]:
     used = cluster_share(snapshot, rows)
     share = cluster_share(snapshot, rows, blocked) if blocked else used

@@ -199,7 +199,8 @@ def test_a_host_s_share_is_one_of_its_machine_and_not_of_what_vms_may_use(machin
         loads.see(inventory)
         telemetry.absorb(Report(declared.name, "b", n, now.wall, 10.0,
                                 (Sample("cpu.utilization", used / machine, ""),), now))
-    found = host_load(declared, inventory, loads, telemetry, Seconds(60.0), now)
+    told = telemetry.mean(declared.name, "cpu.utilization", "", 60.0, now)
+    found = host_load(declared, inventory, loads, told, now)
     assert (found.doubt, found.limit) == ("", limit or machine)
     assert found.used == pytest.approx(used)
 
