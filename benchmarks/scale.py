@@ -24,26 +24,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ballastd.core import controller
-from ballastd.core.controller import Controller
-from ballastd.core.inputs import Input, OperatorCommand, TelemetryConnected, Verb
+from ballastd.core.inputs import Input, OperatorCommand, Verb
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.ledger import Ledger
 from ballastd.core.planning import plan
 from ballastd.core.plans import Plan
-from ballastd.core.policies import Mode, PolicySet, Timing
-from ballastd.core.quantities import GIB, Bytes, HostName, Instant, Seconds
+from ballastd.core.policies import PolicySet
+from ballastd.core.quantities import GIB, Bytes
 from ballastd.core.saved_cluster import SavedCluster
 from ballastd.core.snapshot import Snapshot
-from ballastd.core.telemetry import Report, Sample
-from ballastd.documents.policy_files import PolicyFiles
-from ballastd.rehearsal.machines import Machine, Machines, usable
+from ballastd.rehearsal.machines import Machine
 from ballastd.sim.generating import generate
+from benchmarks.driving import Driver, shipped
 
-ROOT = Path(__file__).parents[1]
 VMS_PER_HOST, CROWD = 20, 100
 SEED = 8101
-EPOCH_WALL = 1_750_000_000.0
-PACE_SECONDS = 30.0
 WARM_UP_STEPS, HOT_STEPS = 40, 30
 HOT_SHARE, HOT_LOAD, EVEN_LOAD = 0.05, 0.97, 0.35
 TARGETS = {"quiet": 20.0, "plan": 1000.0, "anew": 1000.0, "evacuation": 50.0, "memory": 300.0}
@@ -64,61 +59,22 @@ class Asked:
         return plan(self.snapshot, self.ledger, self.intents, self.policies)
 
 
-class Driver:
-    """A mind that is told of machines on a table, step by step, and whose orders nobody carries out."""
-
-    def __init__(self, cluster: SavedCluster) -> None:
-        declared = cluster.declaration(Timing())
-        shipped, _ = PolicyFiles(ROOT / "policies", declared).load(EPOCH_WALL)
-        self.policies = shipped.with_modes(lambda _: Mode.AUTO)
-        self.hosts = {host.name: Machine(host, usable(host)) for host in cluster.hosts}
-        for host in self.hosts.values():
-            host.stock(cluster)
-        self.errors: dict[HostName, float] = {}
-        self.asked: list[Asked] = []
-        self._table, self._seconds, self._sequence = Machines(self.hosts), 0.0, 0
-        self.mind = Controller(declared, self.policies, Ledger(), self.now)
-        self.mind.step((TelemetryConnected(self.now),), self.now)
-        self.mind.advance(1)
-
-    @property
-    def now(self) -> Instant:
-        """The present instant."""
-        return Instant(self._seconds, EPOCH_WALL + self._seconds, "scale")
-
-    def tell(self) -> tuple[Input, ...]:
-        """Let time pass; return all that there is to tell."""
-        self._seconds += PACE_SECONDS
-        self._sequence += 1
-        asked, now, told = self._table.work(PACE_SECONDS), self.now, []
-        for name, host in self.hosts.items():
-            work = min(1.0, asked[name] / host.saved.cpus)
-            samples = (Sample("cpu.utilization", work), Sample("temperature", 50.0, "cpu0"),
-                       Sample("ecc.uncorrected", self.errors.get(name, 0.0), "A1"))
-            told.append(self._table.inventory(host, now, f"uuid-of-{name}"))
-            told.append(Report(name, "boot", self._sequence, now.wall, Seconds(10.0), samples, now))
-        return tuple(told)
-
-    def step(self, *told: Input) -> float:
-        """Take a step, in which nothing is found durable that was ordered; return its processor time, milliseconds."""
-        begun = time.process_time()
-        decision = self.mind.step(told, self.now)
-        spent = time.process_time() - begun
-        if decision.orders:
-            self.mind.reject(decision.revision, "the orders of a benchmark")
-        else:
-            self.mind.advance(decision.revision)
-        return 1000.0 * spent
-
-    def wait(self, seconds: float) -> None:
-        """Let time pass in which nobody is told anything."""
-        self._seconds += seconds
+def step_ms(driver: Driver, *told: Input) -> float:
+    """Take a step whose orders nobody carries out; return its processor time, milliseconds."""
+    begun = time.process_time()
+    decision = driver.step(*told)
+    spent = time.process_time() - begun
+    if decision.orders:
+        driver.mind.reject(decision.revision, "the orders of a benchmark")
+    else:
+        driver.mind.advance(decision.revision)
+    return 1000.0 * spent
 
 
-def noting(driver: Driver) -> Callable[..., Plan]:
+def noting(asked: list[Asked]) -> Callable[..., Plan]:
     """Return a planner that notes what it is asked."""
     def noted(snapshot: Snapshot, ledger: Ledger, intents: tuple[Intent, ...], policies: PolicySet) -> Plan:
-        driver.asked.append(Asked(snapshot, ledger, intents, policies))
+        asked.append(Asked(snapshot, ledger, intents, policies))
         return plan(snapshot, ledger, intents, policies)
 
     return noted
@@ -143,37 +99,38 @@ def load(host: Machine, share: float) -> None:
 
 def steps_ms(cluster: SavedCluster, rounds: int) -> dict[str, float]:
     """Measure steps in a cluster that has nothing to do: every host as busy as the others."""
-    driver = Driver(cluster)
+    driver = Driver(cluster, shipped(cluster))
     for host in driver.hosts.values():
         load(host, EVEN_LOAD)
     for _ in range(WARM_UP_STEPS):
-        driver.step(*driver.tell())
+        step_ms(driver, *driver.tell())
     told, quiet = [], []
     for _ in range(rounds):
-        told.append(driver.step(*driver.tell()))
-        driver.wait(1.0)
-        quiet.append(driver.step())
+        told.append(step_ms(driver, *driver.tell()))
+        driver.seconds += 1.0
+        quiet.append(step_ms(driver))
     return {"told": statistics.median(told), "quiet": statistics.median(quiet)}
 
 
 def in_trouble(cluster: SavedCluster) -> Asked:
     """Return what the plan is made from when a twentieth of the hosts is hot, one fails and one is drained."""
-    driver = Driver(cluster)
+    driver = Driver(cluster, shipped(cluster))
     for _ in range(WARM_UP_STEPS):
-        driver.step(*driver.tell())
+        step_ms(driver, *driver.tell())
     names = sorted(driver.hosts)
     for name in names[5::int(1 / HOT_SHARE)]:
         load(driver.hosts[name], HOT_LOAD)
     driver.errors[names[0]] = 1.0
-    driver.step(OperatorCommand("drain", Verb.DRAIN, names[1], "benchmark"), *driver.tell())
+    step_ms(driver, OperatorCommand("drain", Verb.DRAIN, names[1], "benchmark"), *driver.tell())
     for _ in range(HOT_STEPS):
-        driver.step(*driver.tell())
-    real, controller.plan = controller.plan, noting(driver)
+        step_ms(driver, *driver.tell())
+    asked: list[Asked] = []
+    real, controller.plan = controller.plan, noting(asked)
     try:
-        driver.step(*driver.tell())
+        step_ms(driver, *driver.tell())
     finally:
         controller.plan = real
-    return driver.asked[-1]
+    return asked[-1]
 
 
 def crowded_host(cluster: SavedCluster) -> SavedCluster:

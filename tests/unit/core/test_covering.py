@@ -27,6 +27,11 @@ def test_a_move_has_a_price_of_its_own() -> None:
     assert cheapest_cover(tiny, one, one + 4.0, (8.0, 0.0)) == (8,)
 
 
+def test_of_the_ways_to_cover_two_resources_the_cheapest_is_taken() -> None:
+    processors, memory = column(3.0, 1.0, 8.0), column(8.0, 8.0, 2.0)
+    assert cheapest_cover(processors, memory, memory + 0.5, (2.0, 3.0)) == (0,), "and not the other two, which do as well"
+
+
 def test_where_processors_are_dear_bytes_leave_without_them() -> None:
     processors, memory = column(4.0, 0.1), column(10.0, 11.0)
     assert cheapest_cover(processors, memory, memory, (0.0, 10.0)) == (0,)
