@@ -73,19 +73,19 @@ def relieve(draft: Draft, intent: Intent) -> None:
             if number == 0:
                 draft.refusals.append(_is_cool(draft, intent, source))
             return
-        options, noes = _options(draft, intent, source, _Relief(draft, intent, source, excess))
-        if not _take_best(draft, intent, options, noes, source):
+        search = _Search(draft, intent, source, _Relief(draft, intent, source, excess))
+        if not search.take():
             if not any(move.source == intent.host and move.policy == intent.policy for move in draft.moves):
-                draft.refusals.append(_no_gain(intent, options, noes))
+                draft.refusals.append(_no_gain(intent, search.options, search.noes))
             return
 
 
 def even_out(draft: Draft, intent: Intent) -> None:
     """Plan one move off the fullest host that lessens its difference to the target by the policy's gain, or refuse."""
     source = draft.snapshot.row(intent.host)
-    options, noes = _options(draft, intent, source, _Evening(draft, intent, source))
-    if not _take_best(draft, intent, options, noes, source):
-        draft.refusals.append(_no_gain(intent, options, noes))
+    search = _Search(draft, intent, source, _Evening(draft, intent, source))
+    if not search.take():
+        draft.refusals.append(_no_gain(intent, search.options, search.noes))
 
 
 def _is_cool(draft: Draft, intent: Intent, source: int) -> Refusal:
@@ -147,66 +147,80 @@ class _Evening:
         return np.where((before > 0) & (gain >= self._needed), gain, 0.0)
 
 
-def _options(draft: Draft, intent: Intent, source: int, worths: Callable[[int], Floats]
-             ) -> tuple[list[_Option], list[Refusal]]:
-    """Return what each VM of the host could gain where, and why the others stay. ``worths``: of a VM (row) going to each
-    host, as a share of a host."""
-    snapshot = draft.snapshot
-    terms = terms_of(intent, draft.policies)
-    found: list[_Option] = []
-    noes: list[Refusal] = []
-    for vm in snapshot.vms_on(intent.host):
-        no = why_vm_rests(draft, intent, vm)
-        if no is not None:
-            noes.append(no)
-            continue
-        gains = worths(vm)
-        if gains.max() <= 0:
-            continue
-        targets = Shortlist(draft, terms, vm, source, gains)
+class _Search:
+    """The VMs of a host, and the one that gains most. A VM is asked for its targets only while none that was asked before
+    gains as much as it could at best; one that a person was offered is asked first. ``worths``: what each host (by row) is
+    worth as the target of a VM (row), as a share of a host."""
+
+    def __init__(self, draft: Draft, intent: Intent, source: int, worths: Callable[[int], Floats]) -> None:
+        self._draft, self._intent, self._source = draft, intent, source
+        self._terms = terms_of(intent, draft.policies)
+        self._stays = max(HORIZON_SECONDS, float(intent.cooldown.vm if intent.cooldown else 0.0))
+        self._noes: list[tuple[int, Refusal]] = []
+        self._lost: list[Refusal] = []
+        self.options: list[_Option] = []
+        self._waiting: list[tuple[float, int, Floats]] = []
+        for vm in draft.snapshot.vms_on(intent.host):
+            no = why_vm_rests(draft, intent, vm)
+            if no is not None:
+                self._noes.append((vm, no))
+            elif (gains := worths(vm)).max() > 0:
+                most = math.inf if offered_target(draft, intent, vm) is not None else float(gains.max()) * self._stays
+                self._waiting.append((most, vm, gains))
+        self._waiting.sort(key=lambda one: (one[0], -one[1]))
+
+    @property
+    def noes(self) -> list[Refusal]:
+        """Why VMs stay, as far as that was found out."""
+        return [*(no for _, no in sorted(self._noes, key=lambda pair: pair[0])), *self._lost]
+
+    def best(self) -> _Option | None:
+        """Return the option with the largest net worth, the cheaper of equals, before all one that a person was offered;
+        None where none is worth anything."""
+        while True:
+            best = min((option for option in self.options if option.net > 0), default=None, key=lambda o: (
+                offered_target(self._draft, self._intent, o.vm) is None, -round(o.net, 6), o.memory, o.name))
+            # an offered one is worth more than any number, and whoever waits costs something
+            if not self._waiting or (best is not None and self._waiting[-1][0] <= best.net):
+                return best
+            self._ask(*self._waiting.pop()[1:])
+
+    def _ask(self, vm: int, gains: Floats) -> None:
+        targets = Shortlist(self._draft, self._terms, vm, self._source, gains)
         first = targets.next()
         if first is not None:
-            found.append(_weigh(draft, intent, vm, source, first, targets))
+            self.options.append(self._weigh(vm, first, targets))
         else:
-            noes.extend(targets.why_barred(1))
-    return found, noes
+            self._noes.extend((vm, no) for no in targets.why_barred(1))
 
+    def _weigh(self, vm: int, first: Candidate, targets: Shortlist, noes: tuple[Refusal, ...] = ()) -> _Option:
+        draft, snapshot, gain = self._draft, self._draft.snapshot, first.worth
+        memory = int(snapshot.vms.memory[vm])
+        takes = predict(memory, planned_bandwidth(draft, self._source, first.row))
+        ends = sum(COPYING_PROCESSORS / max(0.1, float(snapshot.hosts.cpu_limit[row])) for row in (self._source, first.row))
+        worth, cost = gain * self._stays, takes * ends
+        why = f"takes {gain:.0%} off it for at least {human_seconds(self._stays)}, costs {human_seconds(takes)} of copying"
+        return _Option(worth - cost, memory, snapshot.records[vm].name, vm, first, targets, why, noes)
 
-def _weigh(draft: Draft, intent: Intent, vm: int, source: int, first: Candidate, targets: Shortlist,
-           noes: tuple[Refusal, ...] = ()) -> _Option:
-    snapshot, gain = draft.snapshot, first.worth
-    memory = int(snapshot.vms.memory[vm])
-    takes = predict(memory, planned_bandwidth(draft, source, first.row))
-    stays = max(HORIZON_SECONDS, float(intent.cooldown.vm if intent.cooldown else 0.0))
-    ends = sum(COPYING_PROCESSORS / max(0.1, float(snapshot.hosts.cpu_limit[row])) for row in (source, first.row))
-    worth, cost = gain * stays, takes * ends
-    why = f"takes {gain:.0%} off it for at least {human_seconds(stays)}, costs {human_seconds(takes)} of copying"
-    return _Option(worth - cost, memory, snapshot.records[vm].name, vm, first, targets, why, noes)
+    def take(self) -> bool:
+        """Plan the best option; return whether there was one.
 
-
-def _take_best(draft: Draft, intent: Intent, options: list[_Option], noes: list[Refusal], source: int) -> bool:
-    """Plan the option with the largest net worth, the cheaper of equals, before all one that a person was offered; return
-    whether there was one.
-
-    The failover reserve costs much to ask for, so only the best is asked: where it would not hold, the VM's next target
-    takes its place among the options, or a refusal among ``noes``."""
-    while True:
-        best = min((option for option in options if option.net > 0), default=None, key=lambda o: (
-            offered_target(draft, intent, o.vm) is None, -round(o.net, 6), o.memory, o.name))
-        if best is None:
-            return False
-        no = best.targets.why_no_reserve(best.first)
-        if no is None:
-            kept, more = best_of(best.targets, best.first)
-            against = best.targets.why_barred(NOES_SHOWN)
-            add(draft, intent, best.vm, source, kept, [*against, *best.noes, *more], best.why)
-            return True
-        options[:] = [option for option in options if option is not best]
-        second = best.targets.next()
-        if second is None:
-            noes.append(no)
-        else:
-            options.append(_weigh(draft, intent, best.vm, source, second, best.targets, (*best.noes, no)))
+        The failover reserve costs much to ask for, so only the best is asked: where it would not hold, the VM's next target
+        takes its place among the options, or a refusal among ``noes``."""
+        while (best := self.best()) is not None:
+            no = best.targets.why_no_reserve(best.first)
+            if no is None:
+                kept, more = best_of(best.targets, best.first)
+                against = best.targets.why_barred(NOES_SHOWN)
+                add(self._draft, self._intent, best.vm, self._source, kept, [*against, *best.noes, *more], best.why)
+                return True
+            self.options = [option for option in self.options if option is not best]
+            second = best.targets.next()
+            if second is None:
+                self._lost.append(no)
+            else:
+                self.options.append(self._weigh(best.vm, second, best.targets, (*best.noes, no)))
+        return False
 
 
 def _no_gain(intent: Intent, options: list[_Option], noes: list[Refusal]) -> Refusal:

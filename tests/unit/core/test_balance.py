@@ -317,3 +317,21 @@ def test_a_move_that_costs_more_than_it_brings_is_not_made() -> None:
     assert not orders(t.burn_on(700.0)), "and hours of copying at both ends"
     (no,) = [no for no in t.step().view.noes if no.kind == RefusalKind.NO_GAIN.value]
     assert "no move is worth its cost; the best would be b" in no.detail
+
+
+def test_of_two_that_help_as_much_the_one_that_is_cheaper_to_copy_leaves() -> None:
+    builder = a_cluster().host("h1").running("a", 40).running("b", 2)
+    for h in (2, 3, 4):
+        builder = builder.host(f"h{h}").running(f"i{h}", 8)
+    t = table(builder, RELIEF_ONLY).warm_up()
+    t.quiet_for(200.0)
+    moved = orders(t.burn(a=7.0, b=7.0).burn_on(700.0))
+    assert [order.move.vm_name for order in moved] == ["b"]
+
+
+def test_who_was_offered_first_is_still_offered_though_another_one_would_now_bring_more() -> None:
+    t = hot(two_busy(replace(POLICIES, balance=(replace(EVEN_LOAD, mode=Mode.RECOMMEND),))))
+    first = t.quiet_for(700.0)[-1].view.moves[0].vm_name
+    busier = next(name for name in ("b3", "b2") if name != first)
+    last = t.burn(**{first: 3.0, busier: 4.4}).burn_on(700.0)[-1]
+    assert last.view.moves[0].vm_name == first

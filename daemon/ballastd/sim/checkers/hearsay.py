@@ -48,26 +48,29 @@ class Hearsay(Checker):
         if self.now - self.reached.get(host, self.now) > STALE_SECONDS:
             self.gaps[host] = self.reached[host], self.now
         self.reached[host] = self.now
-        if ahead < -SKEW_SECONDS:
-            return
-        self.last[host] = self.now
-        self.counts[host] += 1
+        is_late = ahead < -SKEW_SECONDS
+        if not is_late:
+            self.last[host] = self.now
+            self.counts[host] += 1
         samples: dict[str, list[Sample]] = {}
         for sample in report.samples:
             samples.setdefault(sample.metric, []).append(sample)
         declared = self.declared(host)
         for policy in self.policies.health:
             if policy.scope.covers(declared):
-                self._judge(host, policy, samples)
+                self._judge(host, policy, samples, is_late=is_late)
 
-    def _judge(self, host: HostName, policy: HealthPolicy, samples: dict[str, list[Sample]]) -> None:
+    def _judge(self, host: HostName, policy: HealthPolicy, samples: dict[str, list[Sample]], *, is_late: bool) -> None:
         condition, key = policy.condition, (host, policy.name)
         # of a condition of many parts any part that is met counts as evidence for it
         held = [self._holds(host, leaf, sample) for leaf in leaves(condition.predicate) if isinstance(leaf, Threshold)
                 for sample in samples.get(leaf.metric, ())]
         if any(held):
-            self._held.setdefault(key, self.now)
             self.worst[host] = max(policy.severity, self.worst.get(host, Health.HEALTHY))
+        if is_late:
+            return  # evidence all the same, but nothing must follow from it by now
+        if any(held):
+            self._held.setdefault(key, self.now)
         elif not condition.holding.latched or key not in self._held:
             self._held.pop(key, None)
 
@@ -99,8 +102,8 @@ class Hearsay(Checker):
                 yield policy
 
     def ever(self, host: HostName) -> bool:
-        """Return whether any condition held at any time of late on ``host``, by what was delivered."""
-        return any(known == host for known, _ in self._held)
+        """Return whether any condition ever held on ``host``, by what was delivered, however late it came."""
+        return host in self.worst
 
     def started(self) -> None:
         self.counts.clear()
