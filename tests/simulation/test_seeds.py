@@ -12,6 +12,7 @@ FOUND = {
     43: "an operator's drains were counted among the evacuations that the blast radius bounds",
     107: "of two hosts chosen to be emptied in one breath, the second was the target of the first",
     145: "the judge of rest asked for evenness while a host was hot",
+    1045: "hosts whose wake had failed froze the cluster, and the freeze held the wakes that an operator asked for",
     1008: "the judge of evidence did not count what was told more than 30 s late",
     1: "a counter that begins anew is not one that never rose",
 }

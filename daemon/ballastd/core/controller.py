@@ -381,7 +381,7 @@ class Controller:
         tunes = () if gates else self._book_tunes(step, admission.tunes)
         step.take(*close_evacuations(snapshot, step.draft, intents))
         step.notices.extend(self._strandings.follow(plan_made, intents, gates, step.draft, snapshot))
-        switching = self._switch(step, snapshot, outlook, plan_made, held=bool(gates))
+        switching = self._switch(step, snapshot, outlook, plan_made, gates)
         aborts = self._call_off(step)
         self._probe_journal(step)
         made = Plan(plan_made.moves, (*plan_made.refusals, *switching.refusals),
@@ -406,13 +406,14 @@ class Controller:
         wanted = held_back((*saving, *relief, *packing, *evening), step.draft)
         return tuple(sorted(wanted, key=lambda intent: intent.mode is not Mode.AUTO))
 
-    def _switch(self, step: _Step, snapshot: Snapshot, outlook: Outlook, made: Plan, *, held: bool) -> Switching:
+    def _switch(self, step: _Step, snapshot: Snapshot, outlook: Outlook, made: Plan, gates: tuple[Gate, ...]) -> Switching:
         stuck = {no.host: no.detail for no in made.refusals if no.host is not None}
         emptying = {host for host, power in step.draft.power.items() if power.phase is PowerPhase.EMPTYING}
         unplaced = sum(1 for no in made.refusals if no.kind is RefusalKind.NO_TARGET and no.host not in emptying)
         switching = self._switchboard.follow(
-            snapshot, outlook, self._senses, step.revision, held=held or step.draft.broken is not None, stuck=stuck,
-            unplaced=unplaced)
+            snapshot, outlook, self._senses, step.revision, held=bool(gates) or step.draft.broken is not None,
+            held_all=any(gate.kind is not DeferralKind.FROZEN for gate in gates) or step.draft.broken is not None,
+            stuck=stuck, unplaced=unplaced)
         for event in switching.events:
             step.book(event)
             level = "alarm" if isinstance(event, ev.PowerFailed) else "info"
@@ -420,7 +421,7 @@ class Controller:
             if told is not None:
                 step.notices.append(Notice(level, f"power/{told.host}", told.text))
         lasts = self._cluster.timing.recommendation
-        offered = self._recommendations.follow_switching(switching.suggested, step.draft, lasts, step.now, held=held)
+        offered = self._recommendations.follow_switching(switching.suggested, step.draft, lasts, step.now, held=bool(gates))
         step.take(offered.events, offered.notices)
         return switching
 

@@ -60,18 +60,21 @@ class Switchboard:
         self._stuck: dict[HostName, float] = {}
         self._said_off: dict[HostName, float] = {}
 
-    def follow(self, snapshot: Snapshot, outlook: Outlook, senses: Senses, revision: int, *, held: bool,
+    def follow(self, snapshot: Snapshot, outlook: Outlook, senses: Senses, revision: int, *, held: bool, held_all: bool,
                stuck: Mapping[HostName, str], unplaced: int) -> Switching:
         """Return what follows for every host on its way, and whether another one is chosen.
 
-        ``held``: a gate stands, so nothing new begins. ``stuck``: hosts being emptied, and what keeps a VM there.
+        ``held``: a gate stands, so nothing new begins; ``held_all``: one that holds what a person asks for as well. A freeze
+        does not: the hosts that are to be woken may be the very ones that are unknown. ``stuck``: hosts being emptied, and
+        what keeps a VM there.
         ``unplaced``: VMs on failing or drained hosts that no host takes.
         """
         turn = _Turn(self, snapshot, outlook, senses, revision, held, stuck, unplaced)
         for host in sorted(outlook.ledger.power):
             turn.follow(host, outlook.ledger.power[host])
         for host in sorted(outlook.ledger.wake_asked):
-            turn.wake(host, OPERATOR, f"asked by {outlook.ledger.wake_asked[host].by}", urgent=True)
+            if not held_all:
+                turn.wake(host, OPERATOR, f"asked by {outlook.ledger.wake_asked[host].by}", urgent=True)
         if not held and not turn.events:
             turn.choose()
         return Switching(tuple(turn.events), tuple(turn.orders), tuple(turn.refusals), tuple(turn.deferrals),
@@ -254,7 +257,7 @@ class _Turn:
             self._end(ev.HostAwake(self.now.wall, host, "it answers: somebody else switched it on"))
             return
         why, urgent = reason_to_wake(host, self.snapshot, self.outlook, self.unplaced)
-        if why:
+        if why and not self.held:
             self.wake(host, power.policy, why, urgent=urgent)
 
     def wake(self, host: HostName, policy: str, why: str, *, urgent: bool) -> None:
@@ -266,8 +269,6 @@ class _Turn:
         limit = self.outlook.policies.limits.wakes_per_min
         given = ledger.power_acts_since(wall - WAKE_RATE_SECONDS, on=True) + sum(1 for o in self.orders if o.on)
         hold = self._minimum_off(power) if not urgent else None
-        if self.held:
-            return
         if given >= limit:
             self.deferrals.append(Deferral(DeferralKind.POWER_RATE, f"wakes: at most {limit} in a minute", host=host))
         elif hold is not None:

@@ -418,3 +418,17 @@ def test_a_host_that_was_just_woken_stays_on_for_its_minimum() -> None:
     assert "it is on for" in str(p.decisions[-1].view.noes)
     p.until(PowerPhase.EMPTYING, "h3")
     assert 3600.0 <= p.table.now.wall - woken < 3700.0
+
+
+@pytest.mark.parametrize(("paused", "orders"), [(False, [("h3", True)]), (True, [])])
+def test_whom_a_person_wants_woken_is_woken_in_a_freeze_for_the_unknown_may_be_those(paused, orders) -> None:
+    p = powered()
+    p.table.powered_off |= {"h3", "h4"}
+    p.turns(200.0)
+    assert {gate.kind for gate in p.decisions[-1].view.gates} == {"frozen"}, "two of four are silent"
+    if paused:
+        p.say(Verb.PAUSE, "")
+    p.orders.clear()
+    assert p.say(Verb.POWER_ON, "h3").accepted
+    p.turns(30.0)
+    assert p.orders == orders
