@@ -68,4 +68,14 @@ PLANNING: tuple[Mutant, ...] = (
     Mutant("the checker forgets rules", f"{CORE}/checking.py",
            "    wrong.extend(_check_rules(snapshot, moves, rules))\n", ""),
     Mutant("a hot host is nobody's business", f"{CORE}/balancing.py", "        if excess <= 0:\n", "        if True:\n", core("test_balance.py") + scenarios("hot-host-is-relieved")),
+    # what is told of an evacuation
+    Mutant("a schedule lets everybody leave at once", f"{CORE}/schedules.py",
+           "out[move.source] < max(1, limits.in_flight_host_out)", "True", core("test_schedules.py")),
+    Mutant("a schedule forgets that links are shared", f"{CORE}/schedules.py",
+           "links.get(one.source, ANY_SPEED), out[one.source],", "links.get(one.source, ANY_SPEED), 1,", core("test_schedules.py")),
+    Mutant("a schedule counts what has begun twice", f"{CORE}/portrait.py",
+           " and one.policy == intent.policy and one.vm not in begun]", " and one.policy == intent.policy]",
+           core("test_schedules.py")),
+    Mutant("who has nowhere to go is not told", f"{CORE}/portrait.py", "    if homeless:", "    if False:",
+           core("test_schedules.py")),
 )

@@ -13,11 +13,11 @@ from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import NO_USAGE, NONE_KNOWN, DeclaredHost, VmState
 from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
 from ballastd.core.migrations import Migration
-from ballastd.core.plans import Move, Order, Plan
+from ballastd.core.plans import Move, Order, Plan, RefusalKind
 from ballastd.core.policies import Mode, MoveBudget, PolicySet
 from ballastd.core.power import PowerPhase
-from ballastd.core.prediction import predict
-from ballastd.core.quantities import MIB, HostName, Instant, VmId, human_seconds
+from ballastd.core.quantities import MIB, HostName, Instant, VmId, human_bytes, human_seconds
+from ballastd.core.schedules import Leaving, schedule
 from ballastd.core.senses import Senses
 from ballastd.core.snapshot import Snapshot
 from ballastd.core.unmatched import without_vms
@@ -25,6 +25,7 @@ from ballastd.core.verdicts import Verdicts
 from ballastd.core.views import (
     BudgetView,
     ClusterView,
+    CoverageView,
     GateView,
     HostView,
     IntentView,
@@ -39,6 +40,9 @@ from ballastd.core.views import (
 
 ACTING = "acting"
 SETTLED_SHOWN = 50
+HALVES_FROM = 4
+"""Of so many VMs it is told when half are safe."""
+COVERAGE_POINTS = 50
 KEEPALIVE_SECONDS_MIN = 25
 """Interval times count of libvirt's own default between hosts; shorter ones have made two copies."""
 
@@ -222,28 +226,53 @@ def _intent(p: Portrait, intent: Intent) -> IntentView:
     state = "done" if left == 0 and not intent.routine else "held" if held else "active"
     if intent.mode is not Mode.AUTO and left:
         state = "recommended" if intent.mode is Mode.RECOMMEND else "observed"
+    leavings = () if intent.kind in (IntentKind.RELIEVE, IntentKind.EVEN) else _leavings(p, intent)
     return IntentView(intent.kind.value, intent.host, intent.policy, intent.because, intent.severity.name.lower(),
                       intent.mode.value, intent.since.wall, intent.deadline_wall, state, left,
-                      "" if intent.kind in (IntentKind.RELIEVE, IntentKind.EVEN) else _forecast(p, intent))
+                      "" if intent.kind in (IntentKind.RELIEVE, IntentKind.EVEN) else _forecast(p, intent, leavings),
+                      _coverage(leavings))
 
 
-def _forecast(p: Portrait, intent: Intent) -> str:
-    """Return what will be saved and by when: VMs leave one after the other at the host's whole share of the link."""
-    row = p.snapshot.row(intent.host)
-    movable = [vm for vm in p.snapshot.vms_on(intent.host) if not p.snapshot.vm_why_not[vm]]
-    stay = len(p.snapshot.vms_on(intent.host)) - len(movable)
-    if not movable:
-        return f"{stay} VM(s) cannot leave" if stay else ""
-    share = max(1, int(float(p.snapshot.hosts.link_mib_s[row]) * p.policies.limits.link_share))
-    left = float("inf") if intent.deadline_wall is None else intent.deadline_wall - p.now.wall
-    took, in_time = 0.0, 0
-    for vm in sorted(movable, key=lambda vm: int(p.snapshot.vms.memory[vm])):
-        took += predict(int(p.snapshot.vms.memory[vm]), share)
-        in_time += took <= left
-    words = f"{len(movable)} VM(s) in about {human_seconds(took)} once they may start"
-    if intent.deadline_wall is not None:
-        words += f", {in_time} of them by the deadline"
-    return words + (f"; {stay} cannot leave" if stay else "")
+def _leavings(p: Portrait, intent: Intent) -> tuple[Leaving, ...]:
+    under_way = [one for one in p.ledger.open_migrations() if one.source == intent.host]
+    begun = {one.vm for one in under_way}
+    moves = [one for one in p.plan.moves
+             if one.source == intent.host and one.policy == intent.policy and one.vm not in begun]
+    links = dict(zip(p.snapshot.hosts.names, p.snapshot.hosts.link_mib_s.tolist(), strict=True))
+    return schedule(moves, under_way, links, p.policies.limits, p.now.wall)
+
+
+def _forecast(p: Portrait, intent: Intent, leavings: tuple[Leaving, ...]) -> str:
+    """Return in words what will be saved and by when, and how much cannot leave, or has nowhere to go."""
+    rows = p.snapshot.vms_on(intent.host)
+    stay = sum(1 for vm in rows if p.snapshot.vm_why_not[vm])
+    homeless = sum(1 for no in p.plan.refusals if no.kind is RefusalKind.NO_TARGET and no.host == intent.host)
+    told = []
+    if leavings:
+        left = float("inf") if intent.deadline_wall is None else intent.deadline_wall - p.now.wall
+        words = (f"{len(leavings)} VM(s), {human_bytes(sum(one.memory for one in leavings))}, in about "
+                 f"{human_seconds(leavings[-1].ends)} once they may start")
+        if len(leavings) >= HALVES_FROM:
+            words += f", half of them after {human_seconds(leavings[(len(leavings) - 1) // 2].ends)}"
+        if intent.deadline_wall is not None:
+            words += f", {sum(one.ends <= left for one in leavings)} of them by the deadline"
+        told.append(words)
+    if stay:
+        told.append(f"{stay} cannot leave")
+    if homeless:
+        told.append(f"{homeless} have nowhere to go")
+    return "; ".join(told)
+
+
+def _coverage(leavings: tuple[Leaving, ...]) -> tuple[CoverageView, ...]:
+    """Return the curve, in no more points than can be shown."""
+    points, memory = [], 0
+    step = max(1, len(leavings) // COVERAGE_POINTS)
+    for number, one in enumerate(leavings, 1):
+        memory += one.memory
+        if number % step == 0 or number == len(leavings):
+            points.append(CoverageView(round(one.ends, 1), number, memory))
+    return tuple(points)
 
 
 def _moves(p: Portrait) -> tuple[MoveView, ...]:

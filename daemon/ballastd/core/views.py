@@ -124,6 +124,15 @@ class MigrationView:
 
 
 @dataclass(frozen=True, slots=True)
+class CoverageView:
+    """So many VMs and bytes of a host that is emptied are safe after so many seconds, once its moves may begin."""
+
+    seconds: float
+    vms: int
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
 class IntentView:
     """What ought to change and how it stands: ``state`` is active, held, recommended, observed or done."""
 
@@ -139,6 +148,8 @@ class IntentView:
     vms_left: int
     forecast: str = ""
     """How long emptying the host will take, and how much of it its deadline allows, in words."""
+    coverage: tuple[CoverageView, ...] = ()
+    """The same as a curve, from the first VM that is safe to the last."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ def test_a_plan_for_a_saved_cluster_relieves_what_is_hot_and_carries_nothing_out
 def test_a_plan_for_what_would_be_empties_and_closes_hosts(files: tuple[str, ...]) -> None:
     told = json.loads(run("plan", *files, "--what-if", "off=beech,cordon=cedar", "-o", "json").stdout)
     assert {(intent["kind"], intent["host"]) for intent in told["intents"]} >= {("drain", "beech")}
-    assert [(move["vm_name"], move["target"]) for move in told["moves"]] == [("calm", "dogwood")]
+    assert [(move["vm_name"], move["target"]) for move in told["moves"]] == [("calm", "dogwood"), ("hot-2", "dogwood")]
 
 
 def test_a_plan_with_a_vm_more_has_it_where_place_would_put_it(files: tuple[str, ...]) -> None:

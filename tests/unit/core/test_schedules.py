@@ -1,0 +1,81 @@
+"""When VMs leave a host that is emptied: over shared links, within limits, and what is told of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ballastd.core.inputs import Verb
+from ballastd.core.plans import Move
+from ballastd.core.policies import Limits
+from ballastd.core.prediction import HANDSHAKE_SECONDS
+from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
+from ballastd.core.schedules import schedule
+from tests.builders import POLICIES, a_cluster, four_hosts, table, vm_id
+
+LINKS = {HostName(name): 1024.0 for name in ("h1", "h2", "h3")}
+ALONE = Limits(in_flight_host_out=1, link_share=1.0)
+TWO = Limits(in_flight_host_out=2, in_flight_host_in=2, link_share=1.0)
+
+
+def move(name: str, gib: int, target: str = "h2") -> Move:
+    return Move(vm_id(name), name, HostName("h1"), HostName(target), Bytes(gib * GIB), Seconds(1.0), "it", "")
+
+
+def ends(moves, limits, links=LINKS) -> dict[str, float]:
+    names = {one.vm: one.vm_name for one in moves}
+    return {names[one.vm]: one.ends for one in schedule(moves, (), links, limits, 0.0)}
+
+
+def test_one_after_the_other_each_copies_at_the_whole_link() -> None:
+    found = ends((move("a", 1), move("b", 2)), ALONE)
+    assert found == {"a": pytest.approx(HANDSHAKE_SECONDS + 1.0), "b": pytest.approx(2 * HANDSHAKE_SECONDS + 3.0)}
+
+
+def test_two_at_a_time_share_the_link_and_the_one_that_is_left_has_it_alone() -> None:
+    found = ends((move("a", 1), move("b", 2)), TWO)
+    assert found["a"] == pytest.approx(HANDSHAKE_SECONDS + 2.0)
+    assert found["b"] == pytest.approx(HANDSHAKE_SECONDS + 3.0), "three GiB over one link"
+
+
+def test_the_narrower_end_decides() -> None:
+    slow = {**LINKS, HostName("h3"): 256.0}
+    assert ends((move("a", 1, "h3"),), TWO, slow) == {"a": pytest.approx(HANDSHAKE_SECONDS + 4.0)}
+
+
+@pytest.mark.parametrize(("limits", "first"), [
+    (replace(TWO, in_flight_host_in=1), {"a", "c"}), (replace(TWO, in_flight_cluster=1), {"a"})])
+def test_limits_of_targets_and_of_the_cluster_are_kept(limits: Limits, first: set[str]) -> None:
+    moves = (move("a", 4), move("b", 1), move("c", 1, "h3"))
+    begins = {one.vm: one.begins for one in schedule(moves, (), LINKS, limits, 0.0)}
+    assert {one.vm_name for one in moves if begins[one.vm] == 0.0} == first
+    assert len(begins) == 3
+
+
+def test_many_small_vms_take_little_longer_than_their_bytes() -> None:
+    moves = tuple(move(f"v{number:03}", 8, "h2" if number % 2 else "h3") for number in range(100))
+    lasts = schedule(moves, (), LINKS, TWO, 0.0)[-1].ends
+    assert 800.0 <= lasts <= 1.10 * 800.0
+
+
+def test_what_is_under_way_holds_its_place_and_is_safe_when_it_was_said_to_be() -> None:
+    t = table(four_hosts(vms_each=3), replace(POLICIES, limits=replace(POLICIES.limits, failover_hosts=0))).warm_up()
+    decision = t.say(Verb.DRAIN, "h1")
+    assert len(decision.orders) == 2
+    for order in decision.orders:
+        t.begin(order)
+    view = t.wait(1.0).step().view
+    (intent,) = view.intents
+    assert intent.forecast.startswith("3 VM(s), "), "two that move and one that waits"
+    assert [point.vms for point in intent.coverage] == [1, 2, 3]
+    assert [point.memory for point in intent.coverage] == [8 * GIB, 16 * GIB, 24 * GIB]
+    assert intent.coverage[-1].seconds > intent.coverage[0].seconds
+
+
+def test_who_has_nowhere_to_go_is_counted_apart() -> None:
+    builder = a_cluster().host("h1").running("large", 60).running("small", 4).host("h2", 16)
+    t = table(builder, replace(POLICIES, limits=replace(POLICIES.limits, failover_hosts=0))).warm_up()
+    (intent,) = t.say(Verb.DRAIN, "h1").view.intents
+    assert intent.forecast.startswith("1 VM(s), 4.0 GiB")
+    assert intent.forecast.endswith("1 have nowhere to go")
