@@ -104,7 +104,7 @@ def test_the_judge_finds_one_that_counts_no_memory(monkeypatch: pytest.MonkeyPat
     counted = [one for one in constraints.CONSTRAINTS if one is not constraints.memory_fits]
     monkeypatch.setattr(constraints, "CONSTRAINTS", tuple(counted))
     # the planner asks the columns of all hosts first, and they count memory as well
-    monkeypatch.setattr(drafting, "shut", lambda snapshot, *_: (~snapshot.hosts.target).tolist())
+    monkeypatch.setattr(drafting, "shut", lambda snapshot, *_: ~snapshot.hosts.target)
     monkeypatch.setattr("ballastd.core.planning.check_plan", lambda *_: ())
     assert found("memory")
 
