@@ -122,7 +122,8 @@ def _check_failover(snapshot: Snapshot, moves: tuple[Move, ...], packings: Seque
     room = [0 if fact.avoid else _room(snapshot, row) for row, fact in enumerate(snapshot.facts)]
     left = room.copy()
     for move in moves:
-        left[rows[move.target]] -= move.memory
+        if move.target in rows:
+            left[rows[move.target]] -= move.memory
     wrong = [f"if {name} died: {why}" for name, row in rows.items()
              if (why := _why_not_packed(after[row], packings[row], left, row))]
     if any(move.reserve_waived for move in moves):

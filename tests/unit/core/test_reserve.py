@@ -79,6 +79,12 @@ def test_the_checker_wants_to_see_where_everybody_would_go() -> None:
         assert check_plan(draft.snapshot, (move,), 1, (), wrong), wrong
 
 
+def test_the_checker_names_a_target_that_nobody_declared() -> None:
+    draft = a_draft()
+    move = replace(a_move(draft.snapshot), target=HostName("elsewhere"))
+    assert any("two declared hosts" in line for line in check_plan(draft.snapshot, (move,), 1, (), draft.reserve.packings))
+
+
 def test_the_checker_adds_up_what_is_left_with_all_that_arrives() -> None:
     draft = a_draft()
     move = a_move(draft.snapshot)
