@@ -68,6 +68,11 @@ PLANNING: tuple[Mutant, ...] = (
     Mutant("the checker forgets rules", f"{CORE}/checking.py",
            "    wrong.extend(_check_rules(snapshot, moves, rules))\n", ""),
     Mutant("a hot host is nobody's business", f"{CORE}/balancing.py", "        if excess <= 0:\n", "        if True:\n", core("test_balance.py") + scenarios("hot-host-is-relieved")),
+    Mutant("the checker forgets what the machine has left", f"{CORE}/checking.py",
+           "return min(most - reserve - held, inventory.memory_free - reserve) - int", "return most - reserve - held - int",
+           core("test_reserve.py")),
+    Mutant("the checker believes what is said to be stranded", f"{CORE}/checking.py",
+           "        if lost and lost > ", "        if False and lost > ", core("test_reserve.py")),
     # what is told of an evacuation
     Mutant("a schedule lets everybody leave at once", f"{CORE}/schedules.py",
            "out[move.source] < max(1, limits.in_flight_host_out)", "True", core("test_schedules.py")),
@@ -77,5 +82,9 @@ PLANNING: tuple[Mutant, ...] = (
            " and one.policy == intent.policy and one.vm not in begun]", " and one.policy == intent.policy]",
            core("test_schedules.py")),
     Mutant("who has nowhere to go is not told", f"{CORE}/portrait.py", "    if homeless:", "    if False:",
+           core("test_schedules.py")),
+    Mutant("a schedule forgets what leaves other hosts", f"{CORE}/portrait.py",
+           "    under_way = p.ledger.open_migrations()\n",
+           "    under_way = [one for one in p.ledger.open_migrations() if one.source == intent.host]\n",
            core("test_schedules.py")),
 )

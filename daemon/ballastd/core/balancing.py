@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ballastd.core.arrays import Floats
 from ballastd.core.drafting import (
     NOES_SHOWN,
     Candidate,
@@ -29,7 +30,6 @@ from ballastd.core.intents import Intent
 from ballastd.core.plans import Refusal, RefusalKind
 from ballastd.core.prediction import predict
 from ballastd.core.quantities import human_seconds
-from ballastd.core.snapshot import Floats
 
 HORIZON_SECONDS = 3600.0
 """For how long at least a move is worth what it brings, however short the VM's rest is set."""

@@ -14,7 +14,7 @@ from ballastd.core.ledger import OPERATOR
 from ballastd.core.plans import Move
 from ballastd.core.policies import PlacementPolicy, Rule
 from ballastd.core.quantities import HostName, VmId
-from ballastd.core.reserve import Packing, unpacked
+from ballastd.core.reserve import Packing
 from ballastd.core.snapshot import Snapshot
 
 
@@ -66,9 +66,10 @@ def _room(snapshot: Snapshot, row: int) -> int:
     if inventory is None:
         return 0
     held: int = sum(vm.memory_max for vm in inventory.vms if vm.state.value not in ("shutoff", "crashed"))
-    reserve = 0 if declared.memory_limit else int(declared.memory_reserve)
-    return (min(declared.memory_limit or inventory.memory_total, inventory.memory_total) - reserve - held
-            - int(snapshot.hosts.reserved[row]))
+    reserve = 0 if declared.memory_limit is not None else int(declared.memory_reserve)
+    most = inventory.memory_total if declared.memory_limit is None else min(declared.memory_limit, inventory.memory_total)
+    # never more than the machine itself has left
+    return min(most - reserve - held, inventory.memory_free - reserve) - int(snapshot.hosts.reserved[row])
 
 
 def _check_rules(snapshot: Snapshot, moves: tuple[Move, ...], rules: tuple[PlacementPolicy, ...]) -> list[str]:
@@ -156,4 +157,12 @@ def _why_not_packed(sizes: list[int], packing: Packing, left: list[int], dying: 
 
 
 def _first_fit(sizes: list[int], room: list[int], dying: int) -> int:
-    return unpacked(sorted(sizes, reverse=True), [0 if row == dying else left for row, left in enumerate(room)])
+    """Return the bytes of ``sizes`` that find no place when the largest goes first, each into the first host with room."""
+    left, lost = [0 if row == dying else most for row, most in enumerate(room)], 0
+    for size in sorted(sizes, reverse=True):
+        place = next((row for row, most in enumerate(left) if most >= size), None)
+        if place is None:
+            lost += size
+        else:
+            left[place] -= size
+    return lost

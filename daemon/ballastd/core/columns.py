@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ballastd.core.arrays import Floats, Ints
 from ballastd.core.quantities import HostName
 from ballastd.core.rings import Ring
 from ballastd.core.series import Series
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 NEVER = float("-inf")
 FIRST_SIZE = 16
 

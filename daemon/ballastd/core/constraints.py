@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ballastd.core.arrays import Bools, Floats, Ints
 from ballastd.core.intents import Fill
 from ballastd.core.ledger import Ledger
 from ballastd.core.placement import Occupied, must_refusal
 from ballastd.core.plans import Refusal, RefusalKind
 from ballastd.core.policies import Cooldown, PlacementPolicy
 from ballastd.core.quantities import HostName, VmId, human_bytes, human_seconds
-from ballastd.core.snapshot import Bools, Floats, Ints, Snapshot, describe_room
+from ballastd.core.snapshot import Snapshot, describe_room
 
 FAILED_PAIR_SECONDS = 24 * 3600.0
 

@@ -9,11 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ballastd.core.arrays import Floats, Ints
 from ballastd.core.quantities import Seconds
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 FIRST_SIZE = 16
 POINTS = 64
 PROFILE_SECONDS = 300.0

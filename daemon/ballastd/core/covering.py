@@ -10,11 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ballastd.core.columns import Floats
-
-Bools = NDArray[np.bool_]
+from ballastd.core.arrays import Bools, Floats
 
 STEPS = 2048
 """Into so many steps all that the VMs of a host have of a resource is cut."""

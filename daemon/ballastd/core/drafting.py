@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ballastd.core.arrays import Floats, Ints
 from ballastd.core.autonomy import grounds_of
 from ballastd.core.constraints import Terms, Trial, refusal, shut
 from ballastd.core.intents import EMPTYING, Intent
@@ -21,7 +22,7 @@ from ballastd.core.prediction import fair_share, predict
 from ballastd.core.quantities import Bytes, human_bytes, human_seconds
 from ballastd.core.reserve import Packing, Reserve, reserve_of
 from ballastd.core.scoring import MEMORY_LEFT_WEIGHT, score
-from ballastd.core.snapshot import Floats, Ints, Snapshot
+from ballastd.core.snapshot import Snapshot
 
 RUNNERS_UP_SHOWN = 3
 NOES_SHOWN = 3

@@ -11,12 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ballastd.core.columns import Floats, Ints
+from ballastd.core.arrays import Floats, Ints
 from ballastd.core.heat import Doors, Heat
 
-Bools = NDArray[np.bool_]
 WORK, WORK_FOR_LESS = 20_000_000, 3_000_000
 """So many exchanges are looked at to cool hosts, and to do so more cheaply, whatever the size of the cluster: a bound on
 time that is no clock."""

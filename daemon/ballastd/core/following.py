@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ballastd.core.columns import Floats, Ints
+from ballastd.core.arrays import Floats, Ints
 from ballastd.core.conditions import Holding, Phase
 from ballastd.core.predicates import FALSE, TRUE, UNKNOWN, Mask, Truths
 from ballastd.core.quantities import Instant

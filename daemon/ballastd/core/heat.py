@@ -6,12 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ballastd.core.columns import Floats, Ints
-
-Bools = NDArray[np.bool_]
+from ballastd.core.arrays import Bools, Floats, Ints
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import NamedTuple
 
 from ballastd.core.quantities import Bytes, HostName, Instant, VmId
@@ -144,11 +143,6 @@ class VmUsage(NamedTuple):
 
 
 NO_USAGE = VmUsage()
-NONE_KNOWN: Mapping[VmId, VmUsage] = MappingProxyType({})
-
-
-def _none_known() -> Mapping[VmId, VmUsage]:
-    return NONE_KNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +194,7 @@ class HostInventory:
     vms: tuple[VmRecord, ...]
     complete: bool = True
     host_uuid: str = ""
-    usage: Mapping[VmId, VmUsage] = field(default_factory=_none_known)
+    usage: Mapping[VmId, VmUsage] = field(default_factory=dict)
     _index: dict[VmId, VmRecord] = field(default_factory=dict, repr=False, compare=False)
 
     def find(self, vm: VmId) -> VmRecord | None:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ballastd.core.columns import NEVER, Floats, Ints
+from ballastd.core.arrays import Floats, Ints
+from ballastd.core.columns import NEVER
 from ballastd.core.conditions import Aggregate, Silence, Threshold, leaves
 from ballastd.core.following import CLEAR, FIRING, NONE, PENDING, Standings, debounce, follow, holdings
 from ballastd.core.inventory import DeclaredHost

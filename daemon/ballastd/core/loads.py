@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ballastd.core.consumption import NO_HOST, NOBODY, Consumption, Floats, Ints
+from ballastd.core.arrays import Floats, Ints
+from ballastd.core.consumption import NO_HOST, NOBODY, Consumption
 from ballastd.core.inventory import NO_USAGE, DeclaredHost, HostInventory, VmRecord, VmState
 from ballastd.core.quantities import HostName, Instant, Seconds, VmId
 

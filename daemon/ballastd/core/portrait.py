@@ -10,7 +10,7 @@ from ballastd.core import evaluation, recommendations
 from ballastd.core.admission import Gate
 from ballastd.core.autonomy import Offer
 from ballastd.core.intents import Intent, IntentKind
-from ballastd.core.inventory import NO_USAGE, NONE_KNOWN, DeclaredHost, VmState
+from ballastd.core.inventory import NO_USAGE, DeclaredHost, VmState
 from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
 from ballastd.core.migrations import Migration
 from ballastd.core.plans import Move, Order, Plan, RefusalKind
@@ -187,8 +187,10 @@ def _vms(p: Portrait) -> tuple[VmView, ...]:
     views: dict[tuple[VmId, HostName], VmView] = {}
     cpu = dict(zip(p.snapshot.vms.ids, p.snapshot.vms.cpu.tolist(), strict=True))
     for fact in p.snapshot.facts:
-        usage = fact.inventory.usage if fact.inventory else NONE_KNOWN
-        for r in fact.inventory.vms if fact.inventory else ():
+        if fact.inventory is None:
+            continue
+        usage = fact.inventory.usage
+        for r in fact.inventory.vms:
             migration = p.ledger.open_migration_of(r.vm)
             views[r.vm, fact.declared.name] = VmView(
                 r.vm, r.name, fact.declared.name, r.state.value, r.memory_max, r.vcpus, r.priority,
@@ -234,12 +236,14 @@ def _intent(p: Portrait, intent: Intent) -> IntentView:
 
 
 def _leavings(p: Portrait, intent: Intent) -> tuple[Leaving, ...]:
-    under_way = [one for one in p.ledger.open_migrations() if one.source == intent.host]
+    under_way = p.ledger.open_migrations()
     begun = {one.vm for one in under_way}
     moves = [one for one in p.plan.moves
              if one.source == intent.host and one.policy == intent.policy and one.vm not in begun]
     links = dict(zip(p.snapshot.hosts.names, p.snapshot.hosts.link_mib_s.tolist(), strict=True))
-    return schedule(moves, under_way, links, p.policies.limits, p.now.wall)
+    # what moves elsewhere takes its share of links and limits, and is nobody who leaves here
+    found = schedule(moves, under_way, links, p.policies.limits, p.now.wall)
+    return tuple(one for one in found if one.source == intent.host)
 
 
 def _forecast(p: Portrait, intent: Intent, leavings: tuple[Leaving, ...]) -> str:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ballastd.core.columns import Columns, Floats, Ints
+from ballastd.core.arrays import Floats, Ints
+from ballastd.core.columns import Columns
 from ballastd.core.conditions import Aggregate, AtLeast, Leaf, Not, Predicate, RelativeTo, Silence, Threshold
 from ballastd.core.sliding import Sliding, key_of
 

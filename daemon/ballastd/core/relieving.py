@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ballastd.core.columns import Floats, Ints
+from ballastd.core.arrays import Floats, Ints
 from ballastd.core.covering import cheapest_cover
 from ballastd.core.exchanging import exchange
 from ballastd.core.heat import Doors, Heat

@@ -8,13 +8,12 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from ballastd.core.arrays import Floats, Ints
 from ballastd.core.series import Series
 
 POINTS = 64
 """So many points of each series; what needs older ones is asked of the series itself."""
 FIRST_SIZE = 16
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 class Ring:

@@ -1,7 +1,8 @@
 """When each VM leaves a host that is emptied: its planned moves over links that they share, as many at a time as may be.
 
 A reckoning and no promise: every migration gets the fair share of both its ends' links for as long as the same ones are
-under way, begins with a hand-shake that copies nothing, and copies its memory once. Strangers' migrations are not in it.
+under way, begins with a hand-shake that copies nothing, and copies its memory once. Strangers' migrations are not in it, nor
+what is planned for other hosts.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class Leaving:
     """One VM on its way: when it begins and when it is safe, seconds from now; bytes of memory."""
 
     vm: VmId
+    source: HostName
     memory: int
     begins: Seconds
     ends: Seconds
@@ -64,7 +66,7 @@ def schedule(moves: Iterable[Move], under_way: Iterable[Migration], links: Mappi
         now += soonest
         ended = [one for one in flights if (one.ends_by <= now + TINY if one.ends_by is not None
                                             else one.handshake <= TINY and one.left_mib <= TINY)]
-        done.extend(Leaving(one.vm, one.memory, Seconds(one.begins), Seconds(now)) for one in ended)
+        done.extend(Leaving(one.vm, one.source, one.memory, Seconds(one.begins), Seconds(now)) for one in ended)
         flights = [one for one in flights if one not in ended]
     return tuple(done)
 

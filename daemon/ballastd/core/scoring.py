@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ballastd.core.snapshot import Ints, Snapshot
+from ballastd.core.arrays import Ints
+from ballastd.core.snapshot import Snapshot
 
 DOMAIN_LABELS = ("cooling", "power", "rack")
 UNLABELLED = -1
@@ -35,24 +36,22 @@ def _processor_left(snapshot: Snapshot, _source: int) -> Ints:
 
 
 def _other_domain(snapshot: Snapshot, source: int) -> Ints:
-    domains = _domains(snapshot)
-    known = domains[:, source] != UNLABELLED
-    if not known.any():
-        return np.zeros(len(snapshot.facts), np.int64)
-    apart: Ints = (domains[known] != domains[known, source][:, None]).sum(axis=0)
-    return apart * 1000 // int(known.sum())
+    known = [places for key in DOMAIN_LABELS if (places := _places(snapshot, key))[source] != UNLABELLED]
+    apart: Ints = np.zeros(len(snapshot.facts), np.int64)
+    for places in known:
+        apart += places != places[source]
+    return apart * 1000 // max(1, len(known))
 
 
-def _domains(snapshot: Snapshot) -> Ints:
-    """Return, by label and host, a number for the label's value; made once while hosts are declared as they are."""
-    if snapshot.cast.domains is None:
-        columns = []
-        for key in DOMAIN_LABELS:
-            numbers: dict[str, int] = {}
-            labels = [fact.declared.label(key) for fact in snapshot.facts]
-            columns.append([UNLABELLED if one is None else numbers.setdefault(one, len(numbers)) for one in labels])
-        snapshot.cast.domains = np.array(columns, np.int64)
-    return snapshot.cast.domains
+def _places(snapshot: Snapshot, key: str) -> Ints:
+    """Return, by host, a number for the value of its label ``key``; made once while hosts are declared as they are."""
+    made = snapshot.cast.domains
+    if key not in made:
+        numbers: dict[str, int] = {}
+        labels = [fact.declared.label(key) for fact in snapshot.facts]
+        places = [UNLABELLED if one is None else numbers.setdefault(one, len(numbers)) for one in labels]
+        made[key] = np.array(places, np.int64)
+    return made[key]
 
 
 def _quiet_link(snapshot: Snapshot, _source: int) -> Ints:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ballastd.core.columns import Column, Columns, Floats, Ints
+from ballastd.core.arrays import Floats, Ints
+from ballastd.core.columns import Column, Columns
 from ballastd.core.conditions import Threshold
 
 Key = tuple[str, bool, float]

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from ballastd.core.arrays import Bools, Floats, Ints
 from ballastd.core.inventory import DeclaredHost, HostInventory, JobKind, Mobility, VmRecord, VmState
 from ballastd.core.ledger import Ledger
 from ballastd.core.loads import HostLoad, Loads
@@ -21,10 +21,7 @@ from ballastd.core.plans import Refusal, RefusalKind
 from ballastd.core.policies import Health, Scope, VmSelector
 from ballastd.core.quantities import HostName, Instant, VmId, human_bytes
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 NO_LOAD = HostLoad(0.0, None, None)
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +124,7 @@ class Snapshot:
         return tuple(int(i) for i in np.flatnonzero(self.vms.host == self.row(host)))
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Cast:
     """Who lives where and why each stays: what of a snapshot does not change with load and time.
 
@@ -151,8 +148,8 @@ class Cast:
     foreign: int
     reserves: dict[tuple[bytes, bytes], object] = field(default_factory=dict, repr=False, compare=False)
     """Whether any one host may die, as it was found out last: see ``reserve``."""
-    domains: Ints | None = field(default=None, repr=False, compare=False)
-    """Which hosts share a rack and the like: see ``scoring``."""
+    domains: dict[str, Ints] = field(default_factory=dict, repr=False, compare=False)
+    """Which hosts share a label's value, by label, for whatever was asked before: see ``scoring``."""
     scopes: dict[Scope, Bools] = field(default_factory=dict, repr=False, compare=False)
     """The hosts that a scope covers, for whatever was asked before: see ``trends``."""
     members: dict[VmSelector, frozenset[int]] = field(default_factory=dict, repr=False, compare=False)

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ballastd.core.arrays import Bools, Floats, Ints
 from ballastd.core.conditions import Evidence, Holding, Judgement, Phase, Truth, Verdict, follow
 from ballastd.core.policies import BalancePolicy, ConsolidationPolicy, Edge, PolicySet
 from ballastd.core.quantities import HostName, Instant, Seconds
-from ballastd.core.snapshot import Bools, Floats, Ints, Snapshot
+from ballastd.core.snapshot import Snapshot
 from ballastd.core.telemetry import Telemetry
 
 CLUSTER = HostName("")
@@ -79,8 +80,8 @@ class Trends:
             cool = _surely_cool(policy, snapshot, shares, telemetry)
             for row in rows.tolist():
                 key = ("hot", policy.name, snapshot.hosts.names[row])
-                # whoever is cool and was is not looked at again: no verdict is one that it is not hot
-                if not cool[row] or key in self._verdicts:
+                # no verdict is one that it is not hot
+                if not cool[row]:
                     judgement = _hot(policy, snapshot, row, shares.of(row), telemetry, self._window, now)
                     verdict = follow(holding, self._verdicts.get(key), judgement, now)
                     if verdict.phase in (Phase.PENDING, Phase.FIRING) or verdict.fired_before:

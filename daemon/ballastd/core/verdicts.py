@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ballastd.core.columns import Columns, Floats, Ints
+from ballastd.core.arrays import Floats, Ints
+from ballastd.core.columns import Columns
 from ballastd.core.conditions import Evidence, Leaf, Silence, Threshold, Verdict, leaves
 from ballastd.core.following import FIRING, NONE, PENDING, PHASES, Standings
 from ballastd.core.inventory import DeclaredHost

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from benchmarks.instances import GIB, generate, problem
 
-from ballastd.core.columns import Floats
+from ballastd.core.arrays import Floats
 from ballastd.core.covering import cheapest_cover
 from ballastd.core.heat import Heat, NoDoors
 from ballastd.core.relieving import relieve

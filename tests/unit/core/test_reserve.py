@@ -99,6 +99,18 @@ def test_the_checker_adds_up_what_is_left_with_all_that_arrives() -> None:
     assert any("if h1 died" in line for line in wrong), wrong
 
 
+def test_the_checker_gives_nobody_more_than_the_machine_itself_has_left() -> None:
+    draft = a_draft()
+    move = a_move(draft.snapshot)
+    assert draft.reserve
+    draft.move(0, SOURCE, TARGET)
+    assert not check_plan(draft.snapshot, (move,), 1, (), draft.packings)
+    used_up = tuple(replace(fact, inventory=replace(fact.inventory, memory_free=Bytes(GIB))) if number == TARGET
+                    and fact.inventory is not None else fact for number, fact in enumerate(draft.snapshot.facts))
+    wrong = check_plan(replace(draft.snapshot, facts=used_up), (move,), 1, (), draft.packings)
+    assert any(line.startswith("h2: ") for line in wrong), wrong
+
+
 def test_the_checker_objects_to_more_that_is_stranded_than_without_the_plan() -> None:
     draft = a_draft()
     move = a_move(draft.snapshot)

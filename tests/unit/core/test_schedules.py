@@ -73,6 +73,17 @@ def test_what_is_under_way_holds_its_place_and_is_safe_when_it_was_said_to_be() 
     assert intent.coverage[-1].seconds > intent.coverage[0].seconds
 
 
+def test_what_leaves_another_host_takes_its_share_and_is_not_counted_here() -> None:
+    limits = replace(POLICIES.limits, failover_hosts=0, in_flight_cluster=2)
+    t = table(four_hosts(vms_each=1), replace(POLICIES, limits=limits)).warm_up()
+    alone = t.say(Verb.DRAIN, "h1").view.intents[0].coverage
+    beside = {intent.host: intent.coverage for intent in t.say(Verb.DRAIN, "h2").view.intents}
+    assert [point.vms for point in beside["h2"]] == [1]
+    assert len(t.controller.ledger.migrations) == 2
+    third = {intent.host: intent.coverage for intent in t.say(Verb.DRAIN, "h3").view.intents}["h3"]
+    assert third[-1].seconds > 1.5 * alone[-1].seconds, "two migrations may be in flight, and two are"
+
+
 def test_who_has_nowhere_to_go_is_counted_apart() -> None:
     builder = a_cluster().host("h1").running("large", 60).running("small", 4).host("h2", 16)
     t = table(builder, replace(POLICIES, limits=replace(POLICIES.limits, failover_hosts=0))).warm_up()

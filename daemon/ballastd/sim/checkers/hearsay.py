@@ -102,6 +102,10 @@ class Hearsay(Checker):
                 yield policy
 
     def ever(self, host: HostName) -> bool:
+        """Return whether any condition held at any time of late on ``host``, by what was delivered in time."""
+        return any(known == host for known, _ in self._held)
+
+    def was_told(self, host: HostName) -> bool:
         """Return whether any condition ever held on ``host``, by what was delivered, however late it came."""
         return host in self.worst
 

@@ -65,7 +65,7 @@ class Evidence(Checker):
         self._sick: set[HostName] = set()
 
     def heard(self, report: Report) -> None:
-        if self._hearsay.ever(HostName(report.host)):
+        if self._hearsay.was_told(HostName(report.host)):
             self._sick.add(HostName(report.host))
 
     def migrating(self, order: Order) -> None:
