@@ -1,6 +1,6 @@
 """Judging conditions of health: 100 policies on 1,000 hosts with 30 series each, in full and when nothing changed.
 
-    python -m benchmarks.evaluation [--policies 100] [--hosts 1000] [--rounds 15] [--out evaluation.json]     (one minute)
+    python -m benchmarks.evaluation [--policies 100] [--hosts 1000] [--rounds 15] [--out FILE]     (one minute)
 
 As a limit that no judge in this manner can beat, each round also times one numpy comparison per policy over the very
 column that it reads. Taking the reports in is not part of it and is shown beside.
@@ -192,11 +192,12 @@ def main() -> int:
     parser.add_argument("--policies", type=int, default=100)
     parser.add_argument("--hosts", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--out", type=Path, default=Path("evaluation.json"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/evaluation.json"))
     options = parser.parse_args()
     result = measure(options.policies, options.hosts, options.rounds)
     for key, value in result.items():
         print(f"{key:28} {value:10.3f}" if isinstance(value, float) else f"{key:28} {value:10}")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     return 0 if result["full_ms"] < TARGET_MS else 1
 

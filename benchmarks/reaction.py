@@ -1,6 +1,6 @@
 """Reaction time in the lab: from the MQTT message that reports a memory error to the first migration call.
 
-    python -m benchmarks.reaction [--rounds 20] [--out reaction.json]     (as root; about 10 s per round)
+    python -m benchmarks.reaction [--rounds 20] [--out benchmarks/results/reaction.json]     (as root; about 10 s per round)
 
 Beginning: when an independent subscriber (mosquitto_sub) received the agent's message, by its own clock. End: the log
 line that the daemon writes right before the call goes to libvirt. As a limit that no daemon can beat in the same lab,
@@ -45,7 +45,7 @@ def main() -> int:
     """Measure; return 0 if every round reacted."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--out", type=Path, default=Path("reaction.json"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/reaction.json"))
     options = parser.parse_args()
     policies = EVACUATION + LIMITS
     reactions: list[float] = []
@@ -145,6 +145,7 @@ def report(reactions: list[float], floors: list[float], rounds: int, out: Path) 
               "best_ms": min(ms), "bare_check_median_ms": floor, "ratio_to_bare_check": statistics.median(ms) / floor}
     for key, value in result.items():
         print(f"{key:24} {value:10.2f}" if isinstance(value, float) else f"{key:24} {value:10}")
+    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(result | {"all_ms": ms}, indent=1) + "\n")
 
 

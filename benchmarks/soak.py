@@ -60,7 +60,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=Path("soak.json"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/soak.json"))
     options = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="ballastd-soak-"))
     with Lab("soak", HOSTS, cpu_quota=0.6, hook=HOOK, agent_command=agent_command) as lab:
@@ -79,6 +79,7 @@ def main() -> int:
         finally:
             witness.stop()
             daemon.stop()
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(report, indent=1))
     width = max(map(len, report))
     print("\n".join(f"{key:{width}}  {value}" for key, value in report.items()))

@@ -14,6 +14,7 @@ FOUND = {
     145: "the judge of rest asked for evenness while a host was hot",
     1045: "hosts whose wake had failed froze the cluster, and the freeze held the wakes that an operator asked for",
     1008: "the judge of evidence did not count what was told more than 30 s late",
+    2004: "the judge of rest let a paused copy that a migration had left behind use processors",
     1: "a counter that begins anew is not one that never rose",
 }
 """Seeds that once found something, in the daemon or in its checkers, and what."""

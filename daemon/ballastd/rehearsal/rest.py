@@ -125,7 +125,8 @@ def _hosts(stage: Stage) -> Iterator[_Host]:
             continue
         limit = declared.memory_limit if declared.memory_limit is not None else known.memory_total - declared.memory_reserve
         vms = tuple(record for record in known.vms.values() if record.state.holds_memory)
-        cpu = sum(world.hypervisor.processors.asked(vm.vm) for vm in vms)
+        # a paused copy that a migration left behind holds memory, and works no more
+        cpu = sum(world.hypervisor.processors.asked(vm.vm) for vm in vms if vm.state is VmState.RUNNING)
         yield _Host(declared.name, vms, cpu, declared.cpu_limit or float(known.cpus), limit)
 
 
