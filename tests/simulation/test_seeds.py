@@ -15,6 +15,7 @@ FOUND = {
     1045: "hosts whose wake had failed froze the cluster, and the freeze held the wakes that an operator asked for",
     1008: "the judge of evidence did not count what was told more than 30 s late",
     2004: "the judge of rest let a paused copy that a migration had left behind use processors",
+    2064: "the judge of rhythm did not know that a denial ends a night before its window does",
     1: "a counter that begins anew is not one that never rose",
 }
 """Seeds that once found something, in the daemon or in its checkers, and what."""

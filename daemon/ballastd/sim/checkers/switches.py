@@ -137,9 +137,12 @@ class Rhythm(Checker):
         return max(self.now - now, self.wall - wall)
 
     def _is_needed(self, policy: ConsolidationPolicy) -> bool:
-        """Return whether a wake cannot wait: the night is over, or somebody may have nowhere to go."""
+        """Return whether a wake cannot wait: the night is over, by its end or by a denial, or somebody may have nowhere to
+        go."""
         window = self.policies.windows.get(policy.window)
         closes = next((end for begin, end in window.intervals if begin <= self.wall < end), None) if window else None
+        denied = [begin for name in policy.denials for begin, end in self.policies.windows[name].intervals if self.wall < end]
+        closes = None if closes is None else min(closes, *denied) if denied else closes
         sick = any(self._hearsay.ever(host.name) for host in self.world.declared.hosts)
         return (policy.mode is not Mode.AUTO or closes is None or closes - self.wall <= policy.wake_ahead + 1.0 or sick
                 or bool(self._needed))
