@@ -98,6 +98,9 @@ class Apart:
         """Return True: what is not shut is open."""
         return True
 
+    def penalties(self, vm: int) -> None:
+        """Return nothing: these groups are no wishes."""
+
     def groups(self) -> list[list[int]]:
         """Return the VMs of each group of two or more."""
         found: dict[str, list[int]] = {}

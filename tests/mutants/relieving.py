@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.mutant import CORE, Mutant, core, only
+from tests.mutants.mutant import CORE, Mutant, core, only, scenarios
 
 RELIEF = only("property", "tests/properties/test_relief.py")
 RELIEVING: tuple[Mutant, ...] = (
@@ -18,7 +18,7 @@ RELIEVING: tuple[Mutant, ...] = (
            "        takes = ~is_hot", RELIEF),
     Mutant("relief moves who may not leave", f"{CORE}/relieving.py",
            " if heat.vm_movable[vm]]", "]", RELIEF),
-    Mutant("nothing is exchanged", f"{CORE}/relieving.py", "    return _exchanged(heat, doors, best)", "    return best",
+    Mutant("nothing is exchanged", f"{CORE}/relieving.py", "    return _exchanged(heat, doors, best) if exchanges", "    return best if exchanges",
            only("unit", "tests/unit/core/test_covering.py")),
     Mutant("an exchange goes where nothing may land", f"{CORE}/exchanging.py",
            "        targets = self._hosts[heat.opens & (self._hosts != host)]", "        targets = self._hosts[self._hosts != host]",
@@ -31,6 +31,30 @@ RELIEVING: tuple[Mutant, ...] = (
            "        self._used.setdefault(target, []).extend(credited)", "        self._used.setdefault(target, [])", RELIEF),
     Mutant("a second leg does not wait for the first", f"{CORE}/sequencing.py",
            "*([self._last[vm]] if vm in self._last else [])", "*[]", RELIEF),
+    # how the daemon relieves hosts by it
+    Mutant("each hot host is relieved by itself", f"{CORE}/planning.py",
+           "            relieve(draft, together)", "            relieve(draft, together[:1])", core("test_cooling.py")),
+    Mutant("moves cost nothing but bytes", f"{CORE}/cooling.py", "    cost = (vms.memory + MOVE_BYTES)", "    cost = (vms.memory + 1)",
+           core("test_cooling.py")),
+    Mutant("priorities do not matter to relief", f"{CORE}/cooling.py", "vms.priority / PRIORITY_RANGE", "vms.priority * 0.0",
+           core("test_cooling.py")),
+    Mutant("relief forgets what was offered", f"{CORE}/cooling.py", "            cost[vm] *= OFFERED_SHARE\n", "            pass\n",
+           core("test_balance.py", "test_recommendations.py")),
+    Mutant("relief breaks wishes", f"{CORE}/relieving.py", "kind=\"stable\") if penalties is None else", "kind=\"stable\") if True else",
+           core("test_cooling.py")),
+    Mutant("one whom relief did not cool is left alone", f"{CORE}/cooling.py",
+           "            lessen(draft, intent)", "            pass", core("test_cooling.py", "test_balance.py")),
+    Mutant("nobody may be a little warm", f"{CORE}/balancing.py",
+           "if excess_of(draft, warm) > 0 and _lessened(draft, warm).taken:", "if False:", core("test_cooling.py")),
+    Mutant("targets are filled up to their hot mark", f"{CORE}/balancing.py",
+           "    return Fill(max(intent.fill.cpu, (intent.fill.cpu + hot[\"cpu\"]) / 2),",
+           "    return Fill(max(intent.fill.cpu, hot[\"cpu\"]),", core("test_cooling.py")),
+    Mutant("memory on its way leaves nobody", f"{CORE}/drafting.py",
+           "                draft.leaving[source] += snapshot.vms.memory[vm]", "                pass", core("test_cooling.py")),
+    Mutant("the mean of telemetry is believed after a move", f"{CORE}/drafting.py", "    _forget_who_left(draft, rows)\n", "",
+           core("test_cooling.py", "test_balance.py") + scenarios("approved-move-goes")),
+    Mutant("relief is planned once, whatever was refused", f"{CORE}/cooling.py", "ROUNDS = 4", "ROUNDS = 1",
+           core("test_cooling.py")),
     Mutant("advice forgets what is reserved", f"{CORE}/advice.py",
            "        held = self.seen.memory_used + self.seen.memory_reserved", "        held = self.seen.memory_used // 2",
            core("test_advice.py")),

@@ -1,19 +1,20 @@
-"""Relief of a hot host, and evening out: the one or few moves that are worth what they cost.
+"""What of a hot host can be lessened, and evening out: the one or few moves that are worth what they cost.
 
 Greedy, one move after the other on the same draft. A move is worth what it takes off the overload (or off the
 difference of two hosts) for as long as its VM will stay where it goes; it costs a processor's work at both ends for
 as long as it lasts. What a host has too much of beyond its cool edge is all that counts: no VM is moved for more.
+``cooling`` relieves all hot hosts together; only what it leaves hot comes here.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ballastd.core.arrays import Floats
+from ballastd.core.arrays import Floats, Ints
 from ballastd.core.drafting import (
     NOES_SHOWN,
     Candidate,
@@ -26,7 +27,7 @@ from ballastd.core.drafting import (
     terms_of,
     why_vm_rests,
 )
-from ballastd.core.intents import Intent
+from ballastd.core.intents import Fill, Intent
 from ballastd.core.plans import Refusal, RefusalKind
 from ballastd.core.prediction import predict
 from ballastd.core.quantities import human_seconds
@@ -55,29 +56,59 @@ class _Option:
 
 def shares(draft: Draft, row: int) -> tuple[float, float]:
     """Return the shares of processors (nan where unknown) and of memory that a host uses once the draft is done."""
-    hosts, snapshot = draft.snapshot.hosts, draft.snapshot
+    hosts = draft.snapshot.hosts
     limit = float(hosts.cpu_limit[row])
     cpu = float(hosts.cpu[row] + draft.shifted[row]) / limit if limit > 0 else float("nan")
-    held = int(hosts.used[row]) + int(hosts.reserved[row]) + int(draft.promised[row])
-    held -= sum(int(snapshot.vms.memory[vm]) for vm in draft.moved if int(snapshot.vms.host[vm]) == row)
+    held = int(hosts.used[row]) + int(hosts.reserved[row]) + int(draft.promised[row]) - int(draft.leaving[row])
     memory = held / int(hosts.limit[row]) if int(hosts.limit[row]) > 0 else 0.0
     return cpu, memory
 
 
-def relieve(draft: Draft, intent: Intent) -> None:
-    """Plan moves off a hot host until it is cool, as many as may be in flight at once; one at least, or a refusal."""
-    source = draft.snapshot.row(intent.host)
-    for number in range(intent.budget.in_flight if intent.budget else 1):
-        excess = _excess(draft, intent, source)
-        if excess <= 0:
-            if number == 0:
-                draft.refusals.append(_is_cool(draft, intent, source))
-            return
-        search = _Search(draft, intent, source, _Relief(draft, intent, source, excess))
+def lessen(draft: Draft, intent: Intent) -> None:
+    """Plan moves off a host that cannot be made cool, as many as may be in flight at once, so that it is less hot; one at
+    least, or a refusal.
+
+    Where nothing can leave because every target would be above its cool edge, targets may come halfway up to their hot
+    mark, for as long as the host itself is above that: some a little warm are better than one that suffers."""
+    found = _lessened(draft, intent)
+    if found.taken:
+        return
+    warm = replace(intent, fill=_halfway(draft, intent))
+    if excess_of(draft, warm) > 0 and _lessened(draft, warm).taken:
+        return
+    if not any(move.source == intent.host and move.policy == intent.policy for move in draft.moves):
+        draft.refusals.append(_no_gain(intent, found.options, found.noes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Lessened:
+    """How many VMs leave, and what was looked at where no more did."""
+
+    taken: int
+    options: list[_Option]
+    noes: list[Refusal]
+
+
+def _lessened(draft: Draft, intent: Intent) -> _Lessened:
+    source, most = draft.snapshot.row(intent.host), intent.budget.in_flight if intent.budget else 1
+    for taken in range(most):
+        if excess_of(draft, intent) <= 0:
+            return _Lessened(taken, [], [])
+        search = _Search(draft, intent, source, _relief(draft, intent))
         if not search.take():
-            if not any(move.source == intent.host and move.policy == intent.policy for move in draft.moves):
-                draft.refusals.append(_no_gain(intent, search.options, search.noes))
-            return
+            return _Lessened(taken, search.options, search.noes)
+    return _Lessened(most, [], [])
+
+
+def _halfway(draft: Draft, intent: Intent) -> Fill | None:
+    """Return what a target may be filled to, halfway between its cool edge and its hot mark."""
+    policy = next((one for one in draft.policies.balance if one.name == intent.policy), None)
+    if policy is None or intent.fill is None:
+        return intent.fill
+    hot = {resource: min((edge.above for edge in policy.hot if edge.resource == resource), default=0.0)
+           for resource in ("cpu", "memory")}
+    return Fill(max(intent.fill.cpu, (intent.fill.cpu + hot["cpu"]) / 2),
+                max(intent.fill.memory, (intent.fill.memory + hot["memory"]) / 2))
 
 
 def even_out(draft: Draft, intent: Intent) -> None:
@@ -88,9 +119,9 @@ def even_out(draft: Draft, intent: Intent) -> None:
         draft.refusals.append(_no_gain(intent, search.options, search.noes))
 
 
-def _is_cool(draft: Draft, intent: Intent, source: int) -> Refusal:
+def why_it_is_cool(draft: Draft, intent: Intent) -> Refusal:
     """Return why nothing leaves a hot host: what it has too much of is neither processors nor memory, or leaves already."""
-    cpu, memory = shares(draft, source)
+    cpu, memory = shares(draft, draft.snapshot.row(intent.host))
     fill = intent.fill
     edges = "" if fill is None else f", cool below {fill.cpu:.0%} and {fill.memory:.0%}"
     used = "unknown" if np.isnan(cpu) else f"{cpu:.0%}"
@@ -98,32 +129,32 @@ def _is_cool(draft: Draft, intent: Intent, source: int) -> Refusal:
                    f"its memory{edges}; set cool: lower to have it relieved of pressure", host=intent.host)
 
 
-def _excess(draft: Draft, intent: Intent, source: int) -> float:
-    cpu, memory = shares(draft, source)
+def excess_of(draft: Draft, intent: Intent) -> float:
+    """Return by what share of itself a host is above its cool edge once the draft is done; 0 or less: it is cool."""
+    cpu, memory = shares(draft, draft.snapshot.row(intent.host))
     if intent.fill is None:
         return 0.0
     return max(0.0 if np.isnan(cpu) else cpu - intent.fill.cpu, memory - intent.fill.memory)
 
 
-class _Relief:
-    """What moving a VM is worth to a hot host: what it takes off the excess, by whichever resource is over its edge; 0 when
-    that is less than the policy's gain."""
+def relief_by(draft: Draft, intent: Intent, vms: Ints) -> Floats:
+    """Return what the leaving of each VM (rows) takes off the excess of their host, as a share of it, by whichever resource
+    is over its edge; 0 where that is less than the policy's gain, or not known."""
+    assert intent.fill is not None
+    hosts, source = draft.snapshot.hosts, draft.snapshot.row(intent.host)
+    cpu, memory = shares(draft, source)
+    excess, limit = excess_of(draft, intent), int(hosts.limit[source])
+    processors = float(hosts.cpu_limit[source]) if not math.isnan(cpu) and cpu > intent.fill.cpu else math.inf
+    held = float(limit) if memory > intent.fill.memory and limit > 0 else math.inf
+    off = np.fmax(draft.snapshot.vms.cpu[vms] / processors, draft.snapshot.vms.memory[vms] / held)
+    off = np.minimum(off, excess)
+    return np.where(off >= intent.minimum_gain * excess, off, 0.0)
 
-    def __init__(self, draft: Draft, intent: Intent, source: int, excess: float) -> None:
-        assert intent.fill is not None
-        hosts, (cpu, memory) = draft.snapshot.hosts, shares(draft, source)
-        self._vms, self._excess, self._hosts = draft.snapshot.vms, excess, len(hosts.names)
-        self._least = intent.minimum_gain * excess
-        over_cpu = not math.isnan(cpu) and cpu > intent.fill.cpu
-        self._processors = float(hosts.cpu_limit[source]) if over_cpu else math.inf
-        limit = int(hosts.limit[source])
-        self._memory = float(limit) if memory > intent.fill.memory and limit > 0 else math.inf
 
-    def __call__(self, vm: int) -> Floats:
-        used = float(self._vms.cpu[vm])
-        of_cpu = 0.0 if math.isnan(used) else used / self._processors
-        off = min(self._excess, max(of_cpu, int(self._vms.memory[vm]) / self._memory))
-        return np.full(self._hosts, off if off >= self._least else 0.0)
+def _relief(draft: Draft, intent: Intent) -> Callable[[int], Floats]:
+    """Return what moving a VM is worth to a hot host: the same wherever it goes."""
+    hosts = len(draft.snapshot.hosts.names)
+    return lambda vm: np.full(hosts, relief_by(draft, intent, np.array([vm]))[0])
 
 
 class _Evening:
@@ -147,6 +178,32 @@ class _Evening:
         return np.where((before > 0) & (gain >= self._needed), gain, 0.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a move costs. ``takes``: seconds of copying; ``processors``: what that takes of both ends, in processor seconds
+    per host processor."""
+
+    takes: float
+    processors: float
+
+    def why(self, gain: float, stays: float) -> str:
+        """Return in words what is gained for it: a share of the host, for so many seconds."""
+        return (f"takes {gain:.0%} off it for at least {human_seconds(stays)}, costs {human_seconds(self.takes)} of "
+                "copying")
+
+
+def price_of(draft: Draft, vm: int, source: int, target: int) -> Price:
+    """Return what moving a VM costs (rows)."""
+    takes = predict(int(draft.snapshot.vms.memory[vm]), planned_bandwidth(draft, source, target))
+    limits = draft.snapshot.hosts.cpu_limit
+    return Price(takes, takes * sum(COPYING_PROCESSORS / max(0.1, float(limits[row])) for row in (source, target)))
+
+
+def horizon_of(intent: Intent) -> float:
+    """Return for how long a move is worth what it brings, seconds: for as long as its VM then rests."""
+    return max(HORIZON_SECONDS, float(intent.cooldown.vm if intent.cooldown else 0.0))
+
+
 class _Search:
     """The VMs of a host, and the one that gains most. A VM is asked for its targets only while none that was asked before
     gains as much as it could at best; one that a person was offered is asked first. ``worths``: what each host (by row) is
@@ -155,7 +212,7 @@ class _Search:
     def __init__(self, draft: Draft, intent: Intent, source: int, worths: Callable[[int], Floats]) -> None:
         self._draft, self._intent, self._source = draft, intent, source
         self._terms = terms_of(intent, draft.policies)
-        self._stays = max(HORIZON_SECONDS, float(intent.cooldown.vm if intent.cooldown else 0.0))
+        self._stays = horizon_of(intent)
         self._noes: list[tuple[int, Refusal]] = []
         self._lost: list[Refusal] = []
         self.options: list[_Option] = []
@@ -194,13 +251,10 @@ class _Search:
             self._noes.extend((vm, no) for no in targets.why_barred(1))
 
     def _weigh(self, vm: int, first: Candidate, targets: Shortlist, noes: tuple[Refusal, ...] = ()) -> _Option:
-        draft, snapshot, gain = self._draft, self._draft.snapshot, first.worth
-        memory = int(snapshot.vms.memory[vm])
-        takes = predict(memory, planned_bandwidth(draft, self._source, first.row))
-        ends = sum(COPYING_PROCESSORS / max(0.1, float(snapshot.hosts.cpu_limit[row])) for row in (self._source, first.row))
-        worth, cost = gain * self._stays, takes * ends
-        why = f"takes {gain:.0%} off it for at least {human_seconds(self._stays)}, costs {human_seconds(takes)} of copying"
-        return _Option(worth - cost, memory, snapshot.records[vm].name, vm, first, targets, why, noes)
+        snapshot = self._draft.snapshot
+        price = price_of(self._draft, vm, self._source, first.row)
+        return _Option(first.worth * self._stays - price.processors, int(snapshot.vms.memory[vm]), snapshot.records[vm].name,
+                       vm, first, targets, price.why(first.worth, self._stays), noes)
 
     def take(self) -> bool:
         """Plan the best option; return whether there was one.

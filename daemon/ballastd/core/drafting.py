@@ -6,6 +6,7 @@ Every target passes every constraint with all that was promised before counted i
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,30 +16,36 @@ from ballastd.core.autonomy import grounds_of
 from ballastd.core.constraints import Terms, Trial, refusal, shut
 from ballastd.core.intents import EMPTYING, Intent
 from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
+from ballastd.core.migrations import HOLDS_SOURCE
 from ballastd.core.placement import occupied, penalty, rules_for
 from ballastd.core.plans import Move, Refusal, RefusalKind
 from ballastd.core.policies import EVERY_VM, Mode, PolicySet
 from ballastd.core.prediction import fair_share, predict
-from ballastd.core.quantities import Bytes, human_bytes, human_seconds
+from ballastd.core.quantities import Bytes, HostName, human_bytes, human_seconds
 from ballastd.core.reserve import Packing, Reserve, reserve_of
 from ballastd.core.scoring import MEMORY_LEFT_WEIGHT, score
 from ballastd.core.snapshot import Snapshot
 
 RUNNERS_UP_SHOWN = 3
 NOES_SHOWN = 3
+TELEMETRY_LAGS_SECONDS = 300.0
+"""For so long after a move the mean of its source's telemetry may still know the VM that left."""
+NOBODY = -1
+"""The row of no host."""
 PENALTY_POINTS = 1000
 """What one unit of a should-rule's weight costs, against terms that are worth a few thousand."""
 
 @dataclass(slots=True)
 class Draft:
-    """``promised``: bytes by host row. ``shifted``: processors by host row that come (or go, below zero) with what is
-    in flight and what was planned. ``moved``: VM row -> host row. ``scores``: how good each host is as a
-    target, by the source."""
+    """``promised``: bytes by host row. ``leaving``: bytes by host row of VMs that are still there and go, with what is in
+    flight and what was planned; ``shifted``: processors by host row that come (or go, below zero) with both. ``moved``: VM
+    row -> host row. ``scores``: how good each host is as a target, by the source."""
 
     snapshot: Snapshot
     ledger: Ledger
     policies: PolicySet
     promised: Ints
+    leaving: Ints
     shifted: Floats
     moved: dict[int, int] = field(default_factory=dict)
     moves: list[Move] = field(default_factory=list)
@@ -72,6 +79,7 @@ class Draft:
         """Take a move in: memory at both ends, processors, places, and what is left if a host dies."""
         memory = int(self.snapshot.vms.memory[vm])
         self.promised[target] += memory
+        self.leaving[source] += memory
         self.shift(vm, source, target)
         self.moved[vm] = target
         self.homes[vm] = self.homes[vm] | {target}
@@ -87,9 +95,9 @@ class Draft:
 
     def copy(self) -> Draft:
         """Return a draft to try something on."""
-        return Draft(self.snapshot, self.ledger, self.policies, self.promised.copy(), self.shifted.copy(),
-                     dict(self.moved), list(self.moves), list(self.refusals), dict(self.homes), self.scores,
-                     None if self._reserve is None else self._reserve.fork())
+        return Draft(self.snapshot, self.ledger, self.policies, self.promised.copy(), self.leaving.copy(),
+                     self.shifted.copy(), dict(self.moved), list(self.moves), list(self.refusals), dict(self.homes),
+                     self.scores, None if self._reserve is None else self._reserve.fork())
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +115,29 @@ class Candidate:
 def begin(snapshot: Snapshot, ledger: Ledger, policies: PolicySet) -> Draft:
     """Return an empty draft, with the load of what is in flight where it is going."""
     count = len(snapshot.hosts.names)
-    draft = Draft(snapshot, ledger, policies, np.zeros(count, np.int64), np.zeros(count))
+    draft = Draft(snapshot, ledger, policies, np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count))
     draft.homes = occupied(snapshot, ledger, {})
     rows = {name: row for row, name in enumerate(snapshot.hosts.names)}
     index = {vm: row for row, vm in enumerate(snapshot.vms.ids)}
     for migration in ledger.open_migrations():
-        vm = index.get(migration.vm)
-        if vm is not None and migration.source in rows and migration.target in rows:
-            draft.shift(vm, rows[migration.source], rows[migration.target])
+        vm, source, target = index.get(migration.vm), rows.get(migration.source), rows.get(migration.target)
+        if vm is not None and source is not None and target is not None:
+            draft.shift(vm, source, target)
+            if migration.phase in HOLDS_SOURCE or source in snapshot.cast.seen_at[vm]:
+                draft.leaving[source] += snapshot.vms.memory[vm]
+    _forget_who_left(draft, rows)
     return draft
+
+
+def _forget_who_left(draft: Draft, rows: Mapping[HostName, int]) -> None:
+    """Count what a host uses by its VMs alone where one has just left: its telemetry's mean still has it in."""
+    since, ledger = draft.snapshot.now.wall - TELEMETRY_LAGS_SECONDS, draft.ledger
+    left = {moves[-1].source for moves in ledger.moved.values() if moves[-1].wall > since}
+    for host in left - {migration.source for migration in ledger.open_migrations()} if left else ():
+        row = rows.get(host)
+        load = None if row is None else draft.snapshot.facts[row].load
+        if row is not None and load is not None and load.used is not None and load.by_vms is not None:
+            draft.shifted[row] += min(0.0, load.by_vms - load.used)
 
 
 def terms_of(intent: Intent, policies: PolicySet) -> Terms:
@@ -149,9 +171,10 @@ class Shortlist:
         if any(rule.weight is not None for rule in self._terms.rules):
             broken = [penalty(self._terms.rules, draft.snapshot, draft.homes, vm, source, row) for row in rows.tolist()]
             self._points -= PENALTY_POINTS * np.array(broken, np.int64)
-        turned_away = _turned_away(draft, vm)
+        turned_away = times_turned_away(draft, vm)
         if turned_away:
             self._refusals[:] = [turned_away[draft.snapshot.hosts.names[row]] for row in rows.tolist()]
+        self._picked = NOBODY
         # hosts stand in the order of their names, which decides among equals
         self._order = iter(np.lexsort((-self._points, -self._worths, self._refusals)).tolist())
 
@@ -159,11 +182,25 @@ class Shortlist:
         """Return the best target that was not returned yet and passes, None where there is none."""
         for place in self._order:
             row = int(self._rows[place])
+            if row == self._picked:
+                continue
             if refusal(self._trial(row)) is None:
-                return Candidate(int(self._points[place]), self._draft.snapshot.hosts.names[row], row,
-                                 float(self._worths[place]), int(self._refusals[place]))
+                return self._candidate(place)
             self.barred.append(row)
         return None
+
+    def pick(self, row: int) -> Candidate | None:
+        """Return a host that somebody else chose as the target, if it passes; it comes no more then."""
+        place = int(np.searchsorted(self._rows, row))
+        if place == len(self._rows) or int(self._rows[place]) != row or refusal(self._trial(row)) is not None:
+            return None
+        self._picked = row
+        return self._candidate(place)
+
+    def _candidate(self, place: int) -> Candidate:
+        row = int(self._rows[place])
+        return Candidate(int(self._points[place]), self._draft.snapshot.hosts.names[row], row, float(self._worths[place]),
+                         int(self._refusals[place]))
 
     def why_barred(self, most: int | None = None) -> list[Refusal]:
         """Return what keeps the VM from the first so many of the targets that cannot take it, by name, in the draft as it
@@ -214,7 +251,7 @@ def candidates(draft: Draft, terms: Terms, vm: int, source: int) -> tuple[list[C
     return kept, [*targets.why_barred(NOES_SHOWN if kept else None), *noes]
 
 
-def _turned_away(draft: Draft, vm: int) -> Counter[str]:
+def times_turned_away(draft: Draft, vm: int) -> Counter[str]:
     """Return how often the VM was refused at the door of each host within the hour."""
     attempts = draft.ledger.recent_failures(draft.snapshot.vms.ids[vm], draft.snapshot.now.wall - HOUR_SECONDS)
     return Counter(attempt.target for attempt in attempts if attempt.withheld)

@@ -40,6 +40,10 @@ class Doors(Protocol):
     def admits(self, vm: int, host: int) -> bool:
         """Return whether a host that is not shut takes a VM: asked of the one that would be chosen, for it may be dear."""
 
+    def penalties(self, vm: int) -> Ints | None:
+        """Return, by host, what should count against it as the place of a VM before all else, 0 for nothing; None where
+        nothing counts against any."""
+
     def enter(self, vm: int, host: int) -> None:
         """Count a VM among those that a host will have."""
 
@@ -57,6 +61,10 @@ class NoDoors:
     def admits(self, vm: int, host: int) -> bool:  # noqa: ARG002  the protocol's
         """See ``Doors``."""
         return True
+
+    def penalties(self, vm: int) -> Ints | None:  # noqa: ARG002  the protocol's
+        """See ``Doors``."""
+        return None
 
     def enter(self, vm: int, host: int) -> None:
         """See ``Doors``."""

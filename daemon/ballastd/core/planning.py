@@ -1,15 +1,16 @@
 """Intents in, plan out: which VM goes where. A pure function of the snapshot and the books.
 
-One plan for all policies: evacuations first, worst severity first, then relief, then packing, then evenness; each
-sees what those before it promised, so they cannot oppose one another. The finished plan goes through the independent
-checker before anybody sees it.
+One plan for all policies: evacuations first, worst severity first, then relief of all hosts that a policy calls hot
+together, then packing, then evenness; each sees what those before it promised, so they cannot oppose one another. The
+finished plan goes through the independent checker before anybody sees it.
 """
 
 from __future__ import annotations
 
-from ballastd.core.balancing import even_out, relieve
+from ballastd.core.balancing import even_out
 from ballastd.core.checking import check_plan
 from ballastd.core.constraints import Terms
+from ballastd.core.cooling import relieve
 from ballastd.core.drafting import Draft, add, begin, candidates, no_target, terms_of, why_left_out, why_vm_rests
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.ledger import Ledger
@@ -39,6 +40,12 @@ def plan(snapshot: Snapshot, ledger: Ledger, intents: tuple[Intent, ...], polici
     planned: set[HostName] = set()
     for intent in intents:
         if intent.host in planned:
+            continue
+        if intent.kind is IntentKind.RELIEVE:
+            together = [one for one in intents if one.kind is intent.kind and one.policy == intent.policy
+                        and one.host not in planned]
+            planned.update(one.host for one in together)
+            relieve(draft, together)
             continue
         if intent.kind is not IntentKind.EVEN:
             planned.add(intent.host)
@@ -130,6 +137,5 @@ _FULFIL = {
     IntentKind.EVACUATE: _empty_host,
     IntentKind.DRAIN: _empty_host,
     IntentKind.EMPTY: _empty_host,
-    IntentKind.RELIEVE: relieve,
     IntentKind.EVEN: even_out,
 }

@@ -39,8 +39,9 @@ class Relief:
     still_hot: tuple[int, ...]
 
 
-def relieve(heat: Heat, doors: Doors) -> Relief:
-    """Return the moves after which as few hosts as possible are hot; of such the first found, the cheap ones first."""
+def relieve(heat: Heat, doors: Doors, *, exchanges: bool = True) -> Relief:
+    """Return the moves after which as few hosts as possible are hot; of such the first found, the cheap ones first.
+    ``exchanges``: whether VMs of hosts that are not hot may make room for others."""
     best: Relief | None = None
     for price, is_tight in LADDER:
         attempt = _Attempt(heat, doors, price, is_tight=is_tight)
@@ -51,7 +52,7 @@ def relieve(heat: Heat, doors: Doors) -> Relief:
         if not best.still_hot:
             return best
     assert best is not None
-    return _exchanged(heat, doors, best)
+    return _exchanged(heat, doors, best) if exchanges else best
 
 
 def _exchanged(heat: Heat, doors: Doors, found: Relief) -> Relief:
@@ -156,7 +157,8 @@ class _Attempt:
         if len(barred := list(self._doors.shut(vm))):
             fits[barred] = False
         rows = np.flatnonzero(fits)
-        order = np.argsort(self._unfitness(rows, cpu, memory), kind="stable")
+        unfit, penalties = self._unfitness(rows, cpu, memory), self._doors.penalties(vm)
+        order = np.argsort(unfit, kind="stable") if penalties is None else np.lexsort((unfit, penalties[rows]))
         target = next((host for host in rows[order].tolist() if self._doors.admits(vm, host)), None)
         if target is None:
             return False
@@ -171,8 +173,10 @@ class _Attempt:
         if self._is_tight:
             kept: Floats = left_cpu / self._all_cpu * self._scarce_cpu + left_memory / self._all_memory * self._scarce_memory
             return kept
-        # as cool as can be: the share of its mark that is left, of the scarcer resource
-        return -np.minimum(left_cpu / self._heat.cpu_mark[rows], left_memory / self._heat.memory_mark[rows])
+        # as cool as can be: the share of its mark that is left, of the scarcer resource; in steps, so that noise does not
+        # choose among hosts that are as good
+        left = np.minimum(left_cpu / self._heat.cpu_mark[rows], left_memory / self._heat.memory_mark[rows])
+        return np.round(-left, 2).astype(np.float64)
 
     def _give_back(self, host: int) -> None:
         for vm in self._chosen.get(host, ()):

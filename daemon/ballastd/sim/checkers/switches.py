@@ -141,7 +141,8 @@ class Rhythm(Checker):
         go."""
         window = self.policies.windows.get(policy.window)
         closes = next((end for begin, end in window.intervals if begin <= self.wall < end), None) if window else None
-        denied = [begin for name in policy.denials for begin, end in self.policies.windows[name].intervals if self.wall < end]
+        denials = [self.policies.windows[name] for name in policy.denials]
+        denied = [begin for denial in denials for begin, end in denial.intervals if self.wall < end]
         closes = None if closes is None else min(closes, *denied) if denied else closes
         sick = any(self._hearsay.ever(host.name) for host in self.world.declared.hosts)
         return (policy.mode is not Mode.AUTO or closes is None or closes - self.wall <= policy.wake_ahead + 1.0 or sick
