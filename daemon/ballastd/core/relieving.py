@@ -49,7 +49,8 @@ def relieve(heat: Heat, doors: Doors, *, exchanges: bool = True) -> Relief:
         attempt.undo()
         if best is None or len(found.still_hot) < len(best.still_hot):
             best = found
-        if not best.still_hot:
+        # whose VMs are not enough, whatever they cost, no price will cool
+        if attempt.hopeless.issuperset(best.still_hot):
             return best
     assert best is not None
     return _exchanged(heat, doors, best) if exchanges else best
@@ -100,11 +101,14 @@ class _Attempt:
         self._chosen: dict[int, tuple[int, ...]] = {}
         self._where: dict[int, int] = {}
         self._stuck: set[int] = set()
+        self.hopeless: frozenset[int] = frozenset()
+        """The hosts that stay hot even without all of their VMs that may leave."""
 
     def relief(self) -> Relief:
         """Choose, pack, and choose anew what found no room."""
         for host in self._hot:
             self._choose(host)
+        self.hopeless = frozenset(self._stuck)
         homeless = deque(vm for vm in self._largest_first(vm for members in self._chosen.values() for vm in members)
                          if not self._place(vm))
         for _ in range(ROUNDS * len(self._hot)):
