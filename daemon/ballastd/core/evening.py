@@ -25,7 +25,7 @@ from ballastd.core.whereabouts import Whereabouts
 
 LOOKED_AT = 8_000
 """Of some so many moves the best are chosen: of the fullest hosts' VMs to the emptiest hosts."""
-WORK, WORK_FOR_LESS = 20_000_000, 1_500_000
+WORK, WORK_FOR_LESS = 20_000_000, 1_000_000
 """So many moves and exchanges are looked at to become even, and to be so more cheaply, whatever the size of the cluster: a
 bound on time that is no clock."""
 TOGETHER = 0.5
@@ -143,22 +143,22 @@ class _Search:
                 for beside, use, limits in zip(self._beside, self._uses, self._limits, strict=True)]
 
     def _set_out(self) -> None:
-        """Fix the bands, and how uneven hosts may become on the way: no more than they are."""
-        shares, counts = self._shares(), self._counts
-        self._spans = {index: span_of(shares[goal.resource][counts], self._limits[goal.resource][counts], goal.most)
-                       for index, goal in enumerate(self._goals) if goal.is_span}
-        self._spent[:] = ~counts
+        """Choose the bands, and how uneven hosts may become on the way: no more than they are."""
+        self._spans.clear()
+        self._spent[:] = ~self._counts
         self._most = (0.0,) * len(self._goals)
         self._most = tuple(one.most for one in self._tensions())
 
     def _tensions(self) -> tuple[Tension, ...]:
         shares, counts, found = self._shares(), self._counts, []
         for index, goal in enumerate(self._goals):
-            here = shares[goal.resource]
+            here, limits = shares[goal.resource], self._limits[goal.resource]
+            # a span that is narrow enough is so wherever it lies
+            if goal.is_span and (index not in self._spans or goal.value(here[counts]) <= goal.most):
+                self._spans[index] = span_of(here[counts], limits[counts], goal.most)
             measure: Measure = self._spans[index] if goal.is_span else spread_of(here[counts], goal.most)
             need = float(measure.of(here[counts]).sum()) - measure.allowed
-            found.append(Tension(measure, self._uses[goal.resource], self._limits[goal.resource], here, need,
-                                 max(self._most[index], need)))
+            found.append(Tension(measure, self._uses[goal.resource], limits, here, need, max(self._most[index], need)))
         return tuple(found)
 
     def _goes_home(self, vm: int) -> bool:

@@ -25,8 +25,8 @@ class Aim:
 
     ``cpu_limit``, ``memory_limit``: processors and bytes that hosts have, by row. ``counts``: which hosts are compared: only
     these send and receive. Even enough is a spread (the standard deviation of their shares) or a span (the fullest's share
-    less the emptiest's) of no more than this; inf: as it likes. ``least``: no VM moves for less, in shares of a host, both
-    ends together.
+    less the emptiest's, which policies call a spread) of no more than this; inf: as it likes. ``least``: no VM moves for
+    less, in shares of a host, both ends together.
     """
 
     cpu_limit: Floats
