@@ -18,8 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.instances import GIB, Instance, Moves, Problem
+from benchmarks.instances import GIB, HOT_CPU, HOT_MEMORY, Instance, Moves, Problem
+from benchmarks.relieve import Spreads
 
+TANGENTS = np.arange(-0.6, 0.61, 0.03)
+"""Where the squares of the distances to the mean are touched: in between they are at most 0.000225 too small."""
 STEP = re.compile(r"^\s*\d+\. (\S+)\s+(\S+)\s+=> (\S+)", re.MULTILINE)
 
 
@@ -33,25 +36,53 @@ def has_hbal() -> bool:
     return shutil.which("hbal") is not None
 
 
-def bound_gib(told: Problem) -> float:
-    """Return GiB below which no placement leaves all hosts cool: fractions of VMs leave hosts, and come back to others as
-    a stream of processors and bytes. Weaker than a relaxation VM by VM, and small enough for any cluster."""
+def bound_gib(told: Problem, spreads: Spreads | None = None) -> float:
+    """Return GiB below which no placement leaves all hosts cool, and, if that is asked, no more uneven than ``spreads``:
+    fractions of VMs leave hosts, and come back to others as a stream of processors and bytes. Squares are bounded by their
+    tangents. Weaker than a relaxation VM by VM, and small enough for any cluster."""
     from scipy.optimize import linprog
-    from scipy.sparse import coo_array
 
     heat, vms, hosts = told.heat, len(told.vms), len(told.hosts)
-    rows, everyone = np.arange(hosts), np.arange(vms)
-    place = (np.concatenate([heat.vm_host, rows, hosts + heat.vm_host, hosts + rows]),
-             np.concatenate([everyone, vms + rows, everyone, vms + hosts + rows]))
-    share = np.concatenate([-heat.vm_cpu, np.ones(hosts), -heat.vm_memory / GIB, np.ones(hosts)])
-    room = np.concatenate([heat.cpu_mark - heat.cpu, (heat.memory_mark - heat.memory) / GIB])
-    streams = coo_array((np.concatenate([heat.vm_cpu, -np.ones(hosts), heat.vm_memory / GIB, -np.ones(hosts)]),
-                         (np.repeat([0, 1], vms + hosts),
-                          np.concatenate([everyone, vms + rows, everyone, vms + hosts + rows]))), shape=(2, vms + 2 * hosts))
-    costs = np.concatenate([heat.vm_memory / GIB, np.zeros(2 * hosts)])
-    found = linprog(costs, A_ub=coo_array((share, place), shape=(2 * hosts, vms + 2 * hosts)), b_ub=room, A_eq=streams,
-                    b_eq=[0.0, 0.0], bounds=[(0, 1)] * vms + [(0, None)] * (2 * hosts), method="highs")
+    everyone, rows = np.arange(vms), np.arange(hosts)
+    equal, most = _Rows(), _Rows()
+    used = ((heat.vm_cpu, heat.cpu, heat.cpu_mark, heat.cpu_mark / HOT_CPU),
+            (heat.vm_memory / GIB, heat.memory / GIB, heat.memory_mark / GIB, heat.memory_mark / HOT_MEMORY / GIB))
+    for index, (by_vm, load, mark, limit) in enumerate(used):
+        stream = vms + index * (3 * hosts + 1) + rows
+        share, square, mean = stream + hosts, stream + 2 * hosts, vms + index * (3 * hosts + 1) + 3 * hosts
+        equal.add(load, (rows, share, limit), (heat.vm_host, everyone, by_vm), (rows, stream, -1.0))
+        equal.add([0.0], (0, everyone, by_vm), (0, stream, -1.0))
+        equal.add([0.0], (0, share, 1.0 / hosts), (0, mean, -1.0))
+        most.add(mark / limit, (rows, share, 1.0))
+        if spreads is not None:
+            for at in TANGENTS:
+                most.add(np.full(hosts, at * at), (rows, share, 2.0 * at), (rows, mean, -2.0 * at), (rows, square, -1.0))
+            most.add([hosts * spreads[index] ** 2], (0, square, 1.0))
+    columns = vms + 2 * (3 * hosts + 1)
+    costs = np.concatenate([heat.vm_memory / GIB, np.zeros(columns - vms)])
+    found = linprog(costs, A_ub=most.matrix(columns), b_ub=most.sides, A_eq=equal.matrix(columns), b_eq=equal.sides,
+                    bounds=[(0, 1)] * vms + [(0, None)] * (columns - vms), method="highs")
     return float(found.fun) if found.fun is not None else float("nan")
+
+
+class _Rows:
+    """Rows of a linear program, sparse, in blocks."""
+
+    def __init__(self) -> None:
+        self.sides: list[float] = []
+        self._parts: list[Any] = []
+
+    def add(self, sides: Any, *parts: tuple[Any, Any, Any]) -> None:
+        """Add as many rows as there are ``sides``. ``parts``: row of the block, column, value."""
+        self._parts += [np.broadcast_arrays(np.atleast_1d(row) + len(self.sides), *rest) for row, *rest in parts]
+        self.sides.extend(sides)
+
+    def matrix(self, columns: int) -> Any:
+        """Return the matrix."""
+        from scipy.sparse import coo_array
+
+        row, column, value = (np.concatenate([part[index] for part in self._parts]) for index in range(3))
+        return coo_array((value, (row, column)), shape=(len(self.sides), columns))
 
 
 def best_gib(told: Problem, seconds: float) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tests.mutants.acting import ACTING
 from tests.mutants.edges import EDGES
+from tests.mutants.evening import EVENING
 from tests.mutants.execution import EXECUTION
 from tests.mutants.judging import JUDGING
 from tests.mutants.mutant import Mutant
@@ -17,4 +18,5 @@ from tests.mutants.relieving import RELIEVING
 from tests.mutants.remembering import REMEMBERING
 from tests.mutants.shortcuts import SHORTCUTS
 
-ALL: tuple[Mutant, ...] = (*JUDGING, *PLANNING, *RELIEVING, *EXECUTION, *POWER, *ACTING, *REMEMBERING, *EDGES, *OWNERS, *SHORTCUTS)
+ALL: tuple[Mutant, ...] = (*JUDGING, *PLANNING, *RELIEVING, *EVENING, *EXECUTION, *POWER, *ACTING, *REMEMBERING, *EDGES, *OWNERS,
+                            *SHORTCUTS)

@@ -14,6 +14,7 @@ import numpy as np
 
 from ballastd.core.arrays import Floats, Ints
 from ballastd.core.heat import Doors, Heat
+from ballastd.core.whereabouts import Whereabouts
 
 WORK, WORK_FOR_LESS = 20_000_000, 3_000_000
 """So many exchanges are looked at to cool hosts, and to do so more cheaply, whatever the size of the cluster: a bound on
@@ -43,23 +44,17 @@ def exchange(heat: Heat, doors: Doors, at: Ints) -> Ints:
     search = _Search(heat, doors, at)
     search.cool()
     search.cheapen()
-    return search.at
+    return search.now.at
 
 
 class _Search:
     def __init__(self, heat: Heat, doors: Doors, at: Ints) -> None:
-        self._heat, self._doors, self.at = heat, doors, at.copy()
-        hosts = len(heat.cpu)
-        moved = at - heat.vm_host
-        self._cpu = heat.cpu.copy()
-        self._memory = heat.memory.copy()
-        for vm in np.flatnonzero(moved).tolist():
-            self._shift(vm, int(heat.vm_host[vm]), int(at[vm]))
+        self._heat, self.now = heat, Whereabouts(heat, doors, at)
         self._rest = np.zeros(len(at), np.int64)
         self._clock = self._looked = 0
         self._tie = PRICE / float(heat.memory_mark.mean())
-        self._hosts = np.arange(hosts)
-        self._best = _Best(self._total(), self._cost(), self.at.copy())
+        self._hosts = np.arange(len(heat.cpu))
+        self._best = _Best(self._total(), self.now.cost(), self.now.at.copy())
 
     def cool(self) -> None:
         """Search until nothing is hot, or for as long as is reasonable; keep the coolest that was seen."""
@@ -70,82 +65,75 @@ class _Search:
             self._step(hot)
             total = self._total()
             if total < self._best.heat - CALM:
-                self._best = _Best(total, self._cost(), self.at.copy())
-        self._return_to(self._best.at)
+                self._best = _Best(total, self.now.cost(), self.now.at.copy())
+        self.now.return_to(self._best.at)
 
     def cheapen(self) -> None:
         """Send VMs home, the dearest first, wherever nothing becomes hot by it that something cheaper would not cool."""
         improved, most = True, self._looked + WORK_FOR_LESS
         while improved:
             improved = False
-            away = np.flatnonzero(self.at != self._heat.vm_host)
+            away = np.flatnonzero(self.now.at != self._heat.vm_host)
             for vm in away[np.argsort(-self._heat.vm_cost[away], kind="stable")].tolist():
                 if self._looked > most:
                     return
                 improved |= self._goes_home(vm)
 
     def _goes_home(self, vm: int) -> bool:
-        home, before, cost, heat = int(self._heat.vm_host[vm]), self.at.copy(), self._cost(), self._total()
-        if int(self.at[vm]) == home or not self._passes(vm, home):
+        home, before, cost, heat = int(self._heat.vm_host[vm]), self.now.at.copy(), self.now.cost(), self._total()
+        if int(self.now.at[vm]) == home or not self.now.passes(vm, home):
             return False
         self._clock += REST
-        self._move(vm, home)
+        self.now.move(vm, home)
         for _ in range(REPAIRS):
             hot = self._hot()
-            if self._total() <= heat + CALM or not len(hot) or self._cost() >= cost:
+            if self._total() <= heat + CALM or not len(hot) or self.now.cost() >= cost:
                 break
             self._rest[vm] = self._clock + REST
             self._step(hot)
-        if self._total() <= heat + CALM and self._cost() < cost:
+        if self._total() <= heat + CALM and self.now.cost() < cost:
             return True
-        self._return_to(before)
+        self.now.return_to(before)
         return False
-
-    def _return_to(self, at: Ints) -> None:
-        for vm in np.flatnonzero(self.at != at).tolist():
-            self._move(vm, int(at[vm]))
 
     def _step(self, hot: Ints) -> None:
         """Do the best that the hottest host can do; where it can do nothing, the next."""
         self._clock += 1
         for host in hot.tolist():
-            vms = np.flatnonzero((self.at == host) & self._heat.vm_movable & (self._rest < self._clock))
-            self._looked += 1 + len(vms) * len(self.at)
+            vms = np.flatnonzero((self.now.at == host) & self._heat.vm_movable & (self._rest < self._clock))
+            self._looked += 1 + len(vms) * len(self.now.at)
             if not len(vms):
                 continue
             for vm, other, target in self._ranked(host, vms):
-                if self._passes(vm, target) and (other < 0 or self._passes(other, host)):
-                    self._move(vm, target)
+                if self.now.passes(vm, target) and (other < 0 or self.now.passes(other, host)):
+                    self.now.move(vm, target)
                     self._rest[vm] = self._clock + REST
                     if other >= 0:
-                        self._move(other, host)
+                        self.now.move(other, host)
                         self._rest[other] = self._clock + REST
                     return
-
-    def _passes(self, vm: int, target: int) -> bool:
-        return target not in self._doors.shut(vm) and self._doors.admits(vm, target)
 
     def _ranked(self, host: int, vms: Ints) -> Iterator[tuple[int, int, int]]:
         """Yield the best of what the host can do: the VM that leaves, the VM that comes for it (-1: none), to and from
         which host."""
-        heat = self._heat
-        others = np.flatnonzero((self.at != host) & heat.vm_movable & (self._rest < self._clock) & heat.opens[self.at])
+        heat, at = self._heat, self.now.at
+        others = np.flatnonzero((at != host) & heat.vm_movable & (self._rest < self._clock) & heat.opens[at])
         targets = self._hosts[heat.opens & (self._hosts != host)]
-        there = np.concatenate([self.at[others], targets])
+        there = np.concatenate([at[others], targets])
         if not heat.opens[host]:
             others, there = others[:0], targets
         none = np.zeros(len(targets))
-        back = np.concatenate([self._taken(others, np.array([host]))[:, 0], none])
-        given_back = np.concatenate([self._taken(others, self.at[others], paired=True), none])
+        back = np.concatenate([self.now.taken(others, np.array([host]))[:, 0], none])
+        given_back = np.concatenate([self.now.taken(others, at[others], paired=True), none])
         memory = heat.vm_memory[vms][:, None] - np.concatenate([heat.vm_memory[others], none])[None, :]
-        leaves = self._taken(vms, np.array([host]))
-        after = self._overload(self._cpu[host] - leaves + back[None, :], self._memory[host] - memory, host)
-        after += self._overload(self._cpu[there] + self._taken(vms, there) - given_back[None, :],
-                                self._memory[there] + memory, there)
+        leaves = self.now.taken(vms, np.array([host]))
+        after = self._overload(self.now.cpu[host] - leaves + back[None, :], self.now.memory[host] - memory, host)
+        after += self._overload(self.now.cpu[there] + self.now.taken(vms, there) - given_back[None, :],
+                                self.now.memory[there] + memory, there)
         after -= self._heat_of(host)
-        after -= np.array([self._overload(self._cpu[there], self._memory[there], there)])[0]
-        after += self._dearer(vms, there) * self._tie
-        after[:, :len(others)] += self._dearer(others, np.array([host]))[:, 0] * self._tie
+        after -= np.array([self._overload(self.now.cpu[there], self.now.memory[there], there)])[0]
+        after += self.now.dearer(vms, there) * self._tie
+        after[:, :len(others)] += self.now.dearer(others, np.array([host]))[:, 0] * self._tie
         flat = after.ravel()
         count = min(LOOKED_AT, len(flat))
         if not count:
@@ -155,31 +143,16 @@ class _Search:
             row, column = divmod(index, len(there))
             yield int(vms[row]), int(others[column]) if column < len(others) else -1, int(there[column])
 
-    def _taken(self, vms: Ints, there: Ints, *, paired: bool = False) -> Floats:
-        """Return the processors that VMs take on hosts, by VM and host, or of each pair: at home what they use, elsewhere as
-        many as they need at their busier times."""
-        home, used, peak = self._heat.vm_host[vms], self._heat.vm_cpu[vms], self._heat.vm_peak[vms]
-        taken: Floats = (np.where(home == there, used, peak) if paired else
-                         np.where(home[:, None] == there[None, :], used[:, None], peak[:, None]))
-        return taken
-
-    def _dearer(self, vms: Ints, there: Ints) -> Floats:
-        """Return by how many bytes more is copied if VMs are on other hosts, by VM and host: less where one goes home."""
-        home = self._heat.vm_host[vms]
-        away = (home[:, None] != there[None, :]).astype(np.float64) - (self.at[vms] != home)[:, None]
-        more: Floats = away * self._heat.vm_cost[vms][:, None]
-        return more
-
     def _overload(self, cpu: Floats, memory: Floats, host: Ints | int) -> Floats:
         over: Floats = np.maximum(cpu / self._heat.cpu_mark[host] - 1.0, 0.0)
         over += np.maximum(memory / self._heat.memory_mark[host] - 1.0, 0.0)
         return over
 
     def _heat_of(self, host: int) -> float:
-        return float(self._overload(self._cpu[host:host + 1], self._memory[host:host + 1], host)[0])
+        return float(self._overload(self.now.cpu[host:host + 1], self.now.memory[host:host + 1], host)[0])
 
     def _all_heat(self) -> Floats:
-        return self._overload(self._cpu, self._memory, self._hosts)
+        return self._overload(self.now.cpu, self.now.memory, self._hosts)
 
     def _total(self) -> float:
         return float(self._all_heat().sum())
@@ -188,20 +161,3 @@ class _Search:
         heat = self._all_heat()
         hot = np.flatnonzero(heat > CALM)
         return hot[np.argsort(-heat[hot], kind="stable")]
-
-    def _cost(self) -> float:
-        return float(self._heat.vm_cost[self.at != self._heat.vm_host].sum())
-
-    def _shift(self, vm: int, source: int, target: int) -> None:
-        cpu, peak, home = float(self._heat.vm_cpu[vm]), float(self._heat.vm_peak[vm]), int(self._heat.vm_host[vm])
-        self._cpu[source] -= cpu if source == home else peak
-        self._cpu[target] += cpu if target == home else peak
-        self._memory[source] -= self._heat.vm_memory[vm]
-        self._memory[target] += self._heat.vm_memory[vm]
-
-    def _move(self, vm: int, target: int) -> None:
-        source = int(self.at[vm])
-        self._doors.leave(vm, source)
-        self._doors.enter(vm, target)
-        self._shift(vm, source, target)
-        self.at[vm] = target
