@@ -11,12 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ballastd.core.conditions import Holding, Judgement, Phase, Truth, Verdict, follow
-from ballastd.core.policies import Edge
 from ballastd.core.quantities import HostName, Instant, Seconds
 from ballastd.core.steadiness import Sense, Spans
 
 LOOK, WINDOW, HOLD, MARK = 30.0, 300.0, 300.0, 0.8
-SUBJECT = ("hot", "p", HostName("h1"), Edge("cpu", MARK))
+SUBJECT = ("hot", "p", HostName("h1"), "cpu", MARK)
 HOUR = 3600.0
 
 

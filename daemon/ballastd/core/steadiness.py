@@ -13,12 +13,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
-from ballastd.core.policies import Edge
 from ballastd.core.quantities import HostName, Instant, Seconds
 
-Subject = tuple[str, str, HostName, Edge]
-"""Whose level: of which trend by which policy, on which host, and at which mark; whoever moves a mark asks anew."""
+Subject = tuple[str, str, HostName, str, float]
+"""Whose level: of which trend by which policy, on which host, of what, and at which mark; whoever moves a mark asks anew."""
 HOLDS, WINDOWS = 3, 6
 """After so many holds of its policy, and so many windows of load, what stays within a narrow span is steady: so many
 readings that share nothing are enough for a mean."""
@@ -60,6 +60,7 @@ class Terms:
     room: float
 
 
+@lru_cache(maxsize=256)
 def terms_of(mark: float, hold: float, window: float) -> Terms:
     """Return the terms for a mark that holds for ``hold``, and levels that are means over ``window``."""
     share = OF_MARK * mark
@@ -69,9 +70,10 @@ def terms_of(mark: float, hold: float, window: float) -> Terms:
 @dataclass(frozen=True, slots=True)
 class Span:
     """Between which levels something has been from ``since`` until ``seen``, and ``area``: levels times how long each stood.
-    It begins a window after it was first seen there: until then the means have something in them of what was before.
+    It begins a window after it was first seen there: until then the means have something in them of what was before. It
+    ends once it is settled.
 
-    ``is_settled``: its mean was not over its mark; it is not widened any more. ``outside_from``, ``over_from``: since when
+    ``is_settled``: its mean was not over its mark. ``outside_from``, ``over_from``: since when
     what is settled has been elsewhere, and over its mark, without a gap; None where it is not.
     """
 
@@ -107,7 +109,7 @@ def follow(last: Span | None, level: float, terms: Terms, at: float) -> Span:
     if last.is_settled:
         return _follow_settled(last, level, terms, at)
     if last.seen < last.since:
-        return replace(last, seen=at, low=level, high=level)
+        return Span(last.since, at, level, level)
     low, high = min(last.low, level), max(last.high, level)
     if high - low > terms.wanders:
         return _begin(level, terms, at)
@@ -122,7 +124,9 @@ def _follow_settled(last: Span, level: float, terms: Terms, at: float) -> Span:
     over = _from(last.over_from, at) if level > 0.0 else None
     if _lasts(outside, at, terms.hold) or _lasts(over, at, GOOD * terms.steady):
         return _begin(level, terms, at)
-    return replace(last, seen=at, outside_from=outside, over_from=over)
+    if outside == last.outside_from and over == last.over_from:
+        return last
+    return replace(last, outside_from=outside, over_from=over)
 
 
 class Spans:
@@ -139,7 +143,7 @@ class Spans:
 
     def sense(self, subject: Subject, level: float, hold: Seconds, now: Instant) -> Sense:
         """Note a level, counted from its mark; return what to make of it if it is over that."""
-        terms = terms_of(subject[-1].above, hold, self._window)
+        terms = terms_of(subject[-1], hold, self._window)
         if level < -NEAR * terms.room:
             return Sense.PLAIN
         span = self._spans[subject] = follow(self._before.get(subject), level, terms, now.monotonic)

@@ -111,17 +111,17 @@ class Trends:
         last = self._verdicts.get(key)
         if last is not None and (last.phase is Phase.FIRING or last.fired_before):
             return Sense.PLAIN
-        return self._spans.sense((*key, edge), over, hold, now)
+        return self._spans.sense((*key, edge.resource, edge.above), over, hold, now)
 
     def _hot(self, policy: BalancePolicy, key: Key, levels: Levels | None, now: Instant) -> Judgement:
         if levels is None:
-            self._spans.miss((*key, edge) for edge in policy.hot)
+            self._spans.miss((*key, edge.resource, edge.above) for edge in policy.hot)
             return UNKNOWN
         over: list[tuple[Edge, float]] = []
         warm = unknown = lasting = False
         for edge, level in levels:
             if level is None:
-                self._spans.miss(((*key, edge),))
+                self._spans.miss(((*key, edge.resource, edge.above),))
                 unknown = True
                 continue
             sense = self._sense(key, edge, level - edge.above, policy.hot_hold, now)
@@ -140,7 +140,7 @@ class Trends:
         # processors only: memory is held, not used up; where it is full, the host is hot
         key, edge = ("uneven", policy.name, CLUSTER), Edge("spread", policy.imbalance_above)
         if len(cpu) < 2 or np.isnan(cpu).any():
-            self._spans.miss(((*key, edge),))
+            self._spans.miss(((*key, edge.resource, edge.above),))
             return UNKNOWN
         most, spread = float(cpu.max()), float(cpu.max() - cpu.min())
         over = min(spread - edge.above, most - policy.ignore_below)

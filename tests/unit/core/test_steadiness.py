@@ -16,15 +16,15 @@ from tests.builders import POLICIES, Table, a_cluster, table
 LOOK, WINDOW, HOLD = 30.0, Seconds(300.0), Seconds(300.0)
 STEADY = 1800.0 + WINDOW + LOOK
 """After how long what is steady is known to be: a window for the means to be of now, and six more."""
-SUBJECT = ("hot", "p", HostName("h1"), Edge("cpu", 0.8))
+SUBJECT = ("hot", "p", HostName("h1"), "cpu", 0.8)
 
 
 class Watch:
     """Levels that are looked at one after the other, as trends look at them."""
 
-    def __init__(self, hold: Seconds = HOLD, edge: Edge = SUBJECT[-1]) -> None:
+    def __init__(self, hold: Seconds = HOLD, mark: float = 0.8) -> None:
         self.spans, self.at, self.hold = Spans(WINDOW), 1000.0, hold
-        self.subject = (*SUBJECT[:3], edge)
+        self.subject = (*SUBJECT[:4], mark)
 
     @property
     def now(self) -> Instant:
@@ -85,7 +85,7 @@ def test_three_points_over_the_mark_always_count() -> None:
 
 
 def test_a_small_mark_has_little_room() -> None:
-    watch = Watch(edge=Edge("memory.pressure.full", 0.01))
+    watch = Watch(mark=0.01)
     watch.wander((-0.0012, 0.0008), 2 * STEADY)
     assert watch.see(0.0024) is Sense.NOISE
     assert watch.see(0.0026) is Sense.PLAIN
