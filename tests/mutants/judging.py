@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tests.mutants.mutant import CORE, Mutant, core, only
 
+STEADINESS = core("test_steadiness.py")
+
 JUDGING: tuple[Mutant, ...] = (
     Mutant("a condition fires without its hold", f"{CORE}/following.py",
            "ripe = true & (at - np.where(pending, begun, at) >= held.hold)", "ripe = true"),
@@ -59,11 +61,28 @@ JUDGING: tuple[Mutant, ...] = (
            "if False else []"),
     Mutant("a host is hot at once", f"{CORE}/trends.py",
            "            holding = Holding(hold=policy.hot_hold)\n", "            holding = Holding()\n"),
+    Mutant("noise is load", f"{CORE}/trends.py",
+           "            if level > edge.above and sense is not Sense.NOISE:", "            if level > edge.above:", STEADINESS),
+    Mutant("noise is a spread", f"{CORE}/trends.py",
+           " and most >= policy.ignore_below and sense is not Sense.NOISE", " and most >= policy.ignore_below", STEADINESS),
+    Mutant("what is settled never stirs", f"{CORE}/steadiness.py",
+           "return Sense.NOISE if level <= min(self.high + self._stir, terms.room) else Sense.PLAIN", "return Sense.NOISE",
+           STEADINESS),
+    Mutant("what is over its mark in the mean is settled", f"{CORE}/steadiness.py",
+           "is_settled = level <= 0.0 and area <= 0.0 and", "is_settled = level <= 0.0 and", STEADINESS),
+    Mutant("the way to a level is a part of it", f"{CORE}/steadiness.py",
+           "    return Span(at + terms.window, at, level, level)", "    return Span(at, at, level, level)", STEADINESS),
+    Mutant("a gap settles what nobody saw", f"{CORE}/steadiness.py",
+           "return replace(last, outside_from=None, over_from=None) if last.is_settled else None",
+           "return replace(last, outside_from=None, over_from=None)", STEADINESS),
+    Mutant("whoever moves a mark is not answered", f"{CORE}/trends.py",
+           "self._spans.sense((*key, edge.resource, edge.above), over", "self._spans.sense((*key, edge.resource, 0.8), over",
+           STEADINESS),
     Mutant("pressure makes nobody hot", f"{CORE}/trends.py",
            "~telemetry.columns.reporting(edge.resource, hosts.names) & (edge.above >= 0)", "edge.above >= 0",
            core("test_balance.py", "test_planning_traps.py")),
     Mutant("a silent host can be hot", f"{CORE}/trends.py",
-           "    if not (fact.fresh and fact.reachable):\n        return Judgement(Truth.UNKNOWN, Truth.UNKNOWN)\n", ""),
+           "    if not (fact.fresh and fact.reachable):\n        return None\n", ""),
     Mutant("telemetry that contradicts its VMs is believed", f"{CORE}/loads.py",
            "    if counted > told + LESS_THAN_ITS_VMS:", "    if False:"),
     Mutant("load that no VM explains is believed", f"{CORE}/loads.py",

@@ -177,11 +177,13 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Truth at the firing edge, truth at the clearing edge, and the evidence for the former."""
+    """Truth at the firing edge, truth at the clearing edge, and the evidence for the former. ``is_lasting``: what fires was
+    true for long enough already, whatever the hold."""
 
     fires: Truth
     clears: Truth
     evidence: Evidence | None = None
+    is_lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +217,7 @@ def follow(holding: Holding, last: Verdict | None, judgement: Judgement, now: In
     if judgement.fires is Truth.FALSE:
         return last if last.phase is Phase.CLEAR else Verdict(Phase.CLEAR, now)
     begun = last.held_from if last.phase is Phase.PENDING and last.held_from is not None else now.monotonic
-    if now.monotonic - begun >= holding.hold:
+    if judgement.is_lasting or now.monotonic - begun >= holding.hold:
         return Verdict(Phase.FIRING, now, evidence=evidence)
     since = last.since if last.phase is Phase.PENDING else now
     return Verdict(Phase.PENDING, since, held_from=begun, evidence=evidence)

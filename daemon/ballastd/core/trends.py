@@ -1,6 +1,7 @@
 """How load has been going: hot hosts, an uneven cluster, an idle one, a busy one; each held for its policy's time.
 
-Judged like the conditions of health, three-valued: what is not known is neither hot nor idle, and starts nothing.
+Judged like the conditions of health, three-valued: what is not known is neither hot nor idle, and starts nothing. What
+makes a host hot, or a cluster uneven, is not what noise makes of load that stands still (``steadiness``).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from ballastd.core.conditions import Evidence, Holding, Judgement, Phase, Truth,
 from ballastd.core.policies import BalancePolicy, ConsolidationPolicy, Edge, PolicySet
 from ballastd.core.quantities import HostName, Instant, Seconds
 from ballastd.core.snapshot import Snapshot
+from ballastd.core.steadiness import NEAR, ROOM, Sense, Spans
 from ballastd.core.telemetry import Telemetry
 
 CLUSTER = HostName("")
@@ -24,7 +26,10 @@ BLOCKED_SHARE = 0.20
 """A host whose tasks wait for storage this much of the time is not idle, however little its processors do: it is not
 emptied, and its processors count as used up."""
 
+UNKNOWN = Judgement(Truth.UNKNOWN, Truth.UNKNOWN)
+
 Key = tuple[str, str, HostName]
+Levels = list[tuple[Edge, float | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ class Trends:
     def __init__(self, window: Seconds) -> None:
         self._window = window
         self._verdicts: dict[Key, Verdict] = {}
+        self._spans = Spans(window)
         self.blocked: dict[HostName, float] = {}
         """The hosts whose tasks wait for storage, and for how much of the time; known where something is packed."""
 
@@ -74,19 +80,20 @@ class Trends:
         """Judge every trend anew on ``snapshot``."""
         seen: dict[Key, Verdict] = {}
         shares = all_shares(snapshot)
+        self._spans.look_again()
         for policy in policies.balance:
             rows = in_scope(policy, snapshot)
             holding = Holding(hold=policy.hot_hold)
             cool = _surely_cool(policy, snapshot, shares, telemetry)
             for row in rows.tolist():
-                key = ("hot", policy.name, snapshot.hosts.names[row])
                 # no verdict is one that it is not hot
                 if not cool[row]:
-                    judgement = _hot(policy, snapshot, row, shares.of(row), telemetry, self._window, now)
-                    verdict = follow(holding, self._verdicts.get(key), judgement, now)
+                    key = ("hot", policy.name, snapshot.hosts.names[row])
+                    levels = _levels(policy, snapshot, row, shares.of(row), telemetry, self._window, now)
+                    verdict = follow(holding, self._verdicts.get(key), self._hot(policy, key, levels, now), now)
                     if verdict.phase in (Phase.PENDING, Phase.FIRING) or verdict.fired_before:
                         seen[key] = verdict
-            uneven = _uneven(policy, shares.cpu[rows[snapshot.hosts.target[rows]]])
+            uneven = self._uneven(policy, shares.cpu[rows[snapshot.hosts.target[rows]]], now)
             self._follow(seen, ("uneven", policy.name, CLUSTER), uneven, Holding(hold=policy.imbalance_hold), now)
         self.blocked = _blocked(snapshot, telemetry, self._window, now) if policies.consolidation else {}
         for packing in policies.consolidation:
@@ -99,11 +106,55 @@ class Trends:
     def _follow(self, seen: dict[Key, Verdict], key: Key, judgement: Judgement, holding: Holding, now: Instant) -> None:
         seen[key] = follow(holding, self._verdicts.get(key), judgement, now)
 
+    def _sense(self, key: Key, edge: Edge, over: float, hold: Seconds, now: Instant) -> Sense:
+        """Return what to make of a level, counted from its mark; what fires already is no matter of luck."""
+        last = self._verdicts.get(key)
+        if last is not None and (last.phase is Phase.FIRING or last.fired_before):
+            return Sense.PLAIN
+        return self._spans.sense((*key, edge.resource, edge.above), over, hold, now)
+
+    def _hot(self, policy: BalancePolicy, key: Key, levels: Levels | None, now: Instant) -> Judgement:
+        if levels is None:
+            self._spans.miss((*key, edge.resource, edge.above) for edge in policy.hot)
+            return UNKNOWN
+        over: list[tuple[Edge, float]] = []
+        warm = unknown = lasting = False
+        for edge, level in levels:
+            if level is None:
+                self._spans.miss(((*key, edge.resource, edge.above),))
+                unknown = True
+                continue
+            sense = self._sense(key, edge, level - edge.above, policy.hot_hold, now)
+            if level > edge.above and sense is not Sense.NOISE:
+                over.append((edge, level))
+            lasting |= sense is Sense.LASTING
+            warm |= level > (policy.cool_cpu if edge.resource == "cpu" else policy.cool_memory
+                             if edge.resource == "memory" else edge.above)
+        fires = Truth.TRUE if over else Truth.UNKNOWN if unknown else Truth.FALSE
+        clears = Truth.FALSE if warm else Truth.UNKNOWN if unknown else Truth.TRUE
+        worst = max(over, key=lambda pair: (pair[1] - pair[0].above, pair[0].resource), default=None)
+        evidence = None if worst is None else Evidence(worst[0].resource, "", worst[1], worst[0].above)
+        return Judgement(fires, clears, evidence, lasting)
+
+    def _uneven(self, policy: BalancePolicy, cpu: Floats, now: Instant) -> Judgement:
+        # processors only: memory is held, not used up; where it is full, the host is hot
+        key, edge = ("uneven", policy.name, CLUSTER), Edge("spread", policy.imbalance_above)
+        if len(cpu) < 2 or np.isnan(cpu).any():
+            self._spans.miss(((*key, edge.resource, edge.above),))
+            return UNKNOWN
+        most, spread = float(cpu.max()), float(cpu.max() - cpu.min())
+        over = min(spread - edge.above, most - policy.ignore_below)
+        sense = self._sense(key, edge, over, policy.imbalance_hold, now)
+        true = spread > edge.above and most >= policy.ignore_below and sense is not Sense.NOISE
+        evidence = Evidence(edge.resource, "", spread, edge.above)
+        return Judgement(_truth(true), _truth(not true), evidence, sense is Sense.LASTING)
+
     def restart_holds(self) -> None:
         """What was pending, or went unseen while it fired, proves nothing any more: after a freeze every hold starts
         again."""
         self._verdicts = {key: v for key, v in self._verdicts.items()
                           if v.phase is not Phase.PENDING and not v.fired_before}
+        self._spans.restart_holds()
 
     def verdict(self, trend: str, policy: str, host: HostName = CLUSTER) -> Verdict | None:
         """Return where a trend stands, None where it is not followed."""
@@ -139,14 +190,14 @@ def in_scope(policy: BalancePolicy | ConsolidationPolicy, snapshot: Snapshot) ->
 
 
 def _surely_cool(policy: BalancePolicy, snapshot: Snapshot, shares: Shares, telemetry: Telemetry) -> Bools:
-    """Return the hosts of which the columns alone say that nothing known makes them hot, or keeps them so."""
+    """Return the hosts of which the columns alone say that nothing known makes them hot, or keeps them so, or is near."""
     hosts = snapshot.hosts
     cool: Bools = np.ones(len(hosts.names), np.bool_)
     for edge in policy.hot:
         if edge.resource == "cpu":
-            cool &= shares.cpu <= min(edge.above, policy.cool_cpu)
+            cool &= shares.cpu <= min(edge.above - NEAR * ROOM, policy.cool_cpu)
         elif edge.resource == "memory":
-            cool &= shares.memory <= min(edge.above, policy.cool_memory)
+            cool &= shares.memory <= min(edge.above - NEAR * ROOM, policy.cool_memory)
         else:  # of a metric that a host never reports its level is 0
             cool &= ~telemetry.columns.reporting(edge.resource, hosts.names) & (edge.above >= 0)
     return cool
@@ -164,37 +215,13 @@ def _level(edge: Edge, shares: HostShares, host: HostName, telemetry: Telemetry,
     return telemetry.mean(host, edge.resource, "", window, now)
 
 
-def _hot(policy: BalancePolicy, snapshot: Snapshot, row: int, shares: HostShares, telemetry: Telemetry, window: Seconds,
-         now: Instant) -> Judgement:
+def _levels(policy: BalancePolicy, snapshot: Snapshot, row: int, shares: HostShares, telemetry: Telemetry, window: Seconds,
+            now: Instant) -> Levels | None:
+    """Return the level at each edge, None where it is unknown; nothing of a host that is not heard or seen."""
     fact, host = snapshot.facts[row], snapshot.hosts.names[row]
     if not (fact.fresh and fact.reachable):
-        return Judgement(Truth.UNKNOWN, Truth.UNKNOWN)
-    over: list[tuple[Edge, float]] = []
-    warm = unknown = False
-    for edge in policy.hot:
-        level = _level(edge, shares, host, telemetry, window, now)
-        if level is None:
-            unknown = True
-            continue
-        if level > edge.above:
-            over.append((edge, level))
-        warm |= level > (policy.cool_cpu if edge.resource == "cpu" else policy.cool_memory if edge.resource == "memory"
-                         else edge.above)
-    fires = Truth.TRUE if over else Truth.UNKNOWN if unknown else Truth.FALSE
-    clears = Truth.FALSE if warm else Truth.UNKNOWN if unknown else Truth.TRUE
-    worst = max(over, key=lambda pair: (pair[1] - pair[0].above, pair[0].resource), default=None)
-    evidence = None if worst is None else Evidence(worst[0].resource, "", worst[1], worst[0].above)
-    return Judgement(fires, clears, evidence)
-
-
-def _uneven(policy: BalancePolicy, cpu: Floats) -> Judgement:
-    # processors only: memory is held, not used up; where it is full, the host is hot
-    if len(cpu) < 2 or np.isnan(cpu).any():
-        return Judgement(Truth.UNKNOWN, Truth.UNKNOWN)
-    most, spread = float(cpu.max()), float(cpu.max() - cpu.min())
-    true = spread > policy.imbalance_above and most >= policy.ignore_below
-    evidence = Evidence("spread", "", spread, policy.imbalance_above)
-    return Judgement(Truth.TRUE if true else Truth.FALSE, Truth.FALSE if true else Truth.TRUE, evidence)
+        return None
+    return [(edge, _level(edge, shares, host, telemetry, window, now)) for edge in policy.hot]
 
 
 def cluster_share(snapshot: Snapshot, chosen: Ints, blocked: Collection[HostName] = ()) -> float | None:
@@ -220,8 +247,7 @@ def _idle_and_busy(policy: ConsolidationPolicy, snapshot: Snapshot, rows: Ints,
     used = cluster_share(snapshot, rows)
     share = cluster_share(snapshot, rows, blocked) if blocked else used
     if used is None or share is None:
-        unknown = Judgement(Truth.UNKNOWN, Truth.UNKNOWN)
-        return unknown, unknown
+        return UNKNOWN, UNKNOWN
     idle, busy = share < policy.power_off_below, used > policy.power_on_above
     return (Judgement(_truth(idle), _truth(not idle), Evidence("load", "", share, policy.power_off_below)),
             Judgement(_truth(busy), _truth(not busy), Evidence("load", "", used, policy.power_on_above)))
