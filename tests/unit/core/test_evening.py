@@ -94,6 +94,16 @@ def test_where_the_aim_cannot_be_reached_nobody_moves_who_makes_no_difference() 
     assert evened(closed, cpu_span=0.3) == Evening((), is_even=False)
 
 
+def test_memory_is_not_evened_out_at_the_price_of_processors_that_are_uneven_already() -> None:
+    """The VM that would even out memory makes a small host the fullest of all."""
+    vms = (0, 4.6, 4.0), (0, 19.4, 4.0), (1, 2.0, 1.0), (2, 2.0, 4.0), (3, 6.0, 4.0)
+    heat = replace(a_heat(4, *vms), vm_movable=np.array([True, False, False, False, False]), opens=np.arange(4) == 1,
+                   cpu_mark=column(36.0, 9.0, 9.0, 9.0))
+    limits = column(40.0, 10.0, 10.0, 10.0)
+    assert evened(heat, cpu_limit=limits, memory_span=0.3) == Evening(((0, 1),), is_even=True)
+    assert evened(heat, cpu_limit=limits, memory_span=0.3, cpu_span=0.3) == Evening((), is_even=False)
+
+
 def test_a_move_that_brings_less_than_is_worth_it_is_not_made() -> None:
     heat = a_heat(2, (0, 5.0, 1.0), (0, 0.3, 1.0), (1, 4.0, 1.0))
     assert evened(heat, cpu_span=0.1) == Evening(((1, 1),), is_even=True)
@@ -105,6 +115,8 @@ def test_only_hosts_that_count_send_and_receive() -> None:
     heat = a_heat(3, (0, 4.0, 1.0), (0, 4.0, 1.0), (1, 3.0, 1.0))
     assert evened(heat, cpu_span=0.4).moves[0][1] == 2
     assert evened(heat, cpu_span=0.4, counts=np.array([True, True, False])).moves == ((0, 1),)
+    closed = replace(heat, opens=np.array([True, False, True]))
+    assert evened(closed, cpu_span=0.4, counts=np.array([True, True, False])) == Evening((), is_even=False)
     assert evened(heat, cpu_span=0.2, counts=np.array([False, True, True])).moves == (), "one VM fills one or the other"
 
 
