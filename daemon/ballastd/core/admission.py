@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass, field
 
-from ballastd.core.intents import Intent, IntentKind
+from ballastd.core.intents import Intent, IntentKind, Wants
 from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
 from ballastd.core.plans import Deferral, DeferralKind, Move, Order, Plan, TuneOrder
 from ballastd.core.policies import Limits, Mode, PolicySet, Timing, Window
@@ -62,10 +62,10 @@ def admit(plan: Plan, intents: tuple[Intent, ...], snapshot: Snapshot, ledger: L
     ``approved``: VMs whose planned moves a person approved: the mode of their policy does not hold them, all else does.
     """
     tally = _tally(snapshot, ledger)
-    wants = {(intent.host, intent.policy, intent.routine): intent for intent in intents}
+    wants = Wants(intents)
     deferrals: list[Deferral] = []
     for move in plan.moves:
-        intent = wants[move.source, move.policy, move.routine]
+        intent = wants.of(move.source, move.policy, routine=move.routine)
         no = _deferral(move, intent, tally, snapshot, ledger, policies, gates, approved=move.vm in approved)
         if no is not None:
             deferrals.append(no)

@@ -3,7 +3,7 @@
 Greedy, one move after the other on the same draft. A move is worth what it takes off the overload (or off the
 difference of two hosts) for as long as its VM will stay where it goes; it costs a processor's work at both ends for
 as long as it lasts. What a host has too much of beyond its cool edge is all that counts: no VM is moved for more.
-``cooling`` relieves all hot hosts together; only what it leaves hot comes here.
+``cooling`` relieves all hot hosts together, ``levelling`` evens out as a whole; only what these cannot comes here.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _halfway(draft: Draft, intent: Intent) -> Fill | None:
                 max(intent.fill.memory, (intent.fill.memory + hot["memory"]) / 2))
 
 
-def even_out(draft: Draft, intent: Intent) -> None:
+def even_by_one(draft: Draft, intent: Intent) -> None:
     """Plan one move off the fullest host that lessens its difference to the target by the policy's gain, or refuse."""
     source = draft.snapshot.row(intent.host)
     search = _Search(draft, intent, source, _Evening(draft, intent, source))

@@ -266,7 +266,8 @@ def add(draft: Draft, intent: Intent, vm: int, source: int, ranked: list[Candida
     predicted = predict(memory, planned_bandwidth(draft, source, best.row))
     draft.move(vm, source, best.row)
     draft.moves.append(Move(
-        vm=snapshot.vms.ids[vm], vm_name=snapshot.records[vm].name, source=intent.host,
+        vm=snapshot.vms.ids[vm], vm_name=snapshot.records[vm].name,
+        source=snapshot.hosts.names[source],
         target=snapshot.hosts.names[best.row], memory=Bytes(memory),
         predicted=predicted, policy=intent.policy,
         because=f"{intent.because}; {why}" if why else intent.because, urgent=intent.urgent,

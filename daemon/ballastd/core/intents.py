@@ -76,3 +76,15 @@ class Intent:
     def saves_from_failing_host(self) -> bool:
         """Whether the failover reserve may be used: only while saving VMs from a failing host."""
         return self.severity is Health.FAILING
+
+
+class Wants:
+    """Which intent a move is for, by its source and its policy."""
+
+    def __init__(self, intents: tuple[Intent, ...]) -> None:
+        self._by_host = {(intent.host, intent.policy, intent.routine): intent for intent in intents}
+        self._evening = {intent.policy: intent for intent in intents if intent.kind is IntentKind.EVEN}
+
+    def of(self, source: HostName, policy: str, *, routine: bool) -> Intent:
+        """Return the intent: that of the source, or that of the policy which evens its hosts out, whichever they are."""
+        return self._by_host.get((source, policy, routine)) or self._evening[policy]

@@ -7,13 +7,13 @@ finished plan goes through the independent checker before anybody sees it.
 
 from __future__ import annotations
 
-from ballastd.core.balancing import even_out
 from ballastd.core.checking import check_plan
 from ballastd.core.constraints import Terms
 from ballastd.core.cooling import relieve
 from ballastd.core.drafting import Draft, add, begin, candidates, no_target, terms_of, why_left_out, why_vm_rests
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.ledger import Ledger
+from ballastd.core.levelling import even_out
 from ballastd.core.migrations import ENDED_OPEN, Migration
 from ballastd.core.plans import Plan, Refusal, RefusalKind
 from ballastd.core.policies import EvacuationOrder, PolicySet

@@ -14,7 +14,7 @@ from ballastd.core import autonomy_events as au
 from ballastd.core import events as ev
 from ballastd.core.admission import window_deferral
 from ballastd.core.autonomy import SWITCH_OFF, Offer, recommendation_id
-from ballastd.core.intents import Intent
+from ballastd.core.intents import Intent, IntentKind, Wants
 from ballastd.core.ledger import DAY_SECONDS, Ledger
 from ballastd.core.notices import Notice
 from ballastd.core.plans import Move, Order, Plan
@@ -90,10 +90,10 @@ class Recommendations:
                now: Instant, *, held: bool) -> Followed:
         """Return what becomes of offers of moves in this step. ``held``: a gate stands, so nothing is offered, and an
         absence proves nothing. ``lasts``: how long a new offer stands."""
-        wants = {(intent.host, intent.policy, intent.routine): intent for intent in intents}
+        wants = Wants(intents)
         planned: dict[str, tuple[Move, Intent]] = {}
         for move in plan.moves:
-            intent = wants[move.source, move.policy, move.routine]
+            intent = wants.of(move.source, move.policy, routine=move.routine)
             if intent.mode is Mode.RECOMMEND:
                 planned[move_id(move, intent)] = (move, intent)
         offers = [offer for offer in ledger.autonomy.offers.values() if offer.vm]
@@ -156,7 +156,8 @@ def _why_absent(offer: Offer, plan: Plan, intents: tuple[Intent, ...]) -> str:
     other = next((move for move in plan.moves if move.vm == offer.vm), None)
     if other is not None and (other.source, other.target) != (offer.source, offer.target):
         return f"the plan now moves it from {other.source} to {other.target}"
-    wanted = [intent for intent in intents if intent.host == offer.source and intent.policy == offer.policy]
+    wanted = [intent for intent in intents if intent.policy == offer.policy and (
+        intent.host == offer.source or intent.kind is IntentKind.EVEN)]
     if not wanted:
         return f"{offer.policy} no longer asks for {offer.source} to be relieved or emptied"
     if all(intent.mode is not Mode.RECOMMEND for intent in wanted):

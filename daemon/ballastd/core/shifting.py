@@ -15,6 +15,8 @@ from ballastd.core.whereabouts import Whereabouts
 
 FREE = 1e-6
 """What costs nothing, or gives bytes back, counts as costing this share of the cheapest VM; the best is what gains most."""
+TIE = 1e-6
+"""What coming nearer to the middle weighs: it decides among those that gain the same."""
 NOTHING = 1e-12
 FOREMOST = 1_000
 """Of so many of the best those are chosen that share no host."""
@@ -76,7 +78,7 @@ class Shifts:
         for one, delta in zip(self._tensions, self._deltas, strict=True):
             allowed &= one.need + delta <= one.most
         free = FREE * float(self._heat.vm_cost.min(initial=inf))
-        score = np.where(allowed, gain / np.maximum(dearer, free), 0.0).ravel()
+        score = np.where(allowed, gain * (1.0 + TIE * self._centred()) / np.maximum(dearer, free), 0.0).ravel()
         near = float(score.max(initial=0.0)) * share
         waiting = _first(score)
         while len(waiting) and not (self._taken and score[waiting[0]] < near):
@@ -114,9 +116,7 @@ class Shifts:
     def _delta(self, tension: Tension) -> Floats:
         """Return by how much one measure changes, by VM and by who comes for it or where it goes."""
         measure, shares, source, there = tension.measure, tension.shares, self._source, self._there
-        goes = tension.use[self._vms][:, None]
-        if len(self._others):
-            goes = goes - tension.use[self._others][None, :]
+        goes = self._goes(tension)
         before = measure.of(shares)
         at_source = measure.of(shares[source][:, None] - goes / tension.limits[source][:, None]) - before[source][:, None]
         at_target = measure.of(shares[there][None, :] + goes / tension.limits[there][None, :]) - before[there][None, :]
@@ -128,6 +128,21 @@ class Shifts:
         for one, delta in zip(self._tensions, self._deltas, strict=True):
             gains += one.measure.weight * (max(one.need, 0.0) - np.maximum(one.need + delta, 0.0))
         return gains
+
+    def _centred(self) -> Floats:
+        """Return by how much nearer to the middle of what is even enough both ends come: what else gains as much leaves
+        hosts at the edge of a band, and with it others outside."""
+        nearer = np.zeros((len(self._vms), len(self._there)))
+        for one in self._tensions:
+            for change, here in ((-1.0, self._source[:, None]), (1.0, self._there[None, :])):
+                before = one.measure.pull(one.shares[here])
+                after = one.measure.pull(one.shares[here] + change * self._goes(one) / one.limits[here])
+                nearer += np.square(before) - np.square(after)
+        return nearer
+
+    def _goes(self, tension: Tension) -> Floats:
+        goes: Floats = tension.use[self._vms][:, None]
+        return goes - tension.use[self._others][None, :] if len(self._others) else goes
 
     def _dearer(self) -> Floats:
         dearer = self._now.dearer(self._vms, self._there)

@@ -1,0 +1,131 @@
+"""The draft as searches look at it: in columns, with doors that ask the mind what columns cannot say."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+import numpy as np
+
+from ballastd.core.arrays import Bools, Floats, Ints
+from ballastd.core.balancing import horizon_of, price_of
+from ballastd.core.constraints import Trial, refusal
+from ballastd.core.drafting import (
+    NOES_SHOWN,
+    PENALTY_POINTS,
+    Draft,
+    Shortlist,
+    add,
+    best_of,
+    offered_target,
+    terms_of,
+    times_turned_away,
+)
+from ballastd.core.heat import Heat
+from ballastd.core.intents import Fill, Intent
+from ballastd.core.placement import penalty, rules_for
+from ballastd.core.quantities import GIB
+
+MOVE_BYTES = GIB
+"""What every move costs beside the bytes that it copies: its hand-shakes, its moment of standstill, that it may fail."""
+PRIORITY_RANGE = 200
+"""A VM of priority 100 costs half as much again to move, one of -100 half as much."""
+OFFERED_SHARE = 0.01
+"""What a VM that a person was offered costs of its price, so that what is recommended stands while it helps."""
+
+Wanted = Mapping[int, Intent]
+"""By host row: what its VMs would move for."""
+
+
+def heat_of(draft: Draft, wanted: Wanted, off: Floats, fill: Fill, sends: Bools, opens: Bools) -> Heat:
+    """Return the draft in columns. ``off``: by VM row what its leaving takes off its host, as a share of it, 0 for all that
+    stay. ``sends``: the hosts whose load goes down to their edge, if they are above it; all others have room up to theirs,
+    or none, and nothing is asked of them. ``opens``: the hosts that may receive."""
+    hosts, vms = draft.snapshot.hosts, draft.snapshot.vms
+    cpu = hosts.cpu + np.where(sends, draft.shifted, np.maximum(draft.shifted, 0.0))
+    memory = (hosts.used + hosts.reserved + draft.promised - np.where(sends, draft.leaving, 0)).astype(np.float64)
+    cpu_edge, memory_edge = fill.cpu * hosts.cpu_limit, fill.memory * hosts.limit
+    space = np.minimum(memory_edge, memory + np.maximum(hosts.room - draft.promised, 0))
+    known = np.nan_to_num(cpu)
+    return Heat(
+        cpu=known, cpu_mark=np.where(sends & ~np.isnan(cpu), cpu_edge, np.maximum(cpu_edge, known)),
+        memory=memory, memory_mark=np.where(sends, memory_edge, np.maximum(space, memory)),
+        opens=opens & hosts.target & ~np.isnan(cpu), vm_host=vms.host, vm_cpu=np.nan_to_num(vms.cpu),
+        vm_peak=np.nan_to_num(vms.peak), vm_memory=vms.memory.astype(np.float64), vm_cost=_costs(draft, wanted, off),
+        vm_movable=(off > 0) & ~np.isnan(vms.peak))
+
+
+def _costs(draft: Draft, wanted: Wanted, off: Floats) -> Floats:
+    vms = draft.snapshot.vms
+    cost: Floats = (vms.memory + MOVE_BYTES) * (1.0 + vms.priority / PRIORITY_RANGE)
+    for vm in np.flatnonzero(off).tolist():
+        if offered_target(draft, wanted[int(vms.host[vm])], vm) is not None:
+            cost[vm] *= OFFERED_SHARE
+    return cost
+
+
+class DraftDoors:
+    """What the mind says of a VM and a host beside room: rules, cooldowns, worth, and the failover reserve, as far as it can
+    be said before the other moves are known."""
+
+    def __init__(self, draft: Draft, wanted: Wanted, off: Floats) -> None:
+        self._draft, self._wanted, self._off = draft, wanted, off
+        self._homes = dict(draft.homes)
+        self._terms = {row: terms_of(intent, draft.policies) for row, intent in wanted.items()}
+
+    def shut(self, vm: int) -> Collection[int]:  # noqa: ARG002  the protocol's
+        """See ``Doors``: nothing is cheap to say."""
+        return ()
+
+    def admits(self, vm: int, host: int) -> bool:
+        """See ``Doors``."""
+        draft, source = self._draft, int(self._draft.snapshot.vms.host[vm])
+        if host == source:
+            return True
+        terms = self._terms[source]
+        trial = Trial(draft.snapshot, draft.ledger, vm, source, host, draft.promised, draft.shifted, draft.moved,
+                      self._homes, terms)
+        if refusal(trial) is not None or self._off[vm] * horizon_of(self._wanted[source]) <= price_of(
+                draft, vm, source, host).processors:
+            return False
+        return terms.failover_hosts == 0 or draft.reserve.worse_after(int(draft.snapshot.vms.memory[vm]), host) is None
+
+    def penalties(self, vm: int) -> Ints | None:
+        """See ``Doors``: should-rules that it would break, and who turned it away within the hour."""
+        draft, source = self._draft, int(self._draft.snapshot.vms.host[vm])
+        names, wishes = draft.snapshot.hosts.names, [rule for rule in rules_for(
+            draft.snapshot, self._terms[source].rules, vm) if rule.weight is not None]
+        away = times_turned_away(draft, vm)
+        if not wishes and not away:
+            return None
+        return np.array([PENALTY_POINTS * away[name] + penalty(tuple(wishes), draft.snapshot, self._homes, vm, source, row)
+                         for row, name in enumerate(names)], np.int64)
+
+    def enter(self, vm: int, host: int) -> None:
+        """See ``Doors``."""
+        self._homes[vm] = self._draft.homes[vm] | {host}
+
+    def leave(self, vm: int, host: int) -> None:  # noqa: ARG002  it went nowhere else
+        """See ``Doors``."""
+        self._homes[vm] = self._draft.homes[vm]
+
+
+def add_all(draft: Draft, wanted: Wanted, moves: Iterable[tuple[int, int]], off: Floats, together: str) -> bool:
+    """Plan moves that a search found (VM row and host row), each that can be made beside those before it; return whether all
+    of them can. ``together``: what several moves off a host achieve, in words."""
+    moves, vms = list(moves), draft.snapshot.vms
+    leave = np.bincount(vms.host[[vm for vm, _ in moves]], minlength=len(draft.snapshot.hosts.names))
+    added = [_add(draft, wanted[int(vms.host[vm])], vm, row, float(off[vm]),
+                  f"one of {leave[vms.host[vm]]} {together}" if leave[vms.host[vm]] > 1 else "") for vm, row in moves]
+    return all(added)
+
+
+def _add(draft: Draft, intent: Intent, vm: int, row: int, off: float, of_several: str) -> bool:
+    source = int(draft.snapshot.vms.host[vm])
+    targets = Shortlist(draft, terms_of(intent, draft.policies), vm, source, np.full(len(draft.snapshot.hosts.names), off))
+    picked = targets.pick(row)
+    if picked is None or targets.why_no_reserve(picked) is not None:
+        return False
+    kept, more = best_of(targets, picked)
+    why = [price_of(draft, vm, source, row).why(off, horizon_of(intent)), *filter(None, [of_several])]
+    add(draft, intent, vm, source, kept, [*targets.why_barred(NOES_SHOWN), *more], "; ".join(why))
+    return True

@@ -1,0 +1,67 @@
+"""Evening out as the daemon plans it: the few cheap moves after which no two hosts are further apart than a policy says.
+
+Only hosts that are busier than the mean send, and only the others receive, so that no move counts on what another one frees.
+Where that finds nothing, the one move off the fullest host that is worth most is looked for, or said why there is none.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ballastd.core.arrays import Bools, Floats
+from ballastd.core.balancing import even_by_one
+from ballastd.core.drafted_heat import DraftDoors, add_all, heat_of
+from ballastd.core.drafting import Draft, why_vm_rests
+from ballastd.core.evening import even
+from ballastd.core.intents import Intent
+from ballastd.core.policies import BalancePolicy
+from ballastd.core.roughness import Aim, span
+from ballastd.core.trends import in_scope
+
+MARGIN = 0.8
+"""Hosts are brought this much nearer to one another than the policy asks for, so that noise does not undo it."""
+
+
+def even_out(draft: Draft, intent: Intent) -> None:
+    """Plan the moves that even the hosts of a policy out, or refuse."""
+    policy = next((one for one in draft.policies.balance if one.name == intent.policy), None)
+    if policy is None or not _together(draft, intent, policy):
+        even_by_one(draft, intent)
+
+
+def _together(draft: Draft, intent: Intent, policy: BalancePolicy) -> bool:
+    """Plan evening out as a whole; return whether any move came of it."""
+    hosts = draft.snapshot.hosts
+    limit = np.where(hosts.cpu_limit > 0, hosts.cpu_limit, np.nan)
+    shares = (hosts.cpu + draft.shifted) / limit
+    counts = _counted(draft, policy) & ~np.isnan(shares)
+    if counts.sum() < 2 or intent.fill is None:
+        return False
+    mean = float((shares * limit)[counts].sum() / limit[counts].sum())
+    sends = counts & (np.nan_to_num(shares) > mean)
+    wanted = dict.fromkeys(np.flatnonzero(sends).tolist(), intent)
+    off = _shares_of_vms(draft, intent, sends, limit)
+    aim = Aim(np.nan_to_num(limit), hosts.limit.astype(np.float64), counts,
+              cpu_span=MARGIN * policy.imbalance_above, least=intent.minimum_gain * span(shares[counts]))
+    heat = heat_of(draft, wanted, off, intent.fill, np.zeros(len(limit), np.bool_), ~sends)
+    found = even(heat, DraftDoors(draft, wanted, off), aim)
+    before = len(draft.moves)
+    add_all(draft, wanted, found.moves, off, "with which hosts are even")
+    return len(draft.moves) > before
+
+
+def _counted(draft: Draft, policy: BalancePolicy) -> Bools:
+    """Return the hosts that are compared: those in the policy's scope that may receive."""
+    counted: Bools = np.zeros(len(draft.snapshot.hosts.names), np.bool_)
+    counted[in_scope(policy, draft.snapshot)] = True
+    return counted & draft.snapshot.hosts.target
+
+
+def _shares_of_vms(draft: Draft, intent: Intent, sends: Bools, limit: Floats) -> Floats:
+    """Return, by VM row, what it uses of a host that sends, 0 for all that stay."""
+    vms = draft.snapshot.vms
+    off: Floats = np.zeros(len(vms.ids))
+    living = np.flatnonzero(sends[vms.host] & ~np.isnan(vms.cpu))
+    off[living] = [share if why_vm_rests(draft, intent, vm) is None else 0.0
+                   for vm, share in zip(living.tolist(), (vms.cpu[living] / limit[vms.host[living]]).tolist(), strict=True)]
+    return off
