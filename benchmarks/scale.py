@@ -2,6 +2,7 @@
 
     .venv/bin/python -m benchmarks.scale                        the table, and benchmarks/results/scale.json (3 min)
     .venv/bin/python -m benchmarks.scale --hosts 1000           one size alone
+    .venv/bin/python -m benchmarks.scale --racks-of 20          room is kept for the death of whole racks, not of hosts
 
 The policies are the shipped ones, all of them in auto. Times are medians in milliseconds of processor time. quiet: a step
 in which nothing changed, judging included, in a cluster that has nothing to do. told: a step that is told of every host's
@@ -100,9 +101,16 @@ def load(host: Machine, share: float) -> None:
         host.burn[vm] = host.saved.cpus * share / len(host.burn)
 
 
-def steps_ms(cluster: SavedCluster, rounds: int) -> dict[str, float]:
+def racked(cluster: SavedCluster, racks_of: int) -> SavedCluster:
+    """Return the cluster in racks of so many hosts."""
+    hosts = tuple(replace(host, declared=replace(host.declared, labels=(("rack", f"r{number // racks_of}"),)))
+                  for number, host in enumerate(cluster.hosts))
+    return replace(cluster, hosts=hosts)
+
+
+def steps_ms(cluster: SavedCluster, policies: PolicySet, rounds: int) -> dict[str, float]:
     """Measure steps in a cluster that has nothing to do: every host as busy as the others."""
-    driver = Driver(cluster, shipped(cluster))
+    driver = Driver(cluster, policies)
     for host in driver.hosts.values():
         load(host, EVEN_LOAD)
     for _ in range(WARM_UP_STEPS):
@@ -115,9 +123,9 @@ def steps_ms(cluster: SavedCluster, rounds: int) -> dict[str, float]:
     return {"told": statistics.median(told), "quiet": statistics.median(quiet)}
 
 
-def in_trouble(cluster: SavedCluster) -> Asked:
+def in_trouble(cluster: SavedCluster, policies: PolicySet) -> Asked:
     """Return what the plan is made from when a twentieth of the hosts is hot, one fails and one is drained."""
-    driver = Driver(cluster, shipped(cluster))
+    driver = Driver(cluster, policies)
     for _ in range(WARM_UP_STEPS):
         step_ms(driver, *driver.tell())
     names = sorted(driver.hosts)
@@ -148,11 +156,15 @@ def crowded_host(cluster: SavedCluster) -> SavedCluster:
     return replace(cluster, vms=tuple(sorted((*rest, *crowd), key=lambda vm: vm.record.vm)))
 
 
-def measure(hosts: int, rounds: int) -> dict[str, float]:
-    """Measure one size."""
+def measure(hosts: int, rounds: int, racks_of: int) -> dict[str, float]:
+    """Measure one size. ``racks_of``: how many hosts die together; 0: any one."""
     cluster = generate(hosts, VMS_PER_HOST * hosts, SEED, fill=0.45, load=0.35)
-    found = steps_ms(cluster, rounds)
-    asked = in_trouble(cluster)
+    policies = shipped(cluster)
+    if racks_of:
+        cluster = racked(cluster, racks_of)
+        policies = replace(policies, limits=replace(policies.limits, failover_domain="rack"))
+    found = steps_ms(cluster, policies, rounds)
+    asked = in_trouble(cluster, policies)
     made = asked.plan()
     reserves = asked.snapshot.cast.reserves
     found["plan"], found["anew"] = median_ms(rounds, asked.plan), median_ms(rounds, asked.plan, reserves.clear)
@@ -161,7 +173,7 @@ def measure(hosts: int, rounds: int) -> dict[str, float]:
     asked.plan()
     found["memory"] = tracemalloc.get_traced_memory()[1] / (1 << 20)
     tracemalloc.stop()
-    crowd = in_trouble(crowded_host(cluster))
+    crowd = in_trouble(crowded_host(cluster), policies)
     largest = max(cluster.hosts, key=lambda host: (host.memory_total, host.name)).name
     failing = next(intent for intent in asked.intents if intent.kind is IntentKind.EVACUATE)
     alone = replace(crowd, intents=(replace(failing, host=largest),))
@@ -181,6 +193,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hosts", type=int, nargs="+", default=[100, 300, 1000])
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--racks-of", type=int, default=0, metavar="HOSTS")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/scale.json"))
     options = parser.parse_args()
     columns = ("quiet", "told", "plan", "anew", "evacuation", "makespan", "memory", "intents", "moves", "refusals",
@@ -188,7 +201,7 @@ def main() -> int:
     print(f"{'hosts':>6} " + " ".join(f"{name:>10}" for name in columns))
     rows: dict[int, dict[str, float]] = {}
     for hosts in options.hosts:
-        row = rows[hosts] = measure(hosts, options.rounds)
+        row = rows[hosts] = measure(hosts, options.rounds, options.racks_of)
         print(f"{hosts:>6} " + " ".join(f"{row[name]:>10.2f}" for name in columns), flush=True)
     most = max(rows)
     least = min(rows)

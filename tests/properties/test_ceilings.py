@@ -29,6 +29,7 @@ BUDGET = {"in_flight": "balance_in_flight", "per_hour": "balance_per_hour", "per
 DURATIONS = {"same_sensor_within", "settle_after_freeze", "retry_backoff"}
 HELD_BACK_BY_MORE = {"migration_minimum_mib_s", "failover_hosts"}
 """The larger, the less is done."""
+WORDS = {"failover_domain"}
 OF_A_WHOLE = {"cool_cpu", "cool_memory", "imbalance_above", "minimum_gain", "ignore_below", "fill_cpu", "fill_memory",
               "spare_share", "power_off_below", "power_on_above"}
 """Shares of a host or of the cluster that cannot be above 100 %."""
@@ -36,7 +37,7 @@ SPARE = {"spare_hosts"}
 
 
 def test_every_number_of_a_limit_has_a_ceiling_or_a_reason() -> None:
-    assert {spec.name for spec in fields(Limits)} == set(LIMITS) | DURATIONS | HELD_BACK_BY_MORE
+    assert {spec.name for spec in fields(Limits)} == set(LIMITS) | DURATIONS | HELD_BACK_BY_MORE | WORDS
     assert {spec.name for spec in fields(MoveBudget)} == set(BUDGET)
     assert {spec.name for spec in fields(Ceilings)} == {*LIMITS.values(), *BUDGET.values()}
 

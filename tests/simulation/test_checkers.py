@@ -41,6 +41,8 @@ FREEZE = Window("change-freeze", False, ((DEFAULT_EPOCH_WALL, DEFAULT_EPOCH_WALL
 NIGHTS = ConsolidationPolicy("nights", NIGHT.name, mode=Mode.AUTO)
 ALL = replace(POLICIES, balance=(BALANCE,), consolidation=(NIGHTS,), windows={NIGHT.name: NIGHT})
 
+BY_RACK = replace(ALL, limits=replace(ALL.limits, failover_domain="rack"))
+
 Story = Callable[["Rogue"], Awaitable[None]]
 
 
@@ -203,6 +205,15 @@ async def _no_reserve(rogue: Rogue) -> None:
     for vm, gib in (("h1v1", 18), ("h2v0", 38), ("h3v0", 38), ("h4v0", 28)):
         rogue.put(vm[:2], vm, memory_max=Bytes(gib * GIB))
     rogue.move(target="h4")
+
+
+async def _no_reserve_of_a_rack(rogue: Rogue) -> None:
+    """Only h4, which is in its rack, and h1 could carry the largest VM of h2."""
+    rogue.put("h2", "h2v0", memory_max=Bytes(38 * GIB))
+    rogue.put("h3", "h3v0", memory_max=Bytes(18 * GIB))
+    for vm in ("h4v0", "h4v2"):
+        rogue.put("h4", vm, memory_max=Bytes(GIB))
+    rogue.move("h4v1", "h4", "h1")
 
 
 async def _last_reserve_off(rogue: Rogue) -> None:
@@ -390,7 +401,7 @@ BROKEN: list[tuple[str, Story, PolicySet]] = [
     ("mode", _quiet, replace(ALL, balance=(replace(BALANCE, mode=Mode.RECOMMEND),))),
     ("owners-word", _quiet, replace(ALL, balance=(replace(BALANCE, mode=Mode.OBSERVE),))),
     ("memory", _too_full, ALL), ("memory", _overcommitted, ALL), ("failover", _no_reserve, ALL),
-    ("failover", _last_reserve_off, ALL),
+    ("failover", _last_reserve_off, ALL), ("failover", _no_reserve_of_a_rack, BY_RACK),
     ("must-rules", _quiet, with_rule(Rule.PINNED)), ("must-rules", _quiet, with_rule(Rule.ON, hosts=Scope(("h1",)))),
     ("must-rules", _quiet, with_rule(Rule.NEVER_ON, hosts=Scope(("h2",)))), ("must-rules", _quiet, with_rule(Rule.APART)),
     ("must-rules", _quiet, with_rule(Rule.TOGETHER, vms=VmSelector(names=("h1v0", "h1v1")))),
@@ -426,6 +437,11 @@ def test_an_honest_move_breaks_nothing() -> None:
     assert found(_quiet) == []
     assert found(_by_nights) == []
     assert found(_quiet, replace(ALL, limits=Limits(failover_hosts=0))) == []
+
+
+def test_what_a_rack_could_not_lose_a_host_can() -> None:
+    assert found(_no_reserve_of_a_rack) == []
+    assert found(_quiet, BY_RACK) == []
 
 
 def test_a_migration_under_way_at_the_end_is_no_fault() -> None:

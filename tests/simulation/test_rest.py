@@ -87,6 +87,17 @@ def test_room_for_a_failure_is_not_given_away() -> None:
     assert help_for(replace(saved, vms=vms)) == []
 
 
+@pytest.mark.parametrize(("domain", "helps"), [("host", 1), ("rack", 0)])
+def test_room_for_a_racks_failure_is_not_given_away(domain: str, helps: int) -> None:
+    """Any one of h3 and h4 could die, and its VM of 40 GiB would fit on h2; not both of them."""
+    saved = cluster(4, 8)
+    hosts = tuple(a_host(f"h{i}", rack="r1" if i < 3 else "r2") for i in range(1, 5))
+    vms = tuple(replace(vm, record=replace(vm.record, memory_max=type(vm.record.memory_max)(40 * GIB)))
+                if vm.host in ("h3", "h4") else vm for vm in saved.vms)
+    policies = replace(KEEN, limits=replace(KEEN.limits, failover_domain=domain))
+    assert len(help_for(replace(saved, hosts=hosts, vms=vms), policies)) == helps
+
+
 def judged(spoil: Callable[[Stage], None], policies: PolicySet = LAZY) -> list[str]:
     """Return what the judge complains of after something was done to a cluster at rest."""
     async def story(stage: Stage) -> list[str]:

@@ -94,8 +94,9 @@ def place_command(ctx: click.Context, processors: float, memory: int, name: str,
     """Rank the hosts for a new VM, with reasons. Nothing is created.
 
     A host is offered when it may receive, has the memory, would not be hot with the VM (by your Balance policies), breaks
-    no must-rule of a Placement, and leaves room for a host's failure (by Limits). Of those offered the one that stays the
-    emptiest comes first. PROCESSORS and MEMORY say how full it would be. Exit code 1 where no host is offered.
+    no must-rule of a Placement, and leaves room for the failure of a host or of a whole domain (by Limits). Of those
+    offered the one that stays the emptiest comes first. PROCESSORS and MEMORY say how full it would be. Exit code 1 where
+    no host is offered.
 
     \b
     Examples:
@@ -119,7 +120,7 @@ def place_command(ctx: click.Context, processors: float, memory: int, name: str,
 def capacity_command(ctx: click.Context, processors: float, memory: int, name: str, tags: tuple[str, ...], group: str,
                      cluster_file: Path | None, directory: Path | None, settings: Path | None, socket_path: str | None,
                      output: str) -> None:
-    """Say how many more VMs of a shape fit, with and without room for a host's failure, and what stops the next.
+    """Say how many more VMs of a shape fit, with and without room for a failure (by Limits), and what stops the next.
 
     They are put where `ballastctl place` would put them, one after the other. Nothing is created, and nobody is moved to
     make room: a balanced cluster may take more.
@@ -143,7 +144,7 @@ def capacity_command(ctx: click.Context, processors: float, memory: int, name: s
         return
     click.echo(f"{found.fits} more of {_words(shape)} fit on the hosts as they are")
     if found.failover_hosts:
-        click.echo(f"{found.fits_with_reserve} with room kept for the failure of any one host")
+        click.echo(f"{found.fits_with_reserve} with room kept for the failure of any one {printable(found.failover_domain)}")
     click.echo("the next is stopped by:" if found.stops else "nothing stops the next")
     for kind, hosts in found.stops:
         click.echo(f"  {kind} on {hosts} {'host' if hosts == 1 else 'hosts'}")

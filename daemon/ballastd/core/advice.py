@@ -1,8 +1,8 @@
 """Where a new VM would best live, and how many more of its kind fit: on the last picture of the cluster, by the policies.
 
 Nothing is created, and nothing is kept for whoever asked. A host is offered when it may receive, has the memory, would not
-be hot with the VM, breaks no must-rule, and leaves room for a host's failure; the offers begin with the one that stays
-the emptiest. What is against a host is said with its numbers.
+be hot with the VM, breaks no must-rule, and leaves room for the failure of a host, or of a whole failure domain; the offers
+begin with the one that stays the emptiest. What is against a host is said with its numbers.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from ballastd.core.domains import domains
 from ballastd.core.inventory import DeclaredHost, VmRecord, VmState
 from ballastd.core.plans import RefusalKind
 from ballastd.core.policies import PlacementPolicy, PolicySet, Rule
 from ballastd.core.quantities import Bytes, HostName, VmId, human_bytes
-from ballastd.core.reserve import unpacked
+from ballastd.core.reserve import Reserve
 from ballastd.core.views import ClusterView, HostView
 
 HOLDS_NO_MEMORY = frozenset({VmState.SHUTOFF.value, VmState.CRASHED.value})
 REFUSALS_SHOWN = 8
 RESERVES_ASKED = 20
-"""So many of the best hosts are asked whether a host may fail then: the one question whose price grows with the cluster."""
+"""So many of the best hosts are asked what may fail then: the one question whose price grows with the cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +63,14 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """How many more VMs of a shape fit: at all, and with room kept for the failure of as many hosts as Limits say.
-    ``failover_hosts``: that number, 0 where no room is kept. ``stops``: what is against the next, kind and number of hosts;
-    ``examples``: the same of some hosts, in words."""
+    """How many more VMs of a shape fit: at all, and with room kept for a failure as Limits say. ``failover_hosts``,
+    ``failover_domain``: how many may fail, 0 where no room is kept, and of what: hosts or a label. ``stops``: what is
+    against the next, kind and number of hosts; ``examples``: the same of some hosts, in words."""
 
     fits: int
     fits_with_reserve: int
     failover_hosts: int
+    failover_domain: str
     stops: tuple[tuple[str, int], ...]
     examples: tuple[str, ...]
 
@@ -113,11 +115,12 @@ def rank(view: ClusterView, policies: PolicySet, shape: Shape) -> tuple[Offer, .
 
     offers = sorted((_offer(room, rooms, policies, shape) for room in rooms), key=order)
     if policies.limits.failover_hosts:
-        before = _stranded(rooms, shape)
+        reserve, rows = _reserve(rooms, policies, shape), {room.seen.name: row for row, room in enumerate(rooms)}
+        unasked = f"whether a {policies.limits.failover_domain} may fail then was not looked at"
         for index, offer in enumerate(offers):
             if offer.is_offered:
-                offers[index] = (_with_reserve(offer, by_name[offer.host], rooms, shape, before) if index < RESERVES_ASKED
-                                 else replace(offer, but=(*offer.but, "whether a host may fail then was not looked at")))
+                offers[index] = (_with_reserve(offer, reserve, rows[offer.host], shape) if index < RESERVES_ASKED
+                                 else replace(offer, but=(*offer.but, unasked)))
     return tuple(sorted(offers, key=order))
 
 
@@ -136,15 +139,17 @@ def capacity(view: ClusterView, policies: PolicySet, shape: Shape) -> Capacity:
     keeps = policies.limits.failover_hosts
     reserved = fits
     if keeps:
-        before = _stranded(_rooms(view, policies), shape)
+        before = _reserve(_rooms(view, policies), policies, shape).packings
         low, high = 0, fits
         while low < high:
             middle = (low + high + 1) // 2
             tried = _rooms(view, policies)
             _spread(tried, policies, shape, middle)
-            low, high = (middle, high) if _stranded(tried, shape) <= before else (low, middle - 1)
+            after = _reserve(tried, policies, shape).packings
+            holds = all(now.stranded <= then.stranded for now, then in zip(after, before, strict=True))
+            low, high = (middle, high) if holds else (low, middle - 1)
         reserved = low
-    return Capacity(fits, reserved, keeps, tuple(stops.most_common()), tuple(examples))
+    return Capacity(fits, reserved, keeps, policies.limits.failover_domain, tuple(stops.most_common()), tuple(examples))
 
 
 def _rooms(view: ClusterView, policies: PolicySet) -> list[_Room]:
@@ -198,18 +203,10 @@ def _offer(room: _Room, rooms: list[_Room], policies: PolicySet, shape: Shape) -
                  sum(rule.weight or 0 for rule in broken))
 
 
-def _with_reserve(offer: Offer, room: _Room, rooms: list[_Room], shape: Shape, before: int) -> Offer:
-    """Return the offer, with what is against it where the VM would take the room that a host's failure needs."""
-    room.sizes.append(shape.memory)
-    room.added += 1
-    lost = _stranded(rooms, shape)
-    room.sizes.pop()
-    room.added -= 1
-    if lost <= before:
-        return offer
-    why = (RefusalKind.FAILOVER_RESERVE.value, f"if one host died then, {human_bytes(lost)} of VMs would fit nowhere "
-           f"(now {human_bytes(before)})")
-    return replace(offer, why_not=(why,))
+def _with_reserve(offer: Offer, reserve: Reserve, row: int, shape: Shape) -> Offer:
+    """Return the offer, with what is against it where the VM would take the room that a failure needs."""
+    worse = reserve.worse_after(shape.memory, row)
+    return offer if worse is None else replace(offer, why_not=((RefusalKind.FAILOVER_RESERVE.value, worse.words()),))
 
 
 def _why_not(room: _Room, rooms: list[_Room], policies: PolicySet, shape: Shape) -> Iterator[tuple[RefusalKind, str]]:
@@ -257,12 +254,8 @@ def _place_of(rule: PlacementPolicy, room: _Room) -> str:
     return f"host {room.seen.name}" if value is None else f"{rule.across}={value}"
 
 
-def _stranded(rooms: list[_Room], shape: Shape) -> int:
-    """Return the bytes of VMs that would fit nowhere if the host died whose death would strand most."""
-    left = [max(0, room.memory_left(shape)) if room.seen.target else 0 for room in rooms]
-    worst = 0
-    for index, room in enumerate(rooms):
-        others = left.copy()
-        others[index] = 0
-        worst = max(worst, unpacked(sorted(room.sizes, reverse=True), others))
-    return worst
+def _reserve(rooms: list[_Room], policies: PolicySet, shape: Shape) -> Reserve:
+    """Return where the VMs of each failure domain would go if it died."""
+    cut = domains([room.declared for room in rooms], policies.limits.failover_domain)
+    sizes = [[size for row in rows for size in rooms[row].sizes] for rows in cut.rows]
+    return Reserve(cut, [max(0, room.memory_left(shape)) if room.seen.target else 0 for room in rooms], sizes)

@@ -19,9 +19,11 @@ from ballastd.core.snapshot import Snapshot
 
 
 def check_plan(snapshot: Snapshot, moves: tuple[Move, ...], failover_hosts: int = 1,
-               rules: tuple[PlacementPolicy, ...] = (), packings: Sequence[Packing] = ()) -> tuple[str, ...]:
-    """Return what is wrong with a finished plan, in words; empty if it holds in every order and instant. ``packings``: by
-    host row, where the planner says that the VMs of each host would go if it died."""
+               rules: tuple[PlacementPolicy, ...] = (), packings: Sequence[Packing] = (),
+               failover_domain: str = "host") -> tuple[str, ...]:
+    """Return what is wrong with a finished plan, in words; empty if it holds in every order and instant. ``packings``: where
+    the planner says that the VMs of each failure domain would go if it died, in the order of their first hosts;
+    ``failover_domain``: what dies together, ``host`` or a label."""
     wrong: list[str] = []
     facts = {fact.declared.name: fact for fact in snapshot.facts}
     arriving: dict[HostName, int] = defaultdict(int)
@@ -46,7 +48,7 @@ def check_plan(snapshot: Snapshot, moves: tuple[Move, ...], failover_hosts: int 
     wrong.extend(_check_memory(snapshot, arriving))
     wrong.extend(_check_rules(snapshot, moves, rules))
     if failover_hosts and any(not move.reserve_waived for move in moves):
-        wrong.extend(_check_failover(snapshot, moves, packings))
+        wrong.extend(_check_failover(snapshot, moves, packings, failover_domain))
     return tuple(wrong)
 
 
@@ -94,49 +96,57 @@ def _check_rules(snapshot: Snapshot, moves: tuple[Move, ...], rules: tuple[Place
                 wrong.append(f"{move.vm_name} -> {move.target}: {rule.name} pins it")
             if rule.rule not in (Rule.APART, Rule.TOGETHER):
                 continue
-            where = _place_of(hosts, rule, move.target)
-            if where == _place_of(hosts, rule, move.source):
+            where = _place_of(hosts[move.target], rule.across)
+            if where == _place_of(hosts[move.source], rule.across):
                 continue
             others = [(other, host) for other, host in sightings if other.vm != move.vm and rule.vms.covers(other)]
             others += [(by_id[m.vm], m.target) for m in moves if m.vm != move.vm and m.vm in by_id
                        and rule.vms.covers(by_id[m.vm])]
-            shared = [other.name for other, host in others if _place_of(hosts, rule, host) == where]
+            shared = [other.name for other, host in others if _place_of(hosts[host], rule.across) == where]
             if (rule.rule is Rule.APART and shared) or (rule.rule is Rule.TOGETHER and len(shared) < len(others)):
                 wrong.append(f"{move.vm_name} -> {move.target}: against {rule.name}")
     return wrong
 
 
-def _place_of(hosts: Mapping[HostName, DeclaredHost], rule: PlacementPolicy, host: HostName) -> str:
-    label = hosts[host].label(rule.across)
-    return f"host {host}" if rule.across == "host" or label is None else f"{rule.across}={label}"
+def _place_of(host: DeclaredHost, across: str) -> str:
+    label = None if across == "host" else host.label(across)
+    return host.name if label is None else f"{across}={label}"
 
 
-def _check_failover(snapshot: Snapshot, moves: tuple[Move, ...], packings: Sequence[Packing]) -> list[str]:
-    """Hold the packings that the planner shows against plain sums: for each host, were it to die once all has arrived, they
-    name every VM that is on it then, and take from nobody more than he has left. What they leave over may be no more than a
-    first fit leaves over without the plan; of a plan that may use the reserve that is not asked."""
-    rows = {fact.declared.name: row for row, fact in enumerate(snapshot.facts)}
-    if len(packings) != len(rows):
+def _check_failover(snapshot: Snapshot, moves: tuple[Move, ...], packings: Sequence[Packing], across: str) -> list[str]:
+    """Hold the packings that the planner shows against plain sums: for each domain, were it to die once all has arrived,
+    they name every VM that is in it then, and take from nobody more than he has left. What they leave over may be no more
+    than a first fit leaves over without the plan; of a plan that may use the reserve that is not asked."""
+    dies: dict[str, set[int]] = defaultdict(set)
+    for row, fact in enumerate(snapshot.facts):
+        dies[_place_of(fact.declared, across)].add(row)
+    if len(packings) != len(dies):
         return ["nothing shows where VMs would go if a host died"]
+    rows = {fact.declared.name: row for row, fact in enumerate(snapshot.facts)}
     goes = {move.vm: rows[move.target] for move in moves if move.target in rows}
-    before, after = _sizes(snapshot, {}), _sizes(snapshot, goes)
     room = [0 if fact.avoid else _room(snapshot, row) for row, fact in enumerate(snapshot.facts)]
     left = room.copy()
     for move in moves:
         if move.target in rows:
             left[rows[move.target]] -= move.memory
-    wrong = [f"if {name} died: {why}" for name, row in rows.items()
-             if (why := _why_not_packed(after[row], packings[row], left, row))]
-    if any(move.reserve_waived for move in moves):
-        return wrong
-    for name, row in rows.items():
-        lost = sum(packings[row].lost)
-        if lost and lost > (known := _first_fit(before[row], room, row)) and _first_fit(after[row], left, row) > known:
+    waived = any(move.reserve_waived for move in moves)
+    before, after = _living(snapshot, {}), _living(snapshot, goes)
+    wrong: list[str] = []
+    for (name, dying), packing in zip(dies.items(), packings, strict=True):
+        sizes = [size for row in dying for size in after[row]]
+        why = _why_not_packed(sizes, packing, left, dying)
+        if why:
+            wrong.append(f"if {name} died: {why}")
+        lost = sum(packing.lost)
+        if waived or not lost:
+            continue
+        known = _first_fit([size for row in dying for size in before[row]], room, dying)
+        if lost > known and _first_fit(sizes, left, dying) > known:
             wrong.append(f"if {name} died: {lost} B would be stranded, {known} B without the plan")
     return wrong
 
 
-def _sizes(snapshot: Snapshot, goes: Mapping[VmId, int]) -> list[list[int]]:
+def _living(snapshot: Snapshot, goes: Mapping[VmId, int]) -> list[list[int]]:
     """Return the bytes of the VMs that live on each host once some have gone to other rows."""
     living: list[list[int]] = [[] for _ in snapshot.facts]
     for vm, home, record in zip(snapshot.vms.ids, snapshot.vms.host.tolist(), snapshot.records, strict=True):
@@ -144,21 +154,21 @@ def _sizes(snapshot: Snapshot, goes: Mapping[VmId, int]) -> list[list[int]]:
     return living
 
 
-def _why_not_packed(sizes: list[int], packing: Packing, left: list[int], dying: int) -> str:
+def _why_not_packed(sizes: list[int], packing: Packing, left: list[int], dying: set[int]) -> str:
     if sorted((*(size for size, _ in packing.placed), *packing.lost)) != sorted(sizes):
         return "not every VM is packed"
     takes: dict[int, int] = defaultdict(int)
     for size, row in packing.placed:
         takes[row] += size
-    if dying in takes:
+    if not dying.isdisjoint(takes):
         return "its VMs are packed onto itself"
     over = next((row for row, taken in takes.items() if taken > left[row]), None)
     return "" if over is None else f"{takes[over]} B are packed where {left[over]} B are left"
 
 
-def _first_fit(sizes: list[int], room: list[int], dying: int) -> int:
+def _first_fit(sizes: list[int], room: list[int], dying: set[int]) -> int:
     """Return the bytes of ``sizes`` that find no place when the largest goes first, each into the first host with room."""
-    left, lost = [0 if row == dying else most for row, most in enumerate(room)], 0
+    left, lost = [0 if row in dying else most for row, most in enumerate(room)], 0
     for size in sorted(sizes, reverse=True):
         place = next((row for row, most in enumerate(left) if most >= size), None)
         if place is None:

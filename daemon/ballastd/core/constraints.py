@@ -1,7 +1,8 @@
 """Hard constraints: may this move be made on top of these? What the planner asks, on columns.
 
 ``checking`` asks the same of a finished plan, and is written apart on purpose. A move counts its memory at both ends until
-it settles, so nothing a plan frees may be used by the same plan. That any one host may die is asked of ``reserve``.
+it settles, so nothing a plan frees may be used by the same plan. That any one failure domain may
+die is asked of ``reserve``.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ FAILED_PAIR_SECONDS = 24 * 3600.0
 class Terms:
     """What a move is made under. ``avoid_labels``: those the target must not share with the source;
     ``reserve_waived``: whether the failover reserve may be used; ``empties``: whether the source is emptied, so that it is
-    not counted on if another host dies; ``rules``: where VMs may live; ``by_operator``: a
+    not counted on if others die; ``rules``: where VMs may live; ``by_operator``: a
     person asked for it; ``fill``, ``cooldown``: what a routine move keeps to, None for the others."""
 
     avoid_labels: tuple[str, ...] = ()
@@ -38,6 +39,11 @@ class Terms:
     fill: Fill | None = None
     cooldown: Cooldown | None = None
     empties: bool = False
+
+    @property
+    def keeps_reserve(self) -> bool:
+        """Whether the failover reserve has to hold."""
+        return self.failover_hosts > 0 and not self.reserve_waived
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +172,7 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     does_not_go_back,
     pair_did_not_fail_lately,
 )
-"""What each target is asked; whether any one host may die then comes after them."""
+"""What each target is asked; whether any one failure domain may die then comes after them."""
 
 
 def shut(snapshot: Snapshot, vm: int, promised: Ints, shifted: Floats, fill: Fill | None) -> Bools:

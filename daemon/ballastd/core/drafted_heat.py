@@ -87,7 +87,7 @@ class DraftDoors:
         if refusal(trial) is not None or self._off[vm] * horizon_of(self._wanted[source]) <= price_of(
                 draft, vm, source, host).processors:
             return False
-        return terms.failover_hosts == 0 or draft.reserve.worse_after(int(draft.snapshot.vms.memory[vm]), host) is None
+        return not terms.keeps_reserve or draft.reserve.worse_after(int(draft.snapshot.vms.memory[vm]), host, source) is None
 
     def penalties(self, vm: int) -> Ints | None:
         """See ``Doors``: should-rules that it would break, and who turned it away within the hour."""

@@ -21,7 +21,7 @@ from ballastd.core.placement import occupied, penalty, rules_for
 from ballastd.core.plans import Move, Refusal, RefusalKind
 from ballastd.core.policies import EVERY_VM, Mode, PolicySet
 from ballastd.core.prediction import fair_share, predict
-from ballastd.core.quantities import Bytes, HostName, human_bytes, human_seconds
+from ballastd.core.quantities import Bytes, HostName, human_seconds
 from ballastd.core.reserve import Packing, Reserve, reserve_of
 from ballastd.core.scoring import MEMORY_LEFT_WEIGHT, score
 from ballastd.core.snapshot import Snapshot
@@ -63,20 +63,20 @@ class Draft:
 
     @property
     def reserve(self) -> Reserve:
-        """Whether any one host may die, with what was planned by now."""
+        """Whether any one failure domain may die, with what was planned by now."""
         if self._reserve is None:
-            self._reserve = reserve_of(self.snapshot)
+            self._reserve = reserve_of(self.snapshot, self.policies.limits.failover_domain)
             for vm, row in self.moved.items():
                 self._reserve.move(int(self.snapshot.vms.memory[vm]), int(self.snapshot.vms.host[vm]), row)
         return self._reserve
 
     @property
     def packings(self) -> tuple[Packing, ...]:
-        """Where the VMs of each host would go if it died, by row; empty while nobody asked."""
+        """Where the VMs of each failure domain would go if it died; empty while nobody asked."""
         return () if self._reserve is None else self._reserve.packings
 
     def move(self, vm: int, source: int, target: int) -> None:
-        """Take a move in: memory at both ends, processors, places, and what is left if a host dies."""
+        """Take a move in: memory at both ends, processors, places, and what is left if a domain dies."""
         memory = int(self.snapshot.vms.memory[vm])
         self.promised[target] += memory
         self.leaving[source] += memory
@@ -210,21 +210,30 @@ class Shortlist:
     def why_no_reserve(self, one: Candidate) -> Refusal | None:
         """Return why the failover reserve would not hold with the VM on a target, or None."""
         draft, terms = self._draft, self._terms
-        if terms.reserve_waived or terms.failover_hosts == 0:
+        if not terms.keeps_reserve:
             return None
         if terms.empties:
             draft.reserve.leave_out(self._source)
-        worse = draft.reserve.worse_after(int(draft.snapshot.vms.memory[self._vm]), one.row)
+        worse = draft.reserve.worse_after(int(draft.snapshot.vms.memory[self._vm]), one.row, self._source)
         if worse is None:
             return None
-        names, (row, before, after) = draft.snapshot.hosts.names, worse
-        return Refusal(RefusalKind.FAILOVER_RESERVE, f"if {names[row]} died then, {human_bytes(after)} of its VMs would fit "
-                       f"nowhere (now {human_bytes(before)})", draft.snapshot.vms.ids[self._vm], names[one.row])
+        return Refusal(RefusalKind.FAILOVER_RESERVE, worse.words(), draft.snapshot.vms.ids[self._vm],
+                       draft.snapshot.hosts.names[one.row])
 
     def _trial(self, target: int) -> Trial:
         draft = self._draft
         return Trial(draft.snapshot, draft.ledger, self._vm, self._source, target, draft.promised, draft.shifted,
                      draft.moved, draft.homes, self._terms)
+
+
+def why_not_without(draft: Draft, intent: Intent) -> Refusal | None:
+    """Return why the failover reserve would not hold once nobody counts on the host of an intent, whatever becomes of its
+    VMs; or None."""
+    if not terms_of(intent, draft.policies).keeps_reserve:
+        return None
+    worse = draft.reserve.leave_out(draft.snapshot.row(intent.host))
+    return None if worse is None else Refusal(RefusalKind.FAILOVER_RESERVE, f"without it, {worse.words()}",
+                                              host=intent.host)
 
 
 def best_of(targets: Shortlist, first: Candidate | None) -> tuple[list[Candidate], list[Refusal]]:

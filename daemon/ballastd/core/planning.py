@@ -10,7 +10,17 @@ from __future__ import annotations
 from ballastd.core.checking import check_plan
 from ballastd.core.constraints import Terms
 from ballastd.core.cooling import relieve
-from ballastd.core.drafting import Draft, add, begin, candidates, no_target, terms_of, why_left_out, why_vm_rests
+from ballastd.core.drafting import (
+    Draft,
+    add,
+    begin,
+    candidates,
+    no_target,
+    terms_of,
+    why_left_out,
+    why_not_without,
+    why_vm_rests,
+)
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.ledger import Ledger
 from ballastd.core.levelling import even_out
@@ -50,16 +60,21 @@ def plan(snapshot: Snapshot, ledger: Ledger, intents: tuple[Intent, ...], polici
         if intent.kind is not IntentKind.EVEN:
             planned.add(intent.host)
         _FULFIL[intent.kind](draft, intent)
-    wrong = check_plan(snapshot, tuple(draft.moves), policies.limits.failover_hosts, policies.placement, draft.packings)
+    limits = policies.limits
+    wrong = check_plan(snapshot, tuple(draft.moves), limits.failover_hosts, policies.placement, draft.packings,
+                       limits.failover_domain)
     if wrong:
         raise PlanUnsound("; ".join(wrong))
     return Plan(tuple(draft.moves), tuple(draft.refusals))
 
 
 def empties(draft: Draft, intent: Intent) -> tuple[Refusal, ...]:
-    """Return the first that would keep ``intent`` from emptying its host whole, on a draft of its own; empty: it would
-    succeed."""
+    """Return the first that would keep ``intent`` from emptying its host whole and going without it, on a draft of its own;
+    empty: it would succeed."""
     trial = draft.copy()
+    no = why_not_without(trial, intent)
+    if no is not None:
+        return (no,)
     before = len(trial.refusals)
     _empty_host(trial, intent, whole=True)
     return tuple(trial.refusals[before:])

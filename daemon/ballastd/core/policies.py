@@ -295,7 +295,10 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much may happen at once and how fast. Shares are ratios; durations seconds; bandwidth MiB/s."""
+    """How much may happen at once and how fast. Shares are ratios; durations seconds; bandwidth MiB/s.
+
+    ``failover_domain``: what dies together, ``host`` or a host label (rack, power, ...), where ``failover_hosts`` is not 0.
+    """
 
     in_flight_cluster: int = 4
     in_flight_host_out: int = 2
@@ -303,6 +306,7 @@ class Limits:
     link_share: float = 0.60
     migration_minimum_mib_s: float = 100.0
     failover_hosts: int = 1
+    failover_domain: str = "host"
     evacuations_at_once: int = 1
     evacuations_per_hour: int = 2
     blast_share: float = 0.20

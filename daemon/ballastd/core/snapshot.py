@@ -146,8 +146,8 @@ class Cast:
     jobs_out: Ints
     jobs_in: Ints
     foreign: int
-    reserves: dict[tuple[bytes, bytes], object] = field(default_factory=dict, repr=False, compare=False)
-    """Whether any one host may die, as it was found out last: see ``reserve``."""
+    reserves: dict[tuple[bytes, bytes, str], object] = field(default_factory=dict, repr=False, compare=False)
+    """Whether any one failure domain may die, as it was found out last: see ``reserve``."""
     domains: dict[str, Ints] = field(default_factory=dict, repr=False, compare=False)
     """Which hosts share a label's value, by label, for whatever was asked before: see ``scoring``."""
     scopes: dict[Scope, Bools] = field(default_factory=dict, repr=False, compare=False)

@@ -7,9 +7,11 @@ from ballastd.documents.balance_models import BalanceModel
 from ballastd.documents.between import named_windows
 from ballastd.documents.consolidation_models import ConsolidationModel
 from ballastd.documents.health_models import HealthModel
-from ballastd.documents.placement_checks import doubt_placement
+from ballastd.documents.limits_model import LimitsModel
+from ballastd.documents.placement_checks import doubt_label, doubt_placement
 from ballastd.documents.placement_models import PlacementModel
 from ballastd.documents.policy_models import EvacuationModel
+from ballastd.documents.scalars import shown
 from ballastd.documents.taken import Taken
 from ballastd.documents.window_models import WindowModel
 
@@ -20,6 +22,7 @@ def doubt(taken: Taken, cluster: ClusterDeclaration | None) -> None:
     _doubt_modes(taken)
     if cluster is not None:
         _doubt_consolidation(taken, cluster)
+        _doubt_failover(taken, cluster)
     doubt_placement(taken, cluster)
     named = {name for _, _, name in named_windows(taken)}
     for document, model in taken.of(WindowModel):
@@ -58,3 +61,16 @@ def _doubt_consolidation(taken: Taken, cluster: ClusterDeclaration) -> None:
         if len(covered) <= model.spare.hosts + 1:
             taken.warnings.append(f"{document.where(('spare', 'hosts'))}: {model.name} keeps {model.spare.hosts} of "
                                   f"{len(covered)} hosts free, which leaves none to switch off")
+
+
+def _doubt_failover(taken: Taken, cluster: ClusterDeclaration) -> None:
+    """Warn of failure domains that are none: a label that hosts lack, or that all of them share."""
+    for document, model in taken.of(LimitsModel):
+        label, place = model.failover.domain, document.where(("failover", "domain"))
+        if label == "host":
+            continue
+        doubt_label(taken, place, label, cluster, "failure domain")
+        values = {host.label(label) for host in cluster.hosts}
+        if len(values) == 1 < len(cluster.hosts) and (only := values.pop()) is not None:
+            taken.warnings.append(f"{place}: every declared host has {shown(label)}: {shown(only)}, so all die together and "
+                                  "no room is kept for any of them; take it out, or label the hosts")

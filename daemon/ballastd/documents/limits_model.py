@@ -13,6 +13,7 @@ from ballastd.core.quantities import Seconds
 from ballastd.documents.policy_models import PolicyModel
 from ballastd.documents.scalars import Bandwidth, Duration, Percent, Whole, lasting, shown
 from ballastd.documents.validation import Clash, Strict
+from ballastd.documents.vm_selectors import Word
 
 DEFAULT = Limits()
 
@@ -66,9 +67,16 @@ class BandwidthLimits(Strict):
 
 
 class Failover(Strict):
-    """How many hosts may die and their VMs still fit."""
+    """What may die at once and its VMs still fit: nothing, or any one host or failure domain."""
 
     hosts: Annotated[Whole, Field(ge=0, le=1)] = DEFAULT.failover_hosts
+    domain: Word = DEFAULT.failover_domain
+
+    @model_validator(mode="after")
+    def _domain_counts(self) -> Failover:
+        if self.hosts == 0 and "domain" in self.model_fields_set:
+            raise Clash(("domain",), "with hosts: 0 no room is kept, so it would do nothing; take it out, or write hosts: 1")
+        return self
 
 
 class Evacuations(Strict):
@@ -171,6 +179,7 @@ class LimitsModel(PolicyModel):
             in_flight_cluster=self.in_flight.cluster, in_flight_host_out=self.in_flight.host_out,
             in_flight_host_in=self.in_flight.host_in, link_share=self.bandwidth.link_share,
             migration_minimum_mib_s=self.bandwidth.migration_minimum, failover_hosts=self.failover.hosts,
+            failover_domain=self.failover.domain,
             evacuations_at_once=self.evacuations.at_once, evacuations_per_hour=self.evacuations.per_hour,
             blast_share=self.blast_radius.share, blast_at_least=self.blast_radius.at_least,
             same_sensor_hosts=self.blast_radius.same_sensor[0],

@@ -91,22 +91,23 @@ def doubt_placement(taken: Taken, cluster: ClusterDeclaration | None) -> None:
                 f"{document.where(('rule',))}: {model.name} must hold at every instant, and VMs move one after the other: "
                 "those that are together are never moved, not even from a failing host; consider strength: should")
         if cluster is not None and model.rule in COMPANY and model.places != "host":
-            _doubt_label(taken, document, model, cluster)
+            doubt_label(taken, document.where(("across",)), model.places, cluster, "place")
         if (cluster is not None and model.rule is Rule.ON
                 and all(model.host_scope.covers(host) for host in cluster.hosts)):
             taken.warnings.append(f"{document.where(('hosts',))}: {model.name} speaks of every declared host, so it says "
                                   "nothing")
 
 
-def _doubt_label(taken: Taken, document: Document, model: PlacementModel, cluster: ClusterDeclaration) -> None:
-    place, key = document.where(("across",)), model.places
+def doubt_label(taken: Taken, place: str, key: str, cluster: ClusterDeclaration, what: str) -> None:
+    """Warn of a label that hosts lack. ``place``: where it is named; ``what``: of what it says which hosts are one."""
     lacking = [host.name for host in cluster.hosts if host.label(key) is None]
     if len(lacking) == len(cluster.hosts):
         known = sorted({label for host in cluster.hosts for label, _ in host.labels})
         near = difflib.get_close_matches(key[:60], known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(['host', *known])}"
-        taken.warnings.append(f"{place}: no declared host has the label {shown(key)}, so each is a place of its own; {hint}")
+        taken.warnings.append(f"{place}: no declared host has the label {shown(key)}, so each is a {what} of its own; "
+                              f"{hint}")
     elif lacking:
         more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
-        taken.warnings.append(f"{place}: without the label {shown(key)} a host is a place of its own: "
+        taken.warnings.append(f"{place}: without the label {shown(key)} a host is a {what} of its own: "
                               f"{', '.join(lacking[:SHOWN])}{more}")

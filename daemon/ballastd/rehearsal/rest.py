@@ -19,7 +19,7 @@ from ballastd.rehearsal.stage import Stage
 from ballastd.sim.checkers import Checker
 from ballastd.sim.checkers.copies import NoOtherCopy, OneMigration, Twins
 from ballastd.sim.checkers.limits import Concurrency, Cooldowns, Modes, Pause, Windows
-from ballastd.sim.checkers.room import Memory, MustRules
+from ballastd.sim.checkers.room import Memory, MustRules, place_of
 from ballastd.sim.checkers.targets import FitTarget, Frozen, OwnersWord, StartUp
 
 ASKED: tuple[type[Checker], ...] = (
@@ -38,9 +38,11 @@ WORTH = 0.05
 
 @dataclass(frozen=True, slots=True)
 class _Host:
-    """A host as it truly is. ``cpu``: processors its VMs ask for; ``room``: bytes left for VMs."""
+    """A host as it truly is. ``domain``: what dies with it; ``cpu``: processors its VMs ask for; ``limit``: bytes that VMs
+    may use."""
 
     name: HostName
+    domain: str
     vms: tuple[VmRecord, ...]
     cpu: float
     cpu_limit: float
@@ -127,7 +129,8 @@ def _hosts(stage: Stage) -> Iterator[_Host]:
         vms = tuple(record for record in known.vms.values() if record.state.holds_memory)
         # a paused copy that a migration left behind holds memory, and works no more
         cpu = sum(world.hypervisor.processors.asked(vm.vm) for vm in vms if vm.state is VmState.RUNNING)
-        yield _Host(declared.name, vms, cpu, declared.cpu_limit or float(known.cpus), limit)
+        domain = place_of(declared, world.policies.limits.failover_domain)
+        yield _Host(declared.name, domain, vms, cpu, declared.cpu_limit or float(known.cpus), limit)
 
 
 def _moves(stage: Stage, policy: BalancePolicy, source: _Host, hosts: Sequence[_Host], *, uneven: bool) -> Iterator[str]:
@@ -165,12 +168,13 @@ def _stays_cool(policy: BalancePolicy, vm: VmRecord, asks: float, target: _Host)
 
 
 def _survives(hosts: Sequence[_Host], vm: VmRecord, source: _Host, target: _Host) -> bool:
-    """Return whether, after the move, any one host may die and all of its VMs fit elsewhere, the largest first."""
+    """Return whether, after the move, any one failure domain may die and all of its VMs fit elsewhere, the largest first."""
     sizes = {host.name: [one.memory_max for one in host.vms if one.vm != vm.vm] for host in hosts}
     sizes[target.name].append(vm.memory_max)
-    for dying in hosts:
-        room = {host.name: host.limit - sum(sizes[host.name]) for host in hosts if host is not dying and host is not source}
-        for size in sorted(sizes[dying.name], reverse=True):
+    for dying in sorted({host.domain for host in hosts}):
+        room = {host.name: host.limit - sum(sizes[host.name]) for host in hosts
+                if host.domain != dying and host is not source}
+        for size in sorted((size for host in hosts if host.domain == dying for size in sizes[host.name]), reverse=True):
             place = next((name for name, left in room.items() if left >= size), None)
             if place is None:
                 return False

@@ -104,7 +104,8 @@ def policies_of(luck: Random, begins: float, lasts: float) -> PolicySet:
         PlacementPolicy("quorum", VmSelector(group="team-2"), Rule.APART, across="rack", mode=Mode.RECOMMEND))
     limits = Limits(in_flight_cluster=luck.choice((1, 2, 4, 8)), evacuations_at_once=luck.choice((1, 2)),
                     evacuations_per_hour=luck.choice((2, 6)), hosts_off_share=0.5,
-                    failover_hosts=luck.choice((0, 1, 1)), migration_minimum_mib_s=luck.choice((1.0, 50.0)))
+                    failover_hosts=luck.choice((0, 1, 1)), migration_minimum_mib_s=luck.choice((1.0, 50.0)),
+                    failover_domain=luck.choice(("host", "host", "host", "rack")))
     return PolicySet(health, evacuation, windows, limits, "seed", balance, consolidation, placement)
 
 

@@ -88,7 +88,7 @@ def test_capacity_counts_with_and_without_room_for_a_failure(files: tuple[str, .
     told = json.loads(run("capacity", *shape, *files, "-o", "json").stdout)
     assert f"{told['fits']} more of 0.1 processors and 8.0 GiB fit" in done.stdout
     assert 0 < told["fits_with_reserve"] <= told["fits"]
-    assert "with room kept for the failure" in done.stdout
+    assert "with room kept for the failure of any one host" in done.stdout
     assert "alder: 88% of its processors would be used" in done.stdout
 
 

@@ -108,16 +108,44 @@ def test_room_for_a_hosts_failure_is_kept() -> None:
     assert offered(rank(seen(three()), replace(FREE, balance=()), shape)) == ["h3"]
     offers = rank(seen(three()), POLICIES, shape)
     assert offered(offers) == []
-    assert against(offers, "h3").startswith("failover-reserve: if one host died then, 50.0 GiB of VMs would fit nowhere")
+    assert against(offers, "h3").startswith("failover-reserve: if h3 died then, 50.0 GiB of its VMs would fit nowhere")
+
+
+BY_RACK = replace(KEPT, limits=replace(KEPT.limits, failover_domain="rack"))
+
+
+def test_room_for_a_racks_failure_is_kept_and_the_rack_is_named() -> None:
+    """Five VMs of 8 GiB in rack a fit into the 56 GiB that h3 has left, and 16 GiB more on either side."""
+    assert offered(rank(seen(three()), BY_RACK, Shape(0.1, 16 * GIB))) == ["h3", "h2", "h1"]
+    larger = Shape(0.1, 17 * GIB)
+    assert offered(rank(seen(three()), KEPT, larger)) == ["h3", "h2", "h1"]
+    offers = rank(seen(three()), BY_RACK, larger)
+    assert offered(offers) == []
+    why = "failover-reserve: if rack=a died then, 8.0 GiB of its VMs would fit nowhere (now 0 B)"
+    assert [against(offers, host) for host in ("h1", "h3")] == [why, why]
+
+
+def test_each_domain_is_asked_for_itself_though_another_is_worse_off() -> None:
+    builder = a_cluster().host("h1", 100).running("giant", 90)
+    for name in ("h2", "h3"):
+        builder = builder.host(name).running(f"{name}v", 20)
+    t = table(builder, FREE).burn().warm_up()
+    t.quiet_for(400.0)
+    offers = rank(seen(t), replace(KEPT, balance=()), Shape(0.1, 10 * GIB))
+    assert offered(offers) == ["h2", "h3", "h1"], "the giant fits nowhere, and nobody makes that worse"
+    worse = rank(seen(t), replace(KEPT, balance=()), Shape(0.1, 32 * GIB))
+    assert against(worse, "h2") == "failover-reserve: if h3 died then, 20.0 GiB of its VMs would fit nowhere (now 0 B)"
 
 
 def test_capacity_is_what_a_count_by_hand_gives() -> None:
     """88 % of 64 GiB are seven VMs of 8 GiB: four, five and six more; with one host down, 128 GiB hold sixteen in all."""
     found = capacity(seen(three()), KEPT, Shape(0.01, 8 * GIB))
-    assert (found.fits, found.fits_with_reserve, found.failover_hosts) == (15, 10, 1)
+    assert (found.fits, found.fits_with_reserve, found.failover_hosts, found.failover_domain) == (15, 10, 1, "host")
     assert found.stops == (("load", 3),)
     assert found.examples[0].startswith("h1: 100% of its memory would be used")
     assert capacity(seen(three()), FREE, Shape(0.01, 8 * GIB)).fits_with_reserve == 15
+    by_rack = capacity(seen(three()), BY_RACK, Shape(0.01, 8 * GIB))
+    assert (by_rack.fits, by_rack.fits_with_reserve, by_rack.failover_domain) == (15, 2, "rack"), "h3 holds eight in all"
 
 
 def test_capacity_is_bound_by_processors_and_by_rules() -> None:

@@ -262,7 +262,7 @@ def test_two_hundred_hosts_are_planned_in_a_step_and_not_in_minutes() -> None:
         first = packs.call_count
         snapshot = t.controller._last
         assert snapshot is not None
-        reserve.reserve_of(snapshot)
+        reserve.reserve_of(snapshot, "host")
     assert len(moves) == 5
     assert 40 <= first <= 40 + 5 * 8, "one packing of each host, and for each move those that counted on its target"
     assert packs.call_count == first, "nothing has changed"

@@ -1,4 +1,4 @@
-"""Any one host may die: what plans rest that on, and what the checker thinks of it."""
+"""Any one host or rack may die: what plans rest that on, and what the checker thinks of it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import pytest
 from ballastd.core.checking import check_plan
 from ballastd.core.drafting import Draft, begin
 from ballastd.core.intents import Intent, IntentKind
+from ballastd.core.ledger import OPERATOR
 from ballastd.core.planning import empties
-from ballastd.core.plans import Move
-from ballastd.core.policies import Health
+from ballastd.core.plans import Move, RefusalKind
+from ballastd.core.policies import Health, PolicySet
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
 from ballastd.core.reserve import Packing
 from ballastd.core.snapshot import Snapshot
@@ -145,3 +146,108 @@ def test_who_is_to_be_emptied_carries_nobody_who_lost_his_host(gib: int, why: st
     noes = empties(begin(snapshot, t.controller.ledger, POLICIES), intent)
     assert bool(noes) is bool(why), noes
     assert why in "".join(no.detail for no in noes)
+
+
+BY_RACK = replace(POLICIES, limits=replace(POLICIES.limits, failover_domain="rack"))
+
+
+def racked(*hosts: tuple[str, str, int, tuple[int, ...]], policies: PolicySet = BY_RACK) -> Draft:
+    """Return a draft on hosts: name, rack ("" for none), GiB for VMs and the sizes of those it has."""
+    builder = a_cluster()
+    for name, rack, gib, vms in hosts:
+        builder = builder.host(name, gib, **({"rack": rack} if rack else {}))
+        for number, size in enumerate(vms):
+            builder = builder.running(f"{name}v{number}", size)
+    t = table(builder, policies).warm_up()
+    t.burn_on(400.0)
+    snapshot = t.controller._last
+    assert snapshot is not None
+    return begin(snapshot, t.controller.ledger, policies)
+
+
+TWO_RACKS = (("h1", "r1", 40, (10, 10)), ("h2", "r1", 40, (10,)), ("h3", "r2", 50, (20,)), ("h4", "r2", 50, (25,)))
+
+
+def lands(packing: Packing) -> set[int]:
+    return {row for _, row in packing.placed}
+
+
+def test_the_vms_of_a_rack_go_to_other_racks_all_of_them() -> None:
+    first, second = racked(*TWO_RACKS).reserve.packings
+    assert (sizes(first), lands(first), first.lost) == ([10, 10, 10], {2}, ())
+    assert (sizes(second), lands(second), second.lost) == ([20, 25], {0, 1}, ())
+
+
+def test_a_host_without_the_label_is_a_domain_of_its_own() -> None:
+    draft = racked(("h1", "r1", 40, (8,)), ("h2", "", 40, (4,)), ("h3", "r1", 40, (2,)), ("h4", "", 40, ()))
+    packings = draft.reserve.packings
+    assert [sizes(packing) for packing in packings] == [[2, 8], [4], []]
+    assert lands(packings[0]) <= {1, 3}
+
+
+@pytest.mark.parametrize(("policies", "why"), [
+    (POLICIES, ""), (BY_RACK, "if rack=r2 died then, 10.0 GiB of its VMs would fit nowhere (now 0 B)")])
+def test_a_rack_needs_room_where_each_host_of_it_would_have_some(policies: PolicySet, why: str) -> None:
+    draft = racked(*TWO_RACKS, policies=policies)
+    worse = draft.reserve.worse_after(10 * GIB, 2, 0)
+    assert ("" if worse is None else worse.words()) == why
+
+
+def test_a_refusal_of_a_plan_names_the_rack() -> None:
+    draft = racked(("h1", "r1", 40, (10, 10)), ("h2", "r1", 12, (10,)), *TWO_RACKS[2:])
+    noes = empties(draft, Intent(IntentKind.DRAIN, HostName("h1"), OPERATOR, "", Health.HEALTHY, draft.snapshot.now))
+    assert "if rack=r2 died then, " in noes[0].detail, noes
+
+
+def test_a_move_within_a_rack_takes_nothing_from_it() -> None:
+    """Neither rack may die, each for one VM that is too large for the other. All that fits there takes what is left."""
+    draft = racked(("h1", "r1", 60, (10, 45)), ("h2", "r1", 60, (12,)), ("h3", "r2", 60, (38,)), ("h4", "r2", 60, (58,)))
+    before = draft.reserve.packings
+    assert [packing.lost for packing in before] == [(45 * GIB,), (58 * GIB,)]
+    across = draft.reserve.worse_after(10 * GIB, 2, SOURCE)
+    assert across is not None
+    assert across.words() == "if rack=r1 died then, 55.0 GiB of its VMs would fit nowhere (now 45.0 GiB)"
+    assert draft.reserve.worse_after(10 * GIB, TARGET, SOURCE) is None
+    draft.move(0, SOURCE, TARGET)
+    assert [(sizes(packing), packing.lost) for packing in draft.packings] == [(sizes(one), one.lost) for one in before]
+    assert not check_plan(draft.snapshot, (a_move(draft.snapshot),), 1, (), draft.packings, "rack")
+
+
+def test_the_checker_adds_up_racks_by_itself() -> None:
+    draft = racked(("h1", "r1", 50, (10, 10)), ("h2", "r1", 50, (10,)), *TWO_RACKS[2:])
+    move, size = a_move(draft.snapshot), int(draft.snapshot.vms.memory[0])
+    assert draft.reserve
+    draft.move(0, SOURCE, TARGET)
+    first, second = draft.packings
+    assert not check_plan(draft.snapshot, (move,), 1, (), (first, second), "rack")
+    by_host = tuple(replace(first, placed=first.placed[:1]) for _ in draft.snapshot.facts)
+    mate = replace(first, placed=((size, TARGET), *first.placed[1:]))
+    for wrong, domain in (((first, second), "host"), (by_host, "rack"), ((second, first), "rack"), ((mate, second), "rack")):
+        assert check_plan(draft.snapshot, (move,), 1, (), wrong, domain), (wrong, domain)
+    told = check_plan(draft.snapshot, (move,), 1, (), (mate, second), "rack")
+    assert told == ("if rack=r1 died: its VMs are packed onto itself",)
+
+
+def test_the_checker_objects_to_more_of_a_rack_that_is_stranded() -> None:
+    draft = racked(*TWO_RACKS)
+    crosses = replace(a_move(draft.snapshot), target=HostName("h3"))
+    assert draft.reserve
+    draft.move(0, SOURCE, 2)
+    assert draft.packings[1].stranded == 10 * GIB
+    wrong = check_plan(draft.snapshot, (crosses,), 1, (), draft.packings, "rack")
+    assert wrong == (f"if rack=r2 died: {10 * GIB} B would be stranded, 0 B without the plan",)
+
+
+def test_a_host_without_which_a_rack_could_not_die_is_not_emptied_though_its_vms_fit() -> None:
+    """With h4 two of the three of r1 have room elsewhere, without it one. Its own VM is so small that moving it away takes
+    room for none of them: what is refused is that nobody counts on h4 any more."""
+    hosts = (("h1", "r1", 60, (20, 20)), ("h2", "r1", 60, (20,)), ("h3", "r2", 40, (5,)), ("h4", "r2", 40, (5,)))
+    intent = IntentKind.EMPTY, HostName("h4"), "nights", "", Health.HEALTHY
+    draft = racked(*hosts)
+    noes = empties(draft, Intent(*intent, draft.snapshot.now))
+    assert [(no.kind, no.host, no.detail) for no in noes] == [
+        (RefusalKind.FAILOVER_RESERVE, "h4", "without it, if rack=r1 died then, 40.0 GiB of its VMs would fit nowhere (now "
+         "20.0 GiB)")]
+    for policies in (POLICIES, replace(BY_RACK, limits=replace(BY_RACK.limits, failover_hosts=0))):
+        draft = racked(*hosts, policies=policies)
+        assert not empties(draft, Intent(*intent, draft.snapshot.now))

@@ -116,7 +116,7 @@ def crowded() -> tuple[Snapshot, Ledger]:
     """Return a snapshot of four hosts that can just do without one of them."""
     builder = a_cluster()
     for h, sizes in enumerate(((9, 8), (10, 7), (12, 5), (6, 6)), start=1):
-        builder = builder.host(f"h{h}", 30)
+        builder = builder.host(f"h{h}", 30, rack="a" if h in (2, 3) else f"{h}")
         for v, gib in enumerate(sizes):
             builder = builder.running(f"h{h}v{v}", gib)
     t = table(builder).warm_up()
@@ -142,32 +142,33 @@ def _one_shut(snapshot: Snapshot) -> Snapshot:
     return _with_hosts(snapshot, target=target)
 
 
-Asked = tuple[Callable[[Snapshot], Snapshot], int, int, dict[int, int]]
+Asked = tuple[Callable[[Snapshot], Snapshot], str, int, int, dict[int, int]]
 
 
 def _answers(asked: list[Asked], *, kept: bool) -> list[str]:
     """Return what the failover reserve says to one question after the other. ``kept``: with what was found out before."""
     snapshot, _ = crowded()
     said = []
-    for change, vm, target, moved in asked:
+    for change, across, vm, target, moved in asked:
         if not kept:
             snapshot.cast.reserves.clear()
         now = change(snapshot)
-        memory, home, reserve = now.vms.memory.tolist(), now.vms.host.tolist(), reserve_of(now)
+        memory, home, reserve = now.vms.memory.tolist(), now.vms.host.tolist(), reserve_of(now, across)
         for one, row in moved.items():
             reserve.move(memory[one], home[one], row)
         reserve.leave_out(home[vm])
-        worse = reserve.worse_after(memory[vm], target)
+        worse = reserve.worse_after(memory[vm], target, home[vm])
         said.append("" if worse is None else str(worse))
     return said
 
 
 @pytest.mark.parametrize("second", [
-    pytest.param((_less_room, 0, 1, {}), id="room"), pytest.param((_one_shut, 0, 1, {}), id="receiving"),
-    pytest.param((_as_it_is, 1, 1, {0: 1}), id="planned"), pytest.param((_as_it_is, 6, 1, {}), id="emptied"),
+    pytest.param((_less_room, "host", 0, 1, {}), id="room"), pytest.param((_one_shut, "host", 0, 1, {}), id="receiving"),
+    pytest.param((_as_it_is, "host", 1, 1, {0: 1}), id="planned"), pytest.param((_as_it_is, "host", 6, 1, {}), id="emptied"),
+    pytest.param((_as_it_is, "rack", 0, 1, {}), id="domain"),
 ])
 def test_what_was_found_out_of_the_reserve_is_used_only_where_nothing_of_it_changed(second: Asked) -> None:
-    both: list[Asked] = [(_as_it_is, 0, 1, {}), second]
+    both: list[Asked] = [(_as_it_is, "host", 0, 1, {}), second]
     first_said, second_said = _answers(both, kept=False)
     assert (first_said, bool(second_said)) == ("", True), "the change matters"
     assert _answers(both, kept=True) == [first_said, second_said]

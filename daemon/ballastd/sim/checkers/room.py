@@ -1,4 +1,4 @@
-"""Room: memory at both ends at every instant, a host's failure that the rest can carry, and rules about company."""
+"""Room: memory at both ends at every instant, a failure that the rest can carry, and rules about company."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from ballastd.core.acts import Act
+from ballastd.core.inventory import DeclaredHost
 from ballastd.core.plans import Order
 from ballastd.core.policies import PlacementPolicy, Rule
 from ballastd.core.quantities import HostName, VmId
@@ -13,6 +14,12 @@ from ballastd.sim.checkers.base import Checker
 from ballastd.sim.world import World
 
 Homes = Mapping[VmId, set[HostName]]
+
+
+def place_of(host: DeclaredHost, across: str) -> str:
+    """Return where a host is: itself, or the value of a label; one without the label is a place of its own."""
+    value = None if across == "host" else host.label(across)
+    return f"host {host.name}" if value is None else f"{across}={value}"
 
 
 class Memory(Checker):
@@ -45,8 +52,8 @@ class Memory(Checker):
 
 
 class FailoverReserve(Checker):
-    """After a routine move, or a host going off, the rest could still carry what any one host has: by bounds that no
-    packing can beat, all of it together and its largest VM alone."""
+    """After a routine move, or a host going off, the rest could still carry what any one failure domain has: by
+    bounds that no packing can beat, all of it together and its largest VM alone."""
 
     rule = "failover"
 
@@ -76,13 +83,17 @@ class FailoverReserve(Checker):
         return {host.name: [size for _, size in self._sizes(host.name)] for host in self.world.declared.hosts
                 if self.world.host(host.name).powered}
 
-    def _uncarried(self, held: Mapping[HostName, list[int]]) -> set[HostName]:
+    def _uncarried(self, held: Mapping[HostName, list[int]]) -> set[str]:
         room = {host: max(0, self._limit(host) - sum(sizes)) for host, sizes in held.items()}
+        domains: dict[str, list[HostName]] = {}
+        for host in held:
+            domains.setdefault(place_of(self.declared(host), self.policies.limits.failover_domain), []).append(host)
         found = set()
-        for host, sizes in held.items():
-            others = [free for name, free in room.items() if name != host]
+        for name, dying in domains.items():
+            sizes = [size for host in dying for size in held[host]]
+            others = [free for host, free in room.items() if host not in dying]
             if sum(sizes) > sum(others) or max(sizes, default=0) > max(others, default=0):
-                found.add(host)
+                found.add(name)
         return found
 
     def _limit(self, host: HostName) -> int:
@@ -130,11 +141,8 @@ class MustRules(Checker):
 
     def _places(self, rule: PlacementPolicy, homes: Homes) -> list[set[str]]:
         members = {record.vm for _, record in self.records() if rule.vms.covers(record)}
-        return [{self._place(host, rule.across) for host in hosts} for vm, hosts in homes.items() if vm in members]
-
-    def _place(self, host: HostName, across: str) -> str:
-        value = host if across == "host" else self.declared(host).label(across)
-        return f"host {host}" if value is None else str(value)
+        return [{place_of(self.declared(host), rule.across) for host in hosts} for vm, hosts in homes.items()
+                if vm in members]
 
     def _crowding(self, rule: PlacementPolicy, homes: Homes) -> int:
         counts = Counter(place for places in self._places(rule, homes) for place in places)

@@ -1,0 +1,39 @@
+"""Failure domains: which hosts die together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ballastd.core.inventory import DeclaredHost
+
+
+@dataclass(frozen=True, slots=True)
+class Domains:
+    """Hosts by failure domain, in the order of their first hosts. ``names``: the domains in words; ``rows``: the host rows
+    of each; ``of``: the domain of each host row."""
+
+    names: tuple[str, ...]
+    rows: tuple[tuple[int, ...], ...]
+    of: tuple[int, ...]
+
+    def begin(self, domain: int) -> int:
+        """Return from which host row on a place is looked for first if a domain dies: each domain begins elsewhere, so that
+        not all of them count on the same hosts, and behind itself where domains are single hosts or stand in a row."""
+        return len(self.of) * (domain + 1) // len(self.names)
+
+
+def domains(hosts: Iterable[DeclaredHost], across: str) -> Domains:
+    """Return the domains of hosts, which stand in the order of their rows. ``across``: what is one domain, ``host`` or a
+    label; a host without the label is a domain of its own."""
+    numbers: dict[str, int] = {}
+    of = tuple([numbers.setdefault(_name(host, across), len(numbers)) for host in hosts])
+    rows: list[list[int]] = [[] for _ in numbers]
+    for row, domain in enumerate(of):
+        rows[domain].append(row)
+    return Domains(tuple(numbers), tuple([tuple(one) for one in rows]), of)
+
+
+def _name(host: DeclaredHost, across: str) -> str:
+    value = None if across == "host" else host.label(across)
+    return host.name if value is None else f"{across}={value}"
