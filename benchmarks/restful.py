@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
 
+from ballastd.core.plans import DeferralKind
 from ballastd.sim.generating import generate
 from benchmarks.driving import PACE_SECONDS, Driver, shipped
 
@@ -33,8 +34,9 @@ HOT, UNEVEN = 0.80, 0.30
 
 @dataclass(frozen=True)
 class Rest:
-    """One cluster. ``again``: VMs that were moved more than once. ``late``: moves after the first hour. ``spread``: of
-    processors between the busiest host and the idlest, at the end."""
+    """One cluster. ``again``: VMs that were moved more than once. ``late``: moves after the first hour, ``held``: of these
+    where the policy's budget of moves an hour was used up when the hour ended. ``spread``: of processors between the busiest
+    host and the idlest, at the end."""
 
     seed: int
     hosts: int
@@ -42,6 +44,7 @@ class Rest:
     moves: int
     again: int
     late: int
+    held: int
     hot: int
     spread: float
 
@@ -56,7 +59,7 @@ def watch(seed: int, hours: float) -> Rest:
     scale = luck.uniform(0.1, 0.6) * sum(host.cpus for host in cluster.hosts) / asked
     steady = {vm: burn * scale for host in driver.hosts.values() for vm, burn in host.burn.items()}
     moved: Counter[str] = Counter()
-    late = 0
+    late, is_held = 0, False
     while driver.seconds < hours * HOUR:
         for host in driver.hosts.values():
             for vm in host.burn:
@@ -64,10 +67,13 @@ def watch(seed: int, hours: float) -> Rest:
         decision = driver.step(*driver.tell())
         driver.carry_out(decision)
         moved.update(order.move.vm for order in decision.orders)
-        late += len(decision.orders) if driver.seconds > HOUR + PACE_SECONDS else 0
+        if driver.seconds > HOUR + PACE_SECONDS:
+            late += len(decision.orders)
+        else:
+            is_held = any(no.kind == DeferralKind.MOVES_PER_HOUR.value for no in decision.view.noes)
     busy = [host.asked() / host.saved.cpus for host in driver.hosts.values()]
     return Rest(seed, hosts, len(cluster.vms), sum(moved.values()), sum(count > 1 for count in moved.values()), late,
-                sum(share > HOT for share in busy), max(busy) - min(busy))
+                late if is_held else 0, sum(share > HOT for share in busy), max(busy) - min(busy))
 
 
 def main() -> int:
@@ -92,14 +98,15 @@ def main() -> int:
     moves = [rest.moves for rest in found]
     print(f"{len(found)} clusters of {options.hours:g} h: {sum(moves)} moves (median {statistics.median(moves):g}, most "
           f"{max(moves)}); VMs moved more than once: {sum(rest.again for rest in found)}; moves after the first hour: "
-          f"{sum(rest.late for rest in found)} in {sum(rest.late > 0 for rest in found)} clusters")
+          f"{sum(rest.late for rest in found)} in {sum(rest.late > 0 for rest in found)} clusters, of these "
+          f"{sum(rest.held for rest in found)} put off by the budget of moves an hour")
     print(f"at the end: hot hosts {sum(rest.hot for rest in found)}, spread median "
           f"{statistics.median(rest.spread for rest in found):.0%}, clusters still more than {UNEVEN:.0%} apart "
           f"{sum(rest.spread > UNEVEN for rest in found)}")
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps([asdict(rest) for rest in found], indent=1) + "\n")
     print(f"written: {options.out}")
-    return 1 if any(rest.again or rest.late for rest in found) else 0
+    return 1 if any(rest.again or rest.late > rest.held for rest in found) else 0
 
 
 if __name__ == "__main__":

@@ -158,8 +158,9 @@ def _relief(draft: Draft, intent: Intent) -> Callable[[int], Floats]:
 
 
 class _Evening:
-    """What moving a VM is worth to two uneven hosts: by how much the difference of their processors shrinks, 0 when that is
-    less than the policy's gain of the whole spread, for else a VM would be moved to the next fullest, and help nobody."""
+    """What moving a VM is worth to two uneven hosts: by how much the difference of their processors shrinks; 0 when that is
+    less than the policy's gain of the whole spread, for else a VM would be moved to the next fullest, and help nobody, and
+    when one of them would then be the fullest or the emptiest of all."""
 
     def __init__(self, draft: Draft, intent: Intent, source: int) -> None:
         hosts = draft.snapshot.hosts
@@ -167,7 +168,8 @@ class _Evening:
         self._source, self._limits, self._used = source, limits, draft.snapshot.vms.cpu
         self._cpu = (hosts.cpu + draft.shifted) / limits
         known = self._cpu[hosts.target & ~np.isnan(self._cpu)]
-        self._needed = intent.minimum_gain * (float(self._cpu[source]) - (float(known.min()) if len(known) else 0.0))
+        self._emptiest = float(known.min()) if len(known) else 0.0
+        self._needed = intent.minimum_gain * (float(self._cpu[source]) - self._emptiest)
 
     def __call__(self, vm: int) -> Floats:
         used, here = float(self._used[vm]), float(self._cpu[self._source])
@@ -175,7 +177,8 @@ class _Evening:
         before = here - self._cpu
         gain = before - np.abs(after - there)
         # an unknown is nan: no comparison with it holds
-        return np.where((before > 0) & (gain >= self._needed), gain, 0.0)
+        useful = (before > 0) & (gain >= self._needed) & (after >= self._emptiest) & (there <= here)
+        return np.where(useful, gain, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,9 @@ from ballastd.core.intents import Fill, Intent
 from ballastd.core.placement import penalty, rules_for
 from ballastd.core.quantities import GIB
 
-MOVE_BYTES = GIB
-"""What every move costs beside the bytes that it copies: its hand-shakes, its moment of standstill, that it may fail."""
+MOVE_BYTES = 4 * GIB
+"""What every move costs beside the bytes that it copies: its moment of standstill, that it may fail, and that both its ends
+are left alone for a while before the next one, which waits in the heat meanwhile."""
 PRIORITY_RANGE = 200
 """A VM of priority 100 costs half as much again to move, one of -100 half as much."""
 OFFERED_SHARE = 0.01

@@ -18,8 +18,10 @@ from ballastd.core.policies import BalancePolicy
 from ballastd.core.roughness import Aim, span
 from ballastd.core.trends import in_scope
 
-MARGIN = 0.8
+MARGIN = 0.9
 """Hosts are brought this much nearer to one another than the policy asks for, so that noise does not undo it."""
+ROUNDS = 8
+"""So many hosts may be too full for good while others are evened out."""
 
 
 def even_out(draft: Draft, intent: Intent) -> None:
@@ -30,24 +32,39 @@ def even_out(draft: Draft, intent: Intent) -> None:
 
 
 def _together(draft: Draft, intent: Intent, policy: BalancePolicy) -> bool:
-    """Plan evening out as a whole; return whether any move came of it."""
+    """Plan evening out as a whole; return whether any move came of it.
+
+    A fullest host that nothing can leave is not compared any more: to fill all others up to it would help nobody."""
     hosts = draft.snapshot.hosts
     limit = np.where(hosts.cpu_limit > 0, hosts.cpu_limit, np.nan)
     shares = (hosts.cpu + draft.shifted) / limit
     counts = _counted(draft, policy) & ~np.isnan(shares)
-    if counts.sum() < 2 or intent.fill is None:
-        return False
-    mean = float((shares * limit)[counts].sum() / limit[counts].sum())
-    sends = counts & (np.nan_to_num(shares) > mean)
+    before = len(draft.moves)
+    for _ in range(ROUNDS):
+        if counts.sum() < 2 or span(shares[counts]) <= policy.imbalance_above:
+            return False
+        fullest = int(np.argmax(np.where(counts, shares, -np.inf)))
+        moves, off = _found(draft, intent, policy, counts, shares)
+        if any(int(draft.snapshot.vms.host[vm]) == fullest for vm, _ in moves):
+            add_all(draft, dict.fromkeys(range(len(hosts.names)), intent), moves, off, "with which hosts are even")
+            return len(draft.moves) > before
+        counts[fullest] = False
+    return False
+
+
+def _found(draft: Draft, intent: Intent, policy: BalancePolicy, counts: Bools, shares: Floats
+           ) -> tuple[tuple[tuple[int, int], ...], Floats]:
+    """Return the moves, VM row and host row, that even the hosts out that count; and what each VM uses of its host."""
+    assert intent.fill is not None
+    hosts = draft.snapshot.hosts
+    limit = np.where(hosts.cpu_limit > 0, hosts.cpu_limit, np.nan)
+    sends = counts & (np.nan_to_num(shares) > float((shares * limit)[counts].sum() / limit[counts].sum()))
     wanted = dict.fromkeys(np.flatnonzero(sends).tolist(), intent)
     off = _shares_of_vms(draft, intent, sends, limit)
     aim = Aim(np.nan_to_num(limit), hosts.limit.astype(np.float64), counts,
               cpu_span=MARGIN * policy.imbalance_above, least=intent.minimum_gain * span(shares[counts]))
     heat = heat_of(draft, wanted, off, intent.fill, np.zeros(len(limit), np.bool_), ~sends)
-    found = even(heat, DraftDoors(draft, wanted, off), aim)
-    before = len(draft.moves)
-    add_all(draft, wanted, found.moves, off, "with which hosts are even")
-    return len(draft.moves) > before
+    return even(heat, DraftDoors(draft, wanted, off), aim).moves, off
 
 
 def _counted(draft: Draft, policy: BalancePolicy) -> Bools:

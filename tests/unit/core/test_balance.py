@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ballastd.core import events as ev
+from ballastd.core.inventory import Pin, PinKind
 from ballastd.core.plans import DeferralKind, RefusalKind
 from ballastd.core.policies import BalancePolicy, Cooldown, Mode, MoveBudget, Window
 from ballastd.core.quantities import Seconds
@@ -207,6 +208,19 @@ def test_a_small_vm_is_not_pushed_to_the_next_fullest_host() -> None:
     decisions = t.burn(giant=8.0, small=0.3, other=7.6).burn_on(4000.0)
     assert any(intent.kind == "even" for intent in decisions[-1].view.intents), "h3 idles, so it is uneven"
     assert not orders(decisions), "h2 would have a little less to complain of, and nobody would be helped"
+
+
+def test_no_host_is_made_the_emptiest_to_please_another() -> None:
+    """Small h1 and h2 would be nearer to one another, and h1 would idle beside h3, which is as full as h1 was."""
+    pinned = (Pin(PinKind.DISK_LOCAL, "vda", "put it on shared storage"),)
+    builder = a_cluster().host("h1").running("giant", 8).host("h2").running("i2", 8)
+    builder = builder.host("h3").running("i3", 8, pins=pinned)
+    builder = replace(builder, hosts=(replace(builder.hosts[0], cpu_limit=4.0), *builder.hosts[1:]))
+    t = table(builder, BALANCED).warm_up()
+    t.quiet_for(200.0)
+    decisions = t.burn(giant=1.8, i2=1.5, i3=7.0).burn_on(4000.0)
+    assert any(intent.kind == "even" for intent in decisions[-1].view.intents)
+    assert not orders(decisions)
 
 
 def test_a_small_difference_is_left_alone() -> None:

@@ -81,3 +81,15 @@ def test_a_host_outside_the_policys_scope_is_left_alone() -> None:
     moves = planned(t)
     assert moves
     assert {target for _, target in moves.values()} == {"h3"}
+
+
+def test_nobody_is_filled_up_to_a_host_that_cannot_be_helped() -> None:
+    """The one VM of h1 fits nowhere below the cool edge; beside it nobody is far from anybody."""
+    builder = a_cluster().host("h1").running("giant", 8).host("h2")
+    for i in range(4):
+        builder = builder.running(f"j{i}", 4)
+    builder = builder.host("h3").running("i3", 4).host("h4").running("i4", 4)
+    t = uneven(builder, giant=9.6, i3=4.0, i4=2.4, **{f"j{i}": 1.5 for i in range(4)})
+    decision = t.step()
+    assert any(intent.kind == "even" for intent in decision.view.intents)
+    assert not decision.view.moves
