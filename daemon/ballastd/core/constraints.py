@@ -27,9 +27,8 @@ FAILED_PAIR_SECONDS = 24 * 3600.0
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What a move is made under. ``avoid_labels``: those the target must not share with the source;
-    ``reserve_waived``: whether the failover reserve may be used; ``empties``: whether the source is emptied, so that it is
-    not counted on if others die; ``rules``: where VMs may live; ``by_operator``: a
-    person asked for it; ``fill``, ``cooldown``: what a routine move keeps to, None for the others."""
+    ``reserve_waived``: whether the failover reserve may be used; ``rules``: where VMs may live; ``by_operator``: a person
+    asked for it; ``fill``, ``cooldown``: what a routine move keeps to, None for the others."""
 
     avoid_labels: tuple[str, ...] = ()
     reserve_waived: bool = False
@@ -38,7 +37,6 @@ class Terms:
     by_operator: bool = False
     fill: Fill | None = None
     cooldown: Cooldown | None = None
-    empties: bool = False
 
     @property
     def keeps_reserve(self) -> bool:

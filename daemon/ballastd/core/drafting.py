@@ -14,7 +14,7 @@ import numpy as np
 from ballastd.core.arrays import Floats, Ints
 from ballastd.core.autonomy import grounds_of
 from ballastd.core.constraints import Terms, Trial, refusal, shut
-from ballastd.core.intents import EMPTYING, Intent
+from ballastd.core.intents import Intent
 from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
 from ballastd.core.migrations import HOLDS_SOURCE
 from ballastd.core.placement import occupied, penalty, rules_for
@@ -143,8 +143,7 @@ def _forget_who_left(draft: Draft, rows: Mapping[HostName, int]) -> None:
 def terms_of(intent: Intent, policies: PolicySet) -> Terms:
     """Return what moves for ``intent`` are made under."""
     return Terms(intent.avoid_labels, intent.saves_from_failing_host, policies.limits.failover_hosts,
-                 policies.placement, intent.policy == OPERATOR, intent.fill, intent.cooldown,
-                 intent.kind in EMPTYING)
+                 policies.placement, intent.policy == OPERATOR, intent.fill, intent.cooldown)
 
 
 class Shortlist:
@@ -212,8 +211,6 @@ class Shortlist:
         draft, terms = self._draft, self._terms
         if not terms.keeps_reserve:
             return None
-        if terms.empties:
-            draft.reserve.leave_out(self._source)
         worse = draft.reserve.worse_after(int(draft.snapshot.vms.memory[self._vm]), one.row, self._source)
         if worse is None:
             return None
@@ -226,9 +223,9 @@ class Shortlist:
                      draft.moved, draft.homes, self._terms)
 
 
-def why_not_without(draft: Draft, intent: Intent) -> Refusal | None:
-    """Return why the failover reserve would not hold once nobody counts on the host of an intent, whatever becomes of its
-    VMs; or None."""
+def leave_out(draft: Draft, intent: Intent) -> Refusal | None:
+    """Count on the host of an intent no more if others die, whatever becomes of its VMs. Return why the failover reserve
+    would not hold for that, or None."""
     if not terms_of(intent, draft.policies).keeps_reserve:
         return None
     worse = draft.reserve.leave_out(draft.snapshot.row(intent.host))

@@ -23,7 +23,6 @@ class IntentKind(enum.Enum):
 
 
 ROUTINE = frozenset({IntentKind.RELIEVE, IntentKind.EVEN, IntentKind.EMPTY})
-EMPTYING = frozenset({IntentKind.EVACUATE, IntentKind.DRAIN, IntentKind.EMPTY})
 
 
 @dataclass(frozen=True, slots=True)

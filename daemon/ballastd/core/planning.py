@@ -15,10 +15,10 @@ from ballastd.core.drafting import (
     add,
     begin,
     candidates,
+    leave_out,
     no_target,
     terms_of,
     why_left_out,
-    why_not_without,
     why_vm_rests,
 )
 from ballastd.core.intents import Intent, IntentKind
@@ -72,21 +72,22 @@ def empties(draft: Draft, intent: Intent) -> tuple[Refusal, ...]:
     """Return the first that would keep ``intent`` from emptying its host whole and going without it, on a draft of its own;
     empty: it would succeed."""
     trial = draft.copy()
-    no = why_not_without(trial, intent)
-    if no is not None:
-        return (no,)
     before = len(trial.refusals)
     _empty_host(trial, intent, whole=True)
     return tuple(trial.refusals[before:])
 
 
 def _empty_host(draft: Draft, intent: Intent, *, whole: bool = False) -> None:
-    """Plan the moves that empty a host. ``whole``: the first VM that cannot leave ends it."""
+    """Plan the moves that empty a host. ``whole``: that the failover reserve would not hold without it, and the first VM
+    that cannot leave, ends it."""
     before = len(draft.refusals)
     snapshot = draft.snapshot
     source = snapshot.row(intent.host)
     no = _why_host_cannot_be_emptied(draft, source)
     if no is not None:
+        draft.refusals.append(no)
+        return
+    if whole and (no := leave_out(draft, intent)) is not None:
         draft.refusals.append(no)
         return
     terms = terms_of(intent, draft.policies)
@@ -109,6 +110,7 @@ def _empty_host(draft: Draft, intent: Intent, *, whole: bool = False) -> None:
 
 
 def _place(draft: Draft, intent: Intent, terms: Terms, vm: int, source: int) -> None:
+    leave_out(draft, intent)
     ranked, noes = candidates(draft, terms, vm, source)
     if ranked:
         add(draft, intent, vm, source, ranked, noes)

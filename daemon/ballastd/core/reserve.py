@@ -141,18 +141,17 @@ class Reserve:
 
     def worse_after(self, memory: int, target: int, source: int | None = None) -> Worse | None:
         """Return a domain whose death would strand more once a VM of so many bytes of ``source`` is on ``target`` (rows)
-        too; None where there is none. ``source`` None: the VM is new. Witnesses that would be spoilt are replaced by others
-        that hold both now and then, where there are any."""
+        too; None where there is none. ``source`` None: the VM is new. Nothing is kept of what was asked: what is said of one
+        target holds until something moves, whatever is asked of others meanwhile."""
         left = max(0, self._room[target] - memory)
         for dying in sorted(self._counting[target]):
             packing = self._packings[dying]
             if packing.at.get(target, 0) > left:
                 room = self._room.copy()
                 room[target] = left
-                anew = self._eased(dying, room, target)
-                if anew.stranded > packing.stranded:
-                    return Worse(self._cut.names[dying], packing.stranded, anew.stranded)
-                self._put(dying, anew)
+                then = self._eased(dying, room, target).stranded
+                if then > packing.stranded:
+                    return Worse(self._cut.names[dying], packing.stranded, then)
         there = self._cut.of[target]
         if source is not None and self._cut.of[source] == there:
             return None  # the domain has the VM already

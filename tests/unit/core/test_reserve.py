@@ -10,7 +10,7 @@ from ballastd.core.checking import check_plan
 from ballastd.core.drafting import Draft, begin
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.ledger import OPERATOR
-from ballastd.core.planning import empties
+from ballastd.core.planning import empties, plan
 from ballastd.core.plans import Move, RefusalKind
 from ballastd.core.policies import Health, PolicySet
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
@@ -146,6 +146,8 @@ def test_who_is_to_be_emptied_carries_nobody_who_lost_his_host(gib: int, why: st
     noes = empties(begin(snapshot, t.controller.ledger, POLICIES), intent)
     assert bool(noes) is bool(why), noes
     assert why in "".join(no.detail for no in noes)
+    made = plan(snapshot, t.controller.ledger, (intent,), POLICIES)
+    assert bool(made.moves) is not bool(why), "nor while it goes on"
 
 
 BY_RACK = replace(POLICIES, limits=replace(POLICIES.limits, failover_domain="rack"))
