@@ -122,7 +122,7 @@ def terms_of(intent: Intent, policies: PolicySet) -> Terms:
     """Return what moves for ``intent`` are made under."""
     return Terms(intent.avoid_labels, intent.saves_from_failing_host, policies.limits.failover_hosts,
                  policies.placement, intent.policy == OPERATOR, intent.fill, intent.cooldown,
-                 intent.kind in EMPTYING)
+                 intent.kind in EMPTYING, intent.next_hosts)
 
 
 class Shortlist:
@@ -180,14 +180,20 @@ class Shortlist:
         worse = draft.reserve.worse_after(int(draft.snapshot.vms.memory[self._vm]), one.row)
         if worse is None:
             return None
-        names, (row, before, after) = draft.snapshot.hosts.names, worse
-        return Refusal(RefusalKind.FAILOVER_RESERVE, f"if {names[row]} died then, {human_bytes(after)} of its VMs would fit "
-                       f"nowhere (now {human_bytes(before)})", draft.snapshot.vms.ids[self._vm], names[one.row])
+        return Refusal(RefusalKind.FAILOVER_RESERVE, stranding(draft.snapshot, worse), draft.snapshot.vms.ids[self._vm],
+                       draft.snapshot.hosts.names[one.row])
 
     def _trial(self, target: int) -> Trial:
         draft = self._draft
         return Trial(draft.snapshot, draft.ledger, self._vm, self._source, target, draft.promised, draft.shifted,
                      draft.moved, draft.homes, self._terms)
+
+
+def stranding(snapshot: Snapshot, worse: tuple[int, int, int]) -> str:
+    """Return in words whose death would strand more. ``worse``: the row, the bytes before and after."""
+    row, before, after = worse
+    return (f"if {snapshot.hosts.names[row]} died then, {human_bytes(after)} of its VMs would fit nowhere (now "
+            f"{human_bytes(before)})")
 
 
 def best_of(targets: Shortlist, first: Candidate | None) -> tuple[list[Candidate], list[Refusal]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from ballastd.core.balancing import even_out, relieve
 from ballastd.core.checking import check_plan
 from ballastd.core.constraints import Terms
-from ballastd.core.drafting import Draft, add, begin, candidates, no_target, terms_of, why_left_out, why_vm_rests
+from ballastd.core.drafting import Draft, add, begin, candidates, no_target, stranding, terms_of, why_left_out, why_vm_rests
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import ENDED_OPEN, Migration
@@ -49,13 +49,16 @@ def plan(snapshot: Snapshot, ledger: Ledger, intents: tuple[Intent, ...], polici
     return Plan(tuple(draft.moves), tuple(draft.refusals))
 
 
-def empties(draft: Draft, intent: Intent) -> tuple[Refusal, ...]:
-    """Return the first that would keep ``intent`` from emptying its host whole, on a draft of its own; empty: it would
-    succeed."""
+def emptied(draft: Draft, intent: Intent) -> tuple[Draft, tuple[Refusal, ...]]:
+    """Return a draft of its own on which the host of ``intent`` is emptied whole and counted on no more, and the first that
+    keeps that from succeeding; empty: it would succeed."""
     trial = draft.copy()
-    before = len(trial.refusals)
+    before, row = len(trial.refusals), trial.snapshot.row(intent.host)
+    worse = trial.reserve.leave_out(row) if draft.policies.limits.failover_hosts else None
+    if worse is not None:
+        return trial, (Refusal(RefusalKind.FAILOVER_RESERVE, stranding(trial.snapshot, worse), host=intent.host),)
     _empty_host(trial, intent, whole=True)
-    return tuple(trial.refusals[before:])
+    return trial, tuple(trial.refusals[before:])
 
 
 def _empty_host(draft: Draft, intent: Intent, *, whole: bool = False) -> None:

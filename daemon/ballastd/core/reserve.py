@@ -99,11 +99,17 @@ class Reserve:
         """The witnesses, by host row."""
         return tuple(self._packings)
 
-    def leave_out(self, row: int) -> None:
-        """Count on a host no more: it is being emptied, or goes out of service."""
-        if self._room[row]:
-            self._room[row] = 0
-            self._mend(row)
+    def leave_out(self, row: int) -> tuple[int, int, int] | None:
+        """Count on a host no more: it is being emptied, or goes out of service. Return another host whose death strands more
+        from then on: its row, the bytes before and after; None where there is none."""
+        if not self._room[row]:
+            return None
+        before = self._packings.copy()
+        self._room[row] = 0
+        self._mend(row)
+        worse = (dying for dying in sorted(self._counting[row])
+                 if dying != row and self._packings[dying].stranded > before[dying].stranded)
+        return next(((dying, before[dying].stranded, self._packings[dying].stranded) for dying in worse), None)
 
     def worse_after(self, memory: int, target: int) -> tuple[int, int, int] | None:
         """Return a host whose death would strand more once a VM of so many bytes is on ``target`` too: its row, the bytes

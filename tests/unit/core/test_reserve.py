@@ -9,7 +9,7 @@ import pytest
 from ballastd.core.checking import check_plan
 from ballastd.core.drafting import Draft, begin
 from ballastd.core.intents import Intent, IntentKind
-from ballastd.core.planning import empties
+from ballastd.core.planning import emptied
 from ballastd.core.plans import Move
 from ballastd.core.policies import Health
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
@@ -142,6 +142,6 @@ def test_who_is_to_be_emptied_carries_nobody_who_lost_his_host(gib: int, why: st
     snapshot = t.controller._last
     assert snapshot is not None
     intent = Intent(IntentKind.EMPTY, HostName("h1"), "nights", "", Health.HEALTHY, t.now)
-    noes = empties(begin(snapshot, t.controller.ledger, POLICIES), intent)
+    _, noes = emptied(begin(snapshot, t.controller.ledger, POLICIES), intent)
     assert bool(noes) is bool(why), noes
     assert why in "".join(no.detail for no in noes)
