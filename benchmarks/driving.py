@@ -19,20 +19,23 @@ EPOCH_WALL = 1_750_000_000.0
 PACE_SECONDS = 30.0
 
 
-def shipped(cluster: SavedCluster) -> PolicySet:
-    """Return the shipped policies for a cluster, all of them in auto."""
-    policies, _ = PolicyFiles(ROOT / "policies", cluster.declaration(Timing())).load(EPOCH_WALL)
+def shipped(cluster: SavedCluster, wall: float = EPOCH_WALL) -> PolicySet:
+    """Return the shipped policies for a cluster, all of them in auto; windows are known for two weeks from ``wall`` on."""
+    policies, _ = PolicyFiles(ROOT / "policies", cluster.declaration(Timing())).load(wall)
     return policies.with_modes(lambda _: Mode.AUTO)
 
 
 class Driver:
-    """A mind, and the machines it is told of. ``errors``: what each host's memory counts."""
+    """A mind, and the machines it is told of every ``pace`` seconds. ``errors``: what each host's memory
+    counts; ``asked``: processors that its VMs asked for lately."""
 
-    def __init__(self, cluster: SavedCluster, policies: PolicySet) -> None:
+    def __init__(self, cluster: SavedCluster, policies: PolicySet, pace: float = PACE_SECONDS) -> None:
+        self._pace = pace
         self.hosts = {host.name: Machine(host, usable(host)) for host in cluster.hosts}
         for host in self.hosts.values():
             host.stock(cluster)
         self.errors: dict[HostName, float] = {}
+        self.asked: dict[HostName, float] = {}
         self.table, self.seconds, self._sequence = Machines(self.hosts), 0.0, 0
         self.mind = Controller(cluster.declaration(Timing()), policies, Ledger(), self.now)
         self.mind.step((TelemetryConnected(self.now),), self.now)
@@ -45,17 +48,22 @@ class Driver:
 
     def tell(self) -> tuple[Input, ...]:
         """Let time pass; return all that there is to tell of it."""
-        self.seconds += PACE_SECONDS
+        self.seconds += self._pace
         self._sequence += 1
-        now, told = self.now, list[Input](self.table.land(self.now))
-        asked = self.table.work(PACE_SECONDS)
-        for name, host in self.hosts.items():
-            work = min(1.0, asked[name] / host.saved.cpus)
-            samples = (Sample("cpu.utilization", work), Sample("temperature", 50.0, "cpu0"),
-                       Sample("ecc.uncorrected", self.errors.get(name, 0.0), "A1"))
-            told.append(self.table.inventory(host, now, f"uuid-of-{name}"))
-            told.append(Report(name, "boot", self._sequence, now.wall, Seconds(10.0), samples, now))
+        told = list[Input](self.table.land(self.now))
+        self.asked = self.table.work(self._pace)
+        for host in self.hosts.values():
+            told.extend(self.told_of(host))
         return tuple(told)
+
+    def told_of(self, host: Machine) -> tuple[Input, ...]:
+        """Return what a host shows of itself now."""
+        name, now = host.saved.name, self.now
+        work = min(1.0, self.asked[name] / host.saved.cpus)
+        samples = (Sample("cpu.utilization", work), Sample("temperature", 50.0, "cpu0"),
+                   Sample("ecc.uncorrected", self.errors.get(name, 0.0), "A1"))
+        return (self.table.inventory(host, now, f"uuid-of-{name}"),
+                Report(name, "boot", self._sequence, now.wall, Seconds(10.0), samples, now))
 
     def step(self, *told: Input) -> Decision:
         """Decide; nothing is durable and nothing carried out yet."""

@@ -1,22 +1,21 @@
-"""Packing: which host to empty so that it can be switched off, and when to wake one.
+"""Packing: when hosts are emptied so that they can be switched off, what keeps one on, and when one is woken.
 
-A host is emptied only when all of it fits elsewhere, within the policy's fill, its spare and the failover reserve,
-and when everything that would keep it from being switched off afterwards is known to be out of the way.
+Hosts are emptied only when all of them fit on what stays on, within the policy's fill, its spare and the failover reserve,
+and when everything that would keep them from being switched off afterwards is known to be out of the way. Which of them:
+see ``packing_choice``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ballastd.core.autonomy import SWITCH_OFF, grounds_of
-from ballastd.core.drafting import begin
-from ballastd.core.intents import Fill, Intent, IntentKind
+from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import VmState
 from ballastd.core.ledger import DAY_SECONDS, OPERATOR, Ledger
-from ballastd.core.planning import empties
+from ballastd.core.packing_choice import POWER_OFF_RATE_SECONDS, Choosing, allowed_off, intent_for, off_by_us
 from ballastd.core.plans import Deferral, DeferralKind, Refusal, RefusalKind
 from ballastd.core.policies import ConsolidationPolicy, Health, Mode, PolicySet, Timing
 from ballastd.core.power import WAKE_TEST, HostPower, PowerPhase
@@ -25,18 +24,18 @@ from ballastd.core.snapshot import Snapshot
 from ballastd.core.telemetry import AgentState
 from ballastd.core.trends import Trends, cluster_share, in_scope
 
-POWER_OFF_RATE_SECONDS = 600.0
 WAITING_SHOWN = 3
 """Hosts named where many are why nothing is packed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The host to empty now (None for none), why, and what speaks against each of the others."""
+    """The host to empty now (None for none), why, and which ones follow it; or what speaks against each host."""
 
     host: HostName | None = None
     policy: ConsolidationPolicy | None = None
     because: str = ""
+    next_hosts: tuple[HostName, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     deferrals: tuple[Deferral, ...] = ()
 
@@ -61,7 +60,7 @@ def empty_intents(snapshot: Snapshot, outlook: Outlook) -> tuple[Intent, ...]:
         policy = next((p for p in outlook.policies.consolidation if p.name == power.policy), None)
         if policy is not None:
             mode = Mode.AUTO if may_act(policy, power, outlook.ledger) else outlook.ledger.autonomy.mode_of(policy)
-            wanted.append(intent_for(policy, host, power.because, snapshot, mode))
+            wanted.append(intent_for(policy, host, power.because, snapshot, mode, power.next_hosts))
         elif power.policy in (OPERATOR, WAKE_TEST):
             wanted.append(Intent(IntentKind.DRAIN, host, power.policy, power.because, Health.HEALTHY, snapshot.now,
                                  urgent=True))
@@ -74,16 +73,9 @@ def may_act(policy: ConsolidationPolicy, power: HostPower, ledger: Ledger) -> bo
     return mode is Mode.AUTO or (mode is Mode.RECOMMEND and bool(power.approved_by))
 
 
-def intent_for(policy: ConsolidationPolicy, host: HostName, because: str, snapshot: Snapshot, mode: Mode) -> Intent:
-    """Return the intent to empty ``host`` for ``policy``."""
-    return Intent(IntentKind.EMPTY, host, policy.name, because, Health.HEALTHY, snapshot.now, mode=mode,
-                  windows=(policy.window, *policy.denials), fill=Fill(policy.fill_cpu, policy.fill_memory),
-                  cooldown=policy.cooldown, budget=policy.budget, vms=policy.vms)
-
-
 def choose(snapshot: Snapshot, outlook: Outlook) -> Choice:
-    """Return the host to empty next, or why none is. One at a time: while one is on its way, or the power of one
-    failed, nothing is chosen."""
+    """Return the host to empty next, the first of a set, or why none is. One at a time: while one is on its way, or the
+    power of one failed, nothing is chosen."""
     phases = {host: power.phase for host, power in sorted(outlook.ledger.power.items())}
     failed = [host for host, phase in phases.items() if phase is PowerPhase.FAILED]
     if failed and outlook.policies.consolidation:
@@ -128,15 +120,17 @@ def _choose_for(policy: ConsolidationPolicy, snapshot: Snapshot, outlook: Outloo
         return Choice(deferrals=(held,))
     share = "it is idle" if idle.evidence is None else (
         f"the hosts that are on use {idle.evidence.value:.0%}, less than {idle.evidence.threshold:.0%}")
-    noes: list[Refusal] = []
-    for host in _by_effort(policy, snapshot):
-        no = (_why_rejected(policy, host, snapshot, outlook) or why_not_left(host, snapshot, outlook.ledger)
-              or _why_in_use(host, outlook) or why_not_off(policy, host, snapshot, outlook)
-              or _why_not_emptied(policy, host, snapshot, outlook))
-        if no is None:
-            return Choice(host, policy, f"{policy.window} is open, {share}")
-        noes.append(no)
-    return Choice(refusals=tuple(noes))
+    found = Choosing(policy, snapshot, outlook.ledger, outlook.policies, closes=closes, blocked=outlook.trends.blocked,
+                     why_not=lambda host: _why_stays(policy, host, snapshot, outlook)).choose()
+    if not found.hosts:
+        return Choice(refusals=found.refusals)
+    return Choice(found.hosts[0], policy, f"{policy.window} is open, {share}; {found.because}", found.hosts[1:])
+
+
+def _why_stays(policy: ConsolidationPolicy, host: HostName, snapshot: Snapshot, outlook: Outlook) -> Refusal | None:
+    """Return why a host is not to be emptied wherever its VMs would go, or None."""
+    return (_why_rejected(policy, host, snapshot, outlook) or why_not_left(host, snapshot, outlook.ledger)
+            or _why_in_use(host, outlook) or why_not_off(policy, host, snapshot, outlook))
 
 
 def _why_not_idle(policy: ConsolidationPolicy, snapshot: Snapshot, outlook: Outlook) -> Deferral:
@@ -163,17 +157,10 @@ def _why_not_idle(policy: ConsolidationPolicy, snapshot: Snapshot, outlook: Outl
                     until_wall=snapshot.now.wall + policy.power_off_hold - held)
 
 
-def _by_effort(policy: ConsolidationPolicy, snapshot: Snapshot) -> Iterable[HostName]:
-    """Return the hosts in scope that are on, the least memory to move first, then by name."""
-    rows = in_scope(policy, snapshot)
-    return [name for _, name in sorted((int(snapshot.hosts.used[row]), snapshot.hosts.names[row]) for row in rows)]
-
-
 def _rate(snapshot: Snapshot, outlook: Outlook) -> Deferral | None:
     """Return the limit on switching off that is used up, or None."""
     limits, ledger, wall = outlook.policies.limits, outlook.ledger, snapshot.now.wall
-    off = sum(1 for power in ledger.power.values() if power.phase is not PowerPhase.FAILED)
-    allowed = max(1, int(limits.hosts_off_share * len(snapshot.hosts.names)))
+    off, allowed = off_by_us(ledger), allowed_off(snapshot, outlook.policies)
     if off >= allowed:
         return Deferral(DeferralKind.POWER_RATE, f"{off} of {len(snapshot.hosts.names)} hosts are off by our doing, at most "
                         f"{allowed}")
@@ -216,14 +203,6 @@ def why_not_off(policy: ConsolidationPolicy | None, host: HostName, snapshot: Sn
     return None if why is None else Refusal(RefusalKind.POWER, why, host=host)
 
 
-def _why_not_emptied(policy: ConsolidationPolicy, host: HostName, snapshot: Snapshot, outlook: Outlook) -> Refusal | None:
-    intent = intent_for(policy, host, "", snapshot, Mode.AUTO)
-    noes = empties(begin(snapshot, outlook.ledger, outlook.policies), intent)
-    if noes:
-        return Refusal(RefusalKind.POWER, f"it cannot be emptied: {noes[0].detail}", host=host)
-    return _spare_refusal(policy, host, snapshot)
-
-
 def why_not_left(host: HostName, snapshot: Snapshot, ledger: Ledger) -> Refusal | None:
     """Return why a host is not packing's to empty, or None: it is sick, or a person empties it."""
     health = snapshot.facts[snapshot.row(host)].health
@@ -251,21 +230,6 @@ def _why_rejected(policy: ConsolidationPolicy, host: HostName, snapshot: Snapsho
         return None
     return Refusal(RefusalKind.REJECTED, f"{no.by} did not want it switched off; not recommended again for "
                    f"{human_seconds(no.until_wall - wall)}", host=host)
-
-
-def _spare_refusal(policy: ConsolidationPolicy, host: HostName, snapshot: Snapshot) -> Refusal | None:
-    """After it is off, the VMs must fit on what stays on less the spare hosts, the largest ones, and the spare share."""
-    rows = [row for row in in_scope(policy, snapshot) if snapshot.hosts.names[row] != host]
-    staying = sorted(rows, key=lambda row: (-int(snapshot.hosts.limit[row]), snapshot.hosts.names[row]))
-    left = staying[policy.spare_hosts:]
-    memory = sum(int(snapshot.hosts.limit[row]) for row in left) * (1 - policy.spare_share)
-    held = sum(int(snapshot.hosts.used[row]) for row in rows) + int(snapshot.hosts.used[snapshot.row(host)])
-    cpu = sum(float(snapshot.hosts.cpu_limit[row]) for row in left) * (1 - policy.spare_share)
-    used = sum(float(snapshot.hosts.cpu[row]) for row in (*rows, snapshot.row(host)))
-    if held <= memory and used <= cpu:
-        return None
-    return Refusal(RefusalKind.POWER, f"{policy.spare_hosts} spare host(s) and {policy.spare_share:.0%} would not be left",
-                   host=host)
 
 
 def reason_to_wake(host: HostName, snapshot: Snapshot, outlook: Outlook, unplaced: int) -> tuple[str, bool]:

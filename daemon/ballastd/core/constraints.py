@@ -28,7 +28,8 @@ FAILED_PAIR_SECONDS = 24 * 3600.0
 class Terms:
     """What a move is made under. ``avoid_labels``: those the target must not share with the source;
     ``reserve_waived``: whether the failover reserve may be used; ``rules``: where VMs may live; ``by_operator``: a person
-    asked for it; ``fill``, ``cooldown``: what a routine move keeps to, None for the others."""
+    asked for it; ``fill``, ``cooldown``: what a routine move keeps to, None for the others; ``next_hosts``: those that are
+    emptied after the source."""
 
     avoid_labels: tuple[str, ...] = ()
     reserve_waived: bool = False
@@ -37,6 +38,7 @@ class Terms:
     by_operator: bool = False
     fill: Fill | None = None
     cooldown: Cooldown | None = None
+    next_hosts: tuple[HostName, ...] = ()
 
     @property
     def keeps_reserve(self) -> bool:
@@ -91,6 +93,13 @@ def target_is_outside_the_failing_domain(trial: Trial) -> Refusal | None:
             return Refusal(RefusalKind.SAME_FAILURE_DOMAIN, f"shares {key}={value} with {source.name}",
                            trial.vm_id, trial.host)
     return None
+
+
+def target_is_not_emptied_next(trial: Trial) -> Refusal | None:
+    """What is packed onto a host that goes off next would be moved twice in a night."""
+    if trial.host not in trial.terms.next_hosts:
+        return None
+    return Refusal(RefusalKind.HOST_STANDBY, "is to be emptied and switched off next", trial.vm_id, trial.host)
 
 
 def memory_fits(trial: Trial) -> Refusal | None:
@@ -164,6 +173,7 @@ def does_not_go_back(trial: Trial) -> Refusal | None:
 CONSTRAINTS: tuple[Constraint, ...] = (
     target_may_receive,
     target_is_outside_the_failing_domain,
+    target_is_not_emptied_next,
     placement_rules_hold,
     memory_fits,
     load_fits,

@@ -143,7 +143,7 @@ def _forget_who_left(draft: Draft, rows: Mapping[HostName, int]) -> None:
 def terms_of(intent: Intent, policies: PolicySet) -> Terms:
     """Return what moves for ``intent`` are made under."""
     return Terms(intent.avoid_labels, intent.saves_from_failing_host, policies.limits.failover_hosts,
-                 policies.placement, intent.policy == OPERATOR, intent.fill, intent.cooldown)
+                 policies.placement, intent.policy == OPERATOR, intent.fill, intent.cooldown, intent.next_hosts)
 
 
 class Shortlist:

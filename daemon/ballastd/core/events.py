@@ -298,7 +298,7 @@ class ForeignMoveSeen:
 
 @dataclass(frozen=True, slots=True)
 class HostEmptying:
-    """A host was chosen to be switched off; its VMs are to leave first."""
+    """A host was chosen to be switched off; its VMs are to leave first. ``next_hosts``: those that are to follow it."""
 
     wall: float
     host: HostName
@@ -306,6 +306,7 @@ class HostEmptying:
     because: str
     recommendation: str = ""
     approved_by: str = ""
+    next_hosts: tuple[HostName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

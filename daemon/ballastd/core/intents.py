@@ -39,7 +39,8 @@ class Intent:
 
     ``urgent``: windows do not apply. ``severity``: FAILING may use the failover reserve. ``fill``, ``cooldown``,
     ``budget``: what a routine intent keeps to, None for the others. ``minimum_gain``: by how much of itself a move
-    must lessen the difference of two hosts. ``vms``: which VMs it speaks of; the others stay.
+    must lessen the difference of two hosts. ``vms``: which VMs it speaks of; the others stay. ``next_hosts``: those that
+    are to be emptied after it; nothing is packed onto them.
     """
 
     kind: IntentKind
@@ -60,6 +61,7 @@ class Intent:
     budget: MoveBudget | None = None
     minimum_gain: float = 0.0
     vms: VmSelector = EVERY_VM
+    next_hosts: tuple[HostName, ...] = ()
 
     @property
     def reason(self) -> str:

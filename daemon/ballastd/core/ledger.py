@@ -271,7 +271,8 @@ def _foreign_move_seen(ledger: Ledger, e: ev.ForeignMoveSeen) -> None:
 
 
 def _host_emptying(ledger: Ledger, e: ev.HostEmptying) -> None:
-    ledger.power[e.host] = HostPower(PowerPhase.EMPTYING, e.policy, e.because, e.wall, approved_by=e.approved_by)
+    ledger.power[e.host] = HostPower(PowerPhase.EMPTYING, e.policy, e.because, e.wall, approved_by=e.approved_by,
+                                     next_hosts=e.next_hosts)
     ledger.autonomy.use_up(e.recommendation)
 
 
@@ -287,7 +288,8 @@ def _host_kept(ledger: Ledger, e: ev.HostKept) -> None:
 def _power_off_ordered(ledger: Ledger, e: ev.PowerOffOrdered) -> None:
     before = ledger.power.get(e.host)
     ledger.power[e.host] = HostPower(PowerPhase.GOING_OFF, e.policy, e.because, e.wall, e.id, machine=e.machine,
-                                     approved_by=before.approved_by if before else "")
+                                     approved_by=before.approved_by if before else "",
+                                     next_hosts=before.next_hosts if before else ())
     _note_power_act(ledger, PowerAct(e.wall, e.host, on=False))
 
 

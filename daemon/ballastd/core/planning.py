@@ -68,13 +68,12 @@ def plan(snapshot: Snapshot, ledger: Ledger, intents: tuple[Intent, ...], polici
     return Plan(tuple(draft.moves), tuple(draft.refusals))
 
 
-def empties(draft: Draft, intent: Intent) -> tuple[Refusal, ...]:
-    """Return the first that would keep ``intent`` from emptying its host whole and going without it, on a draft of its own;
-    empty: it would succeed."""
-    trial = draft.copy()
-    before = len(trial.refusals)
+def emptied(draft: Draft, intent: Intent) -> tuple[Draft, tuple[Refusal, ...]]:
+    """Return a draft of its own on which the host of ``intent`` is emptied whole and counted on no more, and the first that
+    keeps that from succeeding; empty: it would succeed."""
+    trial, before = draft.copy(), len(draft.refusals)
     _empty_host(trial, intent, whole=True)
-    return tuple(trial.refusals[before:])
+    return trial, tuple(trial.refusals[before:])
 
 
 def _empty_host(draft: Draft, intent: Intent, *, whole: bool = False) -> None:

@@ -56,7 +56,8 @@ STANDING_BY = frozenset({PowerPhase.GOING_OFF, PowerPhase.OFF, PowerPhase.WAKING
 class HostPower:
     """One host on its way off or back. ``order``: the open power order, empty without one. ``since_wall``: when the
     phase began; ``off_wall``: when it went off, None before; ``machine``: its UUID, empty before it is told to go off.
-    ``approved_by``: who approved it, where its policy only recommends."""
+    ``approved_by``: who approved it, where its policy only recommends. ``next_hosts``: those that were to be emptied after
+    it when it was chosen, the first first."""
 
     phase: PowerPhase
     policy: str
@@ -66,6 +67,7 @@ class HostPower:
     off_wall: float | None = None
     machine: str = ""
     approved_by: str = ""
+    next_hosts: tuple[HostName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

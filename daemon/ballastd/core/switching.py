@@ -328,7 +328,8 @@ class _Turn:
         if mode is Mode.AUTO or (offer is not None and offer.approved_by):
             self.suggested = Suggested(why_not=f"{choice.host} is emptied now")
             approval = (offer.id, offer.approved_by) if offer is not None else ("", "")
-            self.events.append(ev.HostEmptying(self.now.wall, choice.host, name, choice.because, *approval))
+            self.events.append(ev.HostEmptying(self.now.wall, choice.host, name, choice.because, *approval,
+                                               next_hosts=choice.next_hosts))
             return
         self.suggested = suggested if mode is Mode.RECOMMEND else Suggested(why_not=f"{name} is in mode {mode.value}")
         self.deferrals.append(Deferral(DeferralKind.MODE, f"would be emptied and switched off ({choice.because}), but "

@@ -10,7 +10,7 @@ from ballastd.core.checking import check_plan
 from ballastd.core.drafting import Draft, begin
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.ledger import OPERATOR
-from ballastd.core.planning import empties, plan
+from ballastd.core.planning import emptied, plan
 from ballastd.core.plans import Move, RefusalKind
 from ballastd.core.policies import Health, PolicySet
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
@@ -143,7 +143,7 @@ def test_who_is_to_be_emptied_carries_nobody_who_lost_his_host(gib: int, why: st
     snapshot = t.controller._last
     assert snapshot is not None
     intent = Intent(IntentKind.EMPTY, HostName("h1"), "nights", "", Health.HEALTHY, t.now)
-    noes = empties(begin(snapshot, t.controller.ledger, POLICIES), intent)
+    _, noes = emptied(begin(snapshot, t.controller.ledger, POLICIES), intent)
     assert bool(noes) is bool(why), noes
     assert why in "".join(no.detail for no in noes)
     made = plan(snapshot, t.controller.ledger, (intent,), POLICIES)
@@ -197,7 +197,7 @@ def test_a_rack_needs_room_where_each_host_of_it_would_have_some(policies: Polic
 
 def test_a_refusal_of_a_plan_names_the_rack() -> None:
     draft = racked(("h1", "r1", 40, (10, 10)), ("h2", "r1", 12, (10,)), *TWO_RACKS[2:])
-    noes = empties(draft, Intent(IntentKind.DRAIN, HostName("h1"), OPERATOR, "", Health.HEALTHY, draft.snapshot.now))
+    _, noes = emptied(draft, Intent(IntentKind.DRAIN, HostName("h1"), OPERATOR, "", Health.HEALTHY, draft.snapshot.now))
     assert "if rack=r2 died then, " in noes[0].detail, noes
 
 
@@ -246,10 +246,10 @@ def test_a_host_without_which_a_rack_could_not_die_is_not_emptied_though_its_vms
     hosts = (("h1", "r1", 60, (20, 20)), ("h2", "r1", 60, (20,)), ("h3", "r2", 40, (5,)), ("h4", "r2", 40, (5,)))
     intent = IntentKind.EMPTY, HostName("h4"), "nights", "", Health.HEALTHY
     draft = racked(*hosts)
-    noes = empties(draft, Intent(*intent, draft.snapshot.now))
+    _, noes = emptied(draft, Intent(*intent, draft.snapshot.now))
     assert [(no.kind, no.host, no.detail) for no in noes] == [
         (RefusalKind.FAILOVER_RESERVE, "h4", "without it, if rack=r1 died then, 40.0 GiB of its VMs would fit nowhere (now "
          "20.0 GiB)")]
     for policies in (POLICIES, replace(BY_RACK, limits=replace(BY_RACK.limits, failover_hosts=0))):
         draft = racked(*hosts, policies=policies)
-        assert not empties(draft, Intent(*intent, draft.snapshot.now))
+        assert not emptied(draft, Intent(*intent, draft.snapshot.now))[1]
