@@ -144,7 +144,7 @@ def test_load_makes_a_host_hot_and_a_mode_can_be_tried(tmp_path: Path) -> None:
       vms: 4
       load: {h1-vm1: {1m: 4}, h1-vm2: {1m: 4}, h1-vm3: {1m: 4}, h1-vm4: {1m: 3}}"""
     waits = one(tmp_path, BALANCE, f"{given}\n    expect: {{20m: {{intents: [relieve h1], moves: none, planned: "
-                                   "[1 from h1]}}")
+                                   "[2 from h1]}}")
     assert waits.misses == ()
     goes = one(tmp_path, BALANCE, f"{given}\n      mode: auto\n    expect: {{20m: {{moves: [2 from h1]}}, 3m: nothing}}")
     assert goes.misses == ()
