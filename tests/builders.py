@@ -78,6 +78,20 @@ class ClusterBuilder:
         host, records = self.vms[-1]
         return replace(self, vms=(*self.vms[:-1], (host, (*records, record))))
 
+    def crowd(self, name: str, count: int, gib: int = 8) -> ClusterBuilder:
+        """Add so many VMs to the host added last: ``name0`` and so on."""
+        builder = self
+        for number in range(count):
+            builder = builder.running(f"{name}{number}", gib)
+        return builder
+
+    def idlers(self, *numbers: int, gib: int = 8) -> ClusterBuilder:
+        """Add hosts by their numbers, each with one VM: ``h2`` with ``i2`` and so on."""
+        builder = self
+        for number in numbers:
+            builder = builder.host(f"h{number}").running(f"i{number}", gib)
+        return builder
+
     def build(self) -> ClusterDeclaration:
         """Return the declaration."""
         return ClusterDeclaration(tuple(sorted(self.hosts, key=lambda h: h.name)), self.timing)

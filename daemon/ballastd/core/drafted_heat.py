@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -112,21 +114,30 @@ class DraftDoors:
 
 def add_all(draft: Draft, wanted: Wanted, moves: Iterable[tuple[int, int]], off: Floats, together: str) -> bool:
     """Plan moves that a search found (VM row and host row), each that can be made beside those before it; return whether all
-    of them can. ``together``: what several moves off a host achieve, in words."""
-    moves, vms = list(moves), draft.snapshot.vms
-    leave = np.bincount(vms.host[[vm for vm, _ in moves]], minlength=len(draft.snapshot.hosts.names))
-    added = [_add(draft, wanted[int(vms.host[vm])], vm, row, float(off[vm]),
-                  f"one of {leave[vms.host[vm]]} {together}" if leave[vms.host[vm]] > 1 else "") for vm, row in moves]
-    return all(added)
+    of them can. ``together``: what several moves off a host achieve, in words, which is said where all of them can."""
+    placed: dict[int, list[int]] = defaultdict(list)
+    refused: set[int] = set()
+    for vm, row in moves:
+        source = int(draft.snapshot.vms.host[vm])
+        if _add(draft, wanted[source], vm, row, float(off[vm])):
+            placed[source].append(len(draft.moves) - 1)
+        else:
+            refused.add(source)
+    for source, numbers in placed.items():
+        if len(numbers) > 1 and source not in refused:
+            for number in numbers:
+                move = draft.moves[number]
+                draft.moves[number] = replace(move, because=f"{move.because}; one of {len(numbers)} {together}")
+    return not refused
 
 
-def _add(draft: Draft, intent: Intent, vm: int, row: int, off: float, of_several: str) -> bool:
+def _add(draft: Draft, intent: Intent, vm: int, row: int, off: float) -> bool:
     source = int(draft.snapshot.vms.host[vm])
     targets = Shortlist(draft, terms_of(intent, draft.policies), vm, source, np.full(len(draft.snapshot.hosts.names), off))
     picked = targets.pick(row)
     if picked is None or targets.why_no_reserve(picked) is not None:
         return False
     kept, more = best_of(targets, picked)
-    why = [price_of(draft, vm, source, row).why(off, horizon_of(intent)), *filter(None, [of_several])]
-    add(draft, intent, vm, source, kept, [*targets.why_barred(NOES_SHOWN), *more], "; ".join(why))
+    add(draft, intent, vm, source, kept, [*targets.why_barred(NOES_SHOWN), *more],
+        price_of(draft, vm, source, row).why(off, horizon_of(intent)))
     return True

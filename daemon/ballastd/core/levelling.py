@@ -56,13 +56,12 @@ def _found(draft: Draft, intent: Intent, policy: BalancePolicy, counts: Bools, s
            ) -> tuple[tuple[tuple[int, int], ...], Floats]:
     """Return the moves, VM row and host row, that even the hosts out that count; and what each VM uses of its host."""
     assert intent.fill is not None
-    hosts = draft.snapshot.hosts
-    limit = np.where(hosts.cpu_limit > 0, hosts.cpu_limit, np.nan)
+    limit = draft.snapshot.hosts.cpu_limit
     sends = counts & (np.nan_to_num(shares) > float((shares * limit)[counts].sum() / limit[counts].sum()))
     wanted = dict.fromkeys(np.flatnonzero(sends).tolist(), intent)
-    off = _shares_of_vms(draft, intent, sends, limit)
-    aim = Aim(np.nan_to_num(limit), hosts.limit.astype(np.float64), counts,
-              cpu_span=MARGIN * policy.imbalance_above, least=intent.minimum_gain * span(shares[counts]))
+    off = _shares_of_vms(draft, intent, sends)
+    aim = Aim(limit, draft.snapshot.hosts.limit.astype(np.float64), counts, cpu_span=MARGIN * policy.imbalance_above,
+              least=intent.minimum_gain * span(shares[counts]))
     heat = heat_of(draft, wanted, off, intent.fill, np.zeros(len(limit), np.bool_), ~sends)
     return even(heat, DraftDoors(draft, wanted, off), aim).moves, off
 
@@ -74,9 +73,9 @@ def _counted(draft: Draft, policy: BalancePolicy) -> Bools:
     return counted & draft.snapshot.hosts.target
 
 
-def _shares_of_vms(draft: Draft, intent: Intent, sends: Bools, limit: Floats) -> Floats:
+def _shares_of_vms(draft: Draft, intent: Intent, sends: Bools) -> Floats:
     """Return, by VM row, what it uses of a host that sends, 0 for all that stay."""
-    vms = draft.snapshot.vms
+    vms, limit = draft.snapshot.vms, draft.snapshot.hosts.cpu_limit
     off: Floats = np.zeros(len(vms.ids))
     living = np.flatnonzero(sends[vms.host] & ~np.isnan(vms.cpu))
     off[living] = [share if why_vm_rests(draft, intent, vm) is None else 0.0

@@ -18,11 +18,7 @@ RELIEF_ONLY = replace(POLICIES, balance=(replace(EVEN_LOAD, imbalance_above=1.0)
 
 def two_busy(policies=BALANCED, gib: int = 8) -> Table:
     """h1 has four VMs that can burn, h2 to h4 one idle VM each."""
-    builder = a_cluster().host("h1")
-    for i in range(4):
-        builder = builder.running(f"b{i}", gib)
-    for h in (2, 3, 4):
-        builder = builder.host(f"h{h}").running(f"i{h}", gib)
+    builder = a_cluster().host("h1").crowd("b", 4, gib).idlers(2, 3, 4, gib=gib)
     t = table(builder, policies).warm_up()
     t.quiet_for(200.0)
     return t
@@ -277,9 +273,7 @@ def test_our_own_moves_are_nobody_elses() -> None:
 def test_what_left_a_host_does_not_come_back_within_the_day() -> None:
     restless = replace(EVEN_LOAD, imbalance_above=1.0, cooldown=Cooldown(
         vm=Seconds(60.0), no_return=Seconds(86400.0), host_settle=Seconds(10.0), foreign_move=Seconds(60.0)))
-    builder = a_cluster().host("h1")
-    for i in range(4):
-        builder = builder.running(f"b{i}", 4)
+    builder = a_cluster().host("h1").crowd("b", 4, 4)
     alone = replace(POLICIES, balance=(restless,), limits=replace(POLICIES.limits, failover_hosts=0))
     t = table(builder.host("h2"), alone).warm_up()
     t.quiet_for(200.0)
@@ -303,9 +297,7 @@ def test_what_a_target_uses_must_be_known() -> None:
 
 def test_a_host_out_of_sight_is_not_hot() -> None:
     full = replace(EVEN_LOAD, imbalance_above=1.0)
-    builder = a_cluster().host("h1")
-    for i in range(4):
-        builder = builder.running(f"b{i}", 15)
+    builder = a_cluster().host("h1").crowd("b", 4, 15)
     t = table(builder.host("h2").host("h3").host("h4"), replace(POLICIES, balance=(full,))).warm_up()
     t.quiet_for(280.0)
     t.dark.add("h1")
@@ -334,9 +326,7 @@ def test_a_move_that_costs_more_than_it_brings_is_not_made() -> None:
 
 
 def test_of_two_that_help_as_much_the_one_that_is_cheaper_to_copy_leaves() -> None:
-    builder = a_cluster().host("h1").running("a", 40).running("b", 2)
-    for h in (2, 3, 4):
-        builder = builder.host(f"h{h}").running(f"i{h}", 8)
+    builder = a_cluster().host("h1").running("a", 40).running("b", 2).idlers(2, 3, 4, gib=8)
     t = table(builder, RELIEF_ONLY).warm_up()
     t.quiet_for(200.0)
     moved = orders(t.burn(a=7.0, b=7.0).burn_on(700.0))

@@ -50,29 +50,19 @@ def test_all_hot_hosts_are_in_one_plan() -> None:
 
 
 def test_few_bytes_are_copied_though_more_vms_move() -> None:
-    builder = a_cluster().host("h1").running("large", 48)
-    for i in range(2):
-        builder = builder.running(f"s{i}", 2)
-    for h in (2, 3, 4):
-        builder = builder.host(f"h{h}").running(f"i{h}", 2)
+    builder = a_cluster().host("h1").running("large", 48).crowd("s", 2, 2).idlers(2, 3, 4, gib=2)
     t = warmed(builder, advising(), large=9.0, s0=2.4, s1=2.4)
     assert sorted(planned(t)) == ["s0", "s1"], "either is not enough for 65 %; 48 GiB would be"
 
 
 def test_one_middling_vm_goes_rather_than_many_small_ones() -> None:
-    builder = a_cluster().host("h1").running("middle", 5)
-    for i in range(8):
-        builder = builder.running(f"s{i}", 1)
-    for h in (2, 3, 4):
-        builder = builder.host(f"h{h}").running(f"i{h}", 2)
+    builder = a_cluster().host("h1").running("middle", 5).crowd("s", 8, 1).idlers(2, 3, 4, gib=2)
     t = warmed(builder, advising(minimum_gain=0.0), middle=4.0, **{f"s{i}": 1.25 for i in range(8)})
     assert sorted(planned(t)) == ["middle"], "four of 1 GiB bring as much, and every move costs something by itself"
 
 
 def test_of_two_as_good_the_one_of_lower_priority_moves() -> None:
-    builder = a_cluster().host("h1").running("a", 8, priority=50).running("b", 8)
-    for h in (2, 3, 4):
-        builder = builder.host(f"h{h}").running(f"i{h}", 4)
+    builder = a_cluster().host("h1").running("a", 8, priority=50).running("b", 8).idlers(2, 3, 4, gib=4)
     t = warmed(builder, advising(), a=7.0, b=7.0)
     assert sorted(planned(t)) == ["b"]
 
@@ -99,11 +89,7 @@ def test_every_move_of_a_plan_says_what_it_is_one_of() -> None:
 
 
 def test_what_cannot_be_cooled_is_lessened() -> None:
-    builder = a_cluster().host("h1")
-    for i in range(4):
-        builder = builder.running(f"b{i}", 4)
-    for h in (2, 3, 4):
-        builder = builder.host(f"h{h}").running(f"i{h}", 4)
+    builder = a_cluster().host("h1").crowd("b", 4, 4).idlers(2, 3, 4, gib=4)
     busy = {f"i{h}": 6.4 for h in (2, 3, 4)}
     t = warmed(builder, advising(), b0=3.9, b1=3.9, b2=3.9, b3=2.8, **(busy | {"i4": 9.0}))
     moves = planned(t)
@@ -113,11 +99,7 @@ def test_what_cannot_be_cooled_is_lessened() -> None:
 
 
 def test_some_a_little_warm_are_better_than_one_that_suffers() -> None:
-    builder = a_cluster().host("h1")
-    for i in range(4):
-        builder = builder.running(f"b{i}", 4)
-    for h in (2, 3, 4):
-        builder = builder.host(f"h{h}").running(f"i{h}", 4)
+    builder = a_cluster().host("h1").crowd("b", 4, 4).idlers(2, 3, 4, gib=4)
     t = warmed(builder, advising(), **{f"b{i}": 3.7 for i in range(4)}, **{f"i{h}": 7.5 for h in (2, 3, 4)})
     moves = planned(t)
     assert moves, "7.7 and 3.7 of 16 are 71 %: above the cool edge of 65 %, well below the hot mark of 80 %"
@@ -125,11 +107,7 @@ def test_some_a_little_warm_are_better_than_one_that_suffers() -> None:
 
 
 def test_nobody_is_filled_up_to_its_hot_mark() -> None:
-    builder = a_cluster().host("h1")
-    for i in range(4):
-        builder = builder.running(f"b{i}", 4)
-    for h in (2, 3, 4):
-        builder = builder.host(f"h{h}").running(f"i{h}", 4)
+    builder = a_cluster().host("h1").crowd("b", 4, 4).idlers(2, 3, 4, gib=4)
     t = warmed(builder, advising(), **{f"b{i}": 3.7 for i in range(4)}, **{f"i{h}": 8.4 for h in (2, 3, 4)})
     assert not planned(t), "8.4 and 3.7 of 16 are 76 %: more than halfway"
     assert RefusalKind.NO_GAIN.value in {no.kind for no in t.step().view.noes}
@@ -137,9 +115,7 @@ def test_nobody_is_filled_up_to_its_hot_mark() -> None:
 
 def test_what_the_reserve_forbids_beside_others_goes_elsewhere() -> None:
     """h2 is the coolest and may have one more beside what h5 needs if it dies, not two; h3 and h4 are small."""
-    builder = a_cluster().host("h1", 64)
-    for i in range(9):
-        builder = builder.running(f"b{i}", 6)
+    builder = a_cluster().host("h1", 64).crowd("b", 9, 6)
     builder = builder.host("h2", 40).host("h3", 20).running("i3", 4).host("h4", 20).running("i4", 4)
     builder = builder.host("h5", 40).running("giant", 32)
     one_at_a_time = advising(budget=MoveBudget(in_flight=1))
@@ -150,9 +126,7 @@ def test_what_the_reserve_forbids_beside_others_goes_elsewhere() -> None:
 def beyond_help(policies) -> Table:
     """h1 cannot be made cool, for what works hardest there is pinned; h2 has room for one of the two others."""
     builder = a_cluster().host("h1").running("a", 40).running("b", 2).running("pinned", 2, pins=(LOCAL,))
-    builder = builder.host("h2").running("i2", 4)
-    for h in (3, 4):
-        builder = builder.host(f"h{h}").running(f"i{h}", 4)
+    builder = builder.host("h2").running("i2", 4).idlers(3, 4, gib=4)
     return warmed(builder, policies, a=4.0, b=4.0, pinned=8.0, i2=5.5, i3=9.0, i4=9.0)
 
 
@@ -168,11 +142,7 @@ def test_who_was_offered_first_lessens_it_though_another_would_now_bring_more() 
 
 
 def test_while_memory_leaves_nothing_more_is_sent_after_it() -> None:
-    builder = a_cluster().host("h1")
-    for i in range(4):
-        builder = builder.running(f"b{i}", 15)
-    for h in (2, 3, 4):
-        builder = builder.host(f"h{h}").running(f"i{h}", 4)
+    builder = a_cluster().host("h1").crowd("b", 4, 15).idlers(2, 3, 4, gib=4)
     t = warmed(builder, RELIEVED)
     sent = [order for decision in t.quiet_for(700.0) for order in decision.orders]
     assert len(sent) == 1, "60 of 64 GiB; with one on its way it is cool, though its memory is still there"
@@ -181,11 +151,7 @@ def test_while_memory_leaves_nothing_more_is_sent_after_it() -> None:
 def test_what_a_host_has_just_lost_is_not_taken_off_it_again() -> None:
     """Its telemetry's mean still has it in; a plan that believed it would offer more than is needed."""
     settled = replace(EVEN_LOAD, cooldown=Cooldown(host_settle=Seconds(0.0)))
-    builder = a_cluster().host("h1")
-    for i in range(4):
-        builder = builder.running(f"b{i}", 4)
-    for h in (2, 3, 4):
-        builder = builder.host(f"h{h}").running(f"i{h}", 4)
+    builder = a_cluster().host("h1").crowd("b", 4, 4).idlers(2, 3, 4, gib=4)
     t = warmed(builder, replace(POLICIES, balance=(settled,)), **{f"b{i}": 3.6 for i in range(4)})
     moved = [order for decision in t.burn_on(2000.0) for order in decision.orders]
     assert len(moved) == 2

@@ -39,9 +39,7 @@ def test_all_that_evens_hosts_out_is_in_one_plan() -> None:
 
 
 def test_small_ones_are_moved_where_they_even_out_as_well() -> None:
-    builder = a_cluster().host("h1").running("large", 32).running("small", 4).running("rest", 4)
-    for h in (2, 3, 4):
-        builder = builder.host(f"h{h}").running(f"i{h}", 4)
+    builder = a_cluster().host("h1").running("large", 32).running("small", 4).running("rest", 4).idlers(2, 3, 4, gib=4)
     t = uneven(builder, large=3.0, small=2.8, rest=2.0, i2=1.5, i3=1.5, i4=1.5)
     assert sorted(planned(t)) == ["small"]
 
@@ -66,11 +64,7 @@ def test_all_of_it_goes_where_the_policy_may_act_and_the_cluster_is_even_then() 
 
 def test_hosts_are_brought_nearer_than_the_policy_asks() -> None:
     """With one VM less h1 is 29 % above the emptiest: that would be enough, but for the least bit of noise."""
-    builder = a_cluster().host("h1")
-    for i in range(8):
-        builder = builder.running(f"b{i}", 2)
-    for h in (2, 3, 4):
-        builder = builder.host(f"h{h}").running(f"i{h}", 4)
+    builder = a_cluster().host("h1").crowd("b", 8, 2).idlers(2, 3, 4, gib=4)
     t = uneven(builder, replace(UNEVEN, minimum_gain=0.05), **{f"b{i}": 0.8 for i in range(8)}, i2=1.0, i3=1.0, i4=1.0)
     assert len(planned(t)) >= 2
 
@@ -85,9 +79,7 @@ def test_a_host_outside_the_policys_scope_is_left_alone() -> None:
 
 def test_nobody_is_filled_up_to_a_host_that_cannot_be_helped() -> None:
     """The one VM of h1 fits nowhere below the cool edge; beside it nobody is far from anybody."""
-    builder = a_cluster().host("h1").running("giant", 8).host("h2")
-    for i in range(4):
-        builder = builder.running(f"j{i}", 4)
+    builder = a_cluster().host("h1").running("giant", 8).host("h2").crowd("j", 4, 4)
     builder = builder.host("h3").running("i3", 4).host("h4").running("i4", 4)
     t = uneven(builder, giant=9.6, i3=4.0, i4=2.4, **{f"j{i}": 1.5 for i in range(4)})
     decision = t.step()

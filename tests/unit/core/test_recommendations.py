@@ -281,9 +281,7 @@ def test_a_target_that_was_offered_stays_while_it_is_among_the_best() -> None:
 
 
 def burning(policies: PolicySet = BALANCED) -> Table:
-    builder = a_cluster().host("h1")
-    for number in range(4):
-        builder = builder.running(f"b{number}", 4)
+    builder = a_cluster().host("h1").crowd("b", 4, 4)
     t = table(builder.host("h2").host("h3").host("h4"), policies).warm_up()
     t.burn(b0=3.6, b1=3.6, b2=3.6, b3=3.6)
     t.quiet_for(600.0)
