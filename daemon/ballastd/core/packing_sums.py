@@ -3,8 +3,8 @@
 The objective is in watt-hours. A host that goes off saves what it draws when it idles, for as long as it is off; each GiB
 that leaves it, or comes back in the morning, weighs as much as a watt-hour. Copying itself draws far less, a GiB being on a
 fast link for two seconds; the rest is for what nobody can measure beforehand: slower guests, busy links, moves that fail.
-Going off and coming back weighs as much as half an hour of idling. A host whose time off does not bring more than all that
-is in no set.
+Going off and coming back weighs as much as idling for as long as the policy leaves a host off at least. A host whose time
+off does not bring more than all that is in no set.
 
 Hosts go off one after the other, the cheapest first, at the pace of switching and within the budget of moves, so that each
 is off for a shorter time than the one before.
@@ -23,7 +23,6 @@ from ballastd.core.arrays import Floats, Ints
 from ballastd.core.quantities import human_seconds
 
 WATT_HOURS_PER_GIB = 1.0
-CYCLE_SECONDS = 1800.0
 ASSUMED_WATTS = 100.0
 """What a host draws that declares nothing; where none does, the most hosts off are best."""
 SWITCHING_SECONDS = 120.0
@@ -114,7 +113,7 @@ class Sums:
             clock = self._done(clock, host, number, vms)
             off, watts = frame.seconds - clock, float(hosts.watts[host])
             saved = watts * off / HOUR_SECONDS
-            cost = watts * CYCLE_SECONDS / HOUR_SECONDS + 2.0 * WATT_HOURS_PER_GIB * float(hosts.gib[host])
+            cost = watts * frame.minimum_off / HOUR_SECONDS + 2.0 * WATT_HOURS_PER_GIB * float(hosts.gib[host])
             why = (self._why_too_many(number, vms) or self._why_busy(memory_on, processors_on)
                    or self._why_not_worth(off, saved, cost))
             memory_on -= float(hosts.limit[host])

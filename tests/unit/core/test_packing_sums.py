@@ -33,9 +33,16 @@ def anybody(_: int) -> bool:
 def test_each_host_is_off_for_a_shorter_time_than_the_one_before_it() -> None:
     account = Sums(hosts([8.0] * 4), FRAME).weigh((0, 1))
     assert account.off == (6 * HOUR - 128.0, 6 * HOUR - 128.0 - 600.0)
-    assert account.cost == (66.0, 66.0), "half an hour of idling, and 8 GiB out and back"
+    assert account.cost == (66.0, 66.0), "as much as idling for its least time off, and 8 GiB out and back"
     assert account.saved[0] == pytest.approx(100.0 * (6.0 - 128.0 / HOUR))
     assert account.net == pytest.approx(sum(account.saved) - 132.0)
+
+
+def test_going_off_weighs_what_the_policy_says_it_has_to_be_worth() -> None:
+    """A night of five minutes, as a demonstration has it, is worth going off in where a host need not stay off for long."""
+    brief = replace(FRAME, seconds=300.0, minimum_off=5.0)
+    assert not Sums(hosts([0.25] * 4), brief).weigh((0,)).why_not
+    assert "cost" in Sums(hosts([8.0] * 4), brief).weigh((0,)).why_not, "not for as much to copy"
 
 
 def test_moves_beyond_the_budget_of_an_hour_wait_for_the_next() -> None:
@@ -49,7 +56,7 @@ def test_moves_beyond_the_budget_of_an_hour_wait_for_the_next() -> None:
 @pytest.mark.parametrize(("frame", "why"), [
     (replace(FRAME, hosts=1), "1 more hosts may be off"),
     (replace(FRAME, moves=3), "4 VMs would have to leave, and 3 moves are left today"),
-    (replace(FRAME, seconds=2 * HOUR + 300.0, minimum_off=2 * HOUR), "it would be off for 1 h 52 min, less than 2 h"),
+    (replace(FRAME, seconds=2 * HOUR + 720.0, minimum_off=2 * HOUR), "it would be off for 1 h 59 min, less than 2 h"),
     (replace(FRAME, below=0.16), "by then the hosts that are on would use 17%"),
     (replace(FRAME, spare_hosts=1, spare_share=0.8), "1 spare host(s) and 80% would not be left"),
 ])
