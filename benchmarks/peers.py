@@ -1,34 +1,30 @@
 """What others make of the same clusters: bounds and best placements by an exact solver, and Ganeti's hbal.
 
-The solver is HiGHS through scipy, hbal comes with the Debian package ganeti-htools; each is used where it is installed
-(``uv sync --group peers``, ``apt-get install ganeti-htools``), and its columns stay empty where it is not.
+The solver is HiGHS (see ``benchmarks/exact.py``). hbal comes with the Debian package ganeti-htools; its columns stay empty
+where that is not installed.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import math
 import re
 import shutil
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
+from benchmarks.exact import Row, is_solved, optimum, solver
 from benchmarks.instances import GIB, HOT_CPU, HOT_MEMORY, Instance, Moves, Problem
 from benchmarks.relieve import Spreads
 
 TANGENTS = np.arange(-0.6, 0.61, 0.03)
 """Where the squares of the distances to the mean are touched: in between they are at most 0.000225 too small."""
 STEP = re.compile(r"^\s*\d+\. (\S+)\s+(\S+)\s+=> (\S+)", re.MULTILINE)
-
-
-def has_solver() -> bool:
-    """Return whether scipy is installed."""
-    return importlib.util.find_spec("scipy") is not None
 
 
 def has_hbal() -> bool:
@@ -40,80 +36,54 @@ def bound_gib(told: Problem, spreads: Spreads | None = None) -> float:
     """Return GiB below which no placement leaves all hosts cool, and, if that is asked, no more uneven than ``spreads``:
     fractions of VMs leave hosts, and come back to others as a stream of processors and bytes. Squares are bounded by their
     tangents. Weaker than a relaxation VM by VM, and small enough for any cluster."""
-    from scipy.optimize import linprog
-
     heat, vms, hosts = told.heat, len(told.vms), len(told.hosts)
     everyone, rows = np.arange(vms), np.arange(hosts)
-    equal, most = _Rows(), _Rows()
+    told_rows = _Rows()
     used = ((heat.vm_cpu, heat.cpu, heat.cpu_mark, heat.cpu_mark / HOT_CPU),
             (heat.vm_memory / GIB, heat.memory / GIB, heat.memory_mark / GIB, heat.memory_mark / HOT_MEMORY / GIB))
     for index, (by_vm, load, mark, limit) in enumerate(used):
         stream = vms + index * (3 * hosts + 1) + rows
         share, square, mean = stream + hosts, stream + 2 * hosts, vms + index * (3 * hosts + 1) + 3 * hosts
-        equal.add(load, (rows, share, limit), (heat.vm_host, everyone, by_vm), (rows, stream, -1.0))
-        equal.add([0.0], (0, everyone, by_vm), (0, stream, -1.0))
-        equal.add([0.0], (0, share, 1.0 / hosts), (0, mean, -1.0))
-        most.add(mark / limit, (rows, share, 1.0))
+        told_rows.add(load, (rows, share, limit), (heat.vm_host, everyone, by_vm), (rows, stream, -1.0))
+        told_rows.add([0.0], (0, everyone, by_vm), (0, stream, -1.0))
+        told_rows.add([0.0], (0, share, 1.0 / hosts), (0, mean, -1.0))
+        told_rows.add(mark / limit, (rows, share, 1.0), is_exact=False)
         if spreads is not None:
             for at in TANGENTS:
-                most.add(np.full(hosts, at * at), (rows, share, 2.0 * at), (rows, mean, -2.0 * at), (rows, square, -1.0))
-            most.add([hosts * spreads[index] ** 2], (0, square, 1.0))
+                tangent = (rows, share, 2.0 * at), (rows, mean, -2.0 * at), (rows, square, -1.0)
+                told_rows.add(np.full(hosts, at * at), *tangent, is_exact=False)
+            told_rows.add([hosts * spreads[index] ** 2], (0, square, 1.0), is_exact=False)
     columns = vms + 2 * (3 * hosts + 1)
     costs = np.concatenate([heat.vm_memory / GIB, np.zeros(columns - vms)])
-    found = linprog(costs, A_ub=most.matrix(columns), b_ub=most.sides, A_eq=equal.matrix(columns), b_eq=equal.sides,
-                    bounds=[(0, 1)] * vms + [(0, None)] * (columns - vms), method="highs")
-    return float(found.fun) if found.fun is not None else float("nan")
+    upper = np.concatenate([np.ones(vms), np.full(columns - vms, math.inf)])
+    found = solver(costs, upper, told_rows.rows, 0, math.inf)
+    found.run()
+    return float(found.getInfo().objective_function_value) if is_solved(found) else math.nan
 
 
 class _Rows:
-    """Rows of a linear program, sparse, in blocks."""
+    """Rows of a linear program, made in blocks."""
 
     def __init__(self) -> None:
-        self.sides: list[float] = []
-        self._parts: list[Any] = []
+        self.rows: list[Row] = []
 
-    def add(self, sides: Any, *parts: tuple[Any, Any, Any]) -> None:
+    def add(self, sides: Any, *parts: tuple[Any, Any, Any], is_exact: bool = True) -> None:
         """Add as many rows as there are ``sides``. ``parts``: row of the block, column, value."""
-        self._parts += [np.broadcast_arrays(np.atleast_1d(row) + len(self.sides), *rest) for row, *rest in parts]
-        self.sides.extend(sides)
-
-    def matrix(self, columns: int) -> Any:
-        """Return the matrix."""
-        from scipy.sparse import coo_array
-
-        row, column, value = (np.concatenate([part[index] for part in self._parts]) for index in range(3))
-        return coo_array((value, (row, column)), shape=(len(self.sides), columns))
+        row, column, value = (np.concatenate([np.broadcast_arrays(*map(np.atleast_1d, part))[index] for part in parts])
+                              for index in range(3))
+        order = np.argsort(row, kind="stable")
+        ends = np.searchsorted(row[order], np.arange(len(sides) + 1))
+        for number, side in enumerate(sides):
+            mine = order[ends[number]:ends[number + 1]]
+            self.rows.append(Row(column[mine], value[mine].astype(np.float64), float(side), is_exact))
 
 
 def best_gib(told: Problem, seconds: float) -> float:
     """Return the fewest GiB after which no host is hot, as far as the solver finds out in that time, nan where it finds
     no placement at all. The order of moves is not modelled: a placement may need more."""
-    from scipy.optimize import Bounds, LinearConstraint, milp
-    from scipy.sparse import coo_array
-
-    heat, vms, hosts = told.heat, len(told.vms), len(told.hosts)
-    columns = np.arange(vms * hosts).reshape(vms, hosts)
-    parts: list[tuple[Any, Any, Any]] = [(np.repeat(np.arange(vms), hosts), columns.ravel(), np.ones(vms * hosts))]
-    low, high = [np.ones(vms)], [np.ones(vms)]
-    at = vms
-    for used, mark in ((heat.vm_cpu, heat.cpu_mark), (heat.vm_memory, heat.memory_mark)):
-        parts.append((np.tile(at + np.arange(hosts), vms), columns.ravel(), (used[:, None] / mark[None, :]).ravel()))
-        low.append(np.full(hosts, -np.inf))
-        high.append(np.ones(hosts))
-        at += hosts
-    for members in told.doors.groups():
-        for host in range(hosts):
-            parts.append((np.full(len(members), at), columns[members, host], np.ones(len(members))))
-            at += 1
-        low.append(np.full(hosts, -np.inf))
-        high.append(np.ones(hosts))
-    costs = np.repeat(heat.vm_memory[:, None] / GIB, hosts, axis=1)
-    costs[np.arange(vms), heat.vm_host] = 0.0
-    row, column, value = (np.concatenate([part[index] for part in parts]) for index in range(3))
-    found = milp(costs.ravel(), constraints=LinearConstraint(coo_array((value, (row, column)), shape=(at, vms * hosts)),
-                                                             np.concatenate(low), np.concatenate(high)),
-                 bounds=Bounds(0, 1), integrality=np.ones(vms * hosts), options={"time_limit": seconds})
-    return float(found.fun) if found.x is not None else float("nan")
+    never = np.zeros((len(told.vms), len(told.hosts)), np.bool_)
+    found = optimum(replace(told.heat, vm_cost=told.heat.vm_memory), never, told.doors.groups(), seconds)
+    return math.nan if found.at is None or found.hot else found.cost / GIB
 
 
 @dataclass(frozen=True)

@@ -78,14 +78,13 @@ def measure(name: str, found: Instance, options: argparse.Namespace) -> Row:
     answer, seconds = _timed(found, options.rounds)
     before, after, size = judge(found, []), judge(found, answer.moves), len(found["hosts"])
     told = problem(found)
-    solver = peers.has_solver()
     peer = peers.hbal(found, options.hbal_seconds) if options.hbal and peers.has_hbal() and size <= HBAL_HOSTS else None
     judged = judge(found, peer.moves) if peer is not None else {}
     return Row(
         name, _hot(before), _hot(after), int(after["moves"]), after["gib"], seconds,
-        int(after["broken_on_the_way"]), peers.bound_gib(told) if solver else math.nan,
-        peers.best_gib(told, options.solver_seconds) if solver and options.solver_seconds and size <= SOLVABLE_HOSTS
-        else math.nan, _hot(judged) if judged else -1, int(judged.get("moves", -1)), judged.get("gib", math.nan),
+        int(after["broken_on_the_way"]), peers.bound_gib(told),
+        peers.best_gib(told, options.solver_seconds) if options.solver_seconds and size <= SOLVABLE_HOSTS else math.nan,
+        _hot(judged) if judged else -1, int(judged.get("moves", -1)), judged.get("gib", math.nan),
         peer.seconds if peer is not None else math.nan, peer is not None and peer.is_stopped,
         _evenness(found, options.rounds, (judged["cpu_spread"], judged["memory_spread"]) if judged else EVEN_ENOUGH)
         if options.even else None)
@@ -108,7 +107,7 @@ def _evenness(found: Instance, rounds: int, spreads: Spreads) -> Evenness:
     after = judge(found, answer.moves)
     return Evenness(*spreads, after["cpu_spread"] > spreads[0] or after["memory_spread"] > spreads[1], _hot(after),
                     int(after["moves"]), after["gib"], seconds, int(after["broken_on_the_way"]),
-                    peers.bound_gib(problem(found), spreads) if peers.has_solver() else math.nan)
+                    peers.bound_gib(problem(found), spreads))
 
 
 def _hot(judged: dict[str, float]) -> int:

@@ -53,8 +53,8 @@ def test_two_copies_by_a_strangers_hand_freeze_both_hosts_and_nothing_is_destroy
     until(lambda: any(r["kind"] == "DuplicateSeen" for r in journal(stand.home)), 30.0, "it is seen", daemon)
     alarm = next(r for r in journal(stand.home) if r["kind"] == "DuplicateSeen")
     assert alarm["hosts"] == ["h1", "h2"]
-    assert any(r["level"] == "error" for r in daemon.records(
-        "web runs on h1 and h2: both hosts are frozen; nothing is destroyed automatically"))
+    until(lambda: any(r["level"] == "error" for r in daemon.records(
+        "web runs on h1 and h2: both hosts are frozen; nothing is destroyed automatically")), 5.0, "it is told", daemon)
     until(lambda: [h["name"] for h in daemon.ask("hosts")["hosts"] if h["target"]] == ["h3", "h4"], 30.0,
           "neither of the two is a target", daemon)
     # even from a host that fails, a guest with two copies is not moved

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.mutant import CORE, Mutant, core, only, scenarios
 
+OPTIMUM = only("property", "tests/properties/test_optimum.py")
 RELIEF = only("property", "tests/properties/test_relief.py")
 RELIEVING: tuple[Mutant, ...] = (
     Mutant("a cover is dearer than it need be", f"{CORE}/covering.py",
@@ -12,11 +13,11 @@ RELIEVING: tuple[Mutant, ...] = (
     Mutant("who is not needed leaves too", f"{CORE}/covering.py",
            "        if processors[rest].sum() >= excess[0] and memory[rest].sum() >= excess[1]:", "        if False:",
            only("unit", "tests/unit/core/test_covering.py")),
-    Mutant("who has no room receives", f"{CORE}/relieving.py",
+    Mutant("who has no room receives", f"{CORE}/attempting.py",
            "        fits = (self._room_cpu >= cpu) & (self._room_memory >= memory)", "        fits = self._room_cpu >= -1.0", RELIEF),
-    Mutant("relief goes where nothing may land", f"{CORE}/relieving.py", "        takes = heat.opens & ~is_hot",
+    Mutant("relief goes where nothing may land", f"{CORE}/attempting.py", "        takes = heat.opens & ~is_hot",
            "        takes = ~is_hot", RELIEF),
-    Mutant("relief moves who may not leave", f"{CORE}/relieving.py",
+    Mutant("relief moves who may not leave", f"{CORE}/attempting.py",
            " if heat.vm_movable[vm]]", "]", RELIEF),
     Mutant("nothing is exchanged", f"{CORE}/relieving.py", "    return _exchanged(heat, doors, best) if exchanges", "    return best if exchanges",
            only("unit", "tests/unit/core/test_covering.py")),
@@ -31,6 +32,18 @@ RELIEVING: tuple[Mutant, ...] = (
            "        self._used.setdefault(target, []).extend(credited)", "        self._used.setdefault(target, [])", RELIEF),
     Mutant("a second leg does not wait for the first", f"{CORE}/sequencing.py",
            "*([self._last[vm]] if vm in self._last else [])", "*[]", RELIEF),
+    Mutant("nobody makes place for another", f"{CORE}/attempting.py",
+           "            return self._is_tight and self._displaces(vm)", "            return False", OPTIMUM),
+    Mutant("nobody else is sent for the sake of who is stuck", f"{CORE}/attempting.py",
+           "            if host in self._stuck and self._is_tight:", "            if False:", OPTIMUM),
+    Mutant("who was stuck once stays so", f"{CORE}/attempting.py",
+           "        for host in sorted(self._stuck - self.hopeless):", "        for host in ():", OPTIMUM),
+    Mutant("what was undone is not put back", f"{CORE}/attempting.py",
+           "            if vm not in self._where:\n                self._put(vm, host)", "            pass", OPTIMUM),
+    Mutant("covers that are only just enough are not found", f"{CORE}/covering.py",
+           "int(needed / step) - LIGHTER)", "int(np.ceil(needed / step)))", only("unit", "tests/unit/core/test_covering.py")),
+    Mutant("what became cheaper is not chosen", f"{CORE}/attempting.py", "        self._cheapen()\n", "",
+           only("unit", "tests/unit/core/test_covering.py")),
     # how the daemon relieves hosts by it
     Mutant("each hot host is relieved by itself", f"{CORE}/planning.py",
            "            relieve(draft, together)", "            relieve(draft, together[:1])", core("test_cooling.py")),
@@ -40,7 +53,7 @@ RELIEVING: tuple[Mutant, ...] = (
            core("test_cooling.py")),
     Mutant("relief forgets what was offered", f"{CORE}/drafted_heat.py", "            cost[vm] *= OFFERED_SHARE\n", "            pass\n",
            core("test_balance.py", "test_recommendations.py")),
-    Mutant("relief breaks wishes", f"{CORE}/relieving.py", "kind=\"stable\") if penalties is None else", "kind=\"stable\") if True else",
+    Mutant("relief breaks wishes", f"{CORE}/attempting.py", "kind=\"stable\") if penalties is None else", "kind=\"stable\") if True else",
            core("test_cooling.py")),
     Mutant("one whom relief did not cool is left alone", f"{CORE}/cooling.py",
            "            lessen(draft, intent)", "            pass", core("test_cooling.py", "test_balance.py")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import click
@@ -142,3 +143,11 @@ def test_the_table_of_metrics_is_the_vocabulary() -> None:
     rows = re.findall(r"^\| (`[^|]+) \| ([^|]+) \| (gauge|counter) \|", table, re.MULTILINE)
     written = {name: (unit, kind) for names, unit, kind in rows for name in re.findall(r"`([^`]+)`", names)}
     assert written == {name: (metric.unit, metric.kind.value) for name, metric in METRICS.items()}
+
+
+def test_the_order_inside_the_core_is_the_one_that_is_enforced() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = next(contract["layers"] for contract in settings["tool"]["importlinter"]["contracts"]
+                  if contract["type"] == "layers" and contract["layers"][0].startswith("ballastd.core."))
+    told = "\n".join(layer.replace("ballastd.core.", "") for layer in layers)
+    assert f"```\n{told}\n```" in (ROOT / "docs/architecture.md").read_text(encoding="utf-8")

@@ -1,8 +1,8 @@
 """Which VMs to take off a host: the cheapest set whose leaving takes enough processors and enough memory off it.
 
 Covering by two resources is a knapsack turned around. It is solved on a frontier: of all sets that weigh the same in one
-resource, cut into steps, the cheapest is kept. What the steps round away is rounded against us, and what they find is
-checked on the numbers themselves.
+resource, cut into steps, the cheapest is kept. What the steps round away is rounded against us, and what they find, or
+nearly find, is checked on the numbers themselves.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from ballastd.core.arrays import Bools, Floats
 
 STEPS = 2048
 """Into so many steps all that the VMs of a host have of a resource is cut."""
+LIGHTER = 2
+"""By so many steps a set may seem too light."""
 TRIES = 64
 """So many of the cheapest sets that take enough of one resource off are asked whether they take enough of the other."""
 
@@ -49,7 +51,8 @@ def _covers(weights: Floats, costs: Floats, needed: float, other: tuple[Floats, 
     step = float(weights.sum()) / STEPS
     units = np.floor(weights / step).astype(np.int64).tolist()
     best, took = _frontier(units, costs.tolist())
-    least = int(np.ceil(needed / step))
+    # rounded down, a set may be too light by steps and enough in truth, which shows in the numbers themselves
+    least = max(0, int(needed / step) - LIGHTER)
     reached = least + np.flatnonzero(np.isfinite(best[least:]))
     order = reached if lightest else reached[np.argsort(best[reached], kind="stable")]
     amounts, wanted = other

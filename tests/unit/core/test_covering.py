@@ -9,6 +9,7 @@ from benchmarks.instances import GIB, generate, problem
 
 from ballastd.core.arrays import Floats
 from ballastd.core.covering import cheapest_cover
+from ballastd.core.exchanging import exchange
 from ballastd.core.heat import Heat, NoDoors
 from ballastd.core.relieving import relieve
 
@@ -53,6 +54,14 @@ def test_exactly_enough_is_enough_and_a_grain_less_is_not() -> None:
     assert cheapest_cover(none, memory, memory, (0.0, 8.0 + 1e-6)) == (0, 2)
 
 
+def test_a_set_that_is_only_just_enough_is_found() -> None:
+    """Two of them exceed what has to go by less than a step of the frontier; three would be dearer by half."""
+    processors = column(2.439, 1.632, 0.817, 0.368, 0.590, 0.965, 0.519, 3.014, 1.695, 1.024, 0.526, 2.589, 1.259, 1.231,
+                        1.483, 1.348, 6.200, 2.178)
+    memory = column(4.0, 2.0, 8.0, 4.0, 4.0, 8.0, 2.0, 16.0, 2.0, 8.0, 2.0, 2.0, 4.0, 4.0, 2.0, 4.0, 8.0, 16.0)
+    assert cheapest_cover(processors, memory, memory, (4.277, 0.0)) == (8, 11)
+
+
 def a_heat(hosts: int, mark: float, *vms: tuple[int, float, float]) -> Heat:
     home = np.array([host for host, _, _ in vms])
     cpu, memory = column(*(used for _, used, _ in vms)), column(*(held for _, _, held in vms))
@@ -92,3 +101,17 @@ def test_the_best_target_that_admits_is_taken() -> None:
     heat = a_heat(4, 10.0, (0, 4.0, 1.0), (0, 8.0, 1.0), (1, 5.0, 1.0), (3, 4.0, 1.0))
     assert relieve(heat, NoDoors()).moves == ((0, 2),)
     assert relieve(heat, Guarded()).moves == ((0, 3),)
+
+
+def test_a_host_that_saved_processors_where_there_are_enough_chooses_anew() -> None:
+    """Processors have a price while hosts are packed; what goes in the end is what copies least."""
+    heat = a_heat(3, 10.0, (0, 4.0, 6.1), (0, 0.1, 6.2), (0, 0.1, 2.0), (1, 1.0, 1.0), (2, 1.0, 1.0))
+    (move,) = relieve(heat, NoDoors(), exchanges=False).moves
+    assert move[0] == 0, "6.1 against 6.2 to copy"
+
+
+def test_an_exchange_sends_home_whom_nobody_needs_elsewhere() -> None:
+    heat = a_heat(2, 10.0, (0, 4.0, 4.0), (0, 3.0, 3.0), (1, 1.0, 1.0))
+    at = heat.vm_host.copy()
+    at[0] = 1
+    assert exchange(heat, NoDoors(), at).tolist() == heat.vm_host.tolist()
