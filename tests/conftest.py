@@ -8,6 +8,9 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from itertools import groupby
+
+import pytest
 
 TEMPORARY_CHARACTERS_MAX = 30
 """Sockets live in temporary directories, and the path of a socket has 107 characters at most."""
@@ -30,3 +33,26 @@ def clean() -> None:
 
 clean()
 assert sys.flags.optimize == 0, "with python -O no assertion can fail"
+
+LONGEST = ("tests/simulation/test_seeds.py", "tests/scenarios/test_scenarios.py", "tests/simulation/test_tabletop.py",
+           "tests/simulation/test_demo.py")
+"""Files that compute for minutes: begun first, so that no worker is left alone with one at the end."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put files whose tests wait for real hosts between those that compute, where workers take a file each: they would
+    come last, all at once, with idle processors."""
+    if not hasattr(config, "workerinput"):
+        return
+    files = [list(tests) for _, tests in groupby(items, key=lambda item: item.location[0])]
+    waiting = [tests for tests in files if tests[0].get_closest_marker("lab")]
+    computing = sorted((tests for tests in files if not tests[0].get_closest_marker("lab")),
+                       key=lambda tests: LONGEST.index(name) if (name := tests[0].location[0]) in LONGEST else len(LONGEST))
+    quick = max(1, len(computing) - len(LONGEST))
+    every = max(1, quick // (len(waiting) + 1))
+    ordered: list[pytest.Item] = []
+    for number, tests in enumerate(computing):
+        ordered.extend(tests)
+        if waiting and (number < len(LONGEST) or (number - len(LONGEST)) % every == 0):
+            ordered.extend(waiting.pop(0))
+    items[:] = [*ordered, *(item for tests in waiting for item in tests)]

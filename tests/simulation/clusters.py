@@ -26,10 +26,10 @@ def a_vm(name: str, host: str, gib: int = 8, *, group: str = "", tags: tuple[str
     return SavedVm(record, HostName(host), demand)
 
 
-def four(vms: int = 3) -> SavedCluster:
+def four(vms: int = 3, gib: int = 8) -> SavedCluster:
     """Return hosts h1 to h4 with the same number of VMs each: h1v0, h1v1, ..."""
     hosts = tuple(a_host(f"h{i}", rack=f"r{i % 2}") for i in range(1, 5))
-    return SavedCluster(hosts, tuple(a_vm(f"h{i}v{j}", f"h{i}") for i in range(1, 5) for j in range(vms)), "four")
+    return SavedCluster(hosts, tuple(a_vm(f"h{i}v{j}", f"h{i}", gib) for i in range(1, 5) for j in range(vms)), "four")
 
 
 class Fixed:
