@@ -110,3 +110,9 @@ def test_what_was_said_before_and_is_said_again_moves_nobody(retained: float) ->
     stage, view = rehearse(*fan, Act(400.0, "replay", host="h1", value=retained, seconds=3600.0), until=3000.0)
     assert "MigrationOrdered" not in kinds(stage)
     assert next(host for host in view.hosts if host.name == "h1").health == "healthy"
+
+
+def test_a_daemon_that_is_down_and_is_to_be_stopped_comes_back_once() -> None:
+    stage, _ = rehearse(Act(60.0, "crash", seconds=30.0), Act(70.0, "stop-daemon", seconds=2.0), until=150.0)
+    assert stage.lives == 2
+    assert kinds(stage).count("DaemonStarted") == 2

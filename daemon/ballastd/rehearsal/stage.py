@@ -109,6 +109,7 @@ class Stage:
 
     def start(self) -> None:
         """Start a daemon on what is there."""
+        assert self.daemon is None, "the journal is one daemon's"
         world, self._life = self.world, Life(self.world)
         life = self._life
         self.lives += 1
@@ -163,12 +164,17 @@ class Stage:
             asyncio.get_running_loop().call_later(act.value or 0.0, self.crash, down)
 
     async def stop(self, seconds: float) -> None:
-        """Stop it in order, and start another after ``seconds``."""
-        if self.daemon is not None and self._running is not None:
-            self.daemon.stop()
-            await asyncio.wait([self._running])
-            self._life.end()
-            self.daemon = None
+        """Stop it in order, and start another after ``seconds``; one that is down already, or is killed while it stops,
+        comes back as it was going to."""
+        life = self._life
+        if self.daemon is None or self._running is None:
+            return
+        self.daemon.stop()
+        await asyncio.wait([self._running])
+        if life.is_over:
+            return
+        life.end()
+        self.daemon = None
         asyncio.get_running_loop().call_later(seconds, self.start)
 
     async def say(self, verb: Verb, subject: str = "") -> Answer:
