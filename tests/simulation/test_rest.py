@@ -128,3 +128,10 @@ def test_an_evacuation_without_an_end_and_a_daemon_that_is_gone_are_no_rest() ->
 
     assert judged(begin) == ["rest: the evacuation of h2 never ended"]
     assert judged(lambda stage: stage.kill()) == ["rest: no daemon runs"]
+
+
+def test_the_only_vm_of_an_uneven_host_stays_where_its_leaving_would_make_it_the_emptiest() -> None:
+    strict = replace(POLICIES, balance=(BalancePolicy("even-load", mode=Mode.AUTO, imbalance_above=0.15, ignore_below=0.1),))
+    assert help_for(cluster(1), strict) == []
+    [told] = help_for(cluster(2), strict)
+    assert told.startswith("h1 is far fuller than")

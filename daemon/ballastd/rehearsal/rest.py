@@ -143,7 +143,7 @@ def _moves(stage: Stage, policy: BalancePolicy, source: _Host, hosts: Sequence[_
         for target in hosts:
             if target is source or (vm.vm, target.name) in failed:
                 continue
-            gains = _evens(policy, asks, source, target) if uneven else _relieves(policy, vm, asks, source)
+            gains = _evens(policy, asks, source, target, hosts) if uneven else _relieves(policy, vm, asks, source)
             if gains and _stays_cool(policy, vm, asks, target) and _survives(hosts, vm, source, target) and not _objections(
                     stage, policy, vm, source, target):
                 yield f"{vm.name} to {target.name}"
@@ -156,10 +156,13 @@ def _relieves(policy: BalancePolicy, vm: VmRecord, asks: float, source: _Host) -
     return min(off, excess) > max(WORTH, GAIN * policy.minimum_gain * excess)
 
 
-def _evens(policy: BalancePolicy, asks: float, source: _Host, target: _Host) -> bool:
-    before = source.busy - target.busy
-    after = abs(source.busy - asks / source.cpu_limit - target.busy - asks / target.cpu_limit)
-    return before - after > max(WORTH, GAIN * policy.minimum_gain * before)
+def _evens(policy: BalancePolicy, asks: float, source: _Host, target: _Host, hosts: Sequence[_Host]) -> bool:
+    """Return whether two hosts come nearer to one another by enough of what lies between the fullest and the emptiest, and
+    the source does not become the emptiest of all: the only VM of a small host leaves it as uneven as before."""
+    emptiest = min(host.busy for host in hosts)
+    before, here = source.busy - target.busy, source.busy - asks / source.cpu_limit
+    after = abs(here - target.busy - asks / target.cpu_limit)
+    return here > emptiest + EDGE and before - after > max(WORTH, GAIN * policy.minimum_gain * (source.busy - emptiest))
 
 
 def _stays_cool(policy: BalancePolicy, vm: VmRecord, asks: float, target: _Host) -> bool:
