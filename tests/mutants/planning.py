@@ -7,7 +7,7 @@ from tests.mutants.mutant import CORE, Mutant, core, scenarios
 PLANNING: tuple[Mutant, ...] = (
     Mutant("memory is not looked at", f"{CORE}/constraints.py",
            "    if need <= int(trial.snapshot.hosts.room[trial.target]) - promised:", "    if True:"),
-    Mutant("what a plan promised is forgotten", f"{CORE}/drafting.py",
+    Mutant("what a plan promised is forgotten", f"{CORE}/draft.py",
            "        self.promised[target] += memory\n", ""),
     Mutant("moves in flight are not reserved", f"{CORE}/snapshot.py",
            "                held[host] += migration.memory", "                pass"),
@@ -54,7 +54,7 @@ PLANNING: tuple[Mutant, ...] = (
            "return not self.vms_on(host)"),
     Mutant("apart is not kept", f"{CORE}/placement.py", "        if rule.rule is Rule.APART and there in places:",
            "        if False:"),
-    Mutant("what is planned is nowhere yet", f"{CORE}/drafting.py",
+    Mutant("what is planned is nowhere yet", f"{CORE}/draft.py",
            "        self.homes[vm] = self.homes[vm] | {target}\n", ""),
     Mutant("what is in flight is at its source only", f"{CORE}/placement.py",
            "            at[vm] = at[vm] | {rows[migration.target]}", "            pass"),

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ballastd.core.accounts import Against, Figure, Worth
 from ballastd.core.arrays import Floats, Ints
+from ballastd.core.draft import Candidate, Draft
 from ballastd.core.drafting import (
     NOES_SHOWN,
-    Candidate,
-    Draft,
     Shortlist,
     add,
     best_of,
@@ -31,6 +31,7 @@ from ballastd.core.intents import Fill, Intent
 from ballastd.core.plans import Refusal, RefusalKind
 from ballastd.core.prediction import predict
 from ballastd.core.quantities import human_seconds
+from ballastd.core.weighing import copying_costs, told_one_by_one
 
 HORIZON_SECONDS = 3600.0
 """For how long at least a move is worth what it brings, however short the VM's rest is set."""
@@ -41,8 +42,8 @@ COPYING_PROCESSORS = 1.0
 @dataclass(frozen=True, slots=True)
 class _Option:
     """One VM and the best that it could go to but for the failover reserve; ``targets``: what comes after that. ``net``:
-    what it is worth less what it costs, in processor seconds per host processor; ``why``: that in words; ``noes``: what
-    spoke against those that were asked for their reserve."""
+    what it is worth less what it costs, in processor seconds per host processor; ``worth``: that term by term; ``noes``:
+    what spoke against those that were asked for their reserve."""
 
     net: float
     memory: int
@@ -50,7 +51,7 @@ class _Option:
     vm: int
     first: Candidate
     targets: Shortlist
-    why: str
+    worth: Worth
     noes: tuple[Refusal, ...] = ()
 
 
@@ -77,7 +78,7 @@ def lessen(draft: Draft, intent: Intent) -> None:
     if excess_of(draft, warm) > 0 and _lessened(draft, warm).taken:
         return
     if not any(move.source == intent.host and move.policy == intent.policy for move in draft.moves):
-        draft.refusals.append(_no_gain(intent, found.options, found.noes))
+        draft.refusals.append(_no_gain(draft, intent, found.options, found.noes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ def even_by_one(draft: Draft, intent: Intent) -> None:
     source = draft.snapshot.row(intent.host)
     search = _Search(draft, intent, source, _Evening(draft, intent, source))
     if not search.take():
-        draft.refusals.append(_no_gain(intent, search.options, search.noes))
+        draft.refusals.append(_no_gain(draft, intent, search.options, search.noes))
 
 
 def why_it_is_cool(draft: Draft, intent: Intent) -> Refusal:
@@ -183,23 +184,28 @@ class _Evening:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a move costs. ``takes``: seconds of copying; ``processors``: what that takes of both ends, in processor seconds
-    per host processor."""
+    """What a move costs. ``memory``: bytes to copy; ``takes``: seconds of copying; ``processors``: what that takes of both
+    ends, in processor seconds per host processor."""
 
+    memory: int
     takes: float
     processors: float
 
-    def why(self, gain: float, stays: float) -> str:
-        """Return in words what is gained for it: a share of the host, for so many seconds."""
-        return (f"takes {gain:.0%} off it for at least {human_seconds(stays)}, costs {human_seconds(self.takes)} of "
-                "copying")
+    def worth(self, gain: float, stays: float) -> Worth:
+        """Return what is gained for it, a share of the host for so many seconds, and what it costs."""
+        words = f"takes {gain:.0%} off it for at least {human_seconds(stays)}, costs {human_seconds(self.takes)} of copying"
+        gains = (Figure("load taken off", gain, "of the host"), Figure("for at least", stays, "s"),
+                 Figure("together", gain * stays, "host seconds"))
+        return Worth(words, gains, (*copying_costs(self.memory, self.takes),
+                                    Figure("processors of both ends meanwhile", self.processors, "host seconds")))
 
 
 def price_of(draft: Draft, vm: int, source: int, target: int) -> Price:
     """Return what moving a VM costs (rows)."""
-    takes = predict(int(draft.snapshot.vms.memory[vm]), planned_bandwidth(draft, source, target))
+    memory = int(draft.snapshot.vms.memory[vm])
+    takes = predict(memory, planned_bandwidth(draft, source, target))
     limits = draft.snapshot.hosts.cpu_limit
-    return Price(takes, takes * sum(COPYING_PROCESSORS / max(0.1, float(limits[row])) for row in (source, target)))
+    return Price(memory, takes, takes * sum(COPYING_PROCESSORS / max(0.1, float(limits[row])) for row in (source, target)))
 
 
 def horizon_of(intent: Intent) -> float:
@@ -257,7 +263,7 @@ class _Search:
         snapshot = self._draft.snapshot
         price = price_of(self._draft, vm, self._source, first.row)
         return _Option(first.worth * self._stays - price.processors, int(snapshot.vms.memory[vm]), snapshot.records[vm].name,
-                       vm, first, targets, price.why(first.worth, self._stays), noes)
+                       vm, first, targets, price.worth(first.worth, self._stays), noes)
 
     def take(self) -> bool:
         """Plan the best option; return whether there was one.
@@ -269,7 +275,7 @@ class _Search:
             if no is None:
                 kept, more = best_of(best.targets, best.first)
                 against = best.targets.why_barred(NOES_SHOWN)
-                add(self._draft, self._intent, best.vm, self._source, kept, [*against, *best.noes, *more], best.why)
+                add(self._draft, self._intent, best.vm, self._source, kept, [*against, *best.noes, *more], best.worth)
                 return True
             self.options = [option for option in self.options if option is not best]
             second = best.targets.next()
@@ -280,12 +286,15 @@ class _Search:
         return False
 
 
-def _no_gain(intent: Intent, options: list[_Option], noes: list[Refusal]) -> Refusal:
-    """Return one refusal that sums up why nothing leaves the host."""
+def _no_gain(draft: Draft, intent: Intent, options: list[_Option], noes: list[Refusal]) -> Refusal:
+    """Return one refusal that sums up why nothing leaves the host, and says it of each VM."""
+    against = (*(Against(RefusalKind.NO_GAIN.value, f"not worth its cost: {option.worth.words}",
+                         draft.snapshot.vms.ids[option.vm], option.first.name) for option in options),
+               *told_one_by_one(draft, noes))
     if options:
         best = max(options, key=lambda o: (o.net, o.name))
-        return Refusal(RefusalKind.NO_GAIN, f"no move is worth its cost; the best would be {best.name}: {best.why}",
-                       host=intent.host)
+        return Refusal(RefusalKind.NO_GAIN, f"no move is worth its cost; the best would be {best.name}: "
+                       f"{best.worth.words}", host=intent.host, against=against)
     shown = "; ".join(f"{no.kind.value}: {no.detail}" for no in noes[:3])
     why = shown or "none takes enough of the load to a host that has less"
-    return Refusal(RefusalKind.NO_GAIN, f"no VM can be moved to advantage ({why})", host=intent.host)
+    return Refusal(RefusalKind.NO_GAIN, f"no VM can be moved to advantage ({why})", host=intent.host, against=against)

@@ -13,8 +13,9 @@ import numpy as np
 
 from ballastd.core.arrays import Floats
 from ballastd.core.balancing import excess_of, lessen, relief_by, why_it_is_cool
+from ballastd.core.draft import Draft
 from ballastd.core.drafted_heat import DraftDoors, Wanted, add_all, heat_of
-from ballastd.core.drafting import Draft, why_vm_rests
+from ballastd.core.drafting import why_vm_rests
 from ballastd.core.intents import Intent
 from ballastd.core.relieving import relieve as relieved
 

@@ -11,10 +11,10 @@ import numpy as np
 from ballastd.core.arrays import Bools, Floats, Ints
 from ballastd.core.balancing import horizon_of, price_of
 from ballastd.core.constraints import Trial, refusal
+from ballastd.core.draft import Draft
 from ballastd.core.drafting import (
     NOES_SHOWN,
     PENALTY_POINTS,
-    Draft,
     Shortlist,
     add,
     best_of,
@@ -139,5 +139,5 @@ def _add(draft: Draft, intent: Intent, vm: int, row: int, off: float) -> bool:
         return False
     kept, more = best_of(targets, picked)
     add(draft, intent, vm, source, kept, [*targets.why_barred(NOES_SHOWN), *more],
-        price_of(draft, vm, source, row).why(off, horizon_of(intent)))
+        price_of(draft, vm, source, row).worth(off, horizon_of(intent)))
     return True

@@ -1,4 +1,4 @@
-"""A plan in the making: what it has promised so far, and the one way to add a move to it.
+"""How a plan grows: the targets of a VM, the best first, and the one way to add a move.
 
 Every target passes every constraint with all that was promised before counted in; the best of them is taken.
 """
@@ -6,138 +6,30 @@ Every target passes every constraint with all that was promised before counted i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
-from ballastd.core.arrays import Floats, Ints
+from ballastd.core.accounts import Worth
+from ballastd.core.arrays import Floats
 from ballastd.core.autonomy import grounds_of
 from ballastd.core.constraints import Terms, Trial, refusal, shut
+from ballastd.core.draft import Candidate, Draft
 from ballastd.core.intents import Intent
-from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
-from ballastd.core.migrations import HOLDS_SOURCE
-from ballastd.core.placement import occupied, penalty, rules_for
+from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR
+from ballastd.core.placement import penalty, rules_for
 from ballastd.core.plans import Move, Refusal, RefusalKind
 from ballastd.core.policies import EVERY_VM, Mode, PolicySet
 from ballastd.core.prediction import fair_share, predict
-from ballastd.core.quantities import Bytes, HostName, human_seconds
-from ballastd.core.reserve import Packing, Reserve, reserve_of
-from ballastd.core.scoring import MEMORY_LEFT_WEIGHT, score
-from ballastd.core.snapshot import Snapshot
+from ballastd.core.quantities import Bytes, human_seconds
+from ballastd.core.weighing import account_of, told_one_by_one, worth_of_leaving
 
 RUNNERS_UP_SHOWN = 3
 NOES_SHOWN = 3
-TELEMETRY_LAGS_SECONDS = 300.0
-"""For so long after a move the mean of its source's telemetry may still know the VM that left."""
 NOBODY = -1
 """The row of no host."""
 PENALTY_POINTS = 1000
 """What one unit of a should-rule's weight costs, against terms that are worth a few thousand."""
-
-@dataclass(slots=True)
-class Draft:
-    """``promised``: bytes by host row. ``leaving``: bytes by host row of VMs that are still there and go, with what is in
-    flight and what was planned; ``shifted``: processors by host row that come (or go, below zero) with both. ``moved``: VM
-    row -> host row. ``scores``: how good each host is as a target, by the source."""
-
-    snapshot: Snapshot
-    ledger: Ledger
-    policies: PolicySet
-    promised: Ints
-    leaving: Ints
-    shifted: Floats
-    moved: dict[int, int] = field(default_factory=dict)
-    moves: list[Move] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
-    homes: dict[int, frozenset[int]] = field(default_factory=dict)
-    scores: dict[int, Ints] = field(default_factory=dict)
-    _reserve: Reserve | None = None
-
-    def points(self, source: int) -> Ints:
-        """Return, by row, how good each host is as a target for whichever VM of the source, with what is promised by now."""
-        if source not in self.scores:
-            self.scores[source] = score(self.snapshot, source)
-        hosts, left = self.snapshot.hosts, self.snapshot.hosts.room - self.promised
-        return self.scores[source] + MEMORY_LEFT_WEIGHT * (left * 1000 // np.maximum(1, hosts.limit))
-
-    @property
-    def reserve(self) -> Reserve:
-        """Whether any one failure domain may die, with what was planned by now."""
-        if self._reserve is None:
-            self._reserve = reserve_of(self.snapshot, self.policies.limits.failover_domain)
-            for vm, row in self.moved.items():
-                self._reserve.move(int(self.snapshot.vms.memory[vm]), int(self.snapshot.vms.host[vm]), row)
-        return self._reserve
-
-    @property
-    def packings(self) -> tuple[Packing, ...]:
-        """Where the VMs of each failure domain would go if it died; empty while nobody asked."""
-        return () if self._reserve is None else self._reserve.packings
-
-    def move(self, vm: int, source: int, target: int) -> None:
-        """Take a move in: memory at both ends, processors, places, and what is left if a domain dies."""
-        memory = int(self.snapshot.vms.memory[vm])
-        self.promised[target] += memory
-        self.leaving[source] += memory
-        self.shift(vm, source, target)
-        self.moved[vm] = target
-        self.homes[vm] = self.homes[vm] | {target}
-        if self._reserve is not None:
-            self._reserve.move(memory, source, target)
-
-    def shift(self, vm: int, source: int, target: int) -> None:
-        """Count a VM's processors where it goes, as far as they are known."""
-        cpu = float(self.snapshot.vms.cpu[vm])
-        if not np.isnan(cpu):
-            self.shifted[source] -= cpu
-            self.shifted[target] += cpu
-
-    def copy(self) -> Draft:
-        """Return a draft to try something on."""
-        return Draft(self.snapshot, self.ledger, self.policies, self.promised.copy(), self.leaving.copy(),
-                     self.shifted.copy(), dict(self.moved), list(self.moves), list(self.refusals), dict(self.homes),
-                     self.scores, None if self._reserve is None else self._reserve.fork())
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A target that passed: its points (larger is better), name and row. ``worth``: what is gained there, beside the
-    points; ``refusals``: how often the VM was refused at its door within the hour."""
-
-    points: int
-    name: str
-    row: int
-    worth: float = 0.0
-    refusals: int = 0
-
-
-def begin(snapshot: Snapshot, ledger: Ledger, policies: PolicySet) -> Draft:
-    """Return an empty draft, with the load of what is in flight where it is going."""
-    count = len(snapshot.hosts.names)
-    draft = Draft(snapshot, ledger, policies, np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count))
-    draft.homes = occupied(snapshot, ledger, {})
-    rows = {name: row for row, name in enumerate(snapshot.hosts.names)}
-    index = {vm: row for row, vm in enumerate(snapshot.vms.ids)}
-    for migration in ledger.open_migrations():
-        vm, source, target = index.get(migration.vm), rows.get(migration.source), rows.get(migration.target)
-        if vm is not None and source is not None and target is not None:
-            draft.shift(vm, source, target)
-            if migration.phase in HOLDS_SOURCE or source in snapshot.cast.seen_at[vm]:
-                draft.leaving[source] += snapshot.vms.memory[vm]
-    _forget_who_left(draft, rows)
-    return draft
-
-
-def _forget_who_left(draft: Draft, rows: Mapping[HostName, int]) -> None:
-    """Count what a host uses by its VMs alone where one has just left: its telemetry's mean still has it in."""
-    since, ledger = draft.snapshot.now.wall - TELEMETRY_LAGS_SECONDS, draft.ledger
-    left = {moves[-1].source for moves in ledger.moved.values() if moves[-1].wall > since}
-    for host in left - {migration.source for migration in ledger.open_migrations()} if left else ():
-        row = rows.get(host)
-        load = None if row is None else draft.snapshot.facts[row].load
-        if row is not None and load is not None and load.used is not None and load.by_vms is not None:
-            draft.shifted[row] += min(0.0, load.by_vms - load.used)
 
 
 def terms_of(intent: Intent, policies: PolicySet) -> Terms:
@@ -194,7 +86,7 @@ class Shortlist:
         if place == len(self._rows) or int(self._rows[place]) != row or refusal(self._trial(row)) is not None:
             return None
         self._picked = row
-        return self._candidate(place)
+        return replace(self._candidate(place), is_picked=True)
 
     def _candidate(self, place: int) -> Candidate:
         row = int(self._rows[place])
@@ -264,22 +156,27 @@ def times_turned_away(draft: Draft, vm: int) -> Counter[str]:
 
 
 def add(draft: Draft, intent: Intent, vm: int, source: int, ranked: list[Candidate], noes: list[Refusal],
-        why: str = "") -> None:
-    """Plan the move of a VM to the first of ``ranked``. ``noes``: what spoke against other targets."""
+        worth: Worth | None = None) -> None:
+    """Plan the move of a VM to the first of ``ranked``. ``noes``: what spoke against other targets; ``worth``: what it gains
+    and costs, beside that its host is emptied."""
     ranked = _offered_first(draft, intent, vm, ranked)
     snapshot, best = draft.snapshot, ranked[0]
     memory = int(snapshot.vms.memory[vm])
     predicted = predict(memory, planned_bandwidth(draft, source, best.row))
+    if worth is None:
+        worth = worth_of_leaving(intent.kind, memory, predicted)
+    account = account_of(draft, source, ranked, worth)
     draft.move(vm, source, best.row)
     draft.moves.append(Move(
         vm=snapshot.vms.ids[vm], vm_name=snapshot.records[vm].name,
         source=snapshot.hosts.names[source],
         target=snapshot.hosts.names[best.row], memory=Bytes(memory),
         predicted=predicted, policy=intent.policy,
-        because=f"{intent.because}; {why}" if why else intent.because, urgent=intent.urgent,
+        because=f"{intent.because}; {worth.words}" if worth.words else intent.because, urgent=intent.urgent,
         reserve_waived=intent.saves_from_failing_host, windows=intent.windows, routine=intent.routine,
-        score=best.points, runners_up=tuple(f"{c.name} ({c.points})" for c in ranked[1:1 + RUNNERS_UP_SHOWN]),
+        runners_up=tuple(f"{c.name} ({c.points})" for c in ranked[1:1 + RUNNERS_UP_SHOWN]),
         why_not=tuple(f"{no.host}: {no.kind.value}: {no.detail}" for no in noes[:NOES_SHOWN]),
+        account=account,
     ))
 
 
@@ -320,13 +217,13 @@ def planned_bandwidth(draft: Draft, source: int, target: int) -> int:
                       float(hosts.link_mib_s[target]), int(hosts.jobs_in[target]) + 1, draft.policies.limits.link_share)
 
 
-def no_target(snapshot: Snapshot, intent: Intent, vm: int, noes: list[Refusal]) -> Refusal:
-    """Return one refusal that sums up why no host takes the VM: counts per kind and the first three in full."""
+def no_target(draft: Draft, intent: Intent, vm: int, noes: list[Refusal]) -> Refusal:
+    """Return one refusal that sums up why no host takes the VM: counts per kind, the first three in full, and each."""
     counts = Counter(no.kind.value for no in noes)
     summed = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
     shown = "; ".join(f"{no.host}: {no.detail}" for no in noes[:3])
     detail = f"{summed} ({shown})" if noes else "there is no other host"
-    return Refusal(RefusalKind.NO_TARGET, detail, snapshot.vms.ids[vm], intent.host)
+    return Refusal(RefusalKind.NO_TARGET, detail, draft.snapshot.vms.ids[vm], intent.host, told_one_by_one(draft, noes))
 
 
 def why_vm_rests(draft: Draft, intent: Intent, vm: int) -> Refusal | None:

@@ -12,6 +12,7 @@ from ballastd.core.statements import (
     SubjectKind,
     ago,
     ending_told,
+    figure_told,
     gates_told,
     intent_told,
     migration_told,
@@ -215,14 +216,28 @@ def _vm_moves(view: ClusterView, vm: VmView, migrations: tuple[MigrationView, ..
     said = [migration_told(view, migration) for migration in migrations]
     for move in moves:
         said.append(move_told(move))
+        said.extend(_worth(move))
         said.append(_choice(move))
     return tuple(said) or _unmoved(view, vm)
 
 
 def _choice(move: MoveView) -> Statement:
-    others = f"next best: {', '.join(move.runners_up)}" if move.runners_up else "no other host could take it"
-    return Statement("choice", f"{move.target} is the best of those that may take it; {others}",
-                     move.policy, move.target, move.vm)
+    account, others = move.account, f"next best: {', '.join(move.runners_up)}"
+    if not move.runners_up:
+        others = "no other host could take it"
+    elif account is not None and account.alternative is not None:
+        others = f"next best: {account.alternative.host} with {account.alternative.words()}; {account.because}"
+    chosen = move.target if account is None else f"{move.target} with {account.chosen.words()}"
+    return Statement("choice", f"its target is {chosen}; {others}", move.policy, move.target, move.vm)
+
+
+def _worth(move: MoveView) -> tuple[Statement, ...]:
+    """Return what a move gains and costs."""
+    if move.account is None:
+        return ()
+    sides = (("gains", move.account.gains), ("costs", move.account.costs))
+    return tuple(Statement(side, f"{side}: " + ", ".join(figure_told(figure) for figure in figures), move.policy, vm=move.vm)
+                 for side, figures in sides if figures)
 
 
 def _unmoved(view: ClusterView, vm: VmView) -> tuple[Statement, ...]:

@@ -10,8 +10,9 @@ import numpy as np
 
 from ballastd.core.arrays import Bools, Floats
 from ballastd.core.balancing import even_by_one
+from ballastd.core.draft import Draft
 from ballastd.core.drafted_heat import DraftDoors, add_all, heat_of
-from ballastd.core.drafting import Draft, why_vm_rests
+from ballastd.core.drafting import why_vm_rests
 from ballastd.core.evening import even
 from ballastd.core.intents import Intent
 from ballastd.core.policies import BalancePolicy

@@ -84,8 +84,8 @@ def vm_load(vm: VmView) -> str:
 def _choice(m: MigrationView) -> tuple[Statement, ...]:
     if m.adopted:
         return (Statement("choice", f"{m.target} was not chosen by this daemon's plan", host=m.target, vm=m.vm),)
-    others = f"next best: {', '.join(m.runners_up)}" if m.runners_up else "no other could"
-    said = [Statement("choice", f"{m.target} was the best of those that could take it; {others}", m.policy, m.target, m.vm)]
+    others = f"next best: {', '.join(m.runners_up)}" if m.runners_up else "no other could take it"
+    said = [Statement("choice", f"its target was {m.target}; {others}", m.policy, m.target, m.vm)]
     said.extend(Statement("rejected", f"not {words}", m.policy, vm=m.vm) for words in m.why_not)
     return tuple(said)
 

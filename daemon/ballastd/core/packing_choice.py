@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ballastd.core.autonomy import SWITCH_OFF
-from ballastd.core.drafting import begin
+from ballastd.core.draft import begin
 from ballastd.core.intents import Fill, Intent, IntentKind
 from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, Ledger
 from ballastd.core.packing_sums import ASSUMED_WATTS, Account, Frame, HostSums, Sums

@@ -10,17 +10,8 @@ from __future__ import annotations
 from ballastd.core.checking import check_plan
 from ballastd.core.constraints import Terms
 from ballastd.core.cooling import relieve
-from ballastd.core.drafting import (
-    Draft,
-    add,
-    begin,
-    candidates,
-    leave_out,
-    no_target,
-    terms_of,
-    why_left_out,
-    why_vm_rests,
-)
+from ballastd.core.draft import Draft, begin
+from ballastd.core.drafting import add, candidates, leave_out, no_target, terms_of, why_left_out, why_vm_rests
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.ledger import Ledger
 from ballastd.core.levelling import even_out
@@ -114,7 +105,7 @@ def _place(draft: Draft, intent: Intent, terms: Terms, vm: int, source: int) -> 
     if ranked:
         add(draft, intent, vm, source, ranked, noes)
     else:
-        draft.refusals.append(no_target(draft.snapshot, intent, vm, noes))
+        draft.refusals.append(no_target(draft, intent, vm, noes))
 
 
 def _why_unsettled(migration: Migration) -> tuple[Refusal, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from ballastd.core.accounts import Account, Against
 from ballastd.core.quantities import Bytes, HostName, Seconds, VmId
 
 
@@ -53,12 +54,18 @@ class RefusalKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One "no": what kind, about which VM and host, and the numbers or words that decided."""
+    """One "no": what kind, about which VM and host, and the numbers or words that decided. ``against``: where it sums up
+    many, the first that speaks against each candidate."""
 
     kind: RefusalKind
     detail: str
     vm: VmId | None = None
     host: HostName | None = None
+    against: tuple[Against, ...] = ()
+
+    def as_against(self) -> Against:
+        """Return it as what speaks against one candidate."""
+        return Against(self.kind.value, self.detail, self.vm or "", self.host or "")
 
 
 class DeferralKind(enum.Enum):
@@ -107,7 +114,8 @@ class Move:
     ``memory``: bytes reserved at both ends. ``predicted``: seconds at the planned bandwidth.
     ``intent_host``/``policy``/``because``: why. ``urgent``: windows do not apply. ``reserve_waived``:
     whether the failover reserve may be used for it. ``routine``: it balances or packs. ``runners_up``, ``why_not``: who
-    came next as its target, and what spoke against the others.
+    came next as its target, and what spoke against the others. ``account``: what it gains and costs, where it was planned
+    just now.
     """
 
     vm: VmId
@@ -122,9 +130,9 @@ class Move:
     reserve_waived: bool = False
     windows: tuple[str, ...] = ()
     routine: bool = False
-    score: int = 0
     runners_up: tuple[str, ...] = ()
     why_not: tuple[str, ...] = ()
+    account: Account | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -290,12 +290,13 @@ def _move(m: Move, offer: Offer | None, *, starting: bool) -> MoveView:
     if offer is not None and not starting:
         state = "approved" if offer.approved_by else "recommended"
     return MoveView(m.vm, m.vm_name, m.source, m.target, m.memory, m.predicted, m.policy, m.because, state, m.runners_up,
-                    m.why_not, offer.id if offer else "")
+                    m.why_not, offer.id if offer else "", m.account)
 
 
 def _noes(p: Portrait) -> tuple[NoView, ...]:
     names = {vm: p.snapshot.records[row].name for row, vm in enumerate(p.snapshot.vms.ids)}
-    cannot = [NoView("refusal", r.kind.value, r.detail, r.vm or "", names.get(r.vm, "") if r.vm else "", r.host or "")
+    cannot = [NoView("refusal", r.kind.value, r.detail, r.vm or "", names.get(r.vm, "") if r.vm else "", r.host or "",
+                     against=r.against)
               for r in p.plan.refusals]
     not_yet = [NoView("deferral", d.kind.value, d.detail, d.vm or "", names.get(d.vm, "") if d.vm else "", d.host or "",
                       d.until_wall) for d in p.plan.deferrals]

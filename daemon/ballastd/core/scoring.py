@@ -65,9 +65,19 @@ TERMS: tuple[Term, ...] = (
 )
 
 
-def score(snapshot: Snapshot, source: int) -> Ints:
-    """Return, by host, the weighted sum of all terms; larger is better."""
-    total = np.zeros(len(snapshot.facts), np.int64)
-    for term in TERMS:
-        total += term.weight * term.value(snapshot, source)
-    return total
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """By host: the weighted sum of all terms, larger is better; and each of them, in the order of ``TERMS``."""
+
+    total: Ints
+    parts: tuple[Ints, ...]
+
+    def terms(self, host: int) -> tuple[tuple[str, int], ...]:
+        """Return what a host's sum is made of."""
+        return tuple((term.name, int(part[host])) for term, part in zip(TERMS, self.parts, strict=True))
+
+
+def score(snapshot: Snapshot, source: int) -> Scores:
+    """Return how good each host is as a target for what leaves ``source`` (row)."""
+    parts = tuple(term.weight * term.value(snapshot, source) for term in TERMS)
+    return Scores(np.sum(parts, axis=0, dtype=np.int64), parts)

@@ -6,9 +6,10 @@ Times are told relative to the view, because a reader's clock need not be the da
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from ballastd.core.accounts import Figure
 from ballastd.core.quantities import human_bytes, human_seconds
 from ballastd.core.views import ClusterView, GateView, IntentView, MigrationView, MoveView, NoView
 
@@ -100,6 +101,19 @@ def move_told(move: MoveView) -> Statement:
     text = (f"planned: {move.vm_name} from {move.source} to {move.target} ({human_bytes(move.memory)}, about "
             f"{human_seconds(move.predicted)}), {move.state}{_under(move)}: {move.policy}: {move.because}")
     return Statement("move", text, move.policy, move.target, move.vm)
+
+
+def figure_told(figure: Figure) -> str:
+    """Return one term of what a move gains or costs, with its unit."""
+    return f"{figure.name} {_UNITS[figure.unit](figure.amount)}"
+
+
+_UNITS: dict[str, Callable[[float], str]] = {
+    "B": lambda amount: human_bytes(int(amount)),
+    "s": human_seconds,
+    "of the host": lambda amount: f"{amount:.0%} of the host",
+    "host seconds": lambda amount: f"{human_seconds(amount)} of a whole host's processors",
+}
 
 
 def _under(move: MoveView) -> str:

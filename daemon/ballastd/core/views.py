@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ballastd.core.accounts import Account, Against
+
 
 @dataclass(frozen=True, slots=True)
 class GateView:
@@ -169,6 +171,8 @@ class MoveView:
     why_not: tuple[str, ...] = ()
     recommendation: str = ""
     """The id under which it can be approved."""
+    account: Account | None = None
+    """What it gains and costs, and the best that was not taken, term by term."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +218,8 @@ class DemotionView:
 
 @dataclass(frozen=True, slots=True)
 class NoView:
-    """A refusal ("cannot") or a deferral ("not yet")."""
+    """A refusal ("cannot") or a deferral ("not yet"). ``against``: where it sums up many, the first that speaks against each
+    candidate; where a plan has very many, of the first ones only."""
 
     sort: str
     kind: str
@@ -223,6 +228,7 @@ class NoView:
     vm_name: str = ""
     host: str = ""
     until_wall: float | None = None
+    against: tuple[Against, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from ballastd.core.accounts import Account, Figure, Weighed
 from ballastd.core.explanation import explain, subjects
+from ballastd.core.quantities import GIB
 from ballastd.core.statements import Explanation, SubjectKind
 from ballastd.core.views import ClusterView, GateView
 from tests.pictures import (
@@ -141,9 +143,9 @@ def test_a_settled_migration_compares_what_came_out_with_what_was_predicted(elap
 def test_the_choice_of_a_target_is_told_with_who_came_next_and_what_spoke_against_the_others():
     known = a_view(migrations=(a_migration(runners_up=("elm (220)",), why_not=("cedar: memory: 1 GiB short",)),))
     assert section(told(known, "41-1"), "choice") == [
-        "beech was the best of those that could take it; next best: elm (220)", "not cedar: memory: 1 GiB short"]
+        "its target was beech; next best: elm (220)", "not cedar: memory: 1 GiB short"]
     alone = section(told(a_view(migrations=(a_migration(),)), "41-1"), "choice")
-    assert alone == ["beech was the best of those that could take it; no other could"]
+    assert alone == ["its target was beech; no other could take it"]
 
 
 def test_an_adopted_migration_claims_no_choice_and_no_prediction():
@@ -191,9 +193,22 @@ def test_moves_from_and_to_a_host_are_told_at_both_ends_and_settled_ones_are_not
 
 def test_a_vm_learns_why_this_target_and_who_came_next():
     said = section(told(a_busy_view(), "db"), "moves")
-    assert said[1] == "beech is the best of those that may take it; next best: cedar (410), elm (220)"
+    assert said[1] == "its target is beech; next best: cedar (410), elm (220)"
     alone = a_view(moves=(a_move(runners_up=()),))
     assert section(told(alone, "db"), "moves")[1].endswith("no other host could take it")
+
+
+def test_a_planned_move_says_its_gains_its_costs_and_what_decided():
+    account = Account(
+        (Figure("load taken off", 0.22, "of the host"), Figure("together", 4752.0, "host seconds")),
+        (Figure("memory to copy", 8 * GIB, "B"), Figure("time on the link", 14.2, "s")),
+        Weighed("beech", 900, (("memory left", 700), ("processor left", 200), ("quiet link", 0))),
+        Weighed("cedar", 410, (("memory left", 410),)), "it has 490 points more")
+    assert section(told(a_view(moves=(a_move(account=account),)), "db"), "moves")[1:] == [
+        "gains: load taken off 22% of the host, together 1 h 19 min of a whole host's processors",
+        "costs: memory to copy 8.0 GiB, time on the link 14.2 s",
+        "its target is beech with 900 points (memory left 700, processor left 200); next best: cedar with 410 points "
+        "(memory left 410); it has 490 points more"]
 
 
 def test_a_vm_with_pins_shows_each_with_its_cure():

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ballastd.core.checking import check_plan
-from ballastd.core.drafting import Draft, begin
+from ballastd.core.draft import Draft, begin
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.ledger import OPERATOR
 from ballastd.core.planning import emptied, plan

@@ -1,0 +1,141 @@
+"""What a plan in the making has promised so far: memory, processors and places, and what is left if a domain dies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ballastd.core.accounts import Weighed
+from ballastd.core.arrays import Floats, Ints
+from ballastd.core.ledger import Ledger
+from ballastd.core.migrations import HOLDS_SOURCE
+from ballastd.core.placement import occupied
+from ballastd.core.plans import Move, Refusal
+from ballastd.core.policies import PolicySet
+from ballastd.core.quantities import HostName
+from ballastd.core.reserve import Packing, Reserve, reserve_of
+from ballastd.core.scoring import MEMORY_LEFT_WEIGHT, Scores, score
+from ballastd.core.snapshot import Snapshot
+
+TELEMETRY_LAGS_SECONDS = 300.0
+"""For so long after a move the mean of its source's telemetry may still know the VM that left."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """``promised``: bytes by host row. ``leaving``: bytes by host row of VMs that are still there and go, with what is in
+    flight and what was planned; ``shifted``: processors by host row that come (or go, below zero) with both. ``moved``: VM
+    row -> host row. ``scores``: how good each host is as a target, by the source. ``told``: how many candidates are told of
+    one by one in its refusals."""
+
+    snapshot: Snapshot
+    ledger: Ledger
+    policies: PolicySet
+    promised: Ints
+    leaving: Ints
+    shifted: Floats
+    moved: dict[int, int] = field(default_factory=dict)
+    moves: list[Move] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    homes: dict[int, frozenset[int]] = field(default_factory=dict)
+    scores: dict[int, Scores] = field(default_factory=dict)
+    told: int = 0
+    _reserve: Reserve | None = None
+
+    def points(self, source: int) -> Ints:
+        """Return, by row, how good each host is as a target for whichever VM of the source, with what is promised by now."""
+        if source not in self.scores:
+            self.scores[source] = score(self.snapshot, source)
+        hosts, left = self.snapshot.hosts, self.snapshot.hosts.room - self.promised
+        return self.scores[source].total + MEMORY_LEFT_WEIGHT * (left * 1000 // np.maximum(1, hosts.limit))
+
+    def weighed(self, one: Candidate, source: int) -> Weighed:
+        """Return what the points of a target are made of."""
+        known = self.scores[source].terms(one.row)
+        left = MEMORY_LEFT_WEIGHT * (int(self.snapshot.hosts.room[one.row] - self.promised[one.row]) * 1000
+                                     // max(1, int(self.snapshot.hosts.limit[one.row])))
+        terms = (("memory left", left), *known)
+        broken = one.points - sum(points for _, points in terms)
+        return Weighed(one.name, one.points, (*terms, ("broken should-rules", broken)) if broken else terms)
+
+    @property
+    def reserve(self) -> Reserve:
+        """Whether any one failure domain may die, with what was planned by now."""
+        if self._reserve is None:
+            self._reserve = reserve_of(self.snapshot, self.policies.limits.failover_domain)
+            for vm, row in self.moved.items():
+                self._reserve.move(int(self.snapshot.vms.memory[vm]), int(self.snapshot.vms.host[vm]), row)
+        return self._reserve
+
+    @property
+    def packings(self) -> tuple[Packing, ...]:
+        """Where the VMs of each failure domain would go if it died; empty while nobody asked."""
+        return () if self._reserve is None else self._reserve.packings
+
+    def move(self, vm: int, source: int, target: int) -> None:
+        """Take a move in: memory at both ends, processors, places, and what is left if a domain dies."""
+        memory = int(self.snapshot.vms.memory[vm])
+        self.promised[target] += memory
+        self.leaving[source] += memory
+        self.shift(vm, source, target)
+        self.moved[vm] = target
+        self.homes[vm] = self.homes[vm] | {target}
+        if self._reserve is not None:
+            self._reserve.move(memory, source, target)
+
+    def shift(self, vm: int, source: int, target: int) -> None:
+        """Count a VM's processors where it goes, as far as they are known."""
+        cpu = float(self.snapshot.vms.cpu[vm])
+        if not np.isnan(cpu):
+            self.shifted[source] -= cpu
+            self.shifted[target] += cpu
+
+    def copy(self) -> Draft:
+        """Return a draft to try something on."""
+        return Draft(self.snapshot, self.ledger, self.policies, self.promised.copy(), self.leaving.copy(),
+                     self.shifted.copy(), dict(self.moved), list(self.moves), list(self.refusals), dict(self.homes),
+                     self.scores, self.told, None if self._reserve is None else self._reserve.fork())
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A target that passed: its points (larger is better), name and row. ``worth``: what is gained there, beside the
+    points; ``refusals``: how often the VM was refused at its door within the hour; ``is_picked``: together with the targets
+    of other moves, whatever its points."""
+
+    points: int
+    name: str
+    row: int
+    worth: float = 0.0
+    refusals: int = 0
+    is_picked: bool = False
+
+
+def begin(snapshot: Snapshot, ledger: Ledger, policies: PolicySet) -> Draft:
+    """Return an empty draft, with the load of what is in flight where it is going."""
+    count = len(snapshot.hosts.names)
+    draft = Draft(snapshot, ledger, policies, np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count))
+    draft.homes = occupied(snapshot, ledger, {})
+    rows = {name: row for row, name in enumerate(snapshot.hosts.names)}
+    index = {vm: row for row, vm in enumerate(snapshot.vms.ids)}
+    for migration in ledger.open_migrations():
+        vm, source, target = index.get(migration.vm), rows.get(migration.source), rows.get(migration.target)
+        if vm is not None and source is not None and target is not None:
+            draft.shift(vm, source, target)
+            if migration.phase in HOLDS_SOURCE or source in snapshot.cast.seen_at[vm]:
+                draft.leaving[source] += snapshot.vms.memory[vm]
+    _forget_who_left(draft, rows)
+    return draft
+
+
+def _forget_who_left(draft: Draft, rows: Mapping[HostName, int]) -> None:
+    """Count what a host uses by its VMs alone where one has just left: its telemetry's mean still has it in."""
+    since, ledger = draft.snapshot.now.wall - TELEMETRY_LAGS_SECONDS, draft.ledger
+    left = {moves[-1].source for moves in ledger.moved.values() if moves[-1].wall > since}
+    for host in left - {migration.source for migration in ledger.open_migrations()} if left else ():
+        row = rows.get(host)
+        load = None if row is None else draft.snapshot.facts[row].load
+        if row is not None and load is not None and load.used is not None and load.by_vms is not None:
+            draft.shifted[row] += min(0.0, load.by_vms - load.used)

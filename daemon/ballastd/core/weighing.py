@@ -1,0 +1,60 @@
+"""Why a move is planned, and planned so: what it gains and costs, and what decided between its target and the next best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ballastd.core.accounts import Account, Against, Figure, Worth
+from ballastd.core.draft import Candidate, Draft
+from ballastd.core.intents import IntentKind
+from ballastd.core.plans import Refusal
+
+TOLD_MAX = 20_000
+"""Of so many candidates a plan says one by one what speaks against them: each takes some hundred bytes."""
+_EMPTIED = {
+    IntentKind.EVACUATE: "memory off a host that fails",
+    IntentKind.DRAIN: "memory off a host that is drained",
+    IntentKind.EMPTY: "memory off a host that can be switched off then",
+}
+
+
+def worth_of_leaving(kind: IntentKind, memory: int, takes: float) -> Worth:
+    """Return what it gains and costs that a VM leaves a host that is to be emptied."""
+    return Worth("", (Figure(_EMPTIED[kind], memory, "B"),), copying_costs(memory, takes))
+
+
+def copying_costs(memory: int, takes: float) -> tuple[Figure, ...]:
+    """Return what every move costs: bytes of memory, and seconds on its link."""
+    return Figure("memory to copy", memory, "B"), Figure("time on the link", takes, "s")
+
+
+def account_of(draft: Draft, source: int, ranked: list[Candidate], worth: Worth) -> Account:
+    """Return why the first of ``ranked`` is taken and the second is not."""
+    best = ranked[0]
+    chosen = draft.weighed(best, source)
+    if len(ranked) == 1:
+        return Account(worth.gains, worth.costs, chosen)
+    second = ranked[1]
+    return Account(worth.gains, worth.costs, chosen, draft.weighed(second, source), _what_decided(best, second))
+
+
+def _what_decided(best: Candidate, second: Candidate) -> str:
+    """Return in words why one target comes before another one: the order in which a shortlist looks at it."""
+    apart = best.points - second.points
+    if best.is_picked:
+        return "places for all moves of the plan are chosen together"
+    if best.refusals < second.refusals:
+        return f"it was turned away at {second.name} within the hour"
+    if best.refusals > second.refusals or best.worth < second.worth or apart < 0:
+        return f"a person was offered {best.name}"
+    if best.worth > second.worth:
+        return f"more is gained at {best.name}"
+    return f"it has {apart} points more" if apart else "they are equal, and the order of their names decides"
+
+
+def told_one_by_one(draft: Draft, noes: Sequence[Refusal]) -> tuple[Against, ...]:
+    """Return what speaks against each candidate, for as long as a plan has not told of too many."""
+    if draft.told + len(noes) > TOLD_MAX:
+        return ()
+    draft.told += len(noes)
+    return tuple(no.as_against() for no in noes)
