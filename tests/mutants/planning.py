@@ -88,4 +88,23 @@ PLANNING: tuple[Mutant, ...] = (
            "    under_way = p.ledger.open_migrations()\n",
            "    under_way = [one for one in p.ledger.open_migrations() if one.source == intent.host]\n",
            core("test_schedules.py")),
+    # broken rules
+    Mutant("a broken rule is put right at once", f"{CORE}/trends.py", "BROKEN_HOLD = Seconds(600.0)", "BROKEN_HOLD = Seconds(0.0)",
+           core("test_repairing.py")),
+    Mutant("a wish is granted at the cost of one as heavy", f"{CORE}/repairing.py", "< rule.weight", "<= rule.weight",
+           core("test_repairing.py")),
+    Mutant("who cannot move is asked to leave", f"{CORE}/breaches.py", "(bool(snapshot.vm_why_not[vm]), int", "(False, int",
+           core("test_repairing.py")),
+    Mutant("all who share a place leave it", f"{CORE}/breaches.py", " in stays and vm != stays[where])", " in stays)",
+           core("test_repairing.py")),
+    Mutant("what is put right is put anywhere", f"{CORE}/repairing.py",
+           "    kept = keeps(snapshot, rule, draft.homes, breach)\n", "    kept = np.ones(len(snapshot.facts), np.bool_)\n",
+           core("test_repairing.py")),
+    Mutant("broken rules are nobody's business", f"{CORE}/controller.py", "(*saving, *kept, *relief, *wished, *packing",
+           "(*saving, *relief, *packing", core("test_repairing.py")),
+    # what a plan says of itself
+    Mutant("the terms of a target do not add up", f"{CORE}/draft.py", "        terms = ((\"memory left\", left), *known)",
+           "        terms = ((\"memory left\", left), *known[1:])", core("test_accounts.py")),
+    Mutant("a plan tells of candidates without end", f"{CORE}/weighing.py", "    draft.told += len(noes)\n", "",
+           core("test_accounts.py")),
 )

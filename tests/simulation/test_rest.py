@@ -10,7 +10,7 @@ import pytest
 from ballastd.core.acts import Act
 from ballastd.core.policies import BalancePolicy, Mode, PlacementPolicy, PolicySet, Rule, Timing, VmSelector
 from ballastd.core.quantities import GIB, Seconds
-from ballastd.core.saved_cluster import Demand, SavedCluster
+from ballastd.core.saved_cluster import Demand, DemandKind, SavedCluster
 from ballastd.rehearsal.rest import judge_rest, legal_help, orders_of
 from ballastd.rehearsal.stage import Setting, Stage, perform
 from tests.builders import POLICIES
@@ -139,3 +139,12 @@ def test_the_only_vm_of_an_uneven_host_stays_where_its_leaving_would_make_it_the
         busy = tuple(replace(vm, demand=HOT) if vm.record.name.endswith("v0") else vm for vm in made.vms)
         told = help_for(replace(made, hosts=(made.hosts[0], *wide), vms=busy), strict)
         assert [one.partition(" for ")[0].startswith("h1 is far fuller than") for one in told] == [True] * is_told
+
+
+def test_a_vm_that_is_quiet_now_goes_only_where_there_is_room_for_its_worst_hour() -> None:
+    hot = cluster()
+    for high, is_told in ((4.0, True), (14.0, False)):
+        game = Demand(DemandKind.GAME, low=4.0, high=high, period=Seconds(7200.0), duty=0.1, peak=Seconds(0.0))
+        vms = tuple(replace(vm, demand=game) if vm.host == "h1" else vm for vm in hot.vms)
+        acts = (Act(300.0, "operator", host="h1", word="cordon"),)
+        assert bool(help_for(replace(hot, vms=vms), acts=acts)) is is_told

@@ -16,6 +16,7 @@ FOUND = {
     1008: "the judge of evidence did not count what was told more than 30 s late",
     2004: "the judge of rest let a paused copy that a migration had left behind use processors",
     2064: "the judge of rhythm did not know that a denial ends a night before its window does",
+    3294: "the judge of rest sent a VM that is quiet now to where there is no room for what it does every two hours",
     3082: "the judge of rest wanted a small host's only VM to leave, which would have made it the emptiest",
     3017: "a daemon that was to be stopped while it was down came back twice, and two daemons had one journal",
     1: "a counter that begins anew is not one that never rose",

@@ -20,7 +20,7 @@ from ballastd.core.consolidation import Outlook, empty_intents, why_not_off
 from ballastd.core.copying import copy_of
 from ballastd.core.demotions import changes, held_back
 from ballastd.core.doubles import Doubles
-from ballastd.core.easing import balance_intents
+from ballastd.core.easing import balance_intents, repair_intents
 from ballastd.core.emptying import close_evacuations
 from ballastd.core.gates import Gatekeeper
 from ballastd.core.homes import Homes
@@ -396,14 +396,19 @@ class Controller:
 
     def _intents(self, step: _Step, snapshot: Snapshot, outlook: Outlook) -> tuple[Intent, ...]:
         """Return everything that ought to change: what may be done before what is only looked at, so that a policy on
-        trial takes no room from one that governs; within that saving, then relief, packing, evenness."""
+        trial takes no room from one that governs; within that saving, then broken must-rules, relief, broken wishes,
+        packing, evenness."""
         saving = evaluation.intents(self._policies, self._cluster.hosts, self._verdicts, step.draft, step.now)
         step.take(*changes(self._policies, step.draft, step.now.wall))
         easing = balance_intents(self._policies, snapshot, self._trends)
         packing = empty_intents(snapshot, outlook)
         relief = tuple(i for i in easing if i.kind is IntentKind.RELIEVE)
         evening = tuple(i for i in easing if i.kind is not IntentKind.RELIEVE)
-        wanted = held_back((*saving, *relief, *packing, *evening), step.draft)
+        rules, musts = self._policies.placement, {rule.name for rule in self._policies.placement if rule.must}
+        tidying = repair_intents(self._policies, snapshot, self._trends) if rules else ()
+        kept = tuple(i for i in tidying if i.policy in musts)
+        wished = tuple(i for i in tidying if i.policy not in musts)
+        wanted = held_back((*saving, *kept, *relief, *wished, *packing, *evening), step.draft)
         return tuple(sorted(wanted, key=lambda intent: intent.mode is not Mode.AUTO))
 
     def _switch(self, step: _Step, snapshot: Snapshot, outlook: Outlook, made: Plan, gates: tuple[Gate, ...]) -> Switching:

@@ -15,7 +15,7 @@ from ballastd.core.recent import tell
 
 def acting(policies: PolicySet) -> dict[str, HasMode]:
     """Return the policies that move or switch something, by name."""
-    found: tuple[HasMode, ...] = (*policies.evacuation, *policies.balance, *policies.consolidation)
+    found: tuple[HasMode, ...] = (*policies.evacuation, *policies.balance, *policies.consolidation, *policies.placement)
     return {policy.name: policy for policy in found}
 
 

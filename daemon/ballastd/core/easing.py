@@ -1,13 +1,17 @@
-"""From trends to intents: relieve what is hot, even out what is uneven. Nothing is done where nothing is hot."""
+"""From trends to intents: relieve what is hot, even out what is uneven, put right what is broken; else nothing."""
 
 from __future__ import annotations
 
+from ballastd.core.breaches import broken_on
 from ballastd.core.conditions import Verdict
 from ballastd.core.intents import Fill, Intent, IntentKind
-from ballastd.core.policies import BalancePolicy, Health, PolicySet
+from ballastd.core.policies import BalancePolicy, Cooldown, Health, MoveBudget, PolicySet
 from ballastd.core.quantities import HostName
 from ballastd.core.snapshot import Snapshot
 from ballastd.core.trends import Trends, all_shares
+
+PLAIN = BalancePolicy("")
+"""How full a host may be where no policy says so."""
 
 
 def balance_intents(policies: PolicySet, snapshot: Snapshot, trends: Trends) -> tuple[Intent, ...]:
@@ -41,6 +45,20 @@ def _evening(policy: BalancePolicy, snapshot: Snapshot, verdict: Verdict) -> lis
     (most, host), (least, other) = ranked[0], ranked[-1]
     because = f"uneven: {host} at {most:.0%}, {other} at {least:.0%}, more than {policy.imbalance_above:.0%} apart"
     return [_intent(IntentKind.EVEN, policy, host, because, verdict)]
+
+
+def repair_intents(policies: PolicySet, snapshot: Snapshot, trends: Trends) -> tuple[Intent, ...]:
+    """Return what would put broken rules about where VMs live right, rule by rule, must-rules before wishes, the heaviest
+    first."""
+    fill = Fill(min((policy.cool_cpu for policy in policies.balance), default=PLAIN.cool_cpu),
+                min((policy.cool_memory for policy in policies.balance), default=PLAIN.cool_memory))
+    ranked = sorted(policies.placement, key=lambda rule: (not rule.must, -(rule.weight or 0), rule.name))
+    return tuple(
+        Intent(IntentKind.REPAIR, host, rule.name, f"broken on {host} by {len(broken)} VM{'' if len(broken) == 1 else 's'}",
+               Health.HEALTHY, verdict.since, mode=rule.mode, fill=fill, cooldown=Cooldown(), budget=MoveBudget(),
+               vms=rule.vms)
+        for rule in ranked for host, broken in sorted(broken_on(snapshot, rule).items())
+        if (verdict := trends.fires("broken", rule.name, host)) is not None)
 
 
 def _intent(kind: IntentKind, policy: BalancePolicy, host: HostName, because: str, verdict: Verdict) -> Intent:

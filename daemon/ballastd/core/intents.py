@@ -20,9 +20,11 @@ class IntentKind(enum.Enum):
     """Give some of its load to emptier hosts."""
     EMPTY = "empty"
     """Move everything off it, so that it can be switched off."""
+    REPAIR = "repair"
+    """Move off it who breaks a rule about where VMs live."""
 
 
-ROUTINE = frozenset({IntentKind.RELIEVE, IntentKind.EVEN, IntentKind.EMPTY})
+ROUTINE = frozenset({IntentKind.RELIEVE, IntentKind.EVEN, IntentKind.EMPTY, IntentKind.REPAIR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Intent:
 
     @property
     def routine(self) -> bool:
-        """Whether it balances or packs: nothing is at stake but comfort and energy."""
+        """Whether it balances, packs or tidies up: nothing is at stake but comfort and energy."""
         return self.kind in ROUTINE
 
     @property

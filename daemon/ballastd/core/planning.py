@@ -1,8 +1,9 @@
 """Intents in, plan out: which VM goes where. A pure function of the snapshot and the books.
 
-One plan for all policies: evacuations first, worst severity first, then relief of all hosts that a policy calls hot
-together, then packing, then evenness; each sees what those before it promised, so they cannot oppose one another. The
-finished plan goes through the independent checker before anybody sees it.
+One plan for all policies: evacuations first, worst severity first, then must-rules that are broken, then relief of all
+hosts that a policy calls hot together, then wishes that are broken, then packing, then evenness; each sees what those
+before it promised, so they cannot oppose one another. The finished plan goes through the independent checker before
+anybody sees it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ballastd.core.migrations import ENDED_OPEN, Migration
 from ballastd.core.plans import Plan, Refusal, RefusalKind
 from ballastd.core.policies import EvacuationOrder, PolicySet
 from ballastd.core.quantities import HostName
+from ballastd.core.repairing import repair
 from ballastd.core.snapshot import Snapshot
 
 MOVES_MAX = 1000
@@ -48,7 +50,7 @@ def plan(snapshot: Snapshot, ledger: Ledger, intents: tuple[Intent, ...], polici
             planned.update(one.host for one in together)
             relieve(draft, together)
             continue
-        if intent.kind is not IntentKind.EVEN:
+        if intent.kind not in (IntentKind.EVEN, IntentKind.REPAIR):
             planned.add(intent.host)
         _FULFIL[intent.kind](draft, intent)
     limits = policies.limits
@@ -145,4 +147,5 @@ _FULFIL = {
     IntentKind.DRAIN: _empty_host,
     IntentKind.EMPTY: _empty_host,
     IntentKind.EVEN: even_out,
+    IntentKind.REPAIR: repair,
 }

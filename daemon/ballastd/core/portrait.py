@@ -43,6 +43,8 @@ SETTLED_SHOWN = 50
 HALVES_FROM = 4
 """Of so many VMs it is told when half are safe."""
 COVERAGE_POINTS = 50
+_PARTLY = frozenset({IntentKind.RELIEVE, IntentKind.EVEN, IntentKind.REPAIR})
+"""What does not empty a host."""
 KEEPALIVE_SECONDS_MIN = 25
 """Interval times count of libvirt's own default between hosts; shorter ones have made two copies."""
 
@@ -228,10 +230,10 @@ def _intent(p: Portrait, intent: Intent) -> IntentView:
     state = "done" if left == 0 and not intent.routine else "held" if held else "active"
     if intent.mode is not Mode.AUTO and left:
         state = "recommended" if intent.mode is Mode.RECOMMEND else "observed"
-    leavings = () if intent.kind in (IntentKind.RELIEVE, IntentKind.EVEN) else _leavings(p, intent)
+    leavings = () if intent.kind in _PARTLY else _leavings(p, intent)
     return IntentView(intent.kind.value, intent.host, intent.policy, intent.because, intent.severity.name.lower(),
                       intent.mode.value, intent.since.wall, intent.deadline_wall, state, left,
-                      "" if intent.kind in (IntentKind.RELIEVE, IntentKind.EVEN) else _forecast(p, intent, leavings),
+                      "" if intent.kind in _PARTLY else _forecast(p, intent, leavings),
                       _coverage(leavings))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from ballastd.core.ledger import Ledger
 from ballastd.core.loads import HostLoad, Loads
 from ballastd.core.migrations import HOLDS_SOURCE, HOLDS_TARGET
 from ballastd.core.plans import Refusal, RefusalKind
-from ballastd.core.policies import Health, Scope, VmSelector
+from ballastd.core.policies import Health, PlacementPolicy, Scope, VmSelector
 from ballastd.core.quantities import HostName, Instant, VmId, human_bytes
 
 NO_LOAD = HostLoad(0.0, None, None)
@@ -150,6 +151,8 @@ class Cast:
     """Whether any one failure domain may die, as it was found out last: see ``reserve``."""
     domains: dict[str, Ints] = field(default_factory=dict, repr=False, compare=False)
     """Which hosts share a label's value, by label, for whatever was asked before: see ``scoring``."""
+    breaches: dict[PlacementPolicy, Any] = field(default_factory=dict, repr=False, compare=False)
+    """Who ought to leave for a rule to be kept, by rule, for whatever was asked before: see ``breaches``."""
     scopes: dict[Scope, Bools] = field(default_factory=dict, repr=False, compare=False)
     """The hosts that a scope covers, for whatever was asked before: see ``trends``."""
     members: dict[VmSelector, frozenset[int]] = field(default_factory=dict, repr=False, compare=False)

@@ -112,6 +112,8 @@ _UNITS: dict[str, Callable[[float], str]] = {
     "B": lambda amount: human_bytes(int(amount)),
     "s": human_seconds,
     "of the host": lambda amount: f"{amount:.0%} of the host",
+    "rules": lambda amount: f"({amount:g})",
+    "of weight": lambda amount: f"(weight {amount:g})",
     "host seconds": lambda amount: f"{human_seconds(amount)} of a whole host's processors",
 }
 

@@ -54,7 +54,7 @@ Hosts = Annotated[
 
 
 class PlacementModel(PolicyModel):
-    """A rule about where VMs may live. Without ``strength`` it must hold, without ``mode`` nothing puts it right."""
+    """A rule about where VMs may live. Without ``strength`` it must hold, without ``mode`` its breach is only shown."""
 
     kind: Literal["Placement"]
     vms: Vms

@@ -139,12 +139,12 @@ def _moves(stage: Stage, policy: BalancePolicy, source: _Host, hosts: Sequence[_
     for vm in source.vms:
         if vm.state is not VmState.RUNNING or vm.name in resting:
             continue
-        asks = stage.world.hypervisor.processors.asked(vm.vm)
+        asks, most = stage.world.hypervisor.processors.asked(vm.vm), stage.world.most(vm.vm)
         for target in hosts:
             if target is source or (vm.vm, target.name) in failed:
                 continue
             gains = _evens(policy, asks, source, target, hosts) if uneven else _relieves(policy, vm, asks, source)
-            if gains and _stays_cool(policy, vm, asks, target) and _survives(hosts, vm, source, target) and not _objections(
+            if gains and _stays_cool(policy, vm, most, target) and _survives(hosts, vm, source, target) and not _objections(
                     stage, policy, vm, source, target):
                 yield f"{vm.name} to {target.name}"
 
@@ -158,15 +158,20 @@ def _relieves(policy: BalancePolicy, vm: VmRecord, asks: float, source: _Host) -
 
 def _evens(policy: BalancePolicy, asks: float, source: _Host, target: _Host, hosts: Sequence[_Host]) -> bool:
     """Return whether two hosts come nearer to one another by enough of what lies between the fullest and the emptiest, and
-    the source does not become the emptiest of all: the only VM of a small host leaves it as uneven as before."""
+    the source does not become the emptiest of all, nor the target as full as the source was: the only VM of a small host
+    leaves it as uneven as before, and so does one that is much to a small host."""
     emptiest = min(host.busy for host in hosts)
     before, here = source.busy - target.busy, source.busy - asks / source.cpu_limit
-    after = abs(here - target.busy - asks / target.cpu_limit)
+    there = target.busy + asks / target.cpu_limit
+    if there > source.busy - EDGE:
+        return False
+    after = abs(here - there)
     return here > emptiest + EDGE and before - after > max(WORTH, GAIN * policy.minimum_gain * (source.busy - emptiest))
 
 
-def _stays_cool(policy: BalancePolicy, vm: VmRecord, asks: float, target: _Host) -> bool:
-    busy, full = (target.cpu + asks) / target.cpu_limit, (target.held + vm.memory_max) / target.limit
+def _stays_cool(policy: BalancePolicy, vm: VmRecord, most: float, target: _Host) -> bool:
+    """Return whether a target is below the policy's cool edges with the VM at its most."""
+    busy, full = (target.cpu + most) / target.cpu_limit, (target.held + vm.memory_max) / target.limit
     return busy < policy.cool_cpu - EDGE and full < policy.cool_memory - EDGE
 
 

@@ -112,6 +112,7 @@ class World:
         self.agents = SimulatedAgents([host.name for host in saved.hosts], clock, self.truth,
                                       self.notices.cordoned_until, Random(f"{seed} agents"), report_seconds)
         self._demands: dict[VmId, Demand] = {vm.record.vm: vm.demand for vm in saved.vms}
+        self._most = {vm: demand.high for vm, demand in self._demands.items()}
 
     def _machine(self, name: HostName) -> SimulatedHost:
         saved = self.saved.host(name)
@@ -156,9 +157,14 @@ class World:
         """Let agents report and VMs work, for ever."""
         await asyncio.gather(self.agents.live(), self._work())
 
+    def most(self, vm: VmId) -> float:
+        """Return the most processors that a VM asks for, or ever asked for."""
+        return max(self.hypervisor.processors.asked(vm), self._most.get(vm, 0.0))
+
     def want(self, vm: VmId, demand: Demand) -> None:
         """Have a VM behave in another way from now on; a steady demand, at once."""
         self._demands[vm] = demand
+        self._most[vm] = max(self._most.get(vm, 0.0), demand.high)
         self.hypervisor.burn(vm, demand.high)
 
     async def _work(self) -> None:
