@@ -100,6 +100,10 @@ PLANNING: tuple[Mutant, ...] = (
     Mutant("what is put right is put anywhere", f"{CORE}/repairing.py",
            "    kept = keeps(snapshot, rule, draft.homes, breach)\n", "    kept = np.ones(len(snapshot.facts), np.bool_)\n",
            core("test_repairing.py")),
+    Mutant("a rule is asked for without end", f"{CORE}/repairing.py",
+           "        draft.asked[rule.name] = draft.asked.get(rule.name, 0) + 1\n", "", core("test_repairing.py")),
+    Mutant("who can go nowhere stands in front for ever", f"{CORE}/easing.py",
+           "    turn = int(wall // TURN_SECONDS) % len(hosts)\n", "    turn = 0\n", core("test_repairing.py")),
     Mutant("broken rules are nobody's business", f"{CORE}/controller.py", "(*saving, *kept, *relief, *wished, *packing",
            "(*saving, *relief, *packing", core("test_repairing.py")),
     # what a plan says of itself

@@ -28,7 +28,7 @@ class Draft:
     """``promised``: bytes by host row. ``leaving``: bytes by host row of VMs that are still there and go, with what is in
     flight and what was planned; ``shifted``: processors by host row that come (or go, below zero) with both. ``moved``: VM
     row -> host row. ``scores``: how good each host is as a target, by the source. ``told``: how many candidates are told of
-    one by one in its refusals."""
+    one by one in its refusals. ``asked``: for how many VMs in vain a target was looked for, by rule."""
 
     snapshot: Snapshot
     ledger: Ledger
@@ -42,6 +42,7 @@ class Draft:
     homes: dict[int, frozenset[int]] = field(default_factory=dict)
     scores: dict[int, Scores] = field(default_factory=dict)
     told: int = 0
+    asked: dict[str, int] = field(default_factory=dict)
     _reserve: Reserve | None = None
 
     def points(self, source: int) -> Ints:
@@ -96,7 +97,7 @@ class Draft:
         """Return a draft to try something on."""
         return Draft(self.snapshot, self.ledger, self.policies, self.promised.copy(), self.leaving.copy(),
                      self.shifted.copy(), dict(self.moved), list(self.moves), list(self.refusals), dict(self.homes),
-                     self.scores, self.told, None if self._reserve is None else self._reserve.fork())
+                     self.scores, self.told, dict(self.asked), None if self._reserve is None else self._reserve.fork())
 
 
 @dataclass(frozen=True, slots=True)

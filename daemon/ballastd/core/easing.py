@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ballastd.core.breaches import broken_on
+from ballastd.core.breaches import Breach, broken_on
 from ballastd.core.conditions import Verdict
 from ballastd.core.intents import Fill, Intent, IntentKind
 from ballastd.core.policies import BalancePolicy, Cooldown, Health, MoveBudget, PolicySet
@@ -10,6 +10,8 @@ from ballastd.core.quantities import HostName
 from ballastd.core.snapshot import Snapshot
 from ballastd.core.trends import Trends, all_shares
 
+IN_TURN_FROM = 20
+TURN_SECONDS = 600.0
 PLAIN = BalancePolicy("")
 """How full a host may be where no policy says so."""
 
@@ -57,8 +59,18 @@ def repair_intents(policies: PolicySet, snapshot: Snapshot, trends: Trends) -> t
         Intent(IntentKind.REPAIR, host, rule.name, f"broken on {host} by {len(broken)} VM{'' if len(broken) == 1 else 's'}",
                Health.HEALTHY, verdict.since, mode=rule.mode, fill=fill, cooldown=Cooldown(), budget=MoveBudget(),
                vms=rule.vms)
-        for rule in ranked for host, broken in sorted(broken_on(snapshot, rule).items())
+        for rule in ranked for host, broken in _in_turn(broken_on(snapshot, rule), snapshot.now.wall)
         if (verdict := trends.fires("broken", rule.name, host)) is not None)
+
+
+def _in_turn(broken: dict[HostName, list[Breach]], wall: float) -> list[tuple[HostName, list[Breach]]]:
+    """Return hosts with who ought to leave them, by name; where they are many, another one first every ten minutes, so that
+    those who can go nowhere do not stand in front of the others for ever."""
+    hosts = sorted(broken.items())
+    if len(hosts) <= IN_TURN_FROM:
+        return hosts
+    turn = int(wall // TURN_SECONDS) % len(hosts)
+    return hosts[turn:] + hosts[:turn]
 
 
 def _intent(kind: IntentKind, policy: BalancePolicy, host: HostName, because: str, verdict: Verdict) -> Intent:

@@ -16,8 +16,8 @@ from ballastd.core.policies import PlacementPolicy
 from ballastd.core.prediction import predict
 from ballastd.core.weighing import copying_costs, told_one_by_one
 
-LOOKED_AT = 50
-"""So many VMs of a host and a rule are looked at in one plan."""
+ASKED_MAX = 30
+"""For so many VMs a plan looks for a target in vain before it leaves a rule for the next time: each asks every host."""
 
 
 def repair(draft: Draft, intent: Intent) -> None:
@@ -27,8 +27,9 @@ def repair(draft: Draft, intent: Intent) -> None:
     if rule is None:
         return
     most = intent.budget.per_hour if intent.budget else 1
-    for breach in broken_on(draft.snapshot, rule).get(intent.host, [])[:LOOKED_AT]:
-        if sum(move.policy == intent.policy for move in draft.moves) >= most:
+    for breach in broken_on(draft.snapshot, rule).get(intent.host, []):
+        if (sum(move.policy == intent.policy for move in draft.moves) >= most
+                or draft.asked.get(rule.name, 0) >= ASKED_MAX):
             return
         no = why_vm_rests(draft, intent, breach.vm) or _put_right(draft, intent, rule, breach)
         if no is not None:
@@ -41,6 +42,7 @@ def _put_right(draft: Draft, intent: Intent, rule: PlacementPolicy, breach: Brea
     targets = Shortlist(draft, terms_of(intent, draft.policies), vm, source, _worths(draft, rule, breach))
     kept, noes = best_of(targets, targets.next())
     if not kept:
+        draft.asked[rule.name] = draft.asked.get(rule.name, 0) + 1
         against = [*targets.why_barred(), *noes]
         shown = "; ".join(f"{no.host}: {no.detail}" for no in against[:NOES_SHOWN])
         return Refusal(RefusalKind.PLACEMENT, f"stays, though {rule.name} {breach.why}: " + (

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from ballastd.core import easing, repairing
 from ballastd.core.inventory import Pin, PinKind
 from ballastd.core.policies import Mode, PlacementPolicy, PolicySet, Rule, Scope, VmSelector
 from ballastd.core.views import ClusterView
@@ -138,3 +139,23 @@ def test_once_it_is_put_right_nothing_moves_any_more() -> None:
     t.quiet_for(900.0)
     assert view(t).intents == ()
     assert planned(t) == {}
+
+
+def test_those_who_can_go_nowhere_do_not_stand_in_front_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repairing, "ASKED_MAX", 2)
+    monkeypatch.setattr(easing, "IN_TURN_FROM", 3)
+    builder = a_cluster()
+    for number in range(4):
+        # no host has room for the large ones, h3's is small
+        builder = builder.host(f"h{number}", 20).running(f"web-{number}", 4 if number == 3 else 16)
+    builder = builder.host("z", 10)
+    only_z = PlacementPolicy("only-z", WEB, Rule.ON, hosts=Scope(("z",)), mode=Mode.RECOMMEND)
+    t = seen(builder, only_z)
+    looked: set[int] = set()
+    for _ in range(5):
+        looked.add(len(noes(t, "placement-rule")))
+        if planned(t):
+            break
+        t.quiet_for(600.0)
+    assert max(looked) <= 2
+    assert planned(t) == {"web-3": ("h3", "z")}
