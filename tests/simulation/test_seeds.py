@@ -7,7 +7,7 @@ import pytest
 from ballastd.rehearsal.seeds import run_seed
 
 HOURS = 4.0
-SEEDS = range(1, 7)
+SEEDS = range(1, 4)
 FOUND = {
     43: "an operator's drains were counted among the evacuations that the blast radius bounds",
     107: "of two hosts chosen to be emptied in one breath, the second was the target of the first",
