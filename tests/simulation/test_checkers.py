@@ -383,6 +383,10 @@ async def _by_nights(rogue: Rogue) -> None:
     rogue.move(policy="nights")
 
 
+async def _by_rule(rogue: Rogue) -> None:
+    rogue.move(policy="rule")
+
+
 def with_rule(rule: Rule, **fields: Any) -> PolicySet:
     fields = {"vms": VmSelector(names=("h1v0", "h2v0")), **fields}
     return replace(ALL, placement=(PlacementPolicy("rule", rule=rule, **fields),))
@@ -405,6 +409,9 @@ BROKEN: list[tuple[str, Story, PolicySet]] = [
     ("must-rules", _quiet, with_rule(Rule.PINNED)), ("must-rules", _quiet, with_rule(Rule.ON, hosts=Scope(("h1",)))),
     ("must-rules", _quiet, with_rule(Rule.NEVER_ON, hosts=Scope(("h2",)))), ("must-rules", _quiet, with_rule(Rule.APART)),
     ("must-rules", _quiet, with_rule(Rule.TOGETHER, vms=VmSelector(names=("h1v0", "h1v1")))),
+    ("wishes", _by_nights, with_rule(Rule.NEVER_ON, hosts=Scope(("h2",)), weight=1)),
+    ("wishes", _by_rule, with_rule(Rule.APART, vms=VmSelector(names=("h1v0",)), mode=Mode.AUTO)),
+    ("mode", _by_rule, with_rule(Rule.NEVER_ON, hosts=Scope(("h1",)), mode=Mode.RECOMMEND)),
     ("empty-before-off", _full_host_off, ALL), ("empty-before-off", _wrong_machine_off, ALL),
     ("few-switches", _two_off, ALL), ("only-ours", _strange_wake, ALL),
     ("fit-target", _to_a_cordoned, ALL), ("fit-target", _to_a_silent, ALL), ("fit-target", _to_a_sick, ALL),
@@ -437,6 +444,11 @@ def test_an_honest_move_breaks_nothing() -> None:
     assert found(_quiet) == []
     assert found(_by_nights) == []
     assert found(_quiet, replace(ALL, limits=Limits(failover_hosts=0))) == []
+
+
+def test_an_honest_move_for_a_rule_breaks_nothing() -> None:
+    assert found(_by_rule, with_rule(Rule.NEVER_ON, hosts=Scope(("h1",)), mode=Mode.AUTO)) == []
+    assert found(_by_rule, with_rule(Rule.APART, vms=VmSelector(names=("h1v0", "h1v1")), mode=Mode.AUTO)) == []
 
 
 def test_what_a_rack_could_not_lose_a_host_can() -> None:

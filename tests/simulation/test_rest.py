@@ -148,3 +148,12 @@ def test_a_vm_that_is_quiet_now_goes_only_where_there_is_room_for_its_worst_hour
         vms = tuple(replace(vm, demand=game) if vm.host == "h1" else vm for vm in hot.vms)
         acts = (Act(300.0, "operator", host="h1", word="cordon"),)
         assert bool(help_for(replace(hot, vms=vms), acts=acts)) is is_told
+
+
+def test_a_broken_rule_that_nobody_puts_right_is_found() -> None:
+    apart = PlacementPolicy("apart", VmSelector(names=("h1v*",)), Rule.APART, mode=Mode.AUTO)
+    for vms, is_told in ((2, True), (1, False)):
+        made = replace(cluster(vms), vms=tuple(replace(vm, demand=Demand()) for vm in cluster(vms).vms))
+        told = help_for(made, replace(KEEN, placement=(apart,)))
+        assert told == (["apart is broken, h1v0 to h2 would put it right"] if is_told else [])
+        assert help_for(made, replace(KEEN, placement=(replace(apart, mode=Mode.RECOMMEND),))) == []

@@ -104,6 +104,7 @@ def _begins(cluster: SavedCluster) -> float:
 
 def _longest_hold(policies: PolicySet) -> float:
     holds = [hold for one in policies.balance for hold in (one.hot_hold, one.imbalance_hold)]
+    holds += [one.hold for one in policies.placement]
     return max([*holds, *(one.power_off_hold for one in policies.consolidation)], default=0.0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -16,19 +17,23 @@ from ballastd.core.snapshot import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """A VM (row) that ought to leave its host (row) for a rule to be kept; ``why``: what the rule says of it."""
+    """A VM (row) that ought to leave its host (row) for a rule to be kept; ``why``: what the rule says of it; ``rests_on``:
+    the hosts (rows) whose inventories say so."""
 
     vm: int
     host: int
     why: str
+    rests_on: frozenset[int]
 
 
 def breaches(snapshot: Snapshot, rule: PlacementPolicy) -> tuple[Breach, ...]:
-    """Return who ought to leave, in the order of names; found once while everybody lives where they do."""
-    known: dict[PlacementPolicy, tuple[Breach, ...]] = snapshot.cast.breaches
-    if rule not in known:
-        known[rule] = _found(snapshot, rule)
-    return known[rule]
+    """Return who ought to leave, in the order of names. What a host that does not answer showed last proves nothing."""
+    known = snapshot.cast.breaches.get(rule)
+    if known is None:
+        # found once while everybody lives where they do
+        known = snapshot.cast.breaches[rule] = _found(snapshot, rule)
+    return tuple(breach for breach in cast(tuple[Breach, ...], known)
+                 if all(snapshot.facts[host].reachable for host in breach.rests_on))
 
 
 def broken_on(snapshot: Snapshot, rule: PlacementPolicy) -> dict[HostName, list[Breach]]:
@@ -66,7 +71,7 @@ def _found(snapshot: Snapshot, rule: PlacementPolicy) -> tuple[Breach, ...]:
     if rule.rule is Rule.APART:
         return _crowded(snapshot, rule, rows)
     home = _home(snapshot, rule)
-    return tuple(_breach(snapshot, vm, f"keeps it with the others, most of which are in {home}") for vm in rows
+    return tuple(_breach(snapshot, vm, f"keeps it with the others, most of which are in {home}", *rows) for vm in rows
                  if _place_of(snapshot, rule, vm) != home)
 
 
@@ -78,7 +83,7 @@ def _crowded(snapshot: Snapshot, rule: PlacementPolicy, rows: list[int]) -> tupl
     stays = {where: max(vms, key=lambda vm: (bool(snapshot.vm_why_not[vm]), int(snapshot.vms.memory[vm]), -rows.index(vm)))
              for where, vms in together.items() if len(vms) > 1}
     return tuple(_breach(snapshot, vm, f"keeps it apart from {snapshot.records[stays[where]].name}, which is in "
-                         f"{where}, too") for vm in rows
+                         f"{where}, too", stays[where]) for vm in rows
                  if (where := _place_of(snapshot, rule, vm)) in stays and vm != stays[where])
 
 
@@ -94,5 +99,6 @@ def _place_of(snapshot: Snapshot, rule: PlacementPolicy, vm: int) -> str:
     return place(snapshot, int(snapshot.vms.host[vm]), rule.across)
 
 
-def _breach(snapshot: Snapshot, vm: int, why: str) -> Breach:
-    return Breach(vm, int(snapshot.vms.host[vm]), why)
+def _breach(snapshot: Snapshot, vm: int, why: str, *others: int) -> Breach:
+    host = snapshot.vms.host
+    return Breach(vm, int(host[vm]), why, frozenset(int(host[one]) for one in (vm, *others)))

@@ -15,7 +15,7 @@ import numpy as np
 from ballastd.core.arrays import Bools, Floats, Ints
 from ballastd.core.intents import Fill
 from ballastd.core.ledger import Ledger
-from ballastd.core.placement import Occupied, must_refusal
+from ballastd.core.placement import Occupied, must_refusal, wish_refusal
 from ballastd.core.plans import Refusal, RefusalKind
 from ballastd.core.policies import Cooldown, PlacementPolicy
 from ballastd.core.quantities import HostName, VmId, human_bytes, human_seconds
@@ -29,7 +29,8 @@ class Terms:
     """What a move is made under. ``avoid_labels``: those the target must not share with the source;
     ``reserve_waived``: whether the failover reserve may be used; ``rules``: where VMs may live; ``by_operator``: a person
     asked for it; ``fill``, ``cooldown``: what a routine move keeps to, None for the others; ``next_hosts``: those that are
-    emptied after the source."""
+    emptied after the source; ``keeps_wishes``: whether should-rules bind as must-rules do, for what it is for is worth
+    less."""
 
     avoid_labels: tuple[str, ...] = ()
     reserve_waived: bool = False
@@ -39,6 +40,7 @@ class Terms:
     fill: Fill | None = None
     cooldown: Cooldown | None = None
     next_hosts: tuple[HostName, ...] = ()
+    keeps_wishes: bool = False
 
     @property
     def keeps_reserve(self) -> bool:
@@ -130,6 +132,14 @@ def placement_rules_hold(trial: Trial) -> Refusal | None:
     return Refusal(RefusalKind.PLACEMENT, why, trial.vm_id, trial.host) if why else None
 
 
+def wishes_hold(trial: Trial) -> Refusal | None:
+    """Neither evenness nor a host that is switched off is worth a wish: it would be put right again."""
+    if not trial.terms.keeps_wishes:
+        return None
+    why = wish_refusal(trial.terms.rules, trial.snapshot, trial.homes, trial.vm, trial.source, trial.target)
+    return Refusal(RefusalKind.PLACEMENT, why, trial.vm_id, trial.host) if why else None
+
+
 def load_fits(trial: Trial) -> Refusal | None:
     """A routine move leaves its target no fuller than its policy says; what is not known does not fit."""
     fill = trial.terms.fill
@@ -175,6 +185,7 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     target_is_outside_the_failing_domain,
     target_is_not_emptied_next,
     placement_rules_hold,
+    wishes_hold,
     memory_fits,
     load_fits,
     does_not_go_back,

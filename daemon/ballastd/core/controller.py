@@ -404,11 +404,8 @@ class Controller:
         packing = empty_intents(snapshot, outlook)
         relief = tuple(i for i in easing if i.kind is IntentKind.RELIEVE)
         evening = tuple(i for i in easing if i.kind is not IntentKind.RELIEVE)
-        rules, musts = self._policies.placement, {rule.name for rule in self._policies.placement if rule.must}
-        tidying = repair_intents(self._policies, snapshot, self._trends) if rules else ()
-        kept = tuple(i for i in tidying if i.policy in musts)
-        wished = tuple(i for i in tidying if i.policy not in musts)
-        wanted = held_back((*saving, *kept, *relief, *wished, *packing, *evening), step.draft)
+        musts, wishes = (repair_intents(self._policies, snapshot, self._trends, must=must) for must in (True, False))
+        wanted = held_back((*saving, *musts, *relief, *wishes, *packing, *evening), step.draft)
         return tuple(sorted(wanted, key=lambda intent: intent.mode is not Mode.AUTO))
 
     def _switch(self, step: _Step, snapshot: Snapshot, outlook: Outlook, made: Plan, gates: tuple[Gate, ...]) -> Switching:

@@ -35,7 +35,8 @@ PENALTY_POINTS = 1000
 def terms_of(intent: Intent, policies: PolicySet) -> Terms:
     """Return what moves for ``intent`` are made under."""
     return Terms(intent.avoid_labels, intent.saves_from_failing_host, policies.limits.failover_hosts,
-                 policies.placement, intent.policy == OPERATOR, intent.fill, intent.cooldown, intent.next_hosts)
+                 policies.placement, intent.policy == OPERATOR, intent.fill, intent.cooldown, intent.next_hosts,
+                 intent.keeps_wishes)
 
 
 class Shortlist:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ballastd.core.breaches import Breach, broken_on
 from ballastd.core.conditions import Verdict
 from ballastd.core.intents import Fill, Intent, IntentKind
-from ballastd.core.policies import BalancePolicy, Cooldown, Health, MoveBudget, PolicySet
+from ballastd.core.policies import BalancePolicy, Health, PolicySet
 from ballastd.core.quantities import HostName
 from ballastd.core.snapshot import Snapshot
 from ballastd.core.trends import Trends, all_shares
@@ -49,18 +49,22 @@ def _evening(policy: BalancePolicy, snapshot: Snapshot, verdict: Verdict) -> lis
     return [_intent(IntentKind.EVEN, policy, host, because, verdict)]
 
 
-def repair_intents(policies: PolicySet, snapshot: Snapshot, trends: Trends) -> tuple[Intent, ...]:
-    """Return what would put broken rules about where VMs live right, rule by rule, must-rules before wishes, the heaviest
-    first."""
+def repair_intents(policies: PolicySet, snapshot: Snapshot, trends: Trends, *, must: bool) -> tuple[Intent, ...]:
+    """Return what would put broken rules about where VMs live right: must-rules, or wishes, the heaviest first."""
     fill = Fill(min((policy.cool_cpu for policy in policies.balance), default=PLAIN.cool_cpu),
                 min((policy.cool_memory for policy in policies.balance), default=PLAIN.cool_memory))
-    ranked = sorted(policies.placement, key=lambda rule: (not rule.must, -(rule.weight or 0), rule.name))
+    ranked = sorted((rule for rule in policies.placement if rule.must is must),
+                    key=lambda rule: (-(rule.weight or 0), rule.name))
     return tuple(
-        Intent(IntentKind.REPAIR, host, rule.name, f"broken on {host} by {len(broken)} VM{'' if len(broken) == 1 else 's'}",
-               Health.HEALTHY, verdict.since, mode=rule.mode, fill=fill, cooldown=Cooldown(), budget=MoveBudget(),
-               vms=rule.vms)
+        Intent(IntentKind.REPAIR, host, rule.name, _by_so_many(host, len(broken)),
+               Health.HEALTHY, verdict.since, mode=rule.mode, windows=rule.windows, fill=fill,
+               cooldown=rule.cooldown, budget=rule.budget, vms=rule.vms)
         for rule in ranked for host, broken in _in_turn(broken_on(snapshot, rule), snapshot.now.wall)
         if (verdict := trends.fires("broken", rule.name, host)) is not None)
+
+
+def _by_so_many(host: HostName, count: int) -> str:
+    return f"broken on {host} by {count} VM{'' if count == 1 else 's'}"
 
 
 def _in_turn(broken: dict[HostName, list[Breach]], wall: float) -> list[tuple[HostName, list[Breach]]]:

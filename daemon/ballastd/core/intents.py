@@ -76,6 +76,11 @@ class Intent:
         return self.kind in ROUTINE
 
     @property
+    def keeps_wishes(self) -> bool:
+        """Whether it is worth less than any should-rule."""
+        return self.kind in (IntentKind.EVEN, IntentKind.EMPTY)
+
+    @property
     def saves_from_failing_host(self) -> bool:
         """Whether the failover reserve may be used: only while saving VMs from a failing host."""
         return self.severity is Health.FAILING

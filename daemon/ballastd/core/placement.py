@@ -99,6 +99,13 @@ def must_refusal(rules: tuple[PlacementPolicy, ...], snapshot: Snapshot, homes: 
     return None
 
 
+def wish_refusal(rules: tuple[PlacementPolicy, ...], snapshot: Snapshot, homes: Occupied, vm: int, source: int,
+                 target: int) -> str | None:
+    """Return the first should-rule that a move would break, in words."""
+    said = (broken(rule, snapshot, homes, vm, source, target) for rule in rules if not rule.must)
+    return next((why for why in said if why is not None), None)
+
+
 def penalty(rules: tuple[PlacementPolicy, ...], snapshot: Snapshot, homes: Occupied, vm: int, source: int,
             target: int) -> int:
     """Return the summed weights of the should-rules that a move would break."""

@@ -248,7 +248,8 @@ class PlacementPolicy:
     """A rule about where VMs may live. ``across``: ``host`` or a host label (rack, power, ...), for apart and together.
     ``hosts``: which hosts, for on and never-on. ``weight``: what breaking it costs in a score, None when it must hold.
 
-    A must-rule constrains every move of ours, whatever its mode; ``mode`` says how far broken rules are put right.
+    A must-rule constrains every move of ours, whatever its mode; ``mode`` says how far it is put right once it has been
+    broken for ``hold``, with moves that keep to ``cooldown``, ``budget`` and ``windows``.
     """
 
     name: str
@@ -257,6 +258,10 @@ class PlacementPolicy:
     across: str = "host"
     hosts: Scope = EVERYWHERE
     weight: int | None = None
+    hold: Seconds = Seconds(600.0)
+    cooldown: Cooldown = Cooldown()
+    budget: MoveBudget = MoveBudget()
+    windows: tuple[str, ...] = ()
     mode: Mode = Mode.OBSERVE
     description: str = ""
     source: str = ""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -151,7 +150,7 @@ class Cast:
     """Whether any one failure domain may die, as it was found out last: see ``reserve``."""
     domains: dict[str, Ints] = field(default_factory=dict, repr=False, compare=False)
     """Which hosts share a label's value, by label, for whatever was asked before: see ``scoring``."""
-    breaches: dict[PlacementPolicy, Any] = field(default_factory=dict, repr=False, compare=False)
+    breaches: dict[PlacementPolicy, object] = field(default_factory=dict, repr=False, compare=False)
     """Who ought to leave for a rule to be kept, by rule, for whatever was asked before: see ``breaches``."""
     scopes: dict[Scope, Bools] = field(default_factory=dict, repr=False, compare=False)
     """The hosts that a scope covers, for whatever was asked before: see ``trends``."""

@@ -27,8 +27,6 @@ BLOCKED_SHARE = 0.20
 """A host whose tasks wait for storage this much of the time is not idle, however little its processors do: it is not
 emptied, and its processors count as used up."""
 
-BROKEN_HOLD = Seconds(600.0)
-"""For so long a rule about where VMs live has been broken before it is put right: who starts VMs may be at it still."""
 UNKNOWN = Judgement(Truth.UNKNOWN, Truth.UNKNOWN)
 
 Key = tuple[str, str, HostName]
@@ -102,7 +100,7 @@ class Trends:
             for host, broken in broken_on(snapshot, rule).items():
                 evidence = Evidence("placement", "", float(len(broken)), 0.0)
                 self._follow(seen, ("broken", rule.name, host), Judgement(Truth.TRUE, Truth.FALSE, evidence),
-                             Holding(hold=BROKEN_HOLD), now)
+                             Holding(hold=rule.hold), now)
         self.blocked = _blocked(snapshot, telemetry, self._window, now) if policies.consolidation else {}
         for packing in policies.consolidation:
             rows = in_scope(packing, snapshot)
@@ -184,7 +182,7 @@ class Trends:
         holds |= {("uneven", p.name): p.imbalance_hold for p in policies.balance}
         holds |= {("idle", p.name): p.power_off_hold for p in policies.consolidation}
         holds |= {("busy", p.name): p.power_on_hold for p in policies.consolidation}
-        holds |= {("broken", p.name): BROKEN_HOLD for p in policies.placement}
+        holds |= {("broken", p.name): p.hold for p in policies.placement}
         for (trend, policy, _), verdict in self._verdicts.items():
             if verdict.phase is Phase.PENDING and verdict.held_from is not None and (trend, policy) in holds:
                 yield verdict.held_from + holds[trend, policy]

@@ -20,7 +20,7 @@ from ballastd.documents.scalars import as_percent, shown
 from ballastd.documents.taken import Taken
 from ballastd.documents.window_models import WindowModel
 
-MOVING = (EvacuationModel, BalanceModel, ConsolidationModel)
+MOVING = (EvacuationModel, BalanceModel, ConsolidationModel, PlacementModel)
 RESERVED = {OPERATOR: "what a person asks for", WAKE_TEST: "a host that goes off to show that it comes back"}
 
 
@@ -51,6 +51,8 @@ def named_windows(taken: Taken) -> Iterator[tuple[Document, Path_, str]]:
         yield from ((document, ("windows", i), name) for i, name in enumerate(model.windows))
     for document, balance in taken.of(BalanceModel):
         yield from ((document, ("windows", i), name) for i, name in enumerate(balance.windows))
+    for document, placement in taken.of(PlacementModel):
+        yield from ((document, ("windows", i), name) for i, name in enumerate(placement.windows))
     for document, consolidation in taken.of(ConsolidationModel):
         if isinstance(consolidation.window, str):
             yield document, ("window",), consolidation.window
@@ -82,7 +84,7 @@ def check_windows(taken: Taken) -> None:
 def check_budgets(taken: Taken) -> None:
     """Refuse a budget of more moves at once than Limits grant the whole cluster: it would never be reached."""
     for other, limits in taken.of(LimitsModel)[:1]:
-        for kind in (BalanceModel, ConsolidationModel):
+        for kind in (BalanceModel, ConsolidationModel, PlacementModel):
             for document, model in taken.of(kind):
                 at_once = model.budget.in_flight  # type: ignore[attr-defined]
                 place = ("budget", "in_flight")

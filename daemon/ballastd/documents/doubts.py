@@ -47,8 +47,9 @@ def _doubt_modes(taken: Taken) -> None:
                 taken.warnings.append(f"{document.where(('name',))}: {model.name} is in mode {mode.value}: it {does}")
     for document, placement in taken.of(PlacementModel):
         if placement.mode is not Mode.AUTO and placement.rule is not Rule.PINNED:
+            does = "right what somebody approves" if placement.mode is Mode.RECOMMEND else "nothing right by itself"
             taken.warnings.append(f"{document.where(('name',))}: {placement.name} is in mode {placement.mode.value}: it "
-                                  "weighs on every move, and puts nothing right by itself")
+                                  f"weighs on every move, and puts {does}")
 
 
 def _doubt_consolidation(taken: Taken, cluster: ClusterDeclaration) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Tag, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
-from ballastd.core.policies import EVERYWHERE, Mode, PlacementPolicy, Rule, Scope, VmSelector
+from ballastd.core.policies import EVERY_VM, EVERYWHERE, Mode, PlacementPolicy, Rule, Scope, VmSelector
+from ballastd.core.quantities import Seconds
+from ballastd.documents.balance_models import BudgetModel, CooldownModel
 from ballastd.documents.policy_models import PolicyModel, ScopeModel, named_hosts
-from ballastd.documents.scalars import shown
+from ballastd.documents.scalars import Duration, shown
 from ballastd.documents.validation import Clash
 from ballastd.documents.vm_selectors import Vms, Word, selector_of
 
+DEFAULT = PlacementPolicy("", EVERY_VM, Rule.APART)
 WISH_WEIGHT = 10
 WEIGHT_MAX = 100
 COMPANY = (Rule.APART, Rule.TOGETHER)
@@ -62,6 +65,10 @@ class PlacementModel(PolicyModel):
     across: Word | None = None
     hosts: Hosts | None = None
     strength: Strength = None
+    hold: Annotated[Duration, Field(alias="for")] = float(DEFAULT.hold)
+    cooldown: CooldownModel = CooldownModel()
+    budget: BudgetModel = BudgetModel()
+    windows: list[str] = Field(default_factory=list)
     mode: Mode = Mode.OBSERVE
 
     @model_validator(mode="after")
@@ -79,6 +86,9 @@ class PlacementModel(PolicyModel):
             raise Clash(("strength",), "what is pinned is moved by nobody but an operator; write must, or take it out")
         if self.rule is Rule.PINNED and self.mode is not Mode.OBSERVE:
             raise Clash(("mode",), "a pin cannot be broken, so there is nothing to put right; take it out")
+        for key, field in (("for", "hold"), ("cooldown", "cooldown"), ("budget", "budget"), ("windows", "windows")):
+            if self.rule is Rule.PINNED and field in self.model_fields_set:
+                raise Clash((key,), "a pin cannot be broken, so there is nothing to put right; take it out")
         return self
 
     @property
@@ -107,4 +117,6 @@ class PlacementModel(PolicyModel):
         """Return the policy as the mind knows it."""
         return PlacementPolicy(
             name=self.name, vms=self.selector, rule=self.rule, across=self.places, hosts=self.host_scope,
-            weight=self.strength, mode=self.mode, description=self.description, source=source)
+            weight=self.strength, hold=Seconds(self.hold), cooldown=self.cooldown.compiled(),
+            budget=self.budget.compiled(), windows=tuple(self.windows), mode=self.mode, description=self.description,
+            source=source)

@@ -146,6 +146,8 @@ def _placement(policy: ShownPolicy) -> Iterator[str]:
     must = policy.value("strength") in ("", "must")
     yield ("No move of ours breaks that, an evacuation neither." if must else
            f"Breaking it costs a target so much: {policy.value('strength')}.")
+    if rule != "pinned":
+        yield f"Broken for {policy.value('for')}, it is put right, as far as its mode says."
 
 
 def _window(policy: ShownPolicy) -> Iterator[str]:
@@ -171,7 +173,7 @@ _DOES: dict[str, Callable[[ShownPolicy], Iterator[str]]] = {
 def _bounds(policy: ShownPolicy, limits: Limits) -> Iterator[str]:
     if policy.kind not in ("Evacuation", "Balance", "Consolidation", "Placement") or policy.value("respond") == "quarantine":
         return
-    if policy.kind in ("Balance", "Consolidation"):
+    if policy.kind in ("Balance", "Consolidation") or (policy.kind == "Placement" and policy.value("rule") != "pinned"):
         yield (f"its own moves: {policy.value('budget.in_flight')} at once, {policy.value('budget.per_hour')} an hour, "
                f"{policy.value('budget.per_day')} a day, {policy.value('budget.per_vm_per_day')} of one VM a day (ceilings "
                f"{CEILINGS.balance_in_flight}, {CEILINGS.balance_per_hour}, {CEILINGS.balance_per_day}, "

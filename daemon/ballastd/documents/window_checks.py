@@ -12,6 +12,7 @@ from itertools import islice, pairwise
 
 from ballastd.documents.balance_models import BalanceModel
 from ballastd.documents.consolidation_models import ConsolidationModel
+from ballastd.documents.placement_models import PlacementModel
 from ballastd.documents.policy_models import EvacuationModel
 from ballastd.documents.positions import Document, Path_, dotted
 from ballastd.documents.scalars import as_duration
@@ -107,7 +108,7 @@ def check_denied(taken: Taken, windows: TimedWindows) -> None:
 
 def _users(taken: Taken) -> Iterator[tuple[Document, Path_, str, list[str]]]:
     """Yield every policy that names windows: where it does, its name, and theirs."""
-    for kind in (EvacuationModel, BalanceModel):
+    for kind in (EvacuationModel, BalanceModel, PlacementModel):
         for document, model in taken.of(kind):
             yield document, ("windows",), model.name, list(getattr(model, "windows", ()))
     for document, packing in taken.of(ConsolidationModel):

@@ -13,18 +13,19 @@ from dataclasses import dataclass
 
 from ballastd.core.inventory import VmRecord, VmState
 from ballastd.core.plans import Move, Order
-from ballastd.core.policies import BalancePolicy, Mode
+from ballastd.core.policies import BalancePolicy, Mode, PlacementPolicy
 from ballastd.core.quantities import MIB, HostName, Seconds, VmId
 from ballastd.rehearsal.stage import Stage
 from ballastd.sim.checkers import Checker
 from ballastd.sim.checkers.copies import NoOtherCopy, OneMigration, Twins
 from ballastd.sim.checkers.limits import Concurrency, Cooldowns, Modes, Pause, Windows
-from ballastd.sim.checkers.room import Memory, MustRules, place_of
+from ballastd.sim.checkers.room import Memory, place_of
+from ballastd.sim.checkers.rules import MustRules, Wishes
 from ballastd.sim.checkers.targets import FitTarget, Frozen, OwnersWord, StartUp
 
 ASKED: tuple[type[Checker], ...] = (
-    OneMigration, Twins, NoOtherCopy, Concurrency, Cooldowns, Windows, Modes, Pause, Memory, MustRules, FitTarget, Frozen,
-    OwnersWord, StartUp)
+    OneMigration, Twins, NoOtherCopy, Concurrency, Cooldowns, Windows, Modes, Pause, Memory, MustRules, Wishes, FitTarget,
+    Frozen, OwnersWord, StartUp)
 """Who is asked whether a move would be legal. Room for a failure is judged here, by packing, and how often a VM was moved
 within the day from the journal; what counts by the hour is not asked: nothing moved for an hour."""
 DAY_SECONDS = 86400.0
@@ -93,9 +94,13 @@ def judge_rest(stage: Stage, before: int, rest: float) -> None:
 
 
 def legal_help(stage: Stage) -> Iterator[str]:
-    """Yield, in words, one legal move for each host that is too full, or far fuller than another, for a policy that may
-    act."""
+    """Yield, in words, one legal move for each host that is too full, or far fuller than another, and for each rule that is
+    broken, for a policy that may act."""
     hosts = tuple(_hosts(stage))
+    for rule in stage.world.policies.placement:
+        found = next(_repairs(stage, rule, hosts), None) if rule.mode is Mode.AUTO else None
+        if found is not None:
+            yield f"{rule.name} is broken, {found} would put it right"
     for policy in stage.world.policies.balance:
         if policy.mode is not Mode.AUTO:
             continue
@@ -149,6 +154,27 @@ def _moves(stage: Stage, policy: BalancePolicy, source: _Host, hosts: Sequence[_
                 yield f"{vm.name} to {target.name}"
 
 
+def _repairs(stage: Stage, rule: PlacementPolicy, hosts: Sequence[_Host]) -> Iterator[str]:
+    """Yield the moves that put a rule right and that nobody objects to; none where somebody moved one of its VMs within the
+    day, which is left in peace then, and none of VMs of which other wishes speak."""
+    failed, moved = _failed_pairs(stage), _moved_lately(stage)
+    if any(rule.vms.covers(vm) and vm.name in moved for host in hosts for vm in host.vms):
+        return
+    others = [one for one in stage.world.policies.placement if one is not rule and not one.must]
+    cool = stage.world.policies.balance or (BalancePolicy(""),)
+    for source in hosts:
+        for vm in source.vms:
+            if (vm.state is not VmState.RUNNING or not rule.vms.covers(vm)
+                    or any(one.vms.covers(vm) for one in others)):
+                continue
+            most = stage.world.most(vm.vm)
+            for target in hosts:
+                if (target is not source and (vm.vm, target.name) not in failed
+                        and all(_stays_cool(policy, vm, most, target) for policy in cool)
+                        and _survives(hosts, vm, source, target) and not _objections(stage, rule, vm, source, target)):
+                    yield f"{vm.name} to {target.name}"
+
+
 def _relieves(policy: BalancePolicy, vm: VmRecord, asks: float, source: _Host) -> bool:
     over_cpu, over_memory = source.busy - policy.cool_cpu, source.full - policy.cool_memory
     excess = max(over_cpu, over_memory)
@@ -190,7 +216,7 @@ def _survives(hosts: Sequence[_Host], vm: VmRecord, source: _Host, target: _Host
     return True
 
 
-def _objections(stage: Stage, policy: BalancePolicy, vm: VmRecord, source: _Host, target: _Host) -> bool:
+def _objections(stage: Stage, policy: BalancePolicy | PlacementPolicy, vm: VmRecord, source: _Host, target: _Host) -> bool:
     """Return whether any checker would complain of the move."""
     move = Move(vm.vm, vm.name, source.name, target.name, vm.memory_max, Seconds(vm.memory_max / MIB / 100.0), policy.name,
                 "it would help", routine=True)
@@ -217,6 +243,13 @@ def _moved_enough(stage: Stage, policy: BalancePolicy) -> set[str]:
     retries = stage.world.policies.limits.retries_per_move
     return {name for name in names.values()
             if routine[name] >= policy.budget.per_vm_per_day or failed[name] > retries}
+
+
+def _moved_lately(stage: Stage) -> set[str]:
+    """Return the VMs that we ordered to move within the day, or saw moved."""
+    since = stage.world.clock.now().wall - DAY_SECONDS
+    return {str(record.content["vm_name"]) for record in stage.world.journal.records
+            if record.content["kind"] in ("MigrationOrdered", "ForeignMoveSeen") and record.content["wall"] > since}
 
 
 def _failed_pairs(stage: Stage) -> set[tuple[VmId, HostName]]:

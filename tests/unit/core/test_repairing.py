@@ -7,8 +7,21 @@ from dataclasses import replace
 import pytest
 
 from ballastd.core import easing, repairing
+from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import Pin, PinKind
-from ballastd.core.policies import Mode, PlacementPolicy, PolicySet, Rule, Scope, VmSelector
+from ballastd.core.policies import (
+    BalancePolicy,
+    Health,
+    Mode,
+    MoveBudget,
+    PlacementPolicy,
+    PolicySet,
+    Rule,
+    Scope,
+    VmSelector,
+    Window,
+)
+from ballastd.core.quantities import HostName, Seconds
 from ballastd.core.views import ClusterView
 from tests.builders import POLICIES, ClusterBuilder, Table, a_cluster, table, vm_id
 
@@ -159,3 +172,41 @@ def test_those_who_can_go_nowhere_do_not_stand_in_front_of_the_others(monkeypatc
         t.quiet_for(600.0)
     assert max(looked) <= 2
     assert planned(t) == {"web-3": ("h3", "z")}
+
+
+def test_what_a_host_that_does_not_answer_showed_last_breaks_no_rule() -> None:
+    """Its VMs may be elsewhere by now, or nowhere."""
+    builder = (a_cluster().host("h1", rack="a").running("web-1", 8).host("h2", rack="a").running("web-2", 4)
+               .host("h3", rack="b").host("h4", rack="b"))
+    t = seen(builder, RACKS, seconds=300.0)
+    t.dark.add("h1")
+    t.quiet_for(1200.0)
+    assert planned(t) == {}
+    assert not [intent for intent in view(t).intents if intent.kind == "repair"]
+    t.dark.clear()
+    t.quiet_for(900.0)
+    assert planned(t) == {"web-2": ("h2", "h3")}
+
+
+def test_neither_evenness_nor_an_empty_host_is_worth_a_wish() -> None:
+    at_home = PlacementPolicy("home", VmSelector(names=("b*",)), Rule.ON, hosts=Scope(("h1",)), weight=1)
+    even = BalancePolicy("even-load", mode=Mode.RECOMMEND, imbalance_above=0.2, ignore_below=0.1)
+    builder = a_cluster().host("h1").crowd("b", 3, 4).host("h2").running("i2", 4)
+    for rules, moves in (((), True), ((at_home,), False)):
+        t = table(builder, replace(keeping(*rules), balance=(even,))).warm_up()
+        t.quiet_for(200.0)
+        t.burn(**{f"b{i}": 3.0 for i in range(3)}).quiet_for(900.0)
+        assert bool(planned(t)) is moves
+    assert Intent(IntentKind.EMPTY, HostName("h1"), "nights", "", Health.HEALTHY, t.now).keeps_wishes
+
+
+def test_its_own_hold_budget_and_windows_are_kept() -> None:
+    never = Window("never", True, (), 1e12)
+    t = table(two_on_one(), replace(keeping(replace(APART, mode=Mode.AUTO, hold=Seconds(60.0), windows=("never",))),
+                                    windows={"never": never})).warm_up()
+    t.quiet_for(400.0)
+    assert planned(t) == {"web-2": ("h1", "h2")}
+    assert [no.kind for no in view(t).noes] == ["window"]
+    few = seen(a_cluster().host("h1").crowd("web-", 4, 4).host("h2").host("h3").host("h4"),
+               replace(APART, budget=MoveBudget(per_hour=2)))
+    assert len(planned(few)) == 2

@@ -127,3 +127,30 @@ def test_a_rule_that_allows_every_host_says_nothing(tmp_path: Path) -> None:
 def test_a_rule_that_puts_nothing_right_is_named_and_a_pin_is_not(tmp_path: Path) -> None:
     assert warnings(tmp_path, rules("rule: apart", "rule: pinned")) == [
         "p.yaml:2:1: p1 is in mode observe: it weighs on every move, and puts nothing right by itself"]
+
+
+def test_what_a_rule_puts_right_by_approval_is_said(tmp_path: Path) -> None:
+    assert warnings(tmp_path, rules("rule: apart\nmode: recommend")) == [
+        "p.yaml:2:1: p1 is in mode recommend: it weighs on every move, and puts right what somebody approves"]
+
+
+@pytest.mark.parametrize("key", ["for: 5m", "cooldown: {vm: 1h}", "budget: {per_hour: 2}", "windows: []"])
+def test_a_pin_is_never_put_right_so_nothing_says_how(tmp_path: Path, key: str) -> None:
+    (problem,) = problems(tmp_path, rules(f"rule: pinned\n{key}"))
+    assert "a pin cannot be broken" in problem
+
+
+def test_budgets_go_by_the_name_so_no_other_policy_that_moves_may_have_it(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, rules("rule: apart") + "---\nkind: Balance\nname: p1\n")
+    assert "another" in problem
+    assert "is called p1" in problem
+
+
+def test_how_a_rule_is_put_right_is_read(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(rules(
+        "rule: apart\nmode: auto\nfor: 5m\nbudget: {per_hour: 2}\ncooldown: {vm: 1h}\nwindows: [nights]")
+        + "---\nkind: Window\nname: nights\nallow: {days: [mon-fri], at: \"22:00\", for: 7h, timezone: UTC}\n")
+    (rule,) = load_policies(tmp_path, CLUSTER, 0.0).policies.placement
+    assert (rule.hold, rule.budget.per_hour, rule.cooldown.vm, rule.windows) == (300.0, 2, 3600.0, ("nights",))
+    (problem,) = problems(tmp_path, rules("rule: apart\nwindows: [nihgts]"))
+    assert "nihgts" in problem

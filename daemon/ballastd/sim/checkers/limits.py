@@ -9,20 +9,21 @@ from typing import Any
 from ballastd.core.inventory import VmState
 from ballastd.core.migrations import Ending
 from ballastd.core.plans import Order
-from ballastd.core.policies import BalancePolicy, ConsolidationPolicy, EvacuationPolicy, Mode
+from ballastd.core.policies import BalancePolicy, ConsolidationPolicy, EvacuationPolicy, Mode, PlacementPolicy
 from ballastd.core.quantities import HostName, VmId
 from ballastd.sim.checkers.base import Checker, outgoing
 from ballastd.sim.world import World
 
 HOUR, DAY = 3600.0, 86400.0
 SLACK_SECONDS = 1.0
-Acting = BalancePolicy | ConsolidationPolicy | EvacuationPolicy
+Routine = BalancePolicy | ConsolidationPolicy | PlacementPolicy
+Acting = Routine | EvacuationPolicy
 
 
 def policy_of(checker: Checker, order: Order) -> Acting | None:
     """Return the policy behind an order, None for an operator's wish."""
     policies = checker.policies
-    found: tuple[Acting, ...] = (*policies.balance, *policies.consolidation, *policies.evacuation)
+    found: tuple[Acting, ...] = (*policies.balance, *policies.consolidation, *policies.placement, *policies.evacuation)
     return next((policy for policy in found if policy.name == order.move.policy), None)
 
 
@@ -68,7 +69,7 @@ class Rates(Checker):
 
     def migrating(self, order: Order) -> None:
         policy = policy_of(self, order)
-        if not isinstance(policy, BalancePolicy | ConsolidationPolicy):
+        if not isinstance(policy, Routine):
             return
         move, budget = order.move, policy.budget
         self._moves.append(_Moved(self.now, self.wall, move.vm, move.source, move.target, move.policy))
@@ -113,7 +114,7 @@ class Cooldowns(Checker):
 
     def migrating(self, order: Order) -> None:
         policy, move, last = policy_of(self, order), order.move, self._last.get(order.move.vm)
-        if not isinstance(policy, BalancePolicy | ConsolidationPolicy) or last is None:
+        if not isinstance(policy, Routine) or last is None:
             return
         passed = last.age(self.now, self.wall)
         if passed < policy.cooldown.vm - SLACK_SECONDS:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 
 from ballastd.core.acts import Act
 from ballastd.core.inventory import DeclaredHost
 from ballastd.core.plans import Order
-from ballastd.core.policies import PlacementPolicy, Rule
 from ballastd.core.quantities import HostName, VmId
 from ballastd.sim.checkers.base import Checker
 from ballastd.sim.world import World
-
-Homes = Mapping[VmId, set[HostName]]
 
 
 def place_of(host: DeclaredHost, across: str) -> str:
@@ -99,54 +95,3 @@ class FailoverReserve(Checker):
     def _limit(self, host: HostName) -> int:
         declared, known = self.declared(host), self.world.host(host)
         return declared.memory_limit if declared.memory_limit is not None else known.memory_total - declared.memory_reserve
-
-
-class MustRules(Checker):
-    """No move of ours makes a rule that must hold more broken than it was, a VM in flight counting at both ends."""
-
-    rule = "must-rules"
-
-    def migrating(self, order: Order) -> None:
-        record = self.world.host(order.move.source).vms.get(order.move.vm)
-        if record is None:
-            return
-        before = self._homes()
-        during = {vm: set(hosts) for vm, hosts in before.items()}
-        during.setdefault(order.move.vm, set()).add(order.move.target)
-        for rule in self.policies.placement:
-            if rule.must and rule.vms.covers(record) and self._breaks(rule, order, before, during):
-                self.complain(f"{record.name} goes from {order.move.source} to {order.move.target}, which breaks "
-                              f"{rule.name}")
-
-    def _homes(self) -> dict[VmId, set[HostName]]:
-        homes: dict[VmId, set[HostName]] = {}
-        for host, record in self.records():
-            if record.state.holds_memory:
-                homes.setdefault(record.vm, set()).add(host)
-        return homes
-
-    def _breaks(self, rule: PlacementPolicy, order: Order, before: Homes, during: Homes) -> bool:
-        target = self.declared(order.move.target)
-        match rule.rule:
-            case Rule.PINNED:
-                return True
-            case Rule.ON:
-                return not rule.hosts.covers(target)
-            case Rule.NEVER_ON:
-                return rule.hosts.covers(target)
-            case Rule.APART:
-                return self._crowding(rule, during) > self._crowding(rule, before)
-            case Rule.TOGETHER:
-                return self._scatter(rule, during) > self._scatter(rule, before)
-
-    def _places(self, rule: PlacementPolicy, homes: Homes) -> list[set[str]]:
-        members = {record.vm for _, record in self.records() if rule.vms.covers(record)}
-        return [{place_of(self.declared(host), rule.across) for host in hosts} for vm, hosts in homes.items()
-                if vm in members]
-
-    def _crowding(self, rule: PlacementPolicy, homes: Homes) -> int:
-        counts = Counter(place for places in self._places(rule, homes) for place in places)
-        return sum(count - 1 for count in counts.values())
-
-    def _scatter(self, rule: PlacementPolicy, homes: Homes) -> int:
-        return len({place for places in self._places(rule, homes) for place in places})
