@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import highspy
 import numpy as np
@@ -57,6 +57,17 @@ def optimum(heat: Heat, never: Bools, apart: Sequence[Sequence[int]], seconds: f
 def least_cost(heat: Heat, never: Bools, apart: Sequence[Sequence[int]]) -> float:
     """Return what it costs at least to leave no host hot, by fractions of VMs: a bound for clusters that are too large."""
     return _Model(heat, never, apart, math.inf).bound()
+
+
+def as_planned(heat: Heat, apart: Sequence[Sequence[int]]) -> tuple[Heat, Bools]:
+    """Return the cluster as the daemon's plans may use it, and which VM may come to which host at no time: no move leans on
+    what another one frees, so hot hosts send, the others receive, and VMs (rows) kept ``apart`` are so at both ends."""
+    hot = (heat.cpu > heat.cpu_mark) | (heat.memory > heat.memory_mark)
+    never: Bools = np.zeros((len(heat.vm_host), len(heat.cpu)), np.bool_)
+    for members in apart:
+        for vm in members:
+            never[vm, [heat.vm_host[other] for other in members if other != vm]] = True
+    return replace(heat, opens=heat.opens & ~hot, vm_movable=heat.vm_movable & hot[heat.vm_host]), never
 
 
 def solver(costs: Floats, upper: Floats, rows: Sequence[Row], whole: int, seconds: float) -> highspy.Highs:

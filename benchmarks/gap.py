@@ -20,13 +20,9 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from ballastd.core.arrays import Bools
-from ballastd.core.heat import Heat
 from ballastd.core.relieving import relieve
-from benchmarks.exact import least_cost, optimum
-from benchmarks.instances import Problem, generate, problem
+from benchmarks.exact import as_planned, least_cost, optimum
+from benchmarks.instances import generate, problem
 
 FILLS = (0.50, 0.70, 0.78)
 FIRST = 9501
@@ -49,23 +45,13 @@ class Gap:
     solver: float
 
 
-def as_planned(told: Problem) -> tuple[Heat, Bools]:
-    """Return the cluster as a plan may use it, a move costing its bytes; and which VM may come to which host never."""
-    heat = replace(told.heat, vm_cost=told.heat.vm_memory)
-    hot = (heat.cpu > heat.cpu_mark) | (heat.memory > heat.memory_mark)
-    never = np.zeros((len(told.vms), len(told.hosts)), np.bool_)
-    for members in told.doors.groups():
-        for vm in members:
-            never[vm, [heat.vm_host[other] for other in members if other != vm]] = True
-    return replace(heat, opens=heat.opens & ~hot, vm_movable=heat.vm_movable & hot[heat.vm_host]), never
-
-
 def measure(hosts: int, vms_per_host: int, fill: float, seed: int, seconds: float) -> Gap:
     """Hold one cluster against the optimum, or, where ``seconds`` is 0, against the bound."""
     told = problem(generate(hosts, vms_per_host, fill, seed))
-    heat, never = as_planned(told)
+    plain = replace(told.heat, vm_cost=told.heat.vm_memory)
+    heat, never = as_planned(plain, told.doors.groups())
     begun = time.process_time()
-    found = relieve(replace(told.heat, vm_cost=told.heat.vm_memory), told.doors, exchanges=False)
+    found = relieve(plain, told.doors, exchanges=False)
     took = time.process_time() - begun
     cost = float(sum(heat.vm_cost[vm] for vm, _ in found.moves))
     begun = time.perf_counter()

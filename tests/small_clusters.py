@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 import numpy as np
+from benchmarks.exact import as_planned
 from benchmarks.instances import Apart
 
 from ballastd.core.arrays import Bools
@@ -48,16 +49,9 @@ class SmallCluster:
         return self.barred | self.unwelcome
 
     def for_plans(self) -> SmallCluster:
-        """Return the same cluster where no move may lean on what another one frees: only hosts that are hot now send, only
-        the others receive, and who is kept apart is so at both ends of a move."""
-        heat = self.heat
-        hot = (heat.cpu > heat.cpu_mark) | (heat.memory > heat.memory_mark)
-        barred = self.barred.copy()
-        for members in self.apart():
-            for vm in members:
-                barred[vm, [heat.vm_host[other] for other in members if other != vm]] = True
-        heat = replace(heat, opens=heat.opens & ~hot, vm_movable=heat.vm_movable & hot[heat.vm_host])
-        return replace(self, heat=heat, barred=barred)
+        """Return the same cluster as the daemon's plans may use it."""
+        heat, never = as_planned(self.heat, self.apart())
+        return replace(self, heat=heat, barred=self.barred | never)
 
     def doors(self) -> Rules:
         """Return doors that have counted where VMs are."""

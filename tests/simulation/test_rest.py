@@ -146,8 +146,7 @@ def test_a_vm_that_is_quiet_now_goes_only_where_there_is_room_for_its_worst_hour
     for high, is_told in ((4.0, True), (14.0, False)):
         game = Demand(DemandKind.GAME, low=4.0, high=high, period=Seconds(7200.0), duty=0.1, peak=Seconds(0.0))
         vms = tuple(replace(vm, demand=game) if vm.host == "h1" else vm for vm in hot.vms)
-        acts = (Act(300.0, "operator", host="h1", word="cordon"),)
-        assert bool(help_for(replace(hot, vms=vms), acts=acts)) is is_told
+        assert bool(help_for(replace(hot, vms=vms))) is is_told
 
 
 def test_a_broken_rule_that_nobody_puts_right_is_found() -> None:
