@@ -329,4 +329,5 @@ def _budgets(p: Portrait) -> tuple[BudgetView, ...]:
 
 def _routine_limits(p: Portrait) -> list[tuple[str, MoveBudget]]:
     return [*((balance.name, balance.budget) for balance in p.policies.balance),
-            *((packing.name, packing.budget) for packing in p.policies.consolidation)]
+            *((packing.name, packing.budget) for packing in p.policies.consolidation),
+            *((rule.name, rule.budget) for rule in p.policies.placement if rule.mode is not Mode.OBSERVE)]

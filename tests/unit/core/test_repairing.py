@@ -210,3 +210,10 @@ def test_its_own_hold_budget_and_windows_are_kept() -> None:
     few = seen(a_cluster().host("h1").crowd("web-", 4, 4).host("h2").host("h3").host("h4"),
                replace(APART, budget=MoveBudget(per_hour=2)))
     assert len(planned(few)) == 2
+
+
+def test_how_much_of_its_budget_a_rule_has_used_is_shown_where_it_may_move() -> None:
+    shown = {budget.name: (budget.used, budget.limit) for budget in view(seen(two_on_one(), APART)).budgets}
+    assert shown["web-apart: moves within the hour"] == (0, 6)
+    watched = view(seen(two_on_one(), replace(APART, mode=Mode.OBSERVE))).budgets
+    assert not any(budget.name.startswith("web-apart") for budget in watched)
