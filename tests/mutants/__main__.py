@@ -1,9 +1,10 @@
 """``python -m tests.mutants``: throw every seeded fault into a copy of the code, and show which net catches it.
 
-    python -m tests.mutants [--only WORDS] [--jobs 2] [--every-net] [--json FILE]
+    python -m tests.mutants [--only WORDS] [--jobs 2] [--every-net] [--json FILE] [--earlier FILE]
 
-Nets are tried cheapest first and the first catch ends it; with --every-net all of them are tried. The working tree is
-never touched. Exit status 1 if a fault survives every net, 2 if the list does not fit the code any more.
+Nets are tried cheapest first and the first catch ends it; with --every-net all of them are tried. With --earlier, the JSON
+of a run before, the very test that caught a fault then is tried first, which takes seconds instead of minutes. The working
+tree is never touched. Exit status 1 if a fault survives every net, 2 if the list does not fit the code any more.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--every-net", action="store_true")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--earlier", type=Path, help="what --json wrote in a run before")
     options = parser.parse_args()
+    earlier = caught_earlier(options.earlier) if options.earlier else {}
     chosen = [m for m in ALL if options.only in m.name]
     misfits = [m.name for m in chosen if not fits(m)]
     if misfits or not chosen:
@@ -58,7 +61,7 @@ def main() -> int:
         return 2
     survivors, rows = 0, []
     with ThreadPoolExecutor(options.jobs) as pool:
-        for mutant, catches in zip(chosen, pool.map(lambda m: throw(m, options.every_net), chosen), strict=True):
+        for mutant, catches in zip(chosen, pool.map(lambda m: throw(m, options.every_net, earlier.get(m.name)), chosen), strict=True):
             caught = [c for c in catches if c.test]
             survivors += not caught
             shown = "; ".join(f"{c.net}: {c.test}" for c in caught) or "SURVIVES " + ", ".join(c.net for c in catches)
@@ -93,18 +96,36 @@ def fresh_copy(copy: Path) -> Path:
     return copy
 
 
-def throw(mutant: Mutant, every_net: bool) -> list[Catch]:
-    """Run the nets on a copy with one sabotage in it."""
+def caught_earlier(report: Path) -> dict[str, Catch]:
+    """Return what caught each mutant in a run before."""
+    rows = json.loads(report.read_text())
+    caught = {row["mutant"]: [Catch(net, test) for net, test in row["caught"].items() if test] for row in rows}
+    return {name: catches[0] for name, catches in caught.items() if catches}
+
+
+def throw(mutant: Mutant, every_net: bool, earlier: Catch | None = None) -> list[Catch]:
+    """Run the nets on a copy with one sabotage in it. ``earlier``: what caught it before, which is tried first."""
     catches = []
     with tempfile.TemporaryDirectory(prefix="mutant-") as place:
         copy = fresh_copy(Path(place))
         victim = copy / mutant.path
         victim.write_text(victim.read_text().replace(mutant.old, mutant.new))
+        if earlier and (test := found_again(copy, earlier.test or "")) and not every_net:
+            caught = first_failure(copy, (test,), NET_SECONDS.get(earlier.net, NET_SECONDS_ELSE))
+            if caught:
+                return [Catch(earlier.net, caught)]
         for net, paths in (mutant.nets or tuple(NETS.items())):
             catches.append(Catch(net, first_failure(copy, paths, NET_SECONDS.get(net, NET_SECONDS_ELSE))))
             if catches[-1].test and not every_net:
                 break
     return catches
+
+
+def found_again(copy: Path, test: str) -> str | None:
+    """Return where a test (``file.py::name[case]``) stands now, None if it is nowhere, or in several files."""
+    file, _, name = test.partition("::")
+    places = [path for path in (copy / "tests").rglob(file) if f"def {name.partition('[')[0]}(" in path.read_text()]
+    return f"{places[0].relative_to(copy)}::{name.partition('[')[0]}" if len(places) == 1 else None
 
 
 def first_failure(copy: Path, paths: tuple[str, ...], seconds: float) -> str | None:

@@ -6,6 +6,7 @@ from tests.mutants.mutant import CORE, Mutant, core, only, scenarios
 
 OPTIMUM = only("property", "tests/properties/test_optimum.py")
 RELIEF = only("property", "tests/properties/test_relief.py")
+CHOOSING = only("unit", "tests/unit/core/test_choosing.py")
 RELIEVING: tuple[Mutant, ...] = (
     Mutant("a cover is dearer than it need be", f"{CORE}/covering.py",
            "    return min(enough, key=lambda one: (float(costs[list(one)].sum()), one))", "    return next(iter(enough))",
@@ -35,15 +36,28 @@ RELIEVING: tuple[Mutant, ...] = (
     Mutant("nobody makes place for another", f"{CORE}/attempting.py",
            "            return self._is_tight and self._displaces(vm)", "            return False", OPTIMUM),
     Mutant("nobody else is sent for the sake of who is stuck", f"{CORE}/attempting.py",
-           "            if host in self._stuck and self._is_tight:", "            if False:", OPTIMUM),
+           "            if host in self._stuck and self._is_tight:", "            if False:", CHOOSING),
     Mutant("who was stuck once stays so", f"{CORE}/attempting.py",
            "        for host in sorted(self._stuck - self.hopeless):", "        for host in ():", OPTIMUM),
     Mutant("what was undone is not put back", f"{CORE}/attempting.py",
            "            if vm not in self._where:\n                self._put(vm, host)", "            pass", OPTIMUM),
     Mutant("covers that are only just enough are not found", f"{CORE}/covering.py",
            "int(needed / step) - LIGHTER)", "int(np.ceil(needed / step)))", only("unit", "tests/unit/core/test_covering.py")),
-    Mutant("what became cheaper is not chosen", f"{CORE}/attempting.py", "        self._cheapen()\n", "",
-           only("unit", "tests/unit/core/test_covering.py")),
+    Mutant("what became cheaper is not chosen", f"{CORE}/attempting.py", "            self._cheapen()\n", "            pass\n", CHOOSING),
+    Mutant("hosts never choose together", f"{CORE}/relieving.py",
+           "        best = _chosen_together(heat, doors, best)", "        pass", CHOOSING),
+    Mutant("hosts choose together once and never again", f"{CORE}/relieving.py",
+           "        for more in (without | {vm} for vm in attempt.awkward):", "        for more in ():", CHOOSING),
+    Mutant("what is chosen together takes more room than there is", f"{CORE}/choosing.py",
+           "    left, chosen = STEPS, []", "    left, chosen = int(best.argmin()), []", CHOOSING),
+    Mutant("memory is free when hosts choose together", f"{CORE}/choosing.py",
+           "        if not chosen or sum(offer.memory for offer in chosen) <= memory:", "        if True:", CHOOSING),
+    Mutant("who is to be done without is sent", f"{CORE}/choosing.py",
+           "            vms = np.array([vm for vm in self._leaving[host] if vm not in without], np.int64)",
+           "            vms = np.array(self._leaving[host], np.int64)", CHOOSING),
+    Mutant("an offer that takes less room is not made", f"{CORE}/choosing.py",
+           "        if not any(other.cpu <= offer.cpu and other.memory <= offer.memory for other in found):",
+           "        if not found:", CHOOSING),
     # how the daemon relieves hosts by it
     Mutant("each hot host is relieved by itself", f"{CORE}/planning.py",
            "            relieve(draft, together)", "            relieve(draft, together[:1])", core("test_cooling.py")),

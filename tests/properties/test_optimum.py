@@ -16,6 +16,10 @@ EXCHANGE_GAPS = {227, 237}
 """Where the search for exchanges stops with a host hot, though the solver knows as few moves that leave none: offline plans
 only, for the daemon makes no exchanges."""
 
+COST_GAPS = {39, 198, 255, 299, 312}
+"""Where no host stays hot, and the solver knows how to copy less: at most 16.4 % of what it does copy."""
+DEAREST = 1.17
+
 
 def placed(told: SmallCluster, moves: Iterable[tuple[int, int]]) -> list[int]:
     at = told.heat.vm_host.tolist()
@@ -25,16 +29,18 @@ def placed(told: SmallCluster, moves: Iterable[tuple[int, int]]) -> list[int]:
 
 
 @pytest.mark.parametrize("first", range(0, CLUSTERS, AT_ONCE))
-def test_as_few_hosts_stay_hot_as_the_solver_finds_possible(first: int) -> None:
+def test_as_few_hosts_stay_hot_as_the_solver_finds_possible_and_for_as_little(first: int) -> None:
     """As the daemon plans: no move leans on what another one frees."""
     for seed in range(first, first + AT_ONCE):
         told = small_cluster(seed)
         found = relieve(told.heat, told.doors(), exchanges=False)
-        hot, overload, _ = judged(told, placed(told, found.moves))
+        hot, overload, cost = judged(told, placed(told, found.moves))
         plans = told.for_plans()
         best = optimum(plans.heat, plans.never, plans.apart())
         assert best.is_proven, seed
         assert len(found.still_hot) == hot == best.hot, f"cluster {seed}: {hot} hot, {overload:.3f} marks over; {best}"
+        if not hot:
+            assert cost <= (DEAREST if seed in COST_GAPS else 1.0) * best.cost + 1e-6, f"cluster {seed}: {cost}; {best}"
 
 
 @pytest.mark.parametrize("first", range(0, CLUSTERS, AT_ONCE))

@@ -9,12 +9,13 @@ that is bounded by counts, no clock.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ballastd.core.arrays import Floats, Ints
+from ballastd.core.choosing import Offer, Together
 from ballastd.core.covering import cheapest_cover
 from ballastd.core.heat import Doors, Heat
 
@@ -25,6 +26,8 @@ TRIES, LOOKS = 40, 2_000
 another, in each attempt."""
 ASKED_FIRST = 500
 """Of so many VMs it is asked first who can go anywhere at all, where room is scarce."""
+AWKWARD, LARGEST = 3, 2
+"""Of so many VMs that found no place, and so many of the largest that found one, one may be done without."""
 ROUNDING = 1e-9
 """Marks are kept by this share more: sums come out differently in another order."""
 
@@ -67,9 +70,12 @@ class Attempt:
         if is_tight and sum(map(len, self._living.values())) <= ASKED_FIRST:
             self._barred = {host: self._homebound(host) for host in self._hot}
         self._stuck: set[int] = set()
+        self._covers: dict[tuple[int, frozenset[int]], tuple[int, ...] | None] = {}
         self._tries, self._looks = TRIES, LOOKS
         self.hopeless: frozenset[int] = frozenset()
         """The hosts that stay hot even without all of their VMs that may leave."""
+        self.awkward: tuple[int, ...] = ()
+        """The VMs that were in the way when what was chosen first could not be packed; none if it could."""
 
     def _price(self, price: float) -> float:
         """Return what a processor costs, for somebody has to have it free: less at first where few of all are wanted."""
@@ -77,27 +83,61 @@ class Attempt:
         scarce = 1.0 if self._is_tight else min(1.0, max(self._scarce_cpu, self._scarce_memory))
         return price * scarce * float(self._heat.vm_memory.sum()) / used if used > 0 else 0.0
 
-    def relief(self) -> tuple[tuple[tuple[int, int], ...], tuple[int, ...]]:
-        """Choose, pack, and choose anew what found no room. Return the moves, VM row and host row, those of the hottest host
-        first; and the rows of the hosts that stay hot."""
+    @property
+    def size(self) -> int:
+        """How many VMs hot hosts have, times how many hosts there are."""
+        return sum(map(len, self._living.values())) * len(self._heat.cpu)
+
+    def together(self) -> Together:
+        """Return how the hosts choose together, of the VMs for which there is a place, with the room that is left."""
+        leaving = {host: tuple(vm for vm in self._living[host] if vm not in self._barred[host]) for host in self._hot}
+        takes = self._room_cpu >= 0
+        room = float(self._room_cpu[takes].sum()), float(np.maximum(self._room_memory[takes], 0.0).sum())
+        return Together(self._heat, leaving, {host: self._excess(host) for host in self._hot}, room)
+
+    def least(self) -> float:
+        """Return what it costs at least to cool all that can be, were there room for everybody everywhere."""
+        total = 0.0
         for host in self._hot:
-            self._choose(host)
+            rows = np.array(self._living[host], np.int64)
+            costs = self._heat.vm_cost[rows]
+            cover = cheapest_cover(self._heat.vm_cpu[rows], self._heat.vm_memory[rows], costs, self._excess(host))
+            total += float(costs[list(cover)].sum()) if cover else 0.0
+        return total
+
+    def relief(self, chosen: Sequence[Offer] = ()) -> tuple[tuple[tuple[int, int], ...], tuple[int, ...]]:
+        """Choose, pack, and choose anew what found no room. ``chosen``: what hosts send, where that was chosen for all
+        together; else each chooses for itself. Return the moves, VM row and host row, those of the hottest host first; and
+        the rows of the hosts that stay hot."""
+        given = {int(self._heat.vm_host[offer.vms[0]]): offer.vms for offer in chosen}
+        for host in self._hot:
+            if host in given:
+                self._chosen[host] = given[host]
+            else:
+                self._choose(host)
         self.hopeless = frozenset(self._stuck)
-        self._pack((vm for members in self._chosen.values() for vm in members), len(self._hot))
+        homeless = self._without_place(vm for members in self._chosen.values() for vm in members)
+        if homeless:
+            self.awkward = (*homeless[:AWKWARD], *self._largest_first(self._where)[:LARGEST])
+        self._house(homeless, len(self._hot))
         # what others gave back may be enough for who was stuck before
         for host in sorted(self._stuck - self.hopeless):
             self._choose_anew(host)
             if host in self._stuck and self._is_tight:
                 self._has_others_choose(host)
-        self._cheapen()
+        if not chosen or self._stuck <= self.hopeless:
+            self._cheapen()
         hottest = sorted(self._chosen, key=lambda host: (-self._hotness(host), host))
         moves = tuple((vm, self._where[vm]) for host in hottest for vm in self._chosen[host])
         return moves, tuple(sorted(self._stuck))
 
-    def _pack(self, vms: Iterable[int], hosts: int = 1) -> None:
-        """Place VMs of so many hosts, the largest first; where one finds no room its host chooses anew without it, or stays
-        hot."""
-        homeless = deque(vm for vm in self._largest_first(vms) if not self._place(vm))
+    def _pack(self, vms: Iterable[int]) -> None:
+        """Place VMs of a host, the largest first; where one finds no room its host chooses anew without it, or stays hot."""
+        self._house(self._without_place(vms), 1)
+
+    def _house(self, vms: Iterable[int], hosts: int) -> None:
+        """Have the hosts of VMs that found no room choose anew without them, so many in all, or stay hot."""
+        homeless = deque(vms)
         for _ in range(min(ROUNDS * hosts, ROUNDS_MAX)):
             if not homeless:
                 break
@@ -107,12 +147,16 @@ class Attempt:
                 self._barred[host].add(vm)
                 self._give_back(host)
                 self._choose(host)
-                homeless.extend(one for one in self._largest_first(self._chosen.get(host, ())) if not self._place(one))
+                homeless.extend(self._without_place(self._chosen.get(host, ())))
         for host in {int(self._heat.vm_host[vm]) for vm in homeless}:
             if any(vm not in self._where for vm in self._chosen.get(host, ())):
                 self._give_back(host)
                 self._chosen.pop(host, None)
                 self._stuck.add(host)
+
+    def _without_place(self, vms: Iterable[int]) -> list[int]:
+        """Place VMs, the largest first; return those for which there is no place."""
+        return [vm for vm in self._largest_first(vms) if not self._place(vm)]
 
     def _has_others_choose(self, host: int) -> bool:
         """Have others send somebody else, one after the other, until a host that is stuck is relieved too, or one that is
@@ -149,6 +193,7 @@ class Attempt:
         """Have hosts choose anew with the room that is left, the dearest first, and processors for nothing; keep what is
         cheaper."""
         self._costs = self._heat.vm_cost
+        self._covers.clear()
         for host in sorted(self._chosen, key=lambda host: (-self._cost(host), host)):
             if self._tries <= 0:
                 return
@@ -190,14 +235,21 @@ class Attempt:
             self._doors.leave(vm, host)
 
     def _choose(self, host: int) -> None:
-        rows = np.array([vm for vm in self._living[host] if vm not in self._barred[host]], np.int64)
-        excess = float(self._over_cpu[host]), float(self._over_memory[host])
-        cover = cheapest_cover(self._heat.vm_cpu[rows], self._heat.vm_memory[rows], self._costs[rows], excess)
-        if cover is None:
+        key = host, frozenset(self._barred[host])
+        if key not in self._covers:
+            rows = np.array([vm for vm in self._living[host] if vm not in self._barred[host]], np.int64)
+            used = self._heat.vm_cpu[rows], self._heat.vm_memory[rows]
+            cover = cheapest_cover(*used, self._costs[rows], self._excess(host))
+            self._covers[key] = None if cover is None else tuple(rows[list(cover)].tolist())
+        found = self._covers[key]
+        if found is None:
             self._chosen.pop(host, None)
             self._stuck.add(host)
         else:
-            self._chosen[host] = tuple(rows[list(cover)].tolist())
+            self._chosen[host] = found
+
+    def _excess(self, host: int) -> tuple[float, float]:
+        return float(self._over_cpu[host]), float(self._over_memory[host])
 
     def _largest_first(self, vms: Iterable[int]) -> list[int]:
         return sorted(vms, key=lambda vm: (-self._size(vm), vm))

@@ -45,9 +45,21 @@ def cheapest_cover(processors: Floats, memory: Floats, costs: Floats, excess: tu
     return min(enough, key=lambda one: (float(costs[list(one)].sum()), one))
 
 
-def _covers(weights: Floats, costs: Floats, needed: float, other: tuple[Floats, float], *, lightest: bool = False
-            ) -> list[tuple[int, ...]]:
-    """Return the cheapest set, or the lightest, that weighs ``needed`` at least and of ``other`` as much as that needs."""
+def covers(processors: Floats, memory: Floats, costs: Floats, excess: tuple[float, float], most: int
+           ) -> list[tuple[int, ...]]:
+    """Return up to ``most`` sets that are enough, the cheapest first, of different weight in the resource that there is too
+    much of; arguments as in ``cheapest_cover``."""
+    over_cpu, over_memory = excess
+    if processors.sum() < over_cpu or memory.sum() < over_memory:
+        return []
+    found = (_covers(processors, costs, over_cpu, (memory, over_memory), most=most) if over_cpu > 0 else
+             _covers(memory, costs, over_memory, (processors, over_cpu), most=most))
+    return [_pruned(one, processors, memory, excess, costs) for one in found]
+
+
+def _covers(weights: Floats, costs: Floats, needed: float, other: tuple[Floats, float], *, lightest: bool = False,
+            most: int = 1) -> list[tuple[int, ...]]:
+    """Return the cheapest sets, or the lightest, that weigh ``needed`` at least and of ``other`` as much as that needs."""
     step = float(weights.sum()) / STEPS
     units = np.floor(weights / step).astype(np.int64).tolist()
     best, took = _frontier(units, costs.tolist())
@@ -58,11 +70,14 @@ def _covers(weights: Floats, costs: Floats, needed: float, other: tuple[Floats, 
     amounts, wanted = other
     if lightest:
         order = order[-best[order] >= wanted]
-    for total in order[:TRIES].tolist():
+    found: list[tuple[int, ...]] = []
+    for total in order[:max(TRIES, most)].tolist():
         members = _members(units, took, total)
         if float(amounts[list(members)].sum()) >= wanted and float(weights[list(members)].sum()) >= needed:
-            return [members]
-    return []
+            found.append(members)
+            if len(found) == most:
+                break
+    return found
 
 
 def _frontier(units: Sequence[int], costs: Sequence[float]) -> tuple[Floats, list[Bools]]:

@@ -1,9 +1,10 @@
 """Relief of all hot hosts at once: which VMs leave, and where each goes, so that no host is hot and few bytes are copied.
 
 Each hot host by itself offers the cheapest set of VMs whose leaving makes it cool; all of these together are packed onto
-the hosts that have room below their own marks. What binds is scarce room, so processors have a price, and where the
-packing fails it is raised and everything is chosen anew. First targets are chosen so that they stay as cool as they can;
-where VMs are left over, so that room for the large ones is kept together.
+the hosts that have room below their own marks. What binds is scarce room, so processors have a price. Where the packing
+fails, or costs more than were there room for everything, hosts choose together; and where that fails, the price is raised
+and everything is chosen anew. First targets are chosen so that they stay as cool as they can; where VMs are left over, so
+that room for the large ones is kept together.
 
 Only hosts that are not hot receive and only hot ones send: whatever order the moves are made in, and however many at a
 time, no host ever holds more than at the end or at the beginning, and both are within the limits.
@@ -11,17 +12,26 @@ time, no host ever holds more than at the end or at the beginning, and both are 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 import numpy as np
 
 from ballastd.core.attempting import Attempt
+from ballastd.core.choosing import Offer, cost_of
 from ballastd.core.exchanging import exchange
 from ballastd.core.heat import Doors, Heat
 
-LADDER = ((0.1, False), (0.1, True), (0.4, True), (1.6, True))
-"""What is tried one after the other: the price of a processor, in the memory that goes with one in this cluster; and whether
-targets are filled up one by one."""
+PRICE = 0.1
+"""Of a processor, at first, in the memory that goes with one in this cluster."""
+LADDER = (0.1, 0.4, 1.6)
+"""The prices that are tried one after the other where nothing else leaves no host hot."""
+CHOICES, WORK = 12, 2_500
+"""So often hosts choose together, each time without some VM that was in the way, where the VMs of hot hosts times the hosts
+are no more than so many; in larger clusters less often, and in the largest never: the more there is, the less it gains."""
+NEAR = 1.001
+"""What costs no more than this times the least that is possible is good enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +43,55 @@ class Relief:
 
 
 def relieve(heat: Heat, doors: Doors, *, exchanges: bool = True) -> Relief:
-    """Return the moves after which as few hosts as possible are hot; of such the first found, the cheap ones first.
+    """Return the moves after which as few hosts as possible are hot; of such the cheapest found, of those the first.
     ``exchanges``: whether VMs of hosts that are not hot may make room for others."""
-    best: Relief | None = None
-    for price, is_tight in LADDER:
-        attempt = Attempt(heat, doors, price, is_tight=is_tight)
-        found = Relief(*attempt.relief())
-        attempt.undo()
-        if best is None or len(found.still_hot) < len(best.still_hot):
-            best = found
+    alone = Attempt(heat, doors, PRICE, is_tight=False)
+    best = _result(alone)
+    if best.still_hot or _cost(heat, best) > NEAR * alone.least():
+        best = _chosen_together(heat, doors, best)
+    hopeless = alone.hopeless
+    for price in LADDER:
         # whose VMs are not enough, whatever they cost, no price will cool; an exchange might
-        if not best.still_hot or (not exchanges and attempt.hopeless.issuperset(best.still_hot)):
+        if not best.still_hot or (not exchanges and hopeless.issuperset(best.still_hot)):
             return best
-    assert best is not None
-    return _exchanged(heat, doors, best) if exchanges else best
+        attempt = Attempt(heat, doors, price, is_tight=True)
+        best, hopeless = min(best, _result(attempt), key=lambda one: len(one.still_hot)), attempt.hopeless
+    return _exchanged(heat, doors, best) if exchanges and best.still_hot else best
+
+
+def _chosen_together(heat: Heat, doors: Doors, best: Relief) -> Relief:
+    """Return what comes of it when hosts choose together, if that is better. Where a choice cannot be packed, they choose
+    anew without one of the VMs that were in the way; of all such choices the cheapest is tried first."""
+    asking = Attempt(heat, doors, PRICE, is_tight=True)
+    together = asking.together()
+    waiting = [(0.0, 0, frozenset[int](), together.choice())]
+    known = {frozenset[int]()}
+    for tried in range(min(CHOICES, CHOICES * WORK // max(asking.size, 1))):
+        _, _, without, chosen = heappop(waiting)
+        if not chosen or (not best.still_hot and _cost(heat, best) <= NEAR * cost_of(chosen)):
+            break
+        for is_tight in (False, True) if not tried else (True,):
+            attempt = Attempt(heat, doors, PRICE, is_tight=is_tight)
+            best = min(best, _result(attempt, chosen), key=lambda one: (len(one.still_hot), _cost(heat, one)))
+            if not attempt.awkward:
+                break
+        for more in (without | {vm} for vm in attempt.awkward):
+            if more not in known and (fewer := together.choice(more)):
+                heappush(waiting, (cost_of(fewer), len(known), more, fewer))
+            known.add(more)
+        if not waiting:
+            break
+    return best
+
+
+def _result(attempt: Attempt, chosen: Sequence[Offer] = ()) -> Relief:
+    found = Relief(*attempt.relief(chosen))
+    attempt.undo()
+    return found
+
+
+def _cost(heat: Heat, found: Relief) -> float:
+    return float(heat.vm_cost[[vm for vm, _ in found.moves]].sum())
 
 
 def _exchanged(heat: Heat, doors: Doors, found: Relief) -> Relief:
