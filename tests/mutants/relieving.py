@@ -45,7 +45,7 @@ RELIEVING: tuple[Mutant, ...] = (
            "int(needed / step) - LIGHTER)", "int(np.ceil(needed / step)))", only("unit", "tests/unit/core/test_covering.py")),
     Mutant("what became cheaper is not chosen", f"{CORE}/attempting.py", "            self._cheapen()\n", "            pass\n", CHOOSING),
     Mutant("hosts never choose together", f"{CORE}/relieving.py",
-           "        best = _chosen_together(heat, doors, best)", "        pass", CHOOSING),
+           "        best = _chosen_together(heat, doors, best, choices)", "        pass", CHOOSING),
     Mutant("hosts choose together once and never again", f"{CORE}/relieving.py",
            "        for more in (without | {vm} for vm in attempt.awkward):", "        for more in ():", CHOOSING),
     Mutant("what is chosen together takes more room than there is", f"{CORE}/choosing.py",

@@ -47,8 +47,9 @@ def relieve(heat: Heat, doors: Doors, *, exchanges: bool = True) -> Relief:
     ``exchanges``: whether VMs of hosts that are not hot may make room for others."""
     alone = Attempt(heat, doors, PRICE, is_tight=False)
     best = _result(alone)
-    if best.still_hot or _cost(heat, best) > NEAR * alone.least():
-        best = _chosen_together(heat, doors, best)
+    choices = min(CHOICES, CHOICES * WORK // max(alone.size, 1))
+    if choices and (best.still_hot or _cost(heat, best) > NEAR * alone.least()):
+        best = _chosen_together(heat, doors, best, choices)
     hopeless = alone.hopeless
     for price in LADDER:
         # whose VMs are not enough, whatever they cost, no price will cool; an exchange might
@@ -59,14 +60,13 @@ def relieve(heat: Heat, doors: Doors, *, exchanges: bool = True) -> Relief:
     return _exchanged(heat, doors, best) if exchanges and best.still_hot else best
 
 
-def _chosen_together(heat: Heat, doors: Doors, best: Relief) -> Relief:
-    """Return what comes of it when hosts choose together, if that is better. Where a choice cannot be packed, they choose
-    anew without one of the VMs that were in the way; of all such choices the cheapest is tried first."""
-    asking = Attempt(heat, doors, PRICE, is_tight=True)
-    together = asking.together()
+def _chosen_together(heat: Heat, doors: Doors, best: Relief, choices: int) -> Relief:
+    """Return what comes of it when hosts choose together, so often, if that is better. Where a choice cannot be packed, they
+    choose anew without one of the VMs that were in the way; of all such choices the cheapest is tried first."""
+    together = Attempt(heat, doors, PRICE, is_tight=True).together()
     waiting = [(0.0, 0, frozenset[int](), together.choice())]
     known = {frozenset[int]()}
-    for tried in range(min(CHOICES, CHOICES * WORK // max(asking.size, 1))):
+    for tried in range(choices):
         _, _, without, chosen = heappop(waiting)
         if not chosen or (not best.still_hot and _cost(heat, best) <= NEAR * cost_of(chosen)):
             break
