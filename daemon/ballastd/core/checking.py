@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from ballastd.core.inventory import DeclaredHost
+from ballastd.core.inventory import DeclaredHost, JobKind, VmState
 from ballastd.core.ledger import OPERATOR
 from ballastd.core.plans import Move
 from ballastd.core.policies import PlacementPolicy, Rule
 from ballastd.core.quantities import HostName, VmId
 from ballastd.core.reserve import Packing
 from ballastd.core.snapshot import Snapshot
+
+_HOLDS_NOTHING = (VmState.SHUTOFF, VmState.CRASHED)
 
 
 def check_plan(snapshot: Snapshot, moves: tuple[Move, ...], failover_hosts: int = 1,
@@ -38,7 +40,7 @@ def check_plan(snapshot: Snapshot, moves: tuple[Move, ...], failover_hosts: int 
             wrong.append(f"{name}: source and target must be two declared hosts")
             continue
         record = source.inventory.find(move.vm) if source.inventory else None
-        if record is None or record.state.value != "running" or record.pins or record.job.value != "none":
+        if record is None or record.state is not VmState.RUNNING or record.pins or record.job is not JobKind.NONE:
             wrong.append(f"{name}: not a free, running, unpinned VM at its source")
         elif record.memory_max != move.memory:
             wrong.append(f"{name}: reserves {move.memory} B for a VM of {record.memory_max} B")
@@ -67,7 +69,7 @@ def _room(snapshot: Snapshot, row: int) -> int:
     inventory, declared = fact.inventory, fact.declared
     if inventory is None:
         return 0
-    held: int = sum(vm.memory_max for vm in inventory.vms if vm.state.value not in ("shutoff", "crashed"))
+    held: int = sum(vm.memory_max for vm in inventory.vms if vm.state not in _HOLDS_NOTHING)
     reserve = 0 if declared.memory_limit is not None else int(declared.memory_reserve)
     most = inventory.memory_total if declared.memory_limit is None else min(declared.memory_limit, inventory.memory_total)
     # never more than the machine itself has left
@@ -81,7 +83,7 @@ def _check_rules(snapshot: Snapshot, moves: tuple[Move, ...], rules: tuple[Place
         return []
     hosts = {fact.declared.name: fact.declared for fact in snapshot.facts}
     sightings = [(vm, fact.declared.name) for fact in snapshot.facts if fact.inventory for vm in fact.inventory.vms
-                 if vm.state.value not in ("shutoff", "crashed")]
+                 if vm.state not in _HOLDS_NOTHING]
     by_id = {vm.vm: vm for vm, _ in sightings}
     wrong: list[str] = []
     for rule in rules:
