@@ -251,7 +251,7 @@ class Lanes:
             case _State.WITHDRAWN:
                 call.settle(None, Unreachable(f"lane {lane.name}: its turn did not come within {deadline:g} s"))
             case _State.ABANDONED:
-                call.settle(None, Unreachable(f"lane {lane.name}: no answer within {deadline:g} s"))
+                call.settle(None, Unreachable(f"lane {lane.name}: no answer within {deadline:.3g} s"))
                 self._abandon(lane, call)
             case _:
                 pass  # its outcome is on its way
@@ -296,7 +296,7 @@ class Inline:
         result = call()
         await asyncio.sleep(0)
         if loop.time() - begun > deadline:
-            raise Unreachable(f"lane {lane}: no answer within {deadline:g} s")
+            raise Unreachable(f"lane {lane}: no answer within {deadline:.3g} s")
         return result
 
     def abandoned(self) -> int:

@@ -11,6 +11,7 @@ from ballastd.cli.advice import capacity_command, place_command
 from ballastd.cli.client import DEFAULT_SOCKET
 from ballastd.cli.cluster import pause_command, reload_command, resume_command, status_command, summary_command
 from ballastd.cli.clusters import cluster_group
+from ballastd.cli.doctor import doctor_command
 from ballastd.cli.hosts import host_group
 from ballastd.cli.journal import journal_group
 from ballastd.cli.migrations import migration_group
@@ -39,6 +40,7 @@ def main(ctx: click.Context, socket_path: str | None) -> None:  # noqa: ARG001  
       ballastctl host list                 every host, its health and load
       ballastctl plan                      what it is about to do
       ballastctl explain alder             why a host or VM is as it is
+      ballastctl doctor                    is the cluster fit to be trusted to it?
     \b
     Every day:
       ballastctl host drain alder --deadline 2h
@@ -59,5 +61,6 @@ def main(ctx: click.Context, socket_path: str | None) -> None:  # noqa: ARG001  
 policy_group.add_command(promote_command)
 for _command in (top_command, status_command, summary_command, host_group, vm_group, plan_command, explain_command,
                  migration_group, journal_group, pause_command, resume_command, reload_command, policy_group,
-                 window_group, cluster_group, simulate_command, replay_command, place_command, capacity_command):
+                 window_group, cluster_group, simulate_command, replay_command, place_command, capacity_command,
+                 doctor_command):
     main.add_command(_command)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 EXIT_CONFIGURATION = 78
 """EX_CONFIG of sysexits.h."""
 DEFAULT_SETTINGS = Path("/etc/ballastd/ballastd.yaml")
-_LATER = {"agent": ("ballastd.cli.agent", "agent_command"), "demo": ("ballastd.cli.demo.command", "demo_command")}
+_LATER = {"agent": ("ballastd.cli.agent", "agent_command"), "demo": ("ballastd.cli.demo.command", "demo_command"),
+          "init": ("ballastd.cli.init", "init_command")}
 
 
 class _Services(click.Group):
@@ -47,6 +48,7 @@ def services() -> None:
       ballastd run      the daemon: telemetry in, live migrations out
       ballastd agent    the telemetry agent, on each host
       ballastd demo     a pretend cluster and a story, to watch it at work
+      ballastd init     a first settings file, from what hosts say of themselves
     The operator's side is `ballastctl`.
     """
 

@@ -20,6 +20,7 @@ from ballastd.core.quantities import MIB, HostName, Instant, VmId, human_bytes, 
 from ballastd.core.schedules import Leaving, schedule
 from ballastd.core.senses import Senses
 from ballastd.core.snapshot import Snapshot
+from ballastd.core.telemetry import KEEPALIVE_SECONDS_MIN
 from ballastd.core.unmatched import without_vms
 from ballastd.core.verdicts import Verdicts
 from ballastd.core.views import (
@@ -45,8 +46,6 @@ HALVES_FROM = 4
 COVERAGE_POINTS = 50
 _PARTLY = frozenset({IntentKind.RELIEVE, IntentKind.EVEN, IntentKind.REPAIR})
 """What does not empty a host."""
-KEEPALIVE_SECONDS_MIN = 25
-"""Interval times count of libvirt's own default between hosts; shorter ones have made two copies."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ LEVELS_KEPT_SECONDS = 900.0
 """How far back levels are remembered unless a longer mean is asked for; counters, which mostly stand still, go back
 further."""
 CLOCK_SKEW_SECONDS = 30.0
+KEEPALIVE_SECONDS_MIN = 25
+"""libvirt's default between hosts, 5 s x 5: less, and a hiccup may leave two running copies of an unlocked guest."""
 SUBJECTS_PER_HOST_MAX = 2048
 RETIRED_BOOTS_MAX = 16
 

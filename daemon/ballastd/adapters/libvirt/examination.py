@@ -91,17 +91,21 @@ def _block_job(domain: Any, disk: str) -> str:
 def at_target(conn: Any, move: Move, facts: DomainFacts, source: HostIdentity | None,
               target: HostIdentity | None) -> tuple[Refusal, ...]:
     """Return what the target has against the guest: its identity, processor, machine type, networks."""
-    def no(kind: RefusalKind, words: str) -> Refusal:
-        return Refusal(kind, words, move.vm, move.target)
-
-    found = [no(RefusalKind.WORLD_CHANGED, words) for words in _identity_taken(conn, facts)]
-    found += [no(RefusalKind.CPU, words) for words in _cpu_missing(conn, facts, source, target)]
-    found += [no(RefusalKind.MACHINE, words) for words in _machine_missing(conn, facts)]
-    found += [no(RefusalKind.NETWORK, words) for words in _networks_missing(conn, facts)]
-    return tuple(found)
+    taken = [(RefusalKind.WORLD_CHANGED, words) for words in identity_taken(conn, facts)]
+    return tuple(Refusal(kind, words, move.vm, move.target)
+                 for kind, words in (*taken, *lacking(conn, facts, source, target)))
 
 
-def _identity_taken(conn: Any, facts: DomainFacts) -> Iterator[str]:
+def lacking(conn: Any, facts: DomainFacts, source: HostIdentity | None, target: HostIdentity | None
+            ) -> tuple[tuple[RefusalKind, str], ...]:
+    """Return what the target lacks for the guest, or for any that is like it: its processor, machine type, networks."""
+    return (*((RefusalKind.CPU, words) for words in _cpu_missing(conn, facts, source, target)),
+            *((RefusalKind.MACHINE, words) for words in _machine_missing(conn, facts)),
+            *((RefusalKind.NETWORK, words) for words in _networks_missing(conn, facts)))
+
+
+def identity_taken(conn: Any, facts: DomainFacts) -> Iterator[str]:
+    """Yield whose name or UUID at the target is the guest's."""
     same = _found(lambda: conn.lookupByUUIDString(facts.uuid), NO_DOMAIN)
     if same is not None:
         what = "it runs there already" if same.isActive() else "a definition with its UUID is there, and would be lost"

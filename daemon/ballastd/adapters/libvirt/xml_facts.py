@@ -35,7 +35,8 @@ class CpuFacts:
 @dataclass(frozen=True, slots=True)
 class DomainFacts:
     """What one domain's XML says. ``memory``: bytes it may occupy. ``networks``, ``bridges``, ``links``:
-    libvirt networks, bridges and host interfaces it is plugged into."""
+    libvirt networks, bridges and host interfaces it is plugged into. ``disks``: their names in the guest; ``files``: the
+    files and devices that they are, read-only ones too."""
 
     uuid: str
     name: str
@@ -50,6 +51,7 @@ class DomainFacts:
     bridges: tuple[str, ...]
     links: tuple[str, ...]
     disks: tuple[str, ...]
+    files: tuple[str, ...]
     pins: tuple[Pin, ...]
     wishes: Wishes
 
@@ -78,6 +80,8 @@ def domain_facts(text: str, vouched_storage: tuple[str, ...]) -> DomainFacts:
         bridges=_sources(root, "bridge", "bridge"),
         links=_sources(root, "direct", "dev"),
         disks=tuple(t.get("dev", "") for t in root.iterfind("devices/disk/target")),
+        files=tuple(path for source in root.iterfind("devices/disk/source")
+                    if (path := source.get("file") or source.get("dev") or "")),
         pins=pins_of(root, vouched_storage),
         wishes=wishes_of(root),
     )

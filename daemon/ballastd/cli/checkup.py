@@ -1,0 +1,117 @@
+"""A check-up on paper: what was looked at on each host, which VM could go where, and every finding with its cure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ballastd.cli.formats import printable, size
+from ballastd.cli.output import Column, Row, Table, emit, heading
+
+if TYPE_CHECKING:
+    from ballastd.core.readiness import Finding, Leg, Readiness, Site
+
+COLUMNS_MAX = 12
+"""Hosts that a matrix of pairs can show; larger clusters are shown the pairs that fall short."""
+_GRADES = ("ok", "note", "warning", "fault")
+_TONES = {"ok": "green", "note": None, "warning": "yellow", "fault": "red"}
+
+
+def show(name: str, site: Site, readiness: Readiness) -> None:
+    hosts = len(site.declared.hosts)
+    vms = sum(len(survey.guests) for survey in site.surveys.values())
+    click.echo(f"{heading(printable(name))}: {hosts} host{'' if hosts == 1 else 's'}, {vms} VM{'' if vms == 1 else 's'}")
+    if site.heard is not None and site.heard.daemon:
+        click.echo(f"a daemon is at work on it: {printable(site.heard.daemon)}")
+    click.echo()
+    _show_grid(readiness)
+    _show_pairs(readiness)
+    for finding in readiness.findings:
+        is_everybody = len(finding.hosts) == hosts > 1
+        _show_finding(finding, "all hosts" if is_everybody else _hosts(finding.hosts))
+    counts = [sum(finding.grade == grade for finding in readiness.findings) for grade in (3, 2, 1)]
+    words = zip(counts, ("fault", "warning", "note"), strict=True)
+    said = ", ".join(f"{number} {word}{'' if number == 1 else 's'}" for number, word in words if number)
+    click.echo(said or "nothing to put right")
+
+
+def _show_grid(readiness: Readiness) -> None:
+    from ballastd.core.readiness import Area
+
+    rows = [{"host": host, **{area.value: _GRADES[grade] for area, grade in grades.items()}}
+            for host, grades in readiness.grid.items()]
+
+    def graded(area: str) -> Column:
+        return Column(area.upper(), lambda row: row.get(area, "-"))
+
+    columns = (Column("HOST", lambda row: row["host"]), *(graded(area.value) for area in Area))
+    emit(rows, Table(columns, lambda row: row["host"], ""), "table")
+    click.echo()
+
+
+def _show_pairs(readiness: Readiness) -> None:
+    """Show which host's VMs could go where."""
+    short = [pair for pair in readiness.pairs if pair.could < pair.of]
+    hosts = sorted({pair.target for pair in readiness.pairs} | {pair.source for pair in readiness.pairs})
+    if not readiness.pairs:
+        return
+    if len(hosts) <= COLUMNS_MAX:
+        cells = {(pair.source, pair.target): f"{pair.could}/{pair.of}" for pair in readiness.pairs}
+        rows: list[Row] = [{"host": source, **{target: cells.get((source, target), "") for target in hosts}}
+                           for source in sorted({pair.source for pair in readiness.pairs})]
+
+        def towards(target: str) -> Column:
+            return Column(f"TO {target}", lambda row: row[target], right=True)
+
+        columns = (Column("VMS OF", lambda row: row["host"]), *map(towards, hosts))
+        emit(rows, Table(columns, lambda row: row["host"], ""), "table")
+    elif short:
+        rows = [{"from": pair.source, "to": pair.target, "could": f"{pair.could}/{pair.of}", "why": pair.obstacle}
+                for pair in short]
+        emit(rows, Table((Column("VMS OF", lambda row: row["from"]), Column("TO", lambda row: row["to"]),
+                          Column("COULD", lambda row: row["could"], right=True), Column("OBSTACLE", lambda row: row["why"])),
+                         lambda row: row["from"], ""), "table")
+    else:
+        click.echo(f"every VM that can leave its host could go to each of the others ({len(readiness.pairs)} pairs)")
+    click.echo()
+
+
+def _show_finding(finding: Finding, where: str) -> None:
+    grade = _GRADES[finding.grade]
+    click.echo(f"{click.style(grade.upper() if grade == 'fault' else grade, fg=_TONES[grade], bold=grade == 'fault')} "
+               f"{finding.area.value}{f' {where}' if where else ''}: {printable(finding.words)}")
+    if finding.cure:
+        click.echo(f"    {printable(finding.cure)}")
+
+
+def _hosts(hosts: Sequence[str]) -> str:
+    from ballastd.core.readiness import named
+
+    return printable(named(hosts))
+
+
+def document(name: str, site: Site, readiness: Readiness) -> dict[str, Any]:
+    return {
+        "cluster": name,
+        "daemon": site.heard.daemon if site.heard is not None else "",
+        "worst": _GRADES[readiness.worst],
+        "hosts": [{"host": host, **{area.value: _GRADES[grade] for area, grade in grades.items()}}
+                  for host, grades in readiness.grid.items()],
+        "pairs": [{"source": pair.source, "target": pair.target, "could": pair.could, "of": pair.of,
+                   "obstacle": pair.obstacle} for pair in readiness.pairs],
+        "findings": [{"area": finding.area.value, "grade": _GRADES[finding.grade], "hosts": list(finding.hosts),
+                      "words": finding.words, "cure": finding.cure} for finding in readiness.findings],
+    }
+
+
+def show_leg(name: str, leg: Leg) -> None:
+    way = f"{printable(name)}: {printable(leg.source)} -> {printable(leg.target)}"
+    if leg.trouble:
+        where = printable(", ".join(leg.runs_on)) or "no host that answers"
+        click.echo(f"{way}: {printable(leg.trouble)}; it runs on {where}")
+        return
+    off = 100.0 * (leg.took / leg.predicted - 1.0)
+    click.echo(f"{way}: predicted {leg.predicted:.1f} s at {leg.bandwidth_mib_s} MiB/s, took {leg.took:.1f} s "
+               f"({off:+.0f} %), {size(leg.sent)} seen on its way")

@@ -1,0 +1,138 @@
+"""``ballastctl doctor``: a check-up of the cluster before it is put into the daemon's hands. Needs no daemon."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ballastd.cli.checkup import document, show, show_leg
+from ballastd.cli.diagnostics import show_problems
+from ballastd.cli.formats import printable
+from ballastd.cli.output import emit_document
+from ballastd.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ballastd.documents import Settings
+
+EXIT_PROBLEMS = 4
+DEFAULT_SETTINGS = Path("/etc/ballastd/ballastd.yaml")
+
+
+@click.command("doctor")
+@click.argument("uris", nargs=-1, metavar="[URI]...")
+@click.option("--config", "-c", type=click.Path(dir_okay=False, path_type=Path), envvar="BALLASTD_CONFIG", show_envvar=True,
+              help=f"The settings.  [default: {DEFAULT_SETTINGS}, unless URIs are given]")
+@click.option("--listen", type=click.FloatRange(0, 600), default=35.0, show_default=True, metavar="SECONDS",
+              help="How long to wait for every host's telemetry; 0: the broker is not asked.")
+@click.option("--rehearse", "vm", metavar="VM", help="Instead: move this VM (name or UUID) to another host and back.")
+@click.option("--to", default="", metavar="HOST",
+              help="With --rehearse: to this host.  [default: the one with most memory free]")
+@click.option("--bandwidth", type=click.IntRange(1), metavar="MIB/S",
+              help="With --rehearse.  [default: 60% of the slower link]")
+@click.option("--yes", is_flag=True, help="With --rehearse: do not ask before the VM is moved.")
+@click.option("-o", "--output", type=click.Choice(("table", "json", "yaml")), default="table", show_default=True)
+@click.pass_context
+def doctor_command(ctx: click.Context, uris: tuple[str, ...], config: Path | None, listen: float, vm: str | None, to: str,
+                   bandwidth: int | None, yes: bool, output: str) -> None:
+    """Check a whole cluster before it is trusted: what works, what does not, and the cure.
+
+    Every host's libvirt is asked, and for each VM whether each other host could have it; then the broker, for telemetry,
+    clocks and agents, and the power controllers. Nothing is changed and nothing moved, no daemon is needed, and one that
+    runs is not disturbed. A cluster that was never seen can be looked at by its hosts' URIs alone.
+
+    What can only be known by trying is tried with --rehearse: one VM goes to another host and comes back, each way looked at
+    beforehand as the daemon does, and what was predicted is shown beside what it took. Not while a daemon is at work.
+
+    \b
+    Examples:
+      ballastctl doctor                                      the cluster of /etc/ballastd/ballastd.yaml
+      ballastctl doctor -c config/ballastd.yaml --listen 60
+      ballastctl doctor qemu+ssh://root@kvm-01/system qemu+ssh://root@kvm-02/system
+      ballastctl doctor --rehearse test-vm --to kvm-02
+
+    Exit code 4 where something has to be put right first (a fault), or a VM is not back where it was.
+    """
+    from ballastd.core.checkup import judge
+    from ballastd.doctor import examine, quieten, settings_for
+    from ballastd.documents import load_settings
+
+    if uris and config is not None:
+        raise click.UsageError("either URIs or --config: the settings name the hosts already")
+    try:
+        settings = settings_for(uris) if uris else load_settings(config or DEFAULT_SETTINGS)
+        quieten()
+        if vm is not None:
+            _rehearse(ctx, settings, _Trial(vm, to, bandwidth or 0, yes or output != "table"), output)
+            return
+        site = examine(settings, seconds=0.0 if uris else listen, progress=_Progress())
+    except ConfigurationError as error:
+        show_problems(error.problems, "error", "red")
+        ctx.exit(1)
+    readiness = judge(site)
+    if output == "table":
+        show(settings.cluster_name, site, readiness)
+    else:
+        emit_document(document(settings.cluster_name, site, readiness), output)
+    if readiness.worst.name == "FAULT":
+        ctx.exit(EXIT_PROBLEMS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A VM that is to go there and back. ``to``: empty for any host; ``bandwidth_mib_s``: 0 for the default; ``is_agreed``:
+    nobody need be asked."""
+
+    vm: str
+    to: str
+    bandwidth_mib_s: int
+    is_agreed: bool
+
+
+def _rehearse(ctx: click.Context, settings: Settings, trial: _Trial, output: str) -> None:
+    from ballastd.doctor import who_claims
+    from ballastd.roundtrip import NotMoved, go_there_and_back
+
+    holder = who_claims(settings)
+    if holder:
+        raise click.ClickException(f"a daemon is at work on this cluster ({printable(holder)}): it would take the move for "
+                                   "a stranger's; stop it first")
+    if not trial.is_agreed:
+        where = printable(trial.to) or "another host"
+        click.confirm(f"Move {printable(trial.vm)} to {where} and back?", abort=True, err=True)
+    try:
+        result = go_there_and_back(settings, trial.vm, trial.to, bandwidth_mib_s=trial.bandwidth_mib_s,
+                                   progress=_Progress())
+    except NotMoved as no:
+        raise click.ClickException(f"nothing was done: {printable(str(no))}") from no
+    if output == "table":
+        for leg in result.legs:
+            show_leg(result.vm_name, leg)
+        click.echo("it is back where it was" if result.is_well else "IT IS NOT BACK WHERE IT WAS")
+    else:
+        from ballastd.core.plain import to_plain
+
+        emit_document(to_plain(result), output)
+    if not result.is_well:
+        ctx.exit(EXIT_PROBLEMS)
+
+
+class _Progress:
+    """One line on a terminal, written over; nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self._is_shown = sys.stderr.isatty()
+        self._counts: dict[str, str] = {}
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        """Show how far it is."""
+        self._counts[what] = f"{what} {done}/{of}"
+        if self._is_shown:
+            click.echo(f"\r\x1b[K{', '.join(self._counts.values())}", nl=False, err=True)
+
+    def __del__(self) -> None:
+        if self._is_shown and self._counts:
+            click.echo("\r\x1b[K", nl=False, err=True)

@@ -1,0 +1,225 @@
+"""A check-up: what was found out about a cluster, judged, the worst first, each finding with its cure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from ballastd.core import checkup_vms
+from ballastd.core.inventory import DeclaredHost
+from ballastd.core.power import PowerState, same_machine
+from ballastd.core.quantities import HostName
+from ballastd.core.readiness import Area, Finding, Fit, Grade, HostSurvey, Pair, PowerAnswer, Readiness, Site, named
+from ballastd.core.telemetry import CLOCK_SKEW_SECONDS, KEEPALIVE_SECONDS_MIN, AgentState
+
+LIBVIRT_MIN = (5, 6, 0)
+"""The first that knows all that is asked of it: checkpoints came last."""
+SKEW_NOTED_SECONDS = 5.0
+KEEPALIVE_SECONDS_ADVISED = 120
+"""Between hosts: outages of up to 25 s in the middle of a migration were then outlived, 6 of 6 (docs/libvirt.md)."""
+
+
+def judge(site: Site) -> Readiness:
+    """Return what there is to say of a cluster."""
+    found = [*_reach(site), *_transports(site), *_versions(site), *checkup_vms.fits(site),
+             *checkup_vms.unseen(site), *checkup_vms.vouching(site), *checkup_vms.pins(site),
+             *_telemetry(site), *_links(site), *_power(site)]
+    found = sorted(_together(found), key=lambda one: -one.grade)
+    return Readiness(tuple(found), _grid(site, found), _pairs(site))
+
+
+def _together(found: Iterable[Finding]) -> list[Finding]:
+    """Say once what is said of several hosts."""
+    alike: dict[tuple[object, ...], list[Finding]] = defaultdict(list)
+    for one in found:
+        alike[one.area, one.grade, one.words, one.cure, bool(one.hosts)].append(one)
+    return [replace(some[0], hosts=tuple(dict.fromkeys(host for one in some for host in one.hosts)))
+            for some in alike.values()]
+
+
+def _grid(site: Site, found: Iterable[Finding]) -> dict[HostName, dict[Area, Grade]]:
+    """What was not looked at is not in it."""
+    grid: dict[HostName, dict[Area, Grade]] = {}
+    for host in site.declared.hosts:
+        survey = site.surveys.get(host.name)
+        looked = {Area.REACH, Area.TRANSPORT, Area.LINK}
+        if survey is not None and not survey.trouble:
+            looked |= {Area.VERSION, Area.CPU, Area.NETWORK, Area.STORAGE, Area.LOCKS, Area.DEVICES}
+        if site.heard is not None:
+            looked |= {Area.TELEMETRY}
+            looked |= {Area.CLOCK} if host.name in site.heard.reports else set()
+        if host.power:
+            looked |= {Area.POWER}
+        grid[host.name] = {area: Grade.GOOD for area in Area if area in looked}
+    for finding in found:
+        for host_name in finding.hosts or tuple(grid):
+            row = grid.get(host_name)
+            if row is not None:
+                row[finding.area] = max(row.get(finding.area, Grade.GOOD), finding.grade)
+    return grid
+
+
+def _pairs(site: Site) -> tuple[Pair, ...]:
+    by_pair: dict[tuple[HostName, HostName], list[Fit]] = defaultdict(list)
+    for fit in site.fits:
+        by_pair[fit.source, fit.target].append(fit)
+    answering, pairs = site.answering, []
+    for source, survey in answering.items():
+        for target in site.surveys:
+            if source == target:
+                continue
+            fits = by_pair[source, target]
+            against = [f"{fit.vm_name}: {fit.trouble or fit.refusals[0].detail}" for fit in fits
+                       if fit.trouble or fit.refusals]
+            if target not in answering:
+                against = [f"{target} does not answer"]
+                fits = []
+            could = sum(not fit.trouble and not fit.refusals for fit in fits)
+            pairs.append(Pair(source, target, could, len(survey.movable), against[0] if against else ""))
+    return tuple(pairs)
+
+
+def _reach(site: Site) -> Iterator[Finding]:
+    for host in site.declared.hosts:
+        survey = site.surveys.get(host.name)
+        if survey is None:
+            continue
+        if survey.trouble:
+            yield Finding(Area.REACH, Grade.FAULT, (host.name,), f"libvirt does not answer at {host.uri}: {survey.trouble}",
+                          f"see that its libvirtd listens and lets this machine in: virsh -c {host.uri} list")
+        elif survey.steering:
+            yield Finding(Area.REACH, Grade.FAULT, (host.name,),
+                          f"it may be looked at and not steered: {survey.steering}",
+                          "let this machine open it for writing too, as its libvirtd.conf says: polkit, sasl, certificates")
+        elif not survey.is_complete:
+            yield Finding(Area.REACH, Grade.WARNING, (host.name,), "some of its VMs cannot be read",
+                          "find out which: virsh list --all, virsh dumpxml; the daemon settles nothing there meanwhile")
+
+
+def _transports(site: Site) -> Iterator[Finding]:
+    hosts, several = site.declared.hosts, len(site.declared.hosts) > 1
+    bare = tuple(host.name for host in hosts if "+tcp:" in host.uri)
+    if bare:
+        yield Finding(Area.TRANSPORT, Grade.WARNING, bare, "we reach libvirtd over TCP, unencrypted: whoever is on that "
+                      "network can read and steer it", "use qemu+tls:// or qemu+ssh://, or keep this network to yourself")
+    peers = tuple(host.name for host in hosts if several and "+tcp:" in host.peer_uri and "+tcp:" not in host.uri)
+    if peers:
+        yield Finding(Area.TRANSPORT, Grade.WARNING, peers, "its peers reach it over TCP, unencrypted (peer_uri)",
+                      "use qemu+tls:// there, or keep this network to yourself")
+    if several:
+        yield Finding(Area.TRANSPORT, Grade.NOTE, (), "whether hosts reach one another cannot be asked from here: they "
+                      "connect by themselves when a VM moves, to peer_uri and migration_uri",
+                      "move one VM there and back: ballastctl doctor --rehearse VM")
+
+
+def _versions(site: Site) -> Iterator[Finding]:
+    answering = site.answering
+    old = tuple(name for name, survey in answering.items() if survey.libvirt < LIBVIRT_MIN)
+    if old:
+        yield Finding(Area.VERSION, Grade.FAULT, old, f"its libvirt is older than {_dotted(LIBVIRT_MIN)}",
+                      "upgrade it: it does not know all that the daemon asks")
+    newest = max((survey.emulator for survey in answering.values()), default=(0, 0, 0))
+    behind = {name: survey.emulator for name, survey in answering.items() if (0, 0, 0) < survey.emulator < newest}
+    if behind:
+        yield Finding(Area.VERSION, Grade.WARNING, tuple(behind),
+                      f"QEMU {', '.join(sorted({_dotted(one) for one in behind.values()}))}, elsewhere {_dotted(newest)}: "
+                      "moves to an older QEMU are not promised to work",
+                      "bring all hosts to one version; until then keep VMs from going back: a Placement rule, or a cordon")
+    models = defaultdict(list)
+    for name, survey in answering.items():
+        models[" ".join(survey.cpu[:2]) or "unknown"].append(name)
+    if len(models) > 1:
+        said = "; ".join(f"{model}: {named(names)}" for model, names in sorted(models.items()))
+        yield Finding(Area.CPU, Grade.NOTE, (), f"not all processors are alike: {said}",
+                      "guests with a named processor model move wherever it is offered; host-passthrough needs equal ones")
+
+
+def _telemetry(site: Site) -> Iterator[Finding]:
+    heard = site.heard
+    if heard is None:
+        return
+    if heard.trouble:
+        yield Finding(Area.TELEMETRY, Grade.FAULT, (), f"the broker is not reached: {heard.trouble}",
+                      "check mqtt in the settings, and that the broker runs: without it every host is unknown")
+        return
+    silent = tuple(host.name for host in site.declared.hosts if host.name not in heard.reports)
+    if silent:
+        yield Finding(Area.TELEMETRY, Grade.FAULT, silent, f"no report from it in {heard.seconds:.0f} s",
+                      "run ballastd agent there with this broker, and with the very name that the settings give the host")
+    if heard.strangers:
+        yield Finding(Area.TELEMETRY, Grade.NOTE, (), f"{heard.strangers} messages came under names that are not declared, "
+                      "or were no telemetry", "compare the hosts' names in the settings with those that their agents use")
+    for name, agent in heard.agents.items():
+        yield from _agent(name, agent)
+    for name, report in heard.reports.items():
+        skew = report.sent_at - report.received.wall
+        if abs(skew) > SKEW_NOTED_SECONDS:
+            is_refused = abs(skew) > CLOCK_SKEW_SECONDS
+            yield Finding(Area.CLOCK, Grade.FAULT if is_refused else Grade.WARNING, (name,),
+                          f"its clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} ours",
+                          "let both keep time: chronyc tracking" + ("; until then it is no target" if is_refused else ""))
+
+
+def _agent(name: HostName, agent: AgentState) -> Iterator[Finding]:
+    if not agent.online:
+        return  # it is silent as well, which is said already
+    if not agent.hook:
+        yield Finding(Area.TELEMETRY, Grade.WARNING, (name,), "its libvirt hook is not installed: a cordon is not enforced, "
+                      "and it is never switched off", "ballastd agent --install-hook there, then restart libvirtd")
+    if agent.keepalive is not None and (seconds := agent.keepalive[0] * agent.keepalive[1]) < KEEPALIVE_SECONDS_ADVISED:
+        yield Finding(Area.LINK, Grade.WARNING if seconds < KEEPALIVE_SECONDS_MIN else Grade.NOTE, (name,),
+                      f"its libvirt gives a peer up after {agent.keepalive[0]} s x {agent.keepalive[1]}: a longer outage in "
+                      "the middle of a migration may leave two running copies of a guest without a disk lock",
+                      "keepalive_interval = 5 and keepalive_count = 24 in its qemu.conf and libvirtd.conf, then restart "
+                      "libvirtd")
+
+
+def _links(site: Site) -> Iterator[Finding]:
+    speeds = defaultdict(list)
+    for host in site.declared.hosts:
+        speeds[host.link_mib_s].append(host.name)
+    said = "; ".join(f"{_gbit(speed)}: {named(names)}" for speed, names in sorted(speeds.items()))
+    if len(site.declared.hosts) > 1:
+        yield Finding(Area.LINK, Grade.NOTE, (), f"links are taken at the settings' word: {said}",
+                      "link_speed is what the network for guest memory can carry; --rehearse measures what one migration "
+                      "reaches")
+
+
+def _power(site: Site) -> Iterator[Finding]:
+    without = tuple(host.name for host in site.declared.hosts if not host.power)
+    if without:
+        yield Finding(Area.POWER, Grade.NOTE, without, "there is no power control, so it is never switched off nor on",
+                      "power in the settings, if it should be: see docs/power.md")
+    for host in site.declared.hosts:
+        answer = site.power.get(host.name)
+        if host.power and answer is not None:
+            yield from _controller(host, answer, site.surveys.get(host.name))
+
+
+def _controller(host: DeclaredHost, answer: PowerAnswer, survey: HostSurvey | None) -> Iterator[Finding]:
+    def finding(grade: Grade, words: str, cure: str) -> Finding:
+        return Finding(Area.POWER, grade, (host.name,), words, cure)
+
+    if answer.trouble:
+        yield finding(Grade.WARNING, f"its power controller: {answer.trouble}",
+                      "it is neither switched off nor on until that works")
+        return
+    answers = survey is not None and not survey.trouble
+    if answers and answer.state is not PowerState.ON:
+        yield finding(Grade.FAULT, f"its power controller says {answer.state.value}, and yet libvirt answers",
+                      "it is likely another machine's controller: compare the addresses under power")
+    if answer.identity is None and host.power_identity:
+        yield finding(Grade.WARNING, "its power controller does not say which machine it controls, so it is never used",
+                      "power.trust_identity, if you know that it is the right one")
+    elif (machine := survey.machine if survey else "") and answer.identity and not same_machine(answer.identity, machine):
+        yield finding(Grade.FAULT, f"its power controller belongs to another machine ({answer.identity}, not {machine})",
+                      "correct the address under power: the wrong host would be switched off")
+
+
+def _dotted(version: tuple[int, int, int]) -> str:
+    return ".".join(map(str, version))
+
+
+def _gbit(mib_s: float) -> str:
+    return f"{mib_s * 8 * (1 << 20) / 1e9:.3g} Gbit/s"

@@ -1,0 +1,99 @@
+"""What a check-up finds about VMs: which hosts they could come to, what holds them, whose disks are known to be locked."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from ballastd.core.inventory import Pin, PinKind, VmState
+from ballastd.core.plans import RefusalKind
+from ballastd.core.quantities import HostName
+from ballastd.core.readiness import Area, Finding, Fit, Grade, Site, count, named
+
+_AREAS = {RefusalKind.CPU: Area.CPU, RefusalKind.MACHINE: Area.VERSION, RefusalKind.NETWORK: Area.NETWORK,
+          RefusalKind.STORAGE: Area.STORAGE}
+_CURES = {
+    RefusalKind.CPU: "give the VM a processor model that all hosts offer: virsh hypervisor-cpu-baseline",
+    RefusalKind.MACHINE: "install the emulator that offers it, or define the VM anew with a machine type that all have",
+    RefusalKind.NETWORK: "set the network up there under the same name",
+    RefusalKind.WORLD_CHANGED: "two VMs of one name or UUID cannot be told apart: find out which is right, undefine one",
+}
+
+
+def fits(site: Site) -> Iterator[Finding]:
+    """Of what a host has against guests one finding each, however many guests of however many hosts it concerns."""
+    grouped: dict[tuple[HostName, RefusalKind, str], list[Fit]] = defaultdict(list)
+    unknown: dict[HostName, list[Fit]] = defaultdict(list)
+    for fit in site.fits:
+        for refusal in fit.refusals:
+            grouped[fit.target, refusal.kind, refusal.detail].append(fit)
+        if fit.trouble:
+            unknown[fit.target].append(fit)
+    for (target, kind, detail), fits in grouped.items():
+        yield Finding(_AREAS.get(kind, Area.REACH), Grade.FAULT, (target,), f"{_vms_of(fits)} could not come here: {detail}",
+                      _CURES.get(kind, ""))
+    for target, fits in unknown.items():
+        yield Finding(Area.REACH, Grade.WARNING, (target,),
+                      f"whether {_vms_of(fits)} could come here is not known: {fits[0].trouble}",
+                      "ask again: ballastctl doctor")
+
+
+def unseen(site: Site) -> Iterator[Finding]:
+    """Libvirt only shows what a storage pool covers, so this is about what cannot be known from afar."""
+    grouped: dict[HostName, list[Fit]] = defaultdict(list)
+    for fit in site.fits:
+        if fit.unseen and not fit.refusals:
+            grouped[fit.target].append(fit)
+    for target, fits in grouped.items():
+        files = sorted({file for fit in fits for file in fit.unseen})
+        covering = [pool for pool in site.surveys[target].pools if pool.is_active and files[0].startswith(pool.path + "/")]
+        if covering:
+            yield Finding(Area.STORAGE, Grade.WARNING, (target,), f"pool {covering[0].name} does not show {named(files)} "
+                          f"of {_vms_of(fits)}", f"virsh pool-refresh {covering[0].name} there; if they are still "
+                          "missing, it is not the same storage")
+        else:
+            yield Finding(Area.STORAGE, Grade.NOTE, (target,), f"no active storage pool covers {named(files)} of "
+                          f"{_vms_of(fits)}, so whether they are there cannot be seen from here",
+                          "define a pool on that directory on every host, or move one VM there and back with --rehearse; a "
+                          "move to where they are not is refused by libvirt, and harms nothing")
+
+
+def vouching(site: Site) -> Iterator[Finding]:
+    answering = site.answering
+    hosts = [host for host in site.declared.hosts if host.name in answering]
+    bare = tuple(host.name for host in hosts if not host.vouched_storage)
+    if bare:
+        yield Finding(Area.LOCKS, Grade.FAULT if len(bare) == len(hosts) else Grade.WARNING, bare,
+                      "no storage is vouched for, so no VM with a disk that it writes to is ever moved from here",
+                      "vouched_storage in the settings names the paths whose locks are known to work: see docs/safety.md")
+    paths = sorted({path for host in hosts for path in host.vouched_storage})
+    for path in paths:
+        without = tuple(host.name for host in hosts if host.vouched_storage and path not in host.vouched_storage)
+        if without:
+            yield Finding(Area.LOCKS, Grade.WARNING, without, f"{path} is vouched for on other hosts and not here: what "
+                          "comes here would be stuck",
+                          "vouch for the same storage on all hosts: vouched_storage under defaults")
+
+
+_LOCK_PINS = frozenset({PinKind.DISK_UNLOCKED, PinKind.DISK_LOCAL})
+
+
+def pins(site: Site) -> Iterator[Finding]:
+    """VMs that could not be moved, by what holds them."""
+    held: dict[tuple[PinKind, str], list[tuple[HostName, str, Pin]]] = defaultdict(list)
+    for name, survey in site.answering.items():
+        for guest in survey.guests:
+            if guest.record.state is VmState.RUNNING:
+                for pin in guest.record.pins:
+                    held[pin.kind, pin.cure].append((name, guest.record.name, pin))
+    for (kind, cure), some in held.items():
+        hosts, names = tuple(dict.fromkeys(host for host, _, _ in some)), sorted({name for _, name, _ in some})
+        things = sorted({pin.thing for _, _, pin in some})
+        grade = Grade.NOTE if kind is PinKind.OPERATOR else Grade.WARNING
+        yield Finding(Area.LOCKS if kind in _LOCK_PINS else Area.DEVICES, grade, hosts,
+                      f"{count(names, 'VM')} cannot be moved ({named(names)}): {kind.value}, {named(things)}", cure)
+
+
+def _vms_of(fits: list[Fit]) -> str:
+    names, sources = sorted({fit.vm_name for fit in fits}), sorted({fit.source for fit in fits})
+    return f"{count(names, 'VM')} of {named(sources)} ({named(names)})"

@@ -1,0 +1,174 @@
+"""A check-up of real hosts: what is well is called well, and every trouble that was made is found where it is."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ballastd.documents import load_settings
+from tests.demo.cluster import BIN, settings
+from tests.integration.daemon_parts import Stand, a_lab, assert_lives_once, stood
+from tests.lab import Lab, LabError, missing
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(bool(missing()), reason=f"NO LAB, REAL HOSTS ARE NOT TESTED: {missing()}"),
+]
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """Three hosts with their agents, and a broker."""
+    with a_lab("k") as found:
+        yield found
+
+
+@pytest.fixture
+def stand(lab: Lab) -> Iterator[Stand]:
+    """A place to live, cleared afterwards."""
+    with stood(lab) as found:
+        yield found
+
+
+def written(stand: Stand, **sections: Any) -> Path:
+    """Return a settings file of the lab."""
+    defaults = {"vouched_storage": [str(stand.lab.plan.path / "disks")]} | sections.pop("defaults", {})
+    file = stand.home / "doctor.yaml"
+    file.write_text(settings(stand.lab, stand.home, defaults=defaults, **sections))
+    return file
+
+
+def doctor(*words: str) -> tuple[int, str]:
+    done = subprocess.run([BIN / "ballastctl", "doctor", *words], capture_output=True, text=True, timeout=90, check=False)
+    assert not done.stderr, done.stderr
+    return done.returncode, done.stdout
+
+
+def document(*words: str) -> tuple[int, dict[str, Any]]:
+    code, text = doctor(*words, "-o", "json")
+    return code, json.loads(text)
+
+
+def said(found: dict[str, Any], grade: str) -> list[str]:
+    return [f"{one['area']} {' '.join(one['hosts'])}: {one['words']}" for one in found["findings"] if one["grade"] == grade]
+
+
+def graded(found: dict[str, Any], host: str, area: str) -> str:
+    return next(str(row[area]) for row in found["hosts"] if row["host"] == host)
+
+
+def test_a_sound_cluster_has_no_fault(stand: Stand) -> None:
+    stand.lab.start_guest("h1", "web", disk="locked")
+    stand.lab.start_guest("h1", "db", disk="locked")
+    code, found = document("-c", str(written(stand)))
+    assert said(found, "fault") == []
+    assert code == 0
+    pairs = {(pair["source"], pair["target"]): (pair["could"], pair["of"]) for pair in found["pairs"]}
+    assert pairs["h1", "h2"] == pairs["h1", "h3"] == (2, 2)
+    areas = ("reach", "cpu", "network", "clock")
+    assert {graded(found, host, area) for host in ("h1", "h2", "h3") for area in areas} == {"ok"}
+    assert graded(found, "h1", "power") == "note"
+
+
+def namesake(stand: Stand, name: str) -> Path:
+    """Return a definition of another guest of that name."""
+    file = stand.home / f"{name}.xml"
+    file.write_text(f"""<domain type='qemu'><name>{name}</name><memory unit='MiB'>8</memory>
+<os><type arch='x86_64'>hvm</type></os></domain>""")
+    return file
+
+
+def test_every_trouble_is_found_where_it_is(stand: Stand) -> None:
+    """A guest on a bridge that another host lacks, one with a disk that nothing locks, one whose name another has there
+    already; a libvirtd that hangs; an agent that is silent."""
+    lab, h1, h2, h3 = stand.lab, *stand.lab.hosts.values()
+    bridged = lab.start_guest("h1", "bridged", disk="locked")
+    lab.start_guest("h1", "loose", disk="shareable")
+    lab.start_guest("h1", "twin", disk="locked")
+    h1.run(["ip", "link", "add", "br9", "type", "bridge"]).wait(5.0)
+    try:
+        nic = stand.home / "nic.xml"
+        nic.write_text("<interface type='bridge'><source bridge='br9'/><model type='virtio'/></interface>")
+        h1.virsh("attach-device", bridged.name, str(nic), "--live")
+        h2.virsh("define", str(namesake(stand, "twin")))
+        h2.signal_agent(signal.SIGSTOP)
+        h3.hang_libvirtd()
+        code, found = document("-c", str(written(stand)), "--listen", "5")
+        in_words = doctor("-c", str(written(stand)), "--listen", "5")[1]
+    finally:
+        h3.resume_libvirtd()
+        h2.signal_agent(signal.SIGCONT)
+        with suppress(LabError):
+            h2.virsh("undefine", "twin")
+        h1.run(["ip", "link", "del", "br9"]).wait(5.0)
+    assert code == 4
+    faults = said(found, "fault")
+    assert any(words.startswith("network h2: 1 VM of h1 (bridged) could not come here: interface br9") for words in faults)
+    assert any(words.startswith("reach h2: 1 VM of h1 (twin) could not come here: its name twin") for words in faults)
+    assert any(words.startswith("reach h3: libvirt does not answer") for words in faults)
+    assert any(words.startswith("telemetry h2: no report from it") for words in faults)
+    assert len(faults) == 4, faults
+    assert any("(loose): disk-unlocked" in words for words in said(found, "warning"))
+    assert {(pair["source"], pair["target"]): pair["could"] for pair in found["pairs"]}["h1", "h2"] == 1
+    assert graded(found, "h2", "cpu") == graded(found, "h1", "reach") == graded(found, "h1", "telemetry") == "ok"
+    assert "FAULT network h2" in in_words
+    assert "lane" not in in_words, "how calls are made is nobody's business"
+
+
+def test_one_vm_goes_there_and_back(stand: Stand) -> None:
+    guest = stand.lab.start_guest("h1", "traveller", memory_mib=64, disk="locked", persistent=True)
+    stand.lab.hosts["h1"].virsh("autostart", guest.name)
+    file = str(written(stand, libvirt={"unsafe_migration": True}))
+    code, found = document("-c", file, "--rehearse", guest.name, "--to", "h3")
+    assert code == 0, found
+    there, back = found["legs"]
+    assert (there["source"], there["target"], back["source"], back["target"]) == ("h1", "h3", "h3", "h1")
+    assert stand.lab.runs_on(guest) == "h1"
+    assert_lives_once(stand.lab, guest)
+    assert "Autostart:      enable" in stand.lab.hosts["h1"].virsh("dominfo", guest.name)
+    for leg in (there, back):
+        assert 0.5 < leg["took"] / leg["predicted"] < 3.0, leg
+
+
+def test_what_must_not_be_moved_is_not_moved(stand: Stand) -> None:
+    loose = stand.lab.start_guest("h1", "stuck", disk="shareable")
+    file = str(written(stand))
+    done = subprocess.run([BIN / "ballastctl", "doctor", "-c", file, "--rehearse", loose.name, "--yes"], capture_output=True,
+                          text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "nothing was done: stuck is held on h1 by vdb" in done.stderr
+    assert stand.lab.runs_on(loose) == "h1"
+    daemon = stand.acting()
+    try:
+        done = subprocess.run([BIN / "ballastctl", "doctor", "-c", file, "--rehearse", loose.name, "--yes"],
+                              capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 1
+        assert "a daemon is at work on this cluster" in done.stderr
+    finally:
+        daemon.kill()
+
+
+def test_a_first_settings_file_is_taken_as_it_is(stand: Stand) -> None:
+    stand.lab.start_guest("h1", "some", disk="locked")
+    uris = [host.uri for host in stand.lab.hosts.values()]
+    file = stand.home / "first.yaml"
+    done = subprocess.run([BIN / "ballastd", "init", *uris, "--out", str(file)], capture_output=True, text=True, timeout=60,
+                          check=False)
+    assert done.returncode == 0, done.stderr
+    assert [host.uri for host in load_settings(file).cluster.hosts] == uris
+    again = subprocess.run([BIN / "ballastd", "init", *uris, "--out", str(file)], capture_output=True, text=True, timeout=60,
+                           check=False)
+    assert (again.returncode, "exists already" in again.stderr) == (1, True)
+    code, found = document(*uris)
+    assert any("no storage is vouched for" in words for words in said(found, "fault")), "only people can do that"
+    assert code == 4
+    pairs = {(pair["source"], pair["target"]): (pair["could"], pair["of"]) for pair in found["pairs"]}
+    first, second = (host["host"] for host in found["hosts"][:2])
+    assert pairs[first, second] == (1, 1), "what could be moved is looked at all the same"

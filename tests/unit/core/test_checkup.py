@@ -1,0 +1,214 @@
+"""A check-up of clusters on paper: each trouble is found, with its host, grade and cure; a sound cluster has none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from ballastd.core.checkup import judge
+from ballastd.core.inventory import DeclaredHost, Pin, PinKind, VmRecord, VmState
+from ballastd.core.plans import Refusal, RefusalKind
+from ballastd.core.policies import ClusterDeclaration
+from ballastd.core.power import PowerState
+from ballastd.core.quantities import GIB, Bytes, HostName, Instant, VmId
+from ballastd.core.readiness import (
+    Area,
+    Fit,
+    Grade,
+    Guest,
+    Heard,
+    HostSurvey,
+    Pool,
+    PowerAnswer,
+    Readiness,
+    Site,
+)
+from ballastd.core.telemetry import AgentState, Report
+
+NOW = Instant(100.0, 1_750_000_100.0, "test")
+NAMES = tuple(HostName(name) for name in ("alder", "birch", "cedar"))
+ALDER, BIRCH, CEDAR = NAMES
+MACHINE = {name: f"00000000-0000-0000-0000-00000000000{number}" for number, name in enumerate(NAMES)}
+
+
+def declared(name: HostName) -> DeclaredHost:
+    return DeclaredHost(name, f"qemu+tls://{name}/system", f"qemu+tls://{name}/system", power="redfish",
+                        vouched_storage=("/srv/vms",))
+
+
+def guest(name: str, *pins: Pin, state: VmState = VmState.RUNNING) -> Guest:
+    return Guest(VmRecord(VmId(f"uuid-{name}"), name, state, Bytes(2 * GIB), pins=pins), (f"/srv/vms/{name}.qcow2",))
+
+
+def surveyed(name: HostName) -> HostSurvey:
+    return HostSurvey(name, machine=MACHINE[name], name=name, libvirt=(9, 0, 0), emulator=(7, 2, 22),
+                      cpu=("EPYC", "AMD", "1"), processors=16, memory_total=64 * GIB,
+                      pools=(Pool("vms", "netfs", "/srv/vms", True),),
+                      guests=(guest(f"{name}-web"), guest(f"{name}-off", state=VmState.SHUTOFF)))
+
+
+def sound() -> Site:
+    """Return a cluster of three hosts, a VM each, of which there is nothing to say but what cannot be known from afar."""
+    fits = tuple(Fit(f"{source}-web", source, target) for source in NAMES for target in NAMES if source != target)
+    heard = Heard(
+        12.0, reports={name: Report(name, "boot", 1, NOW.wall, 10.0, (), NOW) for name in NAMES},
+        agents={name: AgentState(name, True, NOW, hook=True, keepalive=(5, 24)) for name in NAMES})
+    power = {name: PowerAnswer("", PowerState.ON, MACHINE[name]) for name in NAMES}
+    surveys = {name: surveyed(name) for name in NAMES}
+    return Site(ClusterDeclaration(tuple(map(declared, NAMES))), surveys, fits, heard, power)
+
+
+def with_survey(name: HostName, **changes: object) -> Callable[[Site], Site]:
+    return lambda site: replace(site, surveys={**site.surveys, name: replace(site.surveys[name], **changes)})  # type: ignore[arg-type]
+
+
+def with_host(name: HostName, **changes: object) -> Callable[[Site], Site]:
+    return lambda site: replace(site, declared=ClusterDeclaration(tuple(
+        replace(host, **changes) if host.name == name else host for host in site.declared.hosts)))  # type: ignore[arg-type]
+
+
+def with_heard(**changes: object) -> Callable[[Site], Site]:
+    return lambda site: replace(site, heard=replace(site.heard, **changes))  # type: ignore[arg-type, type-var]
+
+
+def without_report(name: HostName) -> Callable[[Site], Site]:
+    return lambda site: with_heard(reports={one: report for one, report in (site.heard or Heard(0)).reports.items()
+                                            if one != name})(site)
+
+
+def with_clock(name: HostName, ahead: float) -> Callable[[Site], Site]:
+    return lambda site: with_heard(reports={**(site.heard or Heard(0)).reports, name: Report(
+        name, "boot", 1, NOW.wall + ahead, 10.0, (), NOW)})(site)
+
+
+def with_agent(name: HostName, **changes: object) -> Callable[[Site], Site]:
+    return lambda site: with_heard(agents={**(site.heard or Heard(0)).agents, name: replace(
+        (site.heard or Heard(0)).agents[name], **changes)})(site)  # type: ignore[arg-type]
+
+
+def with_power(name: HostName, answer: PowerAnswer) -> Callable[[Site], Site]:
+    return lambda site: replace(site, power={**site.power, name: answer})
+
+
+def with_fit(source: HostName, target: HostName, **changes: object) -> Callable[[Site], Site]:
+    return lambda site: replace(site, fits=tuple(
+        replace(fit, **changes) if (fit.source, fit.target) == (source, target) else fit for fit in site.fits))  # type: ignore[arg-type]
+
+
+def refused(kind: RefusalKind) -> tuple[Refusal, ...]:
+    return (Refusal(kind, "the very reason"),)
+
+
+def found(readiness: Readiness) -> set[tuple[Area, Grade, tuple[HostName, ...]]]:
+    return {(one.area, one.grade, one.hosts) for one in readiness.findings}
+
+
+SOUND = found(judge(sound()))
+F, W, N = Grade.FAULT, Grade.WARNING, Grade.NOTE
+
+TROUBLES: dict[str, tuple[Callable[[Site], Site], Area, Grade, tuple[HostName, ...]]] = {
+    "a host does not answer": (with_survey(BIRCH, trouble="no answer"), Area.REACH, F, (BIRCH,)),
+    "a host may only be looked at": (with_survey(BIRCH, steering="denied"), Area.REACH, F, (BIRCH,)),
+    "a host shows not all": (with_survey(BIRCH, is_complete=False), Area.REACH, W, (BIRCH,)),
+    "libvirt is reached in the clear": (with_host(BIRCH, uri="qemu+tcp://birch/system"), Area.TRANSPORT, W, (BIRCH,)),
+    "peers reach it in the clear": (with_host(BIRCH, peer_uri="qemu+tcp://birch/system"), Area.TRANSPORT, W, (BIRCH,)),
+    "an old libvirt": (with_survey(BIRCH, libvirt=(5, 5, 0)), Area.VERSION, F, (BIRCH,)),
+    "a newer emulator": (with_survey(BIRCH, emulator=(8, 2, 0)), Area.VERSION, W, (ALDER, CEDAR)),
+    "another processor": (with_survey(BIRCH, cpu=("Xeon", "Intel", "1")), Area.CPU, N, ()),
+    "a processor that lacks something": (with_fit(ALDER, BIRCH, refusals=refused(RefusalKind.CPU)), Area.CPU, F, (BIRCH,)),
+    "a machine type that is missing": (with_fit(ALDER, BIRCH, refusals=refused(RefusalKind.MACHINE)), Area.VERSION, F,
+                                       (BIRCH,)),
+    "a network that is missing": (with_fit(ALDER, BIRCH, refusals=refused(RefusalKind.NETWORK)), Area.NETWORK, F, (BIRCH,)),
+    "a name that is taken": (with_fit(ALDER, BIRCH, refusals=refused(RefusalKind.WORLD_CHANGED)), Area.REACH, F, (BIRCH,)),
+    "nobody knows whether it fits": (with_fit(ALDER, BIRCH, trouble="no answer"), Area.REACH, W, (BIRCH,)),
+    "a pool that does not show a disk": (with_fit(ALDER, BIRCH, unseen=("/srv/vms/a.qcow2",)), Area.STORAGE, W, (BIRCH,)),
+    "a disk that no pool covers": (with_fit(ALDER, BIRCH, unseen=("/srv/other/a.qcow2",)), Area.STORAGE, N, (BIRCH,)),
+    "storage nobody vouches for here": (with_host(BIRCH, vouched_storage=()), Area.LOCKS, W, (BIRCH,)),
+    "storage others vouch for": (with_host(BIRCH, vouched_storage=("/srv/fast",)), Area.LOCKS, W, (ALDER, CEDAR)),
+    "a disk without a lock": (with_survey(BIRCH, guests=(guest("db", Pin(PinKind.DISK_UNLOCKED, "vda", "lock it")),)),
+                              Area.LOCKS, W, (BIRCH,)),
+    "a device that stays": (with_survey(BIRCH, guests=(guest("gpu", Pin(PinKind.PASSTHROUGH, "hostdev", "detach")),)),
+                            Area.DEVICES, W, (BIRCH,)),
+    "an owner who pins": (with_survey(BIRCH, guests=(guest("mine", Pin(PinKind.OPERATOR, "pinned", "unpin")),)),
+                          Area.DEVICES, N, (BIRCH,)),
+    "no broker": (with_heard(trouble="refused"), Area.TELEMETRY, F, ()),
+    "a silent agent": (without_report(BIRCH), Area.TELEMETRY, F, (BIRCH,)),
+    "strange names": (with_heard(strangers=3), Area.TELEMETRY, N, ()),
+    "no hook": (with_agent(BIRCH, hook=False), Area.TELEMETRY, W, (BIRCH,)),
+    "a short keepalive": (with_agent(BIRCH, keepalive=(1, 3)), Area.LINK, W, (BIRCH,)),
+    "libvirt's own keepalive": (with_agent(BIRCH, keepalive=(5, 5)), Area.LINK, N, (BIRCH,)),
+    "a clock far off": (with_clock(BIRCH, 31.0), Area.CLOCK, F, (BIRCH,)),
+    "a clock far behind": (with_clock(BIRCH, -31.0), Area.CLOCK, F, (BIRCH,)),
+    "a clock a little off": (with_clock(BIRCH, 6.0), Area.CLOCK, W, (BIRCH,)),
+    "no power control": (with_host(BIRCH, power=""), Area.POWER, N, (BIRCH,)),
+    "a controller that is silent": (with_power(BIRCH, PowerAnswer("no answer")), Area.POWER, W, (BIRCH,)),
+    "a controller that says off": (with_power(BIRCH, PowerAnswer("", PowerState.OFF, MACHINE[BIRCH])), Area.POWER, F,
+                                   (BIRCH,)),
+    "a controller of another machine": (with_power(BIRCH, PowerAnswer("", PowerState.ON, MACHINE[CEDAR])), Area.POWER, F,
+                                        (BIRCH,)),
+    "a controller that knows no machine": (with_power(BIRCH, PowerAnswer("", PowerState.ON, None)), Area.POWER, W, (BIRCH,)),
+}
+
+
+def test_of_a_sound_cluster_only_what_cannot_be_known_is_said() -> None:
+    readiness = judge(sound())
+    assert readiness.worst is N
+    assert found(readiness) == {(Area.TRANSPORT, N, ()), (Area.LINK, N, ())}
+    assert {(pair.could, pair.of) for pair in readiness.pairs} == {(1, 1)}
+    assert len(readiness.pairs) == 6
+    assert set(readiness.grid[ALDER]) == set(Area)
+
+
+@pytest.mark.parametrize("name", TROUBLES)
+def test_each_trouble_is_found_where_it_is_and_nowhere_else(name: str) -> None:
+    change, area, grade, hosts = TROUBLES[name]
+    readiness = judge(change(sound()))
+    new = found(readiness) - SOUND
+    assert (area, grade, hosts) in new, readiness.findings
+    assert len(new) == 1 or name in ("a host does not answer", "storage others vouch for", "no broker"), readiness.findings
+    assert all(one.words and one.cure for one in readiness.findings)
+    for host in hosts:
+        assert readiness.grid[host][area] >= grade
+    if hosts and len(new) == 1:
+        assert {host: readiness.grid[host] for host in NAMES if host not in hosts} == {
+            host: judge(sound()).grid[host] for host in NAMES if host not in hosts}
+
+
+def test_faults_come_first_and_what_is_alike_is_said_once() -> None:
+    site = sound()
+    for name in NAMES:
+        site = with_agent(name, hook=False)(site)
+    readiness = judge(without_report(CEDAR)(site))
+    assert [one.grade for one in readiness.findings] == sorted((one.grade for one in readiness.findings), reverse=True)
+    assert [one.hosts for one in readiness.findings if "hook" in one.words] == [NAMES]
+
+
+def test_what_a_host_has_against_a_guest_counts_in_the_pair_alone() -> None:
+    readiness = judge(with_fit(ALDER, BIRCH, refusals=refused(RefusalKind.CPU))(sound()))
+    pairs = {(pair.source, pair.target): pair for pair in readiness.pairs}
+    assert (pairs[ALDER, BIRCH].could, pairs[ALDER, BIRCH].obstacle) == (0, "alder-web: the very reason")
+    assert all(pair.could == 1 for key, pair in pairs.items() if key != (ALDER, BIRCH))
+
+
+def test_nothing_is_said_to_be_well_of_a_host_that_says_nothing() -> None:
+    readiness = judge(with_survey(BIRCH, trouble="no answer")(sound()))
+    assert Area.CPU not in readiness.grid[BIRCH]
+    assert Area.STORAGE not in readiness.grid[BIRCH]
+    into = [pair for pair in readiness.pairs if pair.target == BIRCH]
+    assert [(pair.could, pair.obstacle) for pair in into] == [(0, "birch does not answer")] * 2
+    assert not [pair for pair in readiness.pairs if pair.source == BIRCH], "which VMs it has is not known"
+
+
+def test_where_no_broker_was_asked_nothing_is_said_of_telemetry() -> None:
+    readiness = judge(replace(sound(), heard=None))
+    assert Area.TELEMETRY not in readiness.grid[ALDER]
+    assert not [one for one in readiness.findings if one.area is Area.TELEMETRY]
+
+
+def test_who_cannot_leave_is_not_counted_among_those_that_could() -> None:
+    """Storage can be vouched for any day, and what a VM could do then is worth knowing; a device stays where it is."""
+    stays, new = Pin(PinKind.PASSTHROUGH, "hostdev", "detach"), Pin(PinKind.DISK_UNLOCKED, "vda", "vouch for it")
+    survey = replace(surveyed(ALDER), guests=(guest("gpu", stays), guest("new", new)))
+    assert [one.record.name for one in survey.movable] == ["new"]
