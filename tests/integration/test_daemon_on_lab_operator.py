@@ -103,8 +103,11 @@ def test_a_cordon_is_enforced_inside_the_host_and_can_be_lifted(lab: Lab, daemon
 
 def test_a_drain_empties_a_host_and_an_undrain_ends_it(lab: Lab, stand: Stand, daemon: DaemonProcess,
                                                        guest: LabGuest) -> None:
-    assert "being drained" in _say(daemon, "host", "drain", "h1", "--deadline", "10m")
-    until_left(lab, guest, "h1", 30.0, daemon)
+    said = _say(daemon, "host", "drain", "h1", "--deadline", "10m", "--watch")
+    assert "being drained" in said
+    assert "h1: 0 of 1 VMs safe" in said
+    assert "h1 is empty: 1 VM in" in said, "it is watched to the end"
+    until_left(lab, guest, "h1", 1.0, daemon)
     assert "draining" in " ".join(document(daemon, "host", "show", "h1")["marks"])
     until(lambda: not daemon.open_migrations(), 30.0, "the books are closed", daemon)
     assert "cancelled" in _say(daemon, "host", "undrain", "h1")

@@ -19,6 +19,8 @@ from ballastd.cli.options import (
 )
 from ballastd.cli.output import Column, Row, Table, emit, emit_document, emit_fields, repeat, warn_if_old
 
+WATCH_SECONDS = 1.0
+
 
 def _labels(host: Row) -> str:
     return ",".join(f"{key}={value}" for key, value in host["labels"]) or "-"
@@ -155,18 +157,27 @@ def uncordon(daemon: Daemon, host: str, reason: str) -> None:
 @host_argument
 @with_deadline
 @with_reason
+@click.option("--watch", is_flag=True, help="Watch it until the host is empty; Ctrl-C ends only that.")
 @with_daemon
-def drain(daemon: Daemon, host: str, deadline: float | None, reason: str) -> None:
+@click.pass_context
+def drain(ctx: click.Context, daemon: Daemon, host: str, deadline: float | None, reason: str, watch: bool) -> None:
     """Empty HOST within the limits; windows do not apply, for you asked. Nothing new lands there meanwhile.
+
+    With --watch: how many VMs are safe, how the rest will follow, each move with its rate and the time that it still takes,
+    and why VMs stay. It ends when the host is empty (exit code 0), or when nobody wants that any more (1).
 
     \b
     Examples:
-      ballastctl host drain alder --deadline 2h --reason "new memory"
+      ballastctl host drain alder --deadline 2h --reason "new memory" --watch
       ballastctl plan                  what it will do
       ballastctl host undrain alder    stop; what has moved stays where it is
     """
     due = None if deadline is None else time.time() + deadline
     _ask(daemon, host, "drain", reason=reason, deadline_wall=due)
+    if watch:
+        from ballastd.cli.draining import follow
+
+        ctx.exit(follow(daemon, host, WATCH_SECONDS))
 
 
 @host_group.command("undrain")
