@@ -71,6 +71,10 @@ accept: $(READY) ## Accept what the scenarios do now: review the difference like
 mutants: $(READY) ## Throw seeded faults at the tests and show which net catches each
 	$(PYTHON) -m tests.mutants $(ARGS)
 
+.PHONY: chaos
+chaos: $(READY) ## Break something in the middle of real migrations, again and again (root or sudo; ARGS='--rounds 40'; see docs/chaos.md)
+	$(AS_ROOT) $(PYTHON) -m tests.chaos $(ARGS)
+
 .PHONY: clean
 clean: ## Remove the venv, caches and build products (system packages stay)
 	rm -rf .venv .uv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

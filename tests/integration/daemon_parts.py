@@ -100,6 +100,21 @@ class Stand:
         on = [name for name, host in self.lab.hosts.items() if host.is_on()]
         until(lambda: all(daemon.heard().get(name, 0) > 1 for name in on), READY_SECONDS, "every host is heard", daemon)
 
+    def running(self) -> DaemonProcess:
+        """Return the daemon that was made last."""
+        assert self._daemon is not None
+        return self._daemon
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the daemon a signal, if it is alive."""
+        if self.running().alive():
+            os.kill(self.running().pid, number)
+
+    def rouse(self) -> None:
+        """Start the broker again, and have the agents look for it at once."""
+        self.lab.broker().start()
+        self._rouse_agents()
+
     def clear(self) -> None:
         """End the daemon and all guests, repair every host and the broker."""
         if self._daemon is not None and self._daemon.alive():

@@ -1,0 +1,129 @@
+"""The alphabet of faults: what is done to which part, for how long, and how it is healed."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from tests.integration.daemon_parts import Stand
+from tests.lab import Lab, LabError, LabHost
+from tests.lab.guest import LabGuest
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a fault strikes: a migration that is under way, and everything around it."""
+
+    lab: Lab
+    stand: Stand
+    guest: LabGuest
+    source: str
+    target: str
+    bystander: str
+    """A host that has no part in the migration."""
+
+    @property
+    def src(self) -> LabHost:
+        """The source."""
+        return self.lab.hosts[self.source]
+
+    @property
+    def dst(self) -> LabHost:
+        """The target."""
+        return self.lab.hosts[self.target]
+
+
+Blow = Callable[[Scene], None]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """``seconds``: how long it lasts, at least and at most. ``loses``: whether the guest may be gone afterwards, for nothing
+    could save it; its heart then begins anew when it is started again."""
+
+    name: str
+    strike: Blow
+    heal: Blow
+    seconds: tuple[float, float]
+    loses: bool = False
+
+
+def _nothing(_: Scene) -> None:
+    """There is nothing to heal: it ended something that ends by itself, or starts again by itself."""
+
+
+def _start_daemon(scene: Scene) -> None:
+    daemon = scene.stand.running()
+    if not daemon.alive():
+        daemon.start()
+
+
+def _kill_daemon(scene: Scene) -> None:
+    scene.stand.running().kill()
+
+
+def _stop_daemon(scene: Scene) -> None:
+    scene.stand.running().stop()
+
+
+def _suspend_daemon(scene: Scene) -> None:
+    scene.stand.signal(signal.SIGSTOP)
+
+
+def _resume_daemon(scene: Scene) -> None:
+    scene.stand.signal(signal.SIGCONT)
+
+
+def _restart(host: LabHost) -> None:
+    if host.libvirtd() is None:
+        host.restart_libvirtd()
+
+
+def _kill_agent(scene: Scene) -> None:
+    with suppress(LabError):
+        scene.src.signal_agent(signal.SIGKILL)
+
+
+def _foreign_move(scene: Scene) -> None:
+    """Somebody sends another guest of the source to a host that has no part in this."""
+    others = [guest for guest in scene.lab.book.everyone() if guest.name != scene.guest.name
+              and scene.lab.runs_on(guest) == scene.source]
+    if others:
+        with suppress(LabError):  # the daemon may move the same guest: then one of the two is refused
+            scene.lab.migrate(others[0], scene.bystander, bandwidth_mib=4)
+
+
+FAULTS: tuple[Fault, ...] = (
+    Fault("daemon killed", _kill_daemon, _start_daemon, (0.0, 4.0)),
+    Fault("daemon stopped in order", _stop_daemon, _start_daemon, (0.0, 4.0)),
+    Fault("daemon suspended", _suspend_daemon, _resume_daemon, (2.0, 8.0)),
+    Fault("source libvirtd killed", lambda scene: scene.src.kill_libvirtd(), lambda scene: _restart(scene.src), (0.5, 6.0)),
+    Fault("target libvirtd killed", lambda scene: scene.dst.kill_libvirtd(), lambda scene: _restart(scene.dst), (0.5, 6.0)),
+    Fault("source libvirtd hangs", lambda scene: scene.src.hang_libvirtd(), lambda scene: scene.src.resume_libvirtd(),
+          (2.0, 10.0)),
+    Fault("target libvirtd hangs", lambda scene: scene.dst.hang_libvirtd(), lambda scene: scene.dst.resume_libvirtd(),
+          (2.0, 10.0)),
+    Fault("source QEMU killed", lambda scene: scene.src.kill_qemu(scene.guest.name), _nothing, (0.0, 0.0), loses=True),
+    Fault("target QEMU killed", lambda scene: scene.dst.kill_qemu(scene.guest.name), _nothing, (0.0, 0.0)),
+    Fault("source QEMU hangs", lambda scene: scene.src.stop_qemu(scene.guest.name),
+          lambda scene: _continue(scene, scene.source), (1.0, 6.0)),
+    Fault("target QEMU hangs", lambda scene: scene.dst.stop_qemu(scene.guest.name),
+          lambda scene: _continue(scene, scene.target), (1.0, 6.0)),
+    Fault("source cut off", lambda scene: scene.src.cut(), lambda scene: scene.src.heal(), (5.0, 40.0)),
+    Fault("target cut off", lambda scene: scene.dst.cut(), lambda scene: scene.dst.heal(), (5.0, 40.0)),
+    Fault("source cut off further away", lambda scene: scene.src.cut_further(), lambda scene: scene.src.heal(), (5.0, 40.0)),
+    Fault("link starved", lambda scene: scene.src.shape(8.0, 20.0, 1.0), lambda scene: scene.src.unshape(), (5.0, 15.0)),
+    Fault("agent killed", _kill_agent, lambda scene: scene.src.start_agent(), (1.0, 8.0)),
+    Fault("broker killed", lambda scene: scene.lab.broker().kill(), lambda scene: scene.stand.rouse(), (1.0, 8.0)),
+    Fault("broker hangs", lambda scene: scene.lab.broker().hang(), lambda scene: scene.lab.broker().resume(), (2.0, 8.0)),
+    Fault("a stranger moves a guest", _foreign_move, _nothing, (0.0, 0.0)),
+    Fault("target loses power", lambda scene: scene.dst.power_off(), lambda scene: scene.dst.power_on(), (2.0, 8.0)),
+)
+BY_NAME = {fault.name: fault for fault in FAULTS}
+
+
+def _continue(scene: Scene, host: str) -> None:
+    with suppress(LabError):  # it may have ended meanwhile
+        scene.lab.hosts[host].cont_qemu(scene.guest.name)

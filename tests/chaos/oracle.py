@@ -1,0 +1,76 @@
+"""What must hold once everything is healed and the daemon has come to rest. It asks the hosts and the guests, not the
+daemon, and the journal only for what the daemon says it did."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+
+from tests.integration.daemon_parts import Stand, journal
+from tests.lab import Lab, LabError
+from tests.lab.guest import LabGuest
+
+BEATS, BEAT_SECONDS = 3, 15.0
+
+
+def violations(lab: Lab, stand: Stand, guests: Iterable[LabGuest], may_be_lost: Collection[str]) -> list[str]:
+    """Return what is wrong, in words. ``may_be_lost``: guests whose own emulator was killed."""
+    return [*_guests(lab, guests, may_be_lost), *_books(stand, lab, may_be_lost)]
+
+
+def _guests(lab: Lab, guests: Iterable[LabGuest], may_be_lost: Collection[str]) -> Iterable[str]:
+    for guest in guests:
+        seen = lab.where(guest)
+        running = [sighting for sighting in seen if sighting.emulators]
+        copies = sum(sighting.emulators for sighting in running)
+        if copies == 0:
+            if guest.name not in may_be_lost:
+                yield f"{guest.name} runs nowhere: {seen}"
+            continue
+        if copies > 1:
+            yield f"{guest.name} runs {copies} times: {seen}"
+            continue
+        try:
+            lab.wait_beat(guest, BEATS, BEAT_SECONDS)
+        except LabError as silent:
+            yield f"{guest.name} on {running[0].host} does not beat: {silent}"
+        breaks = lab.heartbeat(guest).breaks
+        if breaks and guest.name not in may_be_lost:
+            yield f"the heart of {guest.name} broke {breaks} times: it ran twice, or lost its state"
+
+
+def _books(stand: Stand, lab: Lab, may_be_lost: Collection[str]) -> Iterable[str]:
+    records = journal(stand.home)
+    orders = Counter(record["id"] for record in records if record["kind"] == "MigrationOrdered")
+    ends = Counter(record["id"] for record in records if record["kind"] == "MigrationSettled")
+    yield from (f"migration {one} was ordered {times} times" for one, times in orders.items() if times > 1)
+    yield from (f"migration {one} was settled {times} times" for one, times in ends.items() if times > 1)
+    yield from (f"migration {one} is open still" for one in orders if one not in ends)
+    under_way: dict[str, str] = {}
+    last: dict[str, tuple[str, str]] = {}
+    for record in records:
+        if record["kind"] == "MigrationOrdered":
+            if record["vm"] in under_way.values():
+                yield f"{record['vm_name']} was ordered twice at once"
+            under_way[record["id"]] = record["vm"]
+            last[record["id"]] = record["vm_name"], record["target"]
+        elif record["kind"] == "MigrationSettled":
+            under_way.pop(record["id"], None)
+    ended = {record["id"]: record["ending"] for record in records if record["kind"] == "MigrationSettled"}
+    newest = {vm: (one, target) for one, (vm, target) in last.items()}
+    for vm, (one, target) in newest.items():
+        if ended.get(one) == "completed" and vm not in may_be_lost:
+            guest = lab.book.find(vm)
+            where = lab.runs_on(guest)
+            if where not in (None, target) and not _moved_since(records, one):
+                yield f"the books say that {vm} went to {target} ({one}), and it runs on {where}"
+
+
+def _moved_since(records: list[dict[str, object]], migration: str) -> bool:
+    """Return whether somebody else moved a VM after a migration of ours: then it may be anywhere."""
+    begun = False
+    for record in records:
+        begun |= record.get("id") == migration
+        if begun and record["kind"] == "ForeignMoveSeen":
+            return True
+    return False
