@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,13 +12,10 @@ import pytest
 from ballastd.adapters.mqtt.address import BrokerAddress
 from tests.broker import Broker, has_mosquitto
 from tests.integration.mqtt_parts import listening
+from tests.papers import authority, certificate
 
 pytestmark = [pytest.mark.broker,
               pytest.mark.skipif(not (shutil.which("openssl") and has_mosquitto()), reason="needs openssl, mosquitto")]
-
-
-def openssl(*arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
@@ -27,15 +23,9 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two authorities; of the first a server's and a client's certificate."""
     place = tmp_path_factory.mktemp("papers")
     for name in ("ca", "other"):
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-                "-subj", f"/CN={name}", "-keyout", f"{place}/{name}.key", "-out", f"{place}/{name}.pem")
+        authority(place, name)
     for name in ("server", "client"):
-        (place / f"{name}.ext").write_text("subjectAltName=IP:127.0.0.1\n")
-        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={name}",
-                "-keyout", f"{place}/{name}.key", "-out", f"{place}/{name}.csr")
-        openssl("x509", "-req", "-days", "2", "-in", f"{place}/{name}.csr", "-CA", f"{place}/ca.pem",
-                "-CAkey", f"{place}/ca.key", "-CAcreateserial", "-extfile", f"{place}/{name}.ext",
-                "-out", f"{place}/{name}.pem")
+        certificate(place, name)
     return place
 
 
