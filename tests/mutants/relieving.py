@@ -49,7 +49,7 @@ RELIEVING: tuple[Mutant, ...] = (
     Mutant("hosts choose together once and never again", f"{CORE}/relieving.py",
            "        for more in (without | {vm} for vm in attempt.awkward):", "        for more in ():", CHOOSING),
     Mutant("what is chosen together takes more room than there is", f"{CORE}/choosing.py",
-           "    left, chosen = STEPS, []", "    left, chosen = int(best.argmin()), []", CHOOSING),
+           "round(STEPS * offer.cpu / cpu)", "round(STEPS * offer.cpu / cpu / 2)", CHOOSING),
     Mutant("memory is free when hosts choose together", f"{CORE}/choosing.py",
            "        if not chosen or sum(offer.memory for offer in chosen) <= memory:", "        if True:", CHOOSING),
     Mutant("who is to be done without is sent", f"{CORE}/choosing.py",
