@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.instances import GIB, generate, problem
 
 from ballastd.core.arrays import Floats
-from ballastd.core.covering import cheapest_cover
+from ballastd.core.covering import cheapest_cover, covers
 from ballastd.core.exchanging import exchange
 from ballastd.core.heat import Heat, NoDoors
 from ballastd.core.relieving import relieve
@@ -45,6 +45,14 @@ def test_both_resources_are_covered_and_nobody_leaves_in_vain() -> None:
     assert cheapest_cover(processors, memory, memory, (7.5, 41.0)) == (0, 1, 2, 3)
     assert cheapest_cover(processors, memory, memory, (7.6, 0.0)) is None
     assert cheapest_cover(processors, memory, memory, (0.0, -5.0)) == ()
+
+
+def test_of_many_ways_none_takes_somebody_along_in_vain() -> None:
+    processors, memory = column(4.0, 3.0, 1.0, 2.0, 0.5), column(6.0, 2.0, 5.0, 3.0, 1.0)
+    found = covers(processors, memory, memory, (4.0, 0.0), 16)
+    assert set(found) == {(0,), (1, 2), (1, 3)}, "whoever joins one of these is not needed"
+    assert found[0] == cheapest_cover(processors, memory, memory, (4.0, 0.0)) == (1, 3)
+    assert covers(processors, memory, memory, (11.0, 0.0), 16) == []
 
 
 def test_exactly_enough_is_enough_and_a_grain_less_is_not() -> None:
