@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import re
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Sequence
@@ -31,6 +30,7 @@ from ballastd.core.quantities import HostName
 from ballastd.core.readiness import Fit, Heard, HostSurvey, PowerAnswer, Site
 from ballastd.core.telemetry import AgentState, Report
 from ballastd.documents import Settings
+from ballastd.documents.host_settings import HOST_NAME, URI
 from ballastd.errors import ConfigurationError, PowerRefused, Unreachable
 from ballastd.ports import Blocking, Malformed, TelemetryDown, TelemetryUp
 
@@ -58,21 +58,20 @@ def settings_for(uris: Sequence[str]) -> Settings:
     Raises:
         ConfigurationError: one of them is no libvirt URI, or stands there twice.
     """
-    hosts = [{"name": _name_of(uri, number), "uri": uri} for number, uri in enumerate(uris, 1)]
     problems = [f"{uri} stands there twice" for uri, times in Counter(uris).items() if times > 1]
-    try:
-        settings = Settings.model_validate({"cluster": "unknown", "hosts": hosts})
-    except ValueError as error:
-        raise ConfigurationError(tuple(problems or [str(error)])) from error
+    problems += [f"{uri!r} is no libvirt URI, or has a password in it; write for example qemu+tls://kvm-01/system"
+                 for uri in uris if (found := URI.fullmatch(uri)) is None or ":" in (found["user"] or "")]
     if problems:
         raise ConfigurationError(tuple(problems))
-    return settings
+    hosts = [{"name": name, "uri": uri} for name, uri in zip(_names(uris), uris, strict=True)]
+    return Settings.model_validate({"cluster": "unknown", "hosts": hosts})
 
 
-def _name_of(uri: str, number: int) -> str:
-    """Return a name by which its host can be called until it says its own."""
-    host = (urlsplit(uri).hostname or "").lower()
-    return host if re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,62}", host) else f"host-{number}"
+def _names(uris: Sequence[str]) -> list[str]:
+    """Return a name for each, by which its host can be called until it says its own."""
+    said = [(urlsplit(uri).hostname or "").lower() for uri in uris]
+    return [name if HOST_NAME.fullmatch(name) and said.count(name) == 1 else f"host-{number}"
+            for number, name in enumerate(said, 1)]
 
 
 def quieten() -> None:

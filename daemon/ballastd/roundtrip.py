@@ -140,10 +140,9 @@ class _Trip:
             async with asyncio.timeout(order.deadline):
                 await self.hypervisor.migrate(order)
         except TimeoutError:
-            await self.hypervisor.abort(source, record.vm)
-            trouble = f"called off: not done within {order.deadline:.0f} s"
+            trouble = f"called off: not done within {order.deadline:.0f} s{await self._call_off(order)}"
         except asyncio.CancelledError:
-            await self.hypervisor.abort(source, record.vm)
+            await self._call_off(order)
             raise
         except (MigrationError, Unreachable) as error:
             trouble = str(error)
@@ -155,6 +154,14 @@ class _Trip:
             trouble = f"it runs on {', '.join(runs_on) or 'no host'}, not on {target} alone"
         sent = last.memory_processed if isinstance(last, Progress) else 0
         return replace(leg, took=took, sent=sent, trouble=trouble, runs_on=runs_on)
+
+    async def _call_off(self, order: Order) -> str:
+        """Ask for the job to be cancelled; return what is to be said if that cannot be asked."""
+        try:
+            await self.hypervisor.abort(order.move.source, order.move.vm)
+        except Unreachable as no:
+            return f", and the abort was not delivered ({no}): the job may go on"
+        return ""
 
     async def _watch(self, order: Order) -> Progress | None:
         """Tell how far the job is, until it is over; return the last that was seen of it when cancelled."""

@@ -72,7 +72,7 @@ def report(rows: list[dict[str, Any]]) -> int:
     by_fault: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         by_fault[row["fault"]].append(row)
-    print(f"\n{'fault':30} {'rounds':>6} {'moves':>6} {'at rest, s':>12}  how the struck one ended")
+    print(f"\n{'fault':30} {'rounds':>6} {'struck':>6} {'moves':>6} {'at rest, s':>12}  how the struck one ended")
     for fault, some in sorted(by_fault.items()):
         endings: dict[str, int] = defaultdict(int)
         for row in some:
@@ -80,7 +80,8 @@ def report(rows: list[dict[str, Any]]) -> int:
         rest = [row["recovered"] for row in some]
         said = ", ".join(f"{ending} {times}" for ending, times in sorted(endings.items()))
         moves = sum(sum(row["endings"].values()) for row in some)
-        print(f"{fault:30} {len(some):6} {moves:6} {statistics.median(rest):5.1f} {max(rest):6.1f}  {said}")
+        struck = sum(row.get("is_struck", False) for row in some)
+        print(f"{fault:30} {len(some):6} {struck:6} {moves:6} {statistics.median(rest):5.1f} {max(rest):6.1f}  {said}")
     violated = [row for row in rows if row["violations"]]
     moves = sum(sum(row["endings"].values()) for row in rows)
     lost = sum(len(row["lost"]) for row in rows)

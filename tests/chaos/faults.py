@@ -41,13 +41,14 @@ Blow = Callable[[Scene], None]
 @dataclass(frozen=True)
 class Fault:
     """``seconds``: how long it lasts, at least and at most. ``loses``: whether the guest may be gone afterwards, for nothing
-    could save it; its heart then begins anew when it is started again."""
+    could save it; ``takes_host``: whether all that runs on the target may be."""
 
     name: str
     strike: Blow
     heal: Blow
     seconds: tuple[float, float]
     loses: bool = False
+    takes_host: bool = False
 
 
 def _nothing(_: Scene) -> None:
@@ -82,17 +83,17 @@ def _restart(host: LabHost) -> None:
 
 
 def _kill_agent(scene: Scene) -> None:
-    with suppress(LabError):
-        scene.src.signal_agent(signal.SIGKILL)
+    scene.src.signal_agent(signal.SIGKILL)
 
 
 def _foreign_move(scene: Scene) -> None:
     """Somebody sends another guest of the source to a host that has no part in this."""
     others = [guest for guest in scene.lab.book.everyone() if guest.name != scene.guest.name
               and scene.lab.runs_on(guest) == scene.source]
-    if others:
-        with suppress(LabError):  # the daemon may move the same guest: then one of the two is refused
-            scene.lab.migrate(others[0], scene.bystander, bandwidth_mib=4)
+    if not others:
+        raise LabError("there is nobody else to move")
+    # the daemon may move the same guest: then one of the two is refused
+    scene.lab.migrate(others[0], scene.bystander, bandwidth_mib=4)
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -119,7 +120,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault("broker killed", lambda scene: scene.lab.broker().kill(), lambda scene: scene.stand.rouse(), (1.0, 8.0)),
     Fault("broker hangs", lambda scene: scene.lab.broker().hang(), lambda scene: scene.lab.broker().resume(), (2.0, 8.0)),
     Fault("a stranger moves a guest", _foreign_move, _nothing, (0.0, 0.0)),
-    Fault("target loses power", lambda scene: scene.dst.power_off(), lambda scene: scene.dst.power_on(), (2.0, 8.0)),
+    Fault("target loses power", lambda scene: scene.dst.power_off(), lambda scene: scene.dst.power_on(), (2.0, 8.0),
+          takes_host=True),
 )
 BY_NAME = {fault.name: fault for fault in FAULTS}
 

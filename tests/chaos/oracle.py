@@ -4,7 +4,7 @@ daemon, and the journal only for what the daemon says it did."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from tests.integration.daemon_parts import Stand, journal
 from tests.lab import Lab, LabError
@@ -13,9 +13,9 @@ from tests.lab.guest import LabGuest
 BEATS, BEAT_SECONDS = 3, 15.0
 
 
-def violations(lab: Lab, stand: Stand, guests: Iterable[LabGuest], may_be_lost: Collection[str]) -> list[str]:
-    """Return what is wrong, in words. ``may_be_lost``: guests whose own emulator was killed."""
-    return [*_guests(lab, guests, may_be_lost), *_books(stand, lab, may_be_lost)]
+def violations(lab: Lab, stand: Stand, guests: Sequence[LabGuest], may_be_lost: Collection[str]) -> list[str]:
+    """Return what is wrong, in words. ``may_be_lost``: guests whose own emulator was killed, or whose host was."""
+    return [*_guests(lab, guests, may_be_lost), *_books(stand, lab, guests, may_be_lost)]
 
 
 def _guests(lab: Lab, guests: Iterable[LabGuest], may_be_lost: Collection[str]) -> Iterable[str]:
@@ -39,7 +39,7 @@ def _guests(lab: Lab, guests: Iterable[LabGuest], may_be_lost: Collection[str]) 
             yield f"the heart of {guest.name} broke {breaks} times: it ran twice, or lost its state"
 
 
-def _books(stand: Stand, lab: Lab, may_be_lost: Collection[str]) -> Iterable[str]:
+def _books(stand: Stand, lab: Lab, guests: Iterable[LabGuest], may_be_lost: Collection[str]) -> Iterable[str]:
     records = journal(stand.home)
     orders = Counter(record["id"] for record in records if record["kind"] == "MigrationOrdered")
     ends = Counter(record["id"] for record in records if record["kind"] == "MigrationSettled")
@@ -48,29 +48,29 @@ def _books(stand: Stand, lab: Lab, may_be_lost: Collection[str]) -> Iterable[str
     yield from (f"migration {one} is open still" for one in orders if one not in ends)
     under_way: dict[str, str] = {}
     last: dict[str, tuple[str, str]] = {}
+    """By UUID, for a guest that was lost is replaced by another of its name: the newest order and its target."""
     for record in records:
         if record["kind"] == "MigrationOrdered":
             if record["vm"] in under_way.values():
                 yield f"{record['vm_name']} was ordered twice at once"
             under_way[record["id"]] = record["vm"]
-            last[record["id"]] = record["vm_name"], record["target"]
+            last[record["vm"]] = record["id"], record["target"]
         elif record["kind"] == "MigrationSettled":
             under_way.pop(record["id"], None)
     ended = {record["id"]: record["ending"] for record in records if record["kind"] == "MigrationSettled"}
-    newest = {vm: (one, target) for one, (vm, target) in last.items()}
-    for vm, (one, target) in newest.items():
-        if ended.get(one) == "completed" and vm not in may_be_lost:
-            guest = lab.book.find(vm)
+    for guest in guests:
+        one, target = last.get(guest.uuid, ("", ""))
+        if ended.get(one) == "completed" and guest.name not in may_be_lost:
             where = lab.runs_on(guest)
-            if where not in (None, target) and not _moved_since(records, one):
-                yield f"the books say that {vm} went to {target} ({one}), and it runs on {where}"
+            if where not in (None, target) and not _moved_since(records, one, guest.uuid):
+                yield f"the books say that {guest.name} went to {target} ({one}), and it runs on {where}"
 
 
-def _moved_since(records: list[dict[str, object]], migration: str) -> bool:
-    """Return whether somebody else moved a VM after a migration of ours: then it may be anywhere."""
+def _moved_since(records: list[dict[str, object]], migration: str, vm: str) -> bool:
+    """Return whether somebody else was seen to move a VM after a migration of ours: then it may be anywhere."""
     begun = False
     for record in records:
         begun |= record.get("id") == migration
-        if begun and record["kind"] == "ForeignMoveSeen":
+        if begun and record["kind"] == "ForeignMoveSeen" and record["vm"] == vm:
             return True
     return False

@@ -27,7 +27,8 @@ BREATH = 0.1
 @dataclass
 class Outcome:
     """What became of a round. ``progress``: how far the migration was that was struck; ``lasted``: how long the fault did;
-    ``recovered``: seconds from its end until the daemon was at rest; ``endings``: of this round's migrations."""
+    ``recovered``: seconds from its end until the daemon was at rest; ``endings``: of this round's migrations; ``is_struck``:
+    whether there was still something to strike; ``lost``: guests that the fault itself ended."""
 
     seed: int
     fault: str
@@ -35,6 +36,7 @@ class Outcome:
     source: str = ""
     target: str = ""
     progress: float = 0.0
+    is_struck: bool = False
     lasted: float = 0.0
     recovered: float = 0.0
     endings: dict[str, int] = field(default_factory=dict)
@@ -70,10 +72,12 @@ class Rounds:
         outcome.vm, outcome.source, outcome.target = scene.guest.name, scene.source, scene.target
         time.sleep(luck.uniform(0.0, 3.0))
         outcome.progress = self._progress_of(scene.guest.name)
+        doomed = self._doomed(scene, fault)
         began = time.monotonic()
         try:
             with suppress(LabError):  # the migration may be over already, and its emulators gone
                 fault.strike(scene)
+                outcome.is_struck = True
             time.sleep(luck.uniform(*fault.seconds))
         finally:
             fault.heal(scene)
@@ -83,12 +87,19 @@ class Rounds:
         if not self._rests(source):
             outcome.violations.append(f"no rest within {REST_SECONDS:.0f} s: {self._why()}")
         outcome.recovered = time.monotonic() - healed
-        if fault.loses:
-            outcome.lost = [scene.guest.name]
-        if fault.name == "target loses power":
-            outcome.lost = [guest.name for guest in self._guests if self._lab.runs_on(guest) is None]
-        outcome.violations.extend(violations(self._lab, self._stand, self._guests, outcome.lost))
+        doomed = doomed if outcome.is_struck else []
+        outcome.lost = [guest.name for guest in self._guests if guest.name in doomed and self._lab.runs_on(guest) is None]
+        outcome.violations.extend(violations(self._lab, self._stand, self._guests, doomed))
         return self._ended(outcome, source, before)
+
+    def _doomed(self, scene: Scene, fault: Fault) -> list[str]:
+        """Return whom a fault may end, whatever anybody does: who is struck himself, or who is on a host that dies, or may
+        come to it until it does."""
+        if fault.takes_host:
+            coming = {one["vm_name"] for one in self._daemon.open_migrations() if one["target"] == scene.target}
+            return [guest.name for guest in self._guests
+                    if guest.name in coming or self._lab.runs_on(guest) in (scene.target, None)]
+        return [scene.guest.name] if fault.loses else []
 
     def _stock(self, luck: Random) -> None:
         """Have as many guests as there should be, on all hosts but one."""

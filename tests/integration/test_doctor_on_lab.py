@@ -14,7 +14,7 @@ import pytest
 
 from ballastd.documents import load_settings
 from tests.demo.cluster import BIN, settings
-from tests.integration.daemon_parts import Stand, a_lab, assert_lives_once, stood
+from tests.integration.daemon_parts import Stand, a_lab, assert_lives_once, stood, until
 from tests.lab import Lab, LabError, missing
 
 pytestmark = [
@@ -135,6 +135,20 @@ def test_one_vm_goes_there_and_back(stand: Stand) -> None:
     assert "Autostart:      enable" in stand.lab.hosts["h1"].virsh("dominfo", guest.name)
     for leg in (there, back):
         assert 0.5 < leg["took"] / leg["predicted"] < 3.0, leg
+
+
+def test_an_interrupt_calls_the_move_off(stand: Stand) -> None:
+    guest = stand.lab.start_guest("h1", "slow", memory_mib=64, disk="locked")
+    file = str(written(stand, libvirt={"unsafe_migration": True}))
+    words = [BIN / "ballastctl", "doctor", "-c", file, "--rehearse", guest.name, "--bandwidth", "2", "--yes"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as rehearsing:
+        until(lambda: "Operation" in stand.lab.hosts["h1"].virsh("domjobinfo", guest.name), 30.0, "it is under way")
+        rehearsing.send_signal(signal.SIGINT)
+        rehearsing.wait(20.0)
+    assert rehearsing.returncode != 0
+    until(lambda: "None" in stand.lab.hosts["h1"].virsh("domjobinfo", guest.name), 20.0, "the job is gone")
+    assert stand.lab.runs_on(guest) == "h1"
+    assert_lives_once(stand.lab, guest)
 
 
 def test_what_must_not_be_moved_is_not_moved(stand: Stand) -> None:

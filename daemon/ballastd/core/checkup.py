@@ -72,8 +72,9 @@ def _pairs(site: Site) -> tuple[Pair, ...]:
             fits = by_pair[source, target]
             against = [f"{fit.vm_name}: {fit.trouble or fit.refusals[0].detail}" for fit in fits
                        if fit.trouble or fit.refusals]
-            if target not in answering:
-                against = [f"{target} does not answer"]
+            if target not in answering or answering[target].steering:
+                # without it nobody can be asked whether a processor is like another, nor could anything be moved
+                against = [f"{target} {'may not be steered' if target in answering else 'does not answer'}"]
                 fits = []
             could = sum(not fit.trouble and not fit.refusals for fit in fits)
             pairs.append(Pair(source, target, could, len(survey.movable), against[0] if against else ""))

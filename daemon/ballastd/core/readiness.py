@@ -19,6 +19,7 @@ from ballastd.core.telemetry import AgentState, Report
 
 NAMED_MAX = 4
 
+
 class Area(enum.Enum):
     """What a finding is about."""
 

@@ -3,6 +3,7 @@ left as a comment with an example."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,7 @@ def first_settings(cluster: str, hosts: Sequence[DeclaredHost], surveys: Mapping
         "#   ballastctl doctor -c THIS-FILE        what has to be put right, and how",
         "#   ballastd run --check -c THIS-FILE",
         "# Every key with its default: config/ballastd.yaml.",
-        f"cluster: {cluster}",
+        f"cluster: {json.dumps(cluster)}",
         "",
         "defaults:",
         "  # Speed of the network that carries guest memory; the slowest part of the way counts.",
@@ -89,5 +90,5 @@ def _host(name: str, host: DeclaredHost, survey: HostSurvey, *, several: bool) -
         f"    uri: {host.uri}",
     ]
     if several and LOCAL.match(host.uri):
-        lines.append(f"    peer_uri: qemu+tls://{survey.name or name}/system   # how the others reach it: is that right?")
+        lines.append(f"    peer_uri: qemu+tls://{name}/system   # how the others reach it: is that right?")
     return [*lines, "    # labels: {rack: r1, cooling: aisle-a, power: feed-1}"]

@@ -201,6 +201,11 @@ def test_nothing_is_said_to_be_well_of_a_host_that_says_nothing() -> None:
     assert not [pair for pair in readiness.pairs if pair.source == BIRCH], "which VMs it has is not known"
 
 
+def test_nothing_could_go_where_nothing_may_be_steered() -> None:
+    readiness = judge(with_survey(BIRCH, steering="denied")(replace(sound(), fits=())))
+    assert {pair.obstacle for pair in readiness.pairs if pair.target == BIRCH} == {"birch may not be steered"}
+
+
 def test_where_no_broker_was_asked_nothing_is_said_of_telemetry() -> None:
     readiness = judge(replace(sound(), heard=None))
     assert Area.TELEMETRY not in readiness.grid[ALDER]

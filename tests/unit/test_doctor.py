@@ -1,0 +1,41 @@
+"""A cluster of which only URIs are known: each host gets a name of its own, and what is no URI is refused in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ballastd.core.quantities import GIB
+from ballastd.core.readiness import HostSurvey
+from ballastd.doctor import settings_for
+from ballastd.documents import load_settings
+from ballastd.documents.first_settings import first_settings
+from ballastd.errors import ConfigurationError
+
+
+def test_hosts_are_called_as_their_uris_say_unless_two_would_be_called_alike() -> None:
+    uris = ("qemu+tls://KVM-01/system", "qemu+ssh://root@kvm-02/system", "qemu+tls://kvm-02/system", "qemu:///system")
+    names = {host.uri: host.name for host in settings_for(uris).cluster.hosts}
+    assert [names[uri] for uri in uris] == ["kvm-01", "host-2", "host-3", "host-4"]
+
+
+@pytest.mark.parametrize("uris", [
+    ("foo",), ("",), ("qemu+ssh://root:secret@kvm-01/system",), ("qemu+tls://a/system", "qemu+tls://a/system"),
+    ("\x1b[2J",)])
+def test_what_is_no_uri_is_refused_in_words(uris: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        settings_for(uris)
+    assert "validation error" not in str(refused.value)
+    assert "\x1b" not in str(refused.value)
+
+
+@pytest.mark.parametrize("cluster", ["cluster", "rack 12: left", "# none", "yes", "a\nb: c"])
+@pytest.mark.parametrize("name", ["kvm-01.example.net", "localhost", "", "Two Words", "kvm\x00"])
+def test_a_first_settings_file_is_taken_whatever_names_say(cluster: str, name: str, tmp_path: Path) -> None:
+    hosts = settings_for(("qemu:///system", "qemu+tls://b/system")).cluster.hosts
+    survey = HostSurvey(hosts[0].name, name=name, memory_total=GIB)
+    file = tmp_path / "ballastd.yaml"
+    file.write_text(first_settings(cluster, hosts, {host.name: replace(survey, host=host.name) for host in hosts}))
+    assert len(load_settings(file).cluster.hosts) == 2
