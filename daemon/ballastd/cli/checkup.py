@@ -46,8 +46,19 @@ def _show_grid(readiness: Readiness) -> None:
     def graded(area: str) -> Column:
         return Column(area.upper(), lambda row: row.get(area, "-"))
 
-    columns = (Column("HOST", lambda row: row["host"]), *(graded(area.value) for area in Area))
-    emit(rows, Table(columns, lambda row: row["host"], ""), "table")
+    seen = [[row.get(area.value, "-") for row in rows] for area in Area]
+    well = [area.value for area, cells in zip(Area, seen, strict=True) if set(cells) == {"ok"}]
+    # all twelve would not fit a terminal of 80 columns, and what is well everywhere is said in a line
+    shown = [area.value for area, cells in zip(Area, seen, strict=True) if not set(cells) <= {"ok", "-"} or
+             ("-" in cells and "ok" in cells)]
+    if shown:
+        columns = (Column("HOST", lambda row: row["host"]), *map(graded, shown))
+        emit(rows, Table(columns, lambda row: row["host"], ""), "table")
+    if well:
+        click.echo(f"well on all hosts: {', '.join(well)}")
+    unknown = [area.value for area, cells in zip(Area, seen, strict=True) if set(cells) == {"-"}]
+    if unknown:
+        click.echo(f"not looked at: {', '.join(unknown)}")
     click.echo()
 
 

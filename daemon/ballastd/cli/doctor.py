@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +18,7 @@ from ballastd.cli.output import emit_document
 from ballastd.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from ballastd.doctor import Progress
     from ballastd.documents import Settings
 
 EXIT_PROBLEMS = 4
@@ -68,7 +71,8 @@ def doctor_command(ctx: click.Context, uris: tuple[str, ...], config: Path | Non
         if vm is not None:
             _rehearse(ctx, settings, _Trial(vm, to, bandwidth or 0, yes or output != "table"), output)
             return
-        site = examine(settings, seconds=0.0 if uris else listen, progress=_Progress())
+        with _progress() as progress:
+            site = examine(settings, seconds=0.0 if uris else listen, progress=progress)
     except ConfigurationError as error:
         show_problems(error.problems, "error", "red")
         ctx.exit(1)
@@ -104,8 +108,9 @@ def _rehearse(ctx: click.Context, settings: Settings, trial: _Trial, output: str
         where = printable(trial.to) or "another host"
         click.confirm(f"Move {printable(trial.vm)} to {where} and back?", abort=True, err=True)
     try:
-        result = go_there_and_back(settings, trial.vm, trial.to, bandwidth_mib_s=trial.bandwidth_mib_s,
-                                   progress=_Progress())
+        with _progress() as progress:
+            result = go_there_and_back(settings, trial.vm, trial.to, bandwidth_mib_s=trial.bandwidth_mib_s,
+                                       progress=progress)
     except NotMoved as no:
         raise click.ClickException(f"nothing was done: {printable(str(no))}") from no
     if output == "table":
@@ -120,19 +125,18 @@ def _rehearse(ctx: click.Context, settings: Settings, trial: _Trial, output: str
         ctx.exit(EXIT_PROBLEMS)
 
 
-class _Progress:
-    """One line on a terminal, written over; nothing elsewhere."""
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """Yield who is told how far it is: one line on a terminal, written over and wiped at the end; nothing elsewhere."""
+    is_shown, counts = sys.stderr.isatty(), dict[str, str]()
 
-    def __init__(self) -> None:
-        self._is_shown = sys.stderr.isatty()
-        self._counts: dict[str, str] = {}
+    def show_so_far(what: str, done: int, of: int) -> None:
+        counts[what] = f"{what} {done}/{of}"
+        if is_shown:
+            click.echo(f"\r\x1b[K{', '.join(counts.values())}", nl=False, err=True)
 
-    def __call__(self, what: str, done: int, of: int) -> None:
-        """Show how far it is."""
-        self._counts[what] = f"{what} {done}/{of}"
-        if self._is_shown:
-            click.echo(f"\r\x1b[K{', '.join(self._counts.values())}", nl=False, err=True)
-
-    def __del__(self) -> None:
-        if self._is_shown and self._counts:
+    try:
+        yield show_so_far
+    finally:
+        if is_shown and counts:
             click.echo("\r\x1b[K", nl=False, err=True)

@@ -43,7 +43,7 @@ def _grid(site: Site, found: Iterable[Finding]) -> dict[HostName, dict[Area, Gra
     grid: dict[HostName, dict[Area, Grade]] = {}
     for host in site.declared.hosts:
         survey = site.surveys.get(host.name)
-        looked = {Area.REACH, Area.TRANSPORT, Area.LINK}
+        looked = {Area.REACH, Area.TRANSPORT}
         if survey is not None and not survey.trouble:
             looked |= {Area.VERSION, Area.CPU, Area.NETWORK, Area.STORAGE, Area.LOCKS, Area.DEVICES}
         if site.heard is not None:

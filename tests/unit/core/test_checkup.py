@@ -206,6 +206,11 @@ def test_nothing_could_go_where_nothing_may_be_steered() -> None:
     assert {pair.obstacle for pair in readiness.pairs if pair.target == BIRCH} == {"birch may not be steered"}
 
 
+def test_a_link_is_nothing_that_was_looked_at() -> None:
+    alone = replace(sound(), declared=ClusterDeclaration((declared(ALDER),)))
+    assert Area.LINK not in judge(alone).grid[ALDER]
+
+
 def test_where_no_broker_was_asked_nothing_is_said_of_telemetry() -> None:
     readiness = judge(replace(sound(), heard=None))
     assert Area.TELEMETRY not in readiness.grid[ALDER]
