@@ -36,6 +36,7 @@ def _limits(limits: Limits) -> tuple[tuple[str, float, float], ...]:
         ("freeze_share", limits.freeze_share, CEILINGS.freeze_share),
         ("retries_per_move", limits.retries_per_move, CEILINGS.retries_per_move),
         ("hosts_off_share", limits.hosts_off_share, CEILINGS.hosts_off_share),
+        ("downtime_max_ms", limits.downtime_max_ms, CEILINGS.downtime_max_ms),
         ("power_offs_per_10_min", limits.power_offs_per_10_min, CEILINGS.power_offs_per_10_min),
         ("wakes_per_min", limits.wakes_per_min, CEILINGS.wakes_per_min),
         ("power_cycles_per_day", limits.power_cycles_per_day, CEILINGS.power_cycles_per_day))

@@ -137,6 +137,15 @@ class Hypervisor(Protocol):
         """
         ...
 
+    async def set_downtime(self, host: HostName, vm: VmId, downtime_ms: int) -> None:
+        """Let the VM of the outgoing job stand still at its end for so long, milliseconds, at least 1. No job: nothing
+        happens.
+
+        Raises:
+            Unreachable: the host did not answer.
+        """
+        ...
+
     async def abort(self, host: HostName, vm: VmId) -> None:
         """Ask for the outgoing job of ``vm`` to be cancelled. No job: nothing happens. Never in post-copy.
 

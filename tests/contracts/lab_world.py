@@ -79,6 +79,9 @@ class LibvirtWorld:
             self.lab.wait_beat(guest)
         return VmId(guest.uuid)
 
+    async def keep_busy(self, vm: VmId) -> None:
+        self.lab.set_mode(self.guests[vm], "dirty")
+
     async def define_twin(self, host: HostName, vm: VmId) -> None:
         twin = self.lab.define_guest(host, f"{self.guests[vm].name}-twin", identity=vm)
         self._twins.append(twin)

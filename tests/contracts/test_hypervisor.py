@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -180,6 +181,27 @@ async def test_more_bandwidth_takes_effect_at_once(world: World) -> None:
 
 
 @story
+async def test_a_busy_guest_arrives_once_it_may_stand_still_for_long_enough(world: World) -> None:
+    vm = await world.start_guest(H1, memory_mib=64)
+    await world.keep_busy(vm)
+    order = replace(an_order(vm, memory_mib=64, bandwidth_mib_s=8), downtime_ms=100)
+    task = asyncio.create_task(world.hypervisor.migrate(order))
+    try:
+        async with asyncio.timeout(60.0):
+            while (seen := await world.hypervisor.progress(H1, vm)) is None or seen.iteration < 3:
+                await asyncio.sleep(0.2)
+        assert seen.expected_downtime > 0.1, "it dirties as much as is copied"
+        assert not task.done()
+        await world.hypervisor.set_downtime(H1, vm, 30_000)
+        async with asyncio.timeout(30.0):
+            await task
+        assert await found(world, H2, vm) is not None
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@story
 async def test_an_abort_leaves_the_vm_where_it_was(world: World) -> None:
     vm = await world.start_guest(H1, memory_mib=64)
     async with moving(world, vm) as task:
@@ -199,6 +221,7 @@ async def test_without_a_job_steering_does_nothing(world: World) -> None:
     for one in (vm, NOBODY):
         assert await world.hypervisor.progress(H1, one) is None
         await world.hypervisor.set_bandwidth(H1, one, 10)
+        await world.hypervisor.set_downtime(H1, one, 200)
         await world.hypervisor.abort(H1, one)
     stayed = await found(world, H1, vm)
     assert stayed is not None

@@ -31,6 +31,10 @@ class World(Protocol):
         """Start a guest all of whose memory is in use; a persistent one starts with its host."""
         ...
 
+    async def keep_busy(self, vm: VmId) -> None:
+        """Have a guest write to its memory as fast as it can, over and over: faster than 8 MiB/s."""
+        ...
+
     async def define_twin(self, host: HostName, vm: VmId) -> None:
         """Leave an inactive definition with the UUID of ``vm`` on ``host``."""
         ...
@@ -87,6 +91,9 @@ class SimulatedWorld:
             vm, f"guest-{self._guests}", VmState.RUNNING, Bytes(memory_mib * MIB), persistent=persistent,
             autostart=persistent, reason="1/1"))
         return vm
+
+    async def keep_busy(self, vm: VmId) -> None:
+        self.hypervisor.dirty_mib_s[vm] = 18.7
 
     async def define_twin(self, host: HostName, vm: VmId) -> None:
         self.hypervisor.place(host, VmRecord(vm, "twin", VmState.SHUTOFF, Bytes(16 * MIB), reason="5/0"))

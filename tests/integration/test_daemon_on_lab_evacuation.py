@@ -10,6 +10,7 @@ import pytest
 
 from tests.demo.cluster import HOOK
 from tests.integration.daemon_parts import (
+    POLICIES,
     Stand,
     a_lab,
     assert_books_are_closed,
@@ -20,6 +21,7 @@ from tests.integration.daemon_parts import (
     stood,
     told,
     until,
+    until_acting,
     until_left,
     until_settled,
 )
@@ -103,6 +105,31 @@ def test_a_failing_host_is_emptied_and_no_heart_misses_a_beat(lab: Lab, stand: S
     assert kinds == [r["kind"] for r in journal(stand.home)][-200:]
     assert kinds.index("VerdictLatched") < kinds.index("EvacuationBegun") < kinds.index("MigrationOrdered")
     assert document(daemon, "status")["posture"] == "acting"
+
+
+@pytest.mark.parametrize(("memory_mib", "ends"), [(16, True), (64, False)])
+def test_a_busy_guest_stands_still_for_longer_or_is_not_moved(lab: Lab, stand: Stand, memory_mib: int, ends: bool) -> None:
+    # what it writes to over and over takes under a second, or nearly four
+    guest = lab.start_guest("h1", "busy", memory_mib=memory_mib, mode="dirty")
+    convergence = "convergence: {downtime_max: 1s, auto_converge: never, no_progress: 3s}\n"
+    daemon = stand.daemon(policies=POLICIES.replace("retries:", f"{convergence}retries:")).start()
+    until_acting(daemon)
+    stand.until_heard(daemon)
+    lab.hosts["h1"].fault("uncorrected")
+    if ends:
+        until_left(lab, guest, "h1", 60.0, daemon)
+    else:
+        until(lambda: any(r["kind"] == "AbortOrdered" for r in journal(stand.home)), 90.0, "it is called off", daemon)
+        daemon.ctl("pause")
+        assert "is dirtied faster than it is copied" in next(
+            r["reason"] for r in journal(stand.home) if r["kind"] == "AbortOrdered")
+    until_settled(daemon, stand.home, 60.0)
+    steps = [r["downtime_ms"] for r in journal(stand.home) if r["kind"] in ("MigrationOrdered", "DowntimeOrdered")]
+    assert steps[0] == 100
+    assert sorted(set(steps)) == steps if ends else steps[:8] == [100, 150, 200, 300, 400, 500, 700, 1000]
+    assert lab.runs_on(guest) == "h1" or ends
+    assert_lives_once(lab, guest)
+    assert_books_are_closed(stand.home)
 
 
 def test_what_is_pinned_or_has_no_lock_stays_and_says_how_to_cure_it(lab: Lab, stand: Stand) -> None:

@@ -22,7 +22,7 @@ from ballastd.core.inventory import JobKind, PinKind, VmState, VmUsage
 from ballastd.core.plans import RefusalKind
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import MIB, VmId
-from ballastd.errors import MigrationRefused, Unreachable
+from ballastd.errors import MigrationAborted, MigrationFailed, MigrationRefused, Unreachable
 from ballastd.ports import HostChange, HostHint
 from tests.contracts.lab_world import OPTIONS, LibvirtWorld, declaration
 from tests.contracts.test_hypervisor import found, moving, until_back, until_copying
@@ -329,6 +329,22 @@ def test_a_guest_whose_emulator_hangs_does_not_hide_its_host(tell: Tell) -> None
             await world.hypervisor.set_bandwidth(H1, vm, 200)
             await task
         assert await found(world, H2, vm) is not None
+
+    tell(story)
+
+
+def test_a_guest_that_may_be_slowed_down_is_slowed_down(lab: Lab, tell: Tell) -> None:
+    async def story(world: LibvirtWorld) -> None:
+        vm = await world.start_guest(H1, memory_mib=64)
+        await world.keep_busy(vm)
+        order = replace(an_order(vm, memory_mib=64, bandwidth_mib_s=16), auto_converge=True)
+        task = asyncio.create_task(world.hypervisor.migrate(order))
+        async with asyncio.timeout(60.0):
+            while "Auto converge throttle" not in lab.hosts[H1].virsh("domjobinfo", vm):
+                await asyncio.sleep(0.5)
+        await world.hypervisor.abort(H1, vm)
+        with pytest.raises((MigrationAborted, MigrationFailed)):
+            await task
 
     tell(story)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from tests.mutants.mutant import CORE, CRASHES, TABLETOP, Mutant, core, only, scenarios
 
+COURSE = core("test_convergence.py")
+KERNEL = only("unit", "tests/unit/kernel")
+
 EXECUTION: tuple[Mutant, ...] = (
     Mutant("nothing ever freezes", f"{CORE}/gates.py", "        if len(unknown) >= freeze_at:", "        if False:"),
     Mutant("no limit on moves out of a host", f"{CORE}/admission.py",
@@ -102,4 +105,29 @@ EXECUTION: tuple[Mutant, ...] = (
            "        ledger.migrations[key] = replace(migration, adopted=True)", "        pass", core("test_evacuation.py") + only("crashes", CRASHES)),
     Mutant("a pause is forgotten by a restart", f"{CORE}/ledger.py", "    ledger.paused = e", "    pass",
            core("test_evacuation.py") + only("seeds", TABLETOP)),
+    Mutant("a standstill is never lengthened", f"{CORE}/convergence.py", "            elif is_stalled:", "            elif False:", COURSE),
+    Mutant("each round lengthens the standstill", f"{CORE}/convergence.py",
+           "        if progress.expected_downtime < BETTER * course.least:", "        if False:", COURSE),
+    Mutant("an owner's wish about standstill is not kept", f"{CORE}/convergence.py",
+           "    most = limits.downtime_max_ms if wish_ms is None else min(limits.downtime_max_ms, wish_ms)",
+           "    most = limits.downtime_max_ms", COURSE),
+    Mutant("who gets nowhere goes on", f"{CORE}/convergence.py",
+           "    if had_its_chance and needed > steps[-1] and worse", "    if False and worse", COURSE),
+    Mutant("who is stuck goes on", f"{CORE}/convergence.py", "    if still > limits.no_progress:", "    if False:", COURSE),
+    Mutant("who may be slowed down is given up before that", f"{CORE}/convergence.py",
+           "(SLOWING_ROUNDS if m.auto_converge else 1)", "1", COURSE),
+    Mutant("a pause counts against migrations", f"{CORE}/convergence.py",
+           "                course.moved_at = course.better_at = max(course.at, shown.at.monotonic)", "                pass", COURSE),
+    Mutant("a standstill is lengthened in a freeze", f"{CORE}/convergence.py",
+           "            if held or m.abort_reason:", "            if m.abort_reason:", COURSE),
+    Mutant("another bandwidth is the same job", f"{CORE}/convergence.py",
+           "        if course is None or course.bandwidth_mib_s != m.bandwidth_mib_s:", "        if course is None:", COURSE),
+    Mutant("balancing slows VMs down", f"{CORE}/admission.py",
+           "(limits.auto_converge is AutoConverge.SAVING and not move.routine)", "limits.auto_converge is AutoConverge.SAVING", core("test_balance.py")),
+    Mutant("the kernel allows any standstill", "daemon/ballastd/kernel/flights.py",
+           "        if downtime_ms > self._ceilings.downtime_max_ms:", "        if False:", KERNEL),
+    Mutant("the kernel overrules owners about standstill", "daemon/ballastd/kernel/flights.py",
+           "        if flight.downtime_max_ms is not None and downtime_ms", "        if False and downtime_ms", KERNEL),
+    Mutant("a standstill needs no record", "daemon/ballastd/kernel/kernel.py",
+           "        if not self._record.has_downtime(order.migration, order.downtime_ms):", "        if False:", KERNEL),
 )

@@ -37,7 +37,7 @@ OWNERS: tuple[Mutant, ...] = (
     Mutant("asked: an offered target is forgotten at the next reading", f"{CORE}/drafting.py",
            "    ranked = _offered_first(draft, intent, vm, ranked)\n", "", ASKED),
     Mutant("asked: who approved is not recorded", f"{CORE}/recommendations.py",
-           "approved_by=offer.approved_by if offer else \"\")", "approved_by=\"\")", ASKED),
+           "approved_by=offer.approved_by if offer else \"\",", "approved_by=\"\",", ASKED),
     Mutant("trust: it is never lost", f"{CORE}/demotions.py",
            "        if len(recent) >= FAULTS_TO_DEMOTE and", "        if False and", TRUST),
     Mutant("trust: one failure is enough", f"{CORE}/autonomy.py", "FAULTS_TO_DEMOTE = 2", "FAULTS_TO_DEMOTE = 1", TRUST),

@@ -23,13 +23,13 @@ LIMITS = {
     "same_sensor_hosts": "at_least_hosts", "caution_share": "caution_share", "freeze_share": "freeze_share",
     "unknown_at_least": "at_least_hosts", "retries_per_move": "retries_per_move", "hosts_off_share": "hosts_off_share",
     "power_offs_per_10_min": "power_offs_per_10_min", "wakes_per_min": "wakes_per_min",
-    "power_cycles_per_day": "power_cycles_per_day"}
+    "power_cycles_per_day": "power_cycles_per_day", "downtime_max_ms": "downtime_max_ms"}
 BUDGET = {"in_flight": "balance_in_flight", "per_hour": "balance_per_hour", "per_day": "balance_per_day",
           "per_vm_per_day": "balance_per_vm_day"}
-DURATIONS = {"same_sensor_within", "settle_after_freeze", "retry_backoff"}
+DURATIONS = {"same_sensor_within", "settle_after_freeze", "retry_backoff", "no_progress"}
 HELD_BACK_BY_MORE = {"migration_minimum_mib_s", "failover_hosts"}
 """The larger, the less is done."""
-WORDS = {"failover_domain"}
+WORDS = {"failover_domain", "auto_converge"}
 OF_A_WHOLE = {"cool_cpu", "cool_memory", "imbalance_above", "minimum_gain", "ignore_below", "fill_cpu", "fill_memory",
               "spare_share", "power_off_below", "power_on_above"}
 """Shares of a host or of the cluster that cannot be above 100 %."""
@@ -51,7 +51,8 @@ def test_every_number_of_a_routine_policy_is_a_share_a_duration_or_has_a_ceiling
 
 @pytest.mark.parametrize("line", [
     "blast_radius: {same_sensor: 11 in 5m}", "blast_radius: {at_least: 11}", "freeze: {at_least: 11}",
-    "in_flight: {cluster: 9}", "bandwidth: {link_share: 81%}", "retries: {per_move: 6}", "power: {hosts_off: 51%}"])
+    "in_flight: {cluster: 9}", "bandwidth: {link_share: 81%}", "retries: {per_move: 6}",
+    "convergence: {downtime_max: 1001ms}", "power: {hosts_off: 51%}"])
 def test_just_above_a_ceiling_is_refused(tmp_path: Path, line: str) -> None:
     (tmp_path / "p.yaml").write_text(f"kind: Limits\nname: p\n{line}\n", encoding="utf-8")
     with pytest.raises(ConfigurationError):
@@ -77,6 +78,8 @@ DOCUMENTS = {
                              same_sensor=st.tuples(WHOLE, SPAN).map(lambda pair: f"{pair[0]} in {pair[1]}")),
         freeze=mapping(caution=SHARE, freeze=SHARE, at_least=WHOLE, settle=SPAN),
         retries=mapping(per_move=WHOLE, backoff=SPAN),
+        convergence=mapping(downtime_max=st.one_of(st.integers(-1, 1100), st.just(10**9)).map(lambda n: f"{n}ms"),
+                            no_progress=SPAN),
         power=mapping(hosts_off=SHARE, offs_per_10_min=WHOLE, wakes_per_min=WHOLE, cycles_per_day=WHOLE)),
     "Balance": mapping(budget=BUDGETS, cool=mapping(cpu=SHARE, memory=SHARE)),
     "Consolidation": mapping(budget=BUDGETS, fill_to=mapping(cpu=SHARE, memory=SHARE),

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ballastd.cli.client import Daemon, DaemonUnreachable
-from ballastd.cli.formats import age, clock, printable, size
+from ballastd.cli.formats import age, clock, printable, size, time_left
 from ballastd.cli.live.signs import Signs, bar, clipped, signs_for
 from ballastd.cli.output import Row
 
@@ -107,10 +107,9 @@ def _curve(coverage: Sequence[tuple[float, int]]) -> str:
 def _move(one: Row, signs: Signs) -> str:
     progress, rate = one["progress"], one["rate_mib_s"]
     done = progress or 0.0
-    left = one["elapsed"] * (1.0 - done) / done if done > 0.02 else max(0.0, one["predicted"] - one["elapsed"])
     speed = "" if rate is None else f", {rate:.0f} of {one['bandwidth_mib_s']} MiB/s"
     return (f"  {one['vm_name']} -> {one['target']}  {''.join(bar((done,), BAR_CELLS // 2, signs))} {done:4.0%}{speed}, "
-            f"{one['phase']}, about {age(left)} left")
+            f"{one['phase']}, about {time_left(one)} left")
 
 
 def follow(daemon: Daemon, host: str, interval: float, pause: Callable[[float], None] = time.sleep) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 
@@ -28,6 +30,19 @@ def age(seconds: float | None) -> str:
         if abs(seconds) >= _SPANS[unit]:
             return f"{seconds / _SPANS[unit]:.0f}{unit}"
     return f"{seconds:.0f}s"
+
+
+def time_left(migration: Mapping[str, Any]) -> str:
+    """Return how long a migration will still take: at what its last round showed; where nothing was shown yet, at the pace
+    so far or at what was predicted."""
+    if migration["settled_wall"] is not None:
+        return NOTHING
+    if migration["left"] is not None:
+        return age(migration["left"])
+    if (migration["rounds"] or 0) > 1:
+        return "for ever"
+    done, elapsed = migration["progress"] or 0.0, migration["elapsed"]
+    return age(elapsed * (1.0 - done) / done if done > 0.02 else max(0.0, migration["predicted"] - elapsed))
 
 
 def size(value: float | None) -> str:

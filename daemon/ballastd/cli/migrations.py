@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from ballastd.cli.client import Daemon
-from ballastd.cli.formats import age, clock, printable, share, yes
+from ballastd.cli.formats import age, clock, printable, share, size, time_left, yes
 from ballastd.cli.options import migration_argument, with_daemon, with_output, with_reason, with_watch
 from ballastd.cli.output import Column, Row, Table, emit, emit_document, emit_fields, repeat, warn_if_old
+
+BAR_CELLS = 20
+
+
+def _bar(migration: Row) -> str:
+    """Return how much is copied as a bar."""
+    from ballastd.cli.live.signs import bar, signs_for
+
+    return "".join(bar((migration["progress"] or 0.0,), BAR_CELLS, signs_for(sys.stdout.encoding or "ascii")))
+
+
+def _standstill(migration: Row) -> str:
+    """Return for how long the VM would have to stand still now, of how long it may."""
+    needed, allowed = migration["downtime_needed_ms"], migration["downtime_ms"]
+    return f"{'-' if needed is None else format(needed, '.0f')}/{allowed or '-'} ms" if allowed or needed else "-"
+
 
 MIGRATIONS = Table((
     Column("ID", lambda m: m["id"]),
@@ -16,14 +34,23 @@ MIGRATIONS = Table((
     Column("TO", lambda m: m["target"]),
     Column("PHASE", lambda m: m["ending"] or m["phase"]),
     Column("COPIED", lambda m: share(m["progress"]), right=True),
+    Column("ROUND", lambda m: "-" if m["rounds"] is None else str(m["rounds"]), wide=True, right=True),
     Column("ELAPSED", lambda m: age(m["elapsed"]), right=True),
+    Column("LEFT", time_left, right=True),
     Column("PREDICTED", lambda m: age(m["predicted"]), wide=True, right=True),
     Column("MIB/S", lambda m: "-" if m["rate_mib_s"] is None else f"{m['rate_mib_s']:.0f}", right=True),
     Column("AT MOST", lambda m: str(m["bandwidth_mib_s"]), wide=True, right=True),
+    Column("STANDSTILL", _standstill, wide=True, right=True),
     Column("POLICY", lambda m: m["policy"]),
     Column("ORDERED", lambda m: clock(m["ordered_wall"]), wide=True),
     Column("DETAIL", lambda m: m["detail"] or "-", wide=True),
 ), lambda m: str(m["id"]), "no migration is open, and none ended lately")
+
+
+_COPIED = next(number for number, column in enumerate(MIGRATIONS.columns) if column.title == "COPIED")
+WATCHED = Table((*MIGRATIONS.columns[:_COPIED], Column("", _bar), *MIGRATIONS.columns[_COPIED:]), MIGRATIONS.name,
+                MIGRATIONS.empty)
+"""With a bar for each: what people look at."""
 
 
 @click.group("migration")
@@ -37,7 +64,10 @@ def migration_group() -> None:
 @with_output
 @with_daemon
 def list_migrations(daemon: Daemon, output: str, watch: float | None, only_open: bool) -> None:
-    """List open and lately settled migrations.
+    """List open and lately settled migrations; with --watch with a bar for each.
+
+    LEFT is reckoned anew from what each round of copying has shown. In a wide table STANDSTILL says for how long the VM
+    would have to stand still if it were handed over now, and for how long it may.
 
     \b
     Examples:
@@ -47,7 +77,8 @@ def list_migrations(daemon: Daemon, output: str, watch: float | None, only_open:
     def show() -> None:
         document = daemon.get("migrations")
         warn_if_old(document, output)
-        emit([m for m in document["migrations"] if not only_open or m["settled_wall"] is None], MIGRATIONS, output)
+        emit([m for m in document["migrations"] if not only_open or m["settled_wall"] is None],
+             MIGRATIONS if watch is None else WATCHED, output)
 
     repeat(watch, show)
 
@@ -72,6 +103,14 @@ def show_migration(daemon: Daemon, migration: str, output: str) -> None:
         emit_fields(_fields(found))
 
 
+def _rounds(migration: Row) -> str:
+    rounds, left, rate = migration["rounds"], migration["memory_remaining"], migration["dirty_mib_s"]
+    if rounds is None:
+        return "-"
+    dirtied = "" if rate is None else f", its VM dirties {rate:.0f} MiB/s"
+    return f"{rounds}{'' if left is None else f', {size(left)} of this one to go'}{dirtied}"
+
+
 def _fields(migration: Row) -> list[tuple[str, str]]:
     settled = migration["settled_wall"]
     return [
@@ -87,6 +126,9 @@ def _fields(migration: Row) -> list[tuple[str, str]]:
         ("copied", share(migration["progress"])),
         ("bandwidth", f"{'-' if migration['rate_mib_s'] is None else format(migration['rate_mib_s'], '.0f')} of "
                       f"{migration['bandwidth_mib_s']} MiB/s"),
+        ("left", time_left(migration)),
+        ("rounds", _rounds(migration)),
+        ("standstill", _standstill(migration) + (", may be slowed down" if migration["auto_converge"] else "")),
         ("adopted", yes(migration["adopted"])),
         ("detail", migration["detail"] or "-"),
     ]

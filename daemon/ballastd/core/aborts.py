@@ -1,4 +1,5 @@
-"""When a running migration is called off: its time is over, its target turned sick, its window closed, or asked for."""
+"""When a running migration is called off: its time is over, it gets nowhere, its target turned sick, its window closed, or
+asked for."""
 
 from __future__ import annotations
 
@@ -21,9 +22,11 @@ class Aborts:
         self._deadlines: dict[str, float] = {}
         self._asked: dict[str, float] = {}
 
-    def follow(self, ledger: Ledger, policies: PolicySet, health: Callable[[HostName], Health], revision: int,
-               now: Instant) -> tuple[tuple[ev.AbortOrdered, ...], tuple[AbortOrder, ...]]:
-        """Return the aborts to book, and those to carry out now: asked for again until the job is gone."""
+    def follow(self, ledger: Ledger, policies: PolicySet, health: Callable[[HostName], Health],
+               why_hopeless: Callable[[str], str], revision: int, now: Instant
+               ) -> tuple[tuple[ev.AbortOrdered, ...], tuple[AbortOrder, ...]]:
+        """Return the aborts to book, and those to carry out now: asked for again until the job is gone. ``why_hopeless``:
+        why a migration (its id) gets nowhere, empty if it does."""
         events: list[ev.AbortOrdered] = []
         orders: list[AbortOrder] = []
         self._deadlines = {key: at for key, at in self._deadlines.items() if key in ledger.migrations}
@@ -31,11 +34,12 @@ class Aborts:
         for m in ledger.open_migrations():
             left = max(0.0, min(m.deadline_wall - now.wall, m.deadline_wall - m.ordered_wall))
             deadline = self._deadlines.setdefault(m.id, now.monotonic + left)
-            reason = m.abort_reason or _reason(m, deadline, policies, health, now)
+            hopeless = why_hopeless(m.id)
+            reason = m.abort_reason or hopeless or _reason(m, deadline, policies, health, now)
             if not reason or not m.holds_slot:
                 continue
             if not m.abort_reason:
-                events.append(ev.AbortOrdered(now.wall, m.id, reason, overran=now.monotonic > deadline))
+                events.append(ev.AbortOrdered(now.wall, m.id, reason, overran=bool(hopeless) or now.monotonic > deadline))
             if now.monotonic - self._asked.get(m.id, float("-inf")) >= ABORT_AGAIN_SECONDS:
                 self._asked[m.id] = now.monotonic
                 orders.append(AbortOrder(m.id, m.vm, m.source, reason, revision))

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass, field
 
+from ballastd.core.convergence import ladder
 from ballastd.core.intents import Intent, IntentKind, Wants
 from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
 from ballastd.core.plans import Deferral, DeferralKind, Move, Order, Plan, TuneOrder
-from ballastd.core.policies import Limits, Mode, PolicySet, Timing, Window
+from ballastd.core.policies import AutoConverge, Limits, Mode, PolicySet, Timing, Window
 from ballastd.core.prediction import fair_share, predict
 from ballastd.core.quantities import GIB, HostName, Seconds, VmId
 from ballastd.core.snapshot import Snapshot
@@ -268,7 +269,12 @@ def _order(move: Move, number: int, snapshot: Snapshot, tally: _Tally, limits: L
     bandwidth = _share(snapshot, tally, move.source, move.target, limits, 0)
     floor = max(timing.migration_floor, timing.migration_per_gib * move.memory / GIB)
     deadline = Seconds(max(floor, 2 * predict(move.memory, bandwidth)))
-    return Order(f"{revision}-{number}", move, bandwidth, deadline, revision)
+    inventory = snapshot.facts[snapshot.row(move.source)].inventory
+    record = inventory.find(move.vm) if inventory else None
+    may_slow = (limits.auto_converge is AutoConverge.ALWAYS
+                or (limits.auto_converge is AutoConverge.SAVING and not move.routine))
+    return Order(f"{revision}-{number}", move, bandwidth, deadline, revision,
+                 ladder(limits, record.downtime_max_ms if record else None)[0], may_slow)
 
 
 def _retune(snapshot: Snapshot, ledger: Ledger, tally: _Tally, limits: Limits, revision: int

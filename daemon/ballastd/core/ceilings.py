@@ -24,6 +24,7 @@ class Ceilings:
     caution_share: float = 0.20
     freeze_share: float = 0.34
     retries_per_move: int = 5
+    downtime_max_ms: int = 1000
     balance_in_flight: int = 4
     balance_per_hour: int = 60
     balance_per_day: int = 400

@@ -17,6 +17,7 @@ from ballastd.core.aborts import Aborts
 from ballastd.core.admission import Gate, admit
 from ballastd.core.commands import POWER_VERBS, carry_out
 from ballastd.core.consolidation import Outlook, empty_intents, why_not_off
+from ballastd.core.convergence import Convergence, Eased
 from ballastd.core.copying import copy_of
 from ballastd.core.demotions import changes, held_back
 from ballastd.core.doubles import Doubles
@@ -45,10 +46,10 @@ from ballastd.core.inventory import DeclaredHost, HostInventory
 from ballastd.core.judging import Judge
 from ballastd.core.ledger import Ledger
 from ballastd.core.loads import Loads, host_load
-from ballastd.core.migrations import Ending
+from ballastd.core.migrations import Ending, Migration
 from ballastd.core.notices import Notice
 from ballastd.core.planning import PlanUnsound, plan
-from ballastd.core.plans import AbortOrder, Deferral, DeferralKind, Order, Plan, RefusalKind, TuneOrder
+from ballastd.core.plans import AbortOrder, Deferral, DeferralKind, DowntimeOrder, Order, Plan, RefusalKind, TuneOrder
 from ballastd.core.policies import ClusterDeclaration, Health, Mode, PolicySet
 from ballastd.core.portrait import Portrait
 from ballastd.core.power import PowerOrder, PowerPhase
@@ -70,9 +71,9 @@ from ballastd.core.views import ClusterView
 class Decision:
     """What one step wants: ``events`` made durable first, then tunes, aborts and orders carried out.
 
-    ``power``: hosts to switch on or to shut down in order. ``cordons``: every host that should be closed at its hook
-    now. ``portrait``: what the step shows of everything, drawn when somebody looks. ``wake_at``: monotonic instant at
-    which something may change by itself, or None.
+    ``downtimes``: running jobs whose VM may stand still for longer at the end. ``power``: hosts to switch on or to shut
+    down in order. ``cordons``: every host that should be closed at its hook now. ``portrait``: what the step shows of
+    everything, drawn when somebody looks. ``wake_at``: monotonic instant at which something may change by itself, or None.
     """
 
     revision: int
@@ -80,6 +81,7 @@ class Decision:
     orders: tuple[Order, ...]
     aborts: tuple[AbortOrder, ...]
     tunes: tuple[TuneOrder, ...]
+    downtimes: tuple[DowntimeOrder, ...]
     power: tuple[PowerOrder, ...]
     cordons: frozenset[HostName]
     answers: tuple[Answer, ...]
@@ -130,6 +132,7 @@ class Controller:
         self._looks, window = reconciliation.Looks(), cluster.timing.load_window
         self._loads, self._trends = Loads(window), Trends(window)
         self._doubles, self._homes, self._aborts, self._recent = Doubles(), Homes(), Aborts(), Recent()
+        self._convergence = Convergence()
         self._switchboard, self._gatekeeper = Switchboard(), Gatekeeper(cluster.timing, now)
         self._strandings, self._recommendations = Strandings(), Recommendations()
         self._last: Snapshot | None = None
@@ -382,7 +385,10 @@ class Controller:
         step.take(*close_evacuations(snapshot, step.draft, intents))
         step.notices.extend(self._strandings.follow(plan_made, intents, gates, step.draft, snapshot))
         switching = self._switch(step, snapshot, outlook, plan_made, gates)
-        aborts = self._call_off(step)
+        eased = self._convergence.follow(step.draft, self._senses.progress, self._downtime_wish, self._policies.limits,
+                                         step.revision, step.now, held=bool(gates) or step.draft.broken is not None)
+        step.take(eased.events, ())
+        aborts = self._call_off(step, eased)
         self._probe_journal(step)
         made = Plan(plan_made.moves, (*plan_made.refusals, *switching.refusals),
                     (*admission.deferrals, *switching.deferrals))
@@ -391,8 +397,9 @@ class Controller:
                             self._recommendations.current)
         self._pending = (step.revision, step.draft, tuple(step.events))
         return Decision(
-            step.revision, tuple(step.events), orders, aborts, tunes, switching.orders, self._cordons(step),
-            tuple(step.answers), tuple(step.notices), portrait, self._wake_at(step, gates, made.deferrals))
+            step.revision, tuple(step.events), orders, aborts, tunes, eased.orders, switching.orders,
+            self._cordons(step), tuple(step.answers), tuple(step.notices), portrait,
+            self._wake_at(step, gates, made.deferrals))
 
     def _intents(self, step: _Step, snapshot: Snapshot, outlook: Outlook) -> tuple[Intent, ...]:
         """Return everything that ought to change: what may be done before what is only looked at, so that a policy on
@@ -468,9 +475,15 @@ class Controller:
             step.book(ev.BandwidthOrdered(step.now.wall, tune.migration, tune.bandwidth_mib_s))
         return tunes
 
-    def _call_off(self, step: _Step) -> tuple[AbortOrder, ...]:
+    def _downtime_wish(self, m: Migration) -> int | None:
+        """Return for how long the VM of a migration may stand still at most if its owner is asked, milliseconds."""
+        inventory = self._senses.inventories.get(m.source)
+        record = inventory.find(m.vm) if inventory is not None else None
+        return None if record is None else record.downtime_max_ms
+
+    def _call_off(self, step: _Step, eased: Eased) -> tuple[AbortOrder, ...]:
         events, orders = self._aborts.follow(
-            step.draft, self._policies, self._verdicts.health, step.revision, step.now)
+            step.draft, self._policies, self._verdicts.health, eased.why_hopeless, step.revision, step.now)
         for event in events:
             step.book(event)
         return orders

@@ -68,6 +68,8 @@ class MigrationOrdered:
     saving: bool = False
     recommendation: str = ""
     approved_by: str = ""
+    downtime_ms: int = 0
+    auto_converge: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class MigrationSettled:
 
 @dataclass(frozen=True, slots=True)
 class AbortOrdered:
-    """The intent to cancel a running job. ``overran``: its own time was over, nobody else is to blame."""
+    """The intent to cancel a running job. ``overran``: its own time was over or it got nowhere, nobody else is to blame."""
 
     wall: float
     id: str
@@ -125,6 +127,17 @@ class BandwidthOrdered:
     wall: float
     id: str
     bandwidth_mib_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class DowntimeOrdered:
+    """The intent to let the VM of a running job stand still for longer at its end, milliseconds. ``needed_ms``: how long it
+    would have to at what its last round left."""
+
+    wall: float
+    id: str
+    downtime_ms: int
+    needed_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,7 +455,7 @@ class CheckpointTaken:
 
 Event = (
     DaemonStarted | DaemonStopped | PoliciesLoaded | MigrationOrdered | MigrationCalled | MigrationMoved
-    | MigrationOutOfSight | MigrationSettled | AbortOrdered | BandwidthOrdered | VerdictLatched
+    | MigrationOutOfSight | MigrationSettled | AbortOrdered | BandwidthOrdered | DowntimeOrdered | VerdictLatched
     | VerdictsAcknowledged | CountersNoted | EvacuationBegun | EvacuationEnded | HostCordoned | HostUncordoned
     | DrainRequested | DrainCancelled | HostConfirmedDead | Paused | Resumed | SiteEventBegun | SiteEventEnded
     | DuplicateSeen | DuplicateCleared | InvariantFailed | HostSeenAlive | JournalRecovered | JournalReplaced

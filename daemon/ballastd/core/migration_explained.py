@@ -118,7 +118,11 @@ def _outcome(m: MigrationView) -> tuple[Statement, ...]:
 def _so_far(m: MigrationView) -> str:
     copied = "how much is copied is unknown" if m.progress is None else f"{m.progress:.0%} of memory need no more copying"
     rate = "" if m.rate_mib_s is None else f", memory travels at {m.rate_mib_s:.0f} MiB/s"
-    return f"so far: {human_seconds(m.elapsed)}{_compared(m) if m.elapsed > m.predicted else ''}, {copied}{rate}"
+    dirtied = "" if m.dirty_mib_s is None else f" and is dirtied at {m.dirty_mib_s:.0f}"
+    needed = "" if m.downtime_needed_ms is None else f", {m.downtime_needed_ms:.0f} would be needed now"
+    still = f"; its VM may stand still for {m.downtime_ms} ms at the end{needed}" if m.downtime_ms else ""
+    late = _compared(m) if m.elapsed > m.predicted else ""
+    return f"so far: {human_seconds(m.elapsed)}{late}, {copied}{rate}{dirtied}{still}"
 
 
 def _compared(m: MigrationView) -> str:

@@ -78,8 +78,9 @@ class Migration:
     ``routine``: whether it balances or packs, and counts against the budgets for that. ``urgent``: windows do not apply.
     ``was_out_of_sight``: whether its source stopped answering while it was open. ``abort_reason``: set when an
     abort was ordered. ``runners_up``, ``why_not``: who came next as its target, and what spoke against the others.
-    ``saving``: it takes a VM off a failing host. ``overran``: it is called off because its own time was over.
-    ``approved_by``: who approved it, where its policy only recommends.
+    ``saving``: it takes a VM off a failing host. ``overran``: it is called off because its own time was over, or because
+    it got nowhere. ``approved_by``: who approved it, where its policy only recommends. ``downtime_ms``: for how long its VM
+    may stand still at the end, 0 where that was left to the hypervisor. ``auto_converge``: whether it may be slowed down.
     """
 
     id: str
@@ -111,6 +112,8 @@ class Migration:
     saving: bool = False
     overran: bool = False
     approved_by: str = ""
+    downtime_ms: int = 0
+    auto_converge: bool = False
 
     @property
     def is_open(self) -> bool:

@@ -149,7 +149,9 @@ class Order:
     """A granted move with its bandwidth and deadline: what the kernel is asked to carry out.
 
     ``id`` comes from the revision (``42-1``). ``bandwidth_mib_s``: at least 1. ``deadline``: seconds from
-    the start after which the migration is aborted.
+    the start after which the migration is aborted. ``downtime_ms``: for how long the VM may stand still at the end, 0 for as
+    long as its hypervisor is used to. ``auto_converge``: whether the VM may be slowed down if it dirties its memory faster
+    than it is copied.
     """
 
     id: str
@@ -157,6 +159,8 @@ class Order:
     bandwidth_mib_s: int
     deadline: Seconds
     revision: int
+    downtime_ms: int = 0
+    auto_converge: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +182,17 @@ class TuneOrder:
     vm: VmId
     source: HostName
     bandwidth_mib_s: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class DowntimeOrder:
+    """Let the VM of a running job stand still for longer at its end, milliseconds."""
+
+    migration: str
+    vm: VmId
+    source: HostName
+    downtime_ms: int
     revision: int
 
 

@@ -25,6 +25,15 @@ class Mode(enum.Enum):
     AUTO = "auto"
 
 
+class AutoConverge(enum.Enum):
+    """Which migrations may slow their VM down if it dirties its memory faster than it is copied: none, those that take VMs
+    off hosts that have to be emptied, or all."""
+
+    NEVER = "never"
+    SAVING = "saving"
+    ALWAYS = "always"
+
+
 class Health(enum.IntEnum):
     """What a host's firing conditions amount to; larger is worse."""
 
@@ -303,6 +312,8 @@ class Limits:
     """How much may happen at once and how fast. Shares are ratios; durations seconds; bandwidth MiB/s.
 
     ``failover_domain``: what dies together, ``host`` or a host label (rack, power, ...), where ``failover_hosts`` is not 0.
+    ``downtime_max_ms``: for how long a VM may stand still at the end of its migration. ``no_progress``: how long a migration
+    may go on without getting anywhere.
     """
 
     in_flight_cluster: int = 4
@@ -324,6 +335,9 @@ class Limits:
     settle_after_freeze: Seconds = Seconds(300.0)
     retries_per_move: int = 2
     retry_backoff: Seconds = Seconds(20.0)
+    downtime_max_ms: int = 500
+    auto_converge: AutoConverge = AutoConverge.SAVING
+    no_progress: Seconds = Seconds(60.0)
     hosts_off_share: float = 0.20
     power_offs_per_10_min: int = 1
     wakes_per_min: int = 1

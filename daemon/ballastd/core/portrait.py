@@ -9,6 +9,7 @@ from functools import cached_property
 from ballastd.core import evaluation, recommendations
 from ballastd.core.admission import Gate
 from ballastd.core.autonomy import Offer
+from ballastd.core.convergence import UNSAID_MS
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import NO_USAGE, DeclaredHost, VmState
 from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
@@ -16,6 +17,7 @@ from ballastd.core.migrations import Migration
 from ballastd.core.plans import Move, Order, Plan, RefusalKind
 from ballastd.core.policies import Mode, MoveBudget, PolicySet
 from ballastd.core.power import PowerPhase
+from ballastd.core.prediction import remaining
 from ballastd.core.quantities import MIB, HostName, Instant, VmId, human_bytes, human_seconds
 from ballastd.core.schedules import Leaving, schedule
 from ballastd.core.senses import Senses
@@ -211,7 +213,8 @@ def _migrations(p: Portrait) -> tuple[MigrationView, ...]:
 
 
 def _migration(p: Portrait, m: Migration) -> MigrationView:
-    progress = p.senses.progress.get(m.id)
+    seen = p.senses.progress.get(m.id)
+    progress = None if seen is None or m.ending else seen.progress
     share = None
     if progress is not None and progress.memory_total > 0:
         share = 1.0 - min(1.0, progress.memory_remaining / progress.memory_total)
@@ -220,7 +223,12 @@ def _migration(p: Portrait, m: Migration) -> MigrationView:
         m.id, m.vm, m.vm_name, m.source, m.target, m.phase.value, m.ending.value if m.ending else "", m.policy,
         m.because, m.ordered_wall, m.settled_wall, m.deadline_wall, m.bandwidth_mib_s, m.predicted,
         max(0.0, end - m.ordered_wall), 1.0 if m.ending else share, m.adopted, m.abort_reason or m.call_message,
-        None if progress is None or m.ending else progress.throughput_bytes_s / MIB, m.runners_up, m.why_not)
+        None if progress is None else progress.throughput_bytes_s / MIB, m.runners_up, m.why_not,
+        None if progress is None else remaining(progress, m.downtime_ms or UNSAID_MS),
+        progress.iteration if progress and progress.iteration else None,
+        progress.memory_remaining if progress and progress.memory_total else None,
+        progress.dirty_bytes_s / MIB if progress and progress.dirty_bytes_s else None, m.downtime_ms,
+        1000 * progress.expected_downtime if progress and progress.iteration > 1 else None, m.auto_converge)
 
 
 def _intent(p: Portrait, intent: Intent) -> IntentView:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ballastd.core.inputs import CallReturned, HostUnreachable, PowerReturned, PowerSeen, ProgressSeen
-from ballastd.core.inventory import HostInventory, Progress, same_but_for_use
+from ballastd.core.inventory import HostInventory, same_but_for_use
 from ballastd.core.ledger import Ledger
 from ballastd.core.policies import Timing
 from ballastd.core.quantities import HostName, Instant
@@ -28,7 +28,8 @@ class Senses:
         self.agents: dict[HostName, AgentState] = {}
         self.returned: dict[str, CallReturned] = {}
         self.ended: dict[str, Instant] = {}
-        self.progress: dict[str, Progress] = {}
+        self.progress: dict[str, ProgressSeen] = {}
+        """The newest of each migration that showed a job."""
         self.power: dict[HostName, PowerSeen] = {}
         self.power_returned: dict[str, PowerReturned] = {}
         for (host, metric), values in sorted(ledger.counters.items()):
@@ -63,7 +64,7 @@ class Senses:
     def hear_progress(self, seen: ProgressSeen) -> None:
         """Note where a job is."""
         if seen.progress is not None:
-            self.progress[seen.migration] = seen.progress
+            self.progress[seen.migration] = seen
 
     def is_reachable(self, host: HostName, now: Instant) -> bool:
         """Return whether the host's newest inventory is young and came after the last failure to get one."""

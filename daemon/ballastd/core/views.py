@@ -123,6 +123,20 @@ class MigrationView:
     rate_mib_s: float | None = None
     runners_up: tuple[str, ...] = ()
     why_not: tuple[str, ...] = ()
+    left: float | None = None
+    """Seconds that it will still take at what its last round showed, None where that is unknown, or for ever."""
+    rounds: int | None = None
+    """How often its memory was gone through, this time included."""
+    memory_remaining: int | None = None
+    """Bytes that are still to be copied in this round."""
+    dirty_mib_s: float | None = None
+    """How fast its VM dirties memory; at least so fast where it does not converge."""
+    downtime_ms: int = 0
+    """For how long its VM may stand still at the end, 0 where that was left to the hypervisor."""
+    downtime_needed_ms: float | None = None
+    """For how long it would have to at what the last round left."""
+    auto_converge: bool = False
+    """Whether its VM may be slowed down."""
 
 
 @dataclass(frozen=True, slots=True)

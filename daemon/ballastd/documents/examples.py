@@ -49,6 +49,7 @@ EXAMPLES = {
     "LimitsModel.blast_radius": "{share: 20%, at_least: 2, same_sensor: 3 in 5m}",
     "LimitsModel.freeze": "{caution: 10%, freeze: 20%}",
     "LimitsModel.retries": "{per_move: 2, backoff: 20s}",
+    "LimitsModel.convergence": "{downtime_max: 500ms, auto_converge: saving, no_progress: 60s}",
     "LimitsModel.power": "{hosts_off: 20%, offs_per_10_min: 1}",
 }
 OTHER_WORDS = {"hold": "for", "duration": "for", "length": "for", "lasts": "for", "until": "for", "to": "for", "end": "for",

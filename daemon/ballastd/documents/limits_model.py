@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from ballastd.core.ceilings import CEILINGS
-from ballastd.core.policies import Limits
+from ballastd.core.policies import AutoConverge, Limits
 from ballastd.core.quantities import Seconds
 from ballastd.documents.policy_models import PolicyModel
-from ballastd.documents.scalars import Bandwidth, Duration, Percent, Whole, lasting, shown
+from ballastd.documents.scalars import Bandwidth, Duration, Lasting, Moment, Percent, Whole, lasting, shown
 from ballastd.documents.validation import Clash, Strict
 from ballastd.documents.vm_selectors import Word
 
@@ -139,6 +139,16 @@ class Retries(Strict):
     _p = field_validator("per_move")(capped(CEILINGS.retries_per_move, str(CEILINGS.retries_per_move)))
 
 
+class Convergence(Strict):
+    """What is done about a migration whose VM dirties its memory nearly as fast as it is copied, or faster."""
+
+    downtime_max: Moment = DEFAULT.downtime_max_ms
+    auto_converge: AutoConverge = DEFAULT.auto_converge
+    no_progress: Lasting = float(DEFAULT.no_progress)
+
+    _d = field_validator("downtime_max")(capped(CEILINGS.downtime_max_ms, f"{CEILINGS.downtime_max_ms}ms"))
+
+
 class PowerLimits(Strict):
     """How many hosts we may have switched off, and how fast."""
 
@@ -171,6 +181,7 @@ class LimitsModel(PolicyModel):
     blast_radius: BlastRadius = BlastRadius()
     freeze: Freeze = Freeze()
     retries: Retries = Retries()
+    convergence: Convergence = Convergence()
     power: PowerLimits = PowerLimits()
 
     def compiled(self) -> Limits:
@@ -186,6 +197,8 @@ class LimitsModel(PolicyModel):
             same_sensor_within=Seconds(self.blast_radius.same_sensor[1]), caution_share=self.freeze.caution,
             freeze_share=self.freeze.freeze, unknown_at_least=self.freeze.at_least,
             settle_after_freeze=Seconds(self.freeze.settle), retries_per_move=self.retries.per_move,
-            retry_backoff=Seconds(self.retries.backoff), hosts_off_share=self.power.hosts_off,
+            retry_backoff=Seconds(self.retries.backoff), downtime_max_ms=self.convergence.downtime_max,
+            auto_converge=self.convergence.auto_converge, no_progress=Seconds(self.convergence.no_progress),
+            hosts_off_share=self.power.hosts_off,
             power_offs_per_10_min=self.power.offs_per_10_min, wakes_per_min=self.power.wakes_per_min,
             power_cycles_per_day=self.power.cycles_per_day)

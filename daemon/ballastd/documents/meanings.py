@@ -163,6 +163,7 @@ MEANINGS: dict[str, str] = {
     "LimitsModel.blast_radius": "how many faults at once are believed",
     "LimitsModel.freeze": "how many silent hosts make us careful, and stop us",
     "LimitsModel.retries": "how often a VM's move is tried again",
+    "LimitsModel.convergence": "migrations of VMs that dirty their memory fast",
     "LimitsModel.power": "hosts that we switched off",
     "InFlight.cluster": "in the cluster, strangers' included",
     "InFlight.host_out": "out of one host",
@@ -182,6 +183,11 @@ MEANINGS: dict[str, str] = {
     "Freeze.settle": "how long a freeze or a site event lasts after its cause is gone",
     "Retries.per_move": "failed attempts within a day, beyond the first",
     "Retries.backoff": "pause after a failed attempt, doubling",
+    "Convergence.downtime_max": "how long a VM may stand still at the end of its migration, where 100ms, and steps from "
+                                "there, do not do; its owner's `downtime` wins",
+    "Convergence.auto_converge": "which migrations may slow their VM down: `never`, `saving` (those that empty a host for "
+                                 "its health or for an operator), `always`",
+    "Convergence.no_progress": "a migration that gets nowhere for so long is called off",
     "PowerLimits.hosts_off": "share of all hosts that may be off by our doing; one is always allowed",
     "PowerLimits.offs_per_10_min": "hosts told to go off within ten minutes",
     "PowerLimits.wakes_per_min": "hosts told to come back within a minute",
@@ -235,6 +241,7 @@ CEILING_OF: dict[str, str] = {
     "BlastRadius.at_least": str(_C.at_least_hosts), "Freeze.at_least": str(_C.at_least_hosts),
     "BlastRadius.same_sensor": f"{_C.at_least_hosts} hosts",
     "Freeze.freeze": as_percent(_C.freeze_share), "Retries.per_move": str(_C.retries_per_move),
+    "Convergence.downtime_max": f"{_C.downtime_max_ms}ms",
     "PowerLimits.hosts_off": as_percent(_C.hosts_off_share), "PowerLimits.offs_per_10_min": str(_C.power_offs_per_10_min),
     "PowerLimits.wakes_per_min": str(_C.wakes_per_min), "PowerLimits.cycles_per_day": str(_C.power_cycles_per_day),
 }

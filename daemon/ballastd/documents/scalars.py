@@ -18,6 +18,7 @@ _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?"
 _NUMBER_AND_UNIT = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*([A-Za-z%/]+)", re.ASCII)
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _LINK = {"Mbit/s": 1e6 / 8 / (1 << 20), "Gbit/s": 1e9 / 8 / (1 << 20), "MiB/s": 1.0, "GiB/s": 1024.0}
+_MOMENT = {"ms": 1.0, "s": 1000.0}
 _NO_ZONE = re.compile(r"right/|posix/|localtime$|posixrules$|Factory$")
 _LISTEN = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[0-9.]+)):(?P<port>[0-9]{1,5})", re.ASCII)
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
@@ -119,6 +120,14 @@ def link(value: Any) -> float:
 def bandwidth(value: Any) -> float:
     """Return MiB/s."""
     return _unit(value, _LINK, "a bandwidth", "100MiB/s")
+
+
+def milliseconds(value: Any) -> int:
+    """Return whole milliseconds, at least one."""
+    found = _unit(value, _MOMENT, "a moment", "500ms")
+    if found < 1 or found != int(found):
+        raise ValueError(f"{shown(value)}: at least one millisecond, and whole ones; write for example 500ms")
+    return int(found)
 
 
 def _unit(value: Any, units: dict[str, float] | dict[str, int], what: str, example: str) -> float:
@@ -236,6 +245,7 @@ Watts = Annotated[float, BeforeValidator(watts)]
 Size = Annotated[int, *_annotated(size, "4GiB")]
 LinkSpeed = Annotated[float, *_annotated(link, "10Gbit/s")]
 Bandwidth = Annotated[float, *_annotated(bandwidth, "100MiB/s")]
+Moment = Annotated[int, *_annotated(milliseconds, "500ms")]
 ClockTime = Annotated[time, *_annotated(clock_time, "22:00")]
 Daily = Annotated[time | None, *_annotated(daily, "03:30")]
 Days = Annotated[tuple[int, ...], BeforeValidator(days),

@@ -11,7 +11,7 @@ from ballastd.core.ceilings import CEILINGS, Ceilings
 from ballastd.core.inventory import HostInventory, JobKind, Mobility, VmState
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Migration
-from ballastd.core.plans import AbortOrder, CordonOrder, Order, Refusal, RefusalKind, TuneOrder
+from ballastd.core.plans import AbortOrder, CordonOrder, DowntimeOrder, Order, Refusal, RefusalKind, TuneOrder
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.power import PowerOrder
 from ballastd.core.quantities import HostName, human_bytes
@@ -48,6 +48,7 @@ class Kernel:
         self._record = record
         self._cluster = cluster
         self._clock = clock
+        self._ceilings = ceilings
         self._flights = Flights(cluster.hosts, ceilings)
         self._held: str | None = None
         self.calls = 0
@@ -84,12 +85,12 @@ class Kernel:
             raise Withheld(refusals)
         # between these checks and the call nothing is awaited: what they found still holds
         self._refuse_early(order)
-        no = self._flights.refusal(order, *_foreign_jobs(ends, self._flights),
-                                   self._clock.now().monotonic)
+        no = (self._flights.refusal(order, *_foreign_jobs(ends, self._flights), self._clock.now().monotonic)
+              or _too_long(order, self._ceilings))
         if no is not None:
             raise Withheld((no,))
         self._record.use_up(order.id)
-        self._flights.claim(order, self._clock.now().monotonic)
+        self._flights.claim(order, self._clock.now().monotonic, _downtime_wish(order, ends))
         self.calls += 1
         self.announce(order)
         await self._hypervisor.migrate(order)
@@ -156,6 +157,20 @@ class Kernel:
             raise Withheld((Refusal(RefusalKind.CEILING, over, order.vm),))
         await self._hypervisor.set_bandwidth(order.source, order.vm, order.bandwidth_mib_s)
         self._flights.tune(order.migration, order.bandwidth_mib_s)
+
+    async def allow_downtime(self, order: DowntimeOrder) -> None:
+        """Let the VM of a running job stand still at its end for so long as is in the journal, under the ceiling, and within
+        what its owner wants.
+
+        Raises:
+            Withheld: it is not. Unreachable: the host did not answer.
+        """
+        if not self._record.has_downtime(order.migration, order.downtime_ms):
+            raise Withheld((Refusal(RefusalKind.NOT_JOURNALLED, f"standstill of {order.migration}", order.vm),))
+        over = self._flights.downtime_refusal(order.migration, order.downtime_ms)
+        if over is not None:
+            raise Withheld((Refusal(RefusalKind.CEILING, over, order.vm),))
+        await self._hypervisor.set_downtime(order.source, order.vm, order.downtime_ms)
 
     def cordon(self, order: CordonOrder) -> None:
         """Ask a host's agent to raise or lower its cordon flag. The request expires by itself."""
@@ -227,9 +242,24 @@ def _vm_refusals(order: Order, ends: _Ends) -> tuple[Refusal, ...]:
     if here.memory_max != move.memory:
         found.append(Refusal(RefusalKind.WORLD_CHANGED, f"has {human_bytes(here.memory_max)} now, planned with "
                              f"{human_bytes(move.memory)}", move.vm))
+    if here.downtime_max_ms is not None and order.downtime_ms > here.downtime_max_ms:
+        found.append(Refusal(RefusalKind.WORLD_CHANGED, f"its owner wants {here.downtime_max_ms} ms of standstill at most, "
+                             f"planned with {order.downtime_ms}", move.vm))
     if there is not None and there.state.holds_memory:
         found.append(Refusal(RefusalKind.WORLD_CHANGED, f"is active on {move.target} already", move.vm, move.target))
     return tuple(found)
+
+
+def _downtime_wish(order: Order, ends: _Ends) -> int | None:
+    here = ends.source.find(order.move.vm)
+    return here.downtime_max_ms if here else None
+
+
+def _too_long(order: Order, ceilings: Ceilings) -> Refusal | None:
+    if order.downtime_ms <= ceilings.downtime_max_ms:
+        return None
+    return Refusal(RefusalKind.CEILING, f"{order.downtime_ms} ms of standstill, ceiling {ceilings.downtime_max_ms}",
+                   order.move.vm)
 
 
 def _foreign_jobs(ends: _Ends, flights: Flights) -> tuple[int, int]:

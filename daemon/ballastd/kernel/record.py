@@ -22,6 +22,7 @@ class Record:
         self._orders: set[str] = set()
         self._aborts: set[str] = set()
         self._tunes: dict[str, int] = {}
+        self._downtimes: dict[str, int] = {}
         self._power: set[str] = set()
         self._hung: str | None = None
         self.head = 0
@@ -122,10 +123,13 @@ class Record:
                     self._power.add(event.id)
                 case ev.BandwidthOrdered():
                     self._tunes[event.id] = event.bandwidth_mib_s
+                case ev.DowntimeOrdered():
+                    self._downtimes[event.id] = event.downtime_ms
                 case ev.MigrationSettled():
                     self._orders.discard(event.id)
                     self._aborts.discard(event.id)
                     self._tunes.pop(event.id, None)
+                    self._downtimes.pop(event.id, None)
                 case _:
                     pass
 
@@ -158,6 +162,10 @@ class Record:
     def has_bandwidth(self, migration: str, bandwidth_mib_s: int) -> bool:
         """Return whether exactly this bandwidth is durable for a migration."""
         return self._tunes.get(migration) == bandwidth_mib_s
+
+    def has_downtime(self, migration: str, downtime_ms: int) -> bool:
+        """Return whether exactly this standstill is durable for a migration."""
+        return self._downtimes.get(migration) == downtime_ms
 
     async def tail(self, count: int) -> tuple[JournalRecord, ...]:
         """Return the last ``count`` records."""

@@ -71,6 +71,9 @@ class Notes:
     def aborting(self, host: HostName, vm: VmId) -> None:
         """See ``sim.world.Watcher``."""
 
+    def lengthening(self, host: HostName, vm: VmId, downtime_ms: int) -> None:
+        """See ``sim.world.Watcher``."""
+
     def switching(self, host: HostName, *, on: bool) -> None:
         """See ``sim.world.Watcher``."""
 

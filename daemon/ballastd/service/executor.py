@@ -11,7 +11,7 @@ import structlog
 from ballastd.core.controller import Decision
 from ballastd.core.inputs import CallReturned, PowerReturned
 from ballastd.core.migrations import CallResult
-from ballastd.core.plans import AbortOrder, CordonOrder, Order, RefusalKind, TuneOrder
+from ballastd.core.plans import AbortOrder, CordonOrder, DowntimeOrder, Order, RefusalKind, TuneOrder
 from ballastd.core.power import PowerOrder
 from ballastd.core.quantities import HostName
 from ballastd.errors import (
@@ -48,6 +48,8 @@ class Executor:
         """Begin everything that ``decision`` orders. New bandwidths come before new migrations."""
         if decision.tunes or decision.orders:
             self._spawn(self._steer_then_move(decision))
+        for longer in decision.downtimes:
+            self._spawn(self._allow_downtime(longer))
         for abort in decision.aborts:
             self._spawn(self._abort(abort))
         for order in decision.power:
@@ -76,6 +78,14 @@ class Executor:
             await self._kernel.tune(order)
         except (Withheld, Unreachable) as no:
             log.warning("bandwidth not changed", migration=order.migration, reason=str(no))
+
+    async def _allow_downtime(self, order: DowntimeOrder) -> None:
+        log.info("migration does not end; its VM may stand still for longer", migration=order.migration,
+                 downtime_ms=order.downtime_ms)
+        try:
+            await self._kernel.allow_downtime(order)
+        except (Withheld, Unreachable) as no:
+            log.warning("standstill not changed", migration=order.migration, reason=str(no))
 
     async def _abort(self, order: AbortOrder) -> None:
         log.warning("migration is being aborted", migration=order.migration, reason=order.reason)

@@ -27,7 +27,7 @@ from ballastd.errors import (
 from ballastd.ports import Clock, HostChange, HostHint
 from ballastd.sim.jobs import Fate, SimulatedHost, SimulatedJob
 from ballastd.sim.links import fair
-from ballastd.sim.precopy import PreCopy
+from ballastd.sim.precopy import DOWNTIME_MAX, PreCopy
 from ballastd.sim.processors import Processors
 
 ANSWER_SECONDS = 0.005
@@ -125,6 +125,7 @@ class SimulatedHypervisor:
             raise OutcomeUnknown("unable to connect to the peer", code=38, domain=7)
         size = move.memory / MIB
         copy = PreCopy(size, self.dirty_mib_s.get(move.vm, 0.0), size * self.working_sets.get(move.vm, 1.0),
+                       downtime_max=order.downtime_ms / 1000 or DOWNTIME_MAX, auto_converge=order.auto_converge,
                        converges=fate is not Fate.NEVER_CONVERGES)
         job = SimulatedJob(order, source, target, fate, copy, self._moved, self._share)
         self._jobs[move.vm] = job
@@ -142,6 +143,12 @@ class SimulatedHypervisor:
         await self._reach(host)
         if (job := self._outgoing(host, vm)) is not None:
             job.set_bandwidth(bandwidth_mib_s)
+
+    async def set_downtime(self, host: HostName, vm: VmId, downtime_ms: int) -> None:
+        """Let the VM of a running job stand still for so long at its end."""
+        await self._reach(host)
+        if (job := self._outgoing(host, vm)) is not None:
+            job.set_downtime(downtime_ms)
 
     async def abort(self, host: HostName, vm: VmId) -> None:
         """Cancel a running job."""

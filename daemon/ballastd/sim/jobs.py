@@ -171,6 +171,10 @@ class SimulatedJob:
         self._bandwidth_mib_s = max(1, bandwidth_mib_s)
         self._share()
 
+    def set_downtime(self, downtime_ms: int) -> None:
+        """Let the guest stand still for so long at the end of a round from now on."""
+        self._copy_of.downtime_max = max(1, downtime_ms) / 1000
+
     def progress(self) -> Progress:
         """Return where it is; sizes are 0 until it copies, rates until its second round."""
         self.count()
@@ -179,7 +183,7 @@ class SimulatedJob:
             return Progress(elapsed, Bytes(0), Bytes(0), Bytes(0), 0, 0.0, 0.0, 0.0)
         expected = EXPECTED_DOWNTIME_SECONDS
         if copy.iteration > 1 and self.rate_mib_s > 0:
-            expected = copy.remaining / self.rate_mib_s
+            expected = copy.left / self.rate_mib_s
         return Progress(
             elapsed=elapsed, memory_total=Bytes(int(copy.total * MIB)), memory_processed=Bytes(int(copy.sent * MIB)),
             memory_remaining=Bytes(int(copy.remaining * MIB)), iteration=copy.iteration,

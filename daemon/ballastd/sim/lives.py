@@ -43,6 +43,10 @@ class Witness(Protocol):
         """A job is about to be cancelled."""
         ...
 
+    def lengthening(self, host: HostName, vm: VmId, downtime_ms: int) -> None:
+        """The VM of a job is about to be allowed to stand still for longer at its end."""
+        ...
+
     def switching(self, host: HostName, *, on: bool) -> None:
         """A power controller is about to be told something."""
         ...
@@ -120,6 +124,12 @@ class LivingHypervisor:
         """See ``ports.Hypervisor``."""
         self._life.check()
         await self._world.set_bandwidth(host, vm, bandwidth_mib_s)
+
+    async def set_downtime(self, host: HostName, vm: VmId, downtime_ms: int) -> None:
+        """See ``ports.Hypervisor``."""
+        self._life.check()
+        self._life.witness.lengthening(host, vm, downtime_ms)
+        await self._world.set_downtime(host, vm, downtime_ms)
 
     async def abort(self, host: HostName, vm: VmId) -> None:
         """See ``ports.Hypervisor``."""

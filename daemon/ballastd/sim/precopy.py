@@ -44,6 +44,11 @@ class PreCopy:
         """How fast memory is dirtied now, MiB/s; 0 once the guest runs at its target."""
         return 0.0 if self.post_copy else self.dirty_mib_s * (1.0 - self.throttle)
 
+    @property
+    def left(self) -> float:
+        """MiB that the last round left to this one."""
+        return self._round
+
     def until_next(self, rate: float) -> float | None:
         """Return the seconds to the end of this round at ``rate`` MiB/s, None for never."""
         return self.remaining / rate if rate > 0 else None

@@ -52,6 +52,9 @@ class Watcher(Protocol):
     def aborting(self, host: HostName, vm: VmId) -> None:
         """The daemon is about to cancel a job."""
 
+    def lengthening(self, host: HostName, vm: VmId, downtime_ms: int) -> None:
+        """The daemon is about to let the VM of a job stand still for longer at its end."""
+
     def switching(self, host: HostName, *, on: bool) -> None:
         """The daemon is about to tell a power controller something."""
 
@@ -200,6 +203,11 @@ class World:
         """See ``sim.lives.Witness``."""
         for watcher in self.watchers:
             watcher.aborting(host, vm)
+
+    def lengthening(self, host: HostName, vm: VmId, downtime_ms: int) -> None:
+        """See ``sim.lives.Witness``."""
+        for watcher in self.watchers:
+            watcher.lengthening(host, vm, downtime_ms)
 
     def switching(self, host: HostName, *, on: bool) -> None:
         """See ``sim.lives.Witness``."""

@@ -160,7 +160,41 @@ def test_a_migration_shows_how_fast_its_memory_travels(desk):
     desk.console.shown = replace(a_view(migrations=(a_migration(rate_mib_s=344.4),)), wall=time.time())
     header, row = desk.run("migration list").stdout.splitlines()
     assert row[:header.index("MIB/S") + 5].endswith("  344")
-    assert "bandwidth  344 of 357 MiB/s" in desk.run("migration show 41-1").stdout
+    assert "bandwidth   344 of 357 MiB/s" in desk.run("migration show 41-1").stdout
+
+
+@pytest.mark.parametrize(("seen", "left"), [
+    ({"left": 12.0, "rounds": 3}, "12s"), ({"rounds": 3}, "for ever"), ({"rounds": 1}, "7s"), ({"progress": None}, "3s"),
+    ({"settled_wall": 1.0, "left": 12.0}, "-")])
+def test_a_migration_shows_how_long_it_will_still_take(desk, seen, left):
+    desk.console.shown = replace(a_view(migrations=(a_migration(**seen),)), wall=time.time())
+    header, row = desk.run("migration list").stdout.splitlines()
+    assert row[:header.index("LEFT") + 4].endswith(f" {left}"), f"{header}\n{row}"
+
+
+def test_a_migration_shows_its_rounds_and_how_long_its_vm_would_stand_still(desk):
+    busy = a_migration(rounds=4, memory_remaining=300 << 20, dirty_mib_s=120.0, downtime_ms=200, downtime_needed_ms=312.4,
+                       auto_converge=True)
+    desk.console.shown = replace(a_view(migrations=(busy,)), wall=time.time())
+    shown = desk.run("migration show 41-1").stdout
+    assert "rounds      4, 300.0 MiB of this one to go, its VM dirties 120 MiB/s\n" in shown
+    assert "standstill  312/200 ms, may be slowed down\n" in shown
+    assert "312/200 ms" in desk.run("migration list -o wide").stdout
+
+
+def test_a_migration_that_is_watched_has_a_bar(desk, monkeypatch):
+    desk.console.shown = replace(a_view(migrations=(a_migration(progress=0.5),)), wall=time.time())
+    seen = []
+
+    def once(_seconds, show):
+        seen.append(True)
+        show()
+
+    monkeypatch.setattr("ballastd.cli.migrations.repeat", once)
+    watched, listed = desk.run("migration list --watch 1").stdout, desk.run("migration list").stdout
+    assert len(seen) == 2
+    assert sum(watched.count(sign) for sign in "█#") == 10
+    assert not any(sign in listed for sign in "█#")
 
 
 def test_a_migration_is_explained_by_its_id(desk):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from ballastd.core import events as ev
 from ballastd.core.inventory import Pin, PinKind
 from ballastd.core.plans import DeferralKind, RefusalKind
-from ballastd.core.policies import BalancePolicy, Cooldown, Mode, MoveBudget, Window
+from ballastd.core.policies import AutoConverge, BalancePolicy, Cooldown, Mode, MoveBudget, Window
 from ballastd.core.quantities import Seconds
 from tests.builders import POLICIES, WALL, Table, a_cluster, table, vm_id
 
@@ -44,6 +46,14 @@ def test_relief_takes_only_what_makes_the_host_cool() -> None:
     assert {o.move.source for o in moved} == {"h1"}
     assert len(moved) == 2, "two of four leave 7.2 of 16 processors: less than 65 %; one leaves 10.8: more"
     assert all(o.move.routine for o in moved)
+
+
+@pytest.mark.parametrize("who", AutoConverge)
+def test_relief_slows_nobody_down_unless_all_may_be(who: AutoConverge) -> None:
+    t = hot(two_busy(replace(RELIEF_ONLY, limits=replace(RELIEF_ONLY.limits, auto_converge=who))))
+    moved = orders(t.burn_on(1000.0))
+    assert moved
+    assert {order.auto_converge for order in moved} == {who is AutoConverge.ALWAYS}
 
 
 def test_nothing_moves_where_nothing_is_hot() -> None:

@@ -123,12 +123,12 @@ def test_every_ceiling_itself_may_be_reached(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(limits(
         "in_flight: {cluster: 8, host_out: 4, host_in: 4}\nbandwidth: {link_share: 80%}\nretries: {per_move: 5}\n"
         "evacuations: {at_once: 2, per_hour: 6}\nblast_radius: {share: 34%}\nfreeze: {caution: 20%, freeze: 34%}\n"
-        "power: {hosts_off: 50%, offs_per_10_min: 2, wakes_per_min: 4, cycles_per_day: 4}"))
+        "power: {hosts_off: 50%, offs_per_10_min: 2, wakes_per_min: 4, cycles_per_day: 4}\nconvergence: {downtime_max: 1s}"))
     found = load_policies(tmp_path, None, 0.0).policies.limits
     assert found == Limits(
         in_flight_cluster=8, in_flight_host_out=4, in_flight_host_in=4, link_share=0.80, retries_per_move=5,
         evacuations_at_once=2, evacuations_per_hour=6, blast_share=0.34, caution_share=0.20, freeze_share=0.34,
-        hosts_off_share=0.50, power_offs_per_10_min=2, wakes_per_min=4, power_cycles_per_day=4)
+        hosts_off_share=0.50, power_offs_per_10_min=2, wakes_per_min=4, power_cycles_per_day=4, downtime_max_ms=1000)
 
 
 @pytest.mark.parametrize(("text", "problem"), [

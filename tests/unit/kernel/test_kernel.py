@@ -12,7 +12,7 @@ from ballastd.adapters.blocking import Inline
 from ballastd.core import events as ev
 from ballastd.core.ceilings import CEILINGS
 from ballastd.core.inventory import JobKind, Mobility, VmRecord, VmState
-from ballastd.core.plans import AbortOrder, Move, Order, TuneOrder
+from ballastd.core.plans import AbortOrder, DowntimeOrder, Move, Order, TuneOrder
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
 from ballastd.errors import BallastdError, JournalError
@@ -228,3 +228,38 @@ def test_no_ceiling_breaks_under_an_adversarial_planner_for_an_hour(seed: int) -
         return worst
 
     assert run_virtual(story()) >= 2, "the adversary never got anything through: the test proves nothing"
+
+
+@pytest.mark.parametrize(("asked", "written", "wish", "no"), [
+    (400, 300, None, "not-journalled"), (1001, 1001, None, "ceiling 1000"), (300, 300, 250, "its owner wants 250 at most"),
+    (300, 300, 300, None)])
+def test_a_standstill_is_allowed_as_written_under_the_ceiling_and_the_owners_wish(
+        asked: int, written: int, wish: int | None, no: str | None) -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        vm, h0 = vm_id("h0v0"), HostName("h0")
+        bench.hypervisor.hosts[h0].vms[vm] = replace(bench.hypervisor.hosts[h0].vms[vm], downtime_max_ms=wish)
+        bench.hypervisor.dirty_mib_s[vm] = 49.0
+        order = replace(bench.order("h0v0", "h0", "h1"), downtime_ms=100)
+        flying = asyncio.ensure_future(bench.kernel.migrate(await bench.write(order)))
+        await asyncio.sleep(50.0)
+        await bench.record.append(2, (ev.DowntimeOrdered(1.0, order.id, written, 900),))
+        await bench.kernel.allow_downtime(DowntimeOrder(order.id, vm, h0, asked, 2))
+        flying.cancel()
+
+    if no is None:
+        run_virtual(story())
+    else:
+        assert no in withheld(story)
+
+
+@pytest.mark.parametrize(("downtime_ms", "no"), [(1001, "ceiling 1000"), (200, "its owner wants 150 ms")])
+def test_an_order_that_lets_its_vm_stand_still_for_too_long_is_withheld(downtime_ms: int, no: str) -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        vm, h0 = vm_id("h0v0"), HostName("h0")
+        wish = 150 if downtime_ms < 1000 else None
+        bench.hypervisor.hosts[h0].vms[vm] = replace(bench.hypervisor.hosts[h0].vms[vm], downtime_max_ms=wish)
+        await bench.kernel.migrate(await bench.write(replace(bench.order("h0v0", "h0", "h1"), downtime_ms=downtime_ms)))
+
+    assert no in withheld(story)

@@ -112,6 +112,11 @@ class LibvirtHypervisor:
         access = self._access(host)
         await access.steer(lambda conn: migration.set_bandwidth(conn, access.asking, vm, bandwidth_mib_s))
 
+    async def set_downtime(self, host: HostName, vm: VmId, downtime_ms: int) -> None:
+        """Let the VM of the outgoing job stand still at its end for so long."""
+        access = self._access(host)
+        await access.steer(lambda conn: migration.set_downtime(conn, access.asking, vm, downtime_ms))
+
     async def abort(self, host: HostName, vm: VmId) -> None:
         """Ask for the outgoing job to be cancelled."""
         access = self._access(host)
@@ -155,7 +160,7 @@ class LibvirtHypervisor:
         source, target = self._access(move.source), self._access(move.target)
         journey = migration.Journey(
             move.vm, target.host.peer_uri or target.host.uri, target.host.migration_uri,
-            order.bandwidth_mib_s, self._options.unsafe)
+            order.bandwidth_mib_s, self._options.unsafe, order.downtime_ms, order.auto_converge)
         limit = order.deadline + CALL_BEYOND_DEADLINE_SECONDS
         with source.job_connection() as connection:
             await connection.ensure()

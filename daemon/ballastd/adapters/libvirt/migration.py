@@ -27,13 +27,16 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class Journey:
     """Where a VM goes. ``peer_uri``: as its source's libvirtd connects to the target's. ``migration_uri``:
-    the network for guest memory, or None. ``bandwidth_mib_s``: at least 1."""
+    the network for guest memory, or None. ``bandwidth_mib_s``: at least 1. ``downtime_ms``: for how long the VM may stand
+    still at the end, 0 for QEMU's own limit. ``auto_converge``: whether QEMU may slow it down."""
 
     vm: VmId
     peer_uri: str
     migration_uri: str | None
     bandwidth_mib_s: int
     unsafe: bool
+    downtime_ms: int = 0
+    auto_converge: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,9 @@ def travel(conn: Any, journey: Journey) -> Arrival:
             return Arrival(False, VmVanished("it is not running", code=OPERATION_INVALID))
         persistent = bool(domain.isPersistent())
         autostart = persistent and bool(domain.autostart())
-        flags = _flags(libvirt, persistent=persistent, unsafe=journey.unsafe)
+        flags = _flags(libvirt, journey, persistent=persistent)
+        if journey.downtime_ms > 0:
+            domain.migrateSetMaxDowntime(journey.downtime_ms, 0)
         begun = time.monotonic()
         domain.migrateToURI3(journey.peer_uri, _parameters(libvirt, journey), flags)
     except libvirt.libvirtError as error:
@@ -62,12 +67,14 @@ def travel(conn: Any, journey: Journey) -> Arrival:
     return Arrival(autostart, None)
 
 
-def _flags(libvirt: Any, *, persistent: bool, unsafe: bool) -> int:
+def _flags(libvirt: Any, journey: Journey, *, persistent: bool) -> int:
     flags = libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_PEER2PEER | libvirt.VIR_MIGRATE_ABORT_ON_ERROR
     if persistent:
         flags |= libvirt.VIR_MIGRATE_PERSIST_DEST | libvirt.VIR_MIGRATE_UNDEFINE_SOURCE
-    if unsafe:
+    if journey.unsafe:
         flags |= libvirt.VIR_MIGRATE_UNSAFE
+    if journey.auto_converge:
+        flags |= libvirt.VIR_MIGRATE_AUTO_CONVERGE
     return int(flags)
 
 
@@ -91,6 +98,11 @@ def progress(conn: Any, asking: Asking, vm: VmId) -> Progress | None:
 def set_bandwidth(conn: Any, asking: Asking, vm: VmId, bandwidth_mib_s: int) -> None:
     """Change the running job's bandwidth; without a job nothing happens."""
     _with_job(conn, asking, vm, lambda domain, _: domain.migrateSetMaxSpeed(max(1, bandwidth_mib_s), 0))
+
+
+def set_downtime(conn: Any, asking: Asking, vm: VmId, downtime_ms: int) -> None:
+    """Let the VM of the running job stand still for so long at its end; without a job nothing happens."""
+    _with_job(conn, asking, vm, lambda domain, _: domain.migrateSetMaxDowntime(max(1, downtime_ms), 0))
 
 
 def abort(conn: Any, asking: Asking, vm: VmId) -> None:

@@ -79,6 +79,9 @@ class Checker:
     def aborting(self, host: HostName, vm: VmId) -> None:
         """The daemon is about to cancel a job."""
 
+    def lengthening(self, host: HostName, vm: VmId, downtime_ms: int) -> None:
+        """The daemon is about to let the VM of a job stand still for longer at its end."""
+
     def switching(self, host: HostName, *, on: bool) -> None:
         """The daemon is about to tell a power controller something."""
 

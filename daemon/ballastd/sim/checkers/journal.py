@@ -19,6 +19,7 @@ class JournalFirst(Checker):
         super().__init__(world)
         self._orders: dict[str, VmId] = {}
         self._aborts: dict[str, int] = {}
+        self._downtimes: dict[str, int] = {}
         self._power: list[tuple[str, bool]] = []
 
     def recorded(self, content: dict[str, Any]) -> None:
@@ -27,6 +28,8 @@ class JournalFirst(Checker):
                 self._orders[content["id"]] = VmId(content["vm"])
             case "AbortOrdered":
                 self._aborts[content["id"]] = 1
+            case "DowntimeOrdered":
+                self._downtimes[content["id"]] = content["downtime_ms"]
             case "PowerOffOrdered" | "WakeOrdered":
                 self._power.append((content["host"], content["kind"] == "WakeOrdered"))
             case _:
@@ -39,6 +42,10 @@ class JournalFirst(Checker):
     def aborting(self, host: HostName, vm: VmId) -> None:
         if not any(self._orders.get(migration) == vm for migration in self._aborts):
             self.complain(f"a job of {vm} on {host} is cancelled, and the journal has no abort for it")
+
+    def lengthening(self, host: HostName, vm: VmId, downtime_ms: int) -> None:
+        if not any(self._orders.get(migration) == vm and ms == downtime_ms for migration, ms in self._downtimes.items()):
+            self.complain(f"{vm} on {host} may stand still for {downtime_ms} ms, which is not in the journal")
 
     def switching(self, host: HostName, *, on: bool) -> None:
         if (host, on) not in self._power:

@@ -206,6 +206,26 @@ class Modes(Checker):
             self._granted[content["id"]] = f"{offered['vm']} {offered['source']} {offered['target']}"
 
 
+class Standstill(Checker):
+    """No VM may stand still at the end of its migration for longer than the policies and its owner allow."""
+
+    rule = "standstill"
+
+    def recorded(self, content: dict[str, Any]) -> None:
+        if content["kind"] in ("MigrationOrdered", "DowntimeOrdered"):
+            allowed, most = content["downtime_ms"], self.policies.limits.downtime_max_ms
+            if allowed > most:
+                self.complain(f"{content['kind']} allows {allowed} ms of standstill; policies allow {most}")
+
+    def lengthening(self, host: HostName, vm: VmId, downtime_ms: int) -> None:
+        record = self.world.host(host).vms.get(vm)
+        if record is not None and record.downtime_max_ms is not None and downtime_ms > record.downtime_max_ms:
+            self.complain(f"{record.name} may stand still for {downtime_ms} ms; its owner wants {record.downtime_max_ms}")
+
+    def migrating(self, order: Order) -> None:
+        self.lengthening(order.move.source, order.move.vm, order.downtime_ms)
+
+
 class Pause(Checker):
     """Once a pause is durable nothing new begins."""
 
