@@ -9,7 +9,6 @@ from ballastd.cli.demo.telling import wait_for
 from ballastd.demo.policies import by_day, by_night
 from tests.demo.cast import Cast
 
-NIGHT_SECONDS = 600.0
 BUSY = "work8"
 HARD = "work6"
 """Three of them make a host hot; one by itself makes no cluster uneven, however slow the machine is."""
@@ -79,7 +78,7 @@ def night(cast: Cast) -> str:
     for host in cast.lab.hosts:
         cast.daemon.ctl("host", "confirm-wakeable", host, "--reason", "tried by hand")
     cast.witness.mark()
-    cast.daemon.govern(by_night(time.time() - 60, NIGHT_SECONDS))
+    cast.daemon.govern(by_night(time.time() - 60))
     cast.stage.say(cast.reload())
     shut: dict[str, bool] = {}
 

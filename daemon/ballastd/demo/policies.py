@@ -61,6 +61,10 @@ budget: {in_flight: 1, per_hour: 20, per_day: 60, per_vm_per_day: 4}
 mode: auto
 """
 
+NIGHT_SECONDS = 7 * 3600.0
+"""As long as a real one: in a few minutes off no host saves what switching it costs, and so none would be switched. The
+demos end it by load."""
+
 CONSOLIDATION = """\
 ---
 kind: Consolidation
@@ -81,7 +85,7 @@ def by_day() -> str:
     return EVACUATION + HOT + LIMITS + BALANCE
 
 
-def by_night(begin_wall: float, length_seconds: float) -> str:
+def by_night(begin_wall: float) -> str:
     """Return the same with packing, its window open from an instant on."""
     begin = datetime.fromtimestamp(begin_wall, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    return by_day() + CONSOLIDATION.format(begin=begin, length=int(length_seconds))
+    return by_day() + CONSOLIDATION.format(begin=begin, length=int(NIGHT_SECONDS))

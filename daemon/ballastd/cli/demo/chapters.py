@@ -15,7 +15,6 @@ from ballastd.core.acts import Act
 from ballastd.demo.policies import by_day, by_night
 from ballastd.demo.site import Site, Truth
 
-NIGHT_SECONDS = 600.0
 REST_SECONDS = 8.0
 """How long nothing may move for the cluster to be at rest."""
 COOL_CELSIUS, HOT_CELSIUS, CRITICAL_CELSIUS = 45.0, 98.0, 100.0
@@ -171,7 +170,7 @@ def night(cast: Cast) -> str:
     for host in sorted(cast.truth().hosts):
         cast.ctl("host", "confirm-wakeable", host, "--reason", "tried by hand")
     cast.mark()
-    cast.govern(by_day() + by_night(time.time() - 60, NIGHT_SECONDS).removeprefix(by_day()))
+    cast.govern(by_day() + by_night(time.time() - 60).removeprefix(by_day()))
     off = cast.await_or_tell(lambda: cast.truth().off, 150.0)
     dark = next(iter(sorted(cast.truth().off)), "")
     seen = wait_for(lambda: dark and cast.host(dark)["power"] == "off", 30.0)
