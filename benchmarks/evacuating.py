@@ -4,9 +4,11 @@
     .venv/bin/python -m benchmarks.evacuating --speeds 224 --guests 4
 
 Bound: the bytes that the emulators say they copied, over the share of the link that migrations may use (60 %). daemon: from
-the operator's ``host drain`` until no emulator is left at the host. one, two: ``virsh migrate`` one after the other with the
+the operator's ``host drain`` until no emulator is left at the host. virsh-1, virsh-2: ``virsh migrate`` one after the other with the
 whole share, and two at a time with half of it each, begun as soon as one ends. The link's counter at the host is read every
 half second: wire is the most that went out in any 5 and 30 s, over the share; the last bytes of each guest go without a cap.
+foretold: how far off the daemon was about how long each move would take, as shares of what it took (median); its journal is
+the same at all speeds, so that it learns from one to the next.
 """
 
 from __future__ import annotations
@@ -14,15 +16,16 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sqlite3
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 
 from tests.demo.cluster import HOOK, DaemonProcess, agent_command, settings
 from tests.lab import Lab, LabGuest, missing
@@ -53,6 +56,7 @@ class Run:
     wire_5: float
     wire_30: float
     torn: int
+    foretold: float | None
 
     @property
     def makespan(self) -> float:
@@ -100,7 +104,7 @@ def measured(lab: Lab) -> Iterator[Meter]:
 
 def by_daemon(lab: Lab, _guests: list[LabGuest], mbit: int) -> float:
     """Have an operator drain the host; return the seconds until it is empty."""
-    home = Path(tempfile.mkdtemp(prefix="ballastd-evacuating-"))
+    home = lab.plan.path / "daemon"
     defaults = {"memory_limit": "4096MiB", "vouched_storage": [str(lab.plan.path / "disks")]}
     text = settings(lab, home, link_mbit=mbit, timing=TIMING, defaults=defaults)
     daemon = DaemonProcess(home, text, EVACUATION + LIMITS).start()
@@ -118,6 +122,16 @@ def by_daemon(lab: Lab, _guests: list[LabGuest], mbit: int) -> float:
         return took
     finally:
         daemon.stop()
+
+
+def errors(home: Path, wall: float) -> list[float]:
+    """Return how far off was what was foretold of each move since ``wall``, by how long it took."""
+    with sqlite3.connect(f"file:{home / 'journal.db'}?mode=ro", uri=True) as connection:
+        rows = [json.loads(row[0]) for row in connection.execute("SELECT content FROM records ORDER BY sequence")]
+    connection.close()
+    said = {row["id"]: (row["wall"], row["predicted"]) for row in rows if row["kind"] == "MigrationOrdered"}
+    return [abs(said[row["id"]][1] / (row["wall"] - said[row["id"]][0]) - 1.0) for row in rows
+            if row["kind"] == "MigrationCalled" and row["id"] in said and said[row["id"]][0] >= wall]
 
 
 def by_virsh(at_once: int) -> Callable[[Lab, list[LabGuest], int], float]:
@@ -142,7 +156,7 @@ def by_virsh(at_once: int) -> Callable[[Lab, list[LabGuest], int], float]:
 
 
 WAYS: dict[str, Callable[[Lab, list[LabGuest], int], float]] = {
-    "daemon": by_daemon, "virsh, one": by_virsh(1), "virsh, two": by_virsh(2)}
+    "daemon": by_daemon, "virsh-1": by_virsh(1), "virsh-2": by_virsh(2)}
 
 
 def copied(lab: Lab, guest: LabGuest) -> float:
@@ -160,6 +174,7 @@ def measure(lab: Lab, way: str, mbit: int, count: int, memory_mib: int) -> Run:
     """Fill the host, empty it, clear up."""
     guests = [lab.start_guest(SOURCE, f"{way[:1]}{way[-1]}{mbit}-{n}", memory_mib, mode="1") for n in range(count)]
     lab.hosts[SOURCE].shape(mbit)
+    wall = time.time()
     try:
         with measured(lab) as meter:
             seconds = WAYS[way](lab, guests, mbit)
@@ -167,7 +182,7 @@ def measure(lab: Lab, way: str, mbit: int, count: int, memory_mib: int) -> Run:
         mib = sum(copied(lab, guest) for guest in guests)
         torn = sum(1 for guest in guests if lab.heartbeat(guest).breaks)
         return Run(way, mbit, count, mib, seconds, mib / allowed, meter.most(5.0) / allowed, meter.most(30.0) / allowed,
-                   torn)
+                   torn, median(errors(lab.plan.path / "daemon", wall)) if way == "daemon" else None)
     finally:
         lab.hosts[SOURCE].unshape()
         for guest in guests:
@@ -180,23 +195,26 @@ def main() -> int:
     parser.add_argument("--speeds", type=int, nargs="+", default=SPEEDS_MBIT, metavar="MBIT/S")
     parser.add_argument("--guests", type=int, default=12)
     parser.add_argument("--memory", type=int, default=96, metavar="MIB")
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/evacuating.json"))
     options = parser.parse_args()
     if missing():
         print(f"no lab here: {missing()}", file=sys.stderr)
         return 2
     runs: list[Run] = []
-    columns = (("copied", 8), ("bound", 7), ("took", 7), ("makespan", 9), ("wire 5 s", 9), ("wire 30 s", 10), ("torn", 5))
+    columns = (("copied", 8), ("bound", 7), ("took", 7), ("makespan", 9), ("wire 5 s", 9), ("wire 30 s", 10), ("torn", 5),
+               ("foretold", 9))
     print(f"{'Mbit/s':>6} {'way':12} " + " ".join(f"{name:>{width}}" for name, width in columns))
     with Lab("evac", HOSTS, cpu_quota=None, hook=HOOK, agent_command=agent_command) as lab:
         lab.broker().start()
         lab.enter()
         for mbit in options.speeds:
-            for way in WAYS:
+            for way in options.ways:
                 run = measure(lab, way, mbit, options.guests, options.memory)
                 runs.append(run)
                 print(f"{mbit:>6} {way:12} {run.copied_mib:>4.0f} MiB {run.bound:>5.1f} s {run.seconds:>5.1f} s "
-                      f"{run.makespan:>9.2f} {run.wire_5:>9.2f} {run.wire_30:>10.2f} {run.torn:>5}", flush=True)
+                      f"{run.makespan:>9.2f} {run.wire_5:>9.2f} {run.wire_30:>10.2f} {run.torn:>5} "
+                      f"{'' if run.foretold is None else f'{run.foretold:.1%}':>9}", flush=True)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps([asdict(run) | {"makespan": run.makespan} for run in runs], indent=1) + "\n")
     print(f"written: {options.out}")

@@ -53,6 +53,15 @@ WATCHED = Table((*MIGRATIONS.columns[:_COPIED], Column("", _bar), *MIGRATIONS.co
 """With a bar for each: what people look at."""
 
 
+PAIRS = Table((
+    Column("FROM", lambda p: p["source"] or "(all)"),
+    Column("TO", lambda p: p["target"] or "(all)"),
+    Column("MOVES", lambda p: str(p["moves"]), right=True),
+    Column("TOOK", lambda p: f"{p['took']:.2f} x", right=True),
+    Column("FORETOLD", lambda p: f"{p['factor']:.2f} x", right=True),
+), lambda p: f"{p['source']}:{p['target']}", "no move was completed under this daemon's eyes yet")
+
+
 @click.group("migration")
 def migration_group() -> None:
     """Look at migrations; abort one."""
@@ -132,6 +141,24 @@ def _fields(migration: Row) -> list[tuple[str, str]]:
         ("adopted", yes(migration["adopted"])),
         ("detail", migration["detail"] or "-"),
     ]
+
+
+@migration_group.command("pairs")
+@with_output
+@with_daemon
+def list_pairs(daemon: Daemon, output: str) -> None:
+    """Show how long moves took between hosts, by how long they were reckoned to take.
+
+    What is reckoned knows memory and bandwidth alone. TOOK is the median of the newest twenty moves of a pair; FORETOLD is
+    what later ones of that pair are multiplied by: their own where there are three, else that of all hosts.
+
+    \b
+    Example:
+      ballastctl migration pairs
+    """
+    document = daemon.get("migrations")
+    warn_if_old(document, output)
+    emit(document["pairs"], PAIRS, output)
 
 
 @migration_group.command("abort")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass, field
 
+from ballastd.core.calibration import Calibration, calibrated
 from ballastd.core.convergence import ladder
 from ballastd.core.intents import Intent, IntentKind, Wants
 from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
@@ -79,7 +80,8 @@ def admit(plan: Plan, intents: tuple[Intent, ...], snapshot: Snapshot, ledger: L
         tally.out[move.source] += 1
         tally.into[move.target] += 1
         tally.granted.append((move, len(tally.granted) + 1))
-    orders = tuple(_order(move, number, snapshot, tally, policies.limits, timing, revision)
+    calibration = calibrated(ledger.settled) if tally.granted else Calibration()
+    orders = tuple(_order(move, number, snapshot, tally, policies.limits, timing, calibration, revision)
                    for move, number in tally.granted)
     return Admission(orders, tuple(deferrals), tuple(tally.begins),
                      _retune(snapshot, ledger, tally, policies.limits, revision))
@@ -265,16 +267,18 @@ def _share(snapshot: Snapshot, tally: _Tally, source: HostName, target: HostName
 
 
 def _order(move: Move, number: int, snapshot: Snapshot, tally: _Tally, limits: Limits, timing: Timing,
-           revision: int) -> Order:
+           calibration: Calibration, revision: int) -> Order:
     bandwidth = _share(snapshot, tally, move.source, move.target, limits, 0)
     floor = max(timing.migration_floor, timing.migration_per_gib * move.memory / GIB)
-    deadline = Seconds(max(floor, 2 * predict(move.memory, bandwidth)))
+    reckoned = predict(move.memory, bandwidth)
+    deadline = Seconds(max(floor, 2 * reckoned))
     inventory = snapshot.facts[snapshot.row(move.source)].inventory
     record = inventory.find(move.vm) if inventory else None
     may_slow = (limits.auto_converge is AutoConverge.ALWAYS
                 or (limits.auto_converge is AutoConverge.SAVING and not move.routine))
     return Order(f"{revision}-{number}", move, bandwidth, deadline, revision,
-                 ladder(limits, record.downtime_max_ms if record else None)[0], may_slow)
+                 ladder(limits, record.downtime_max_ms if record else None)[0], may_slow, reckoned,
+                 calibration.foretold(reckoned, move.source, move.target))
 
 
 def _retune(snapshot: Snapshot, ledger: Ledger, tally: _Tally, limits: Limits, revision: int

@@ -9,6 +9,7 @@ import numpy as np
 
 from ballastd.core.accounts import Weighed
 from ballastd.core.arrays import Floats, Ints
+from ballastd.core.calibration import Calibration, calibrated
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import HOLDS_SOURCE
 from ballastd.core.placement import occupied
@@ -28,7 +29,8 @@ class Draft:
     """``promised``: bytes by host row. ``leaving``: bytes by host row of VMs that are still there and go, with what is in
     flight and what was planned; ``shifted``: processors by host row that come (or go, below zero) with both. ``moved``: VM
     row -> host row. ``scores``: how good each host is as a target, by the source. ``told``: how many candidates are told of
-    one by one in its refusals. ``asked``: for how many VMs in vain a target was looked for, by rule."""
+    one by one in its refusals. ``asked``: for how many VMs in vain a target was looked for, by rule.
+    ``calibration``: how long moves took."""
 
     snapshot: Snapshot
     ledger: Ledger
@@ -43,6 +45,7 @@ class Draft:
     scores: dict[int, Scores] = field(default_factory=dict)
     told: int = 0
     asked: dict[str, int] = field(default_factory=dict)
+    calibration: Calibration = field(default_factory=Calibration)
     _reserve: Reserve | None = None
 
     def points(self, source: int) -> Ints:
@@ -97,7 +100,8 @@ class Draft:
         """Return a draft to try something on."""
         return Draft(self.snapshot, self.ledger, self.policies, self.promised.copy(), self.leaving.copy(),
                      self.shifted.copy(), dict(self.moved), list(self.moves), list(self.refusals), dict(self.homes),
-                     self.scores, self.told, dict(self.asked), None if self._reserve is None else self._reserve.fork())
+                     self.scores, self.told, dict(self.asked), self.calibration,
+                     None if self._reserve is None else self._reserve.fork())
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,8 @@ class Candidate:
 def begin(snapshot: Snapshot, ledger: Ledger, policies: PolicySet) -> Draft:
     """Return an empty draft, with the load of what is in flight where it is going."""
     count = len(snapshot.hosts.names)
-    draft = Draft(snapshot, ledger, policies, np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count))
+    draft = Draft(snapshot, ledger, policies, np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count),
+                  calibration=calibrated(ledger.settled))
     draft.homes = occupied(snapshot, ledger, {})
     rows = {name: row for row, name in enumerate(snapshot.hosts.names)}
     index = {vm: row for row, vm in enumerate(snapshot.vms.ids)}

@@ -70,6 +70,7 @@ class MigrationOrdered:
     approved_by: str = ""
     downtime_ms: int = 0
     auto_converge: bool = False
+    reckoned: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,7 +214,7 @@ def _migration_ordered(ledger: Ledger, e: ev.MigrationOrdered) -> None:
         bandwidth_mib_s=e.bandwidth_mib_s, policy=e.policy, because=e.because, ordered_wall=e.wall,
         deadline_wall=e.deadline_wall, predicted=e.predicted, adopted=e.adopted, retry=e.retry, routine=e.routine,
         urgent=e.urgent, runners_up=e.runners_up, why_not=e.why_not, saving=e.saving, approved_by=e.approved_by,
-        downtime_ms=e.downtime_ms, auto_converge=e.auto_converge,
+        downtime_ms=e.downtime_ms, auto_converge=e.auto_converge, reckoned=e.reckoned,
     )
     ledger.autonomy.use_up(e.recommendation)
     if e.routine:

@@ -30,7 +30,7 @@ def explain_migration(view: ClusterView, migration: MigrationView) -> Explanatio
         Section("why", "Why this VM, and why now", _why(view, migration)),
         Section("choice", "Why this target", _choice(migration)),
         Section("others", "What speaks against the other hosts now", _others(view, migration)),
-        Section("outcome", "What was predicted, and what came out", _outcome(migration)),
+        Section("outcome", "What was predicted, and what came out", _outcome(view, migration)),
         Section("noes", "What cannot be, and what must wait", or_nothing(
             tuple(no_told(view, no) for no in noes), "nothing is refused or put off on its account")),
         Section("next", "When that may change", _next(view, migration)),
@@ -103,10 +103,12 @@ def _other(host: HostView) -> Statement:
     return Statement("not-target", f"{host.name}: {'; '.join(host.why_not) or 'no reason was given'}", host=host.name)
 
 
-def _outcome(m: MigrationView) -> tuple[Statement, ...]:
+def _outcome(view: ClusterView, m: MigrationView) -> tuple[Statement, ...]:
     predicted = "how long it would take was not predicted" if m.adopted or m.predicted <= 0 else (
         f"predicted: {human_seconds(m.predicted)}, with at most {m.bandwidth_mib_s} MiB/s")
     said = [Statement("predicted", predicted, vm=m.vm)]
+    said += [Statement("experience", f"{one.moves} moves from {one.source} to {one.target} took {one.took:.2f} times what "
+                       "was reckoned", vm=m.vm) for one in view.pairs if (one.source, one.target) == (m.source, m.target)]
     if m.settled_wall is None:
         said.append(Statement("so-far", _so_far(m), vm=m.vm))
     else:

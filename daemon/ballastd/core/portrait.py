@@ -9,6 +9,7 @@ from functools import cached_property
 from ballastd.core import evaluation, recommendations
 from ballastd.core.admission import Gate
 from ballastd.core.autonomy import Offer
+from ballastd.core.calibration import calibrated
 from ballastd.core.convergence import UNSAID_MS
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import NO_USAGE, DeclaredHost, VmState
@@ -35,6 +36,7 @@ from ballastd.core.views import (
     MigrationView,
     MoveView,
     NoView,
+    PairView,
     RecentView,
     VerdictView,
     VmView,
@@ -98,7 +100,7 @@ def _draw(p: Portrait) -> ClusterView:
         recent=p.recent,
         recommendations=recommendations.shown(p.ledger, p.now.wall, p.recommended),
         rejections=recommendations.rejections(p.ledger, p.now.wall),
-        demotions=recommendations.demotions(p.ledger),
+        demotions=recommendations.demotions(p.ledger), pairs=_pairs(p),
     )
 
 
@@ -229,6 +231,16 @@ def _migration(p: Portrait, m: Migration) -> MigrationView:
         progress.memory_remaining if progress and progress.memory_total else None,
         progress.dirty_bytes_s / MIB if progress and progress.dirty_bytes_s else None, m.downtime_ms,
         1000 * progress.expected_downtime if progress and progress.iteration > 1 else None, m.auto_converge)
+
+
+def _pairs(p: Portrait) -> tuple[PairView, ...]:
+    """Return how long moves took, all pairs together first."""
+    known = calibrated(p.ledger.settled)
+    found = [] if known.everywhere is None else [PairView("", "", known.everywhere.moves, known.everywhere.factor,
+                                                          known.factor(HostName(""), HostName("")))]
+    found += [PairView(source, target, one.moves, one.factor, known.factor(source, target))
+              for (source, target), one in sorted(known.pairs.items())]
+    return tuple(found)
 
 
 def _intent(p: Portrait, intent: Intent) -> IntentView:

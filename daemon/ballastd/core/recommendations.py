@@ -67,10 +67,11 @@ def ordered(order: Order, ledger: Ledger, approved: str, wall: float) -> ev.Migr
     move, offer = order.move, ledger.autonomy.offers.get(approved)
     return ev.MigrationOrdered(
         wall, order.id, move.vm, move.vm_name, move.source, move.target, move.memory, order.bandwidth_mib_s, move.policy,
-        move.because, wall + order.deadline, move.predicted, retry=len(ledger.recent_failures(move.vm, wall - DAY_SECONDS)),
-        routine=move.routine, urgent=move.urgent, runners_up=move.runners_up, why_not=move.why_not,
-        saving=move.reserve_waived, recommendation=approved, approved_by=offer.approved_by if offer else "",
-        downtime_ms=order.downtime_ms, auto_converge=order.auto_converge)
+        move.because, wall + order.deadline, order.predicted or move.predicted,
+        retry=len(ledger.recent_failures(move.vm, wall - DAY_SECONDS)), routine=move.routine,
+        urgent=move.urgent, runners_up=move.runners_up, why_not=move.why_not, saving=move.reserve_waived,
+        recommendation=approved, approved_by=offer.approved_by if offer else "",
+        downtime_ms=order.downtime_ms, auto_converge=order.auto_converge, reckoned=order.reckoned)
 
 
 class Recommendations:

@@ -140,6 +140,18 @@ class MigrationView:
 
 
 @dataclass(frozen=True, slots=True)
+class PairView:
+    """How long moves from ``source`` to ``target`` took by what was reckoned (median of the newest ``moves``), and by how
+    much what is reckoned is multiplied for the next; both empty: all pairs."""
+
+    source: str
+    target: str
+    moves: int
+    took: float
+    factor: float
+
+
+@dataclass(frozen=True, slots=True)
 class CoverageView:
     """So many VMs and bytes of a host that is emptied are safe after so many seconds, once its moves may begin."""
 
@@ -303,3 +315,4 @@ class ClusterView:
     recommendations: tuple[RecommendationView, ...] = ()
     rejections: tuple[RejectionView, ...] = ()
     demotions: tuple[DemotionView, ...] = ()
+    pairs: tuple[PairView, ...] = ()

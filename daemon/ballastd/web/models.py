@@ -20,6 +20,7 @@ from ballastd.core.views import (
     MigrationView,
     MoveView,
     NoView,
+    PairView,
     RecommendationView,
     RejectionView,
     VmView,
@@ -90,6 +91,8 @@ class MigrationList:
     revision: int
     wall: float
     migrations: tuple[MigrationView, ...]
+    pairs: tuple[PairView, ...] = ()
+    """How long moves took, by pairs of hosts; all pairs together first."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ async def plan(view: ViewNeeded) -> JSONResponse:
 @router.get("/migrations", responses=_shows(MigrationList))
 async def migrations(view: ViewNeeded) -> JSONResponse:
     """Show open and lately settled migrations."""
-    return JSONResponse(to_json(MigrationList(view.revision, view.wall, view.migrations)))
+    return JSONResponse(to_json(MigrationList(view.revision, view.wall, view.migrations, view.pairs)))
 
 
 @router.get("/migrations/{key}", responses={**_shows(MigrationView), **_NOT_FOUND})

@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 
 from ballastd.cli.ctl import main
 from ballastd.cli.output import repeat
-from ballastd.core.views import DemotionView, RejectionView
+from ballastd.core.views import DemotionView, PairView, RejectionView
 from ballastd.ports import JournalRecord
 from tests.paper_console import PaperConsole, served
 from tests.pictures import DB, NOW, WEB_1, WEB_2, a_busy_view, a_host, a_migration, a_recommendation, a_view, a_vm
@@ -180,6 +180,16 @@ def test_a_migration_shows_its_rounds_and_how_long_its_vm_would_stand_still(desk
     assert "rounds      4, 300.0 MiB of this one to go, its VM dirties 120 MiB/s\n" in shown
     assert "standstill  312/200 ms, may be slowed down\n" in shown
     assert "312/200 ms" in desk.run("migration list -o wide").stdout
+
+
+def test_how_long_moves_took_is_shown_by_pairs(desk):
+    shown = (PairView("", "", 7, 1.1, 1.1), PairView("alder", "birch", 4, 1.304, 1.304))
+    desk.console.shown = replace(a_view(pairs=shown), wall=time.time())
+    _, everywhere, pair = (line.split() for line in desk.run("migration pairs").stdout.splitlines())
+    assert everywhere == ["(all)", "(all)", "7", "1.10", "x", "1.10", "x"]
+    assert pair == ["alder", "birch", "4", "1.30", "x", "1.30", "x"]
+    desk.console.shown = replace(a_view(), wall=time.time())
+    assert "no move was completed" in desk.run("migration pairs").stderr
 
 
 def test_a_migration_that_is_watched_has_a_bar(desk, monkeypatch):

@@ -1,0 +1,82 @@
+"""How long moves took teaches how long the next will: per pair of hosts, or all of them together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ballastd.core.calibration import KEPT, MOST, calibrated
+from ballastd.core.migrations import CallResult, Ending, Migration, MigrationPhase
+from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
+from tests.builders import POLICIES, four_hosts, table, vm_id
+
+H1, H2, H3 = HostName("h1"), HostName("h2"), HostName("h3")
+
+
+def done(took: float, target: HostName = H2, number: int = 0, **changed: object) -> Migration:
+    """Return a move that was reckoned to take ten seconds."""
+    m = Migration(f"{number}-1", vm_id("a"), "a", H1, target, Bytes(GIB), 100, "even", "because", 1000.0, 2000.0, 10.0,
+                  MigrationPhase.SETTLED, called=CallResult.OK, called_wall=1000.0 + took, ending=Ending.COMPLETED,
+                  settled_wall=1001.0 + took, reckoned=10.0)
+    return replace(m, **changed)  # type: ignore[arg-type]
+
+
+def test_nobody_knows_anything_at_first() -> None:
+    known = calibrated(())
+    assert known.factor(H1, H2) == 1.0
+    assert known.foretold(Seconds(7.0), H1, H2) == 7.0
+
+
+def test_a_pair_speaks_for_itself_once_it_has_three_moves() -> None:
+    known = calibrated([done(20.0), done(22.0)])
+    assert known.factor(H1, H2) == 1.0, "two are not enough, nor are they for all"
+    known = calibrated([done(20.0), done(22.0), done(30.0)])
+    assert known.factor(H1, H2) == pytest.approx(2.2)
+    assert known.factor(H2, H1) == 1.0, "the other way is another pair"
+
+
+def test_all_together_speak_for_a_pair_that_cannot() -> None:
+    known = calibrated([done(12.0), done(12.0), done(12.0), done(14.0, H3), done(14.0, H3)])
+    assert known.factor(H1, H3) == pytest.approx(1.2), "two of its own are not enough"
+    assert known.factor(H3, H2) == pytest.approx(1.2)
+
+
+def test_one_move_that_took_ten_times_as_long_says_nothing() -> None:
+    assert calibrated([done(12.0), done(12.0), done(120.0)]).factor(H1, H2) == pytest.approx(1.2)
+
+
+@pytest.mark.parametrize(("took", "factor"), [(1.0, 0.5), (100.0, MOST)])
+def test_what_no_hosts_could_be_is_bounded(took: float, factor: float) -> None:
+    assert calibrated([done(took)] * 3).factor(H1, H2) == factor
+
+
+def test_the_newest_count() -> None:
+    assert calibrated([done(30.0)] * 50 + [done(11.0)] * KEPT).factor(H1, H2) == pytest.approx(1.1)
+
+
+@pytest.mark.parametrize("changed", [
+    {"ending": Ending.ABORTED}, {"called": CallResult.ERROR}, {"called": None, "called_wall": None}, {"reckoned": 0.0}])
+def test_what_did_not_arrive_or_was_not_watched_teaches_nothing(changed: dict[str, object]) -> None:
+    assert calibrated([done(30.0, **changed)] * 9).factor(H1, H2) == 1.0
+
+
+def test_the_next_move_is_foretold_by_how_long_others_took_and_its_deadline_is_not() -> None:
+    stand = table(four_hosts(), POLICIES).warm_up()
+    stand.show("h1", "ecc.uncorrected", 0.0)
+    stand.settle()
+    fresh = [order for decision in stand.settle(2) for order in decision.orders]
+    assert not fresh
+    for number in range(5):
+        stand.controller.ledger.settled.append(done(20.0, number=number))
+    stand.show("h1", "ecc.uncorrected", 1.0)
+    decisions = stand.settle(4)
+    orders = [order for decision in decisions for order in decision.orders]
+    assert orders
+    for order in orders:
+        assert order.predicted == pytest.approx(2.0 * order.reckoned)
+        assert order.deadline == 8 * 150.0
+    booked = stand.controller.ledger.open_migrations()
+    assert {(m.predicted, m.reckoned) for m in booked} == {(order.predicted, order.reckoned) for order in orders}
+    assert [(one.source, one.moves, one.took, one.factor) for one in decisions[-1].view.pairs] == [
+        ("", 5, 2.0, 2.0), ("h1", 5, 2.0, 2.0)]
