@@ -4,11 +4,11 @@
     .venv/bin/python -m benchmarks.evacuating --speeds 224 --guests 4
 
 Bound: the bytes that the emulators say they copied, over the share of the link that migrations may use (60 %). daemon: from
-the operator's ``host drain`` until no emulator is left at the host. virsh-1, virsh-2: ``virsh migrate`` one after the other with the
-whole share, and two at a time with half of it each, begun as soon as one ends. The link's counter at the host is read every
-half second: wire is the most that went out in any 5 and 30 s, over the share; the last bytes of each guest go without a cap.
-foretold: how far off the daemon was about how long each move would take, as shares of what it took (median); its journal is
-the same at all speeds, so that it learns from one to the next.
+the operator's ``host drain`` until no emulator is left at the host. virsh-1, virsh-2: ``virsh migrate`` one after the other
+with the whole share, and two at a time with half of it each, begun as soon as one ends. The link's counter at the host is
+read every half second: wire is the most that went out in any 5 and 30 s, over the share; the last bytes of each guest go
+without a cap. foretold: how far off the daemon was about how long each move would take, as shares of what it took (median);
+its journal is the same at all speeds, so that it learns from one to the next.
 """
 
 from __future__ import annotations
