@@ -337,7 +337,7 @@ def test_a_guest_that_may_be_slowed_down_is_slowed_down(lab: Lab, tell: Tell) ->
     async def story(world: LibvirtWorld) -> None:
         vm = await world.start_guest(H1, memory_mib=64)
         await world.keep_busy(vm)
-        order = replace(an_order(vm, memory_mib=64, bandwidth_mib_s=16), auto_converge=True)
+        order = replace(an_order(vm, memory_mib=64, bandwidth_mib_s=16), auto_converge=True, downtime_ms=100)
         task = asyncio.create_task(world.hypervisor.migrate(order))
         async with asyncio.timeout(60.0):
             while "Auto converge throttle" not in lab.hosts[H1].virsh("domjobinfo", vm):
@@ -345,6 +345,8 @@ def test_a_guest_that_may_be_slowed_down_is_slowed_down(lab: Lab, tell: Tell) ->
         await world.hypervisor.abort(H1, vm)
         with pytest.raises((MigrationAborted, MigrationFailed)):
             await task
+        # whoever migrates it next has what was there before
+        assert lab.hosts[H1].virsh("migrate-getmaxdowntime", vm).strip() == "300"
 
     tell(story)
 

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ballastd.cli.client import Daemon, DaemonUnreachable
-from ballastd.cli.formats import age, clock, printable, size, time_left
+from ballastd.cli.formats import NEVER, age, clock, printable, size, time_left
 from ballastd.cli.live.signs import Signs, bar, clipped, signs_for
 from ballastd.cli.output import Row
 
@@ -109,7 +109,7 @@ def _move(one: Row, signs: Signs) -> str:
     done = progress or 0.0
     speed = "" if rate is None else f", {rate:.0f} of {one['bandwidth_mib_s']} MiB/s"
     return (f"  {one['vm_name']} -> {one['target']}  {''.join(bar((done,), BAR_CELLS // 2, signs))} {done:4.0%}{speed}, "
-            f"{one['phase']}, about {time_left(one)} left")
+            f"{one['phase']}, {'no end in sight' if (left := time_left(one)) == NEVER else f'about {left} left'}")
 
 
 def follow(daemon: Daemon, host: str, interval: float, pause: Callable[[float], None] = time.sleep) -> int:

@@ -32,15 +32,18 @@ def age(seconds: float | None) -> str:
     return f"{seconds:.0f}s"
 
 
+NEVER = "for ever"
+
+
 def time_left(migration: Mapping[str, Any]) -> str:
     """Return how long a migration will still take: at what its last round showed; where nothing was shown yet, at the pace
     so far or at what was predicted."""
     if migration["settled_wall"] is not None:
         return NOTHING
-    if migration["left"] is not None:
+    if migration.get("left") is not None:
         return age(migration["left"])
-    if (migration["rounds"] or 0) > 1:
-        return "for ever"
+    if (migration.get("rounds") or 0) > 1:
+        return NEVER
     done, elapsed = migration["progress"] or 0.0, migration["elapsed"]
     return age(elapsed * (1.0 - done) / done if done > 0.02 else max(0.0, migration["predicted"] - elapsed))
 

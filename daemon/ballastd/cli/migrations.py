@@ -23,7 +23,7 @@ def _bar(migration: Row) -> str:
 
 def _standstill(migration: Row) -> str:
     """Return for how long the VM would have to stand still now, of how long it may."""
-    needed, allowed = migration["downtime_needed_ms"], migration["downtime_ms"]
+    needed, allowed = migration.get("downtime_needed_ms"), migration.get("downtime_ms")
     return f"{'-' if needed is None else format(needed, '.0f')}/{allowed or '-'} ms" if allowed or needed else "-"
 
 
@@ -34,7 +34,7 @@ MIGRATIONS = Table((
     Column("TO", lambda m: m["target"]),
     Column("PHASE", lambda m: m["ending"] or m["phase"]),
     Column("COPIED", lambda m: share(m["progress"]), right=True),
-    Column("ROUND", lambda m: "-" if m["rounds"] is None else str(m["rounds"]), wide=True, right=True),
+    Column("ROUND", lambda m: "-" if m.get("rounds") is None else str(m.get("rounds")), wide=True, right=True),
     Column("ELAPSED", lambda m: age(m["elapsed"]), right=True),
     Column("LEFT", time_left, right=True),
     Column("PREDICTED", lambda m: age(m["predicted"]), wide=True, right=True),
@@ -113,7 +113,7 @@ def show_migration(daemon: Daemon, migration: str, output: str) -> None:
 
 
 def _rounds(migration: Row) -> str:
-    rounds, left, rate = migration["rounds"], migration["memory_remaining"], migration["dirty_mib_s"]
+    rounds, left, rate = migration.get("rounds"), migration.get("memory_remaining"), migration.get("dirty_mib_s")
     if rounds is None:
         return "-"
     dirtied = "" if rate is None else f", its VM dirties {rate:.0f} MiB/s"
@@ -137,7 +137,7 @@ def _fields(migration: Row) -> list[tuple[str, str]]:
                       f"{migration['bandwidth_mib_s']} MiB/s"),
         ("left", time_left(migration)),
         ("rounds", _rounds(migration)),
-        ("standstill", _standstill(migration) + (", may be slowed down" if migration["auto_converge"] else "")),
+        ("standstill", _standstill(migration) + (", may be slowed down" if migration.get("auto_converge") else "")),
         ("adopted", yes(migration["adopted"])),
         ("detail", migration["detail"] or "-"),
     ]
@@ -158,7 +158,7 @@ def list_pairs(daemon: Daemon, output: str) -> None:
     """
     document = daemon.get("migrations")
     warn_if_old(document, output)
-    emit(document["pairs"], PAIRS, output)
+    emit(document.get("pairs", []), PAIRS, output)
 
 
 @migration_group.command("abort")

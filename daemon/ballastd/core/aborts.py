@@ -35,11 +35,12 @@ class Aborts:
             left = max(0.0, min(m.deadline_wall - now.wall, m.deadline_wall - m.ordered_wall))
             deadline = self._deadlines.setdefault(m.id, now.monotonic + left)
             hopeless = why_hopeless(m.id)
-            reason = m.abort_reason or hopeless or _reason(m, deadline, policies, health, now)
+            reason = m.abort_reason or _reason(m, deadline, policies, health, now) or hopeless
             if not reason or not m.holds_slot:
                 continue
             if not m.abort_reason:
-                events.append(ev.AbortOrdered(now.wall, m.id, reason, overran=bool(hopeless) or now.monotonic > deadline))
+                is_its_own = reason == hopeless or now.monotonic > deadline
+                events.append(ev.AbortOrdered(now.wall, m.id, reason, overran=is_its_own))
             if now.monotonic - self._asked.get(m.id, float("-inf")) >= ABORT_AGAIN_SECONDS:
                 self._asked[m.id] = now.monotonic
                 orders.append(AbortOrder(m.id, m.vm, m.source, reason, revision))

@@ -42,7 +42,7 @@ from ballastd.core.inputs import (
     Verb,
 )
 from ballastd.core.intents import Intent, IntentKind
-from ballastd.core.inventory import DeclaredHost, HostInventory
+from ballastd.core.inventory import DeclaredHost, HostInventory, VmRecord
 from ballastd.core.judging import Judge
 from ballastd.core.ledger import Ledger
 from ballastd.core.loads import Loads, host_load
@@ -385,8 +385,9 @@ class Controller:
         step.take(*close_evacuations(snapshot, step.draft, intents))
         step.notices.extend(self._strandings.follow(plan_made, intents, gates, step.draft, snapshot))
         switching = self._switch(step, snapshot, outlook, plan_made, gates)
-        eased = self._convergence.follow(step.draft, self._senses.progress, self._downtime_wish, self._policies.limits,
-                                         step.revision, step.now, held=bool(gates) or step.draft.broken is not None)
+        eased = self._convergence.follow(
+            step.draft, self._senses.progress, lambda m: self._at_source(m, step.now), self._policies.limits, step.revision,
+            step.now, lambda m: step.draft.broken is not None or any(m.source not in gate.passes for gate in gates))
         step.take(eased.events, ())
         aborts = self._call_off(step, eased)
         self._probe_journal(step)
@@ -475,11 +476,11 @@ class Controller:
             step.book(ev.BandwidthOrdered(step.now.wall, tune.migration, tune.bandwidth_mib_s))
         return tunes
 
-    def _downtime_wish(self, m: Migration) -> int | None:
-        """Return for how long the VM of a migration may stand still at most if its owner is asked, milliseconds."""
-        inventory = self._senses.inventories.get(m.source)
-        record = inventory.find(m.vm) if inventory is not None else None
-        return None if record is None else record.downtime_max_ms
+    def _at_source(self, m: Migration, now: Instant) -> VmRecord | None:
+        """Return the VM of a migration as its source shows it, None where it shows none, or nothing that is young."""
+        if not self._senses.is_reachable(m.source, now):
+            return None
+        return self._senses.inventories[m.source].find(m.vm)
 
     def _call_off(self, step: _Step, eased: Eased) -> tuple[AbortOrder, ...]:
         events, orders = self._aborts.follow(

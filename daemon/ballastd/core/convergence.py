@@ -3,6 +3,9 @@
 Memory that is dirtied while it is copied is copied again, round by round. A migration ends once what a round has left fits
 into the standstill that is allowed: little at first, and more each time a round leaves as much as the best one before. Is
 there no more to allow, and nothing has become better for a while, it is called off: it would copy until its time is over.
+
+A round is judged once the next one has begun, by what was said of it last: a hypervisor counts rounds up before it says how
+long a standstill would take now, and until its second round it says nothing but the limit.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from dataclasses import dataclass, field
 
 from ballastd.core import events as ev
 from ballastd.core.inputs import ProgressSeen
+from ballastd.core.inventory import VmRecord, VmState
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Migration
 from ballastd.core.plans import DowntimeOrder
@@ -25,6 +29,8 @@ UNSAID_MS = 300
 """What a hypervisor allows where nothing was said."""
 SLOWING_ROUNDS = 20
 """So many rounds a hypervisor needs until it has slowed a VM down as far as it can: ten steps of two rounds each."""
+TOP_ROUNDS = 2
+"""So many rounds have to be no better with all the standstill that there is."""
 BETTER = 0.96
 """A round that leaves no more than this share of what the best one left is a better one."""
 
@@ -37,16 +43,23 @@ def ladder(limits: Limits, wish_ms: int | None) -> tuple[int, ...]:
 
 @dataclass(slots=True)
 class _Course:
-    """What was seen of one job; monotonic seconds. ``least``: the shortest standstill that a round would have needed."""
+    """What was seen of one job; monotonic seconds. ``uncounted``: the last round that is not judged. ``needed``: the
+    standstill that this round would have taken, seconds, as said last; ``last``: the same of the last that was judged,
+    ``least``: of the best one. ``stalled``: rounds that were no better since then; ``at_top``: those of them that had all
+    the standstill that there is."""
 
     bandwidth_mib_s: int
     at: float
-    processed: int
-    iteration: int
+    uncounted: int
     moved_at: float
     better_at: float
+    processed: int = -1
+    iteration: int = 0
+    needed: float = math.nan
+    last: float = math.nan
     least: float = math.inf
     stalled: int = 0
+    at_top: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +81,11 @@ class Convergence:
     def __init__(self) -> None:
         self._courses: dict[str, _Course] = {}
 
-    def follow(self, ledger: Ledger, seen: Mapping[str, ProgressSeen], wish_of: Callable[[Migration], int | None],
-               limits: Limits, revision: int, now: Instant, *, held: bool) -> Eased:
-        """Return what is to be done about jobs that are slow to end. ``held``: a gate stands: nothing more is allowed, and
-        what is not reached meanwhile counts against nobody."""
+    def follow(self, ledger: Ledger, seen: Mapping[str, ProgressSeen], record_of: Callable[[Migration], VmRecord | None],
+               limits: Limits, revision: int, now: Instant, held: Callable[[Migration], bool]) -> Eased:
+        """Return what is to be done about jobs that are slow to end. ``record_of``: its VM as its source shows it now, None
+        where nobody knows; ``held``: whether a gate stands for it. Then nothing more is allowed, and what is not reached
+        meanwhile counts against nobody."""
         self._courses = {key: one for key, one in self._courses.items() if key in ledger.migrations}
         events: list[ev.DowntimeOrdered] = []
         orders: list[DowntimeOrder] = []
@@ -80,69 +94,82 @@ class Convergence:
             shown = seen.get(m.id)
             if not m.holds_slot or shown is None or shown.progress is None or shown.progress.memory_total <= 0:
                 continue
-            course = self._course(m, shown)
-            if held:
-                course.moved_at = course.better_at = max(course.at, shown.at.monotonic)
-            is_stalled = self._note(course, shown)
-            if held or m.abort_reason:
+            course, record = self._course(m, shown), record_of(m)
+            needed = _take_in(course, shown)
+            # one that is handed over copies nothing, and one that cannot be read may have an owner with wishes
+            if held(m) or record is None or record.state is not VmState.RUNNING or record.pins:
+                course.moved_at = course.better_at = course.at
                 continue
-            steps = ladder(limits, wish_of(m))
-            needed = 1000.0 * shown.progress.expected_downtime
-            if no := _hopeless(course, steps, m, needed, limits):
+            allowed, steps = m.downtime_ms or UNSAID_MS, ladder(limits, record.downtime_max_ms)
+            is_stalled = _judge(course, needed, allowed, is_top=allowed >= steps[-1])
+            if m.abort_reason:
+                continue
+            if no := _hopeless(course, shown, steps, limits, may_slow=m.auto_converge):
                 hopeless[m.id] = no
-            elif is_stalled:
-                before = m.downtime_ms or UNSAID_MS
-                allowed = _next(steps, before, needed)
-                if allowed > before:
-                    events.append(ev.DowntimeOrdered(now.wall, m.id, allowed, round(needed)))
-                if allowed > before or m.downtime_ms:
-                    # once more where it was said before: who asked then may not have been heard
-                    orders.append(DowntimeOrder(m.id, m.vm, m.source, allowed, revision))
+                continue
+            more = _next(steps, allowed, 1000.0 * needed) if is_stalled else min(allowed, steps[-1])
+            if more != allowed:
+                said = 0 if math.isnan(course.last) else round(1000.0 * course.last)
+                events.append(ev.DowntimeOrdered(now.wall, m.id, more, said))
+            # a round that ought to have been the last: who asked may not have been heard
+            if more != allowed or (m.downtime_ms and 1000.0 * needed <= allowed):
+                orders.append(DowntimeOrder(m.id, m.vm, m.source, more, revision))
         return Eased(tuple(events), tuple(orders), hopeless)
 
     def _course(self, m: Migration, shown: ProgressSeen) -> _Course:
         course = self._courses.get(m.id)
         # with another bandwidth all that was seen is of another job, this round included
         if course is None or course.bandwidth_mib_s != m.bandwidth_mib_s:
-            at, begun = shown.at.monotonic, 0 if course is None or shown.progress is None else shown.progress.iteration
-            course = _Course(m.bandwidth_mib_s, -math.inf, -1, begun, at, at)
-            self._courses[m.id] = course
+            at, uncounted = shown.at.monotonic, 1 if course is None or shown.progress is None else shown.progress.iteration
+            course = self._courses[m.id] = _Course(m.bandwidth_mib_s, -math.inf, uncounted, at, at)
         return course
 
-    @staticmethod
-    def _note(course: _Course, shown: ProgressSeen) -> bool:
-        """Take in what was seen; return whether a round has ended that was no better than the best."""
-        progress, at = shown.progress, shown.at.monotonic
-        assert progress is not None
-        if at <= course.at:
-            return False
-        course.at = at
-        if progress.memory_processed > course.processed:
-            course.processed, course.moved_at = progress.memory_processed, at
-        if progress.iteration <= course.iteration or progress.iteration < 2:
-            return False
+
+def _take_in(course: _Course, shown: ProgressSeen) -> float:
+    """Note what was seen; return the standstill, seconds, that the round would have taken that has ended with it, no number
+    where none has."""
+    progress, at, ended = shown.progress, shown.at.monotonic, math.nan
+    assert progress is not None
+    if at <= course.at:
+        return ended
+    course.at = at
+    if progress.memory_processed > course.processed:
+        course.processed, course.moved_at = progress.memory_processed, at
+    if progress.iteration > course.iteration:
+        ended = course.needed if course.iteration > course.uncounted else math.nan
         course.iteration = progress.iteration
-        if progress.expected_downtime < BETTER * course.least:
-            course.least, course.better_at, course.stalled = progress.expected_downtime, at, 0
-            return False
-        course.stalled += 1
-        return True
+    course.needed = progress.expected_downtime
+    return ended
+
+
+def _judge(course: _Course, needed: float, allowed: int, *, is_top: bool) -> bool:
+    """Return whether a round that has ended was no better than the best. One that needed no more than is allowed ought to
+    have been the last: either that was not said of it, or nobody heard what is allowed. It is no measure, and no failure."""
+    if math.isnan(needed):
+        return False
+    if 1000.0 * needed <= allowed:
+        course.better_at = course.at
+        return False
+    course.last = needed
+    if needed < BETTER * course.least:
+        course.least, course.better_at, course.stalled, course.at_top = needed, course.at, 0, 0
+        return False
+    course.stalled += 1
+    course.at_top += is_top
+    return True
 
 
 def _next(steps: tuple[int, ...], allowed: int, needed: float) -> int:
     """Return the least step that is enough; where none is, the one after what is allowed now."""
     enough = next((step for step in steps if step >= needed), None)
-    more = next((step for step in steps if step > allowed), allowed)
-    return more if enough is None else max(allowed, enough)
+    return next((step for step in steps if step > allowed), steps[-1]) if enough is None else enough
 
 
-def _hopeless(course: _Course, steps: tuple[int, ...], m: Migration, needed: float, limits: Limits) -> str:
-    still = course.at - course.moved_at
-    if still > limits.no_progress:
+def _hopeless(course: _Course, shown: ProgressSeen, steps: tuple[int, ...], limits: Limits, *, may_slow: bool) -> str:
+    still, worse = course.at - course.moved_at, course.at - course.better_at
+    if still > limits.no_progress and shown.progress is not None and shown.progress.memory_remaining > 0:
         return f"nothing of it was copied for {human_seconds(still)}"
-    worse = course.at - course.better_at
-    had_its_chance = course.stalled >= (SLOWING_ROUNDS if m.auto_converge else 1) and m.downtime_ms >= steps[-1]
-    if had_its_chance and needed > steps[-1] and worse > limits.no_progress:
-        return (f"its memory is dirtied faster than it is copied: it would stand still for {needed:.0f} ms at the end, "
-                f"{steps[-1]} are allowed, and that is no better since {human_seconds(worse)}")
+    if course.at_top >= TOP_ROUNDS and course.stalled >= SLOWING_ROUNDS * may_slow and worse > limits.no_progress:
+        return (f"its memory is dirtied faster than it is copied: it would stand still for {1000 * course.last:.0f} ms at "
+                f"the end, {steps[-1]} are allowed, and that is no better since {human_seconds(worse)}")
     return ""

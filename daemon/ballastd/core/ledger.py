@@ -352,7 +352,8 @@ def _abort_ordered(ledger: Ledger, e: ev.AbortOrdered) -> None:
 
 def _bandwidth_ordered(ledger: Ledger, e: ev.BandwidthOrdered) -> None:
     migration = ledger._migration(e.id)  # noqa: SLF001  as above
-    ledger.migrations[e.id] = replace(migration, bandwidth_mib_s=e.bandwidth_mib_s)
+    # how long it takes says nothing any more about the bandwidth that it was reckoned with
+    ledger.migrations[e.id] = replace(migration, bandwidth_mib_s=e.bandwidth_mib_s, reckoned=0.0)
 
 
 def _downtime_ordered(ledger: Ledger, e: ev.DowntimeOrdered) -> None:

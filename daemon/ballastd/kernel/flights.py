@@ -28,8 +28,6 @@ class Flight:
     bandwidth_mib_s: int
     by_operator: bool
     routine: bool = False
-    downtime_max_ms: int | None = None
-    """What its owner said when it began."""
 
 
 class Flights:
@@ -57,13 +55,12 @@ class Flights:
         """Return the claims whose target is ``host``."""
         return tuple(f for f in self._flights.values() if f.target == host)
 
-    def claim(self, order: Order, now: float, downtime_max_ms: int | None = None) -> None:
-        """Book a claim for ``order``; ``now`` on the monotonic clock, seconds. ``downtime_max_ms``: for how long the VM may
-        stand still if its owner is asked, milliseconds."""
+    def claim(self, order: Order, now: float) -> None:
+        """Book a claim for ``order``; ``now`` on the monotonic clock, seconds."""
         move = order.move
         begins = move.policy != OPERATOR and not move.routine and self._begins(move.source, now)
         self._flights[order.id] = Flight(order.id, move.vm, move.source, move.target, move.memory,
-                                         order.bandwidth_mib_s, move.policy == OPERATOR, move.routine, downtime_max_ms)
+                                         order.bandwidth_mib_s, move.policy == OPERATOR, move.routine)
         if move.routine:
             self._routine = [(at, vm) for at, vm in self._routine if now - at < DAY_SECONDS]
             self._routine.append((now, move.vm))
@@ -121,13 +118,10 @@ class Flights:
 
     def downtime_refusal(self, migration: str, downtime_ms: int) -> str | None:
         """Return why the VM of a job may not stand still for so long, or None."""
-        flight = self._flights.get(migration)
-        if flight is None or downtime_ms < 1:
+        if migration not in self._flights or downtime_ms < 1:
             return "no such migration in flight, or less than 1 ms"
         if downtime_ms > self._ceilings.downtime_max_ms:
             return f"{downtime_ms} ms of standstill, ceiling {self._ceilings.downtime_max_ms}"
-        if flight.downtime_max_ms is not None and downtime_ms > flight.downtime_max_ms:
-            return f"{downtime_ms} ms of standstill, its owner wants {flight.downtime_max_ms} at most"
         return None
 
     def _bandwidth(self, order: Order) -> Refusal | None:

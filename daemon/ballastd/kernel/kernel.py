@@ -90,7 +90,7 @@ class Kernel:
         if no is not None:
             raise Withheld((no,))
         self._record.use_up(order.id)
-        self._flights.claim(order, self._clock.now().monotonic, _downtime_wish(order, ends))
+        self._flights.claim(order, self._clock.now().monotonic)
         self.calls += 1
         self.announce(order)
         await self._hypervisor.migrate(order)
@@ -170,6 +170,15 @@ class Kernel:
         over = self._flights.downtime_refusal(order.migration, order.downtime_ms)
         if over is not None:
             raise Withheld((Refusal(RefusalKind.CEILING, over, order.vm),))
+        # its owner may have changed his mind since it began, or it was begun by a run before
+        source = await self._hypervisor.inventory(order.source, load=False)
+        here = source.find(order.vm)
+        if not source.complete or here is None or here.pins:
+            raise Withheld((Refusal(RefusalKind.WORLD_CHANGED, f"what its owner wants cannot be read on {order.source}",
+                                    order.vm),))
+        if here.downtime_max_ms is not None and order.downtime_ms > here.downtime_max_ms:
+            raise Withheld((Refusal(RefusalKind.WORLD_CHANGED, f"{order.downtime_ms} ms of standstill, its owner wants "
+                                    f"{here.downtime_max_ms} at most", order.vm),))
         await self._hypervisor.set_downtime(order.source, order.vm, order.downtime_ms)
 
     def cordon(self, order: CordonOrder) -> None:
@@ -248,11 +257,6 @@ def _vm_refusals(order: Order, ends: _Ends) -> tuple[Refusal, ...]:
     if there is not None and there.state.holds_memory:
         found.append(Refusal(RefusalKind.WORLD_CHANGED, f"is active on {move.target} already", move.vm, move.target))
     return tuple(found)
-
-
-def _downtime_wish(order: Order, ends: _Ends) -> int | None:
-    here = ends.source.find(order.move.vm)
-    return here.downtime_max_ms if here else None
 
 
 def _too_long(order: Order, ceilings: Ceilings) -> Refusal | None:

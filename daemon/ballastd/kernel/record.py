@@ -117,6 +117,7 @@ class Record:
             match event:
                 case ev.MigrationOrdered():
                     self._orders.add(event.id)
+                    self._downtimes[event.id] = event.downtime_ms
                 case ev.AbortOrdered():
                     self._aborts.add(event.id)
                 case ev.PowerOffOrdered() | ev.WakeOrdered():

@@ -80,8 +80,7 @@ class Executor:
             log.warning("bandwidth not changed", migration=order.migration, reason=str(no))
 
     async def _allow_downtime(self, order: DowntimeOrder) -> None:
-        log.info("migration does not end; its VM may stand still for longer", migration=order.migration,
-                 downtime_ms=order.downtime_ms)
+        log.info("standstill of a VM at the end of its migration", migration=order.migration, at_most_ms=order.downtime_ms)
         try:
             await self._kernel.allow_downtime(order)
         except (Withheld, Unreachable) as no:

@@ -150,6 +150,11 @@ class SimulatedHypervisor:
         if (job := self._outgoing(host, vm)) is not None:
             job.set_downtime(downtime_ms)
 
+    def downtime_of(self, vm: VmId) -> int | None:
+        """Return for how long the VM of a running job may stand still at its end, milliseconds; None without one."""
+        job = self._jobs.get(vm)
+        return None if job is None else job.downtime_ms
+
     async def abort(self, host: HostName, vm: VmId) -> None:
         """Cancel a running job."""
         await self._reach(host)

@@ -175,6 +175,11 @@ class SimulatedJob:
         """Let the guest stand still for so long at the end of a round from now on."""
         self._copy_of.downtime_max = max(1, downtime_ms) / 1000
 
+    @property
+    def downtime_ms(self) -> int:
+        """For how long the guest may stand still at the end."""
+        return round(1000 * self._copy_of.downtime_max)
+
     def progress(self) -> Progress:
         """Return where it is; sizes are 0 until it copies, rates until its second round."""
         self.count()

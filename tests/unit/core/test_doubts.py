@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ballastd.core.inputs import Verb
+import pytest
+
+from ballastd.core.inputs import ProgressSeen, Verb
+from ballastd.core.inventory import Progress
 from ballastd.core.policies import EvacuationPolicy, Health, Mode, PolicySet, Response
+from ballastd.core.quantities import Bytes
 from ballastd.core.telemetry import Report, Sample
 from tests.builders import HOT, POLICIES, ClusterBuilder, Table, a_cluster, four_hosts, table, vm_id
 
@@ -41,6 +45,24 @@ def test_some_unknown_hosts_are_reason_to_empty_only_failing_ones() -> None:
     decision = t.wait(1.0).step()
     assert {order.move.source for order in decision.orders} == {"h01"}
     assert "caution" in next(no.reason for no in decision.view.gates).lower()
+
+
+@pytest.mark.parametrize(("unknown", "steps"), [(("h08", "h09"), [400]), (("h06", "h07", "h08", "h09"), [])])
+def test_who_leaves_a_failing_host_may_stand_still_for_longer_where_that_goes_on(unknown: tuple[str, ...], steps: list[int]
+                                                                                 ) -> None:
+    t = sound(many(10), BOTH)
+    t.show("h01", "ecc.uncorrected", 1.0, "D")
+    (order,) = t.wait(1.0).step().orders
+    t.begin(order).settle(2)
+    silence(t, *unknown)
+    said = []
+    for iteration in range(2, 6):
+        copied = Bytes(iteration << 28)
+        seen = Progress(1.0, Bytes(4 << 30), copied, Bytes(1 << 28), iteration, 1e8, 1e8, 0.35)
+        decision = t.wait(1.0).step(ProgressSeen(order.id, seen, t.now))
+        said += [one.downtime_ms for one in decision.downtimes]
+    assert said[:1] == steps
+    assert not t.controller.ledger.migrations[order.id].abort_reason
 
 
 def test_after_a_freeze_everything_settles_first() -> None:

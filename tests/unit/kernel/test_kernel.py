@@ -11,7 +11,8 @@ import pytest
 from ballastd.adapters.blocking import Inline
 from ballastd.core import events as ev
 from ballastd.core.ceilings import CEILINGS
-from ballastd.core.inventory import JobKind, Mobility, VmRecord, VmState
+from ballastd.core.inventory import JobKind, Mobility, Pin, PinKind, VmRecord, VmState
+from ballastd.core.ledger import Ledger
 from ballastd.core.plans import AbortOrder, DowntimeOrder, Move, Order, TuneOrder
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
@@ -245,12 +246,38 @@ def test_a_standstill_is_allowed_as_written_under_the_ceiling_and_the_owners_wis
         await asyncio.sleep(50.0)
         await bench.record.append(2, (ev.DowntimeOrdered(1.0, order.id, written, 900),))
         await bench.kernel.allow_downtime(DowntimeOrder(order.id, vm, h0, asked, 2))
+        assert bench.hypervisor.downtime_of(vm) == asked
         flying.cancel()
 
     if no is None:
         run_virtual(story())
     else:
         assert no in withheld(story)
+
+
+@pytest.mark.parametrize("now", [50, None])
+def test_what_an_owner_wants_meanwhile_counts_also_after_a_restart(now: int | None) -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        vm, h0 = vm_id("h0v0"), HostName("h0")
+        bench.hypervisor.dirty_mib_s[vm] = 49.0
+        order = replace(bench.order("h0v0", "h0", "h1"), downtime_ms=100)
+        flying = asyncio.ensure_future(bench.kernel.migrate(await bench.write(order)))
+        await asyncio.sleep(50.0)
+        bench.kernel.release(order.id)
+        ledger = Ledger()
+        ledger.apply(ev.MigrationOrdered(0.0, order.id, vm, "h0v0", h0, HostName("h1"), order.move.memory, 50, "failing",
+                                         "test", 300.0, 1.0))
+        bench.kernel.adopt(ledger.migrations[order.id])
+        here = bench.hypervisor.hosts[h0].vms
+        here[vm] = replace(here[vm], downtime_max_ms=now)
+        if now is None:
+            here[vm] = replace(here[vm], pins=(Pin(PinKind.OPERATOR, "its definition cannot be read", "mend it"),))
+        await bench.record.append(2, (ev.DowntimeOrdered(1.0, order.id, 300, 900),))
+        await bench.kernel.allow_downtime(DowntimeOrder(order.id, vm, h0, 300, 2))
+        flying.cancel()
+
+    assert ("its owner wants 50 at most" if now else "cannot be read") in withheld(story)
 
 
 @pytest.mark.parametrize(("downtime_ms", "no"), [(1001, "ceiling 1000"), (200, "its owner wants 150 ms")])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -58,13 +59,28 @@ def travel(conn: Any, journey: Journey) -> Arrival:
         persistent = bool(domain.isPersistent())
         autostart = persistent and bool(domain.autostart())
         flags = _flags(libvirt, journey, persistent=persistent)
-        if journey.downtime_ms > 0:
-            domain.migrateSetMaxDowntime(journey.downtime_ms, 0)
-        begun = time.monotonic()
-        domain.migrateToURI3(journey.peer_uri, _parameters(libvirt, journey), flags)
+        with _standing_still(libvirt, domain, journey.downtime_ms):
+            begun = time.monotonic()
+            domain.migrateToURI3(journey.peer_uri, _parameters(libvirt, journey), flags)
     except libvirt.libvirtError as error:
         return Arrival(autostart, migration_error(trouble_of(error), time.monotonic() - begun))
     return Arrival(autostart, None)
+
+
+@contextmanager
+def _standing_still(libvirt: Any, domain: Any, downtime_ms: int) -> Iterator[None]:
+    """Let the VM stand still for so long at the end of what is begun meanwhile; where that fails, it is as it was before:
+    the next to migrate it may be somebody else."""
+    before = domain.migrateGetMaxDowntime(0) if downtime_ms > 0 else 0
+    if downtime_ms > 0:
+        domain.migrateSetMaxDowntime(downtime_ms, 0)
+    try:
+        yield
+    except libvirt.libvirtError:
+        if before:
+            with suppress(libvirt.libvirtError):
+                domain.migrateSetMaxDowntime(before, 0)
+        raise
 
 
 def _flags(libvirt: Any, journey: Journey, *, persistent: bool) -> int:

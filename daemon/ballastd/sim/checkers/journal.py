@@ -26,8 +26,11 @@ class JournalFirst(Checker):
         match content["kind"]:
             case "MigrationOrdered":
                 self._orders[content["id"]] = VmId(content["vm"])
+                self._downtimes[content["id"]] = content["downtime_ms"]
             case "AbortOrdered":
                 self._aborts[content["id"]] = 1
+            case "MigrationSettled":
+                self._downtimes.pop(content["id"], None)
             case "DowntimeOrdered":
                 self._downtimes[content["id"]] = content["downtime_ms"]
             case "PowerOffOrdered" | "WakeOrdered":
