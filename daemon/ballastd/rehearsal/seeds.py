@@ -45,8 +45,9 @@ HEALING = 8 * HOUR
 """How long after everything was put right the cluster may take to come to rest: the longest cooldown and a bit."""
 EASILY, BUSY_AT_MOST = 0.8, 0.45
 """How full, by memory and by processors, the hosts that stay on may be for a night that surely spares one."""
-LONG_NIGHT = 1.5 * HOUR
-"""How long a window is open at least in which a host surely goes off: it must stay off for a while before it closes."""
+LONG_NIGHT = 1.75 * HOUR
+"""How long a window is open at least, once everything was idle for long enough, in which a host surely goes off: it is emptied
+first and woken before it closes, and until it has been off for an hour or so it has not saved what that cost."""
 REST = HOUR
 """How long at the end nothing may move."""
 
@@ -184,7 +185,8 @@ def _empties_a_host(act: Act) -> bool:
 
 def _may_sleep(setting: Setting) -> bool:
     policies, _ = setting.policies.load(DEFAULT_EPOCH_WALL)
-    return any(policy.mode is Mode.AUTO and _open_for(policy, policies) >= LONG_NIGHT for policy in policies.consolidation)
+    return any(policy.mode is Mode.AUTO and _open_for(policy, policies) - policy.power_off_hold >= LONG_NIGHT
+               for policy in policies.consolidation)
 
 
 def _open_for(policy: ConsolidationPolicy, policies: PolicySet) -> float:
