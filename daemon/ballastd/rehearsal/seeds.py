@@ -46,8 +46,8 @@ HEALING = 8 * HOUR
 EASILY, BUSY_AT_MOST = 0.8, 0.45
 """How full, by memory and by processors, the hosts that stay on may be for a night that surely spares one."""
 LONG_NIGHT = 1.75 * HOUR
-"""How long a window is open at least, once everything was idle for long enough, in which a host surely goes off: it is emptied
-first and woken before it closes, and until it has been off for an hour or so it has not saved what that cost."""
+"""How long a window is open at least, once everything was idle for long enough, in which a host surely goes off: it is
+emptied first and woken before it closes, and until it has been off for an hour or so it has not saved what that cost."""
 REST = HOUR
 """How long at the end nothing may move."""
 
