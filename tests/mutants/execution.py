@@ -153,4 +153,6 @@ EXECUTION: tuple[Mutant, ...] = (
     Mutant("a forecast lengthens deadlines", f"{CORE}/admission.py",
            "    deadline = Seconds(max(floor, 2 * reckoned))",
            "    deadline = Seconds(max(floor, 99 * reckoned))", core("test_calibration.py")),
+    Mutant("work on its way weighs nothing", f"{CORE}/scoring.py", "    used = hosts.utilization + np.floor(coming / STEP) * STEP",
+           "    used = hosts.utilization", core("test_targets.py")),
 )

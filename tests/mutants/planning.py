@@ -117,8 +117,8 @@ PLANNING: tuple[Mutant, ...] = (
     Mutant("broken rules are nobody's business", f"{CORE}/controller.py", "(*saving, *musts, *relief, *wishes, *packing",
            "(*saving, *relief, *packing", core("test_repairing.py")),
     # what a plan says of itself
-    Mutant("the terms of a target do not add up", f"{CORE}/draft.py", "        terms = ((\"memory left\", left), *known)",
-           "        terms = ((\"memory left\", left), *known[1:])", core("test_accounts.py")),
+    Mutant("the terms of a target do not add up", f"{CORE}/draft.py", "(PROCESSOR_LEFT.name, int(processor_left(self.snapshot, self.shifted)[one.row])), *known)",
+           "*known)", core("test_accounts.py")),
     Mutant("a plan tells of candidates without end", f"{CORE}/weighing.py", "    draft.told += len(noes)\n", "",
            core("test_accounts.py")),
 )

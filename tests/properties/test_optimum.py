@@ -13,8 +13,8 @@ from tests.small_clusters import SmallCluster, judged, small_cluster
 
 CLUSTERS, AT_ONCE = 320, 20
 EXCHANGE_GAPS = {227, 237}
-"""Where the search for exchanges stops with a host hot, though the solver knows as few moves that leave none: offline plans
-only, for the daemon makes no exchanges."""
+"""Where the search for exchanges stops with a host hot, though the solver knows as few moves that leave none: of
+`benchmarks/relieve.py` only, for neither the daemon nor `ballastctl plan` makes exchanges."""
 
 COST_GAPS = {39, 198, 255, 299, 312}
 """Where no host stays hot, and the solver knows how to copy less: at most 16.4 % of what it does copy."""

@@ -68,7 +68,7 @@ class Rogue:
         move = order.move
         self.record("MigrationOrdered", id=order.id, vm=move.vm, vm_name=move.vm_name, source=move.source,
                     policy=move.policy, target=move.target, bandwidth_mib_s=order.bandwidth_mib_s, because="because",
-                    predicted=10.0)
+                    predicted=10.0, downtime_ms=order.downtime_ms)
         return order
 
     def settle(self, order: Order) -> None:
@@ -154,6 +154,23 @@ async def _unrecorded(rogue: Rogue) -> None:
 
 async def _unrecorded_abort(rogue: Rogue) -> None:
     rogue.world.aborting(H1, vm_id("h1v0"))
+
+
+async def _unrecorded_standstill(rogue: Rogue) -> None:
+    rogue.note(rogue.order())
+    rogue.world.lengthening(H1, vm_id("h1v0"), 300)
+
+
+async def _standstill_over_the_limit(rogue: Rogue) -> None:
+    order = rogue.note(rogue.order())
+    rogue.record("DowntimeOrdered", id=order.id, downtime_ms=501, needed_ms=900)
+
+
+async def _standstill_over_the_wish(rogue: Rogue) -> None:
+    rogue.put("h1", "h1v0", downtime_max_ms=200)
+    order = rogue.note(rogue.order())
+    rogue.record("DowntimeOrdered", id=order.id, downtime_ms=300, needed_ms=300)
+    rogue.world.lengthening(H1, vm_id("h1v0"), 300)
 
 
 async def _too_many(rogue: Rogue) -> None:
@@ -396,6 +413,8 @@ BROKEN: list[tuple[str, Story, PolicySet]] = [
     ("one-copy", _second_copy, ALL), ("nobody-lost", _gone, ALL), ("one-migration", _twice_ordered, ALL),
     ("one-migration", _never_settled, ALL), ("twins", _twins_touched, ALL),
     ("journal-first", _unrecorded, ALL), ("journal-first", _unrecorded_abort, ALL),
+    ("journal-first", _unrecorded_standstill, ALL), ("standstill", _standstill_over_the_limit, ALL),
+    ("standstill", _standstill_over_the_wish, ALL),
     ("journal-first", _off_without_record, ALL),
     ("concurrency", _too_many, ALL), ("rates", _too_often, ALL), ("cooldown", _too_soon, ALL), ("cooldown", _back, ALL),
     ("link", _over_the_link, ALL), ("pause", _paused, ALL),

@@ -17,7 +17,7 @@ from ballastd.core.plans import Move, Refusal
 from ballastd.core.policies import PolicySet
 from ballastd.core.quantities import HostName
 from ballastd.core.reserve import Packing, Reserve, reserve_of
-from ballastd.core.scoring import MEMORY_LEFT_WEIGHT, Scores, score
+from ballastd.core.scoring import MEMORY_LEFT, PROCESSOR_LEFT, Scores, memory_left, processor_left, score
 from ballastd.core.snapshot import Snapshot
 
 TELEMETRY_LAGS_SECONDS = 300.0
@@ -52,15 +52,14 @@ class Draft:
         """Return, by row, how good each host is as a target for whichever VM of the source, with what is promised by now."""
         if source not in self.scores:
             self.scores[source] = score(self.snapshot, source)
-        hosts, left = self.snapshot.hosts, self.snapshot.hosts.room - self.promised
-        return self.scores[source].total + MEMORY_LEFT_WEIGHT * (left * 1000 // np.maximum(1, hosts.limit))
+        return (self.scores[source].total + memory_left(self.snapshot, self.promised)
+                + processor_left(self.snapshot, self.shifted))
 
     def weighed(self, one: Candidate, source: int) -> Weighed:
         """Return what the points of a target are made of."""
         known = self.scores[source].terms(one.row)
-        left = MEMORY_LEFT_WEIGHT * (int(self.snapshot.hosts.room[one.row] - self.promised[one.row]) * 1000
-                                     // max(1, int(self.snapshot.hosts.limit[one.row])))
-        terms = (("memory left", left), *known)
+        terms = ((MEMORY_LEFT.name, int(memory_left(self.snapshot, self.promised)[one.row])),
+                 (PROCESSOR_LEFT.name, int(processor_left(self.snapshot, self.shifted)[one.row])), *known)
         broken = one.points - sum(points for _, points in terms)
         return Weighed(one.name, one.points, (*terms, ("broken should-rules", broken)) if broken else terms)
 

@@ -10,11 +10,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ballastd.core.arrays import Ints
+from ballastd.core.arrays import Floats, Ints
 from ballastd.core.snapshot import Snapshot
 
 DOMAIN_LABELS = ("cooling", "power", "rack")
 UNLABELLED = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What something is called, and what a thousandth of it is worth."""
+
+    name: str
+    weight: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +34,26 @@ class Term:
     value: Callable[[Snapshot, int], Ints]
 
 
-MEMORY_LEFT_WEIGHT = 4
-"""Of the memory that a host has left, in thousandths of its limit: beside the terms, for it changes as a plan grows."""
+MEMORY_LEFT, PROCESSOR_LEFT = Weight("memory left", 4), Weight("processor left", 3)
+"""Of what a host has left, in thousandths of its limits: beside the terms, for it changes as a plan grows."""
+STEP = 0.02
 
 
-def _processor_left(snapshot: Snapshot, _source: int) -> Ints:
-    used = snapshot.hosts.utilization
-    return (np.where(np.isnan(used), 0.0, 1.0 - used) * 1000).astype(np.int64)
+def memory_left(snapshot: Snapshot, promised: Ints) -> Ints:
+    """Return by host what the memory is worth that it has left. ``promised``: bytes by host that are on their way there."""
+    hosts = snapshot.hosts
+    return MEMORY_LEFT.weight * ((hosts.room - promised) * 1000 // np.maximum(1, hosts.limit))
+
+
+def processor_left(snapshot: Snapshot, shifted: Floats) -> Ints:
+    """Return by host what the processors are worth that it has left, nothing where nobody knows. ``shifted``: processors by
+    host that come or go; those that go count once they are gone, and those that come in steps, so that what idle VMs use
+    chooses nobody's target."""
+    hosts = snapshot.hosts
+    is_known = hosts.cpu_limit > 0
+    coming = np.where(is_known, np.maximum(0.0, shifted) / np.where(is_known, hosts.cpu_limit, 1.0), 0.0)
+    used = hosts.utilization + np.floor(coming / STEP) * STEP
+    return PROCESSOR_LEFT.weight * (np.where(np.isnan(used), 0.0, 1.0 - used) * 1000).astype(np.int64)
 
 
 def _other_domain(snapshot: Snapshot, source: int) -> Ints:
@@ -59,7 +80,6 @@ def _quiet_link(snapshot: Snapshot, _source: int) -> Ints:
 
 
 TERMS: tuple[Term, ...] = (
-    Term("processor left", 3, _processor_left),
     Term("other failure domain", 2, _other_domain),
     Term("quiet link", 1, _quiet_link),
 )

@@ -284,7 +284,8 @@ def test_a_restart_on_the_way_off_and_while_asleep_forgets_nothing() -> None:
 
 
 def test_a_day_has_only_so_many_cycles() -> None:
-    short = replace(NIGHTS, minimum_on=Seconds(60.0), minimum_off=Seconds(60.0), power_off_hold=Seconds(60.0))
+    rest = replace(NIGHTS.cooldown, vm=Seconds(600.0), no_return=Seconds(600.0))
+    short = replace(NIGHTS, minimum_on=Seconds(60.0), minimum_off=Seconds(60.0), power_off_hold=Seconds(60.0), cooldown=rest)
     night = replace(NIGHT, intervals=((WALL - 1e5, WALL + 3e5),), horizon=WALL + 1e6)
     p = powered(policies=replace(PACKED, consolidation=(short,), windows={NIGHT.name: night},
                                  limits=replace(PACKED.limits, power_cycles_per_day=1)))

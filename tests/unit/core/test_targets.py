@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from ballastd.core.inputs import Verb
-from ballastd.core.inventory import Pin, PinKind
+from ballastd.core.inventory import Pin, PinKind, VmRecord, VmState
+from ballastd.core.quantities import GIB, Bytes
 from tests.builders import Table, a_cluster, table, vm_id
 
 
@@ -27,6 +29,19 @@ def targets(t: Table) -> set[str]:
 
 def test_both_hosts_are_used_when_nothing_is_wrong_with_them() -> None:
     assert targets(two_targets()) == {"b", "c"}
+
+
+def test_who_leaves_a_failing_host_does_not_fill_the_next_one_up_with_work() -> None:
+    t = two_targets(gib=256, vms=6, vm_gib=4)
+    t.burn(**{f"v{number}": 3.0 for number in range(6)})
+    t.show("b", "ecc.uncorrected", 0.0, "D").show("h1", "ecc.uncorrected", 0.0, "D")
+    busy = VmRecord(vm_id("w"), "w", VmState.RUNNING, Bytes(GIB), vcpus=8)
+    t.world["c"][busy.vm] = busy
+    t.burn(w=8.0)
+    t.burn_on(600.0)
+    t.show("h1", "ecc.uncorrected", 1.0, "D")
+    planned = Counter(move.target for move in t.step().view.moves)
+    assert planned == {"b": 4, "c": 2}, "half of c is busy, and what b has been promised is work, too"
 
 
 def test_a_suspect_host_receives_nothing() -> None:
