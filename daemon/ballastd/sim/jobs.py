@@ -23,7 +23,8 @@ from ballastd.sim.precopy import PreCopy
 PREPARE_SECONDS = 0.5
 DOWNTIME_SECONDS = 0.03
 CLEANUP_SECONDS = 0.2
-EXPECTED_DOWNTIME_SECONDS = 0.3
+RECKONING_SECONDS = 0.3
+"""So long after a round has begun QEMU says of it what it said of the one before; of its second round, the limit."""
 LINK_MIB_S = 10e9 / 8 / MIB
 
 
@@ -125,6 +126,8 @@ class SimulatedJob:
         self._bandwidth_mib_s = max(1, order.bandwidth_mib_s)
         self._began = self._counted = asyncio.get_running_loop().time()
         self._copying = False
+        self._round_began = self._began
+        self._needed = self._needed_before = copy.downtime_max
         self._failure: MigrationError | None = None
         self._woken = asyncio.Event()
         self._changed = changed
@@ -160,7 +163,11 @@ class SimulatedJob:
         """Take into account what was copied so far; from now on at another rate if one is given."""
         now = asyncio.get_running_loop().time()
         if self._copying:
+            rounds = self._copy_of.iteration
             self._copy_of.advance(now - self._counted, self.rate_mib_s)
+            if self._copy_of.iteration > rounds:
+                self._round_began, self._needed_before = now, self._needed
+                self._needed = self._copy_of.left / max(self.rate_mib_s, 0.001)
         self._counted = now
         if rate_mib_s is not None and rate_mib_s != self.rate_mib_s:
             self.rate_mib_s = rate_mib_s
@@ -186,14 +193,13 @@ class SimulatedJob:
         copy, elapsed = self._copy_of, self._counted - self._began
         if not self._copying:
             return Progress(elapsed, Bytes(0), Bytes(0), Bytes(0), 0, 0.0, 0.0, 0.0)
-        expected = EXPECTED_DOWNTIME_SECONDS
-        if copy.iteration > 1 and self.rate_mib_s > 0:
-            expected = copy.left / self.rate_mib_s
+        is_reckoned = self._counted - self._round_began >= RECKONING_SECONDS
         return Progress(
             elapsed=elapsed, memory_total=Bytes(int(copy.total * MIB)), memory_processed=Bytes(int(copy.sent * MIB)),
             memory_remaining=Bytes(int(copy.remaining * MIB)), iteration=copy.iteration,
             dirty_bytes_s=copy.dirties * MIB if copy.iteration > 1 else 0.0,
-            throughput_bytes_s=self.rate_mib_s * MIB, expected_downtime=expected)
+            throughput_bytes_s=self.rate_mib_s * MIB,
+            expected_downtime=self._needed if is_reckoned else self._needed_before)
 
     async def run(self) -> None:
         """Live the whole life; afterwards both ends and the answer are as its fate says."""

@@ -87,6 +87,25 @@ def test_a_change_of_bandwidth_counts_from_its_moment() -> None:
     test()
 
 
+def test_what_a_round_would_need_is_said_a_while_after_it_has_begun() -> None:
+    @on_stage
+    async def test(stage: Stage) -> None:
+        stage.cluster.dirty_mib_s[stage.vm] = 12.0
+        moving = asyncio.create_task(stage.move(16))
+        said: dict[int, list[float]] = {}
+        while not moving.done():
+            await asyncio.sleep(0.1)
+            progress = await stage.cluster.progress(H1, stage.vm)
+            if progress is not None and progress.iteration:
+                said.setdefault(progress.iteration, []).append(round(progress.expected_downtime, 2))
+        # 64 MiB at 16 a second take 4 s, 48 MiB were dirtied meanwhile, and so on
+        assert said[1][0] == said[2][0] == 0.3
+        assert said[2][-1] == said[3][0] == pytest.approx(3.0, abs=0.02)
+        assert said[3][-1] == said[4][0] == pytest.approx(2.25, abs=0.02)
+
+    test()
+
+
 def test_a_guest_that_dirties_faster_than_it_is_copied_never_arrives() -> None:
     @on_stage
     async def test(stage: Stage) -> None:
