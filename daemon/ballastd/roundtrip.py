@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from ballastd.adapters.blocking import Lanes
@@ -130,11 +131,15 @@ class _Trip:
         bandwidth = bandwidth_mib_s or fair_share(here, 1, there, 1, Limits().link_share)
         order = self._order(source, target, record, bandwidth)
         leg = Leg(source, target, bandwidth, float(order.move.predicted))
-        refusals = await self.hypervisor.examine(order)
+        try:
+            refusals = await self.hypervisor.examine(order)
+        except Unreachable as no:
+            return replace(leg, trouble=str(no), runs_on=(source,))
         if refusals:
             return replace(leg, trouble=refusals[0].detail, runs_on=(source,))
         began = self.clock.now()
-        watching = asyncio.create_task(self._watch(order))
+        over = asyncio.Event()
+        watching = asyncio.create_task(self._watch(order, over))
         trouble = ""
         try:
             async with asyncio.timeout(order.deadline):
@@ -142,17 +147,19 @@ class _Trip:
         except TimeoutError:
             trouble = f"called off: not done within {order.deadline:.0f} s{await self._call_off(order)}"
         except asyncio.CancelledError:
+            watching.cancel()
             await self._call_off(order)
             raise
         except (MigrationError, Unreachable) as error:
             trouble = str(error)
         took = self.clock.now().since(began)
-        watching.cancel()
-        (last,) = await asyncio.gather(watching, return_exceptions=True)
+        # not cancelled: a call that is left takes its connection with it, and the way back needs that
+        over.set()
+        last = await watching
         runs_on = await self._settled(record.vm)
         if not trouble and runs_on != (target,):
             trouble = f"it runs on {', '.join(runs_on) or 'no host'}, not on {target} alone"
-        sent = last.memory_processed if isinstance(last, Progress) else 0
+        sent = last.memory_processed if last is not None else 0
         return replace(leg, took=took, sent=sent, trouble=trouble, runs_on=runs_on)
 
     async def _call_off(self, order: Order) -> str:
@@ -163,22 +170,23 @@ class _Trip:
             return f", and the abort was not delivered ({no}): the job may go on"
         return ""
 
-    async def _watch(self, order: Order) -> Progress | None:
-        """Tell how far the job is, until it is over; return the last that was seen of it when cancelled."""
+    async def _watch(self, order: Order, over: asyncio.Event) -> Progress | None:
+        """Tell how far the job is until it is ``over``; return the last that was seen of it."""
         last: Progress | None = None
-        try:
-            while True:
-                await asyncio.sleep(ASK_SECONDS)
-                try:
-                    seen = await self.hypervisor.progress(order.move.source, order.move.vm)
-                except Unreachable:
-                    continue
-                if seen is not None and seen.memory_total:
-                    last = seen
-                    self.progress(f"{order.move.source} -> {order.move.target}, MiB", seen.memory_processed // MIB,
-                                  max(seen.memory_total, seen.memory_processed) // MIB)
-        except asyncio.CancelledError:
-            return last
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ASK_SECONDS):
+                    await over.wait()
+            if over.is_set():
+                return last
+            try:
+                seen = await self.hypervisor.progress(order.move.source, order.move.vm)
+            except Unreachable:
+                continue
+            if seen is not None and seen.memory_total:
+                last = seen
+                self.progress(f"{order.move.source} -> {order.move.target}, MiB", seen.memory_processed // MIB,
+                              max(seen.memory_total, seen.memory_processed) // MIB)
 
     async def _settled(self, vm: VmId) -> tuple[HostName, ...]:
         """Return where the VM runs, once it is seen on one host and in no job, or after a while."""

@@ -55,8 +55,8 @@ EDGES: tuple[Mutant, ...] = (
            only("lab", "tests/integration/test_libvirt_adapter.py::"
                  "test_a_caller_that_leaves_does_not_keep_autostart_from_coming_along")),
     Mutant("a new bandwidth counts from the start", f"{SIM}/jobs.py",
-           "        if self._copying:\n            self._copy_of.advance(now - self._counted, self.rate_mib_s)\n",
-           "        if self._copying:\n            self._copy_of.advance(now - self._counted, rate_mib_s or self.rate_mib_s)\n",
+           "            self._copy_of.advance(now - self._counted, self.rate_mib_s)\n",
+           "            self._copy_of.advance(now - self._counted, rate_mib_s or self.rate_mib_s)\n",
            only("unit", "tests/unit/sim")),
     Mutant("calls behind a hung one are lost", LANES, "                self._worker(lane).calls.put(waiting)",
            "                pass", only("contracts", BLOCKING)),
