@@ -15,6 +15,7 @@ from ballastd.adapters.blocking import Lanes
 from ballastd.adapters.clock import SystemClock
 from ballastd.adapters.libvirt.hypervisor import LibvirtHypervisor
 from ballastd.bootstrap import libvirt_options
+from ballastd.core.convergence import ladder
 from ballastd.core.inventory import DeclaredHost, HostInventory, Mobility, Progress, VmRecord, VmState
 from ballastd.core.plans import Move, Order
 from ballastd.core.policies import Limits
@@ -124,7 +125,8 @@ class _Trip:
     def _order(self, source: HostName, target: HostName, record: VmRecord, bandwidth_mib_s: int) -> Order:
         predicted = predict(record.memory_max, bandwidth_mib_s)
         move = Move(record.vm, record.name, source, target, record.memory_max, predicted, "doctor", "a move there and back")
-        return Order(f"doctor-{source}", move, bandwidth_mib_s, Seconds(60.0 + PATIENCE * predicted), 0)
+        return Order(f"doctor-{source}", move, bandwidth_mib_s, Seconds(60.0 + PATIENCE * predicted), 0,
+                     ladder(Limits(), record.downtime_max_ms)[-1])
 
     async def _leg(self, source: HostName, target: HostName, record: VmRecord, bandwidth_mib_s: int) -> Leg:
         here, there = self._declared(source).link_mib_s, self._declared(target).link_mib_s

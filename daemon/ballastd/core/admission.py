@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass, field
 
-from ballastd.core.calibration import Calibration, calibrated
 from ballastd.core.convergence import ladder
 from ballastd.core.intents import Intent, IntentKind, Wants
 from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
@@ -80,8 +79,7 @@ def admit(plan: Plan, intents: tuple[Intent, ...], snapshot: Snapshot, ledger: L
         tally.out[move.source] += 1
         tally.into[move.target] += 1
         tally.granted.append((move, len(tally.granted) + 1))
-    calibration = calibrated(ledger.settled) if tally.granted else Calibration()
-    orders = tuple(_order(move, number, snapshot, tally, policies.limits, timing, calibration, revision)
+    orders = tuple(_order(move, number, snapshot, tally, policies.limits, timing, revision)
                    for move, number in tally.granted)
     return Admission(orders, tuple(deferrals), tuple(tally.begins),
                      _retune(snapshot, ledger, tally, policies.limits, revision))
@@ -267,18 +265,16 @@ def _share(snapshot: Snapshot, tally: _Tally, source: HostName, target: HostName
 
 
 def _order(move: Move, number: int, snapshot: Snapshot, tally: _Tally, limits: Limits, timing: Timing,
-           calibration: Calibration, revision: int) -> Order:
+           revision: int) -> Order:
     bandwidth = _share(snapshot, tally, move.source, move.target, limits, 0)
     floor = max(timing.migration_floor, timing.migration_per_gib * move.memory / GIB)
-    reckoned = predict(move.memory, bandwidth)
-    deadline = Seconds(max(floor, 2 * reckoned))
+    deadline = Seconds(max(floor, 2 * predict(move.memory, bandwidth)))
     inventory = snapshot.facts[snapshot.row(move.source)].inventory
     record = inventory.find(move.vm) if inventory else None
     may_slow = (limits.auto_converge is AutoConverge.ALWAYS
                 or (limits.auto_converge is AutoConverge.SAVING and not move.routine))
     return Order(f"{revision}-{number}", move, bandwidth, deadline, revision,
-                 ladder(limits, record.downtime_max_ms if record else None)[0], may_slow, reckoned,
-                 calibration.foretold(reckoned, move.source, move.target))
+                 ladder(limits, record.downtime_max_ms if record else None)[0], may_slow)
 
 
 def _retune(snapshot: Snapshot, ledger: Ledger, tally: _Tally, limits: Limits, revision: int

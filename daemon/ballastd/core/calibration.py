@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from ballastd.core.migrations import CallResult, Ending, Migration
+from ballastd.core.prediction import predict
 from ballastd.core.quantities import HostName, Seconds
 
 Pair = tuple[HostName, HostName]
@@ -51,12 +52,13 @@ class Calibration:
 
 
 def calibrated(settled: Iterable[Migration]) -> Calibration:
-    """Return what moves say that are over, the oldest first. Those that completed under the eyes of who ordered them count:
-    of others nobody knows how long they took."""
+    """Return what moves say that are over, the oldest first. Those that completed under the eyes of who ordered them count,
+    with the bandwidth that they began with: of others nobody knows how long they ought to have taken."""
     ratios: dict[Pair, deque[float]] = defaultdict(lambda: deque(maxlen=KEPT))
     for m in settled:
-        if m.ending is Ending.COMPLETED and m.called is CallResult.OK and m.called_wall is not None and m.reckoned > 0:
-            ratios[m.source, m.target].append(max(0.0, m.called_wall - m.ordered_wall) / m.reckoned)
+        if m.ending is Ending.COMPLETED and m.called is CallResult.OK and m.called_wall is not None and not m.retuned:
+            took = max(0.0, m.called_wall - m.ordered_wall)
+            ratios[m.source, m.target].append(took / predict(m.memory, m.bandwidth_mib_s))
     every = [ratio for some in ratios.values() for ratio in some]
     return Calibration({pair: Experience(len(some), median(some)) for pair, some in ratios.items()},
                        Experience(len(every), median(every)) if len(every) >= OF_ALL else None)

@@ -20,11 +20,11 @@ from ballastd.core.consolidation import Outlook, empty_intents, why_not_off
 from ballastd.core.convergence import Convergence, Eased
 from ballastd.core.copying import copy_of
 from ballastd.core.demotions import changes, held_back
-from ballastd.core.doubles import Doubles
+from ballastd.core.doubles import Doubles, told_double
 from ballastd.core.easing import balance_intents, repair_intents
 from ballastd.core.emptying import close_evacuations
 from ballastd.core.gates import Gatekeeper
-from ballastd.core.homes import Homes
+from ballastd.core.homes import Homes, told_move
 from ballastd.core.inputs import (
     Answer,
     CallReturned,
@@ -42,11 +42,11 @@ from ballastd.core.inputs import (
     Verb,
 )
 from ballastd.core.intents import Intent, IntentKind
-from ballastd.core.inventory import DeclaredHost, HostInventory, VmRecord
+from ballastd.core.inventory import DeclaredHost, HostInventory
 from ballastd.core.judging import Judge
 from ballastd.core.ledger import Ledger
 from ballastd.core.loads import Loads, host_load
-from ballastd.core.migrations import Ending, Migration
+from ballastd.core.migrations import Ending
 from ballastd.core.notices import Notice
 from ballastd.core.planning import PlanUnsound, plan
 from ballastd.core.plans import AbortOrder, Deferral, DeferralKind, DowntimeOrder, Order, Plan, RefusalKind, TuneOrder
@@ -163,8 +163,7 @@ class Controller:
         """Return what ought to be done once ``inputs`` are known. Nothing is booked until ``advance``."""
         self._revision += 1
         step = _Step(now, self._ledger.draft(), self._revision)
-        for event in self._first:
-            step.book(event)
+        step.take(self._first, ())
         commands = [one for one in inputs if isinstance(one, OperatorCommand)]
         for one in inputs:
             self._absorb(one, step)
@@ -299,8 +298,7 @@ class Controller:
     def _judge(self, step: _Step) -> None:
         deaf, hosts = self._gatekeeper.telemetry_trouble is not None, self._cluster.hosts
         self._verdicts = self._judge_of_health.judge(self._policies, hosts, step.draft, step.now, deaf=deaf)
-        for latched in latching.newly_latched(self._verdicts, step.draft, step.now):
-            step.book(latched)
+        step.take(latching.newly_latched(self._verdicts, step.draft, step.now), ())
         names, reported = tuple(host.name for host in hosts), self._judge_of_health.reported
         for noted in self._notebook.counters_to_note(self._policies, names, reported, self._senses.telemetry, step.draft,
                                                      step.now):
@@ -322,16 +320,10 @@ class Controller:
             step.book(event)
             if isinstance(event, ev.MigrationSettled) and event.ending in _ALARMING:
                 step.notices.append(Notice("alarm", f"migration/{event.id}", f"{event.ending.value}: {event.detail}"))
-        for found in self._doubles.follow(step.draft, inventories, reachable, turn, step.now):
-            step.book(found)
-            if isinstance(found, ev.DuplicateSeen):
-                step.notices.append(Notice("alarm", f"duplicate/{found.vm}", f"{found.vm_name} runs on "
-                                           f"{' and '.join(found.hosts)}: both hosts are frozen; nothing is destroyed "
-                                           "automatically"))
-        for moved in self._homes.follow(step.draft, inventories, reachable, turn, step.now):
-            step.book(moved)
-            step.notices.append(Notice("info", f"foreign-move/{moved.vm}", f"somebody else moved {moved.vm_name} from "
-                                       f"{moved.source} to {moved.target}; it is left there for a while"))
+        doubles = self._doubles.follow(step.draft, inventories, reachable, turn, step.now)
+        step.take(doubles, map(told_double, (one for one in doubles if isinstance(one, ev.DuplicateSeen))))
+        moved = self._homes.follow(step.draft, inventories, reachable, turn, step.now)
+        step.take(moved, map(told_move, moved))
 
     def _facts(self, step: _Step) -> tuple[HostFacts, ...]:
         frozen, quarantined = step.draft.frozen_hosts(), self._quarantined()
@@ -385,10 +377,7 @@ class Controller:
         step.take(*close_evacuations(snapshot, step.draft, intents))
         step.notices.extend(self._strandings.follow(plan_made, intents, gates, step.draft, snapshot))
         switching = self._switch(step, snapshot, outlook, plan_made, gates)
-        eased = self._convergence.follow(
-            step.draft, self._senses.progress, lambda m: self._at_source(m, step.now), self._policies.limits, step.revision,
-            step.now, lambda m: step.draft.broken is not None or any(m.source not in gate.passes for gate in gates))
-        step.take(eased.events, ())
+        eased = self._ease(step, gates)
         aborts = self._call_off(step, eased)
         self._probe_journal(step)
         made = Plan(plan_made.moves, (*plan_made.refusals, *switching.refusals),
@@ -476,17 +465,19 @@ class Controller:
             step.book(ev.BandwidthOrdered(step.now.wall, tune.migration, tune.bandwidth_mib_s))
         return tunes
 
-    def _at_source(self, m: Migration, now: Instant) -> VmRecord | None:
-        """Return the VM of a migration as its source shows it, None where it shows none, or nothing that is young."""
-        if not self._senses.is_reachable(m.source, now):
-            return None
-        return self._senses.inventories[m.source].find(m.vm)
+    def _ease(self, step: _Step, gates: tuple[Gate, ...]) -> Eased:
+        """Let VMs of slow migrations stand still for longer; a gate that lets evacuations pass lets theirs grow."""
+        eased = self._convergence.follow(
+            step.draft, self._senses.progress, lambda m: self._senses.record(m.source, m.vm, step.now),
+            self._policies.limits, step.revision, step.now,
+            lambda m: step.draft.broken is not None or any(m.source not in gate.passes for gate in gates))
+        step.take(eased.events, ())
+        return eased
 
     def _call_off(self, step: _Step, eased: Eased) -> tuple[AbortOrder, ...]:
         events, orders = self._aborts.follow(
             step.draft, self._policies, self._verdicts.health, eased.why_hopeless, step.revision, step.now)
-        for event in events:
-            step.book(event)
+        step.take(events, ())
         return orders
 
     def _probe_journal(self, step: _Step) -> None:

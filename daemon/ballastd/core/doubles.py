@@ -8,6 +8,7 @@ from ballastd.core import events as ev
 from ballastd.core import reconciliation
 from ballastd.core.inventory import HostInventory
 from ballastd.core.ledger import Ledger
+from ballastd.core.notices import Notice
 from ballastd.core.quantities import HostName, Instant, VmId
 
 
@@ -45,3 +46,9 @@ class Doubles:
                 events.append(ev.DuplicateCleared(now.wall, vm))
                 del self._cleared[vm]
         return tuple(events)
+
+
+def told_double(seen: ev.DuplicateSeen) -> Notice:
+    """Return what people are told of a VM that runs twice."""
+    return Notice("alarm", f"duplicate/{seen.vm}", f"{seen.vm_name} runs on {' and '.join(seen.hosts)}: both hosts are "
+                  "frozen; nothing is destroyed automatically")

@@ -29,8 +29,7 @@ class Draft:
     """``promised``: bytes by host row. ``leaving``: bytes by host row of VMs that are still there and go, with what is in
     flight and what was planned; ``shifted``: processors by host row that come (or go, below zero) with both. ``moved``: VM
     row -> host row. ``scores``: how good each host is as a target, by the source. ``told``: how many candidates are told of
-    one by one in its refusals. ``asked``: for how many VMs in vain a target was looked for, by rule.
-    ``calibration``: how long moves took."""
+    one by one in its refusals. ``asked``: for how many VMs in vain a target was looked for, by rule."""
 
     snapshot: Snapshot
     ledger: Ledger
@@ -45,7 +44,7 @@ class Draft:
     scores: dict[int, Scores] = field(default_factory=dict)
     told: int = 0
     asked: dict[str, int] = field(default_factory=dict)
-    calibration: Calibration = field(default_factory=Calibration)
+    _calibration: Calibration | None = None
     _reserve: Reserve | None = None
 
     def points(self, source: int) -> Ints:
@@ -62,6 +61,13 @@ class Draft:
                  (PROCESSOR_LEFT.name, int(processor_left(self.snapshot, self.shifted)[one.row])), *known)
         broken = one.points - sum(points for _, points in terms)
         return Weighed(one.name, one.points, (*terms, ("broken should-rules", broken)) if broken else terms)
+
+    @property
+    def calibration(self) -> Calibration:
+        """How long moves took."""
+        if self._calibration is None:
+            self._calibration = calibrated(self.ledger.settled)
+        return self._calibration
 
     @property
     def reserve(self) -> Reserve:
@@ -99,7 +105,7 @@ class Draft:
         """Return a draft to try something on."""
         return Draft(self.snapshot, self.ledger, self.policies, self.promised.copy(), self.leaving.copy(),
                      self.shifted.copy(), dict(self.moved), list(self.moves), list(self.refusals), dict(self.homes),
-                     self.scores, self.told, dict(self.asked), self.calibration,
+                     self.scores, self.told, dict(self.asked), self._calibration,
                      None if self._reserve is None else self._reserve.fork())
 
 
@@ -120,8 +126,7 @@ class Candidate:
 def begin(snapshot: Snapshot, ledger: Ledger, policies: PolicySet) -> Draft:
     """Return an empty draft, with the load of what is in flight where it is going."""
     count = len(snapshot.hosts.names)
-    draft = Draft(snapshot, ledger, policies, np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count),
-                  calibration=calibrated(ledger.settled))
+    draft = Draft(snapshot, ledger, policies, np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count))
     draft.homes = occupied(snapshot, ledger, {})
     rows = {name: row for row, name in enumerate(snapshot.hosts.names)}
     index = {vm: row for row, vm in enumerate(snapshot.vms.ids)}

@@ -70,7 +70,6 @@ class MigrationOrdered:
     approved_by: str = ""
     downtime_ms: int = 0
     auto_converge: bool = False
-    reckoned: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ballastd.core import events as ev
 from ballastd.core.inventory import HostInventory, JobKind, VmState
 from ballastd.core.ledger import Ledger
+from ballastd.core.notices import Notice
 from ballastd.core.quantities import HostName, Instant, VmId
 
 _Known = tuple[int, frozenset[HostName], frozenset[VmId]]
@@ -58,3 +59,9 @@ class Homes:
         if self._seen is not None:
             self._homes, self._known = self._seen
             self._seen = None
+
+
+def told_move(seen: ev.ForeignMoveSeen) -> Notice:
+    """Return what people are told of a move that others made."""
+    return Notice("info", f"foreign-move/{seen.vm}", f"somebody else moved {seen.vm_name} from {seen.source} to "
+                  f"{seen.target}; it is left there for a while")

@@ -214,7 +214,7 @@ def _migration_ordered(ledger: Ledger, e: ev.MigrationOrdered) -> None:
         bandwidth_mib_s=e.bandwidth_mib_s, policy=e.policy, because=e.because, ordered_wall=e.wall,
         deadline_wall=e.deadline_wall, predicted=e.predicted, adopted=e.adopted, retry=e.retry, routine=e.routine,
         urgent=e.urgent, runners_up=e.runners_up, why_not=e.why_not, saving=e.saving, approved_by=e.approved_by,
-        downtime_ms=e.downtime_ms, auto_converge=e.auto_converge, reckoned=e.reckoned,
+        downtime_ms=e.downtime_ms, auto_converge=e.auto_converge,
     )
     ledger.autonomy.use_up(e.recommendation)
     if e.routine:
@@ -352,8 +352,7 @@ def _abort_ordered(ledger: Ledger, e: ev.AbortOrdered) -> None:
 
 def _bandwidth_ordered(ledger: Ledger, e: ev.BandwidthOrdered) -> None:
     migration = ledger._migration(e.id)  # noqa: SLF001  as above
-    # how long it takes says nothing any more about the bandwidth that it was reckoned with
-    ledger.migrations[e.id] = replace(migration, bandwidth_mib_s=e.bandwidth_mib_s, reckoned=0.0)
+    ledger.migrations[e.id] = replace(migration, bandwidth_mib_s=e.bandwidth_mib_s, retuned=True)
 
 
 def _downtime_ordered(ledger: Ledger, e: ev.DowntimeOrdered) -> None:

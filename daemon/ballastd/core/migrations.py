@@ -81,7 +81,7 @@ class Migration:
     ``saving``: it takes a VM off a failing host. ``overran``: it is called off because its own time was over, or because
     it got nowhere. ``approved_by``: who approved it, where its policy only recommends. ``downtime_ms``: for how long its VM
     may stand still at the end, 0 where that was left to the hypervisor. ``auto_converge``: whether it may be slowed down.
-    ``reckoned``: how long it takes by memory and bandwidth alone, seconds, 0 where that was not said.
+    ``retuned``: whether it was given another bandwidth on its way.
     """
 
     id: str
@@ -115,7 +115,7 @@ class Migration:
     approved_by: str = ""
     downtime_ms: int = 0
     auto_converge: bool = False
-    reckoned: float = 0.0
+    retuned: bool = False
 
     @property
     def is_open(self) -> bool:

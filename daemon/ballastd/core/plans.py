@@ -151,8 +151,7 @@ class Order:
     ``id`` comes from the revision (``42-1``). ``bandwidth_mib_s``: at least 1. ``deadline``: seconds from
     the start after which the migration is aborted. ``downtime_ms``: for how long the VM may stand still at the end, 0 for as
     long as its hypervisor is used to. ``auto_converge``: whether the VM may be slowed down if it dirties its memory faster
-    than it is copied. ``reckoned``: how long it takes by memory and bandwidth, seconds; ``predicted``: by how long moves
-    of this pair of hosts took as well; 0 where nobody said.
+    than it is copied.
     """
 
     id: str
@@ -162,8 +161,6 @@ class Order:
     revision: int
     downtime_ms: int = 0
     auto_converge: bool = False
-    reckoned: Seconds = Seconds(0.0)
-    predicted: Seconds = Seconds(0.0)
 
 
 @dataclass(frozen=True, slots=True)

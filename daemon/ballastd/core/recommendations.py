@@ -14,11 +14,13 @@ from ballastd.core import autonomy_events as au
 from ballastd.core import events as ev
 from ballastd.core.admission import window_deferral
 from ballastd.core.autonomy import SWITCH_OFF, Offer, recommendation_id
+from ballastd.core.calibration import calibrated
 from ballastd.core.intents import Intent, IntentKind, Wants
 from ballastd.core.ledger import DAY_SECONDS, Ledger
 from ballastd.core.notices import Notice
 from ballastd.core.plans import Move, Order, Plan
 from ballastd.core.policies import Mode, PolicySet
+from ballastd.core.prediction import predict
 from ballastd.core.quantities import HostName, Instant, Seconds, VmId, human_seconds
 from ballastd.core.views import DemotionView, RecommendationView, RejectionView
 
@@ -65,13 +67,14 @@ def switch_off_id(policy: str, host: HostName, memory: int) -> str:
 def ordered(order: Order, ledger: Ledger, approved: str, wall: float) -> ev.MigrationOrdered:
     """Return the record of an order. ``approved``: the id under which a person approved it, empty where nobody had to."""
     move, offer = order.move, ledger.autonomy.offers.get(approved)
+    predicted = calibrated(ledger.settled).foretold(predict(move.memory, order.bandwidth_mib_s), move.source, move.target)
     return ev.MigrationOrdered(
         wall, order.id, move.vm, move.vm_name, move.source, move.target, move.memory, order.bandwidth_mib_s, move.policy,
-        move.because, wall + order.deadline, order.predicted or move.predicted,
+        move.because, wall + order.deadline, predicted,
         retry=len(ledger.recent_failures(move.vm, wall - DAY_SECONDS)), routine=move.routine,
         urgent=move.urgent, runners_up=move.runners_up, why_not=move.why_not, saving=move.reserve_waived,
         recommendation=approved, approved_by=offer.approved_by if offer else "",
-        downtime_ms=order.downtime_ms, auto_converge=order.auto_converge, reckoned=order.reckoned)
+        downtime_ms=order.downtime_ms, auto_converge=order.auto_converge)
 
 
 class Recommendations:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ballastd.core.inputs import CallReturned, HostUnreachable, PowerReturned, PowerSeen, ProgressSeen
-from ballastd.core.inventory import HostInventory, same_but_for_use
+from ballastd.core.inventory import HostInventory, VmRecord, same_but_for_use
 from ballastd.core.ledger import Ledger
 from ballastd.core.policies import Timing
-from ballastd.core.quantities import HostName, Instant
+from ballastd.core.quantities import HostName, Instant, VmId
 from ballastd.core.telemetry import AgentState, Telemetry
 
 
@@ -72,6 +72,10 @@ class Senses:
         if inventory is None or host in self.unreachable:
             return False
         return now.monotonic - inventory.taken.monotonic <= self.timing.inventory_max_age
+
+    def record(self, host: HostName, vm: VmId, now: Instant) -> VmRecord | None:
+        """Return a VM as a host shows it now; None where it shows none, or where nothing young is known of the host."""
+        return self.inventories[host].find(vm) if self.is_reachable(host, now) else None
 
     def was_asked(self, host: HostName) -> bool:
         """Return whether the host's hypervisor was asked since we started, and answered or did not."""

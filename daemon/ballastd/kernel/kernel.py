@@ -140,8 +140,7 @@ class Kernel:
         Raises:
             Withheld: it is not. Unreachable: the host did not answer.
         """
-        if not self._record.has_abort(order.migration):
-            raise Withheld((Refusal(RefusalKind.NOT_JOURNALLED, f"abort of {order.migration}", order.vm),))
+        _demand(order, "abort", is_durable=self._record.has_abort(order.migration))
         await self._hypervisor.abort(order.source, order.vm)
 
     async def tune(self, order: TuneOrder) -> None:
@@ -150,11 +149,8 @@ class Kernel:
         Raises:
             Withheld: it is not. Unreachable: the host did not answer.
         """
-        if not self._record.has_bandwidth(order.migration, order.bandwidth_mib_s):
-            raise Withheld((Refusal(RefusalKind.NOT_JOURNALLED, f"bandwidth of {order.migration}", order.vm),))
-        over = self._flights.bandwidth_refusal(order.migration, order.bandwidth_mib_s)
-        if over is not None:
-            raise Withheld((Refusal(RefusalKind.CEILING, over, order.vm),))
+        _demand(order, "bandwidth", is_durable=self._record.has_bandwidth(order.migration, order.bandwidth_mib_s),
+                over=self._flights.bandwidth_refusal(order.migration, order.bandwidth_mib_s))
         await self._hypervisor.set_bandwidth(order.source, order.vm, order.bandwidth_mib_s)
         self._flights.tune(order.migration, order.bandwidth_mib_s)
 
@@ -165,11 +161,8 @@ class Kernel:
         Raises:
             Withheld: it is not. Unreachable: the host did not answer.
         """
-        if not self._record.has_downtime(order.migration, order.downtime_ms):
-            raise Withheld((Refusal(RefusalKind.NOT_JOURNALLED, f"standstill of {order.migration}", order.vm),))
-        over = self._flights.downtime_refusal(order.migration, order.downtime_ms)
-        if over is not None:
-            raise Withheld((Refusal(RefusalKind.CEILING, over, order.vm),))
+        _demand(order, "standstill", is_durable=self._record.has_downtime(order.migration, order.downtime_ms),
+                over=self._flights.downtime_refusal(order.migration, order.downtime_ms))
         # its owner may have changed his mind since it began, or it was begun by a run before
         source = await self._hypervisor.inventory(order.source, load=False)
         here = source.find(order.vm)
@@ -234,6 +227,14 @@ class Kernel:
             return ()
         return (Refusal(RefusalKind.MEMORY, f"needs {human_bytes(order.move.memory)}, {order.move.target} has room for "
                         f"{human_bytes(room)} now", order.move.vm, order.move.target),)
+
+
+def _demand(order: AbortOrder | TuneOrder | DowntimeOrder, what: str, *, is_durable: bool, over: str | None = None) -> None:
+    """Withhold what steers a job where it is not in the journal, or ``over`` a ceiling."""
+    if not is_durable:
+        raise Withheld((Refusal(RefusalKind.NOT_JOURNALLED, f"{what} of {order.migration}", order.vm),))
+    if over is not None:
+        raise Withheld((Refusal(RefusalKind.CEILING, over, order.vm),))
 
 
 def _vm_refusals(order: Order, ends: _Ends) -> tuple[Refusal, ...]:

@@ -11,7 +11,7 @@ import structlog
 from ballastd.core.controller import Decision
 from ballastd.core.inputs import CallReturned, PowerReturned
 from ballastd.core.migrations import CallResult
-from ballastd.core.plans import AbortOrder, CordonOrder, DowntimeOrder, Order, RefusalKind, TuneOrder
+from ballastd.core.plans import CordonOrder, Order, RefusalKind
 from ballastd.core.power import PowerOrder
 from ballastd.core.quantities import HostName
 from ballastd.errors import (
@@ -49,9 +49,12 @@ class Executor:
         if decision.tunes or decision.orders:
             self._spawn(self._steer_then_move(decision))
         for longer in decision.downtimes:
-            self._spawn(self._allow_downtime(longer))
+            log.info("standstill of a VM at the end of its migration", migration=longer.migration,
+                     at_most_ms=longer.downtime_ms)
+            self._spawn(_steer(self._kernel.allow_downtime(longer), longer.migration, "standstill not changed"))
         for abort in decision.aborts:
-            self._spawn(self._abort(abort))
+            log.warning("migration is being aborted", migration=abort.migration, reason=abort.reason)
+            self._spawn(_steer(self._kernel.abort(abort), abort.migration, "abort not delivered; it will be tried again"))
         for order in decision.power:
             self._spawn(self._switch(order))
         self._follow_cordons(decision)
@@ -63,7 +66,8 @@ class Executor:
 
     async def _steer_then_move(self, decision: Decision) -> None:
         if decision.tunes:
-            await asyncio.gather(*(self._tune(tune) for tune in decision.tunes))
+            await asyncio.gather(*(_steer(self._kernel.tune(tune), tune.migration, "bandwidth not changed")
+                                   for tune in decision.tunes))
         for order in decision.orders:
             self._spawn(self._migrate(order))
 
@@ -72,26 +76,6 @@ class Executor:
         log.info("migration call returned", migration=order.id, vm=order.move.vm_name, result=result.value,
                  message=message)
         self._inbox.put(CallReturned(order.id, result, message, self._clock.now()))
-
-    async def _tune(self, order: TuneOrder) -> None:
-        try:
-            await self._kernel.tune(order)
-        except (Withheld, Unreachable) as no:
-            log.warning("bandwidth not changed", migration=order.migration, reason=str(no))
-
-    async def _allow_downtime(self, order: DowntimeOrder) -> None:
-        log.info("standstill of a VM at the end of its migration", migration=order.migration, at_most_ms=order.downtime_ms)
-        try:
-            await self._kernel.allow_downtime(order)
-        except (Withheld, Unreachable) as no:
-            log.warning("standstill not changed", migration=order.migration, reason=str(no))
-
-    async def _abort(self, order: AbortOrder) -> None:
-        log.warning("migration is being aborted", migration=order.migration, reason=order.reason)
-        try:
-            await self._kernel.abort(order)
-        except (Withheld, Unreachable) as no:
-            log.warning("abort not delivered; it will be tried again", migration=order.migration, reason=str(no))
 
     async def _switch(self, order: PowerOrder) -> None:
         log.warning("host is being woken" if order.on else "host is told to shut down", host=order.host, order=order.id,
@@ -116,6 +100,14 @@ class Executor:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def _steer(call: Awaitable[None], migration: str, otherwise: str) -> None:
+    """Await a call of the kernel that steers a job; say so where it is not made or does not arrive."""
+    try:
+        await call
+    except (Withheld, Unreachable) as no:
+        log.warning(otherwise, migration=migration, reason=str(no))
 
 
 async def _outcome(call: Awaitable[None], order: str) -> tuple[CallResult, str]:

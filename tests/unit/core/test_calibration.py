@@ -8,17 +8,18 @@ import pytest
 
 from ballastd.core.calibration import KEPT, MOST, calibrated
 from ballastd.core.migrations import CallResult, Ending, Migration, MigrationPhase
-from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
+from ballastd.core.prediction import predict
+from ballastd.core.quantities import MIB, Bytes, HostName, Seconds
 from tests.builders import POLICIES, four_hosts, table, vm_id
 
 H1, H2, H3 = HostName("h1"), HostName("h2"), HostName("h3")
 
 
 def done(took: float, target: HostName = H2, number: int = 0, **changed: object) -> Migration:
-    """Return a move that was reckoned to take ten seconds."""
-    m = Migration(f"{number}-1", vm_id("a"), "a", H1, target, Bytes(GIB), 100, "even", "because", 1000.0, 2000.0, 10.0,
+    """Return a move that ought to have taken ten seconds."""
+    m = Migration(f"{number}-1", vm_id("a"), "a", H1, target, Bytes(930 * MIB), 100, "even", "because", 1000.0, 2000.0, 10.0,
                   MigrationPhase.SETTLED, called=CallResult.OK, called_wall=1000.0 + took, ending=Ending.COMPLETED,
-                  settled_wall=1001.0 + took, reckoned=10.0)
+                  settled_wall=1001.0 + took)
     return replace(m, **changed)  # type: ignore[arg-type]
 
 
@@ -56,7 +57,7 @@ def test_the_newest_count() -> None:
 
 
 @pytest.mark.parametrize("changed", [
-    {"ending": Ending.ABORTED}, {"called": CallResult.ERROR}, {"called": None, "called_wall": None}, {"reckoned": 0.0}])
+    {"ending": Ending.ABORTED}, {"called": CallResult.ERROR}, {"called": None, "called_wall": None}, {"retuned": True}])
 def test_what_did_not_arrive_or_was_not_watched_teaches_nothing(changed: dict[str, object]) -> None:
     assert calibrated([done(30.0, **changed)] * 9).factor(H1, H2) == 1.0
 
@@ -73,10 +74,10 @@ def test_the_next_move_is_foretold_by_how_long_others_took_and_its_deadline_is_n
     decisions = stand.settle(4)
     orders = [order for decision in decisions for order in decision.orders]
     assert orders
-    for order in orders:
-        assert order.predicted == pytest.approx(2.0 * order.reckoned)
-        assert order.deadline == 8 * 150.0
+    assert {order.deadline for order in orders} == {8 * 150.0}
     booked = stand.controller.ledger.open_migrations()
-    assert {(m.predicted, m.reckoned) for m in booked} == {(order.predicted, order.reckoned) for order in orders}
+    assert booked
+    for m in booked:
+        assert m.predicted == pytest.approx(2.0 * predict(m.memory, m.bandwidth_mib_s))
     assert [(one.source, one.moves, one.took, one.factor) for one in decisions[-1].view.pairs] == [
         ("", 5, 2.0, 2.0), ("h1", 5, 2.0, 2.0)]
