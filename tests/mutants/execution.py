@@ -152,9 +152,12 @@ EXECUTION: tuple[Mutant, ...] = (
            core("test_calibration.py")),
     Mutant("a forecast lengthens deadlines", f"{CORE}/admission.py",
            "    deadline = Seconds(max(floor, 2 * predict(move.memory, bandwidth)))",
-           "    deadline = Seconds(max(floor, 2 * move.predicted))", core("test_calibration.py")),
+           "    deadline = Seconds(max(floor, 99 * predict(move.memory, bandwidth)))", core("test_calibration.py")),
     Mutant("a change of bandwidth teaches about hosts", f"{CORE}/calibration.py", " and not m.retuned:", ":",
            core("test_calibration.py")),
     Mutant("work on its way weighs nothing", f"{CORE}/scoring.py", "    used = hosts.utilization + np.floor(coming / STEP) * STEP",
            "    used = hosts.utilization", core("test_targets.py")),
+    Mutant("a host that is kept on is left all the same", f"{CORE}/controller.py",
+           "        return tuple(order for order in orders if order.move.source not in kept)", "        return orders",
+           core("test_packing.py")),
 )

@@ -372,7 +372,8 @@ class Controller:
         step.take(offered.events, offered.notices)
         admission = admit(plan_made, intents, snapshot, step.draft, self._policies, gates, self._cluster.timing,
                           step.revision, offered.approved)
-        orders = self._book_orders(step, admission.orders, admission.begins, intents, offered.approved)
+        granted = self._still_wanted(step, snapshot, outlook, plan_made, admission.orders)
+        orders = self._book_orders(step, granted, admission.begins, intents, offered.approved)
         tunes = () if gates else self._book_tunes(step, admission.tunes)
         step.take(*close_evacuations(snapshot, step.draft, intents))
         step.notices.extend(self._strandings.follow(plan_made, intents, gates, step.draft, snapshot))
@@ -405,14 +406,20 @@ class Controller:
         wanted = held_back((*saving, *musts, *relief, *wishes, *packing, *evening), step.draft)
         return tuple(sorted(wanted, key=lambda intent: intent.mode is not Mode.AUTO))
 
+    def _still_wanted(self, step: _Step, snapshot: Snapshot, outlook: Outlook, made: Plan, orders: tuple[Order, ...]
+                      ) -> tuple[Order, ...]:
+        """Return the orders without those that empty a host which this very step keeps on."""
+        sources = {order.move.source for order in orders if order.move.routine} & step.draft.power.keys()
+        kept = {host for host in sources
+                if self._switchboard.is_given_up(host, snapshot, outlook, self._senses, _unplaced(made, step.draft))}
+        return tuple(order for order in orders if order.move.source not in kept)
+
     def _switch(self, step: _Step, snapshot: Snapshot, outlook: Outlook, made: Plan, gates: tuple[Gate, ...]) -> Switching:
         stuck = {no.host: no.detail for no in made.refusals if no.host is not None}
-        emptying = {host for host, power in step.draft.power.items() if power.phase is PowerPhase.EMPTYING}
-        unplaced = sum(1 for no in made.refusals if no.kind is RefusalKind.NO_TARGET and no.host not in emptying)
         switching = self._switchboard.follow(
             snapshot, outlook, self._senses, step.revision, held=bool(gates) or step.draft.broken is not None,
             held_all=any(gate.kind is not DeferralKind.FROZEN for gate in gates) or step.draft.broken is not None,
-            stuck=stuck, unplaced=unplaced)
+            stuck=stuck, unplaced=_unplaced(made, step.draft))
         for event in switching.events:
             step.book(event)
             level = "alarm" if isinstance(event, ev.PowerFailed) else "info"
@@ -500,6 +507,12 @@ class Controller:
 
 
 _ALARMING = frozenset({Ending.SPLIT, Ending.LEFTOVER, Ending.DOWN, Ending.VANISHED})
+
+
+def _unplaced(made: Plan, ledger: Ledger) -> int:
+    """Return how many VMs that have to leave a host go nowhere, but for hosts that are emptied to be switched off."""
+    emptying = {host for host, power in ledger.power.items() if power.phase is PowerPhase.EMPTYING}
+    return sum(1 for no in made.refusals if no.kind is RefusalKind.NO_TARGET and no.host not in emptying)
 
 
 def _empty(host: HostName, now: Instant) -> HostInventory:

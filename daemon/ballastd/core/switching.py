@@ -80,6 +80,14 @@ class Switchboard:
         return Switching(tuple(turn.events), tuple(turn.orders), tuple(turn.refusals), tuple(turn.deferrals),
                          turn.suggested)
 
+    def is_given_up(self, host: HostName, snapshot: Snapshot, outlook: Outlook, senses: Senses, unplaced: int) -> bool:
+        """Return whether a host that is being emptied stays on after all, as ``follow`` will say in this very step: then
+        nobody has to leave it any more."""
+        power = outlook.ledger.power.get(host)
+        if power is None or power.phase is not PowerPhase.EMPTYING:
+            return False
+        return _Turn(self, snapshot, outlook, senses, 0, False, {}, unplaced).why_kept(host, power) is not None
+
     def forget(self, host: HostName) -> None:
         """A phase ended: what was seen during it proves nothing for the next."""
         self._closing.pop(host, None)
@@ -154,7 +162,7 @@ class _Turn:
 
     # on its way off
 
-    def _why_kept(self, host: HostName, power: HostPower) -> str | None:
+    def why_kept(self, host: HostName, power: HostPower) -> str | None:
         """Return why a host that was chosen stays on after all, or None."""
         left = why_not_left(host, self.snapshot, self.outlook.ledger)
         if left is not None:
@@ -184,7 +192,7 @@ class _Turn:
     def _emptying(self, host: HostName, power: HostPower) -> None:
         if self._is_out_of_sight(host, power):
             return
-        why = self._why_kept(host, power)
+        why = self.why_kept(host, power)
         stuck = self.board.stuck_for(host, self.now.monotonic, is_stuck=host in self.stuck and not self.held)
         if why is None and stuck > self.outlook.timing.power_off:
             why = f"it cannot be emptied: {self.stuck[host]}"
@@ -196,7 +204,7 @@ class _Turn:
     def _close(self, host: HostName, power: HostPower) -> None:
         if self._is_out_of_sight(host, power):
             return
-        why, inventory = self._why_kept(host, power), self.senses.inventories[host]
+        why, inventory = self.why_kept(host, power), self.senses.inventories[host]
         if why is None and (not self._is_empty(inventory) or self._has_migrations(host)):
             why = f"{_names(inventory)} appeared there"
         late = self.now.wall - power.since_wall > self.outlook.timing.cordon_confirm

@@ -237,6 +237,24 @@ def test_a_failing_host_whose_vms_fit_nowhere_wakes_one_at_once() -> None:
     assert ("h3", True) in p.orders
 
 
+def test_nobody_leaves_a_host_that_is_kept_on_in_the_very_same_step() -> None:
+    limits = replace(PACKED.limits, failover_hosts=0, in_flight_cluster=8, in_flight_host_in=4)
+    p = powered(four_powered(vms=3), replace(PACKED, limits=limits))
+    while not p.off():
+        p.turn()
+    (host,) = p.off()
+    assert not p.decisions[-1].orders, "its VMs are asked to leave in the step after"
+    giant = VmRecord(vm_id("giant"), "giant", VmState.RUNNING, Bytes(60 * GIB))
+    sick = next(name for name in p.table.world if name != host)
+    p.table.world[sick][giant.vm] = giant
+    decision = p.table.wait(1.0).say(Verb.DRAIN, sick)
+    kept = [event for event in decision.events if isinstance(event, ev.HostKept)]
+    assert [event.host for event in kept] == [host]
+    assert kept[0].detail.endswith("have nowhere to go")
+    assert host not in {order.move.source for order in decision.orders}
+    assert host not in {event.source for event in decision.events if isinstance(event, ev.MigrationOrdered)}
+
+
 def test_a_host_that_does_not_come_back_is_suspect_and_an_alarm() -> None:
     p = asleep()
     p.ignores = {"h3"}
