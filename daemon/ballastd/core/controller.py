@@ -13,11 +13,9 @@ from dataclasses import dataclass, field
 
 from ballastd.core import evaluation, latching, reconciliation
 from ballastd.core import events as ev
-from ballastd.core.aborts import Aborts
 from ballastd.core.admission import Gate, admit
 from ballastd.core.commands import POWER_VERBS, carry_out
 from ballastd.core.consolidation import Outlook, empty_intents, why_not_off
-from ballastd.core.convergence import Convergence, Eased
 from ballastd.core.copying import copy_of
 from ballastd.core.demotions import changes, held_back
 from ballastd.core.doubles import Doubles, told_double
@@ -49,7 +47,7 @@ from ballastd.core.loads import Loads, host_load
 from ballastd.core.migrations import Ending
 from ballastd.core.notices import Notice
 from ballastd.core.planning import PlanUnsound, plan
-from ballastd.core.plans import AbortOrder, Deferral, DeferralKind, DowntimeOrder, Order, Plan, RefusalKind, TuneOrder
+from ballastd.core.plans import AbortOrder, Deferral, DeferralKind, DowntimeOrder, Order, Plan, TuneOrder
 from ballastd.core.policies import ClusterDeclaration, Health, Mode, PolicySet
 from ballastd.core.portrait import Portrait
 from ballastd.core.power import PowerOrder, PowerPhase
@@ -61,9 +59,10 @@ from ballastd.core.senses import Senses
 from ballastd.core.snapshot import HostFacts, Snapshot, take
 from ballastd.core.standing import reasons_to_avoid
 from ballastd.core.strandings import Strandings
-from ballastd.core.switching import Switchboard, Switching
+from ballastd.core.switching import Switchboard, Switching, unplaced
 from ballastd.core.telemetry import AgentState, Report
 from ballastd.core.trends import Trends
+from ballastd.core.under_way import UnderWay
 from ballastd.core.views import ClusterView
 
 
@@ -131,8 +130,7 @@ class Controller:
         self._verdicts = self._judge_of_health.verdicts
         self._looks, window = reconciliation.Looks(), cluster.timing.load_window
         self._loads, self._trends = Loads(window), Trends(window)
-        self._doubles, self._homes, self._aborts, self._recent = Doubles(), Homes(), Aborts(), Recent()
-        self._convergence = Convergence()
+        self._doubles, self._homes, self._under_way, self._recent = Doubles(), Homes(), UnderWay(self._senses), Recent()
         self._switchboard, self._gatekeeper = Switchboard(), Gatekeeper(cluster.timing, now)
         self._strandings, self._recommendations = Strandings(), Recommendations()
         self._last: Snapshot | None = None
@@ -372,14 +370,14 @@ class Controller:
         step.take(offered.events, offered.notices)
         admission = admit(plan_made, intents, snapshot, step.draft, self._policies, gates, self._cluster.timing,
                           step.revision, offered.approved)
-        granted = self._still_wanted(step, snapshot, outlook, plan_made, admission.orders)
+        granted = self._switchboard.still_wanted(admission.orders, plan_made, snapshot, outlook, self._senses)
         orders = self._book_orders(step, granted, admission.begins, intents, offered.approved)
         tunes = () if gates else self._book_tunes(step, admission.tunes)
         step.take(*close_evacuations(snapshot, step.draft, intents))
         step.notices.extend(self._strandings.follow(plan_made, intents, gates, step.draft, snapshot))
         switching = self._switch(step, snapshot, outlook, plan_made, gates)
-        eased = self._ease(step, gates)
-        aborts = self._call_off(step, eased)
+        care = self._under_way.follow(step.draft, self._policies, self._verdicts.health, gates, step.revision, step.now)
+        step.take(care.events, ())
         self._probe_journal(step)
         made = Plan(plan_made.moves, (*plan_made.refusals, *switching.refusals),
                     (*admission.deferrals, *switching.deferrals))
@@ -388,7 +386,7 @@ class Controller:
                             self._recommendations.current)
         self._pending = (step.revision, step.draft, tuple(step.events))
         return Decision(
-            step.revision, tuple(step.events), orders, aborts, tunes, eased.orders, switching.orders,
+            step.revision, tuple(step.events), orders, care.aborts, tunes, care.downtimes, switching.orders,
             self._cordons(step), tuple(step.answers), tuple(step.notices), portrait,
             self._wake_at(step, gates, made.deferrals))
 
@@ -406,20 +404,12 @@ class Controller:
         wanted = held_back((*saving, *musts, *relief, *wishes, *packing, *evening), step.draft)
         return tuple(sorted(wanted, key=lambda intent: intent.mode is not Mode.AUTO))
 
-    def _still_wanted(self, step: _Step, snapshot: Snapshot, outlook: Outlook, made: Plan, orders: tuple[Order, ...]
-                      ) -> tuple[Order, ...]:
-        """Return the orders without those that empty a host which this very step keeps on."""
-        sources = {order.move.source for order in orders if order.move.routine} & step.draft.power.keys()
-        kept = {host for host in sources
-                if self._switchboard.is_given_up(host, snapshot, outlook, self._senses, _unplaced(made, step.draft))}
-        return tuple(order for order in orders if order.move.source not in kept)
-
     def _switch(self, step: _Step, snapshot: Snapshot, outlook: Outlook, made: Plan, gates: tuple[Gate, ...]) -> Switching:
         stuck = {no.host: no.detail for no in made.refusals if no.host is not None}
         switching = self._switchboard.follow(
             snapshot, outlook, self._senses, step.revision, held=bool(gates) or step.draft.broken is not None,
             held_all=any(gate.kind is not DeferralKind.FROZEN for gate in gates) or step.draft.broken is not None,
-            stuck=stuck, unplaced=_unplaced(made, step.draft))
+            stuck=stuck, unplaced=unplaced(made, step.draft))
         for event in switching.events:
             step.book(event)
             level = "alarm" if isinstance(event, ev.PowerFailed) else "info"
@@ -472,21 +462,6 @@ class Controller:
             step.book(ev.BandwidthOrdered(step.now.wall, tune.migration, tune.bandwidth_mib_s))
         return tunes
 
-    def _ease(self, step: _Step, gates: tuple[Gate, ...]) -> Eased:
-        """Let VMs of slow migrations stand still for longer; a gate that lets evacuations pass lets theirs grow."""
-        eased = self._convergence.follow(
-            step.draft, self._senses.progress, lambda m: self._senses.record(m.source, m.vm, step.now),
-            self._policies.limits, step.revision, step.now,
-            lambda m: step.draft.broken is not None or any(m.source not in gate.passes for gate in gates))
-        step.take(eased.events, ())
-        return eased
-
-    def _call_off(self, step: _Step, eased: Eased) -> tuple[AbortOrder, ...]:
-        events, orders = self._aborts.follow(
-            step.draft, self._policies, self._verdicts.health, eased.why_hopeless, step.revision, step.now)
-        step.take(events, ())
-        return orders
-
     def _probe_journal(self, step: _Step) -> None:
         if self._gatekeeper.journal_is_failing and not step.events:
             step.book(ev.JournalRecovered(step.now.wall))
@@ -498,7 +473,7 @@ class Controller:
 
     def _wake_at(self, step: _Step, gates: tuple[Gate, ...], deferrals: tuple[Deferral, ...]) -> float | None:
         """Return when something may change though nothing is heard: a hold, a gate, a back-off, a deadline."""
-        now, times = step.now, [*self._aborts.deadlines(), *self._trends.wakes(self._policies)]
+        now, times = step.now, [*self._under_way.deadlines(), *self._trends.wakes(self._policies)]
         times += self._judge_of_health.wakes(now.monotonic)
         walls = [gate.until_wall for gate in gates]
         walls += [d.until_wall for d in deferrals if d.kind is not DeferralKind.MODE]
@@ -507,12 +482,6 @@ class Controller:
 
 
 _ALARMING = frozenset({Ending.SPLIT, Ending.LEFTOVER, Ending.DOWN, Ending.VANISHED})
-
-
-def _unplaced(made: Plan, ledger: Ledger) -> int:
-    """Return how many VMs that have to leave a host go nowhere, but for hosts that are emptied to be switched off."""
-    emptying = {host for host, power in ledger.power.items() if power.phase is PowerPhase.EMPTYING}
-    return sum(1 for no in made.refusals if no.kind is RefusalKind.NO_TARGET and no.host not in emptying)
 
 
 def _empty(host: HostName, now: Instant) -> HostInventory:

@@ -15,9 +15,9 @@ from ballastd.core import events as ev
 from ballastd.core.consolidation import Outlook, choose, may_act, reason_to_wake, why_not_left, why_not_off
 from ballastd.core.inputs import PowerSeen
 from ballastd.core.inventory import HostInventory, VmState
-from ballastd.core.ledger import HOUR_SECONDS, OPERATOR
+from ballastd.core.ledger import HOUR_SECONDS, OPERATOR, Ledger
 from ballastd.core.migrations import CallResult
-from ballastd.core.plans import Deferral, DeferralKind, Refusal
+from ballastd.core.plans import Deferral, DeferralKind, Order, Plan, Refusal, RefusalKind
 from ballastd.core.policies import Mode
 from ballastd.core.power import AGENT_WORD_SECONDS, WAKE_TEST, HostPower, PowerOrder, PowerPhase, PowerState, same_machine
 from ballastd.core.quantities import HostName, Instant, human_seconds
@@ -80,13 +80,15 @@ class Switchboard:
         return Switching(tuple(turn.events), tuple(turn.orders), tuple(turn.refusals), tuple(turn.deferrals),
                          turn.suggested)
 
-    def is_given_up(self, host: HostName, snapshot: Snapshot, outlook: Outlook, senses: Senses, unplaced: int) -> bool:
-        """Return whether a host that is being emptied stays on after all, as ``follow`` will say in this very step: then
-        nobody has to leave it any more."""
-        power = outlook.ledger.power.get(host)
-        if power is None or power.phase is not PowerPhase.EMPTYING:
-            return False
-        return _Turn(self, snapshot, outlook, senses, 0, False, {}, unplaced).why_kept(host, power) is not None
+    def still_wanted(self, orders: tuple[Order, ...], made: Plan, snapshot: Snapshot, outlook: Outlook, senses: Senses
+                     ) -> tuple[Order, ...]:
+        """Return the orders without those off hosts that were to be emptied and stay on after all, as ``follow`` is going to
+        say in this very step."""
+        turn = _Turn(self, snapshot, outlook, senses, 0, False, {}, unplaced(made, outlook.ledger))
+        powers = {order.move.source: outlook.ledger.power.get(order.move.source) for order in orders if order.move.routine}
+        kept = {host for host, power in powers.items()
+                if power is not None and power.phase is PowerPhase.EMPTYING and turn.why_kept(host, power) is not None}
+        return tuple(order for order in orders if order.move.source not in kept)
 
     def forget(self, host: HostName) -> None:
         """A phase ended: what was seen during it proves nothing for the next."""
@@ -120,6 +122,12 @@ class Switchboard:
             self._stuck.pop(host, None)
             return 0.0
         return at - self._stuck.setdefault(host, at)
+
+
+def unplaced(made: Plan, ledger: Ledger) -> int:
+    """Return how many VMs that have to leave a host go nowhere, but for hosts that are emptied to be switched off."""
+    emptying = {host for host, power in ledger.power.items() if power.phase is PowerPhase.EMPTYING}
+    return sum(1 for no in made.refusals if no.kind is RefusalKind.NO_TARGET and no.host not in emptying)
 
 
 @dataclass(slots=True)

@@ -1,0 +1,51 @@
+"""What becomes of migrations that have begun: for how long their VMs may stand still, and which are called off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from ballastd.core import events as ev
+from ballastd.core.aborts import Aborts
+from ballastd.core.admission import Gate
+from ballastd.core.convergence import Convergence
+from ballastd.core.ledger import Ledger
+from ballastd.core.migrations import Migration
+from ballastd.core.plans import AbortOrder, DowntimeOrder
+from ballastd.core.policies import Health, PolicySet
+from ballastd.core.quantities import HostName, Instant
+from ballastd.core.senses import Senses
+
+
+@dataclass(frozen=True, slots=True)
+class Care:
+    """What to book, and what to carry out once that is durable."""
+
+    events: tuple[ev.Event, ...]
+    downtimes: tuple[DowntimeOrder, ...]
+    aborts: tuple[AbortOrder, ...]
+
+
+class UnderWay:
+    """Remembers the course and the time limit of each."""
+
+    def __init__(self, senses: Senses) -> None:
+        self._senses = senses
+        self._aborts, self._convergence = Aborts(), Convergence()
+
+    def follow(self, ledger: Ledger, policies: PolicySet, health: Callable[[HostName], Health], gates: tuple[Gate, ...],
+               revision: int, now: Instant) -> Care:
+        """Return what is to be done about them now. A gate that lets an evacuation pass lets its VMs stand still for longer,
+        too; nothing is lengthened once our own books are in doubt."""
+        def is_held(m: Migration) -> bool:
+            return ledger.broken is not None or any(m.source not in gate.passes for gate in gates)
+
+        eased = self._convergence.follow(
+            ledger, self._senses.progress, lambda m: self._senses.record(m.source, m.vm, now), policies.limits, revision,
+            now, is_held)
+        called_off, aborts = self._aborts.follow(ledger, policies, health, eased.why_hopeless, revision, now)
+        return Care((*eased.events, *called_off), eased.orders, aborts)
+
+    def deadlines(self) -> Iterable[float]:
+        """Return the monotonic instants at which open migrations run out of time."""
+        return self._aborts.deadlines()
