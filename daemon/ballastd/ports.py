@@ -146,6 +146,16 @@ class Hypervisor(Protocol):
         """
         ...
 
+    async def start_post_copy(self, host: HostName, vm: VmId) -> None:
+        """Have the VM of the outgoing job, which was begun with ``post_copy``, run at its target now; what is left of its
+        memory follows it, at the job's bandwidth. In post-copy already, or no job: nothing happens.
+
+        Raises:
+            Unreachable: the host did not answer.
+            MigrationRefused: its hypervisor does not do it; the job goes on as it was.
+        """
+        ...
+
     async def abort(self, host: HostName, vm: VmId) -> None:
         """Ask for the outgoing job of ``vm`` to be cancelled. No job: nothing happens. Never in post-copy.
 

@@ -202,6 +202,51 @@ async def test_a_busy_guest_arrives_once_it_may_stand_still_for_long_enough(worl
 
 
 @story
+async def test_a_busy_guest_goes_before_its_memory_and_is_not_called_back(world: World) -> None:
+    vm = await world.start_guest(H1, memory_mib=64)
+    await world.keep_busy(vm)
+    order = replace(an_order(vm, memory_mib=64, bandwidth_mib_s=8), downtime_ms=100, post_copy=True)
+    task = asyncio.create_task(world.hypervisor.migrate(order))
+    try:
+        async with asyncio.timeout(60.0):
+            while (seen := await world.hypervisor.progress(H1, vm)) is None or seen.iteration < 3:
+                await asyncio.sleep(0.2)
+        await world.hypervisor.start_post_copy(H1, vm)
+        async with asyncio.timeout(10.0):
+            while (there := await found(world, H2, vm)) is None or there.state is VmState.INCOMING:
+                await asyncio.sleep(0.1)
+        assert there.state is VmState.POSTCOPY, "8 MiB/s hold in post-copy, too"
+        here = await found(world, H1, vm)
+        assert here is not None
+        assert here.state is VmState.POSTCOPY_LEFT
+        await world.hypervisor.start_post_copy(H1, vm)
+        await world.hypervisor.abort(H1, vm)
+        async with asyncio.timeout(30.0):
+            await task
+        there = await found(world, H2, vm)
+        assert there is not None
+        assert there.state is VmState.RUNNING
+        assert await found(world, H1, vm) is None
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@story
+async def test_what_was_not_prepared_for_it_does_not_go_into_post_copy(world: World) -> None:
+    vm = await world.start_guest(H1, memory_mib=64)
+    task = asyncio.create_task(world.hypervisor.migrate(an_order(vm, memory_mib=64, bandwidth_mib_s=8)))
+    async with asyncio.timeout(30.0):
+        while (seen := await world.hypervisor.progress(H1, vm)) is None or not seen.memory_processed:
+            await asyncio.sleep(0.2)
+    with pytest.raises(MigrationRefused):
+        await world.hypervisor.start_post_copy(H1, vm)
+    async with asyncio.timeout(30.0):
+        await task
+    assert await found(world, H2, vm) is not None
+
+
+@story
 async def test_an_abort_leaves_the_vm_where_it_was(world: World) -> None:
     vm = await world.start_guest(H1, memory_mib=64)
     async with moving(world, vm) as task:
@@ -222,6 +267,7 @@ async def test_without_a_job_steering_does_nothing(world: World) -> None:
         assert await world.hypervisor.progress(H1, one) is None
         await world.hypervisor.set_bandwidth(H1, one, 10)
         await world.hypervisor.set_downtime(H1, one, 200)
+        await world.hypervisor.start_post_copy(H1, one)
         await world.hypervisor.abort(H1, one)
     stayed = await found(world, H1, vm)
     assert stayed is not None

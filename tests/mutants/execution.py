@@ -6,6 +6,8 @@ from tests.mutants.mutant import CORE, CRASHES, TABLETOP, Mutant, core, only, sc
 
 COURSE = core("test_convergence.py")
 KERNEL = only("unit", "tests/unit/kernel")
+KERNEL_FILE = "daemon/ballastd/kernel/kernel.py"
+RESORTS = core("test_last_resorts.py")
 
 EXECUTION: tuple[Mutant, ...] = (
     Mutant("nothing ever freezes", f"{CORE}/gates.py", "        if len(unknown) >= freeze_at:", "        if False:"),
@@ -105,6 +107,19 @@ EXECUTION: tuple[Mutant, ...] = (
            "        ledger.migrations[key] = replace(migration, adopted=True)", "        pass", core("test_evacuation.py") + only("crashes", CRASHES)),
     Mutant("a pause is forgotten by a restart", f"{CORE}/ledger.py", "    ledger.paused = e", "    pass",
            core("test_evacuation.py") + only("seeds", TABLETOP)),
+    Mutant("any policy goes before its memory", f"{CORE}/last_resorts.py", "LastResort.POST_COPY in policy.last_resorts", "True", RESORTS),
+    Mutant("an owner's word about post-copy is not kept", f"{CORE}/last_resorts.py", "record is not None and record.post_copy)", "record is not None)",
+           RESORTS + scenarios("last-resort-owner-says-never")),
+    Mutant("who recovered goes before its memory", f"{CORE}/last_resorts.py", "health(m.source) >= policy.severity and", "", RESORTS),
+    Mutant("a sick target gets half a VM", f"{CORE}/last_resorts.py", "health(m.target) is Health.HEALTHY", "True", RESORTS),
+    Mutant("a gate lets VMs go before their memory", f"{CORE}/last_resorts.py", "or is_held(m) or", "or", RESORTS),
+    Mutant("post-copy is called off at its deadline", f"{CORE}/aborts.py", " or m.id in spared:", ":", scenarios("last-resort-post-copy-breaks")),
+    Mutant("post-copy is asked for once", f"{CORE}/last_resorts.py", "here.state is VmState.RUNNING and self._is_due", "False and self._is_due",
+           RESORTS + scenarios("last-resort-post-copy")),
+    Mutant("the kernel asks for post-copy unwritten", KERNEL_FILE, "is_durable=self._record.has_post_copy(order.migration))", "is_durable=True)", KERNEL),
+    Mutant("the kernel asks for post-copy against an owner", KERNEL_FILE, "        if not here.post_copy:", "        if False:", KERNEL),
+    Mutant("the kernel calls post-copy off", KERNEL_FILE, "        if self._record.has_post_copy(order.migration):", "        if False:", KERNEL),
+    Mutant("what failed is prepared for post-copy again", f"{CORE}/admission.py", "not (move.routine or had_no_luck) and", "", RESORTS),
     Mutant("a standstill is never lengthened", f"{CORE}/convergence.py",
            "    course.stalled += 1\n    course.at_top += is_top\n    return True", "    return False", COURSE),
     Mutant("each round lengthens the standstill", f"{CORE}/convergence.py",

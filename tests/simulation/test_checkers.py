@@ -15,6 +15,7 @@ from ballastd.core.plans import Move, Order
 from ballastd.core.policies import (
     BalancePolicy,
     ConsolidationPolicy,
+    LastResort,
     Limits,
     Mode,
     PlacementPolicy,
@@ -171,6 +172,32 @@ async def _standstill_over_the_wish(rogue: Rogue) -> None:
     order = rogue.note(rogue.order())
     rogue.record("DowntimeOrdered", id=order.id, downtime_ms=300, needed_ms=300)
     rogue.world.lengthening(H1, vm_id("h1v0"), 300)
+
+
+async def _unrecorded_parting(rogue: Rogue) -> None:
+    rogue.world.migrating(rogue.note(rogue.order(policy="failing")))
+    rogue.world.parting(H1, vm_id("h1v0"))
+
+
+async def _part(rogue: Rogue, policy: str = "failing") -> None:
+    order = rogue.note(rogue.order(policy=policy))
+    rogue.world.migrating(order)
+    rogue.record("PostCopyOrdered", id=order.id, because="because")
+    rogue.world.parting(H1, vm_id("h1v0"))
+
+
+async def _parting_against_its_owner(rogue: Rogue) -> None:
+    rogue.put("h1", "h1v0", post_copy=False)
+    await _part(rogue)
+
+
+async def _parting_by_balance(rogue: Rogue) -> None:
+    await _part(rogue, "even")
+
+
+async def _parting_while_paused(rogue: Rogue) -> None:
+    rogue.record("Paused", by="anna", reason="")
+    await _part(rogue)
 
 
 async def _too_many(rogue: Rogue) -> None:
@@ -409,12 +436,17 @@ def with_rule(rule: Rule, **fields: Any) -> PolicySet:
     return replace(ALL, placement=(PlacementPolicy("rule", rule=rule, **fields),))
 
 
+RESORTS = replace(ALL, evacuation=tuple(replace(one, last_resorts=(LastResort.POST_COPY,)) for one in ALL.evacuation))
+
 BROKEN: list[tuple[str, Story, PolicySet]] = [
     ("one-copy", _second_copy, ALL), ("nobody-lost", _gone, ALL), ("one-migration", _twice_ordered, ALL),
     ("one-migration", _never_settled, ALL), ("twins", _twins_touched, ALL),
     ("journal-first", _unrecorded, ALL), ("journal-first", _unrecorded_abort, ALL),
     ("journal-first", _unrecorded_standstill, ALL), ("standstill", _standstill_over_the_limit, ALL),
-    ("standstill", _standstill_over_the_wish, ALL),
+    ("standstill", _standstill_over_the_wish, ALL), ("journal-first", _unrecorded_parting, RESORTS),
+    ("last-resort", _part, ALL), ("last-resort", _parting_by_balance, RESORTS),
+    ("last-resort", _parting_against_its_owner, RESORTS), ("pause", _parting_while_paused, RESORTS),
+    ("last-resort", _part, replace(RESORTS, evacuation=(replace(RESORTS.evacuation[0], mode=Mode.RECOMMEND),))),
     ("journal-first", _off_without_record, ALL),
     ("concurrency", _too_many, ALL), ("rates", _too_often, ALL), ("cooldown", _too_soon, ALL), ("cooldown", _back, ALL),
     ("link", _over_the_link, ALL), ("pause", _paused, ALL),

@@ -23,6 +23,8 @@ def _bar(migration: Row) -> str:
 
 def _standstill(migration: Row) -> str:
     """Return for how long the VM would have to stand still now, of how long it may."""
+    if migration.get("post_copy_because"):
+        return "post-copy"
     needed, allowed = migration.get("downtime_needed_ms"), migration.get("downtime_ms")
     return f"{'-' if needed is None else format(needed, '.0f')}/{allowed or '-'} ms" if allowed or needed else "-"
 
@@ -32,7 +34,7 @@ MIGRATIONS = Table((
     Column("VM", lambda m: m["vm_name"]),
     Column("FROM", lambda m: m["source"]),
     Column("TO", lambda m: m["target"]),
-    Column("PHASE", lambda m: m["ending"] or m["phase"]),
+    Column("PHASE", lambda m: m["ending"] or ("post-copy" if m.get("post_copy_because") else m["phase"])),
     Column("COPIED", lambda m: share(m["progress"]), right=True),
     Column("ROUND", lambda m: "-" if m.get("rounds") is None else str(m.get("rounds")), wide=True, right=True),
     Column("ELAPSED", lambda m: age(m["elapsed"]), right=True),

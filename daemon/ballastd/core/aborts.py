@@ -3,7 +3,7 @@ asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 
 from ballastd.core import events as ev
 from ballastd.core.ledger import Ledger
@@ -23,10 +23,10 @@ class Aborts:
         self._asked: dict[str, float] = {}
 
     def follow(self, ledger: Ledger, policies: PolicySet, health: Callable[[HostName], Health],
-               why_hopeless: Callable[[str], str], revision: int, now: Instant
+               hopeless: Mapping[str, str], spared: Container[str], revision: int, now: Instant
                ) -> tuple[tuple[ev.AbortOrdered, ...], tuple[AbortOrder, ...]]:
-        """Return the aborts to book, and those to carry out now: asked for again until the job is gone. ``why_hopeless``:
-        why a migration (its id) gets nowhere, empty if it does."""
+        """Return the aborts to book, and those to carry out now: asked for again until the job is gone. ``hopeless``:
+        why migrations (ids) get nowhere; ``spared``: those that cannot be called off any more."""
         events: list[ev.AbortOrdered] = []
         orders: list[AbortOrder] = []
         self._deadlines = {key: at for key, at in self._deadlines.items() if key in ledger.migrations}
@@ -34,12 +34,12 @@ class Aborts:
         for m in ledger.open_migrations():
             left = max(0.0, min(m.deadline_wall - now.wall, m.deadline_wall - m.ordered_wall))
             deadline = self._deadlines.setdefault(m.id, now.monotonic + left)
-            hopeless = why_hopeless(m.id)
-            reason = m.abort_reason or _reason(m, deadline, policies, health, now) or hopeless
-            if not reason or not m.holds_slot:
+            stuck = hopeless.get(m.id, "")
+            reason = m.abort_reason or _reason(m, deadline, policies, health, now) or stuck
+            if not reason or not m.holds_slot or m.id in spared:
                 continue
             if not m.abort_reason:
-                is_its_own = reason == hopeless or now.monotonic > deadline
+                is_its_own = reason == stuck or now.monotonic > deadline
                 events.append(ev.AbortOrdered(now.wall, m.id, reason, overran=is_its_own))
             if now.monotonic - self._asked.get(m.id, float("-inf")) >= ABORT_AGAIN_SECONDS:
                 self._asked[m.id] = now.monotonic

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from ballastd.core.convergence import ladder
 from ballastd.core.intents import Intent, IntentKind, Wants
+from ballastd.core.last_resorts import may_begin
 from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
 from ballastd.core.plans import Deferral, DeferralKind, Move, Order, Plan, TuneOrder
 from ballastd.core.policies import AutoConverge, Limits, Mode, PolicySet, Timing, Window
@@ -79,7 +80,7 @@ def admit(plan: Plan, intents: tuple[Intent, ...], snapshot: Snapshot, ledger: L
         tally.out[move.source] += 1
         tally.into[move.target] += 1
         tally.granted.append((move, len(tally.granted) + 1))
-    orders = tuple(_order(move, number, snapshot, tally, policies.limits, timing, revision)
+    orders = tuple(_order(move, number, snapshot, ledger, tally, policies, timing, revision)
                    for move, number in tally.granted)
     return Admission(orders, tuple(deferrals), tuple(tally.begins),
                      _retune(snapshot, ledger, tally, policies.limits, revision))
@@ -264,17 +265,21 @@ def _share(snapshot: Snapshot, tally: _Tally, source: HostName, target: HostName
                       float(snapshot.hosts.link_mib_s[there]), tally.into[target] + more, limits.link_share)
 
 
-def _order(move: Move, number: int, snapshot: Snapshot, tally: _Tally, limits: Limits, timing: Timing,
+def _order(move: Move, number: int, snapshot: Snapshot, ledger: Ledger, tally: _Tally, policies: PolicySet, timing: Timing,
            revision: int) -> Order:
+    limits = policies.limits
     bandwidth = _share(snapshot, tally, move.source, move.target, limits, 0)
     floor = max(timing.migration_floor, timing.migration_per_gib * move.memory / GIB)
     deadline = Seconds(max(floor, 2 * predict(move.memory, bandwidth)))
     inventory = snapshot.facts[snapshot.row(move.source)].inventory
     record = inventory.find(move.vm) if inventory else None
+    # what spoke against the last attempt may have been that very preparation
+    had_no_luck = any(not one.withheld for one in ledger.recent_failures(move.vm, snapshot.now.wall - DAY_SECONDS))
     may_slow = (limits.auto_converge is AutoConverge.ALWAYS
                 or (limits.auto_converge is AutoConverge.SAVING and not move.routine))
     return Order(f"{revision}-{number}", move, bandwidth, deadline, revision,
-                 ladder(limits, record.downtime_max_ms if record else None)[0], may_slow)
+                 ladder(limits, record.downtime_max_ms if record else None)[0], may_slow,
+                 not (move.routine or had_no_luck) and may_begin(policies.evacuation_named(move.policy), record))
 
 
 def _retune(snapshot: Snapshot, ledger: Ledger, tally: _Tally, limits: Limits, revision: int

@@ -47,7 +47,7 @@ from ballastd.core.loads import Loads, host_load
 from ballastd.core.migrations import Ending
 from ballastd.core.notices import Notice
 from ballastd.core.planning import PlanUnsound, plan
-from ballastd.core.plans import AbortOrder, Deferral, DeferralKind, DowntimeOrder, Order, Plan, TuneOrder
+from ballastd.core.plans import AbortOrder, Deferral, DeferralKind, DowntimeOrder, Order, Plan, PostCopyOrder, TuneOrder
 from ballastd.core.policies import ClusterDeclaration, Health, Mode, PolicySet
 from ballastd.core.portrait import Portrait
 from ballastd.core.power import PowerOrder, PowerPhase
@@ -70,7 +70,8 @@ from ballastd.core.views import ClusterView
 class Decision:
     """What one step wants: ``events`` made durable first, then tunes, aborts and orders carried out.
 
-    ``downtimes``: running jobs whose VM may stand still for longer at the end. ``power``: hosts to switch on or to shut
+    ``downtimes``: running jobs whose VM may stand still for longer at the end. ``post_copies``: those whose VM goes before
+    its memory. ``power``: hosts to switch on or to shut
     down in order. ``cordons``: every host that should be closed at its hook now. ``portrait``: what the step shows of
     everything, drawn when somebody looks. ``wake_at``: monotonic instant at which something may change by itself, or None.
     """
@@ -81,6 +82,7 @@ class Decision:
     aborts: tuple[AbortOrder, ...]
     tunes: tuple[TuneOrder, ...]
     downtimes: tuple[DowntimeOrder, ...]
+    post_copies: tuple[PostCopyOrder, ...]
     power: tuple[PowerOrder, ...]
     cordons: frozenset[HostName]
     answers: tuple[Answer, ...]
@@ -377,7 +379,7 @@ class Controller:
         step.notices.extend(self._strandings.follow(plan_made, intents, gates, step.draft, snapshot))
         switching = self._switch(step, snapshot, outlook, plan_made, gates)
         care = self._under_way.follow(step.draft, self._policies, self._verdicts.health, gates, step.revision, step.now)
-        step.take(care.events, ())
+        step.take(care.events, care.notices)
         self._probe_journal(step)
         made = Plan(plan_made.moves, (*plan_made.refusals, *switching.refusals),
                     (*admission.deferrals, *switching.deferrals))
@@ -386,7 +388,8 @@ class Controller:
                             self._recommendations.current)
         self._pending = (step.revision, step.draft, tuple(step.events))
         return Decision(
-            step.revision, tuple(step.events), orders, care.aborts, tunes, care.downtimes, switching.orders,
+            step.revision, tuple(step.events), orders, care.aborts, tunes, care.downtimes, care.post_copies,
+            switching.orders,
             self._cordons(step), tuple(step.answers), tuple(step.notices), portrait,
             self._wake_at(step, gates, made.deferrals))
 

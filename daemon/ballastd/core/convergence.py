@@ -64,15 +64,13 @@ class _Course:
 
 @dataclass(frozen=True, slots=True)
 class Eased:
-    """What to book, what to carry out, and why migrations (ids) are to be given up."""
+    """What to book, what to carry out, and why migrations (ids) are to be given up; ``outrun``: those that dirty
+    their memory faster than it is copied."""
 
     events: tuple[ev.DowntimeOrdered, ...] = ()
     orders: tuple[DowntimeOrder, ...] = ()
     hopeless: Mapping[str, str] = field(default_factory=dict)
-
-    def why_hopeless(self, migration: str) -> str:
-        """Return why a migration gets nowhere, empty if it does."""
-        return self.hopeless.get(migration, "")
+    outrun: Mapping[str, str] = field(default_factory=dict)
 
 
 class Convergence:
@@ -90,6 +88,7 @@ class Convergence:
         events: list[ev.DowntimeOrdered] = []
         orders: list[DowntimeOrder] = []
         hopeless: dict[str, str] = {}
+        outrun: dict[str, str] = {}
         for m in ledger.open_migrations():
             shown = seen.get(m.id)
             if not m.holds_slot or shown is None or shown.progress is None or shown.progress.memory_total <= 0:
@@ -102,9 +101,12 @@ class Convergence:
                 continue
             allowed, steps = m.downtime_ms or UNSAID_MS, ladder(limits, record.downtime_max_ms)
             is_stalled = _judge(course, needed, allowed, is_top=allowed >= steps[-1])
-            if m.abort_reason:
+            if m.abort_reason or m.post_copy_because:
                 continue
-            if no := _hopeless(course, shown, steps, limits, may_slow=m.auto_converge):
+            if no := _outrun(course, steps, limits, may_slow=m.auto_converge):
+                hopeless[m.id] = outrun[m.id] = no
+                continue
+            if no := _stuck(course, shown, limits):
                 hopeless[m.id] = no
                 continue
             more = _next(steps, allowed, 1000.0 * needed) if is_stalled else min(allowed, steps[-1])
@@ -114,7 +116,7 @@ class Convergence:
             # a round that ought to have been the last: who asked may not have been heard
             if more != allowed or (m.downtime_ms and 1000.0 * needed <= allowed):
                 orders.append(DowntimeOrder(m.id, m.vm, m.source, more, revision))
-        return Eased(tuple(events), tuple(orders), hopeless)
+        return Eased(tuple(events), tuple(orders), hopeless, outrun)
 
     def _course(self, m: Migration, shown: ProgressSeen) -> _Course:
         course = self._courses.get(m.id)
@@ -165,10 +167,15 @@ def _next(steps: tuple[int, ...], allowed: int, needed: float) -> int:
     return next((step for step in steps if step > allowed), steps[-1]) if enough is None else enough
 
 
-def _hopeless(course: _Course, shown: ProgressSeen, steps: tuple[int, ...], limits: Limits, *, may_slow: bool) -> str:
-    still, worse = course.at - course.moved_at, course.at - course.better_at
+def _stuck(course: _Course, shown: ProgressSeen, limits: Limits) -> str:
+    still = course.at - course.moved_at
     if still > limits.no_progress and shown.progress is not None and shown.progress.memory_remaining > 0:
         return f"nothing of it was copied for {human_seconds(still)}"
+    return ""
+
+
+def _outrun(course: _Course, steps: tuple[int, ...], limits: Limits, *, may_slow: bool) -> str:
+    worse = course.at - course.better_at
     if course.at_top >= TOP_ROUNDS and course.stalled >= SLOWING_ROUNDS * may_slow and worse > limits.no_progress:
         return (f"its memory is dirtied faster than it is copied: it would stand still for {1000 * course.last:.0f} ms at "
                 f"the end, {steps[-1]} are allowed, and that is no better since {human_seconds(worse)}")

@@ -70,6 +70,7 @@ class MigrationOrdered:
     approved_by: str = ""
     downtime_ms: int = 0
     auto_converge: bool = False
+    post_copy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,15 @@ class DowntimeOrdered:
     id: str
     downtime_ms: int
     needed_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PostCopyOrdered:
+    """The intent to run the VM of a running job at its target before all of its memory is there. There is no way back."""
+
+    wall: float
+    id: str
+    because: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -455,7 +465,8 @@ class CheckpointTaken:
 
 Event = (
     DaemonStarted | DaemonStopped | PoliciesLoaded | MigrationOrdered | MigrationCalled | MigrationMoved
-    | MigrationOutOfSight | MigrationSettled | AbortOrdered | BandwidthOrdered | DowntimeOrdered | VerdictLatched
+    | MigrationOutOfSight | MigrationSettled | AbortOrdered | BandwidthOrdered | DowntimeOrdered
+    | PostCopyOrdered | VerdictLatched
     | VerdictsAcknowledged | CountersNoted | EvacuationBegun | EvacuationEnded | HostCordoned | HostUncordoned
     | DrainRequested | DrainCancelled | HostConfirmedDead | Paused | Resumed | SiteEventBegun | SiteEventEnded
     | DuplicateSeen | DuplicateCleared | InvariantFailed | HostSeenAlive | JournalRecovered | JournalReplaced

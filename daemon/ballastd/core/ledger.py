@@ -214,7 +214,7 @@ def _migration_ordered(ledger: Ledger, e: ev.MigrationOrdered) -> None:
         bandwidth_mib_s=e.bandwidth_mib_s, policy=e.policy, because=e.because, ordered_wall=e.wall,
         deadline_wall=e.deadline_wall, predicted=e.predicted, adopted=e.adopted, retry=e.retry, routine=e.routine,
         urgent=e.urgent, runners_up=e.runners_up, why_not=e.why_not, saving=e.saving, approved_by=e.approved_by,
-        downtime_ms=e.downtime_ms, auto_converge=e.auto_converge,
+        downtime_ms=e.downtime_ms, auto_converge=e.auto_converge, post_copy=e.post_copy,
     )
     ledger.autonomy.use_up(e.recommendation)
     if e.routine:
@@ -360,6 +360,11 @@ def _downtime_ordered(ledger: Ledger, e: ev.DowntimeOrdered) -> None:
     ledger.migrations[e.id] = replace(migration, downtime_ms=e.downtime_ms)
 
 
+def _post_copy_ordered(ledger: Ledger, e: ev.PostCopyOrdered) -> None:
+    migration = ledger._migration(e.id)  # noqa: SLF001  as above
+    ledger.migrations[e.id] = replace(migration, post_copy_because=e.because)
+
+
 def _verdict_latched(ledger: Ledger, e: ev.VerdictLatched) -> None:
     ledger.latched.setdefault((e.policy, e.host), e)
 
@@ -462,6 +467,7 @@ _BOOK: dict[type, Callable[[Ledger, Any], None]] = {
     ev.AbortOrdered: _abort_ordered,
     ev.BandwidthOrdered: _bandwidth_ordered,
     ev.DowntimeOrdered: _downtime_ordered,
+    ev.PostCopyOrdered: _post_copy_ordered,
     ev.VerdictLatched: _verdict_latched,
     ev.VerdictsAcknowledged: _verdicts_acknowledged,
     ev.CountersNoted: _counters_noted,

@@ -123,6 +123,8 @@ def _so_far(m: MigrationView) -> str:
     dirtied = "" if m.dirty_mib_s is None else f" and is dirtied at {m.dirty_mib_s:.0f}"
     needed = "" if m.downtime_needed_ms is None else f", {m.downtime_needed_ms:.0f} would be needed now"
     still = f"; its VM may stand still for {m.downtime_ms} ms at the end{needed}" if m.downtime_ms else ""
+    if m.post_copy_because:
+        still = f"; in post-copy, its VM went before its memory: {m.post_copy_because}"
     late = _compared(m) if m.elapsed > m.predicted else ""
     return f"so far: {human_seconds(m.elapsed)}{late}, {copied}{rate}{dirtied}{still}"
 

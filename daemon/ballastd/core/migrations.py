@@ -81,7 +81,8 @@ class Migration:
     ``saving``: it takes a VM off a failing host. ``overran``: it is called off because its own time was over, or because
     it got nowhere. ``approved_by``: who approved it, where its policy only recommends. ``downtime_ms``: for how long its VM
     may stand still at the end, 0 where that was left to the hypervisor. ``auto_converge``: whether it may be slowed down.
-    ``retuned``: whether it was given another bandwidth on its way.
+    ``retuned``: whether it was given another bandwidth on its way. ``post_copy``: whether it may be put into post-copy;
+    ``post_copy_because``: why it was, empty if it was not.
     """
 
     id: str
@@ -116,6 +117,8 @@ class Migration:
     downtime_ms: int = 0
     auto_converge: bool = False
     retuned: bool = False
+    post_copy: bool = False
+    post_copy_because: str = ""
 
     @property
     def is_open(self) -> bool:

@@ -151,7 +151,7 @@ class Order:
     ``id`` comes from the revision (``42-1``). ``bandwidth_mib_s``: at least 1. ``deadline``: seconds from
     the start after which the migration is aborted. ``downtime_ms``: for how long the VM may stand still at the end, 0 for as
     long as its hypervisor is used to. ``auto_converge``: whether the VM may be slowed down if it dirties its memory faster
-    than it is copied.
+    than it is copied. ``post_copy``: whether it may be put into post-copy later on; that alone does not.
     """
 
     id: str
@@ -161,6 +161,7 @@ class Order:
     revision: int
     downtime_ms: int = 0
     auto_converge: bool = False
+    post_copy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +194,18 @@ class DowntimeOrder:
     vm: VmId
     source: HostName
     downtime_ms: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class PostCopyOrder:
+    """Run the VM of a running job at its target now; what is left of its memory follows it."""
+
+    migration: str
+    vm: VmId
+    source: HostName
+    target: HostName
+    because: str
     revision: int
 
 

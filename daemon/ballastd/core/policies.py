@@ -34,6 +34,13 @@ class AutoConverge(enum.Enum):
     ALWAYS = "always"
 
 
+class LastResort(enum.Enum):
+    """What may be done for a VM that cannot leave a failing host as it should. POST_COPY: run it at its target before all of
+    its memory is there."""
+
+    POST_COPY = "post_copy"
+
+
 class Health(enum.IntEnum):
     """What a host's firing conditions amount to; larger is worse."""
 
@@ -124,7 +131,8 @@ class HealthPolicy:
 
 @dataclass(frozen=True, slots=True)
 class EvacuationPolicy:
-    """Severity -> response. ``deadline``: seconds from the moment the severity was reached, or None."""
+    """Severity -> response. ``deadline``: seconds from the moment the severity was reached, or None. ``last_resorts``: what
+    may be done, beyond that, for VMs that do not get away."""
 
     name: str
     severity: Health
@@ -136,6 +144,7 @@ class EvacuationPolicy:
     order: tuple[EvacuationOrder, ...] = (EvacuationOrder.PRIORITY, EvacuationOrder.SHORTEST)
     windows: tuple[str, ...] = ()
     vms: VmSelector = EVERY_VM
+    last_resorts: tuple[LastResort, ...] = ()
     description: str = ""
     source: str = ""
 
@@ -360,6 +369,10 @@ class PolicySet:
     balance: tuple[BalancePolicy, ...] = ()
     consolidation: tuple[ConsolidationPolicy, ...] = ()
     placement: tuple[PlacementPolicy, ...] = ()
+
+    def evacuation_named(self, name: str) -> EvacuationPolicy | None:
+        """Return the evacuation policy of that name, None where none has it."""
+        return next((one for one in self.evacuation if one.name == name), None)
 
     def with_modes(self, mode: Callable[[AnyPolicy], Mode]) -> PolicySet:
         """Return the set with the mode of each policy as ``mode`` says."""

@@ -230,7 +230,8 @@ def _migration(p: Portrait, m: Migration) -> MigrationView:
         progress.iteration if progress and progress.iteration else None,
         progress.memory_remaining if progress and progress.memory_total else None,
         progress.dirty_bytes_s / MIB if progress and progress.dirty_bytes_s else None, m.downtime_ms,
-        1000 * progress.expected_downtime if progress and progress.iteration > 1 else None, m.auto_converge)
+        1000 * progress.expected_downtime if progress and progress.iteration > 1 else None, m.auto_converge,
+        m.post_copy_because)
 
 
 def _pairs(p: Portrait) -> tuple[PairView, ...]:

@@ -74,7 +74,7 @@ def ordered(order: Order, ledger: Ledger, approved: str, wall: float) -> ev.Migr
         retry=len(ledger.recent_failures(move.vm, wall - DAY_SECONDS)), routine=move.routine,
         urgent=move.urgent, runners_up=move.runners_up, why_not=move.why_not, saving=move.reserve_waived,
         recommendation=approved, approved_by=offer.approved_by if offer else "",
-        downtime_ms=order.downtime_ms, auto_converge=order.auto_converge)
+        downtime_ms=order.downtime_ms, auto_converge=order.auto_converge, post_copy=order.post_copy)
 
 
 class Recommendations:

@@ -75,13 +75,16 @@ class Sight:
     timing: Timing
 
 
+_IN_POST_COPY = frozenset({VmState.POSTCOPY, VmState.POSTCOPY_LEFT, VmState.POSTCOPY_FAILED})
+
+
 def look_at(source: VmRecord | None, target: VmRecord | None) -> Look:
     """Return what the two records of one VM, one from each end, amount to."""
     here = source.state if source else VmState.SHUTOFF
     there = target.state if target else VmState.SHUTOFF
     if source is not None and source.job in (JobKind.OUTGOING, JobKind.UNKNOWN):
         return Look.JOB
-    if VmState.POSTCOPY in (here, there):
+    if not _IN_POST_COPY.isdisjoint((here, there)):
         return Look.JOB
     gone_here = not here.holds_memory
     gone_there = not there.holds_memory

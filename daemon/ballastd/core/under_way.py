@@ -1,4 +1,5 @@
-"""What becomes of migrations that have begun: for how long their VMs may stand still, and which are called off."""
+"""What becomes of migrations that have begun: for how long their VMs may stand still, which go before their memory, and
+which are called off."""
 
 from __future__ import annotations
 
@@ -9,9 +10,11 @@ from ballastd.core import events as ev
 from ballastd.core.aborts import Aborts
 from ballastd.core.admission import Gate
 from ballastd.core.convergence import Convergence
+from ballastd.core.last_resorts import LastResorts
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Migration
-from ballastd.core.plans import AbortOrder, DowntimeOrder
+from ballastd.core.notices import Notice
+from ballastd.core.plans import AbortOrder, DowntimeOrder, PostCopyOrder
 from ballastd.core.policies import Health, PolicySet
 from ballastd.core.quantities import HostName, Instant
 from ballastd.core.senses import Senses
@@ -24,6 +27,8 @@ class Care:
     events: tuple[ev.Event, ...]
     downtimes: tuple[DowntimeOrder, ...]
     aborts: tuple[AbortOrder, ...]
+    post_copies: tuple[PostCopyOrder, ...]
+    notices: tuple[Notice, ...]
 
 
 class UnderWay:
@@ -31,7 +36,7 @@ class UnderWay:
 
     def __init__(self, senses: Senses) -> None:
         self._senses = senses
-        self._aborts, self._convergence = Aborts(), Convergence()
+        self._aborts, self._convergence, self._last_resorts = Aborts(), Convergence(), LastResorts()
 
     def follow(self, ledger: Ledger, policies: PolicySet, health: Callable[[HostName], Health], gates: tuple[Gate, ...],
                revision: int, now: Instant) -> Care:
@@ -43,8 +48,11 @@ class UnderWay:
         eased = self._convergence.follow(
             ledger, self._senses.progress, lambda m: self._senses.record(m.source, m.vm, now), policies.limits, revision,
             now, is_held)
-        called_off, aborts = self._aborts.follow(ledger, policies, health, eased.why_hopeless, revision, now)
-        return Care((*eased.events, *called_off), eased.orders, aborts)
+        resorts = self._last_resorts.follow(
+            ledger, policies, eased.outrun, revision, now, health=health, is_held=is_held,
+            record_at=lambda m, host: self._senses.record(host, m.vm, now))
+        called_off, aborts = self._aborts.follow(ledger, policies, health, eased.hopeless, resorts.spared, revision, now)
+        return Care((*eased.events, *resorts.events, *called_off), eased.orders, aborts, resorts.orders, resorts.notices)
 
     def deadlines(self) -> Iterable[float]:
         """Return the monotonic instants at which open migrations run out of time."""

@@ -137,6 +137,8 @@ class MigrationView:
     """For how long it would have to at what the last round left."""
     auto_converge: bool = False
     """Whether its VM may be slowed down."""
+    post_copy_because: str = ""
+    """Why its VM went before its memory, empty if it did not."""
 
 
 @dataclass(frozen=True, slots=True)

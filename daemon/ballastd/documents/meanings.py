@@ -61,7 +61,8 @@ MEANINGS: dict[str, str] = {
     "EvacuationModel.ignore_windows": "says on purpose that no window holds its moves back",
     "EvacuationModel.order": "which VMs leave first, by the first key, then the next",
     "EvacuationModel.windows": "names of windows in which its moves may start",
-    "EvacuationModel.last_resort": "none in this release",
+    "EvacuationModel.last_resort": "what may be done for a VM that does not get away from a failing host otherwise: "
+                                   "`post_copy`, it runs at its target before all of its memory is there",
     "EvacuationModel.mode": "how far it may go",
     # Balance
     "BalanceModel.kind": "even load",

@@ -20,6 +20,7 @@ from ballastd.core.policies import (
     EvacuationOrder,
     EvacuationPolicy,
     Health,
+    LastResort,
     Mode,
     Response,
     Scope,
@@ -32,7 +33,8 @@ from ballastd.documents.vm_selectors import Vms, is_everything, selector_of
 
 NAME = r"[a-z0-9][a-z0-9-]{0,62}"
 LEVELS = {"suspect": Health.SUSPECT, "degraded": Health.DEGRADED, "failing": Health.FAILING}
-LAST_RESORTS = ("post_copy", "shutdown")
+SHUTDOWN = "shutdown"
+"""A last resort that has a name, and nobody who carries it out."""
 
 
 class Level(Enum):
@@ -121,7 +123,7 @@ class EvacuationModel(PolicyModel):
     ignore_windows: YesNo = False
     order: list[EvacuationOrder] = Field(default_factory=lambda: [EvacuationOrder.PRIORITY, EvacuationOrder.SHORTEST])
     windows: list[str] = Field(default_factory=list)
-    last_resort: list[str] = Field(default_factory=list)
+    last_resort: list[LastResort] = Field(default_factory=list)
     mode: Mode = Mode.OBSERVE
 
     @field_validator("order")
@@ -131,25 +133,32 @@ class EvacuationModel(PolicyModel):
             raise ValueError("each key once, and at least one; write for example [priority, shortest]")
         return value
 
+    @field_validator("last_resort", mode="before")
+    @classmethod
+    def _carried_out(cls, value: Any) -> Any:
+        if isinstance(value, list) and SHUTDOWN in value:
+            raise ValueError(f"{SHUTDOWN} is not carried out by this release: a VM that cannot move live is reported, and "
+                             "stays; write last_resort: [post_copy], or []")
+        return value
+
     @field_validator("last_resort")
     @classmethod
-    def _none_yet(cls, value: list[str]) -> list[str]:
-        unknown = [word for word in value if word not in LAST_RESORTS]
-        if unknown:
-            raise ValueError(f"{shown(unknown[0])} is no last resort; they are {' and '.join(LAST_RESORTS)}, and this "
-                             "release carries out neither; write last_resort: []")
-        if value:
-            raise ValueError(f"{value[0]} is not carried out by this release: a VM that cannot move live is reported, and "
-                             "stays; write last_resort: []")
+    def _each_resort_once(cls, value: list[LastResort]) -> list[LastResort]:
+        if len(set(value)) < len(value):
+            raise ValueError("each once; write for example [post_copy]")
         return value
 
     @model_validator(mode="after")
     def _sound(self) -> EvacuationModel:
         if self.ignore_windows and self.windows:
             raise ValueError("ignore_windows and windows contradict each other; keep one")
-        idle = [key for key in ("deadline", "windows", "ignore_windows", "vms") if getattr(self, key)]
+        idle = [key for key in ("deadline", "windows", "ignore_windows", "vms", "last_resort")
+                if getattr(self, key)]
         if self.respond is Response.QUARANTINE and idle:
             raise ValueError(f"a quarantine moves nothing, {idle[0]} would do nothing; take it out, or write respond: drain")
+        if self.last_resort and self.on.severity is not Level.FAILING:
+            raise ValueError(f"{self.last_resort[0].value} may cost a VM its life, and is for hosts that fail; take it "
+                             "out, or write on: {severity: failing}")
         return self
 
     def compiled(self, source: str) -> EvacuationPolicy:
@@ -159,4 +168,4 @@ class EvacuationModel(PolicyModel):
             scope=self.scope.compiled() if self.scope else EVERYWHERE, mode=self.mode,
             deadline=None if self.deadline is None else Seconds(self.deadline), ignore_windows=self.ignore_windows,
             order=tuple(self.order), windows=tuple(self.windows), vms=selector_of(self.vms),
-            description=self.description, source=source)
+            last_resorts=tuple(self.last_resort), description=self.description, source=source)

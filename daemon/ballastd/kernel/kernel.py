@@ -11,7 +11,7 @@ from ballastd.core.ceilings import CEILINGS, Ceilings
 from ballastd.core.inventory import HostInventory, JobKind, Mobility, VmState
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Migration
-from ballastd.core.plans import AbortOrder, CordonOrder, DowntimeOrder, Order, Refusal, RefusalKind, TuneOrder
+from ballastd.core.plans import AbortOrder, CordonOrder, DowntimeOrder, Order, PostCopyOrder, Refusal, RefusalKind, TuneOrder
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.power import PowerOrder
 from ballastd.core.quantities import HostName, human_bytes
@@ -138,9 +138,11 @@ class Kernel:
         """Cancel the job of an open migration whose abort is in the journal.
 
         Raises:
-            Withheld: it is not. Unreachable: the host did not answer.
+            Withheld: it is not, or it was put into post-copy. Unreachable: the host did not answer.
         """
         _demand(order, "abort", is_durable=self._record.has_abort(order.migration))
+        if self._record.has_post_copy(order.migration):
+            raise Withheld((Refusal(RefusalKind.VM_BUSY, "it was put into post-copy: there is no way back", order.vm),))
         await self._hypervisor.abort(order.source, order.vm)
 
     async def tune(self, order: TuneOrder) -> None:
@@ -173,6 +175,30 @@ class Kernel:
             raise Withheld((Refusal(RefusalKind.WORLD_CHANGED, f"{order.downtime_ms} ms of standstill, its owner wants "
                                     f"{here.downtime_max_ms} at most", order.vm),))
         await self._hypervisor.set_downtime(order.source, order.vm, order.downtime_ms)
+
+    async def start_post_copy(self, order: PostCopyOrder) -> None:
+        """Have the VM of a running job run at its target before its memory is there, if that is in the journal, its owner
+        lets it, and both ends show it as they should.
+
+        Raises:
+            Withheld: it is not. Unreachable: the host did not answer. MigrationRefused: its hypervisor does not do it.
+        """
+        _demand(order, "post-copy", is_durable=self._record.has_post_copy(order.migration))
+        if self._held is not None:
+            raise Withheld((Refusal(RefusalKind.GATE, self._held, order.vm),))
+        source, target = await asyncio.gather(self._hypervisor.inventory(order.source, load=False),
+                                              self._hypervisor.inventory(order.target, load=False))
+        here, there = source.find(order.vm), target.find(order.vm)
+        if not (source.complete and target.complete) or here is None or here.pins or here.state is not VmState.RUNNING:
+            raise Withheld((Refusal(RefusalKind.WORLD_CHANGED, f"is not seen running on {order.source}, free to leave",
+                                    order.vm),))
+        if not here.post_copy:
+            raise Withheld((Refusal(RefusalKind.WORLD_CHANGED, "its owner wants no post-copy", order.vm),))
+        if there is None or there.state is not VmState.INCOMING:
+            raise Withheld((Refusal(RefusalKind.WORLD_CHANGED, f"is not seen arriving on {order.target}", order.vm),))
+        if self._held is not None:
+            raise Withheld((Refusal(RefusalKind.GATE, self._held, order.vm),))
+        await self._hypervisor.start_post_copy(order.source, order.vm)
 
     def cordon(self, order: CordonOrder) -> None:
         """Ask a host's agent to raise or lower its cordon flag. The request expires by itself."""
@@ -229,7 +255,8 @@ class Kernel:
                         f"{human_bytes(room)} now", order.move.vm, order.move.target),)
 
 
-def _demand(order: AbortOrder | TuneOrder | DowntimeOrder, what: str, *, is_durable: bool, over: str | None = None) -> None:
+def _demand(order: AbortOrder | TuneOrder | DowntimeOrder | PostCopyOrder, what: str, *, is_durable: bool,
+            over: str | None = None) -> None:
     """Withhold what steers a job where it is not in the journal, or ``over`` a ceiling."""
     if not is_durable:
         raise Withheld((Refusal(RefusalKind.NOT_JOURNALLED, f"{what} of {order.migration}", order.vm),))
@@ -255,6 +282,8 @@ def _vm_refusals(order: Order, ends: _Ends) -> tuple[Refusal, ...]:
     if here.downtime_max_ms is not None and order.downtime_ms > here.downtime_max_ms:
         found.append(Refusal(RefusalKind.WORLD_CHANGED, f"its owner wants {here.downtime_max_ms} ms of standstill at most, "
                              f"planned with {order.downtime_ms}", move.vm))
+    if order.post_copy and not here.post_copy:
+        found.append(Refusal(RefusalKind.WORLD_CHANGED, "its owner wants no post-copy, since it was planned", move.vm))
     if there is not None and there.state.holds_memory:
         found.append(Refusal(RefusalKind.WORLD_CHANGED, f"is active on {move.target} already", move.vm, move.target))
     return tuple(found)

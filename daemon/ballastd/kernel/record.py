@@ -23,6 +23,7 @@ class Record:
         self._aborts: set[str] = set()
         self._tunes: dict[str, int] = {}
         self._downtimes: dict[str, int] = {}
+        self._post_copies: set[str] = set()
         self._power: set[str] = set()
         self._hung: str | None = None
         self.head = 0
@@ -126,11 +127,14 @@ class Record:
                     self._tunes[event.id] = event.bandwidth_mib_s
                 case ev.DowntimeOrdered():
                     self._downtimes[event.id] = event.downtime_ms
+                case ev.PostCopyOrdered():
+                    self._post_copies.add(event.id)
                 case ev.MigrationSettled():
                     self._orders.discard(event.id)
                     self._aborts.discard(event.id)
                     self._tunes.pop(event.id, None)
                     self._downtimes.pop(event.id, None)
+                    self._post_copies.discard(event.id)
                 case _:
                     pass
 
@@ -167,6 +171,10 @@ class Record:
     def has_downtime(self, migration: str, downtime_ms: int) -> bool:
         """Return whether exactly this standstill is durable for a migration."""
         return self._downtimes.get(migration) == downtime_ms
+
+    def has_post_copy(self, migration: str) -> bool:
+        """Return whether it is durable that a migration is put into post-copy."""
+        return migration in self._post_copies
 
     async def tail(self, count: int) -> tuple[JournalRecord, ...]:
         """Return the last ``count`` records."""

@@ -74,6 +74,9 @@ class Notes:
     def lengthening(self, host: HostName, vm: VmId, downtime_ms: int) -> None:
         """See ``sim.world.Watcher``."""
 
+    def parting(self, host: HostName, vm: VmId) -> None:
+        """See ``sim.world.Watcher``."""
+
     def switching(self, host: HostName, *, on: bool) -> None:
         """See ``sim.world.Watcher``."""
 

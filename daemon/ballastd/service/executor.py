@@ -52,6 +52,9 @@ class Executor:
             log.info("standstill of a VM at the end of its migration", migration=longer.migration,
                      at_most_ms=longer.downtime_ms)
             self._spawn(_steer(self._kernel.allow_downtime(longer), longer.migration, "standstill not changed"))
+        for resort in decision.post_copies:
+            log.warning("VM goes to its target before its memory", migration=resort.migration, because=resort.because)
+            self._spawn(_steer(self._kernel.start_post_copy(resort), resort.migration, "post-copy not begun"))
         for abort in decision.aborts:
             log.warning("migration is being aborted", migration=abort.migration, reason=abort.reason)
             self._spawn(_steer(self._kernel.abort(abort), abort.migration, "abort not delivered; it will be tried again"))
@@ -106,7 +109,7 @@ async def _steer(call: Awaitable[None], migration: str, otherwise: str) -> None:
     """Await a call of the kernel that steers a job; say so where it is not made or does not arrive."""
     try:
         await call
-    except (Withheld, Unreachable) as no:
+    except (Withheld, Unreachable, MigrationRefused) as no:
         log.warning(otherwise, migration=migration, reason=str(no))
 
 

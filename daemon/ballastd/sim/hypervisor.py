@@ -150,6 +150,12 @@ class SimulatedHypervisor:
         if (job := self._outgoing(host, vm)) is not None:
             job.set_downtime(downtime_ms)
 
+    async def start_post_copy(self, host: HostName, vm: VmId) -> None:
+        """Have the VM of a running job run at its target now."""
+        await self._reach(host)
+        if (job := self._outgoing(host, vm)) is not None:
+            job.start_post_copy()
+
     def downtime_of(self, vm: VmId) -> int | None:
         """Return for how long the VM of a running job may stand still at its end, milliseconds; None without one."""
         job = self._jobs.get(vm)

@@ -16,7 +16,14 @@ from types import MappingProxyType
 from ballastd.core.inventory import JobKind, Progress, VmRecord, VmState
 from ballastd.core.plans import Order, Refusal
 from ballastd.core.quantities import GIB, MIB, Bytes, HostName, VmId
-from ballastd.errors import MigrationError, MigrationFailed, OutcomeUnknown, VmVanished
+from ballastd.errors import (
+    MigrationAborted,
+    MigrationError,
+    MigrationFailed,
+    MigrationRefused,
+    OutcomeUnknown,
+    VmVanished,
+)
 from ballastd.sim.links import Flow
 from ballastd.sim.precopy import PreCopy
 
@@ -122,6 +129,9 @@ class SimulatedJob:
         """Whether it is between stopping the guest at its source and running it at its target."""
         self.rate_mib_s = 0.0
         """What the links give it."""
+        self.has_parted = False
+        """Whether it is in post-copy: the guest runs at its target, and what is left of its memory follows it."""
+        self._may_part = order.post_copy
         self._copy_of = copy
         self._bandwidth_mib_s = max(1, order.bandwidth_mib_s)
         self._began = self._counted = asyncio.get_running_loop().time()
@@ -144,7 +154,9 @@ class SimulatedJob:
             self.answer.exception()  # a caller that left does not make it an unheard error
 
     def fail(self, error: MigrationError) -> None:
-        """End it at its next step; the VM stays at its source."""
+        """End it at its next step; the VM stays at its source. In post-copy it is torn instead, and no abort is heard."""
+        if self.has_parted and isinstance(error, MigrationAborted):
+            return
         self._failure = self._failure or error
         self._woken.set()
 
@@ -182,6 +194,23 @@ class SimulatedJob:
         """Let the guest stand still for so long at the end of a round from now on."""
         self._copy_of.downtime_max = max(1, downtime_ms) / 1000
 
+    def start_post_copy(self) -> None:
+        """Have the guest run at its target now.
+
+        Raises:
+            MigrationRefused: it was not begun so that it can, or nothing is being copied.
+        """
+        if self.has_parted:
+            return
+        if not (self._may_part and self._copying):
+            raise MigrationRefused("post-copy was not prepared, or nothing is copied", code=55, domain=10)
+        self.count()
+        self.has_parted = True
+        self._copy_of.start_post_copy()
+        self._put(self.source, state=VmState.POSTCOPY_LEFT, reason="3/12")
+        self._put(self.target, state=VmState.POSTCOPY, reason="1/10")
+        self.wake()
+
     @property
     def downtime_ms(self) -> int:
         """For how long the guest may stand still at the end."""
@@ -210,7 +239,9 @@ class SimulatedJob:
                 arriving, state=VmState.INCOMING, job=JobKind.INCOMING, reason="3/2")
             self._changed(self.target.name, self.vm)
         await self._copy()
-        if self._failure is not None:
+        if self.has_parted:
+            self._come_together(self._failure)
+        elif self._failure is not None:
             self._roll_back(self._failure)
         else:
             await self._hand_over()
@@ -231,7 +262,7 @@ class SimulatedJob:
                 self.fail(MigrationFailed("job 'migration out' failed", code=9, domain=10))
         self._copying = False
         self._share()
-        if self.fate is Fate.FAILS:
+        if self.fate is Fate.FAILS and not self.has_parted:
             self.fail(MigrationFailed("job 'migration out' failed", code=9, domain=10))
 
     async def _hand_over(self) -> None:
@@ -257,6 +288,18 @@ class SimulatedJob:
         self._changed(self.source.name, self.vm)
         good = self.fate in (Fate.COMPLETES, Fate.NEVER_CONVERGES)
         self.tell(None if good else OutcomeUnknown("client socket is closed", code=1, domain=7))
+
+    def _come_together(self, torn: MigrationError | None) -> None:
+        """All of its memory has come after it, or never will."""
+        if torn is None:
+            self.source.vms.drop(self.vm)
+            self._put(self.target, state=VmState.RUNNING, job=JobKind.NONE, reason="1/2")
+        elif self.vm not in self.source.vms:
+            self._put(self.target, state=VmState.POSTCOPY_FAILED, job=JobKind.NONE, reason="1/11")
+        elif not self.source.down:
+            self._put(self.source, state=VmState.POSTCOPY_FAILED, job=JobKind.NONE, reason="3/13")
+        self._changed(self.source.name, self.vm)
+        self.tell(torn)
 
     def _roll_back(self, failure: MigrationError) -> None:
         arriving = self.target.vms.get(self.vm)

@@ -47,6 +47,10 @@ class Witness(Protocol):
         """The VM of a job is about to be allowed to stand still for longer at its end."""
         ...
 
+    def parting(self, host: HostName, vm: VmId) -> None:
+        """The VM of a job is about to go before its memory."""
+        ...
+
     def switching(self, host: HostName, *, on: bool) -> None:
         """A power controller is about to be told something."""
         ...
@@ -130,6 +134,12 @@ class LivingHypervisor:
         self._life.check()
         self._life.witness.lengthening(host, vm, downtime_ms)
         await self._world.set_downtime(host, vm, downtime_ms)
+
+    async def start_post_copy(self, host: HostName, vm: VmId) -> None:
+        """See ``ports.Hypervisor``."""
+        self._life.check()
+        self._life.witness.parting(host, vm)
+        await self._world.start_post_copy(host, vm)
 
     async def abort(self, host: HostName, vm: VmId) -> None:
         """See ``ports.Hypervisor``."""

@@ -55,6 +55,9 @@ class Watcher(Protocol):
     def lengthening(self, host: HostName, vm: VmId, downtime_ms: int) -> None:
         """The daemon is about to let the VM of a job stand still for longer at its end."""
 
+    def parting(self, host: HostName, vm: VmId) -> None:
+        """The daemon is about to have the VM of a job go before its memory."""
+
     def switching(self, host: HostName, *, on: bool) -> None:
         """The daemon is about to tell a power controller something."""
 
@@ -209,6 +212,11 @@ class World:
         for watcher in self.watchers:
             watcher.lengthening(host, vm, downtime_ms)
 
+    def parting(self, host: HostName, vm: VmId) -> None:
+        """See ``sim.lives.Witness``."""
+        for watcher in self.watchers:
+            watcher.parting(host, vm)
+
     def switching(self, host: HostName, *, on: bool) -> None:
         """See ``sim.lives.Witness``."""
         self.told[host] = on
@@ -239,8 +247,10 @@ class World:
         return True
 
     def stop(self, vm: VmId) -> None:
-        """Somebody shuts a VM down, where it runs."""
-        for host in self.at(vm):
+        """Somebody shuts a VM down, where it runs; of one torn in two both halves."""
+        halves = [host.name for host in self.hypervisor.hosts.values() if vm in host.vms
+                  and host.vms[vm].state is VmState.POSTCOPY_FAILED]
+        for host in dict.fromkeys((*self.at(vm), *halves)):
             record = self.host(host).vms[vm]
             self.hypervisor.remove(host, vm)
             if record.persistent:

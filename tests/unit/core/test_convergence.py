@@ -175,7 +175,7 @@ def test_what_gets_nowhere_is_given_up_after_a_while_and_not_before() -> None:
     for number in range(2, 100):
         eased = course.see(number, 2.0)
         if eased.hopeless:
-            found.append((course.at, eased.why_hopeless("1-1")))
+            found.append((course.at, eased.hopeless.get("1-1", "")))
     # the first round is judged at two seconds, with a stall each second after it
     assert found
     assert found[0][0] == pytest.approx(63.0, abs=1.1)
@@ -212,7 +212,7 @@ def test_a_round_that_is_better_begins_the_wait_anew() -> None:
 def test_a_job_that_copies_nothing_is_given_up() -> None:
     course = Course()
     course.see(1, 0.3)
-    found = [course.see(1, 0.3, moves=False).why_hopeless("1-1") for _ in range(62)]
+    found = [course.see(1, 0.3, moves=False).hopeless.get("1-1", "") for _ in range(62)]
     assert found[:60] == [""] * 60
     assert found[-1].startswith("nothing of it was copied for 1 min")
 

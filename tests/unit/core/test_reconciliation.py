@@ -38,8 +38,11 @@ S = VmState
     (copy(S.RUNNING), copy(S.INCOMING), Look.BETWEEN),
     (copy(S.LEFTOVER), copy(S.INCOMING), Look.BETWEEN),
     (copy(S.UNKNOWN), copy(S.RUNNING), Look.BETWEEN),
-    (copy(S.POSTCOPY), copy(S.POSTCOPY), Look.JOB),
+    (copy(S.POSTCOPY_LEFT), copy(S.POSTCOPY), Look.JOB),
+    (copy(S.POSTCOPY_FAILED), copy(S.POSTCOPY), Look.JOB),
+    (copy(S.POSTCOPY_FAILED), None, Look.JOB),
     (None, copy(S.POSTCOPY), Look.JOB),
+    (None, copy(S.POSTCOPY_FAILED), Look.JOB),
 ])
 def test_two_ends_amount_to_one_look(source: VmRecord | None, target: VmRecord | None, look: Look) -> None:
     assert look_at(source, target) is look

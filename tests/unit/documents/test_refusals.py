@@ -59,9 +59,14 @@ def refused(tmp_path: Path, text: str | bytes) -> list[str]:
      "p.yaml:5:1: scope: selects nothing; write hosts: all, hosts: [rack1-*], or labels: {rack: r1}"),
     (EVACUATION.replace("evacuate", "evacuat"),
      "p.yaml:4:1: respond: 'evacuat' is not one of quarantine, drain, evacuate; did you mean evacuate?"),
-    (EVACUATION + "last_resort: [post_copy]\n",
-     "p.yaml:6:1: last_resort: post_copy is not carried out by this release: a VM that cannot move live is reported, and "
-     "stays; write last_resort: []"),
+    (EVACUATION + "last_resort: [shutdown]\n",
+     "p.yaml:6:1: last_resort: shutdown is not carried out by this release: a VM that cannot move live is reported, and "
+     "stays; write last_resort: [post_copy], or []"),
+    (EVACUATION + "last_resort: [post_copy, post_copy]\n",
+     "p.yaml:6:1: last_resort: each once; write for example [post_copy]"),
+    (EVACUATION.replace("failing", "degraded") + "last_resort: [post_copy]\n",
+     "p.yaml:1:1: document: post_copy may cost a VM its life, and is for hosts that fail; take it out, or write on: "
+     "{severity: failing}"),
     (EVACUATION + "windows: [nights]\n", "p.yaml:6:11: windows.0: there is no Window 'nights'; known: none"),
     (EVACUATION + "ignore_windows: true\nwindows: [nights]\n",
      "p.yaml:1:1: document: ignore_windows and windows contradict each other; keep one"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ballastd.core.policies import EVERY_VM, EVERYWHERE, VmSelector
+from ballastd.core.policies import EVERY_VM, EVERYWHERE, LastResort, VmSelector
 from ballastd.documents.loading import load_policies
 from ballastd.errors import ConfigurationError
 
@@ -72,12 +72,16 @@ def test_never_on_every_host_by_a_star_is_refused_too(tmp_path: Path) -> None:
     assert "'*' is every host" in problem
 
 
-def test_a_last_resort_is_known_and_not_carried_out(tmp_path: Path) -> None:
+def test_a_last_resort_is_one_that_is_carried_out(tmp_path: Path) -> None:
     base = "kind: Evacuation\nname: p\non: {severity: failing}\nrespond: evacuate\n"
+    [policy] = load(tmp_path, base + "last_resort: [post_copy]\n").evacuation
+    assert policy.last_resorts == (LastResort.POST_COPY,)
     [known] = problems(tmp_path, base + "last_resort: [post_copy, shutdown]\n")
-    assert "post_copy is not carried out by this release" in known
+    assert "shutdown is not carried out by this release" in known
     [unknown] = problems(tmp_path, base + "last_resort: [kill]\n")
-    assert "'kill' is no last resort; they are post_copy and shutdown" in unknown
+    assert "'kill' is not one of post_copy" in unknown
+    [moves_nothing] = problems(tmp_path, base.replace("evacuate", "quarantine") + "last_resort: [post_copy]\n")
+    assert "last_resort would do nothing" in moves_nothing
 
 
 def test_a_quarantine_of_some_vms_is_none(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from ballastd.core import events as ev
 from ballastd.core.ceilings import CEILINGS
 from ballastd.core.inventory import JobKind, Mobility, Pin, PinKind, VmRecord, VmState
 from ballastd.core.ledger import Ledger
-from ballastd.core.plans import AbortOrder, DowntimeOrder, Move, Order, TuneOrder
+from ballastd.core.plans import AbortOrder, DowntimeOrder, Move, Order, PostCopyOrder, TuneOrder
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
 from ballastd.errors import BallastdError, JournalError
@@ -278,6 +278,76 @@ def test_what_an_owner_wants_meanwhile_counts_also_after_a_restart(now: int | No
         flying.cancel()
 
     assert ("its owner wants 50 at most" if now else "cannot be read") in withheld(story)
+
+
+async def _flying(bench: Bench) -> tuple[Order, asyncio.Future[None]]:
+    """Begin a migration that may go into post-copy, and wait until it copies."""
+    bench.hypervisor.dirty_mib_s[vm_id("h0v0")] = 49.0
+    order = replace(bench.order("h0v0", "h0", "h1"), downtime_ms=100, post_copy=True)
+    flying = asyncio.ensure_future(bench.kernel.migrate(await bench.write(order)))
+    await asyncio.sleep(50.0)
+    return order, flying
+
+
+def _parting(order: Order) -> PostCopyOrder:
+    return PostCopyOrder(order.id, order.move.vm, order.move.source, order.move.target, "because", 2)
+
+
+@pytest.mark.parametrize(("spoil", "no"), [
+    ("unwritten", "not-journalled"), ("held", "paused by anna"), ("owner", "its owner wants no post-copy"),
+    ("unreadable", "is not seen running"), ("elsewhere", "is not seen arriving")])
+def test_a_vm_goes_before_its_memory_only_as_written_and_while_all_allows_it(spoil: str, no: str) -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        order, flying = await _flying(bench)
+        vm = order.move.vm
+        here, there = (bench.hypervisor.hosts[HostName(name)].vms for name in ("h0", "h1"))
+        if spoil != "unwritten":
+            await bench.record.append(2, (ev.PostCopyOrdered(1.0, order.id, "because"),))
+        match spoil:
+            case "held":
+                bench.kernel.hold("paused by anna")
+            case "owner":
+                here[vm] = replace(here[vm], post_copy=False)
+            case "unreadable":
+                here[vm] = replace(here[vm], pins=(Pin(PinKind.OPERATOR, "its definition cannot be read", "mend it"),))
+            case "elsewhere":
+                there[vm] = replace(there[vm], state=VmState.RUNNING)
+            case _:
+                pass
+        try:
+            await bench.kernel.start_post_copy(_parting(order))
+        finally:
+            flying.cancel()
+
+    assert no in withheld(story)
+
+
+def test_what_went_before_its_memory_is_not_called_off_any_more() -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        order, flying = await _flying(bench)
+        vm, h1 = order.move.vm, bench.hypervisor.hosts[HostName("h1")]
+        await bench.record.append(2, (ev.PostCopyOrdered(1.0, order.id, "because"), ev.AbortOrdered(1.0, order.id, "late")))
+        await bench.kernel.start_post_copy(_parting(order))
+        assert h1.vms[vm].state is VmState.POSTCOPY
+        with pytest.raises(Withheld, match="no way back"):
+            await bench.kernel.abort(AbortOrder(order.id, vm, HostName("h0"), "late", 2))
+        await flying
+        assert h1.vms[vm].state is VmState.RUNNING
+        assert vm not in bench.hypervisor.hosts[HostName("h0")].vms
+
+    run_virtual(story())
+
+
+def test_a_migration_is_not_prepared_for_post_copy_against_its_owner() -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        here, vm = bench.hypervisor.hosts[HostName("h0")].vms, vm_id("h0v0")
+        here[vm] = replace(here[vm], post_copy=False)
+        await bench.kernel.migrate(await bench.write(replace(bench.order("h0v0", "h0", "h1"), post_copy=True)))
+
+    assert "its owner wants no post-copy" in withheld(story)
 
 
 @pytest.mark.parametrize(("downtime_ms", "no"), [(1001, "ceiling 1000"), (200, "its owner wants 150 ms")])

@@ -117,6 +117,13 @@ class LibvirtHypervisor:
         access = self._access(host)
         await access.steer(lambda conn: migration.set_downtime(conn, access.asking, vm, downtime_ms))
 
+    async def start_post_copy(self, host: HostName, vm: VmId) -> None:
+        """Have the VM of the outgoing job run at its target now."""
+        access = self._access(host)
+        no = await access.steer(lambda conn: migration.start_post_copy(conn, access.asking, vm))
+        if no is not None:
+            raise no
+
     async def abort(self, host: HostName, vm: VmId) -> None:
         """Ask for the outgoing job to be cancelled."""
         access = self._access(host)
@@ -160,7 +167,8 @@ class LibvirtHypervisor:
         source, target = self._access(move.source), self._access(move.target)
         journey = migration.Journey(
             move.vm, target.host.peer_uri or target.host.uri, target.host.migration_uri,
-            order.bandwidth_mib_s, self._options.unsafe, order.downtime_ms, order.auto_converge)
+            order.bandwidth_mib_s, self._options.unsafe, order.downtime_ms, order.auto_converge,
+            order.post_copy)
         limit = order.deadline + CALL_BEYOND_DEADLINE_SECONDS
         with source.job_connection() as connection:
             await connection.ensure()

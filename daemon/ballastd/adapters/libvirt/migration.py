@@ -17,7 +17,13 @@ from ballastd.adapters.libvirt.errors_map import (
     migration_error,
 )
 from ballastd.adapters.libvirt.links import trouble_of
-from ballastd.adapters.libvirt.states import PAUSED, PAUSED_POSTCOPY, job_kind, progress_of
+from ballastd.adapters.libvirt.states import (
+    PAUSED,
+    PAUSED_POSTCOPY,
+    PAUSED_POSTCOPY_FAILED,
+    job_kind,
+    progress_of,
+)
 from ballastd.core.inventory import JobKind, Progress
 from ballastd.core.quantities import VmId
 from ballastd.errors import MigrationError, VmVanished
@@ -29,7 +35,8 @@ T = TypeVar("T")
 class Journey:
     """Where a VM goes. ``peer_uri``: as its source's libvirtd connects to the target's. ``migration_uri``:
     the network for guest memory, or None. ``bandwidth_mib_s``: at least 1. ``downtime_ms``: for how long the VM may stand
-    still at the end, 0 for QEMU's own limit. ``auto_converge``: whether QEMU may slow it down."""
+    still at the end, 0 for QEMU's own limit. ``auto_converge``: whether QEMU may slow it down. ``post_copy``: whether it
+    may be put into post-copy on its way."""
 
     vm: VmId
     peer_uri: str
@@ -38,6 +45,7 @@ class Journey:
     unsafe: bool
     downtime_ms: int = 0
     auto_converge: bool = False
+    post_copy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +99,16 @@ def _flags(libvirt: Any, journey: Journey, *, persistent: bool) -> int:
         flags |= libvirt.VIR_MIGRATE_UNSAFE
     if journey.auto_converge:
         flags |= libvirt.VIR_MIGRATE_AUTO_CONVERGE
+    if journey.post_copy:
+        flags |= libvirt.VIR_MIGRATE_POSTCOPY
     return int(flags)
 
 
 def _parameters(libvirt: Any, journey: Journey) -> dict[str, Any]:
     parameters: dict[str, Any] = {libvirt.VIR_MIGRATE_PARAM_BANDWIDTH: max(1, journey.bandwidth_mib_s)}
+    if journey.post_copy:
+        # the other one does not hold in post-copy, and without this nothing but the link would
+        parameters[libvirt.VIR_MIGRATE_PARAM_BANDWIDTH_POSTCOPY] = max(1, journey.bandwidth_mib_s)
     if journey.migration_uri is not None:
         parameters[libvirt.VIR_MIGRATE_PARAM_URI] = journey.migration_uri
     return parameters
@@ -112,13 +125,34 @@ def progress(conn: Any, asking: Asking, vm: VmId) -> Progress | None:
 
 
 def set_bandwidth(conn: Any, asking: Asking, vm: VmId, bandwidth_mib_s: int) -> None:
-    """Change the running job's bandwidth; without a job nothing happens."""
-    _with_job(conn, asking, vm, lambda domain, _: domain.migrateSetMaxSpeed(max(1, bandwidth_mib_s), 0))
+    """Change the running job's bandwidth, in post-copy as well; without a job nothing happens."""
+    def change(domain: Any, _: dict[str, Any]) -> None:
+        flag = load_libvirt().VIR_DOMAIN_MIGRATE_MAX_SPEED_POSTCOPY if _is_in_post_copy(domain) else 0
+        domain.migrateSetMaxSpeed(max(1, bandwidth_mib_s), flag)
+
+    _with_job(conn, asking, vm, change)
 
 
 def set_downtime(conn: Any, asking: Asking, vm: VmId, downtime_ms: int) -> None:
     """Let the VM of the running job stand still for so long at its end; without a job nothing happens."""
     _with_job(conn, asking, vm, lambda domain, _: domain.migrateSetMaxDowntime(max(1, downtime_ms), 0))
+
+
+def start_post_copy(conn: Any, asking: Asking, vm: VmId) -> MigrationError | None:
+    """Put the running job into post-copy unless it is there already; return what the hypervisor said against it. Without a
+    job nothing happens."""
+    libvirt = load_libvirt()
+
+    def start(domain: Any, _: dict[str, Any]) -> MigrationError | None:
+        if _is_in_post_copy(domain):
+            return None
+        try:
+            domain.migrateStartPostCopy(0)
+        except libvirt.libvirtError as error:
+            return migration_error(trouble_of(error), 0.0)
+        return None
+
+    return _with_job(conn, asking, vm, start)
 
 
 def abort(conn: Any, asking: Asking, vm: VmId) -> None:
@@ -127,9 +161,13 @@ def abort(conn: Any, asking: Asking, vm: VmId) -> None:
 
 
 def _abort(domain: Any, _: dict[str, Any]) -> None:
-    state, reason = domain.state(0)
-    if state != PAUSED or reason not in PAUSED_POSTCOPY:
+    if not _is_in_post_copy(domain):
         domain.abortJob()
+
+
+def _is_in_post_copy(domain: Any) -> bool:
+    state, reason = domain.state(0)
+    return bool(state == PAUSED and reason in (PAUSED_POSTCOPY, PAUSED_POSTCOPY_FAILED))
 
 
 _NO_JOB = (NO_DOMAIN, OPERATION_INVALID, OPERATION_UNSUPPORTED)

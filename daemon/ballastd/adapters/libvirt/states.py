@@ -11,19 +11,23 @@ from ballastd.core.quantities import Bytes
 NO_STATE, RUNNING, BLOCKED, PAUSED, SHUTTING_DOWN, SHUTOFF, CRASHED, SUSPENDED_TO_RAM = range(8)
 ACTIVE = frozenset({NO_STATE, RUNNING, BLOCKED, PAUSED, SHUTTING_DOWN, SUSPENDED_TO_RAM})
 
-RUNNING_POSTCOPY = frozenset({10, 11})
+RUNNING_POSTCOPY, RUNNING_POSTCOPY_FAILED = 10, 11
 PAUSED_BY_MIGRATION, PAUSED_STARTING_UP = 2, 11
-PAUSED_POSTCOPY = frozenset({12, 13})
+PAUSED_POSTCOPY, PAUSED_POSTCOPY_FAILED = 12, 13
 
 JOB_NONE, MIGRATION_IN, MIGRATION_OUT = 0, 4, 5
 PAGE_BYTES = 4096
+
+
+_RUNNING = {RUNNING_POSTCOPY: VmState.POSTCOPY, RUNNING_POSTCOPY_FAILED: VmState.POSTCOPY_FAILED}
+_PAUSED = {PAUSED_POSTCOPY: VmState.POSTCOPY_LEFT, PAUSED_POSTCOPY_FAILED: VmState.POSTCOPY_FAILED}
 
 
 def vm_state(state: int, reason: int, job: JobKind) -> VmState:
     """Return what ``state`` for ``reason`` means while ``job`` holds the VM."""
     match state:
         case 1 | 2 | 4:  # running, blocked, shutting down: its processors execute
-            return VmState.POSTCOPY if state == RUNNING and reason in RUNNING_POSTCOPY else VmState.RUNNING
+            return _RUNNING.get(reason, VmState.RUNNING) if state == RUNNING else VmState.RUNNING
         case 3:
             return _paused(reason, job)
         case 5:
@@ -37,8 +41,8 @@ def vm_state(state: int, reason: int, job: JobKind) -> VmState:
 
 
 def _paused(reason: int, job: JobKind) -> VmState:
-    if reason in PAUSED_POSTCOPY:
-        return VmState.POSTCOPY
+    if reason in _PAUSED:
+        return _PAUSED[reason]
     if job is JobKind.INCOMING:
         return VmState.INCOMING
     if reason != PAUSED_BY_MIGRATION:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ballastd.sim.checkers.base import Checker
 from ballastd.sim.checkers.copies import NobodyLost, NoOtherCopy, OneCopy, OneMigration, Twins
 from ballastd.sim.checkers.journal import JournalFirst, OneEnding
-from ballastd.sim.checkers.limits import Concurrency, Cooldowns, Links, Modes, Pause, Rates, Standstill, Windows
+from ballastd.sim.checkers.limits import Concurrency, Cooldowns, LastResort, Links, Modes, Pause, Rates, Standstill, Windows
 from ballastd.sim.checkers.room import FailoverReserve, Memory
 from ballastd.sim.checkers.rules import MustRules, Wishes
 from ballastd.sim.checkers.switches import EmptyBeforeOff, FewSwitches, OnlyOurs, ProvedToWake, Rhythm
@@ -21,8 +21,8 @@ from ballastd.sim.checkers.targets import (
 
 CHECKERS: tuple[type[Checker], ...] = (
     OneCopy, NobodyLost, OneMigration, Twins, JournalFirst, Concurrency, Rates, Cooldowns, Windows, Modes, Pause, Standstill,
-    Links, Memory, FailoverReserve, MustRules, Wishes, EmptyBeforeOff, FewSwitches, OnlyOurs, FitTarget, Evidence, Frozen,
-    BlastRadius, OwnersWord, StartUp, TurnedTarget, OneEnding, NoOtherCopy, Rhythm, ProvedToWake,
+    LastResort, Links, Memory, FailoverReserve, MustRules, Wishes, EmptyBeforeOff, FewSwitches, OnlyOurs, FitTarget,
+    Evidence, Frozen, BlastRadius, OwnersWord, StartUp, TurnedTarget, OneEnding, NoOtherCopy, Rhythm, ProvedToWake,
 )
 
 __all__ = ["CHECKERS", "Checker"]

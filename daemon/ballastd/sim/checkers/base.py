@@ -82,6 +82,9 @@ class Checker:
     def lengthening(self, host: HostName, vm: VmId, downtime_ms: int) -> None:
         """The daemon is about to let the VM of a job stand still for longer at its end."""
 
+    def parting(self, host: HostName, vm: VmId) -> None:
+        """The daemon is about to have the VM of a job go before its memory."""
+
     def switching(self, host: HostName, *, on: bool) -> None:
         """The daemon is about to tell a power controller something."""
 

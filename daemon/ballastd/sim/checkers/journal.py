@@ -20,6 +20,7 @@ class JournalFirst(Checker):
         self._orders: dict[str, VmId] = {}
         self._aborts: dict[str, int] = {}
         self._downtimes: dict[str, int] = {}
+        self._partings: set[str] = set()
         self._power: list[tuple[str, bool]] = []
 
     def recorded(self, content: dict[str, Any]) -> None:
@@ -33,6 +34,8 @@ class JournalFirst(Checker):
                 self._downtimes.pop(content["id"], None)
             case "DowntimeOrdered":
                 self._downtimes[content["id"]] = content["downtime_ms"]
+            case "PostCopyOrdered":
+                self._partings.add(content["id"])
             case "PowerOffOrdered" | "WakeOrdered":
                 self._power.append((content["host"], content["kind"] == "WakeOrdered"))
             case _:
@@ -49,6 +52,10 @@ class JournalFirst(Checker):
     def lengthening(self, host: HostName, vm: VmId, downtime_ms: int) -> None:
         if not any(self._orders.get(migration) == vm and ms == downtime_ms for migration, ms in self._downtimes.items()):
             self.complain(f"{vm} on {host} may stand still for {downtime_ms} ms, which is not in the journal")
+
+    def parting(self, host: HostName, vm: VmId) -> None:
+        if not any(self._orders.get(migration) == vm for migration in self._partings):
+            self.complain(f"{vm} leaves {host} before its memory, which is not in the journal")
 
     def switching(self, host: HostName, *, on: bool) -> None:
         if (host, on) not in self._power:

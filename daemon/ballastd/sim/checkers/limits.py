@@ -226,6 +226,27 @@ class Standstill(Checker):
         self.lengthening(order.move.source, order.move.vm, order.downtime_ms)
 
 
+class LastResort(Checker):
+    """No VM goes before its memory but off a host that fails, by a policy that allows it, and if its owner lets it."""
+
+    rule = "last-resort"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._policies_of: dict[VmId, str] = {}
+
+    def migrating(self, order: Order) -> None:
+        self._policies_of[order.move.vm] = order.move.policy
+
+    def parting(self, host: HostName, vm: VmId) -> None:
+        record, name = self.world.host(host).vms.get(vm), self._policies_of.get(vm, "")
+        policy = next((one for one in self.policies.evacuation if one.name == name), None)
+        if record is not None and not record.post_copy:
+            self.complain(f"{record.name} goes before its memory, which its owner does not want")
+        if policy is None or not policy.last_resorts or policy.mode is not Mode.AUTO:
+            self.complain(f"{vm} goes before its memory by {name or 'nobody'}, which does not allow that")
+
+
 class Pause(Checker):
     """Once a pause is durable nothing new begins."""
 
@@ -242,6 +263,10 @@ class Pause(Checker):
     def migrating(self, order: Order) -> None:
         if self._paused:
             self.complain(f"{order.move.vm_name} begins to move while everything is paused")
+
+    def parting(self, host: HostName, vm: VmId) -> None:  # noqa: ARG002  the checkers'
+        if self._paused:
+            self.complain(f"{vm} goes before its memory while everything is paused")
 
     def switching(self, host: HostName, *, on: bool) -> None:
         if self._paused:

@@ -1,0 +1,152 @@
+"""VMs that go before their memory: only where all else was tried, and everybody allows it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ballastd.core import events as ev
+from ballastd.core.inventory import Pin, PinKind, VmRecord, VmState
+from ballastd.core.last_resorts import ASK_AGAIN_SECONDS, LastResorts, Resorts
+from ballastd.core.ledger import Ledger
+from ballastd.core.migrations import Ending, Migration, MigrationPhase
+from ballastd.core.policies import Health, LastResort, Mode, PolicySet
+from ballastd.core.quantities import GIB, Bytes, HostName, Instant
+from tests.builders import POLICIES, four_hosts, table, vm_id
+
+H1, H2 = HostName("h1"), HostName("h2")
+OUTRUN = {"1-1": "its memory is dirtied faster than it is copied"}
+RESORTS = replace(POLICIES, evacuation=tuple(replace(one, last_resorts=(LastResort.POST_COPY,))
+                                             for one in POLICIES.evacuation))
+[FAILING] = RESORTS.evacuation
+LEAVES = VmRecord(vm_id("a"), "a", VmState.RUNNING, Bytes(2 * GIB))
+ARRIVES = replace(LEAVES, state=VmState.INCOMING)
+
+
+class Bench:
+    """One migration off a failing host, and what both ends show of it."""
+
+    def __init__(self, *, post_copy: bool = True) -> None:
+        self.ledger, self.resorts = Ledger(), LastResorts()
+        self.ledger.apply(ev.MigrationOrdered(0.0, "1-1", vm_id("a"), "a", H1, H2, Bytes(2 * GIB), 100, FAILING.name,
+                                              "because", 900.0, 21.0, post_copy=post_copy))
+        self.ledger.apply(ev.MigrationMoved(0.0, "1-1", MigrationPhase.RUNNING))
+        self.shown: dict[HostName, VmRecord | None] = {H1: LEAVES, H2: ARRIVES}
+        self.health = {H1: Health.FAILING, H2: Health.HEALTHY}
+        self.policies: PolicySet = RESORTS
+        self.held, self.at = False, 100.0
+
+    def follow(self, outrun: dict[str, str] | None = None, seconds: float = 1.0) -> Resorts:
+        self.at += seconds
+        found = self.resorts.follow(
+            self.ledger, self.policies, OUTRUN if outrun is None else outrun, 7, Instant(self.at, self.at, "boot"),
+            health=lambda host: self.health[host], is_held=lambda _: self.held,
+            record_at=lambda _, host: self.shown[host])
+        for event in found.events:
+            self.ledger.apply(event)
+        return found
+
+    @property
+    def migration(self) -> Migration:
+        return self.ledger.migrations["1-1"]
+
+
+def test_who_dirties_faster_than_it_is_copied_goes_before_its_memory() -> None:
+    bench = Bench()
+    found = bench.follow()
+    assert [(order.vm, order.source, order.target) for order in found.orders] == [(vm_id("a"), H1, H2)]
+    assert bench.migration.post_copy_because == OUTRUN["1-1"]
+    assert found.spared == {"1-1"}
+    assert [notice.level for notice in found.notices] == ["warning"]
+
+
+def test_who_gets_on_is_left_alone() -> None:
+    assert Bench().follow({}) == Resorts((), (), (), frozenset())
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda b: setattr(b, "held", True),
+    lambda b: setattr(b, "policies", POLICIES),
+    lambda b: setattr(b, "policies", replace(RESORTS, evacuation=(replace(FAILING, mode=Mode.RECOMMEND),))),
+    lambda b: setattr(b, "policies", replace(RESORTS, evacuation=())),
+    lambda b: b.health.update({H1: Health.DEGRADED}),
+    lambda b: b.health.update({H2: Health.SUSPECT}),
+    lambda b: b.shown.update({H1: None}),
+    lambda b: b.shown.update({H1: replace(LEAVES, post_copy=False)}),
+    lambda b: b.shown.update({H1: replace(LEAVES, state=VmState.HANDOVER)}),
+    lambda b: b.shown.update({H1: replace(LEAVES, pins=(Pin(PinKind.OPERATOR, "unreadable", "mend it"),))}),
+    lambda b: b.shown.update({H2: None}),
+    lambda b: b.shown.update({H2: replace(LEAVES, state=VmState.RUNNING)}),
+    lambda b: b.ledger.apply(ev.AbortOrdered(1.0, "1-1", "aborted by anna")),
+    lambda b: b.ledger.apply(ev.MigrationMoved(1.0, "1-1", MigrationPhase.COMPLETED)),
+], ids=["gate", "policy allows nothing", "policy recommends", "policy is gone", "source recovered", "target turned sick",
+        "source shows nothing", "owner says never", "handed over already", "unreadable", "target shows nothing",
+        "runs at the target", "called off", "it is over"])
+def test_nothing_goes_before_its_memory_where_anything_speaks_against_it(spoil) -> None:
+    bench = Bench()
+    spoil(bench)
+    found = bench.follow()
+    assert (found.events, found.orders, found.spared) == ((), (), frozenset())
+
+
+def test_a_migration_that_was_not_begun_so_is_called_off_as_before() -> None:
+    assert Bench(post_copy=False).follow().spared == frozenset()
+
+
+def test_it_is_asked_for_again_until_it_is_seen_also_by_a_run_after_this_one() -> None:
+    bench = Bench()
+    assert len(bench.follow().orders) == 1
+    assert bench.follow({}).orders == ()
+    assert len(bench.follow({}, ASK_AGAIN_SECONDS).orders) == 1
+    bench.resorts = LastResorts()
+    assert len(bench.follow({}).orders) == 1
+    bench.shown = {H1: replace(LEAVES, state=VmState.POSTCOPY_LEFT), H2: replace(LEAVES, state=VmState.POSTCOPY)}
+    found = bench.follow({}, 100.0)
+    assert (found.orders, found.notices, found.spared) == ((), (), {"1-1"})
+
+
+def test_people_are_told_once_that_it_broke_and_once_that_it_is_late() -> None:
+    bench = Bench()
+    bench.follow()
+    bench.shown = {H1: replace(LEAVES, state=VmState.POSTCOPY_LEFT), H2: replace(LEAVES, state=VmState.POSTCOPY)}
+    [late] = bench.follow({}, 1000.0).notices
+    assert late.level == "alarm"
+    assert "has not all come from h1" in late.text
+    bench.shown[H1] = replace(LEAVES, state=VmState.POSTCOPY_FAILED)
+    [broken] = bench.follow({}).notices
+    assert broken.level == "alarm"
+    assert "--postcopy-resume" in broken.text
+    assert bench.follow({}, 50.0).notices == ()
+
+
+def prepared(policies: PolicySet, *, failed: bool = False, **wishes: bool) -> set[bool]:
+    """Return whether the orders of an evacuation say that their VMs may go before their memory."""
+    stand = table(four_hosts(), policies)
+    if wishes:
+        stand.world = {host: {vm: replace(one, **wishes) for vm, one in vms.items()} for host, vms in stand.world.items()}
+    stand.warm_up()
+    stand.show("h1", "ecc.uncorrected", 0.0)
+    stand.settle()
+    stand.show("h1", "ecc.uncorrected", 1.0)
+    orders = [order for decision in stand.settle(6) for order in decision.orders]
+    assert orders
+    if failed:
+        first = orders[0]
+        for order in orders:
+            stand.begin(order)
+        stand.step(stand.roll_back(first), *(stand.finish(order) for order in orders[1:]))
+        again = [order for decision in stand.settle(60) for order in decision.orders if order.move.vm == first.move.vm]
+        assert again
+        assert stand.controller.ledger.recent_failures(first.move.vm, 0.0)[0].ending is not Ending.COMPLETED
+        return {order.post_copy for order in again}
+    booked = stand.controller.ledger.open_migrations()
+    assert {m.post_copy for m in booked} == {order.post_copy for order in orders}
+    return {order.post_copy for order in orders}
+
+
+def test_migrations_are_begun_so_only_where_policy_and_owner_allow_it_and_once() -> None:
+    assert prepared(RESORTS) == {True}
+    assert prepared(POLICIES) == {False}
+    assert prepared(RESORTS, post_copy=False) == {False}
+    assert prepared(RESORTS, failed=True) == {False}, "what failed may have been that very preparation"
