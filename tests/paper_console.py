@@ -11,11 +11,12 @@ from pathlib import Path
 import httpx
 
 from ballastd.core.inputs import Answer, OperatorCommand
+from ballastd.core.quantities import VmId
 from ballastd.core.saved_cluster import ClusterCopy
 from ballastd.core.summary import Summary, summarize
 from ballastd.core.views import ClusterView
 from ballastd.errors import BallastdError
-from ballastd.ports import JournalRecord
+from ballastd.ports import JournalRecord, KeptDefinition
 from ballastd.web.app import create_app
 from ballastd.web.server import ApiServer
 
@@ -32,6 +33,7 @@ class PaperConsole:
         self.trouble: BallastdError | None = None
         self.mute = False
         self.copied: ClusterCopy | None = None
+        self.definitions: dict[VmId, KeptDefinition] = {}
         self.reloaded: tuple[bool, str] = (True, "7 policies govern")
 
     def view(self) -> ClusterView | None:
@@ -51,6 +53,11 @@ class PaperConsole:
         if self.trouble is not None:
             raise self.trouble
         return tuple(self.records[-count:])
+
+    async def definition(self, vm: VmId) -> KeptDefinition | None:
+        if self.trouble is not None:
+            raise self.trouble
+        return self.definitions.get(vm)
 
     async def summary(self) -> Summary:
         if self.trouble is not None:

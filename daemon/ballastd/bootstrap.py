@@ -18,6 +18,7 @@ from ballastd import __version__
 from ballastd.adapters.blocking import Lanes
 from ballastd.adapters.calendar import WallCalendar
 from ballastd.adapters.clock import SystemClock
+from ballastd.adapters.definitions import FileDefinitions
 from ballastd.adapters.journal import SqliteJournal
 from ballastd.adapters.libvirt.connections import LibvirtOptions
 from ballastd.adapters.libvirt.hypervisor import LibvirtHypervisor
@@ -113,6 +114,7 @@ async def _live(settings: Settings, policies: Path) -> None:
                           settings.chores.keep_records, settings.chores.keep_archives),
         recording=None if settings.recording.directory is None else FileRecording(
             settings.recording.directory, settings.recording.keep, blocking, clock),
+        definitions=FileDefinitions(settings.journal.parent / "definitions", blocking),
     ))
     made.append(daemon)
     app = create_app(daemon, blocking=blocking, operators=settings.api.operators)

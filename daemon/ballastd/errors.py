@@ -73,5 +73,9 @@ class JournalDamaged(JournalError):
     """The journal was read and something in it is missing or altered."""
 
 
+class DefinitionNotKept(BallastdError):
+    """What a VM is defined as could not be written down, or read again."""
+
+
 class InvariantBroken(BallastdError):
     """Our own mistake. It is journalled, and the daemon drops to observe-only."""

@@ -106,6 +106,16 @@ class Hypervisor(Protocol):
         """
         ...
 
+    async def definition(self, host: HostName, vm: VmId) -> str:
+        """Return what ``vm`` is defined as on ``host``, as its hypervisor takes it to define it anew: the persistent
+        definition where it has one. Passwords are not in it.
+
+        Raises:
+            Unreachable: the host did not answer.
+            VmVanished: the VM is not there.
+        """
+        ...
+
     async def migrate(self, order: Order) -> None:
         """Migrate live, peer to peer; return once the caller's side says it is done.
 
@@ -241,6 +251,44 @@ class TelemetrySource(Protocol):
 
     def counters(self) -> dict[str, float]:
         """Return running counts: messages received, used, dropped per host, malformed per host and reason."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDefinition:
+    """What a VM was defined as when a migration of it began, at ``wall`` seconds: as ``virsh define`` takes it."""
+
+    vm: VmId
+    wall: float
+    definition: str
+
+
+class Definitions(Protocol):
+    """Where definitions of VMs that are moved are kept, the last of each."""
+
+    async def keep(self, vm: VmId, definition: str) -> None:
+        """Keep it durably in the place of an earlier one.
+
+        Raises:
+            DefinitionNotKept: it is not durable.
+        """
+        ...
+
+    async def kept(self, vm: VmId) -> KeptDefinition | None:
+        """Return what was kept of a VM last, or None.
+
+        Raises:
+            DefinitionNotKept: nobody can say.
+            Unreachable: it took too long.
+        """
+        ...
+
+    async def drop(self, before_wall: float) -> int:
+        """Forget those that were kept before; return how many.
+
+        Raises:
+            DefinitionNotKept: not all of them could be deleted.
+        """
         ...
 
 
@@ -398,6 +446,14 @@ class Console(Protocol):
 
     async def journal(self, count: int) -> tuple[JournalRecord, ...]:
         """Return the last ``count`` journal records, oldest first."""
+        ...
+
+    async def definition(self, vm: VmId) -> KeptDefinition | None:
+        """Return what was kept of a VM's definition when it was moved last, or None.
+
+        Raises:
+            Unreachable: it took too long, or cannot be read.
+        """
         ...
 
     async def summary(self) -> Summary:

@@ -170,6 +170,16 @@ async def test_progress_is_told_while_a_job_runs_and_not_otherwise(world: World)
 
 
 @story
+async def test_a_definition_is_what_a_vm_can_be_had_from_again(world: World) -> None:
+    vm = await world.start_guest(H1, memory_mib=16)
+    text = await world.hypervisor.definition(H1, vm)
+    assert f"<uuid>{vm}</uuid>" in text
+    assert text.startswith("<domain")
+    with pytest.raises(VmVanished):
+        await world.hypervisor.definition(H2, vm)
+
+
+@story
 async def test_more_bandwidth_takes_effect_at_once(world: World) -> None:
     vm = await world.start_guest(H1, memory_mib=64)
     begun = now()

@@ -107,6 +107,8 @@ EXECUTION: tuple[Mutant, ...] = (
            "        ledger.migrations[key] = replace(migration, adopted=True)", "        pass", core("test_evacuation.py") + only("crashes", CRASHES)),
     Mutant("a pause is forgotten by a restart", f"{CORE}/ledger.py", "    ledger.paused = e", "    pass",
            core("test_evacuation.py") + only("seeds", TABLETOP)),
+    Mutant("a definition is not kept", KERNEL_FILE, "            await self._definitions.keep(move.vm, await", "            (move.vm, await", KERNEL),
+    Mutant("balance goes without a definition kept", KERNEL_FILE, "            if move.routine:\n                return (Refusal(RefusalKind.WORLD_CHANGED, f\"its def", "            if False:\n                return (Refusal(RefusalKind.WORLD_CHANGED, f\"its def", KERNEL),
     Mutant("any policy goes before its memory", f"{CORE}/last_resorts.py", "LastResort.POST_COPY in policy.last_resorts", "True", RESORTS),
     Mutant("an owner's word about post-copy is not kept", f"{CORE}/last_resorts.py", "record is not None and record.post_copy)", "record is not None)",
            RESORTS + scenarios("last-resort-owner-says-never")),

@@ -92,3 +92,19 @@ def _fields(vm: Row) -> list[tuple[str, str]]:
         ("migration", vm["migration"] or "-"),
         *(("pinned", pin) for pin in vm["pins"]),
     ]
+
+
+@vm_group.command("definition")
+@vm_argument
+@with_daemon
+def show_definition(daemon: Daemon, vm: str) -> None:
+    """Print what a VM was defined as when it was moved last, as virsh takes it.
+
+    It is written down before each migration, for the case that a host dies with the VM and its definition in between. By its
+    id, or by the name of a VM that is there or was moved lately. Passwords of its consoles are not in it.
+
+    \b
+    Example:
+      ballastctl vm definition web >web.xml && virsh define web.xml
+    """
+    click.echo(daemon.get("vms", vm, "definition")["definition"], nl=False)

@@ -44,7 +44,7 @@ from ballastd.core.inventory import DeclaredHost, HostInventory
 from ballastd.core.judging import Judge
 from ballastd.core.ledger import Ledger
 from ballastd.core.loads import Loads, host_load
-from ballastd.core.migrations import Ending
+from ballastd.core.migrations import Ending, Migration
 from ballastd.core.notices import Notice
 from ballastd.core.planning import PlanUnsound, plan
 from ballastd.core.plans import AbortOrder, Deferral, DeferralKind, DowntimeOrder, Order, Plan, PostCopyOrder, TuneOrder
@@ -319,7 +319,8 @@ class Controller:
         for event in reconciliation.reconcile(step.draft, sight):
             step.book(event)
             if isinstance(event, ev.MigrationSettled) and event.ending in _ALARMING:
-                step.notices.append(Notice("alarm", f"migration/{event.id}", f"{event.ending.value}: {event.detail}"))
+                cure = _cure(event.ending, step.draft.settled[-1])
+                step.notices.append(Notice("alarm", f"migration/{event.id}", f"{event.ending.value}: {event.detail}{cure}"))
         doubles = self._doubles.follow(step.draft, inventories, reachable, turn, step.now)
         step.take(doubles, map(told_double, (one for one in doubles if isinstance(one, ev.DuplicateSeen))))
         moved = self._homes.follow(step.draft, inventories, reachable, turn, step.now)
@@ -485,6 +486,11 @@ class Controller:
 
 
 _ALARMING = frozenset({Ending.SPLIT, Ending.LEFTOVER, Ending.DOWN, Ending.VANISHED})
+
+
+def _cure(ending: Ending, migration: Migration) -> str:
+    """Return what a person can do about a VM that is nowhere."""
+    return f"; cure: ballastctl vm definition {migration.vm} shows what it was" if ending is Ending.VANISHED else ""
 
 
 def _empty(host: HostName, now: Instant) -> HostInventory:

@@ -16,11 +16,11 @@ from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.power import PowerOrder
 from ballastd.core.quantities import HostName, human_bytes
 from ballastd.core.telemetry import AgentState
-from ballastd.errors import BallastdError, Unreachable
+from ballastd.errors import BallastdError, DefinitionNotKept, Unreachable, VmVanished
 from ballastd.kernel.flights import Flights
 from ballastd.kernel.record import Record
 from ballastd.kernel.switches import Switches
-from ballastd.ports import Clock, Hypervisor, Notices, Power
+from ballastd.ports import Clock, Definitions, Hypervisor, Notices, Power
 
 
 class Withheld(BallastdError):
@@ -41,7 +41,8 @@ class Kernel:
     """The only holder of the hypervisor's mutating half. ``hold`` stops every new act at once."""
 
     def __init__(self, hypervisor: Hypervisor, power: Power, notices: Notices, record: Record,
-                 cluster: ClusterDeclaration, clock: Clock, ceilings: Ceilings = CEILINGS) -> None:
+                 cluster: ClusterDeclaration, clock: Clock, ceilings: Ceilings = CEILINGS,
+                 definitions: Definitions | None = None) -> None:
         self._hypervisor = hypervisor
         self._switches = Switches(hypervisor, power, cluster, clock, ceilings)
         self._notices = notices
@@ -50,11 +51,14 @@ class Kernel:
         self._clock = clock
         self._ceilings = ceilings
         self._flights = Flights(cluster.hosts, ceilings)
+        self._definitions = definitions
         self._held: str | None = None
         self.calls = 0
         """How many migrations were begun by this kernel."""
         self.announce: Callable[[Order], None] = lambda _order: None
         """Called with each order right before its call goes out; must not block."""
+        self.concede: Callable[[Order, str], None] = lambda _order, _reason: None
+        """Called with an order that begins though its VM's definition could not be kept, and why; must not block."""
 
     def hold(self, reason: str) -> None:
         """From now on no migration begins. Aborts still pass: they only end things."""
@@ -80,7 +84,7 @@ class Kernel:
         """
         self._refuse_early(order)
         ends = await self._look(order)
-        refusals = self._second_look(order, ends) or await self._examine(order)
+        refusals = self._second_look(order, ends) or sum(await asyncio.gather(self._examine(order), self._keep(order)), ())
         if refusals:
             raise Withheld(refusals)
         # between these checks and the call nothing is awaited: what they found still holds
@@ -231,6 +235,20 @@ class Kernel:
             return await self._hypervisor.examine(order)
         except Unreachable as error:
             return (Refusal(RefusalKind.HOST_UNREACHABLE, str(error), order.move.vm),)
+
+    async def _keep(self, order: Order) -> tuple[Refusal, ...]:
+        """Write down what the VM is defined as: a host that dies in between may take that along. Who can wait waits until
+        that can be done; who has to leave leaves without."""
+        if self._definitions is None:
+            return ()
+        move = order.move
+        try:
+            await self._definitions.keep(move.vm, await self._hypervisor.definition(move.source, move.vm))
+        except (DefinitionNotKept, Unreachable, VmVanished) as error:
+            if move.routine:
+                return (Refusal(RefusalKind.WORLD_CHANGED, f"its definition cannot be kept: {error}", move.vm),)
+            self.concede(order, str(error))
+        return ()
 
     def _second_look(self, order: Order, ends: _Ends) -> tuple[Refusal, ...]:
         """Return what changed since the order was planned: the world may have moved on."""

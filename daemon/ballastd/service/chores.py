@@ -20,9 +20,9 @@ from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import HostName
 from ballastd.core.summary import Summary, summarize
 from ballastd.core.views import NoView
-from ballastd.errors import JournalError, Unreachable
+from ballastd.errors import DefinitionNotKept, JournalError, Unreachable
 from ballastd.kernel.record import Record
-from ballastd.ports import Calendar, Clock, Console, Notices
+from ballastd.ports import Calendar, Clock, Console, Definitions, Notices
 
 log = structlog.get_logger("ballastd.chores")
 
@@ -50,13 +50,14 @@ class Chores:
     """Remembers what was refused, minute by minute, between two summaries."""
 
     def __init__(self, console: Console, record: Record, cluster: ClusterDeclaration, clock: Clock, notices: Notices,
-                 ledger: Callable[[], Ledger]) -> None:
+                 ledger: Callable[[], Ledger], definitions: Definitions | None = None) -> None:
         self._console = console
         self._record = record
         self._cluster = cluster
         self._clock = clock
         self._notices = notices
         self._ledger = ledger
+        self._definitions = definitions
         self._noes: Counter[str] = Counter()
         self.journal_doubted = False
         """Whether the ledger may not be what the journal once said: then nothing of it is put away."""
@@ -105,8 +106,10 @@ class Chores:
             answer = await self._console.command(OperatorCommand(
                 f"chore-{secrets.token_hex(8)}", Verb.CHECKPOINT, "", SCHEDULE, "retention"))
             dropped = await self._record.drop_archive(now - keep_archives)
-        except (JournalError, Unreachable) as error:
-            log.error("the journal was not archived; tomorrow it is tried again", reason=str(error))
+            if self._definitions is not None:
+                await self._definitions.drop(now - keep_archives)
+        except (JournalError, Unreachable, DefinitionNotKept) as error:
+            log.error("not all that is old was put away; tomorrow it is tried again", reason=str(error))
             return
         log.info("retention", archived=archived, checkpoint=answer.accepted, dropped=dropped, message=answer.message)
 

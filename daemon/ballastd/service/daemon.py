@@ -26,21 +26,23 @@ from ballastd.core.inputs import (
 from ballastd.core.ledger import Ledger, LedgerBroken
 from ballastd.core.plans import AbortOrder
 from ballastd.core.policies import ClusterDeclaration, PolicySet
-from ballastd.core.quantities import HostName, Instant
+from ballastd.core.quantities import HostName, Instant, VmId
 from ballastd.core.saved_cluster import ClusterCopy
 from ballastd.core.summary import Summary
 from ballastd.core.telemetry import AgentState
 from ballastd.core.views import ClusterView
-from ballastd.errors import ConfigurationError, JournalError, Unreachable
+from ballastd.errors import ConfigurationError, DefinitionNotKept, JournalError, Unreachable
 from ballastd.kernel.kernel import Kernel
 from ballastd.kernel.record import Record
 from ballastd.ports import (
     Blocking,
     Calendar,
     Clock,
+    Definitions,
     Hypervisor,
     Journal,
     JournalRecord,
+    KeptDefinition,
     Malformed,
     Notices,
     Power,
@@ -115,6 +117,7 @@ class Parts:
     calendar: Calendar | None = None
     chores: ChoreTimes = NO_CHORES
     recording: Recording | None = None
+    definitions: Definitions | None = None
 
 
 class Daemon:
@@ -123,9 +126,10 @@ class Daemon:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._record = Record(parts.journal, parts.blocking)
-        self._kernel = Kernel(parts.hypervisor, parts.power, parts.notices, self._record, parts.cluster, parts.clock)
+        self._kernel = Kernel(parts.hypervisor, parts.power, parts.notices, self._record, parts.cluster, parts.clock,
+                              definitions=parts.definitions)
         self._chores = Chores(self, self._record, parts.cluster, parts.clock, parts.notices,
-                              lambda: self._controller.ledger if self._controller else Ledger())
+                              lambda: self._controller.ledger if self._controller else Ledger(), parts.definitions)
         if parts.calendar is not None:
             self._chores.enter(parts.calendar, parts.chores)
         self._stop = asyncio.Event()
@@ -157,6 +161,15 @@ class Daemon:
     async def journal(self, count: int) -> tuple[JournalRecord, ...]:
         """See ``ports.Console``."""
         return await self._record.tail(count)
+
+    async def definition(self, vm: VmId) -> KeptDefinition | None:
+        """See ``ports.Console``."""
+        if self._parts.definitions is None:
+            return None
+        try:
+            return await self._parts.definitions.kept(vm)
+        except DefinitionNotKept as error:
+            raise Unreachable(str(error)) from error
 
     async def summary(self) -> Summary:
         """See ``ports.Console``."""

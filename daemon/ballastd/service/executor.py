@@ -42,7 +42,7 @@ class Executor:
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
         self._cordoned: dict[HostName, float] = {}
-        kernel.announce = _announce
+        kernel.announce, kernel.concede = _announce, _concede
 
     def carry_out(self, decision: Decision) -> None:
         """Begin everything that ``decision`` orders. New bandwidths come before new migrations."""
@@ -131,6 +131,12 @@ async def _outcome(call: Awaitable[None], order: str) -> tuple[CallResult, str]:
         log.exception("unexpected error from a call", order=order)
         return CallResult.ERROR, f"{type(surprise).__name__}: {surprise}"
     return CallResult.OK, ""
+
+
+def _concede(order: Order, reason: str) -> None:
+    """Log that a migration begins whose VM's definition could not be kept."""
+    log.warning("the definition of a VM is not kept; it is moved all the same", migration=order.id, vm=order.move.vm_name,
+                reason=reason)
 
 
 def _announce(order: Order) -> None:

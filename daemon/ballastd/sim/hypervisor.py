@@ -110,6 +110,13 @@ class SimulatedHypervisor:
             found.append(Refusal(RefusalKind.WORLD_CHANGED, "its UUID is taken there", move.vm, move.target))
         return (*found, *target.refuses)
 
+    async def definition(self, host: HostName, vm: VmId) -> str:
+        """Return what a VM is, in a line."""
+        record = (await self._reach(host)).vms.get(vm)
+        if record is None:
+            raise VmVanished("no domain with matching uuid", code=42, domain=10)
+        return f"<domain><name>{record.name}</name><uuid>{vm}</uuid><memory unit='b'>{record.memory_max}</memory></domain>\n"
+
     async def migrate(self, order: Order) -> None:
         """Migrate; the job outlives a caller that leaves."""
         move = order.move

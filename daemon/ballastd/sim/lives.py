@@ -113,6 +113,11 @@ class LivingHypervisor:
         self._life.check()
         return await self._world.examine(order)
 
+    async def definition(self, host: HostName, vm: VmId) -> str:
+        """See ``ports.Hypervisor``."""
+        self._life.check()
+        return await self._world.definition(host, vm)
+
     async def migrate(self, order: Order) -> None:
         """See ``ports.Hypervisor``."""
         self._life.check()

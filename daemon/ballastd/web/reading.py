@@ -12,10 +12,12 @@ from fastapi.responses import JSONResponse, Response
 from ballastd import __version__
 from ballastd.core.explanation import Subject, explain, subjects
 from ballastd.core.plain import to_plain
+from ballastd.core.quantities import VmId
 from ballastd.core.saved_cluster import ClusterCopy
 from ballastd.core.statements import Explanation, SubjectKind
 from ballastd.core.summary import Summary
 from ballastd.core.views import ClusterView, HostView, MigrationView, RecommendationView, VmView
+from ballastd.ports import KeptDefinition
 from ballastd.web.access import DeskNeeded, ViewNeeded
 from ballastd.web.models import (
     HostList,
@@ -94,6 +96,19 @@ async def vm(subject: Name, view: ViewNeeded) -> JSONResponse:
     if not found:
         raise unknown("vm", subject, (known.name for known in view.vms))
     return JSONResponse(to_json(found[0]))
+
+
+@router.get("/vms/{subject}/definition", responses={**_shows(KeptDefinition), **_NOT_ONE})
+async def definition(subject: Name, desk: DeskNeeded, view: ViewNeeded) -> JSONResponse:
+    """Show what a VM was defined as when it was moved last, by its id, or by a name: of a VM that is there, or of one that a
+    known migration moved."""
+    named = {vm.id for vm in view.vms if vm.name == subject} or {m.vm for m in view.migrations if m.vm_name == subject}
+    if len(named) > 1:
+        raise ambiguous(subject, subjects(view, subject, SubjectKind.VM))
+    kept = await desk.console.definition(VmId(named.pop() if named else subject.lower()))
+    if kept is None:
+        raise unknown("definition", subject, (vm.name for vm in view.vms))
+    return JSONResponse(to_json(kept))
 
 
 @router.get("/plan", responses=_shows(PlanView))

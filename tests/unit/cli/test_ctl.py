@@ -20,8 +20,9 @@ from ruamel.yaml import YAML
 
 from ballastd.cli.ctl import main
 from ballastd.cli.output import repeat
+from ballastd.core.quantities import VmId
 from ballastd.core.views import DemotionView, PairView, RejectionView
-from ballastd.ports import JournalRecord
+from ballastd.ports import JournalRecord, KeptDefinition
 from tests.paper_console import PaperConsole, served
 from tests.pictures import DB, NOW, WEB_1, WEB_2, a_busy_view, a_host, a_migration, a_recommendation, a_view, a_vm
 
@@ -147,6 +148,16 @@ def test_loads_tags_and_power_are_shown(desk):
     assert "CPU        1.3 of 4 vCPUs, averaged" in shown
     assert "memory     3.0 GiB used of 8.0 GiB at most" in shown
     assert "tags       gold, eu" in shown
+
+
+def test_what_a_vm_was_defined_as_is_printed_as_it_was_kept(desk):
+    desk.console.definitions[VmId(DB)] = KeptDefinition(VmId(DB), 1000.0, "<domain>\n  <name>db</name>\n</domain>\n")
+    for name in ("db", DB, DB.upper()):
+        assert desk.run(f"vm definition {name}").stdout == "<domain>\n  <name>db</name>\n</domain>\n"
+    never_moved = desk.run("vm definition new")
+    assert never_moved.exit_code == 1
+    assert "definition" in never_moved.stderr
+    assert desk.run("vm definition web").exit_code == 1, "two have that name"
 
 
 def test_a_vm_whose_name_two_have_is_asked_for_by_id(desk):

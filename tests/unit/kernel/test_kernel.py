@@ -15,10 +15,11 @@ from ballastd.core.inventory import JobKind, Mobility, Pin, PinKind, VmRecord, V
 from ballastd.core.ledger import Ledger
 from ballastd.core.plans import AbortOrder, DowntimeOrder, Move, Order, PostCopyOrder, TuneOrder
 from ballastd.core.policies import ClusterDeclaration
-from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
-from ballastd.errors import BallastdError, JournalError
+from ballastd.core.quantities import GIB, Bytes, HostName, Seconds, VmId
+from ballastd.errors import BallastdError, DefinitionNotKept, JournalError
 from ballastd.kernel.kernel import Kernel, Withheld
 from ballastd.kernel.record import Record
+from ballastd.ports import Definitions, KeptDefinition
 from ballastd.sim.hypervisor import SimulatedHypervisor
 from ballastd.sim.jobs import SimulatedHost
 from ballastd.sim.journal import MemoryJournal
@@ -37,7 +38,7 @@ def declared(hosts: int = 6, link_mib_s: float = 1000.0) -> ClusterDeclaration:
 class Bench:
     """A kernel over a pretend cluster, and the true count of jobs at every instant."""
 
-    def __init__(self, cluster: ClusterDeclaration, vms_each: int = 6) -> None:
+    def __init__(self, cluster: ClusterDeclaration, vms_each: int = 6, definitions: Definitions | None = None) -> None:
         hosts = [SimulatedHost(h.name, Bytes(64 * GIB)) for h in cluster.hosts]
         for host in hosts:
             for v in range(vms_each):
@@ -50,7 +51,8 @@ class Bench:
         self.record = Record(self.journal, Inline())
         self.notices = SilentNotices()
         self.controllers = Controllers()
-        self.kernel = Kernel(self.hypervisor, self.controllers, self.notices, self.record, cluster, self.clock)
+        self.kernel = Kernel(self.hypervisor, self.controllers, self.notices, self.record, cluster, self.clock,
+                             definitions=definitions)
         self.serial = 0
 
     def order(self, vm: str, source: str, target: str, bandwidth: int = 50, policy: str = "failing") -> Order:
@@ -278,6 +280,47 @@ def test_what_an_owner_wants_meanwhile_counts_also_after_a_restart(now: int | No
         flying.cancel()
 
     assert ("its owner wants 50 at most" if now else "cannot be read") in withheld(story)
+
+
+class Shelf:
+    """Keeps definitions in memory, or nothing at all."""
+
+    def __init__(self, *, is_full: bool = False) -> None:
+        self.kept_of: dict[VmId, str] = {}
+        self.is_full = is_full
+
+    async def keep(self, vm: VmId, definition: str) -> None:
+        if self.is_full:
+            raise DefinitionNotKept("no space left on device")
+        self.kept_of[vm] = definition
+
+    async def kept(self, vm: VmId) -> KeptDefinition | None:
+        return KeptDefinition(vm, 0.0, self.kept_of[vm]) if vm in self.kept_of else None
+
+    async def drop(self, before_wall: float) -> int:
+        return 0
+
+
+@pytest.mark.parametrize(("is_full", "routine", "begins"), [(False, True, True), (True, True, False), (True, False, True)])
+def test_what_a_vm_is_defined_as_is_kept_before_it_moves_and_only_who_has_to_leave_goes_without(
+        is_full: bool, routine: bool, begins: bool) -> None:
+    async def story() -> tuple[int, list[str], dict[VmId, str]]:
+        shelf, conceded = Shelf(is_full=is_full), []
+        bench = Bench(declared(), definitions=shelf)
+        bench.kernel.concede = lambda _, reason: conceded.append(reason)
+        order = bench.order("h0v0", "h0", "h1")
+        order = await bench.write(replace(order, move=replace(order.move, routine=routine)))
+        if begins:
+            await bench.kernel.migrate(order)
+        else:
+            with pytest.raises(Withheld, match="its definition cannot be kept: no space left"):
+                await bench.kernel.migrate(order)
+        return bench.kernel.calls, conceded, shelf.kept_of
+
+    calls, conceded, kept = run_virtual(story())
+    assert calls == begins
+    assert conceded == (["no space left on device"] if is_full and not routine else [])
+    assert list(kept) == ([] if is_full else [vm_id("h0v0")])
 
 
 async def _flying(bench: Bench) -> tuple[Order, asyncio.Future[None]]:

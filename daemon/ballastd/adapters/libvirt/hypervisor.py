@@ -102,6 +102,10 @@ class LibvirtHypervisor:
                 raise OutcomeUnknown("the connection was let go; the job goes on") from None
             raise
 
+    async def definition(self, host: HostName, vm: VmId) -> str:
+        """Return what a VM is defined as."""
+        return await self._access(host).steer(lambda conn: migration.definition(conn, vm))
+
     async def progress(self, host: HostName, vm: VmId) -> Progress | None:
         """Return where the outgoing job is."""
         access = self._access(host)

@@ -114,6 +114,18 @@ def _parameters(libvirt: Any, journey: Journey) -> dict[str, Any]:
     return parameters
 
 
+def definition(conn: Any, vm: VmId) -> str:
+    """Return what the VM is defined as, without passwords: as it starts next time, of a transient one as it is."""
+    libvirt = load_libvirt()
+    try:
+        domain = conn.lookupByUUIDString(vm)
+    except libvirt.libvirtError as error:
+        if trouble_of(error).code != NO_DOMAIN:
+            raise
+        raise VmVanished("it is not there", code=NO_DOMAIN) from None
+    return str(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE if domain.isPersistent() else 0))
+
+
 def set_autostart(conn: Any, vm: VmId) -> None:
     """Have the target start the VM with itself, as the source did: libvirt forgets that on the way."""
     conn.lookupByUUIDString(vm).setAutostart(1)
