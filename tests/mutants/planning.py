@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.mutants.mutant import CORE, Mutant, core, scenarios
+from tests.mutants.mutant import CORE, Mutant, core, only, scenarios
+
+CHECKED = only("property", "tests/properties/test_checked_plans.py")
 
 PLANNING: tuple[Mutant, ...] = (
     Mutant("memory is not looked at", f"{CORE}/constraints.py",
@@ -65,13 +67,37 @@ PLANNING: tuple[Mutant, ...] = (
            "        if rule.rule is Rule.TOGETHER and places != {there}:", "        if False:"),
     Mutant("should-rules weigh nothing", f"{CORE}/drafting.py",
            "self._points -= PENALTY_POINTS * np", "self._points -= 0 * np"),
-    Mutant("the checker forgets rules", f"{CORE}/checking.py",
-           "    wrong.extend(_check_rules(snapshot, moves, rules))\n", ""),
+    # what the planner forgets, for the checker alone to find
+    Mutant("the planner breaks wishes", f"{CORE}/constraints.py", "    wishes_hold,\n", "", CHECKED),
+    Mutant("the planner forgets who comes", f"{CORE}/draft.py", "            self.shifted[target] += cpu\n", "", CHECKED),
+    Mutant("the planner knows of no rest", f"{CORE}/drafting.py", "        if now < last.wall + rest:", "        if False:", CHECKED),
+    Mutant("the planner knows of no way back", f"{CORE}/constraints.py", "    does_not_go_back,\n", "", CHECKED),
+    Mutant("the planner forgets failures", f"{CORE}/constraints.py", "    pair_did_not_fail_lately,\n", "", CHECKED),
+    Mutant("the planner knows of no neighbours", f"{CORE}/constraints.py", "    target_is_outside_the_failing_domain,\n", "", CHECKED),
+    Mutant("the planner packs onto what is emptied next", f"{CORE}/constraints.py", "    target_is_not_emptied_next,\n", "", CHECKED),
+    # and what the checker does
+    Mutant("the checker forgets what moves are for", f"{CORE}/planning.py",
+           "             *check_terms(snapshot, ledger, intents, policies, moves))", "             )", CHECKED),
+    Mutant("the checker forgets rules", f"{CORE}/checking_terms.py",
+           "    wrong.extend(check_rules(snapshot, ledger, told, policies.placement))\n", "", CHECKED),
+    Mutant("the checker forgets wishes", f"{CORE}/checking_rules.py",
+           "binds = rule.must or intent.kind in LESS_THAN_A_WISH", "binds = rule.must", CHECKED),
+    Mutant("the checker forgets what is in flight", f"{CORE}/checking_rules.py",
+           "                self.arrives(record, migration.target)", "                pass", core("test_checking_terms.py")),
+    Mutant("the checker makes room of who leaves", f"{CORE}/checking_marks.py", "max(0.0, self._cpu[move.target])",
+           "self._cpu[move.target]", core("test_checking_terms.py")),
+    Mutant("the checker lets everybody warm up", f"{CORE}/checking_marks.py",
+           " and not tally.at_most(move.source).is_within(warm):", ":", core("test_checking_terms.py")),
+    Mutant("the checker objects to what telemetry still tells", f"{CORE}/checking_marks.py",
+           "                self._cpu[host] -= max(0.0, load.used - load.by_vms)", "                pass",
+           core("test_checking_terms.py")),
+    Mutant("the checker believes what a move says of itself", f"{CORE}/checking_terms.py", "    _is_what_it_says,\n", "",
+           core("test_checking_terms.py")),
     Mutant("a hot host is nobody's business", f"{CORE}/cooling.py", "        if excess_of(draft, intent) > 0:\n            hot",
            "        if False:\n            hot", core("test_balance.py") + scenarios("hot-host-is-relieved")),
     Mutant("the checker forgets what the machine has left", f"{CORE}/checking.py",
-           "return min(most - reserve - held, inventory.memory_free - reserve) - int", "return most - reserve - held - int",
-           core("test_reserve.py")),
+           "return min(limit_of(fact) - held_by(fact), fact.inventory.memory_free - reserve) - int",
+           "return limit_of(fact) - held_by(fact) - int", core("test_reserve.py")),
     Mutant("the checker believes what is said to be stranded", f"{CORE}/checking.py",
            "        if lost > known and", "        if False and", core("test_reserve.py")),
     # what is told of an evacuation

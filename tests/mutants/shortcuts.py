@@ -75,7 +75,7 @@ SHORTCUTS: tuple[Mutant, ...] = (
     Mutant("the checker believes any packing", f"{CORE}/checking.py",
            "        why = _why_not_packed(sizes, packing, left, dying)", '        why = ""', RESERVE),
     Mutant("the checker goes by hosts where racks die", f"{CORE}/checking.py",
-           "        dies[_place_of(fact.declared, across)].add(row)", "        dies[fact.declared.name].add(row)", RESERVE),
+           "        dies[place_of(fact.declared, across)].add(row)", "        dies[fact.declared.name].add(row)", RESERVE),
     Mutant("the checker lets a rack's hosts count on one another", f"{CORE}/checking.py",
            "    if not dying.isdisjoint(takes):", "    if False:", RESERVE),
     Mutant("the checker takes silence for a packing", f"{CORE}/checking.py",

@@ -6,23 +6,21 @@ inventories show.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from ballastd.core.inventory import DeclaredHost, JobKind, VmState
-from ballastd.core.ledger import OPERATOR
 from ballastd.core.plans import Move
-from ballastd.core.policies import PlacementPolicy, Rule
 from ballastd.core.quantities import HostName, VmId
 from ballastd.core.reserve import Packing
-from ballastd.core.snapshot import Snapshot
+from ballastd.core.snapshot import HostFacts, Snapshot
 
-_HOLDS_NOTHING = (VmState.SHUTOFF, VmState.CRASHED)
+HOLDS_NOTHING = (VmState.SHUTOFF, VmState.CRASHED)
 
 
 def check_plan(snapshot: Snapshot, moves: tuple[Move, ...], failover_hosts: int = 1,
-               rules: tuple[PlacementPolicy, ...] = (), packings: Sequence[Packing] = (),
-               failover_domain: str = "host") -> tuple[str, ...]:
+               packings: Sequence[Packing] = (), failover_domain: str = "host") -> tuple[str, ...]:
     """Return what is wrong with a finished plan, in words; empty if it holds in every order and instant. ``packings``: where
     the planner says that the VMs of each failure domain would go if it died, in the order of their first hosts;
     ``failover_domain``: what dies together, ``host`` or a label."""
@@ -48,7 +46,6 @@ def check_plan(snapshot: Snapshot, moves: tuple[Move, ...], failover_hosts: int 
             wrong.append(f"{name}: the target may not receive")
         arriving[move.target] += move.memory
     wrong.extend(_check_memory(snapshot, arriving))
-    wrong.extend(_check_rules(snapshot, moves, rules))
     if failover_hosts and any(not move.reserve_waived for move in moves):
         wrong.extend(_check_failover(snapshot, moves, packings, failover_domain))
     return tuple(wrong)
@@ -66,51 +63,37 @@ def _check_memory(snapshot: Snapshot, arriving: dict[HostName, int]) -> list[str
 def _room(snapshot: Snapshot, row: int) -> int:
     """Return what a host has left of its memory, with everything in flight there, bytes; 0 of one that shows nothing."""
     fact = snapshot.facts[row]
-    inventory, declared = fact.inventory, fact.declared
-    if inventory is None:
+    if fact.inventory is None:
         return 0
-    held: int = sum(vm.memory_max for vm in inventory.vms if vm.state not in _HOLDS_NOTHING)
-    reserve = 0 if declared.memory_limit is not None else int(declared.memory_reserve)
-    most = inventory.memory_total if declared.memory_limit is None else min(declared.memory_limit, inventory.memory_total)
+    reserve = 0 if fact.declared.memory_limit is not None else int(fact.declared.memory_reserve)
     # never more than the machine itself has left
-    return min(most - reserve - held, inventory.memory_free - reserve) - int(snapshot.hosts.reserved[row])
+    return min(limit_of(fact) - held_by(fact), fact.inventory.memory_free - reserve) - int(snapshot.hosts.reserved[row])
 
 
-def _check_rules(snapshot: Snapshot, moves: tuple[Move, ...], rules: tuple[PlacementPolicy, ...]) -> list[str]:
-    """Put every VM on every host that it is on or may come to: what is apart must be apart even so, and so on."""
-    rules = tuple(rule for rule in rules if rule.must)
-    if not rules:
-        return []
-    hosts = {fact.declared.name: fact.declared for fact in snapshot.facts}
-    sightings = [(vm, fact.declared.name) for fact in snapshot.facts if fact.inventory for vm in fact.inventory.vms
-                 if vm.state not in _HOLDS_NOTHING]
-    by_id = {vm.vm: vm for vm, _ in sightings}
-    wrong: list[str] = []
-    for rule in rules:
-        for move in moves:
-            vm, target = by_id.get(move.vm), hosts.get(move.target)
-            if vm is None or target is None or not rule.vms.covers(vm):
-                continue
-            allowed = rule.hosts.covers(target)
-            if (rule.rule is Rule.ON and not allowed) or (rule.rule is Rule.NEVER_ON and allowed):
-                wrong.append(f"{move.vm_name} -> {move.target}: against {rule.name}")
-            if rule.rule is Rule.PINNED and move.policy != OPERATOR:
-                wrong.append(f"{move.vm_name} -> {move.target}: {rule.name} pins it")
-            if rule.rule not in (Rule.APART, Rule.TOGETHER):
-                continue
-            where = _place_of(hosts[move.target], rule.across)
-            if where == _place_of(hosts[move.source], rule.across):
-                continue
-            others = [(other, host) for other, host in sightings if other.vm != move.vm and rule.vms.covers(other)]
-            others += [(by_id[m.vm], m.target) for m in moves if m.vm != move.vm and m.vm in by_id
-                       and rule.vms.covers(by_id[m.vm])]
-            shared = [other.name for other, host in others if _place_of(hosts[host], rule.across) == where]
-            if (rule.rule is Rule.APART and shared) or (rule.rule is Rule.TOGETHER and len(shared) < len(others)):
-                wrong.append(f"{move.vm_name} -> {move.target}: against {rule.name}")
-    return wrong
+def held_by(fact: HostFacts) -> int:
+    """Return the bytes that the VMs of a host hold by their maximum; 0 of one that shows nothing."""
+    vms = fact.inventory.vms if fact.inventory else ()
+    return sum(vm.memory_max for vm in vms if vm.state not in HOLDS_NOTHING)
 
 
-def _place_of(host: DeclaredHost, across: str) -> str:
+def limit_of(fact: HostFacts) -> int:
+    """Return the bytes that VMs may hold on a host; 0 of one that shows nothing."""
+    if fact.inventory is None:
+        return 0
+    if fact.declared.memory_limit is None:
+        return fact.inventory.memory_total - fact.declared.memory_reserve
+    return min(fact.declared.memory_limit, fact.inventory.memory_total)
+
+
+def row_of(snapshot: Snapshot, vm: VmId) -> int | None:
+    """Return the row of a VM, None of one that no host shows."""
+    ids = snapshot.vms.ids
+    row = bisect_left(ids, vm)
+    return row if row < len(ids) and ids[row] == vm else None
+
+
+def place_of(host: DeclaredHost, across: str) -> str:
+    """Return the place that a host is in: itself, or what a label of it says."""
     label = None if across == "host" else host.label(across)
     return host.name if label is None else f"{across}={label}"
 
@@ -121,7 +104,7 @@ def _check_failover(snapshot: Snapshot, moves: tuple[Move, ...], packings: Seque
     than a first fit leaves over without the plan; of a plan that may use the reserve that is not asked."""
     dies: dict[str, set[int]] = defaultdict(set)
     for row, fact in enumerate(snapshot.facts):
-        dies[_place_of(fact.declared, across)].add(row)
+        dies[place_of(fact.declared, across)].add(row)
     if len(packings) != len(dies):
         return ["nothing shows where VMs would go if a host died"]
     rows = {fact.declared.name: row for row, fact in enumerate(snapshot.facts)}

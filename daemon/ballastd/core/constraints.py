@@ -1,7 +1,7 @@
 """Hard constraints: may this move be made on top of these? What the planner asks, on columns.
 
-``checking`` asks the same of a finished plan, and is written apart on purpose. A move counts its memory at both ends until
-it settles, so nothing a plan frees may be used by the same plan. That any one failure domain may
+``checking`` and ``checking_terms`` ask the same of a finished plan, and are written apart on purpose. A move counts its
+memory at both ends until it settles, so nothing a plan frees may be used by the same plan. That any one failure domain may
 die is asked of ``reserve``.
 """
 

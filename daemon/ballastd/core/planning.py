@@ -9,6 +9,7 @@ anybody sees it.
 from __future__ import annotations
 
 from ballastd.core.checking import check_plan
+from ballastd.core.checking_terms import check_terms
 from ballastd.core.constraints import Terms
 from ballastd.core.cooling import relieve
 from ballastd.core.draft import Draft, begin
@@ -54,11 +55,12 @@ def plan(snapshot: Snapshot, ledger: Ledger, intents: tuple[Intent, ...], polici
             planned.add(intent.host)
         _FULFIL[intent.kind](draft, intent)
     limits = policies.limits
-    wrong = check_plan(snapshot, tuple(draft.moves), limits.failover_hosts, policies.placement, draft.packings,
-                       limits.failover_domain)
+    moves = tuple(draft.moves)
+    wrong = (*check_plan(snapshot, moves, limits.failover_hosts, draft.packings, limits.failover_domain),
+             *check_terms(snapshot, ledger, intents, policies, moves))
     if wrong:
         raise PlanUnsound("; ".join(wrong))
-    return Plan(tuple(draft.moves), tuple(draft.refusals))
+    return Plan(moves, tuple(draft.refusals))
 
 
 def emptied(draft: Draft, intent: Intent) -> tuple[Draft, tuple[Refusal, ...]]:

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from ballastd.core.checking import check_plan
+from ballastd.core.checking_rules import check_rules
 from ballastd.core.inputs import Verb
+from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.placement import occupied
 from ballastd.core.plans import Move
-from ballastd.core.policies import PlacementPolicy, Rule, Scope, VmSelector
+from ballastd.core.policies import Health, PlacementPolicy, Rule, Scope, VmSelector
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
 from ballastd.core.snapshot import take
 from tests.builders import POLICIES, Table, a_cluster, table, vm_id
@@ -122,14 +123,15 @@ def test_the_checker_finds_a_broken_rule_by_itself() -> None:
     snapshot = take(t.controller._facts(type("Step", (), {"now": t.now, "draft": draft})()), draft, t.now)
     move = Move(vm_id("web1"), "web1", HostName("h1"), HostName("h2"), Bytes(4 * GIB), Seconds(1.0), "failing-hosts", "",
                 reserve_waived=True)
+    saving = Intent(IntentKind.EVACUATE, HostName("h1"), "failing-hosts", "", Health.FAILING, t.now)
     elsewhere = replace(move, target=HostName("h3"))
     for rule, fine in ((PlacementPolicy("apart", WEB, Rule.APART), elsewhere),
                        (PlacementPolicy("on", WEB, Rule.ON, hosts=Scope(("h3",))), elsewhere),
                        (PlacementPolicy("never", WEB, Rule.NEVER_ON, hosts=Scope(("h2",))), elsewhere)):
-        assert any(f"against {rule.name}" in line for line in check_plan(snapshot, (move,), 1, (rule,)))
-        assert not check_plan(snapshot, (fine,), 1, (rule,))
-    assert check_plan(snapshot, (move,), 1, (PlacementPolicy("pin", WEB, Rule.PINNED),))
-    assert check_plan(snapshot, (elsewhere,), 1, (PlacementPolicy("pair", WEB, Rule.TOGETHER),))
+        assert check_rules(snapshot, draft, [(move, saving)], (rule,)) == [f"web1 -> h2: against {rule.name}"]
+        assert not check_rules(snapshot, draft, [(fine, saving)], (rule,))
+    assert check_rules(snapshot, draft, [(move, saving)], (PlacementPolicy("pin", WEB, Rule.PINNED),))
+    assert check_rules(snapshot, draft, [(elsewhere, saving)], (PlacementPolicy("pair", WEB, Rule.TOGETHER),))
 
 
 def crowded(*rules: PlacementPolicy, web2: str = "h1") -> Table:

@@ -8,7 +8,7 @@ import pytest
 
 from ballastd.core.checking import check_plan
 from ballastd.core.draft import Draft, begin
-from ballastd.core.intents import Intent, IntentKind
+from ballastd.core.intents import Fill, Intent, IntentKind
 from ballastd.core.ledger import OPERATOR
 from ballastd.core.planning import emptied, plan
 from ballastd.core.plans import Move, RefusalKind
@@ -53,7 +53,7 @@ def test_what_was_planned_is_counted_whenever_the_reserve_is_asked(asked_before:
     moved = int(draft.snapshot.vms.memory[0]) // GIB
     assert sizes(draft.reserve.packings[TARGET]) == sorted([4, 8, moved])
     assert sizes(draft.reserve.packings[SOURCE]) == [12 - moved]
-    assert not check_plan(draft.snapshot, (a_move(draft.snapshot),), 1, (), draft.packings)
+    assert not check_plan(draft.snapshot, (a_move(draft.snapshot),), 1, draft.packings)
 
 
 def test_a_copy_of_a_draft_keeps_its_moves_to_itself() -> None:
@@ -70,20 +70,20 @@ def test_the_checker_wants_to_see_where_everybody_would_go() -> None:
     move = a_move(draft.snapshot)
     draft.move(0, SOURCE, TARGET)
     after = draft.packings
-    assert not check_plan(draft.snapshot, (move,), 1, (), after)
+    assert not check_plan(draft.snapshot, (move,), 1, after)
     assert not check_plan(draft.snapshot, (replace(move, reserve_waived=True),), 1), "who may use the reserve shows nothing"
     assert not check_plan(draft.snapshot, (move,), 0), "nor who keeps none"
     size = int(draft.snapshot.vms.memory[1])
     onto_itself = replace(after[SOURCE], placed=((size, SOURCE),))
     forgotten = replace(after[SOURCE], placed=())
     for wrong in ((), before, (onto_itself, *after[1:]), (forgotten, *after[1:])):
-        assert check_plan(draft.snapshot, (move,), 1, (), wrong), wrong
+        assert check_plan(draft.snapshot, (move,), 1, wrong), wrong
 
 
 def test_the_checker_names_a_target_that_nobody_declared() -> None:
     draft = a_draft()
     move = replace(a_move(draft.snapshot), target=HostName("elsewhere"))
-    assert any("two declared hosts" in line for line in check_plan(draft.snapshot, (move,), 1, (), draft.reserve.packings))
+    assert any("two declared hosts" in line for line in check_plan(draft.snapshot, (move,), 1, draft.reserve.packings))
 
 
 def test_the_checker_adds_up_what_is_left_with_all_that_arrives() -> None:
@@ -95,8 +95,8 @@ def test_the_checker_adds_up_what_is_left_with_all_that_arrives() -> None:
                  for number, fact in enumerate(draft.snapshot.facts))
     there = replace(draft.packings[SOURCE], placed=tuple((size, TARGET) for size, _ in draft.packings[SOURCE].placed))
     shown = (there, *draft.packings[1:])
-    assert not check_plan(draft.snapshot, (move,), 1, (), shown)
-    wrong = check_plan(replace(draft.snapshot, facts=full), (move,), 1, (), shown)
+    assert not check_plan(draft.snapshot, (move,), 1, shown)
+    wrong = check_plan(replace(draft.snapshot, facts=full), (move,), 1, shown)
     assert any("if h1 died" in line for line in wrong), wrong
 
 
@@ -105,10 +105,10 @@ def test_the_checker_gives_nobody_more_than_the_machine_itself_has_left() -> Non
     move = a_move(draft.snapshot)
     assert draft.reserve
     draft.move(0, SOURCE, TARGET)
-    assert not check_plan(draft.snapshot, (move,), 1, (), draft.packings)
+    assert not check_plan(draft.snapshot, (move,), 1, draft.packings)
     used_up = tuple(replace(fact, inventory=replace(fact.inventory, memory_free=Bytes(GIB))) if number == TARGET
                     and fact.inventory is not None else fact for number, fact in enumerate(draft.snapshot.facts))
-    wrong = check_plan(replace(draft.snapshot, facts=used_up), (move,), 1, (), draft.packings)
+    wrong = check_plan(replace(draft.snapshot, facts=used_up), (move,), 1, draft.packings)
     assert any(line.startswith("h2: ") for line in wrong), wrong
 
 
@@ -121,16 +121,16 @@ def test_the_checker_objects_to_more_that_is_stranded_than_without_the_plan() ->
     short = Packing(here, (int(move.memory),), {SOURCE: 12 * GIB})
     left = Packing(((12 * GIB - int(move.memory), TARGET),), (), {})
     shown = (left, short, replace(packings[2], placed=((8 * GIB, SOURCE), (4 * GIB, SOURCE))))
-    assert not check_plan(draft.snapshot, (move,), 1, (), shown), "all would fit, whatever the planner says"
+    assert not check_plan(draft.snapshot, (move,), 1, shown), "all would fit, whatever the planner says"
     limits = (24, 40, 12)
     tight = replace(draft.snapshot, facts=tuple(
         replace(fact, declared=replace(fact.declared, memory_limit=Bytes(gib * GIB)))
         for fact, gib in zip(draft.snapshot.facts, limits, strict=True)))
-    wrong = check_plan(tight, (move,), 1, (), shown)
+    wrong = check_plan(tight, (move,), 1, shown)
     assert len(wrong) == 1, wrong
     assert wrong[0].startswith("if h2 died: ")
     assert "0 B without the plan" in wrong[0]
-    assert not check_plan(tight, (replace(move, reserve_waived=True),), 1, (), shown), "it may use the reserve"
+    assert not check_plan(tight, (replace(move, reserve_waived=True),), 1, shown), "it may use the reserve"
 
 
 @pytest.mark.parametrize(("gib", "why"), [(9, "failover-reserve"), (5, "")])
@@ -142,7 +142,7 @@ def test_who_is_to_be_emptied_carries_nobody_who_lost_his_host(gib: int, why: st
     t.burn_on(400.0)
     snapshot = t.controller._last
     assert snapshot is not None
-    intent = Intent(IntentKind.EMPTY, HostName("h1"), "nights", "", Health.HEALTHY, t.now)
+    intent = Intent(IntentKind.EMPTY, HostName("h1"), "nights", "", Health.HEALTHY, t.now, fill=Fill(0.9, 0.9))
     _, noes = emptied(begin(snapshot, t.controller.ledger, POLICIES), intent)
     assert bool(noes) is bool(why), noes
     assert why in "".join(no.detail for no in noes)
@@ -212,7 +212,7 @@ def test_a_move_within_a_rack_takes_nothing_from_it() -> None:
     assert draft.reserve.worse_after(10 * GIB, TARGET, SOURCE) is None
     draft.move(0, SOURCE, TARGET)
     assert [(sizes(packing), packing.lost) for packing in draft.packings] == [(sizes(one), one.lost) for one in before]
-    assert not check_plan(draft.snapshot, (a_move(draft.snapshot),), 1, (), draft.packings, "rack")
+    assert not check_plan(draft.snapshot, (a_move(draft.snapshot),), 1, draft.packings, "rack")
 
 
 def test_the_checker_adds_up_racks_by_itself() -> None:
@@ -221,12 +221,12 @@ def test_the_checker_adds_up_racks_by_itself() -> None:
     assert draft.reserve
     draft.move(0, SOURCE, TARGET)
     first, second = draft.packings
-    assert not check_plan(draft.snapshot, (move,), 1, (), (first, second), "rack")
+    assert not check_plan(draft.snapshot, (move,), 1, (first, second), "rack")
     by_host = tuple(replace(first, placed=first.placed[:1]) for _ in draft.snapshot.facts)
     mate = replace(first, placed=((size, TARGET), *first.placed[1:]))
     for wrong, domain in (((first, second), "host"), (by_host, "rack"), ((second, first), "rack"), ((mate, second), "rack")):
-        assert check_plan(draft.snapshot, (move,), 1, (), wrong, domain), (wrong, domain)
-    told = check_plan(draft.snapshot, (move,), 1, (), (mate, second), "rack")
+        assert check_plan(draft.snapshot, (move,), 1, wrong, domain), (wrong, domain)
+    told = check_plan(draft.snapshot, (move,), 1, (mate, second), "rack")
     assert told == ("if rack=r1 died: its VMs are packed onto itself",)
 
 
@@ -236,7 +236,7 @@ def test_the_checker_objects_to_more_of_a_rack_that_is_stranded() -> None:
     assert draft.reserve
     draft.move(0, SOURCE, 2)
     assert draft.packings[1].stranded == 10 * GIB
-    wrong = check_plan(draft.snapshot, (crosses,), 1, (), draft.packings, "rack")
+    wrong = check_plan(draft.snapshot, (crosses,), 1, draft.packings, "rack")
     assert wrong == (f"if rack=r2 died: {10 * GIB} B would be stranded, 0 B without the plan",)
 
 

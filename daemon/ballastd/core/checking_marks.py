@@ -1,0 +1,141 @@
+"""Does a finished plan fill its targets no further than balance, evening out and packing may?
+
+Written without the planner's columns: on plain sums over inventories and loads, and what each VM itself uses. A move is
+held against its own marks with all that comes before it in the plan or is in flight; who comes later has to keep to his
+own. VMs that leave a target make room there for processors of others that come, and never for more than came; their memory
+makes none.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from math import isnan
+from typing import NamedTuple
+
+from ballastd.core.checking import held_by, limit_of, row_of
+from ballastd.core.intents import Fill, Intent, IntentKind
+from ballastd.core.ledger import Ledger
+from ballastd.core.plans import Move
+from ballastd.core.policies import BalancePolicy, PolicySet
+from ballastd.core.quantities import HostName, VmId
+from ballastd.core.snapshot import HostFacts, Snapshot
+
+STILL_TOLD_SECONDS = 300.0
+"""For so long the mean of a host's telemetry may have a VM in that has left."""
+ROUNDING = 1e-6
+"""Of a processor: sums come out differently in another order."""
+
+
+def check_marks(snapshot: Snapshot, ledger: Ledger, moves: Sequence[tuple[Move, Intent]], policies: PolicySet) -> list[str]:
+    """Return which moves fill their target further than they may, in words. ``moves``: in the order of the plan, each with
+    what it is for; where both ends are declared."""
+    if not any(intent.routine for _, intent in moves):
+        return []
+    tally = _Tally(snapshot, ledger)
+    wrong: list[str] = []
+    halfway = {policy.name: _halfway(policy) for policy in policies.balance}
+    for move, intent in moves:
+        why = _why_too_full(tally, move, intent, halfway) if intent.routine else ""
+        if why:
+            wrong.append(f"{move.vm_name} -> {move.target}: {why}")
+        tally.take(move)
+    return wrong
+
+
+def _why_too_full(tally: _Tally, move: Move, intent: Intent, halfway: Mapping[str, Fill]) -> str:
+    if intent.fill is None:
+        return "no mark says how full a target may become"
+    after = tally.with_it_there(move)
+    if after is None:
+        return "what the target or the VM uses is not known"
+    if after.is_within(intent.fill):
+        return ""
+    warm = halfway.get(intent.policy) if intent.kind is IntentKind.RELIEVE else None
+    # what cannot be cooled may be lessened, for as long as it is warmer itself than what is made warm for it
+    if warm is not None and after.is_within(warm) and not tally.at_most(move.source).is_within(warm):
+        return ""
+    return f"{after.words()} would be used, at most {intent.fill.cpu:.0%} and {intent.fill.memory:.0%}"
+
+
+def _halfway(policy: BalancePolicy) -> Fill:
+    """Return the marks halfway between where a host is cool and where it is hot."""
+    hot = {"cpu": 0.0, "memory": 0.0}
+    for edge in sorted(policy.hot, key=lambda edge: -edge.above):
+        hot[edge.resource] = edge.above
+    return Fill(max(policy.cool_cpu, (policy.cool_cpu + hot["cpu"]) / 2),
+                max(policy.cool_memory, (policy.cool_memory + hot["memory"]) / 2))
+
+
+class _Level(NamedTuple):
+    """What a host uses: processors of so many, bytes of so many."""
+
+    cpu: float
+    cpu_limit: float
+    memory: int
+    limit: int
+
+    def is_within(self, fill: Fill) -> bool:
+        return self.cpu <= fill.cpu * self.cpu_limit + ROUNDING and self.memory <= fill.memory * self.limit
+
+    def words(self) -> str:
+        return f"{self.cpu:.2f} of {self.cpu_limit:g} processors and {self.memory} of {self.limit} B"
+
+
+class _Tally:
+    """What comes to hosts and leaves them, with what is in flight and the moves so far."""
+
+    def __init__(self, snapshot: Snapshot, ledger: Ledger) -> None:
+        self._snapshot = snapshot
+        self._rows = {fact.declared.name: row for row, fact in enumerate(snapshot.facts)}
+        self._cpu: dict[HostName, float] = defaultdict(float)
+        self._coming: dict[HostName, int] = defaultdict(int)
+        self._leaving: dict[HostName, int] = defaultdict(int)
+        self._held: dict[HostName, int] = {}
+        flights = ledger.open_migrations()
+        for flight in flights:
+            if flight.source in self._rows and flight.target in self._rows:
+                self._shift(flight.vm, flight.source, flight.target)
+        since = snapshot.now.wall - STILL_TOLD_SECONDS
+        left = {moves[-1].source for moves in ledger.moved.values() if moves[-1].wall > since}
+        for host in left - {flight.source for flight in flights}:
+            load = snapshot.facts[self._rows[host]].load if host in self._rows else None
+            if load is not None and load.used is not None and load.by_vms is not None:
+                self._cpu[host] -= max(0.0, load.used - load.by_vms)
+
+    def take(self, move: Move) -> None:
+        """Count a move."""
+        self._shift(move.vm, move.source, move.target)
+        self._coming[move.target] += move.memory
+        self._leaving[move.source] += move.memory
+
+    def with_it_there(self, move: Move) -> _Level | None:
+        """Return what the target uses with the VM there at its busier times; None where that is not known."""
+        load, vm = self._fact(move.target).load, row_of(self._snapshot, move.vm)
+        more = float("nan") if vm is None else float(self._snapshot.vms.peak[vm])
+        if load.used is None or isnan(more):
+            return None
+        return _Level(load.used + max(0.0, self._cpu[move.target]) + more, load.limit,
+                      self._memory(move.target) + move.memory, limit_of(self._fact(move.target)))
+
+    def at_most(self, host: HostName) -> _Level:
+        """Return what a host uses once the moves so far are done, rounded up; of processors nothing where that is not
+        known."""
+        load = self._fact(host).load
+        used = 0.0 if load.used is None else load.used + self._cpu[host] + 2 * ROUNDING
+        return _Level(used, load.limit, self._memory(host) - self._leaving[host] + 1, limit_of(self._fact(host)))
+
+    def _memory(self, host: HostName) -> int:
+        if host not in self._held:
+            self._held[host] = held_by(self._fact(host)) + int(self._snapshot.hosts.reserved[self._rows[host]])
+        return self._held[host] + self._coming[host]
+
+    def _shift(self, vm: VmId, source: HostName, target: HostName) -> None:
+        row = row_of(self._snapshot, vm)
+        used = float("nan") if row is None else float(self._snapshot.vms.cpu[row])
+        if not isnan(used):
+            self._cpu[source] -= used
+            self._cpu[target] += used
+
+    def _fact(self, host: HostName) -> HostFacts:
+        return self._snapshot.facts[self._rows[host]]

@@ -1,0 +1,169 @@
+"""A cluster, its books and everything that may be asked of it at once, from a seed: for whoever looks at plans."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from random import Random
+
+import numpy as np
+
+from ballastd.core import events as ev
+from ballastd.core.breaches import broken_on
+from ballastd.core.intents import Fill, Intent, IntentKind
+from ballastd.core.inventory import DeclaredHost, HostInventory, VmRecord, VmState
+from ballastd.core.ledger import OPERATOR, Ledger
+from ballastd.core.loads import HostLoad
+from ballastd.core.migrations import Ending, Failure, Migration, MigrationPhase, Moved, RoutineOrder
+from ballastd.core.planning import plan
+from ballastd.core.plans import Plan, Refusal, RefusalKind
+from ballastd.core.policies import (
+    BalancePolicy,
+    ConsolidationPolicy,
+    Cooldown,
+    Health,
+    Mode,
+    MoveBudget,
+    PlacementPolicy,
+    PolicySet,
+    Rule,
+    Scope,
+    VmSelector,
+)
+from ballastd.core.quantities import GIB, Bytes, HostName, Instant, Seconds, VmId
+from ballastd.core.snapshot import HostFacts, Snapshot, take
+
+WALL = 1_750_000_000.0
+NOW = Instant(100_000.0, WALL, "boot")
+HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class AskedPlan:
+    """What a plan is made from."""
+
+    snapshot: Snapshot
+    ledger: Ledger
+    intents: tuple[Intent, ...]
+    policies: PolicySet
+
+    def plan(self) -> Plan:
+        """Make it."""
+        return plan(self.snapshot, self.ledger, self.intents, self.policies)
+
+
+def asked_plan(seed: int) -> AskedPlan:
+    """Return 3 to 8 hosts in racks, some of them full, cold, unknown or closed; 0 to 6 VMs on each, with tags, some of which
+    moved, failed or are moving; rules of every kind; and an intent of any kind for any host."""
+    luck = Random(seed)
+    hosts = [_host(luck, number) for number in range(luck.randint(3, 8))]
+    order = luck.sample([host.name for host in hosts], len(hosts))
+    odds = ((IntentKind.EVACUATE, order[0], 0.4), (IntentKind.DRAIN, order[1], 0.3), (IntentKind.EMPTY, order[-1], 0.4))
+    leaving = {kind: host for kind, host, chance in odds if luck.random() < chance}
+    vms = {host.name: [_vm(luck, f"{host.name}v{number}") for number in range(luck.randint(0, 6))] for host in hosts}
+    ledger = _books(luck, [host.name for host in hosts], vms)
+    usage = {vm.vm: _usage(luck) for some in vms.values() for vm in some}
+    facts = tuple(_facts(luck, host, vms[host.name], usage, host.name in leaving.values()) for host in hosts)
+    bare = take(facts, ledger, NOW)
+    columns = np.array([usage[vm] for vm in bare.vms.ids]).reshape(-1, 2).T
+    snapshot = replace(bare, vms=replace(bare.vms, cpu=columns[0], peak=columns[1]))
+    policies = _policies(luck)
+    return AskedPlan(snapshot, ledger, _intents(luck, snapshot, policies, order, leaving), policies)
+
+
+def _host(luck: Random, number: int) -> DeclaredHost:
+    return DeclaredHost(HostName(f"h{number}"), "", memory_limit=Bytes(luck.choice((32, 64, 64, 128)) * GIB),
+                        labels=(("rack", f"r{number // 2}"), ("cooling", luck.choice("ab"))))
+
+
+def _vm(luck: Random, name: str) -> VmRecord:
+    return VmRecord(VmId(name), name, luck.choice((VmState.RUNNING,) * 9 + (VmState.PAUSED,)),
+                    Bytes(luck.choice((1, 2, 4, 4, 8, 16)) * GIB), priority=luck.choice((0, 0, 5)),
+                    tags=tuple(tag for tag in ("web", "db") if luck.random() < 0.2))
+
+
+def _usage(luck: Random) -> tuple[float, float]:
+    cpu = float("nan") if luck.random() < 0.05 else luck.choice((0.1, 0.5, 1.0, 2.0, 4.0))
+    return cpu, cpu * luck.choice((1.0, 1.0, 1.5))
+
+
+def _facts(luck: Random, host: DeclaredHost, vms: list[VmRecord], usage: dict[VmId, tuple[float, float]],
+           closed: bool) -> HostFacts:
+    known = [usage[vm.vm][0] for vm in vms if not np.isnan(usage[vm.vm][0])]
+    by_vms = sum(known) if len(known) == len(vms) else None
+    used = None if luck.random() < 0.05 else sum(known) + luck.choice((0.0, 0.1, 1.0, 3.0))
+    inventory = HostInventory(host.name, NOW, NOW, Bytes(256 * GIB), Bytes(luck.choice((256, 256, 24)) * GIB), 16,
+                              tuple(sorted(vms, key=lambda vm: vm.vm)))
+    avoid = (Refusal(RefusalKind.HOST_CORDONED, "closed", host=host.name),) if closed or luck.random() < 0.1 else ()
+    return HostFacts(host, inventory, Health.HEALTHY, True, True, avoid, None, True, HostLoad(16.0, used, by_vms))
+
+
+def _books(luck: Random, hosts: list[HostName], vms: dict[HostName, list[VmRecord]]) -> Ledger:
+    """Return a ledger in which a third of all VMs have a past or are on their way."""
+    ledger = Ledger()
+    for host, vm in ((host, vm) for host, some in vms.items() for vm in some):
+        other = luck.choice([one for one in hosts if one != host])
+        ago, kind = luck.choice((60.0, 200.0, 2 * HOUR, 8 * HOUR, 20 * HOUR)), luck.random()
+        if kind < 0.12:
+            ledger.moved[vm.vm] = (Moved(WALL - ago, other, host, luck.choice(("even-load", ""))),)
+        elif kind < 0.2:
+            ledger.failures[vm.vm] = (Failure(WALL - ago, other, Ending.FAILED, luck.random() < 0.3),)
+        elif kind < 0.25:
+            ledger.routine_orders += (RoutineOrder(WALL - ago, "even-load", vm.vm),) * luck.choice((1, 2))
+        elif kind < 0.3:
+            phase = luck.choice((MigrationPhase.ORDERED, MigrationPhase.RUNNING, MigrationPhase.FAILED))
+            ledger.migrations[vm.name] = Migration(vm.name, vm.vm, vm.name, host, other, vm.memory_max, 100, "even-load", "",
+                                                   WALL - 60.0, WALL + HOUR, 60.0, phase)
+    if luck.random() < 0.3:
+        ledger.kept[hosts[0]] = ev.HostKept(WALL - 3 * HOUR, hosts[0], "")
+    if luck.random() < 0.3:
+        ledger.switched_on[hosts[-1]] = WALL - 3 * HOUR
+    return ledger
+
+
+def _policies(luck: Random) -> PolicySet:
+    rests = Cooldown(*(Seconds(luck.choice((HOUR, 6 * HOUR)) * times) for times in (1, 4)), Seconds(300.0),
+                     Seconds(luck.choice((HOUR, 12 * HOUR))))
+    budget = MoveBudget(in_flight=luck.choice((1, 4)))
+    kinds = [(VmSelector(tags=(tag,)), rule, across)
+             for tag in ("web", "db") for rule in Rule for across in ("host", "rack")]
+    rules = tuple(PlacementPolicy(f"rule-{number}", vms, rule, across, Scope(("h0", "h2", "h3")),
+                                  luck.choice((None, 5, 50)), cooldown=rests, budget=budget)
+                  for number, (vms, rule, across) in enumerate(luck.sample(kinds, luck.choice((0, 1, 3)))))
+    balance = BalancePolicy("even-load", cool_cpu=luck.choice((0.3, 0.5, 0.65)), cool_memory=luck.choice((0.5, 0.82)),
+                            cooldown=rests, budget=budget, imbalance_above=0.2)
+    nights = ConsolidationPolicy("nights", "night", fill_cpu=luck.choice((0.5, 0.8)), fill_memory=0.8, cooldown=rests,
+                                 budget=budget)
+    return PolicySet(balance=(balance,), consolidation=(nights,), placement=rules)
+
+
+def _intents(luck: Random, snapshot: Snapshot, policies: PolicySet, names: list[HostName],
+             leaving: dict[IntentKind, HostName]) -> tuple[Intent, ...]:
+    """Return intents in the order in which the mind gives them: what may be done before what is only looked at."""
+    wanted: list[Intent] = []
+    balance, nights = policies.balance[0], policies.consolidation[0]
+
+    def asks(kind: IntentKind, host: HostName, policy: str, severity: Health = Health.HEALTHY, fill: Fill | None = None,
+             **more: object) -> None:
+        mode = luck.choice((Mode.AUTO, Mode.AUTO, Mode.AUTO, Mode.RECOMMEND))
+        wanted.append(Intent(kind, host, policy, "", severity, NOW, mode, fill=fill, **more))  # type: ignore[arg-type]
+
+    cool, full = Fill(balance.cool_cpu, balance.cool_memory), Fill(nights.fill_cpu, nights.fill_memory)
+    if IntentKind.EVACUATE in leaving:
+        asks(IntentKind.EVACUATE, names[0], "failing", luck.choice((Health.FAILING, Health.DEGRADED)), urgent=True,
+             avoid_labels=luck.choice(((), ("cooling",))), vms=luck.choice((VmSelector(), VmSelector(names=("*v[0-3]",)))))
+    if IntentKind.DRAIN in leaving:
+        asks(IntentKind.DRAIN, names[1], OPERATOR, urgent=True)
+    for host in names[:luck.choice((0, 1, 2))]:
+        asks(IntentKind.RELIEVE, host, balance.name, fill=cool, cooldown=balance.cooldown, budget=balance.budget,
+             minimum_gain=0.05)
+    for rule in policies.placement:
+        for host in broken_on(snapshot, rule):
+            asks(IntentKind.REPAIR, host, rule.name, fill=cool, cooldown=rule.cooldown, budget=rule.budget, vms=rule.vms)
+    if IntentKind.EMPTY in leaving:
+        asks(IntentKind.EMPTY, names[-1], nights.name, fill=full, cooldown=nights.cooldown, budget=nights.budget,
+             next_hosts=tuple(names[-2:-1]))
+    elif luck.random() < 0.6 and not any(intent.kind is IntentKind.RELIEVE for intent in wanted):
+        fullest = max(names, key=lambda name: float(np.nan_to_num(snapshot.hosts.cpu[snapshot.row(name)])))
+        asks(IntentKind.EVEN, fullest, balance.name, fill=cool, cooldown=balance.cooldown, budget=balance.budget,
+             minimum_gain=0.05)
+    return tuple(sorted(wanted, key=lambda intent: intent.mode is not Mode.AUTO))
