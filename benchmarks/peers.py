@@ -1,16 +1,16 @@
 """What others make of the same clusters: bounds and best placements by an exact solver, and Ganeti's hbal.
 
-The solver is HiGHS (see ``benchmarks/exact.py``). hbal comes with the Debian package ganeti-htools; its columns stay empty
-where that is not installed.
+The solver is HiGHS (see ``benchmarks/exact.py``). hbal comes with the Debian package ganeti-htools. ProxLB has a file of
+its own.
 """
 
 from __future__ import annotations
 
 import math
 import re
+import resource
 import shutil
 import subprocess
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -78,17 +78,21 @@ class _Rows:
             self.rows.append(Row(column[mine], value[mine].astype(np.float64), float(side), is_exact))
 
 
-def best_gib(told: Problem, seconds: float) -> float:
-    """Return the fewest GiB after which no host is hot, as far as the solver finds out in that time, nan where it finds
-    no placement at all. The order of moves is not modelled: a placement may need more."""
+def best(told: Problem, seconds: float) -> tuple[Moves, bool] | None:
+    """Return the moves of fewest GiB after which no host is hot, as far as the solver finds out in that time, and whether it
+    proved that; None where it finds no placement at all. The order of moves is not modelled: a placement may need more."""
     never = np.zeros((len(told.vms), len(told.hosts)), np.bool_)
-    found = optimum(replace(told.heat, vm_cost=told.heat.vm_memory), never, told.doors.groups(), seconds)
-    return math.nan if found.at is None or found.hot else found.cost / GIB
+    heat = replace(told.heat, vm_cost=told.heat.vm_memory)
+    found = optimum(heat, never, told.doors.groups(), seconds)
+    if found.at is None or found.hot:
+        return None
+    goes = np.flatnonzero(np.array(found.at) != heat.vm_host).tolist()
+    return [(told.vms[vm], told.hosts[heat.vm_host[vm]], told.hosts[found.at[vm]]) for vm in goes], found.is_proven
 
 
 @dataclass(frozen=True)
 class Peer:
-    """What another program did: its moves, how long it took, and whether it was stopped before its end."""
+    """What another program did: its moves, how many processor seconds it took, and whether it was stopped before its end."""
 
     moves: Moves
     seconds: float
@@ -96,24 +100,31 @@ class Peer:
 
 
 def hbal(found: Instance, seconds: float) -> Peer:
-    """Run hbal with its defaults and the loads of the instance; what it had found when its time was over counts."""
+    """Run hbal with its defaults and the loads of the instance. It tells each move as soon as it has found it: what it had
+    found when its time, in seconds on the wall, was over counts."""
     with TemporaryDirectory() as place:
         (Path(place) / "t").write_text(_for_htools(found))
         (Path(place) / "u").write_text("".join(
-            f"{vm['name']} {vm['cpu_load']:.3f} {vm['memory_mib'] / 1024:.3f} 0 0\n" for vm in found["vms"]))
-        begun, is_stopped = time.perf_counter(), False
+            f"{vm['name']} {vm['cpu_load']:.3f} {vm['memory_mib'] / 1024:.3f} 0 {vm.get('net_mib_s', 0.0):.2f}\n"
+            for vm in found["vms"]))
+        begun, is_stopped = _children_seconds(), False
         try:
             said = subprocess.run(["hbal", "-t", f"{place}/t", "-U", f"{place}/u", "-v"],
                                   capture_output=True, text=True, timeout=seconds, check=False).stdout
         except subprocess.TimeoutExpired as late:
             said, is_stopped = late.stdout.decode() if isinstance(late.stdout, bytes) else late.stdout or "", True
-        took = time.perf_counter() - begun
+        took = _children_seconds() - begun
     at = {vm["name"]: vm["host"] for vm in found["vms"]}
     moves: Moves = []
     for vm, _, target in STEP.findall(said):
         moves.append((vm, at[vm], target))
         at[vm] = target
     return Peer(moves, took, is_stopped)
+
+
+def _children_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _for_htools(found: Instance) -> str:
@@ -128,6 +139,6 @@ def _for_htools(found: Instance) -> str:
     lines.append("")
     for vm in found["vms"]:
         tag = f"apart:{vm['group']}" if vm["group"] else ""
-        lines.append(f"{vm['name']}|{vm['memory_mib']}|1|{max(1, round(vm['cpu_load']))}|running|Y|{vm['host']}||rbd|{tag}"
-                     "|1|1|N")
+        cpus = vm.get("vcpus") or max(1, round(vm["cpu_load"]))
+        lines.append(f"{vm['name']}|{vm['memory_mib']}|1|{cpus}|running|Y|{vm['host']}||rbd|{tag}|1|1|N")
     return "\n".join([*lines, "", "htools:iextags:apart", "", f"|{spec}", f"group-01|{spec}"]) + "\n"
