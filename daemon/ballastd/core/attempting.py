@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ballastd.core.arrays import Floats, Ints
+from ballastd.core.arrays import Bools, Floats, Ints
 from ballastd.core.choosing import Offer, Together
 from ballastd.core.covering import cheapest_cover
 from ballastd.core.heat import Doors, Heat
@@ -217,7 +217,10 @@ class Attempt:
 
     def _homebound(self, host: int) -> set[int]:
         """Return the VMs of a host for which there is no place now."""
-        return {vm for vm in self._living[host] if next(self._targets(vm), None) is None}
+        vms = np.array(self._living[host], np.int64)
+        fits = (self._room_cpu >= self._heat.vm_peak[vms, None]) & (self._room_memory >= self._heat.vm_memory[vms, None])
+        return {vm for vm, room in zip(vms.tolist(), fits, strict=True)
+                if not any(self._doors.admits(vm, row) for row in self._open(vm, room).tolist())}
 
     def _restore(self, before: _Choices) -> None:
         for vm, host in list(self._where.items()):
@@ -283,7 +286,7 @@ class Attempt:
                 continue
             self._take_back(other)
             self._put(other, elsewhere)
-            if host in self._targets(vm):
+            if self._fits(vm, host):
                 self._put(vm, host)
                 return True
             self._take_back(other)
@@ -293,13 +296,20 @@ class Attempt:
     def _targets(self, vm: int) -> Iterator[int]:
         """Yield the hosts that can have a VM, the best first."""
         cpu, memory = float(self._heat.vm_peak[vm]), float(self._heat.vm_memory[vm])
-        fits = (self._room_cpu >= cpu) & (self._room_memory >= memory)
-        if len(barred := list(self._doors.shut(vm))):
-            fits[barred] = False
-        rows = np.flatnonzero(fits)
+        rows = self._open(vm, (self._room_cpu >= cpu) & (self._room_memory >= memory))
         unfit, penalties = self._unfitness(rows, cpu, memory), self._doors.penalties(vm)
         order = np.argsort(unfit, kind="stable") if penalties is None else np.lexsort((unfit, penalties[rows]))
         return (host for host in rows[order].tolist() if self._doors.admits(vm, host))
+
+    def _open(self, vm: int, fits: Bools) -> Ints:
+        """Return the hosts with room for a VM (``fits``) that are not shut to it."""
+        if len(barred := list(self._doors.shut(vm))):
+            fits[barred] = False
+        return np.flatnonzero(fits)
+
+    def _fits(self, vm: int, host: int) -> bool:
+        return bool(self._room_cpu[host] >= self._heat.vm_peak[vm] and self._room_memory[host] >= self._heat.vm_memory[vm]
+                    and host not in self._doors.shut(vm) and self._doors.admits(vm, host))
 
     def _put(self, vm: int, host: int) -> None:
         self._room_cpu[host] -= self._heat.vm_peak[vm]
