@@ -151,6 +151,7 @@ def main() -> int:
     parser.add_argument("--file", type=Path, action="append", default=[], help="a cluster in a file; repeatable")
     parser.add_argument("--hosts", type=int, action="append", default=[], help="generated clusters of so many hosts")
     parser.add_argument("--seeds", type=int, default=len(SEEDS), help=f"clusters of each kind, up to {SOLVABLE_HOSTS} hosts")
+    parser.add_argument("--kind", choices=tuple(FILLS), action="append", help="half full or crowded; both without it")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--solver-seconds", type=float, default=60.0, help="0: only the bound")
     parser.add_argument("--hbal-seconds", type=float, default=300.0)
@@ -164,7 +165,7 @@ def main() -> int:
     sizes = options.hosts or ([] if options.file else [10, 50, 200, 1000])
     clusters = [(path.name.removesuffix(".gz").removesuffix(".json"), load(path)) for path in options.file]
     clusters += [(f"c{hosts}-{kind} {seed}", generate(hosts, 20, fill, seed))
-                 for hosts in sizes for kind, fill in FILLS.items()
+                 for hosts in sizes for kind, fill in FILLS.items() if kind in (options.kind or FILLS)
                  for seed in SEEDS[:1 if hosts > SOLVABLE_HOSTS else options.seeds]]
     everything: list[Line] = []
     judged: list[Verdict] = []
