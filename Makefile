@@ -54,7 +54,7 @@ pages: $(READY) ## Make the schema and the reference of policies anew from the m
 	.venv/bin/ballastctl policy reference >docs/policy-reference.md
 
 .PHONY: bench-planner
-bench-planner: $(READY) ## Plans beside bounds, an exact solver and hbal: a table and JSON (ARGS='--hosts 10'; see benchmarks/)
+bench-planner: $(READY) ## Plans beside bounds, an exact solver, hbal and ProxLB: a table and JSON (ARGS='--hosts 10'; see benchmarks/)
 	$(PYTHON) -m benchmarks.planner $(ARGS)
 
 SEEDS ?= 20
