@@ -67,8 +67,10 @@ def _against(ours: Line, line: Line) -> Iterator[tuple[str, bool, str]]:
         if line.hot <= ours.hot and line.broken == 0:
             yield (f"no more moves or GiB than {line.by}", ours.moves <= line.moves and ours.gib <= line.gib,
                    f"{ours.moves} and {line.moves} moves, {ours.gib:.1f} and {line.gib:.1f} GiB")
-    if line.by == HBAL and line.hot >= 0 and ours.hosts >= MANY_HOSTS:
-        yield (f"at most {TIME_SHARE:g} of hbal's time", ours.seconds <= TIME_SHARE * line.seconds,
+    is_quick = ours.seconds <= TIME_SHARE * line.seconds
+    # of a peer that was stopped it is not known how much longer it would have taken
+    if line.by == HBAL and line.hot >= 0 and ours.hosts >= MANY_HOSTS and (is_quick or not line.note):
+        yield (f"at most {TIME_SHARE:g} of hbal's time", is_quick,
                f"{ours.seconds:.3f} and {line.seconds:.1f} s, {ours.seconds / line.seconds:.5f}")
     if line.by == BEST and line.hot == 0:
         yield "no host hot", ours.hot == 0, f"{ours.hot} hot"

@@ -33,6 +33,12 @@ def test_each_target_is_missed_by_a_hair(change: dict[str, float], target: str) 
     assert target in missed(replace(OUR_LINE, **change), THEIRS)
 
 
+def test_the_time_of_a_peer_that_was_stopped_is_no_limit_but_may_be_enough() -> None:
+    stopped = replace(THEIRS, note="stopped after 300 s")
+    assert len(verdicts((OUR_LINE, stopped))) == len(verdicts((OUR_LINE, THEIRS)))
+    assert missed(replace(OUR_LINE, seconds=0.051), stopped) == []
+
+
 def test_the_time_of_relief_has_a_limit_by_hosts() -> None:
     assert missed(replace(OUR_LINE, seconds=0.1)) == ["in less than 0.1 s"]
     assert missed(replace(OUR_LINE, hosts=1000, seconds=0.1)) == []
