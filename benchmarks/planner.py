@@ -60,7 +60,7 @@ def measure(name: str, found: Instance, options: argparse.Namespace) -> Iterator
             name, found, BEST, best[0], took, "" if best[1] else "not proven", is_ordered=False)
     yield Line(name, size, BOUND, gib=peers.bound_gib(told))
     if options.even:
-        spreads = (theirs.cpu_spread, theirs.memory_spread) if theirs.hot >= 0 else EVEN_ENOUGH
+        spreads = (theirs.cpu_spread, theirs.memory_spread) if theirs.moves > 0 else EVEN_ENOUGH
         answer, seconds = _timed(found, options.rounds, spreads)
         yield _line(name, found, EVEN, answer.moves, seconds)
         yield Line(name, size, EVEN_BOUND, gib=peers.bound_gib(told, spreads))
