@@ -116,6 +116,8 @@ class Table:
     """Processors that each VM uses, by name; 0.05 where it is not said."""
     spent: dict[VmId, float] = field(default_factory=dict)
     powered_off: set[str] = field(default_factory=set)
+    dirtying: dict[str, float] = field(default_factory=dict)
+    """How fast VMs dirty their memory as was measured, MiB/s, by name; not measured where it is not said."""
 
     def burn(self, **processors: float) -> Table:
         """Have VMs use so many processors from now on."""
@@ -173,7 +175,8 @@ class Table:
                 found.append(HostUnreachable(host.name, self.now, "no answer"))
                 continue
             records = tuple(sorted(self.world[host.name].values(), key=lambda r: r.vm))
-            usage = {r.vm: VmUsage(self.spent.get(r.vm, 0.0), r.memory_max) for r in records}
+            usage = {r.vm: VmUsage(self.spent.get(r.vm, 0.0), r.memory_max, dirty_mib_s=self.dirtying.get(r.name))
+                     for r in records}
             found.append(HostInventory(host.name, self.now, self.now, Bytes(2048 * GIB), Bytes(self.free), PROCESSORS,
                                        records, host_uuid=machine_of(host.name), usage=usage))
         return found

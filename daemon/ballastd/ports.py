@@ -16,7 +16,7 @@ from ballastd.core.inputs import Answer, OperatorCommand
 from ballastd.core.inventory import HostInventory, Progress
 from ballastd.core.plans import Order, Refusal
 from ballastd.core.power import PowerStatus
-from ballastd.core.quantities import HostName, Instant, VmId
+from ballastd.core.quantities import HostName, Instant, Seconds, VmId
 from ballastd.core.saved_cluster import ClusterCopy
 from ballastd.core.summary import Summary
 from ballastd.core.telemetry import AgentState, Report
@@ -116,8 +116,9 @@ class Hypervisor(Protocol):
         """
         ...
 
-    async def migrate(self, order: Order) -> None:
-        """Migrate live, peer to peer; return once the caller's side says it is done.
+    async def migrate(self, order: Order) -> Seconds | None:
+        """Migrate live, peer to peer; return once the caller's side says it is done: how long the VM stood still at the end,
+        None where nobody measured it.
 
         Keeps the VM's persistence and autostart as they were. Cancelling the call detaches from the job,
         which goes on; an abort is always ``abort``.

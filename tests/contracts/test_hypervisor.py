@@ -119,10 +119,12 @@ async def test_a_host_that_was_never_declared_is_our_own_mistake(world: World) -
 @story
 async def test_a_migration_moves_the_vm_and_leaves_nothing_behind(world: World) -> None:
     vm = await world.start_guest(H1)
-    await world.hypervisor.migrate(an_order(vm))
+    stood_still = await world.hypervisor.migrate(an_order(vm))
     arrived = await found(world, H2, vm)
     assert arrived is not None
     assert (arrived.state, arrived.job, arrived.persistent) == (VmState.RUNNING, JobKind.NONE, False)
+    assert stood_still is not None
+    assert 0.0 <= stood_still < 2.0
     assert await found(world, H1, vm) is None
 
 

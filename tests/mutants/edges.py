@@ -51,7 +51,7 @@ EDGES: tuple[Mutant, ...] = (
     Mutant("a persistent guest arrives transient", f"{LIBVIRT}/migration.py", "    if persistent:", "    if False:",
            only("lab", "tests/contracts/test_hypervisor.py::test_persistence_and_autostart_go_with_the_vm")),
     Mutant("what belongs to a job ends with its caller", f"{LIBVIRT}/hypervisor.py",
-           "            await asyncio.shield(task)", "            await task",
+           "            return await asyncio.shield(task)", "            return await task",
            only("lab", "tests/integration/test_libvirt_adapter.py::"
                  "test_a_caller_that_leaves_does_not_keep_autostart_from_coming_along")),
     Mutant("a new bandwidth counts from the start", f"{SIM}/jobs.py",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.mutant import CORE, CRASHES, TABLETOP, Mutant, core, only, scenarios
+from tests.mutants.mutant import CORE, CRASHES, LIBVIRT, TABLETOP, UNIT_LIBVIRT, Mutant, core, only, scenarios
 
 COURSE = core("test_convergence.py")
 KERNEL = only("unit", "tests/unit/kernel")
@@ -152,8 +152,9 @@ EXECUTION: tuple[Mutant, ...] = (
            "            if held(m) or record is None", "            if record is None", COURSE),
     Mutant("another bandwidth is the same job", f"{CORE}/convergence.py",
            "        if course is None or course.bandwidth_mib_s != m.bandwidth_mib_s:", "        if course is None:", COURSE),
-    Mutant("balancing slows VMs down", f"{CORE}/admission.py",
-           "(limits.auto_converge is AutoConverge.SAVING and not move.routine)", "limits.auto_converge is AutoConverge.SAVING", core("test_balance.py")),
+    Mutant("balancing slows VMs down", f"{CORE}/policies.py",
+           "(self.auto_converge is AutoConverge.SAVING and not routine)", "self.auto_converge is AutoConverge.SAVING",
+           core("test_balance.py")),
     Mutant("the kernel allows any standstill", "daemon/ballastd/kernel/flights.py",
            "        if downtime_ms > self._ceilings.downtime_max_ms:", "        if False:", KERNEL),
     Mutant("the kernel overrules owners about standstill", "daemon/ballastd/kernel/kernel.py",
@@ -163,13 +164,26 @@ EXECUTION: tuple[Mutant, ...] = (
     Mutant("pairs learn from each other", f"{CORE}/calibration.py",
            "own is not None and own.moves >= OF_A_PAIR else self.everywhere", "False else self.everywhere",
            core("test_calibration.py")),
-    Mutant("one slow move spoils the forecast", f"{CORE}/calibration.py", "Experience(len(some), median(some))",
-           "Experience(len(some), sum(some) / len(some))", core("test_calibration.py")),
+    Mutant("one slow move spoils the forecast", f"{CORE}/calibration.py", "median(ratios[pair] or [1.0])",
+           "sum(ratios[pair]) / max(1, len(ratios[pair]))", core("test_calibration.py")),
     Mutant("called off moves teach", f"{CORE}/calibration.py", "m.ending is Ending.COMPLETED and m.called", "m.called",
            core("test_calibration.py")),
     Mutant("a forecast lengthens deadlines", f"{CORE}/admission.py",
-           "    deadline = Seconds(max(floor, 2 * predict(move.memory, bandwidth)))",
-           "    deadline = Seconds(max(floor, 99 * predict(move.memory, bandwidth)))", core("test_calibration.py")),
+           "Seconds(max(floor, 2 * copy.takes))", "Seconds(max(floor, 99 * copy.takes))", core("test_calibration.py")),
+    Mutant("what is dirtied is copied once", f"{CORE}/prediction.py", "        left = again\n", "        left = again / 2\n",
+           core("test_prediction.py")),
+    Mutant("balancing copies for ever", f"{CORE}/constraints.py", "    copying_ends,\n", "", core("test_dirtying.py")),
+    Mutant("a floor is taken for a measure", f"{CORE}/dirtying.py", " and not (arrived and m.dirtied.at_least)", "",
+           core("test_dirtying.py")),
+    Mutant("what is copied again costs nothing", f"{CORE}/drafted_heat.py",
+           "(cost[vm] + again * (1.0 + vms.priority[vm] / PRIORITY_RANGE))", "cost[vm]", core("test_dirtying.py")),
+    Mutant("a bad pair is as good as any", f"{CORE}/drafted_heat.py", "        return risky + np.array([",
+           "        return np.array([", core("test_dirtying.py")),
+    Mutant("who gets nowhere is held against hosts", f"{CORE}/calibration.py",
+           "UNDONE = frozenset({Ending.FAILED,", "UNDONE = frozenset({Ending.ABORTED, Ending.FAILED,", core("test_dirtying.py")),
+    Mutant("the standstill of a stranger's job is taken for ours", f"{LIBVIRT}/states.py",
+           "!= JOB_COMPLETED or statistics.get(\"operation\", 0) != MIGRATION_IN:", "!= JOB_COMPLETED:",
+           only("unit", f"{UNIT_LIBVIRT}/test_states.py")),
     Mutant("a change of bandwidth teaches about hosts", f"{CORE}/calibration.py", " and not m.retuned:", ":",
            core("test_calibration.py")),
     Mutant("work on its way weighs nothing", f"{CORE}/scoring.py", "    used = hosts.utilization + np.floor(coming / STEP) * STEP",

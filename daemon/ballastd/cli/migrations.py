@@ -22,11 +22,18 @@ def _bar(migration: Row) -> str:
 
 
 def _standstill(migration: Row) -> str:
-    """Return for how long the VM would have to stand still now, of how long it may."""
+    """Return how long the VM stood still at the end; while it is on its way, how long it would have to now, of how long it
+    may."""
     if migration.get("post_copy_because"):
         return "post-copy"
+    if (took := migration.get("downtime_took_ms")) is not None:
+        return f"{took:.0f} ms"
     needed, allowed = migration.get("downtime_needed_ms"), migration.get("downtime_ms")
     return f"{'-' if needed is None else format(needed, '.0f')}/{allowed or '-'} ms" if allowed or needed else "-"
+
+
+def _ms(milliseconds: float | None) -> str:
+    return "-" if milliseconds is None else f"{milliseconds:.0f} ms"
 
 
 MIGRATIONS = Table((
@@ -43,6 +50,7 @@ MIGRATIONS = Table((
     Column("MIB/S", lambda m: "-" if m["rate_mib_s"] is None else f"{m['rate_mib_s']:.0f}", right=True),
     Column("AT MOST", lambda m: str(m["bandwidth_mib_s"]), wide=True, right=True),
     Column("STANDSTILL", _standstill, wide=True, right=True),
+    Column("FORETOLD", lambda m: _ms(m.get("downtime_predicted_ms")), wide=True, right=True),
     Column("POLICY", lambda m: m["policy"]),
     Column("ORDERED", lambda m: clock(m["ordered_wall"]), wide=True),
     Column("DETAIL", lambda m: m["detail"] or "-", wide=True),
@@ -61,6 +69,9 @@ PAIRS = Table((
     Column("MOVES", lambda p: str(p["moves"]), right=True),
     Column("TOOK", lambda p: f"{p['took']:.2f} x", right=True),
     Column("FORETOLD", lambda p: f"{p['factor']:.2f} x", right=True),
+    Column("STANDSTILL", lambda p: "-" if p.get("downtime") is None else f"{p['downtime']:.2f} x", right=True),
+    Column("FAILED", lambda p: f"{p['failed']}/{p['tried']}" if p.get("tried") else "-", right=True),
+    Column("RISK", lambda p: f"{p.get('risk', 1.0):.1f} x", right=True),
 ), lambda p: f"{p['source']}:{p['target']}", "no move was completed under this daemon's eyes yet")
 
 
@@ -78,7 +89,8 @@ def list_migrations(daemon: Daemon, output: str, watch: float | None, only_open:
     """List open and lately settled migrations; with --watch with a bar for each.
 
     LEFT is reckoned anew from what each round of copying has shown. In a wide table STANDSTILL says for how long the VM
-    would have to stand still if it were handed over now, and for how long it may.
+    would have to stand still if it were handed over now, and for how long it may, or for how long it did; FORETOLD says
+    for how long it was expected to.
 
     \b
     Examples:
@@ -139,7 +151,8 @@ def _fields(migration: Row) -> list[tuple[str, str]]:
                       f"{migration['bandwidth_mib_s']} MiB/s"),
         ("left", time_left(migration)),
         ("rounds", _rounds(migration)),
-        ("standstill", _standstill(migration) + (", may be slowed down" if migration.get("auto_converge") else "")),
+        ("standstill", _standstill(migration) + (", may be slowed down" if migration.get("auto_converge") else "")
+         + f" (foretold {_ms(migration.get('downtime_predicted_ms'))})"),
         ("adopted", yes(migration["adopted"])),
         ("detail", migration["detail"] or "-"),
     ]
@@ -149,10 +162,12 @@ def _fields(migration: Row) -> list[tuple[str, str]]:
 @with_output
 @with_daemon
 def list_pairs(daemon: Daemon, output: str) -> None:
-    """Show how long moves took between hosts, by how long they were reckoned to take.
+    """Show how moves went between hosts, by how they were reckoned to go.
 
-    What is reckoned knows memory and bandwidth alone. TOOK is the median of the newest twenty moves of a pair; FORETOLD is
-    what later ones of that pair are multiplied by: their own where there are three, else that of all hosts.
+    What is reckoned knows memory, bandwidth and, of some VMs, what they dirty. TOOK is the median of the newest twenty moves
+    of a pair; FORETOLD is what later ones of that pair are multiplied by: their own where there are three, else that of all
+    hosts. STANDSTILL is the median of how long VMs stood still at the end. FAILED are moves of the last day. A routine move
+    costs RISK times as much there: for moves that failed, and where all take half as long again as reckoned or more.
 
     \b
     Example:

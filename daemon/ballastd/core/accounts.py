@@ -8,7 +8,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Figure:
     """One term of what a move gains or costs. ``unit``: B, s, "of the host" (a share of what it has too much of),
-    "host seconds" (a whole host's processors for so long), "rules", or "of weight" (of a wish)."""
+    "host seconds" (a whole host's processors for so long), "rules", "of weight" (of a wish), or "times"."""
 
     name: str
     amount: float

@@ -14,8 +14,8 @@ from ballastd.core.intents import Intent, IntentKind, Wants
 from ballastd.core.last_resorts import may_begin
 from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
 from ballastd.core.plans import Deferral, DeferralKind, Move, Order, Plan, TuneOrder
-from ballastd.core.policies import AutoConverge, Limits, Mode, PolicySet, Timing, Window
-from ballastd.core.prediction import fair_share, predict
+from ballastd.core.policies import Limits, Mode, PolicySet, Timing, Window
+from ballastd.core.prediction import Passage, fair_share, foretell
 from ballastd.core.quantities import GIB, HostName, Seconds, VmId
 from ballastd.core.snapshot import Snapshot
 
@@ -270,16 +270,17 @@ def _order(move: Move, number: int, snapshot: Snapshot, ledger: Ledger, tally: _
     limits = policies.limits
     bandwidth = _share(snapshot, tally, move.source, move.target, limits, 0)
     floor = max(timing.migration_floor, timing.migration_per_gib * move.memory / GIB)
-    deadline = Seconds(max(floor, 2 * predict(move.memory, bandwidth)))
     inventory = snapshot.facts[snapshot.row(move.source)].inventory
     record = inventory.find(move.vm) if inventory else None
     # what spoke against the last attempt may have been that very preparation
     had_no_luck = any(not one.withheld for one in ledger.recent_failures(move.vm, snapshot.now.wall - DAY_SECONDS))
-    may_slow = (limits.auto_converge is AutoConverge.ALWAYS
-                or (limits.auto_converge is AutoConverge.SAVING and not move.routine))
-    return Order(f"{revision}-{number}", move, bandwidth, deadline, revision,
-                 ladder(limits, record.downtime_max_ms if record else None)[0], may_slow,
-                 not (move.routine or had_no_luck) and may_begin(policies.evacuation_named(move.policy), record))
+    steps, may_slow = ladder(limits, record.downtime_max_ms if record else None), limits.may_slow(routine=move.routine)
+    links = snapshot.hosts.link_mib_s[[snapshot.row(move.source), snapshot.row(move.target)]]
+    copy = foretell(move.memory, Passage(bandwidth, float(links.min()), steps[0], steps[-1], may_slow),
+                    None if move.dirties is None else move.dirties.mib_s)
+    return Order(f"{revision}-{number}", move, bandwidth, Seconds(max(floor, 2 * copy.takes)), revision, steps[0], may_slow,
+                 not (move.routine or had_no_luck) and may_begin(policies.evacuation_named(move.policy), record),
+                 copy.takes, None if copy.downtime is None else round(1000 * copy.downtime, 1))
 
 
 def _retune(snapshot: Snapshot, ledger: Ledger, tally: _Tally, limits: Limits, revision: int

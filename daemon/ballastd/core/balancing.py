@@ -22,14 +22,15 @@ from ballastd.core.drafting import (
     Shortlist,
     add,
     best_of,
+    copy_of,
     offered_target,
-    planned_bandwidth,
+    risk_of,
     terms_of,
     why_vm_rests,
 )
 from ballastd.core.intents import Fill, Intent
 from ballastd.core.plans import Refusal, RefusalKind
-from ballastd.core.prediction import predict
+from ballastd.core.prediction import Copy
 from ballastd.core.quantities import human_seconds
 from ballastd.core.weighing import copying_costs, told_one_by_one
 
@@ -184,28 +185,30 @@ class _Evening:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a move costs. ``memory``: bytes to copy; ``takes``: seconds of copying; ``processors``: what that takes of both
-    ends, in processor seconds per host processor."""
+    """What a move costs. ``memory``: bytes of it; ``copy``: how that will travel; ``processors``: what that takes of both
+    ends, in processor seconds per host processor, times its ``risk``."""
 
     memory: int
-    takes: float
+    copy: Copy
     processors: float
+    risk: float
 
     def worth(self, gain: float, stays: float) -> Worth:
         """Return what is gained for it, a share of the host for so many seconds, and what it costs."""
-        words = f"takes {gain:.0%} off it for at least {human_seconds(stays)}, costs {human_seconds(self.takes)} of copying"
+        words = (f"takes {gain:.0%} off it for at least {human_seconds(stays)}, costs {human_seconds(self.copy.takes)} of "
+                 "copying")
         gains = (Figure("load taken off", gain, "of the host"), Figure("for at least", stays, "s"),
                  Figure("together", gain * stays, "host seconds"))
-        return Worth(words, gains, (*copying_costs(self.memory, self.takes),
+        return Worth(words, gains, (*copying_costs(self.memory, self.copy, self.risk),
                                     Figure("processors of both ends meanwhile", self.processors, "host seconds")))
 
 
 def price_of(draft: Draft, vm: int, source: int, target: int) -> Price:
     """Return what moving a VM costs (rows)."""
-    memory = int(draft.snapshot.vms.memory[vm])
-    takes = predict(memory, planned_bandwidth(draft, source, target))
+    copy, risk = copy_of(draft, vm, source, target, routine=True), risk_of(draft, vm, source, target)
     limits = draft.snapshot.hosts.cpu_limit
-    return Price(memory, takes, takes * sum(COPYING_PROCESSORS / max(0.1, float(limits[row])) for row in (source, target)))
+    busy = copy.takes * sum(COPYING_PROCESSORS / max(0.1, float(limits[row])) for row in (source, target))
+    return Price(int(draft.snapshot.vms.memory[vm]), copy, risk * busy, risk)
 
 
 def horizon_of(intent: Intent) -> float:

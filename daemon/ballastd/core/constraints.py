@@ -14,10 +14,12 @@ import numpy as np
 
 from ballastd.core.arrays import Bools, Floats, Ints
 from ballastd.core.intents import Fill
+from ballastd.core.inventory import Dirtying
 from ballastd.core.ledger import Ledger
 from ballastd.core.placement import Occupied, must_refusal, wish_refusal
 from ballastd.core.plans import Refusal, RefusalKind
-from ballastd.core.policies import Cooldown, PlacementPolicy
+from ballastd.core.policies import Cooldown, Limits, PlacementPolicy
+from ballastd.core.prediction import Passage, fair_share, never_ends
 from ballastd.core.quantities import HostName, VmId, human_bytes, human_seconds
 from ballastd.core.snapshot import Snapshot, describe_room
 
@@ -30,7 +32,8 @@ class Terms:
     ``reserve_waived``: whether the failover reserve may be used; ``rules``: where VMs may live; ``by_operator``: a person
     asked for it; ``fill``, ``cooldown``: what a routine move keeps to, None for the others; ``next_hosts``: those that are
     emptied after the source; ``keeps_wishes``: whether should-rules bind as must-rules do, for what it is for is worth
-    less."""
+    less; ``must_end``: the limits of a move that is not tried where it is known never to end, None for the others;
+    ``shuns_risk``: whether it costs more where moves failed or took long lately."""
 
     avoid_labels: tuple[str, ...] = ()
     reserve_waived: bool = False
@@ -41,6 +44,8 @@ class Terms:
     cooldown: Cooldown | None = None
     next_hosts: tuple[HostName, ...] = ()
     keeps_wishes: bool = False
+    must_end: Limits | None = None
+    shuns_risk: bool = False
 
     @property
     def keeps_reserve(self) -> bool:
@@ -52,7 +57,8 @@ class Terms:
 class Trial:
     """A move under consideration: rows in the snapshot, what this plan has promised to each host already (bytes by row), by
     how many processors it and what is in flight change the load of each, and what it moved where (VM row -> host
-    row). ``homes``: the rows each VM occupies, or is about to."""
+    row). ``homes``: the rows each VM occupies, or is about to. ``dirties``: how fast it dirties its memory, None where
+    nobody knows."""
 
     snapshot: Snapshot
     ledger: Ledger
@@ -64,6 +70,7 @@ class Trial:
     moved: dict[int, int]
     homes: Occupied
     terms: Terms = Terms()
+    dirties: Dirtying | None = None
 
     @property
     def host(self) -> HostName:
@@ -165,6 +172,27 @@ def load_fits(trial: Trial) -> Refusal | None:
     return None
 
 
+def planned_bandwidth(snapshot: Snapshot, source: int, target: int, link_share: float) -> int:
+    """Return the bandwidth, MiB/s, that one more migration between two hosts (rows) would get."""
+    hosts = snapshot.hosts
+    return fair_share(float(hosts.link_mib_s[source]), int(hosts.jobs_out[source]) + 1,
+                      float(hosts.link_mib_s[target]), int(hosts.jobs_in[target]) + 1, link_share)
+
+
+def copying_ends(trial: Trial) -> Refusal | None:
+    """For comfort or energy nobody is copied over and over who is known never to arrive."""
+    limits, dirties, vm = trial.terms.must_end, trial.dirties, trial.vm
+    if limits is None or dirties is None:
+        return None
+    rate, wish = planned_bandwidth(trial.snapshot, trial.source, trial.target, limits.link_share), (
+        trial.snapshot.records[vm].downtime_max_ms)
+    most = limits.downtime_max_ms if wish is None else min(wish, limits.downtime_max_ms)
+    if not never_ends(int(trial.snapshot.vms.memory[vm]), Passage(rate, rate, most, most), dirties.mib_s):
+        return None
+    return Refusal(RefusalKind.NEVER_CONVERGES, f"dirties its memory at {dirties.words()}: copied at {rate} MiB/s, what is "
+                   f"left never fits into the {most} ms for which it may stand still", trial.vm_id, trial.host)
+
+
 def does_not_go_back(trial: Trial) -> Refusal | None:
     """A routine move does not undo one of the last day: nothing goes to and fro. Whatever left a host before it was
     switched off may come back once it is on again, or is to stay on after all."""
@@ -189,6 +217,7 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     memory_fits,
     load_fits,
     does_not_go_back,
+    copying_ends,
     pair_did_not_fail_lately,
 )
 """What each target is asked; whether any one failure domain may die then comes after them."""

@@ -18,6 +18,7 @@ from ballastd.core.commands import POWER_VERBS, carry_out
 from ballastd.core.consolidation import Outlook, empty_intents, why_not_off
 from ballastd.core.copying import copy_of
 from ballastd.core.demotions import changes, held_back
+from ballastd.core.dirtying import with_rate
 from ballastd.core.doubles import Doubles, told_double
 from ballastd.core.easing import balance_intents, repair_intents
 from ballastd.core.emptying import close_evacuations
@@ -266,7 +267,8 @@ class Controller:
         for key, one in sorted(self._senses.returned.items()):
             migration = step.draft.migrations.get(key)
             if migration is not None and migration.called is None:
-                step.book(ev.MigrationCalled(step.now.wall, key, one.result, one.message))
+                step.book(ev.MigrationCalled(step.now.wall, key, one.result, one.message,
+                                             None if one.downtime is None else round(1000 * one.downtime, 1)))
 
     def _obey(self, command: OperatorCommand, step: _Step) -> None:
         hosts = frozenset(host.name for host in self._cluster.hosts)
@@ -316,7 +318,8 @@ class Controller:
         looked_at = frozenset(inventories) | frozenset(self._senses.unreachable)
         sight = reconciliation.Sight(inventories, reachable, looked_at, self._senses.ended, self._looks, step.now,
                                      self._cluster.timing)
-        for event in reconciliation.reconcile(step.draft, sight):
+        for settling in reconciliation.reconcile(step.draft, sight):
+            event = with_rate(settling, step.draft, self._senses.progress)
             step.book(event)
             if isinstance(event, ev.MigrationSettled) and event.ending in _ALARMING:
                 cure = _cure(event.ending, step.draft.settled[-1])

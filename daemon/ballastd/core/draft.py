@@ -9,13 +9,15 @@ import numpy as np
 
 from ballastd.core.accounts import Weighed
 from ballastd.core.arrays import Floats, Ints
-from ballastd.core.calibration import Calibration, calibrated
+from ballastd.core.calibration import FAILED_SECONDS, Calibration, attempts_of, calibrated
+from ballastd.core.dirtying import SHOWN_SECONDS, shown
+from ballastd.core.inventory import NO_USAGE, Dirtying
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import HOLDS_SOURCE
 from ballastd.core.placement import occupied
 from ballastd.core.plans import Move, Refusal
 from ballastd.core.policies import PolicySet
-from ballastd.core.quantities import HostName
+from ballastd.core.quantities import HostName, VmId
 from ballastd.core.reserve import Packing, Reserve, reserve_of
 from ballastd.core.scoring import MEMORY_LEFT, PROCESSOR_LEFT, Scores, memory_left, processor_left, score
 from ballastd.core.snapshot import Snapshot
@@ -45,6 +47,7 @@ class Draft:
     told: int = 0
     asked: dict[str, int] = field(default_factory=dict)
     _calibration: Calibration | None = None
+    _shown: Mapping[VmId, Dirtying] | None = None
     _reserve: Reserve | None = None
 
     def points(self, source: int) -> Ints:
@@ -59,15 +62,37 @@ class Draft:
         known = self.scores[source].terms(one.row)
         terms = ((MEMORY_LEFT.name, int(memory_left(self.snapshot, self.promised)[one.row])),
                  (PROCESSOR_LEFT.name, int(processor_left(self.snapshot, self.shifted)[one.row])), *known)
-        broken = one.points - sum(points for _, points in terms)
-        return Weighed(one.name, one.points, (*terms, ("broken should-rules", broken)) if broken else terms)
+        broken = one.points + one.risk - sum(points for _, points in terms)
+        less = (("broken should-rules", broken), ("risk, by how moves there went", -one.risk))
+        return Weighed(one.name, one.points, (*terms, *(term for term in less if term[1])))
 
     @property
     def calibration(self) -> Calibration:
         """How long moves took."""
         if self._calibration is None:
-            self._calibration = calibrated(self.ledger.settled)
+            self._calibration = calibrated(self.ledger.settled, self.snapshot.now.wall)
         return self._calibration
+
+    def dirtying(self, vm: int) -> Dirtying | None:
+        """Return how fast a VM (row) dirties its memory, None where nobody knows."""
+        snapshot, key = self.snapshot, self.snapshot.vms.ids[vm]
+        inventory = snapshot.facts[int(snapshot.vms.host[vm])].inventory
+        measured = None if inventory is None else inventory.usage.get(key, NO_USAGE).dirty_mib_s
+        if measured is not None:
+            return Dirtying(measured, measured=True)
+        if self._shown is None:
+            self._shown = shown(self.ledger.settled, snapshot.now.wall - SHOWN_SECONDS)
+        return self._shown.get(key)
+
+    def attempts(self, vm: int) -> float:
+        """Return how often a VM (row) is to be moved until it arrives, by how its last moves failed."""
+        since = self.snapshot.now.wall - FAILED_SECONDS
+        return attempts_of(self.ledger.recent_failures(self.snapshot.vms.ids[vm], since))
+
+    def risk(self, source: int, target: int) -> float:
+        """Return how many times as much a routine move between two hosts (rows) costs as elsewhere."""
+        names = self.snapshot.hosts.names
+        return self.calibration.risk(names[source], names[target])
 
     @property
     def reserve(self) -> Reserve:
@@ -105,14 +130,15 @@ class Draft:
         """Return a draft to try something on."""
         return Draft(self.snapshot, self.ledger, self.policies, self.promised.copy(), self.leaving.copy(),
                      self.shifted.copy(), dict(self.moved), list(self.moves), list(self.refusals), dict(self.homes),
-                     self.scores, self.told, dict(self.asked), self._calibration,
+                     self.scores, self.told, dict(self.asked), self._calibration, self._shown,
                      None if self._reserve is None else self._reserve.fork())
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A target that passed: its points (larger is better), name and row. ``worth``: what is gained there, beside the
-    points; ``refusals``: how often the VM was refused at its door within the hour; ``is_picked``: together with the targets
+    points; ``refusals``: how often the VM was refused at its door within the hour; ``risk``: the points that it has less for
+    how moves there went; ``is_picked``: together with the targets
     of other moves, whatever its points."""
 
     points: int
@@ -121,6 +147,7 @@ class Candidate:
     worth: float = 0.0
     refusals: int = 0
     is_picked: bool = False
+    risk: int = 0
 
 
 def begin(snapshot: Snapshot, ledger: Ledger, policies: PolicySet) -> Draft:

@@ -18,7 +18,9 @@ from ballastd.core.drafting import (
     Shortlist,
     add,
     best_of,
+    bytes_off,
     offered_target,
+    risk_points,
     terms_of,
     times_turned_away,
 )
@@ -29,7 +31,8 @@ from ballastd.core.quantities import GIB
 
 MOVE_BYTES = 4 * GIB
 """What every move costs beside the bytes that it copies: its moment of standstill, that it may fail, and that both its ends
-are left alone for a while before the next one, which waits in the heat meanwhile."""
+are left alone for a while before the next one, which waits in the heat meanwhile. All of it as often as it will have to be
+tried."""
 PRIORITY_RANGE = 200
 """A VM of priority 100 costs half as much again to move, one of -100 half as much."""
 OFFERED_SHARE = 0.01
@@ -61,6 +64,8 @@ def _costs(draft: Draft, wanted: Wanted, off: Floats) -> Floats:
     vms = draft.snapshot.vms
     cost: Floats = (vms.memory + MOVE_BYTES) * (1.0 + vms.priority / PRIORITY_RANGE)
     for vm in np.flatnonzero(off).tolist():
+        again = bytes_off(draft, vm, int(vms.host[vm]), routine=True) - int(vms.memory[vm])
+        cost[vm] = draft.attempts(vm) * (cost[vm] + again * (1.0 + vms.priority[vm] / PRIORITY_RANGE))
         if offered_target(draft, wanted[int(vms.host[vm])], vm) is not None:
             cost[vm] *= OFFERED_SHARE
     return cost
@@ -86,22 +91,23 @@ class DraftDoors:
             return True
         terms = self._terms[source]
         trial = Trial(draft.snapshot, draft.ledger, vm, source, host, draft.promised, draft.shifted, draft.moved,
-                      self._homes, terms)
+                      self._homes, terms, draft.dirtying(vm))
         if refusal(trial) is not None or self._off[vm] * horizon_of(self._wanted[source]) <= price_of(
                 draft, vm, source, host).processors:
             return False
         return not terms.keeps_reserve or draft.reserve.worse_after(int(draft.snapshot.vms.memory[vm]), host, source) is None
 
     def penalties(self, vm: int) -> Ints | None:
-        """See ``Doors``: should-rules that it would break, and who turned it away within the hour."""
+        """See ``Doors``: should-rules that it would break, who turned it away within the hour, where moves went badly."""
         draft, source = self._draft, int(self._draft.snapshot.vms.host[vm])
         names, wishes = draft.snapshot.hosts.names, [rule for rule in rules_for(
             draft.snapshot, self._terms[source].rules, vm) if rule.weight is not None]
-        away = times_turned_away(draft, vm)
-        if not wishes and not away:
+        away, risky = times_turned_away(draft, vm), risk_points(draft, source)
+        if not wishes and not away and not risky.any():
             return None
-        return np.array([PENALTY_POINTS * away[name] + penalty(tuple(wishes), draft.snapshot, self._homes, vm, source, row)
-                         for row, name in enumerate(names)], np.int64)
+        return risky + np.array([
+            PENALTY_POINTS * away[name] + penalty(tuple(wishes), draft.snapshot, self._homes, vm, source, row)
+            for row, name in enumerate(names)], np.int64)
 
     def enter(self, vm: int, host: int) -> None:
         """See ``Doors``."""

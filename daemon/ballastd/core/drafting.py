@@ -11,16 +11,17 @@ from dataclasses import replace
 import numpy as np
 
 from ballastd.core.accounts import Worth
-from ballastd.core.arrays import Floats
+from ballastd.core.arrays import Floats, Ints
 from ballastd.core.autonomy import grounds_of
-from ballastd.core.constraints import Terms, Trial, refusal, shut
+from ballastd.core.constraints import Terms, Trial, planned_bandwidth, refusal, shut
+from ballastd.core.convergence import ladder
 from ballastd.core.draft import Candidate, Draft
 from ballastd.core.intents import Intent
 from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR
 from ballastd.core.placement import penalty, rules_for
 from ballastd.core.plans import Move, Refusal, RefusalKind
 from ballastd.core.policies import EVERY_VM, Mode, PolicySet
-from ballastd.core.prediction import fair_share, predict
+from ballastd.core.prediction import Copy, Passage, foretell
 from ballastd.core.quantities import Bytes, human_seconds
 from ballastd.core.weighing import account_of, told_one_by_one, worth_of_leaving
 
@@ -34,9 +35,11 @@ PENALTY_POINTS = 1000
 
 def terms_of(intent: Intent, policies: PolicySet) -> Terms:
     """Return what moves for ``intent`` are made under."""
-    return Terms(intent.avoid_labels, intent.saves_from_failing_host, policies.limits.failover_hosts,
+    limits = policies.limits
+    return Terms(intent.avoid_labels, intent.saves_from_failing_host, limits.failover_hosts,
                  policies.placement, intent.policy == OPERATOR, intent.fill, intent.cooldown, intent.next_hosts,
-                 intent.keeps_wishes)
+                 intent.keeps_wishes, limits if intent.routine and not limits.may_slow(routine=True) else None,
+                 shuns_risk=intent.routine)
 
 
 class Shortlist:
@@ -63,6 +66,8 @@ class Shortlist:
         if any(rule.weight is not None for rule in self._terms.rules):
             broken = [penalty(self._terms.rules, draft.snapshot, draft.homes, vm, source, row) for row in rows.tolist()]
             self._points -= PENALTY_POINTS * np.array(broken, np.int64)
+        self._risks = risk_points(draft, source)[rows] if terms.shuns_risk else np.zeros(len(rows), np.int64)
+        self._points -= self._risks
         turned_away = times_turned_away(draft, vm)
         if turned_away:
             self._refusals[:] = [turned_away[draft.snapshot.hosts.names[row]] for row in rows.tolist()]
@@ -92,7 +97,7 @@ class Shortlist:
     def _candidate(self, place: int) -> Candidate:
         row = int(self._rows[place])
         return Candidate(int(self._points[place]), self._draft.snapshot.hosts.names[row], row, float(self._worths[place]),
-                         int(self._refusals[place]))
+                         int(self._refusals[place]), risk=int(self._risks[place]))
 
     def why_barred(self, most: int | None = None) -> list[Refusal]:
         """Return what keeps the VM from the first so many of the targets that cannot take it, by name, in the draft as it
@@ -113,7 +118,7 @@ class Shortlist:
     def _trial(self, target: int) -> Trial:
         draft = self._draft
         return Trial(draft.snapshot, draft.ledger, self._vm, self._source, target, draft.promised, draft.shifted,
-                     draft.moved, draft.homes, self._terms)
+                     draft.moved, draft.homes, self._terms, draft.dirtying(self._vm))
 
 
 def leave_out(draft: Draft, intent: Intent) -> Refusal | None:
@@ -162,23 +167,23 @@ def add(draft: Draft, intent: Intent, vm: int, source: int, ranked: list[Candida
     and costs, beside that its host is emptied."""
     ranked = _offered_first(draft, intent, vm, ranked)
     snapshot, best = draft.snapshot, ranked[0]
-    memory = int(snapshot.vms.memory[vm])
-    predicted = predict(memory, planned_bandwidth(draft, source, best.row))
+    memory, dirties = int(snapshot.vms.memory[vm]), draft.dirtying(vm)
+    copy = copy_of(draft, vm, source, best.row, routine=intent.routine)
     if worth is None:
-        worth = worth_of_leaving(intent.kind, memory, predicted)
+        worth = worth_of_leaving(intent.kind, memory, copy, _risk(draft, intent, vm, source, best.row))
     account = account_of(draft, source, ranked, worth)
     draft.move(vm, source, best.row)
     draft.moves.append(Move(
         vm=snapshot.vms.ids[vm], vm_name=snapshot.records[vm].name,
         source=snapshot.hosts.names[source],
         target=snapshot.hosts.names[best.row], memory=Bytes(memory),
-        predicted=draft.calibration.foretold(predicted, snapshot.hosts.names[source], snapshot.hosts.names[best.row]),
+        predicted=draft.calibration.foretold(copy.takes, snapshot.hosts.names[source], snapshot.hosts.names[best.row]),
         policy=intent.policy,
         because=f"{intent.because}; {worth.words}" if worth.words else intent.because, urgent=intent.urgent,
         reserve_waived=intent.saves_from_failing_host, windows=intent.windows, routine=intent.routine,
         runners_up=tuple(f"{c.name} ({c.points})" for c in ranked[1:1 + RUNNERS_UP_SHOWN]),
         why_not=tuple(f"{no.host}: {no.kind.value}: {no.detail}" for no in noes[:NOES_SHOWN]),
-        account=account,
+        account=account, dirties=dirties, copied=0 if dirties is None else copy.copied,
     ))
 
 
@@ -212,11 +217,44 @@ def why_left_out(draft: Draft, intent: Intent, vm: int) -> Refusal | None:
                    f"{human_seconds(no.until_wall - wall)}", key, intent.host)
 
 
-def planned_bandwidth(draft: Draft, source: int, target: int) -> int:
-    """Return the bandwidth, MiB/s, that one more migration of this pair would get."""
+def copy_of(draft: Draft, vm: int, source: int, target: int, *, routine: bool) -> Copy:
+    """Return how the memory of a VM would travel between two hosts (rows), beside what is on its way there now."""
+    snapshot, limits, dirties = draft.snapshot, draft.policies.limits, draft.dirtying(vm)
+    steps = ladder(limits, snapshot.records[vm].downtime_max_ms)
+    over = Passage(planned_bandwidth(snapshot, source, target, limits.link_share),
+                   float(snapshot.hosts.link_mib_s[[source, target]].min()), steps[0], steps[-1],
+                   limits.may_slow(routine=routine))
+    return foretell(int(snapshot.vms.memory[vm]), over, None if dirties is None else dirties.mib_s)
+
+
+def bytes_off(draft: Draft, vm: int, source: int, *, routine: bool) -> int:
+    """Return the bytes that are copied when a VM leaves its host, over the fastest link that another one has to it."""
+    if draft.dirtying(vm) is None:
+        return int(draft.snapshot.vms.memory[vm])
     hosts = draft.snapshot.hosts
-    return fair_share(float(hosts.link_mib_s[source]), int(hosts.jobs_out[source]) + 1,
-                      float(hosts.link_mib_s[target]), int(hosts.jobs_in[target]) + 1, draft.policies.limits.link_share)
+    share = np.where(hosts.target, hosts.link_mib_s / (hosts.jobs_in + 1), 0.0)
+    share[source] = -1.0
+    return copy_of(draft, vm, source, int(np.argmax(share)), routine=routine).copied
+
+
+def risk_of(draft: Draft, vm: int, source: int, target: int) -> float:
+    """Return how many times as much a routine move costs as one of a VM and of hosts of which nothing bad is known."""
+    return draft.attempts(vm) * draft.risk(source, target)
+
+
+def risk_points(draft: Draft, source: int) -> Ints:
+    """Return, by host, the points that a routine move there costs for how moves from the source went lately."""
+    points: Ints = np.zeros(len(draft.snapshot.hosts.names), np.int64)
+    name = draft.snapshot.hosts.names[source]
+    risky = {target: one.risk for (start, target), one in draft.calibration.pairs.items()
+             if start == name and one.risk > 1.0}
+    if risky:
+        points[:] = [round(PENALTY_POINTS * (risky.get(target, 1.0) - 1.0)) for target in draft.snapshot.hosts.names]
+    return points
+
+
+def _risk(draft: Draft, intent: Intent, vm: int, source: int, target: int) -> float:
+    return risk_of(draft, vm, source, target) if intent.routine else 1.0
 
 
 def no_target(draft: Draft, intent: Intent, vm: int, noes: list[Refusal]) -> Refusal:

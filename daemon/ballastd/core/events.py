@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ballastd.core.autonomy_events import AutonomyEvent
+from ballastd.core.inventory import Dirtying
 from ballastd.core.migrations import CallResult, Ending, MigrationPhase
 from ballastd.core.plain import from_plain, to_plain
 from ballastd.core.quantities import Bytes, HostName, VmId
@@ -71,16 +72,21 @@ class MigrationOrdered:
     downtime_ms: int = 0
     auto_converge: bool = False
     post_copy: bool = False
+    reckoned: float = 0.0
+    downtime_reckoned_ms: float | None = None
+    downtime_predicted_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MigrationCalled:
-    """The call returned. What it said is advice; the ends decide."""
+    """The call returned. What it said is advice; the ends decide. ``downtime_ms``: how long the VM stood still at its end,
+    None where it was not said."""
 
     wall: float
     id: str
     result: CallResult
     message: str = ""
+    downtime_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +109,13 @@ class MigrationOutOfSight:
 
 @dataclass(frozen=True, slots=True)
 class MigrationSettled:
-    """The books of a migration are closed."""
+    """The books of a migration are closed. ``dirtied``: how fast its VM dirtied its memory, None where it did not show."""
 
     wall: float
     id: str
     ending: Ending
     detail: str = ""
+    dirtied: Dirtying | None = None
 
 
 @dataclass(frozen=True, slots=True)

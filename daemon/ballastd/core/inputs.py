@@ -9,7 +9,7 @@ from ballastd.core.inventory import HostInventory, Progress
 from ballastd.core.migrations import CallResult
 from ballastd.core.policies import PolicySet
 from ballastd.core.power import PowerStatus
-from ballastd.core.quantities import HostName, Instant
+from ballastd.core.quantities import HostName, Instant, Seconds
 from ballastd.core.telemetry import AgentState, Report
 
 
@@ -24,12 +24,14 @@ class HostUnreachable:
 
 @dataclass(frozen=True, slots=True)
 class CallReturned:
-    """The call that carried out an order returned, at ``at``."""
+    """The call that carried out an order returned, at ``at``. ``downtime``: how long the VM stood still at the end, seconds,
+    None where that was not said."""
 
     migration: str
     result: CallResult
     message: str
     at: Instant
+    downtime: Seconds | None = None
 
 
 @dataclass(frozen=True, slots=True)

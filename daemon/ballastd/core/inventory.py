@@ -216,6 +216,21 @@ def same_but_for_use(one: HostInventory, other: HostInventory) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Dirtying:
+    """How fast a VM dirties its memory, MiB/s. ``at_least``: it may well be faster. ``measured``: its hypervisor measured
+    it, within the last minutes; else its last migration showed it."""
+
+    mib_s: float
+    at_least: bool = False
+    measured: bool = False
+
+    def words(self) -> str:
+        """Return the rate and where it is from."""
+        said = "as was measured" if self.measured else "as its last migration showed"
+        return f"{'at least ' if self.at_least else ''}{self.mib_s:.0f} MiB/s, {said}"
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """Where a running job is. Sizes in bytes, 0 until the hypervisor reports; elapsed in seconds."""
 

@@ -214,7 +214,8 @@ def _migration_ordered(ledger: Ledger, e: ev.MigrationOrdered) -> None:
         bandwidth_mib_s=e.bandwidth_mib_s, policy=e.policy, because=e.because, ordered_wall=e.wall,
         deadline_wall=e.deadline_wall, predicted=e.predicted, adopted=e.adopted, retry=e.retry, routine=e.routine,
         urgent=e.urgent, runners_up=e.runners_up, why_not=e.why_not, saving=e.saving, approved_by=e.approved_by,
-        downtime_ms=e.downtime_ms, auto_converge=e.auto_converge, post_copy=e.post_copy,
+        downtime_ms=e.downtime_ms, auto_converge=e.auto_converge, post_copy=e.post_copy, reckoned=e.reckoned,
+        downtime_reckoned_ms=e.downtime_reckoned_ms, downtime_predicted_ms=e.downtime_predicted_ms,
     )
     ledger.autonomy.use_up(e.recommendation)
     if e.routine:
@@ -224,7 +225,8 @@ def _migration_ordered(ledger: Ledger, e: ev.MigrationOrdered) -> None:
 
 def _migration_called(ledger: Ledger, e: ev.MigrationCalled) -> None:
     migration = ledger._migration(e.id)  # noqa: SLF001  the booking functions are the ledger's own
-    ledger.migrations[e.id] = replace(migration, called=e.result, called_wall=e.wall, call_message=e.message)
+    ledger.migrations[e.id] = replace(migration, called=e.result, called_wall=e.wall, call_message=e.message,
+                                     downtime_took_ms=e.downtime_ms)
 
 
 def _migration_moved(ledger: Ledger, e: ev.MigrationMoved) -> None:
@@ -246,7 +248,7 @@ def _migration_settled(ledger: Ledger, e: ev.MigrationSettled) -> None:
     migration = ledger._migration(e.id)  # noqa: SLF001  as above
     del ledger.migrations[e.id]
     done = replace(migration, phase=MigrationPhase.SETTLED, ending=e.ending, settled_wall=e.wall,
-                   call_message=e.detail or migration.call_message)
+                   call_message=e.detail or migration.call_message, dirtied=e.dirtied)
     ledger.settled.append(done)
     ledger.autonomy.note_ending(done, e.wall)
     if e.ending is Ending.COMPLETED:

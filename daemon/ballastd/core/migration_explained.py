@@ -14,7 +14,7 @@ from ballastd.core.statements import (
     no_told,
     or_nothing,
 )
-from ballastd.core.views import ClusterView, HostView, MigrationView, VmView
+from ballastd.core.views import ClusterView, HostView, MigrationView, PairView, VmView
 
 OTHERS_SHOWN = 10
 AS_PREDICTED = 0.2
@@ -108,13 +108,30 @@ def _outcome(view: ClusterView, m: MigrationView) -> tuple[Statement, ...]:
         f"predicted: {human_seconds(m.predicted)}, with at most {m.bandwidth_mib_s} MiB/s")
     said = [Statement("predicted", predicted, vm=m.vm)]
     said += [Statement("experience", f"{one.moves} moves from {one.source} to {one.target} took {one.took:.2f} times what "
-                       "was reckoned", vm=m.vm) for one in view.pairs if (one.source, one.target) == (m.source, m.target)]
+                       f"was reckoned{_pair_told(one)}", vm=m.vm)
+             for one in view.pairs if (one.source, one.target) == (m.source, m.target)]
+    if m.downtime_predicted_ms is not None or m.downtime_took_ms is not None:
+        said.append(Statement("standstill", _standstill(m), vm=m.vm))
     if m.settled_wall is None:
         said.append(Statement("so-far", _so_far(m), vm=m.vm))
     else:
         said.append(Statement("took", f"{m.ending} after {human_seconds(m.elapsed)}{_compared(m)}", vm=m.vm,
                               since_wall=m.ordered_wall, until_wall=m.settled_wall))
     return tuple(said)
+
+
+def _pair_told(pair: PairView) -> str:
+    """Return what else is known of a pair's moves, in words that go on a sentence."""
+    stood = "" if pair.downtime is None else f", their VMs stood still {pair.downtime:.2f} times as long"
+    failed = "" if not pair.failed else f"; {pair.failed} of {pair.tried} failed within the last day"
+    risk = "" if pair.risk <= 1.0 else f"; a routine move there costs {pair.risk:.1f} times as much"
+    return stood + failed + risk
+
+
+def _standstill(m: MigrationView) -> str:
+    foretold = "not foretold" if m.downtime_predicted_ms is None else f"foretold: {m.downtime_predicted_ms:.0f} ms"
+    took = "" if m.downtime_took_ms is None else f", measured: {m.downtime_took_ms:.0f} ms"
+    return f"how long its VM stands still at the end was {foretold}{took}"
 
 
 def _so_far(m: MigrationView) -> str:

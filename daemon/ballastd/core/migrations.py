@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from ballastd.core.inventory import Dirtying
 from ballastd.core.quantities import Bytes, HostName, VmId
 
 
@@ -82,7 +83,10 @@ class Migration:
     it got nowhere. ``approved_by``: who approved it, where its policy only recommends. ``downtime_ms``: for how long its VM
     may stand still at the end, 0 where that was left to the hypervisor. ``auto_converge``: whether it may be slowed down.
     ``retuned``: whether it was given another bandwidth on its way. ``post_copy``: whether it may be put into post-copy;
-    ``post_copy_because``: why it was, empty if it was not.
+    ``post_copy_because``: why it was, empty if it was not. ``reckoned``, ``downtime_reckoned_ms``: how long it would
+    take and its VM stand still by the sum alone, before that was corrected by what moves of its hosts took
+    (``predicted``, ``downtime_predicted_ms``): 0 and None where nobody knew. ``downtime_took_ms``: as it was measured, None
+    where nobody heard. ``dirtied``: how fast its VM dirtied its memory meanwhile, None where it did not show.
     """
 
     id: str
@@ -119,6 +123,11 @@ class Migration:
     retuned: bool = False
     post_copy: bool = False
     post_copy_because: str = ""
+    reckoned: float = 0.0
+    downtime_reckoned_ms: float | None = None
+    downtime_predicted_ms: float | None = None
+    downtime_took_ms: float | None = None
+    dirtied: Dirtying | None = None
 
     @property
     def is_open(self) -> bool:

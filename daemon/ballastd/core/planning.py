@@ -13,7 +13,7 @@ from ballastd.core.checking_terms import check_terms
 from ballastd.core.constraints import Terms
 from ballastd.core.cooling import relieve
 from ballastd.core.draft import Draft, begin
-from ballastd.core.drafting import add, candidates, leave_out, no_target, terms_of, why_left_out, why_vm_rests
+from ballastd.core.drafting import add, bytes_off, candidates, leave_out, no_target, terms_of, why_left_out, why_vm_rests
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.ledger import Ledger
 from ballastd.core.levelling import even_out
@@ -85,7 +85,7 @@ def _empty_host(draft: Draft, intent: Intent, *, whole: bool = False) -> None:
         draft.refusals.append(no)
         return
     terms = terms_of(intent, draft.policies)
-    for vm in sorted(snapshot.vms_on(intent.host), key=lambda row: _leaving_key(snapshot, row, intent)):
+    for vm in sorted(snapshot.vms_on(intent.host), key=lambda row: _leaving_key(draft, row, intent)):
         migration = draft.ledger.open_migration_of(snapshot.vms.ids[vm])
         if migration is not None:
             draft.refusals.extend(_why_unsettled(migration))
@@ -134,13 +134,13 @@ def _why_host_cannot_be_emptied(draft: Draft, source: int) -> Refusal | None:
     return None
 
 
-def _leaving_key(snapshot: Snapshot, vm: int, intent: Intent) -> tuple[int | str, ...]:
-    keys: list[int | str] = []
+def _leaving_key(draft: Draft, vm: int, intent: Intent) -> tuple[int | str, ...]:
+    snapshot, keys = draft.snapshot, list[int | str]()
     for order in intent.order:
         if order is EvacuationOrder.PRIORITY:
             keys.append(-int(snapshot.vms.priority[vm]))
         else:
-            keys.append(int(snapshot.vms.memory[vm]))
+            keys.append(bytes_off(draft, vm, int(snapshot.vms.host[vm]), routine=intent.routine))
     return (*keys, snapshot.records[vm].name, snapshot.vms.ids[vm])
 
 

@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from ballastd.core.accounts import Account, Against
+from ballastd.core.inventory import Dirtying
 from ballastd.core.quantities import Bytes, HostName, Seconds, VmId
 
 
@@ -30,6 +31,8 @@ class RefusalKind(enum.Enum):
     VM_AMBIGUOUS = "vm-ambiguous"
     VM_GONE = "vm-gone"
     TRIED_AND_FAILED = "tried-and-failed"
+    NEVER_CONVERGES = "never-converges"
+    """It dirties its memory about as fast as it would be copied."""
     PLACEMENT = "placement-rule"
     LOAD = "load"
     LOAD_UNKNOWN = "load-unknown"
@@ -115,7 +118,8 @@ class Move:
     ``intent_host``/``policy``/``because``: why. ``urgent``: windows do not apply. ``reserve_waived``:
     whether the failover reserve may be used for it. ``routine``: it balances or packs. ``runners_up``, ``why_not``: who
     came next as its target, and what spoke against the others. ``account``: what it gains and costs, where it was planned
-    just now.
+    just now. ``dirties``: how fast the VM dirties its memory, None where nobody knows; ``copied``: bytes to copy at the
+    planned bandwidth, with those that are copied again, 0 where nobody knows.
     """
 
     vm: VmId
@@ -133,6 +137,8 @@ class Move:
     runners_up: tuple[str, ...] = ()
     why_not: tuple[str, ...] = ()
     account: Account | None = None
+    dirties: Dirtying | None = None
+    copied: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +157,9 @@ class Order:
     ``id`` comes from the revision (``42-1``). ``bandwidth_mib_s``: at least 1. ``deadline``: seconds from
     the start after which the migration is aborted. ``downtime_ms``: for how long the VM may stand still at the end, 0 for as
     long as its hypervisor is used to. ``auto_converge``: whether the VM may be slowed down if it dirties its memory faster
-    than it is copied. ``post_copy``: whether it may be put into post-copy later on; that alone does not.
+    than it is copied. ``post_copy``: whether it may be put into post-copy later on; that alone does not. ``reckoned``: how
+    long it will take with this bandwidth, seconds, 0 where nobody reckoned; ``downtime_reckoned_ms``: how long its VM will
+    stand still, None where nobody knows.
     """
 
     id: str
@@ -162,6 +170,8 @@ class Order:
     downtime_ms: int = 0
     auto_converge: bool = False
     post_copy: bool = False
+    reckoned: Seconds = Seconds(0.0)
+    downtime_reckoned_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -352,6 +352,10 @@ class Limits:
     wakes_per_min: int = 1
     power_cycles_per_day: int = 2
 
+    def may_slow(self, *, routine: bool) -> bool:
+        """Return whether a migration may slow its VM down."""
+        return self.auto_converge is AutoConverge.ALWAYS or (self.auto_converge is AutoConverge.SAVING and not routine)
+
 
 AnyPolicy = HealthPolicy | EvacuationPolicy | BalancePolicy | ConsolidationPolicy | PlacementPolicy
 P = TypeVar("P", bound=AnyPolicy)

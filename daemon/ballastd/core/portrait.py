@@ -231,16 +231,16 @@ def _migration(p: Portrait, m: Migration) -> MigrationView:
         progress.memory_remaining if progress and progress.memory_total else None,
         progress.dirty_bytes_s / MIB if progress and progress.dirty_bytes_s else None, m.downtime_ms,
         1000 * progress.expected_downtime if progress and progress.iteration > 1 else None, m.auto_converge,
-        m.post_copy_because)
+        m.post_copy_because, m.downtime_predicted_ms, m.downtime_took_ms)
 
 
 def _pairs(p: Portrait) -> tuple[PairView, ...]:
-    """Return how long moves took, all pairs together first."""
-    known = calibrated(p.ledger.settled)
+    """Return how moves went, all pairs together first."""
+    known, nobody = calibrated(p.ledger.settled, p.now.wall), HostName("")
     found = [] if known.everywhere is None else [PairView("", "", known.everywhere.moves, known.everywhere.factor,
-                                                          known.factor(HostName(""), HostName("")))]
-    found += [PairView(source, target, one.moves, one.factor, known.factor(source, target))
-              for (source, target), one in sorted(known.pairs.items())]
+                                                          known.factor(nobody, nobody), known.everywhere.downtime)]
+    found += [PairView(source, target, one.moves, one.factor, known.factor(source, target), one.downtime, one.tried,
+                       one.failed, one.risk) for (source, target), one in sorted(known.pairs.items())]
     return tuple(found)
 
 

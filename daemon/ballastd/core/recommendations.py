@@ -20,7 +20,6 @@ from ballastd.core.ledger import DAY_SECONDS, Ledger
 from ballastd.core.notices import Notice
 from ballastd.core.plans import Move, Order, Plan
 from ballastd.core.policies import Mode, PolicySet
-from ballastd.core.prediction import predict
 from ballastd.core.quantities import HostName, Instant, Seconds, VmId, human_seconds
 from ballastd.core.views import DemotionView, RecommendationView, RejectionView
 
@@ -67,14 +66,17 @@ def switch_off_id(policy: str, host: HostName, memory: int) -> str:
 def ordered(order: Order, ledger: Ledger, approved: str, wall: float) -> ev.MigrationOrdered:
     """Return the record of an order. ``approved``: the id under which a person approved it, empty where nobody had to."""
     move, offer = order.move, ledger.autonomy.offers.get(approved)
-    predicted = calibrated(ledger.settled).foretold(predict(move.memory, order.bandwidth_mib_s), move.source, move.target)
+    known = calibrated(ledger.settled, wall)
+    stands = known.downtime(order.downtime_reckoned_ms, move.source, move.target)
     return ev.MigrationOrdered(
         wall, order.id, move.vm, move.vm_name, move.source, move.target, move.memory, order.bandwidth_mib_s, move.policy,
-        move.because, wall + order.deadline, predicted,
+        move.because, wall + order.deadline, known.foretold(order.reckoned, move.source, move.target),
         retry=len(ledger.recent_failures(move.vm, wall - DAY_SECONDS)), routine=move.routine,
         urgent=move.urgent, runners_up=move.runners_up, why_not=move.why_not, saving=move.reserve_waived,
         recommendation=approved, approved_by=offer.approved_by if offer else "",
-        downtime_ms=order.downtime_ms, auto_converge=order.auto_converge, post_copy=order.post_copy)
+        downtime_ms=order.downtime_ms, auto_converge=order.auto_converge, post_copy=order.post_copy,
+        reckoned=order.reckoned, downtime_reckoned_ms=order.downtime_reckoned_ms,
+        downtime_predicted_ms=None if stands is None else round(stands, 1))
 
 
 class Recommendations:

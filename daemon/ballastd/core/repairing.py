@@ -6,14 +6,14 @@ import numpy as np
 
 from ballastd.core.accounts import Figure, Worth
 from ballastd.core.arrays import Floats
+from ballastd.core.balancing import price_of
 from ballastd.core.breaches import Breach, broken_on, keeps
 from ballastd.core.draft import Draft
-from ballastd.core.drafting import NOES_SHOWN, Shortlist, add, best_of, planned_bandwidth, terms_of, why_vm_rests
+from ballastd.core.drafting import NOES_SHOWN, Shortlist, add, best_of, terms_of, why_vm_rests
 from ballastd.core.intents import Intent
 from ballastd.core.placement import penalty, rules_for
 from ballastd.core.plans import Refusal, RefusalKind
 from ballastd.core.policies import PlacementPolicy
-from ballastd.core.prediction import predict
 from ballastd.core.weighing import copying_costs, told_one_by_one
 
 ASKED_MAX = 30
@@ -48,11 +48,10 @@ def _put_right(draft: Draft, intent: Intent, rule: PlacementPolicy, breach: Brea
         return Refusal(RefusalKind.PLACEMENT, f"stays, though {rule.name} {breach.why}: " + (
             f"no host takes it ({shown})" if against else "on no other host would that be better"),
             draft.snapshot.vms.ids[vm], intent.host, told_one_by_one(draft, against))
-    memory = int(draft.snapshot.vms.memory[vm])
-    takes = predict(memory, planned_bandwidth(draft, source, kept[0].row))
+    price = price_of(draft, vm, source, kept[0].row)
     gain = Figure("must-rule kept", 1.0, "rules") if rule.weight is None else Figure("wish kept", rule.weight, "of weight")
     add(draft, intent, vm, source, kept, [*targets.why_barred(NOES_SHOWN), *noes],
-        Worth(breach.why, (gain,), copying_costs(memory, takes)))
+        Worth(breach.why, (gain,), copying_costs(price.memory, price.copy, price.risk)))
     return None
 
 

@@ -1,8 +1,8 @@
 """When each VM leaves a host that is emptied: its planned moves over links that they share, as many at a time as may be.
 
 A reckoning and no promise: every migration gets the fair share of both its ends' links for as long as the same ones are
-under way, begins with a hand-shake that copies nothing, and copies its memory once. Strangers' migrations are not in it, nor
-what is planned for other hosts.
+under way, begins with a hand-shake that copies nothing, and copies its memory once, and again as much as its plan says
+will be dirtied meanwhile. Strangers' migrations are not in it, nor what is planned for other hosts.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _begin(waiting: list[Move], flights: list[_Flight], limits: Limits, now: flo
             out[move.source] += 1
             into[move.target] += 1
             flights.append(_Flight(move.vm, move.source, move.target, move.memory, now, HANDSHAKE_SECONDS,
-                                   move.memory / MIB))
+                                   max(move.memory, move.copied) / MIB))
         else:
             still.append(move)
     return still

@@ -111,6 +111,7 @@ def figure_told(figure: Figure) -> str:
 _UNITS: dict[str, Callable[[float], str]] = {
     "B": lambda amount: human_bytes(int(amount)),
     "s": human_seconds,
+    "times": lambda amount: f"{amount:.1f} times all that",
     "of the host": lambda amount: f"{amount:.0%} of the host",
     "rules": lambda amount: f"({amount:g})",
     "of weight": lambda amount: f"(weight {amount:g})",

@@ -139,18 +139,28 @@ class MigrationView:
     """Whether its VM may be slowed down."""
     post_copy_because: str = ""
     """Why its VM went before its memory, empty if it did not."""
+    downtime_predicted_ms: float | None = None
+    """How long its VM was foretold to stand still at its end, None where it was not known what it dirties."""
+    downtime_took_ms: float | None = None
+    """How long it did, None where that was not measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class PairView:
     """How long moves from ``source`` to ``target`` took by what was reckoned (median of the newest ``moves``), and by how
-    much what is reckoned is multiplied for the next; both empty: all pairs."""
+    much what is reckoned is multiplied for the next; both empty: all pairs. ``downtime``: the same of how long VMs stood
+    still, None where too few were measured. ``tried``, ``failed``: moves within the last day; ``risk``: how many times as
+    much a routine move costs there for it."""
 
     source: str
     target: str
     moves: int
     took: float
     factor: float
+    downtime: float | None = None
+    tried: int = 0
+    failed: int = 0
+    risk: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

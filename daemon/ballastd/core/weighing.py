@@ -8,6 +8,7 @@ from ballastd.core.accounts import Account, Against, Figure, Worth
 from ballastd.core.draft import Candidate, Draft
 from ballastd.core.intents import IntentKind
 from ballastd.core.plans import Refusal
+from ballastd.core.prediction import Copy
 
 TOLD_MAX = 20_000
 """Of so many candidates a plan says one by one what speaks against them: each takes some hundred bytes."""
@@ -18,14 +19,18 @@ _EMPTIED = {
 }
 
 
-def worth_of_leaving(kind: IntentKind, memory: int, takes: float) -> Worth:
+def worth_of_leaving(kind: IntentKind, memory: int, copy: Copy, risk: float) -> Worth:
     """Return what it gains and costs that a VM leaves a host that is to be emptied."""
-    return Worth("", (Figure(_EMPTIED[kind], memory, "B"),), copying_costs(memory, takes))
+    return Worth("", (Figure(_EMPTIED[kind], memory, "B"),), copying_costs(memory, copy, risk))
 
 
-def copying_costs(memory: int, takes: float) -> tuple[Figure, ...]:
-    """Return what every move costs: bytes of memory, and seconds on its link."""
-    return Figure("memory to copy", memory, "B"), Figure("time on the link", takes, "s")
+def copying_costs(memory: int, copy: Copy, risk: float) -> tuple[Figure, ...]:
+    """Return what every move costs: bytes of memory, and seconds on its link; and, as far as that is known, the bytes that
+    are copied again, for how long its VM stands still, and what the risk makes of all that."""
+    again = (Figure("memory to copy again", copy.copied - memory, "B"),) if copy.copied > memory else ()
+    stands = (Figure("standstill at the end", round(copy.downtime, 3), "s"),) if copy.downtime is not None else ()
+    risky = (Figure("risk, by how moves of it and between its hosts went", risk, "times"),) if risk > 1.0 else ()
+    return (Figure("memory to copy", memory, "B"), *again, Figure("time on the link", copy.takes, "s"), *stands, *risky)
 
 
 def account_of(draft: Draft, source: int, ranked: list[Candidate], worth: Worth) -> Account:

@@ -14,7 +14,7 @@ from ballastd.core.migrations import Migration
 from ballastd.core.plans import AbortOrder, CordonOrder, DowntimeOrder, Order, PostCopyOrder, Refusal, RefusalKind, TuneOrder
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.power import PowerOrder
-from ballastd.core.quantities import HostName, human_bytes
+from ballastd.core.quantities import HostName, Seconds, human_bytes
 from ballastd.core.telemetry import AgentState
 from ballastd.errors import BallastdError, DefinitionNotKept, Unreachable, VmVanished
 from ballastd.kernel.flights import Flights
@@ -76,7 +76,7 @@ class Kernel:
         """The books say that no job of ``migration`` is left."""
         self._flights.release(migration)
 
-    async def migrate(self, order: Order) -> None:
+    async def migrate(self, order: Order) -> Seconds | None:
         """Look at both ends once more and carry ``order`` out; see ``ports.Hypervisor.migrate`` for its errors.
 
         Raises:
@@ -97,7 +97,7 @@ class Kernel:
         self._flights.claim(order, self._clock.now().monotonic)
         self.calls += 1
         self.announce(order)
-        await self._hypervisor.migrate(order)
+        return await self._hypervisor.migrate(order)
 
     def hear(self, agent: AgentState) -> None:
         """Note what a host's agent says: its cordon and its emulators count before a host is switched off."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -26,6 +26,7 @@ from ballastd.ports import Clock
 from ballastd.service.inbox import Inbox
 
 log = structlog.get_logger("ballastd.executor")
+T = TypeVar("T")
 
 CORDON_SECONDS = 900.0
 """A cordon request expires by itself, so that a dead daemon does not leave a host closed for ever."""
@@ -75,15 +76,15 @@ class Executor:
             self._spawn(self._migrate(order))
 
     async def _migrate(self, order: Order) -> None:
-        result, message = await _outcome(self._kernel.migrate(order), order.id)
+        result, message, downtime = await _outcome(self._kernel.migrate(order), order.id)
         log.info("migration call returned", migration=order.id, vm=order.move.vm_name, result=result.value,
                  message=message)
-        self._inbox.put(CallReturned(order.id, result, message, self._clock.now()))
+        self._inbox.put(CallReturned(order.id, result, message, self._clock.now(), downtime))
 
     async def _switch(self, order: PowerOrder) -> None:
         log.warning("host is being woken" if order.on else "host is told to shut down", host=order.host, order=order.id,
                     because=order.because)
-        result, message = await _outcome(self._kernel.switch(order), order.id)
+        result, message, _ = await _outcome(self._kernel.switch(order), order.id)
         self._watch_power(order.host)
         log.info("power call returned", host=order.host, order=order.id, result=result.value, message=message)
         self._inbox.put(PowerReturned(order.id, order.host, result, message, self._clock.now()))
@@ -113,24 +114,23 @@ async def _steer(call: Awaitable[None], migration: str, otherwise: str) -> None:
         log.warning(otherwise, migration=migration, reason=str(no))
 
 
-async def _outcome(call: Awaitable[None], order: str) -> tuple[CallResult, str]:
-    """Return how a call of the kernel ended, and what was said."""
+async def _outcome(call: Awaitable[T], order: str) -> tuple[CallResult, str, T | None]:
+    """Return how a call of the kernel ended, what was said, and what it returned."""
     try:
-        await call
+        return CallResult.OK, "", await call
     except Withheld as no:
         # what a controller contradicts does not pass by itself: it counts as its own refusal, and people are told
         lies = any(one.kind is RefusalKind.CONTROLLER for one in no.refusals)
-        return CallResult.REFUSED if lies else CallResult.WITHHELD, str(no)
+        return CallResult.REFUSED if lies else CallResult.WITHHELD, str(no), None
     except (MigrationRefused, PowerRefused) as no:
-        return CallResult.REFUSED, str(no)
+        return CallResult.REFUSED, str(no), None
     except MigrationAborted as end:
-        return CallResult.ABORTED, str(end)
+        return CallResult.ABORTED, str(end), None
     except BallastdError as trouble:
-        return CallResult.ERROR, f"{type(trouble).__name__}: {trouble}"
+        return CallResult.ERROR, f"{type(trouble).__name__}: {trouble}", None
     except Exception as surprise:
         log.exception("unexpected error from a call", order=order)
-        return CallResult.ERROR, f"{type(surprise).__name__}: {surprise}"
-    return CallResult.OK, ""
+        return CallResult.ERROR, f"{type(surprise).__name__}: {surprise}", None
 
 
 def _concede(order: Order, reason: str) -> None:

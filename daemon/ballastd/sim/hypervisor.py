@@ -15,7 +15,7 @@ from typing import Any
 
 from ballastd.core.inventory import HostInventory, Progress, VmRecord, VmState, VmUsage
 from ballastd.core.plans import Order, Refusal, RefusalKind
-from ballastd.core.quantities import MIB, Bytes, HostName, VmId
+from ballastd.core.quantities import MIB, Bytes, HostName, Seconds, VmId
 from ballastd.errors import (
     InvariantBroken,
     MigrationAborted,
@@ -117,7 +117,7 @@ class SimulatedHypervisor:
             raise VmVanished("no domain with matching uuid", code=42, domain=10)
         return f"<domain><name>{record.name}</name><uuid>{vm}</uuid><memory unit='b'>{record.memory_max}</memory></domain>\n"
 
-    async def migrate(self, order: Order) -> None:
+    async def migrate(self, order: Order) -> Seconds | None:
         """Migrate; the job outlives a caller that leaves."""
         move = order.move
         source = await self._reach(move.source)
@@ -137,7 +137,7 @@ class SimulatedHypervisor:
         job = SimulatedJob(order, source, target, fate, copy, self._moved, self._share)
         self._jobs[move.vm] = job
         self._spawn(self._carry_out(job))
-        await asyncio.shield(job.answer)
+        return await asyncio.shield(job.answer)
 
     async def progress(self, host: HostName, vm: VmId) -> Progress | None:
         """Return where the outgoing job is."""

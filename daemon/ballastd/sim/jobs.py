@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from ballastd.core.inventory import JobKind, Progress, VmRecord, VmState
 from ballastd.core.plans import Order, Refusal
-from ballastd.core.quantities import GIB, MIB, Bytes, HostName, VmId
+from ballastd.core.quantities import GIB, MIB, Bytes, HostName, Seconds, VmId
 from ballastd.errors import (
     MigrationAborted,
     MigrationError,
@@ -123,7 +123,7 @@ class SimulatedJob:
                  changed: Callable[[HostName, VmId], None], share: Callable[[], None]) -> None:
         self.source, self.target = source, target
         self.vm = order.move.vm
-        self.answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.answer: asyncio.Future[Seconds | None] = asyncio.get_running_loop().create_future()
         self.fate = fate
         self.handing_over = False
         """Whether it is between stopping the guest at its source and running it at its target."""
@@ -144,11 +144,11 @@ class SimulatedJob:
         self._share = share
 
     def tell(self, error: MigrationError | None) -> None:
-        """Answer the caller; only the first answer counts."""
+        """Answer the caller, who learns how long the guest stood still; only the first answer counts."""
         if self.answer.done():
             return
         if error is None:
-            self.answer.set_result(None)
+            self.answer.set_result(Seconds(DOWNTIME_SECONDS))
         else:
             self.answer.set_exception(error)
             self.answer.exception()  # a caller that left does not make it an unheard error

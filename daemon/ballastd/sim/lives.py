@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 from ballastd.core.inventory import HostInventory, Progress
 from ballastd.core.plans import Order, Refusal
 from ballastd.core.power import PowerStatus
-from ballastd.core.quantities import HostName, VmId
+from ballastd.core.quantities import HostName, Seconds, VmId
 from ballastd.ports import (
     HostHint,
     Hypervisor,
@@ -118,11 +118,11 @@ class LivingHypervisor:
         self._life.check()
         return await self._world.definition(host, vm)
 
-    async def migrate(self, order: Order) -> None:
+    async def migrate(self, order: Order) -> Seconds | None:
         """See ``ports.Hypervisor``."""
         self._life.check()
         self._life.witness.migrating(order)
-        await self._world.migrate(order)
+        return await self._world.migrate(order)
 
     async def progress(self, host: HostName, vm: VmId) -> Progress | None:
         """See ``ports.Hypervisor``."""

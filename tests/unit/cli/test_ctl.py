@@ -189,16 +189,23 @@ def test_a_migration_shows_its_rounds_and_how_long_its_vm_would_stand_still(desk
     desk.console.shown = replace(a_view(migrations=(busy,)), wall=time.time())
     shown = desk.run("migration show 41-1").stdout
     assert "rounds      4, 300.0 MiB of this one to go, its VM dirties 120 MiB/s\n" in shown
-    assert "standstill  312/200 ms, may be slowed down\n" in shown
+    assert "standstill  312/200 ms, may be slowed down (foretold -)\n" in shown
     assert "312/200 ms" in desk.run("migration list -o wide").stdout
 
 
+def test_a_migration_that_is_over_shows_how_long_its_vm_stood_still_and_was_foretold_to(desk):
+    over = a_migration(ending="completed", settled_wall=time.time(), downtime_predicted_ms=41.0, downtime_took_ms=38.4)
+    desk.console.shown = replace(a_view(migrations=(over,)), wall=time.time())
+    assert "standstill  38 ms (foretold 41 ms)\n" in desk.run("migration show 41-1").stdout
+    assert "foretold: 41 ms, measured: 38 ms" in desk.run("explain 41-1").stdout
+
+
 def test_how_long_moves_took_is_shown_by_pairs(desk):
-    shown = (PairView("", "", 7, 1.1, 1.1), PairView("alder", "birch", 4, 1.304, 1.304))
+    shown = (PairView("", "", 7, 1.1, 1.1), PairView("alder", "birch", 4, 1.304, 1.304, 0.9, 5, 1, 1.2))
     desk.console.shown = replace(a_view(pairs=shown), wall=time.time())
     _, everywhere, pair = (line.split() for line in desk.run("migration pairs").stdout.splitlines())
-    assert everywhere == ["(all)", "(all)", "7", "1.10", "x", "1.10", "x"]
-    assert pair == ["alder", "birch", "4", "1.30", "x", "1.30", "x"]
+    assert everywhere == ["(all)", "(all)", "7", "1.10", "x", "1.10", "x", "-", "-", "1.0", "x"]
+    assert pair == ["alder", "birch", "4", "1.30", "x", "1.30", "x", "0.90", "x", "1/5", "1.2", "x"]
     desk.console.shown = replace(a_view(), wall=time.time())
     assert "no move was completed" in desk.run("migration pairs").stderr
 

@@ -13,6 +13,7 @@ from ballastd.core.quantities import MIB, Bytes, HostName, Seconds
 from tests.builders import POLICIES, four_hosts, table, vm_id
 
 H1, H2, H3 = HostName("h1"), HostName("h2"), HostName("h3")
+LATER = 2000.0
 
 
 def done(took: float, target: HostName = H2, number: int = 0, **changed: object) -> Migration:
@@ -24,42 +25,43 @@ def done(took: float, target: HostName = H2, number: int = 0, **changed: object)
 
 
 def test_nobody_knows_anything_at_first() -> None:
-    known = calibrated(())
+    known = calibrated((), LATER)
     assert known.factor(H1, H2) == 1.0
     assert known.foretold(Seconds(7.0), H1, H2) == 7.0
 
 
 def test_a_pair_speaks_for_itself_once_it_has_three_moves() -> None:
-    known = calibrated([done(20.0), done(22.0)])
+    known = calibrated([done(20.0), done(22.0)], LATER)
     assert known.factor(H1, H2) == 1.0, "two are not enough, nor are they for all"
-    known = calibrated([done(20.0), done(22.0), done(30.0)])
+    known = calibrated([done(20.0), done(22.0), done(30.0)], LATER)
     assert known.factor(H1, H2) == pytest.approx(2.2)
     assert known.factor(H2, H1) == 1.0, "the other way is another pair"
 
 
 def test_all_together_speak_for_a_pair_that_cannot() -> None:
-    known = calibrated([done(12.0), done(12.0), done(12.0), done(14.0, H3), done(14.0, H3)])
+    known = calibrated([done(12.0), done(12.0), done(12.0), done(14.0, H3), done(14.0, H3)], LATER)
     assert known.factor(H1, H3) == pytest.approx(1.2), "two of its own are not enough"
     assert known.factor(H3, H2) == pytest.approx(1.2)
 
 
 def test_one_move_that_took_ten_times_as_long_says_nothing() -> None:
-    assert calibrated([done(12.0), done(12.0), done(120.0)]).factor(H1, H2) == pytest.approx(1.2)
+    assert calibrated([done(12.0), done(12.0), done(120.0)], LATER).factor(H1, H2) == pytest.approx(1.2)
 
 
 @pytest.mark.parametrize(("took", "factor"), [(1.0, 0.5), (100.0, MOST)])
 def test_what_no_hosts_could_be_is_bounded(took: float, factor: float) -> None:
-    assert calibrated([done(took)] * 3).factor(H1, H2) == factor
+    assert calibrated([done(took)] * 3, LATER).factor(H1, H2) == factor
 
 
 def test_the_newest_count() -> None:
-    assert calibrated([done(30.0)] * 50 + [done(11.0)] * KEPT).factor(H1, H2) == pytest.approx(1.1)
+    assert calibrated([done(30.0)] * 50 + [done(11.0)] * KEPT, LATER).factor(H1, H2) == pytest.approx(1.1)
 
 
 @pytest.mark.parametrize("changed", [
-    {"ending": Ending.ABORTED}, {"called": CallResult.ERROR}, {"called": None, "called_wall": None}, {"retuned": True}])
+    {"ending": Ending.ABORTED}, {"called": CallResult.ERROR}, {"called": None, "called_wall": None}, {"retuned": True},
+    {"post_copy_because": "its host fails"}])
 def test_what_did_not_arrive_or_was_not_watched_teaches_nothing(changed: dict[str, object]) -> None:
-    assert calibrated([done(30.0, **changed)] * 9).factor(H1, H2) == 1.0
+    assert calibrated([done(30.0, **changed)] * 9, LATER).factor(H1, H2) == 1.0
 
 
 def test_the_next_move_is_foretold_by_how_long_others_took_and_its_deadline_is_not() -> None:

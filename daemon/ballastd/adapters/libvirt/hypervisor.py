@@ -23,7 +23,7 @@ from ballastd.adapters.libvirt.links import Graveyard
 from ballastd.core.inventory import HostInventory, Progress, VmUsage
 from ballastd.core.plans import Order, Refusal
 from ballastd.core.policies import ClusterDeclaration
-from ballastd.core.quantities import HostName, VmId
+from ballastd.core.quantities import HostName, Seconds, VmId
 from ballastd.errors import InvariantBroken, OutcomeUnknown, Unreachable
 from ballastd.ports import Blocking, Clock, HostHint
 
@@ -92,11 +92,11 @@ class LibvirtHypervisor:
         there = await target.steer(lambda conn: examination.at_target(conn, move, facts, *ends))
         return (*here.refusals, *there)
 
-    async def migrate(self, order: Order) -> None:
+    async def migrate(self, order: Order) -> Seconds | None:
         """Migrate. When the caller leaves, the job goes on, and what belongs to it is still done."""
         task = self._spawn(self._carry_out(order))
         try:
-            await asyncio.shield(task)
+            return await asyncio.shield(task)
         except asyncio.CancelledError:
             if self._closed and task.cancelled():
                 raise OutcomeUnknown("the connection was let go; the job goes on") from None
@@ -166,7 +166,7 @@ class LibvirtHypervisor:
             raise InvariantBroken(f"{host} is not a declared host")
         return access
 
-    async def _carry_out(self, order: Order) -> None:
+    async def _carry_out(self, order: Order) -> Seconds | None:
         move = order.move
         source, target = self._access(move.source), self._access(move.target)
         journey = migration.Journey(
@@ -184,6 +184,15 @@ class LibvirtHypervisor:
             raise arrival.error
         if arrival.autostart:
             await self._restore_autostart(target, move.vm)
+        return await self._downtime(target, move.vm)
+
+    async def _downtime(self, target: HostAccess, vm: VmId) -> Seconds | None:
+        """Return how long a VM stood still that has just arrived, as its target knows it; None where that cannot be had."""
+        try:
+            return await target.steer(lambda conn: migration.downtime(conn, vm))
+        except Unreachable as error:
+            log.debug("standstill not measured", vm=vm, host=target.host.name, reason=str(error))
+            return None
 
     async def _restore_autostart(self, target: HostAccess, vm: VmId) -> None:
         try:

@@ -21,11 +21,12 @@ from ballastd.adapters.libvirt.states import (
     PAUSED,
     PAUSED_POSTCOPY,
     PAUSED_POSTCOPY_FAILED,
+    downtime_of,
     job_kind,
     progress_of,
 )
 from ballastd.core.inventory import JobKind, Progress
-from ballastd.core.quantities import VmId
+from ballastd.core.quantities import Seconds, VmId
 from ballastd.errors import MigrationError, VmVanished
 
 T = TypeVar("T")
@@ -129,6 +130,19 @@ def definition(conn: Any, vm: VmId) -> str:
 def set_autostart(conn: Any, vm: VmId) -> None:
     """Have the target start the VM with itself, as the source did: libvirt forgets that on the way."""
     conn.lookupByUUIDString(vm).setAutostart(1)
+
+
+def downtime(conn: Any, vm: VmId) -> Seconds | None:
+    """Return how long a VM stood still that has arrived here, None where its libvirt does not tell: answered by libvirt
+    itself, which keeps it for whoever else may ask."""
+    libvirt = load_libvirt()
+    flags = libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
+    try:
+        return downtime_of(conn.lookupByUUIDString(vm).jobStats(flags))
+    except libvirt.libvirtError as error:
+        if trouble_of(error).code in _NO_JOB:
+            return None
+        raise
 
 
 def progress(conn: Any, asking: Asking, vm: VmId) -> Progress | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ballastd.core.inventory import JobKind, Progress, VmState
-from ballastd.core.quantities import Bytes
+from ballastd.core.quantities import Bytes, Seconds
 
 NO_STATE, RUNNING, BLOCKED, PAUSED, SHUTTING_DOWN, SHUTOFF, CRASHED, SUSPENDED_TO_RAM = range(8)
 ACTIVE = frozenset({NO_STATE, RUNNING, BLOCKED, PAUSED, SHUTTING_DOWN, SUSPENDED_TO_RAM})
@@ -15,7 +15,8 @@ RUNNING_POSTCOPY, RUNNING_POSTCOPY_FAILED = 10, 11
 PAUSED_BY_MIGRATION, PAUSED_STARTING_UP = 2, 11
 PAUSED_POSTCOPY, PAUSED_POSTCOPY_FAILED = 12, 13
 
-JOB_NONE, MIGRATION_IN, MIGRATION_OUT = 0, 4, 5
+JOB_NONE, JOB_COMPLETED = 0, 3
+MIGRATION_IN, MIGRATION_OUT = 4, 5
 PAGE_BYTES = 4096
 
 
@@ -56,6 +57,14 @@ def job_kind(statistics: Mapping[str, Any]) -> JobKind:
         return JobKind.NONE
     return {MIGRATION_OUT: JobKind.OUTGOING, MIGRATION_IN: JobKind.INCOMING}.get(
         statistics.get("operation", 0), JobKind.OTHER)
+
+
+def downtime_of(statistics: Mapping[str, Any]) -> Seconds | None:
+    """Return how long a VM stood still at the end of the job that brought it here, None where these are of no such job."""
+    if statistics.get("type", JOB_NONE) != JOB_COMPLETED or statistics.get("operation", 0) != MIGRATION_IN:
+        return None
+    said = statistics.get("downtime")
+    return None if said is None else Seconds(said / 1000)
 
 
 def progress_of(statistics: Mapping[str, Any]) -> Progress:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ballastd.adapters.libvirt.states import job_kind, progress_of, vm_state
+from ballastd.adapters.libvirt.states import downtime_of, job_kind, progress_of, vm_state
 from ballastd.core.inventory import JobKind, VmState
 
 NONE, OUT, IN, OTHER, UNKNOWN = (
@@ -62,3 +62,12 @@ def test_progress_has_bytes_and_seconds() -> None:
 def test_a_job_that_has_not_begun_to_copy_shows_zeros() -> None:
     seen = progress_of({"type": 2, "operation": 5, "time_elapsed": 12})
     assert (seen.elapsed, seen.memory_total, seen.iteration, seen.dirty_bytes_s) == (0.012, 0, 0, 0.0)
+
+
+@pytest.mark.parametrize(("statistics", "seconds"), [
+    ({"type": 3, "operation": 4, "downtime": 38}, 0.038),
+    ({"type": 3, "operation": 4}, None),
+    ({"type": 3, "operation": 6, "downtime": 38}, None),
+    ({"type": 0}, None)])
+def test_a_vm_stood_still_as_the_job_says_that_brought_it(statistics: dict[str, int], seconds: float | None) -> None:
+    assert downtime_of(statistics) == seconds
