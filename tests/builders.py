@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from ballastd.core.conditions import Aggregate, Condition, Holding, RelativeTo, Threshold
 from ballastd.core.controller import Controller, Decision
+from ballastd.core.hardware import NO_NEEDS, Hardware, Needs
 from ballastd.core.inputs import CallReturned, HostUnreachable, Input, OperatorCommand, Verb
 from ballastd.core.inventory import DeclaredHost, HostInventory, JobKind, Pin, VmRecord, VmState, VmUsage
 from ballastd.core.ledger import Ledger
@@ -25,6 +26,7 @@ from ballastd.core.policies import (
 )
 from ballastd.core.quantities import GIB, MIB, Bytes, HostName, Instant, Seconds, VmId
 from ballastd.core.telemetry import Report, Sample
+from ballastd.sim.pages import free_pages
 
 WALL = 1_795_400_000.0
 
@@ -61,6 +63,11 @@ class ClusterBuilder:
     hosts: tuple[DeclaredHost, ...] = ()
     vms: tuple[tuple[str, tuple[VmRecord, ...]], ...] = ()
     timing: Timing = QUICK
+    hardware: tuple[tuple[str, Hardware], ...] = ()
+
+    def described(self, hardware: Hardware) -> ClusterBuilder:
+        """Have the host added last say what it is."""
+        return replace(self, hardware=(*self.hardware, (self.vms[-1][0], hardware)))
 
     def host(self, name: str, gib: int = 64, *, link_mib_s: float = 1000.0, power: str = "", **labels: str
              ) -> ClusterBuilder:
@@ -70,11 +77,11 @@ class ClusterBuilder:
         return replace(self, hosts=(*self.hosts, declared), vms=(*self.vms, (name, ())))
 
     def running(self, name: str, gib: int = 8, *, state: VmState = VmState.RUNNING, priority: int = 0,
-                pins: tuple[Pin, ...] = (), tags: tuple[str, ...] = (), group: str = "", ignored: bool = False
-                ) -> ClusterBuilder:
+                pins: tuple[Pin, ...] = (), tags: tuple[str, ...] = (), group: str = "", ignored: bool = False,
+                needs: Needs = NO_NEEDS) -> ClusterBuilder:
         """Add a VM to the host added last."""
         record = VmRecord(vm_id(name), name, state, Bytes(gib * GIB), priority=priority, pins=pins, tags=tags,
-                          group=group, ignored=ignored)
+                          group=group, ignored=ignored, needs=needs)
         host, records = self.vms[-1]
         return replace(self, vms=(*self.vms[:-1], (host, (*records, record))))
 
@@ -118,6 +125,8 @@ class Table:
     powered_off: set[str] = field(default_factory=set)
     dirtying: dict[str, float] = field(default_factory=dict)
     """How fast VMs dirty their memory as was measured, MiB/s, by name; not measured where it is not said."""
+    hardware: dict[str, Hardware] = field(default_factory=dict)
+    misfits: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def burn(self, **processors: float) -> Table:
         """Have VMs use so many processors from now on."""
@@ -177,8 +186,10 @@ class Table:
             records = tuple(sorted(self.world[host.name].values(), key=lambda r: r.vm))
             usage = {r.vm: VmUsage(self.spent.get(r.vm, 0.0), r.memory_max, dirty_mib_s=self.dirtying.get(r.name))
                      for r in records}
+            hardware = self.hardware.get(host.name)
             found.append(HostInventory(host.name, self.now, self.now, Bytes(2048 * GIB), Bytes(self.free), PROCESSORS,
-                                       records, host_uuid=machine_of(host.name), usage=usage))
+                                       records, host_uuid=machine_of(host.name), usage=usage, hardware=hardware,
+                                       pages_free=free_pages(hardware, records), misfits=self.misfits.get(host.name, {})))
         return found
 
     def step(self, *inputs: Input, look: bool = True, durable: bool = True) -> Decision:
@@ -268,7 +279,7 @@ def table(builder: ClusterBuilder, policies: PolicySet = POLICIES) -> Table:
     cluster = builder.build()
     now = Instant(1000.0, WALL, "kernel-boot")
     world = {name: {record.vm: record for record in records} for name, records in builder.vms}
-    return Table(cluster, world, Controller(cluster, policies, Ledger(), now), now)
+    return Table(cluster, world, Controller(cluster, policies, Ledger(), now), now, hardware=dict(builder.hardware))
 
 
 def four_hosts(vms_each: int = 3, gib: int = 8) -> ClusterBuilder:

@@ -22,6 +22,7 @@ from ballastd.core.policies import Limits
 from ballastd.core.prediction import fair_share, predict
 from ballastd.core.quantities import MIB, HostName, Seconds, VmId, human_bytes
 from ballastd.core.readiness import Leg, Roundtrip
+from ballastd.core.suitability import PageRoom
 from ballastd.doctor import Progress as Telling
 from ballastd.documents import Settings
 from ballastd.errors import BallastdError, MigrationError, Unreachable
@@ -104,7 +105,10 @@ class _Trip:
         for host in sorted((name for name in seen if name != source and to in ("", name)),
                            key=lambda name: -seen[name].memory_free):
             free, reserve = seen[host].memory_free, self._declared(host).memory_reserve
-            if free - reserve < record.memory_max:
+            if record.needs.backing and (short := PageRoom((seen[host],), ((),)).why_short(record.needs, 0)):
+                against.append(f"{host}: {short}")
+                continue
+            if free - reserve < record.ordinary:
                 against.append(f"{host}: {human_bytes(free)} free, of which {human_bytes(reserve)} are reserved")
                 continue
             try:

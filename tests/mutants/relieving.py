@@ -67,7 +67,7 @@ RELIEVING: tuple[Mutant, ...] = (
     # how the daemon relieves hosts by it
     Mutant("each hot host is relieved by itself", f"{CORE}/planning.py",
            "            relieve(draft, together)", "            relieve(draft, together[:1])", core("test_cooling.py")),
-    Mutant("moves cost nothing but bytes", f"{CORE}/drafted_heat.py", "(vms.memory + MOVE_BYTES)", "(vms.memory + 1)",
+    Mutant("moves cost nothing but bytes", f"{CORE}/drafted_heat.py", "(vms.copied + MOVE_BYTES)", "(vms.copied + 1)",
            core("test_cooling.py")),
     Mutant("priorities do not matter to relief", f"{CORE}/drafted_heat.py", "vms.priority / PRIORITY_RANGE", "vms.priority * 0.0",
            core("test_cooling.py")),

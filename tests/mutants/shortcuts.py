@@ -16,7 +16,8 @@ SHORTCUTS: tuple[Mutant, ...] = (
     # the cast, which is kept while no host shows anything else
     Mutant("the turn never counts up", f"{CORE}/senses.py", "            self.turn += 1\n", "", KEPT),
     Mutant("what a VM turned into is not looked at", f"{CORE}/inventory.py",
-           "            and one.vms == other.vms)", "            and [a.vm for a in one.vms] == [b.vm for b in other.vms])", KEPT),
+           "            and one.vms == other.vms and ", "            and [a.vm for a in one.vms] == [b.vm for b in other.vms] and ",
+           KEPT),
     Mutant("a cast is kept though a migration is open", f"{CORE}/snapshot.py",
            "(found, tuple(ledger.migrations.items()))", "(found,)", TARGETS),
     Mutant("who answers does not matter to a cast", f"{CORE}/snapshot.py",

@@ -208,7 +208,7 @@ def price_of(draft: Draft, vm: int, source: int, target: int) -> Price:
     copy, risk = copy_of(draft, vm, source, target, routine=True), risk_of(draft, vm, source, target)
     limits = draft.snapshot.hosts.cpu_limit
     busy = copy.takes * sum(COPYING_PROCESSORS / max(0.1, float(limits[row])) for row in (source, target))
-    return Price(int(draft.snapshot.vms.memory[vm]), copy, risk * busy, risk)
+    return Price(int(draft.snapshot.vms.copied[vm]), copy, risk * busy, risk)
 
 
 def horizon_of(intent: Intent) -> float:
@@ -265,7 +265,7 @@ class _Search:
     def _weigh(self, vm: int, first: Candidate, targets: Shortlist, noes: tuple[Refusal, ...] = ()) -> _Option:
         snapshot = self._draft.snapshot
         price = price_of(self._draft, vm, self._source, first.row)
-        return _Option(first.worth * self._stays - price.processors, int(snapshot.vms.memory[vm]), snapshot.records[vm].name,
+        return _Option(first.worth * self._stays - price.processors, int(snapshot.vms.copied[vm]), snapshot.records[vm].name,
                        vm, first, targets, price.worth(first.worth, self._stays), noes)
 
     def take(self) -> bool:

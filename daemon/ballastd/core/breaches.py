@@ -80,7 +80,7 @@ def _crowded(snapshot: Snapshot, rule: PlacementPolicy, rows: list[int]) -> tupl
     together: dict[str, list[int]] = defaultdict(list)
     for vm in rows:
         together[_place_of(snapshot, rule, vm)].append(vm)
-    stays = {where: max(vms, key=lambda vm: (bool(snapshot.vm_why_not[vm]), int(snapshot.vms.memory[vm]), -rows.index(vm)))
+    stays = {where: max(vms, key=lambda vm: (bool(snapshot.vm_why_not[vm]), int(snapshot.vms.copied[vm]), -rows.index(vm)))
              for where, vms in together.items() if len(vms) > 1}
     return tuple(_breach(snapshot, vm, f"keeps it apart from {snapshot.records[stays[where]].name}, which is in "
                          f"{where}, too", stays[where]) for vm in rows
@@ -91,7 +91,7 @@ def _home(snapshot: Snapshot, rule: PlacementPolicy) -> str:
     """Return the place where most memory of those who ought to be together is."""
     held: dict[str, int] = defaultdict(int)
     for vm in members(snapshot, rule.vms):
-        held[_place_of(snapshot, rule, vm)] += int(snapshot.vms.memory[vm])
+        held[_place_of(snapshot, rule, vm)] += int(snapshot.vms.copied[vm])
     return max(sorted(held), key=lambda where: held[where]) if held else ""
 
 

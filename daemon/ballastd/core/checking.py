@@ -10,7 +10,8 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from ballastd.core.inventory import DeclaredHost, JobKind, VmState
+from ballastd.core.checking_hardware import check_hardware
+from ballastd.core.inventory import DeclaredHost, JobKind, VmRecord, VmState
 from ballastd.core.plans import Move
 from ballastd.core.quantities import HostName, VmId
 from ballastd.core.reserve import Packing
@@ -44,8 +45,9 @@ def check_plan(snapshot: Snapshot, moves: tuple[Move, ...], failover_hosts: int 
             wrong.append(f"{name}: reserves {move.memory} B for a VM of {record.memory_max} B")
         if target.avoid or not target.fresh or not target.reachable or target.health > 0:
             wrong.append(f"{name}: the target may not receive")
-        arriving[move.target] += move.memory
+        arriving[move.target] += move.memory if record is None else ordinary_of(record)
     wrong.extend(_check_memory(snapshot, arriving))
+    wrong.extend(check_hardware(snapshot, moves))
     if failover_hosts and any(not move.reserve_waived for move in moves):
         wrong.extend(_check_failover(snapshot, moves, packings, failover_domain))
     return tuple(wrong)
@@ -71,18 +73,25 @@ def _room(snapshot: Snapshot, row: int) -> int:
 
 
 def held_by(fact: HostFacts) -> int:
-    """Return the bytes that the VMs of a host hold by their maximum; 0 of one that shows nothing."""
+    """Return the bytes of ordinary memory that the VMs of a host hold by their maximum; 0 of one that shows nothing."""
     vms = fact.inventory.vms if fact.inventory else ()
-    return sum(vm.memory_max for vm in vms if vm.state not in HOLDS_NOTHING)
+    return sum(ordinary_of(vm) for vm in vms if vm.state not in HOLDS_NOTHING)
+
+
+def ordinary_of(record: VmRecord) -> int:
+    """Return the bytes that a VM may take of ordinary memory."""
+    return max(0, record.memory_max - sum(backing.memory for backing in record.needs.backing))
 
 
 def limit_of(fact: HostFacts) -> int:
-    """Return the bytes that VMs may hold on a host; 0 of one that shows nothing."""
+    """Return the bytes of ordinary memory that VMs may hold on a host; 0 of one that shows nothing."""
     if fact.inventory is None:
         return 0
+    hardware = fact.inventory.hardware
+    pools = 0 if hardware is None else sum(pool.size * pool.total for pool in hardware.pools)
     if fact.declared.memory_limit is None:
-        return fact.inventory.memory_total - fact.declared.memory_reserve
-    return min(fact.declared.memory_limit, fact.inventory.memory_total)
+        return fact.inventory.memory_total - fact.declared.memory_reserve - pools
+    return min(fact.declared.memory_limit, fact.inventory.memory_total) - pools
 
 
 def row_of(snapshot: Snapshot, vm: VmId) -> int | None:
@@ -111,9 +120,10 @@ def _check_failover(snapshot: Snapshot, moves: tuple[Move, ...], packings: Seque
     goes = {move.vm: rows[move.target] for move in moves if move.target in rows}
     room = [0 if fact.avoid else _room(snapshot, row) for row, fact in enumerate(snapshot.facts)]
     left = room.copy()
+    sizes_of = {record.vm: ordinary_of(record) for record in snapshot.records}
     for move in moves:
         if move.target in rows:
-            left[rows[move.target]] -= move.memory
+            left[rows[move.target]] -= sizes_of.get(move.vm, move.memory)
     waived = any(move.reserve_waived for move in moves)
     before, after = _living(snapshot, {}), _living(snapshot, goes)
     wrong: list[str] = []
@@ -135,7 +145,7 @@ def _living(snapshot: Snapshot, goes: Mapping[VmId, int]) -> list[list[int]]:
     """Return the bytes of the VMs that live on each host once some have gone to other rows."""
     living: list[list[int]] = [[] for _ in snapshot.facts]
     for vm, home, record in zip(snapshot.vms.ids, snapshot.vms.host.tolist(), snapshot.records, strict=True):
-        living[goes.get(vm, home)].append(record.memory_max)
+        living[goes.get(vm, home)].append(ordinary_of(record))
     return living
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import NamedTuple
 
-from ballastd.core.checking import held_by, limit_of, row_of
+from ballastd.core.checking import held_by, limit_of, ordinary_of, row_of
 from ballastd.core.intents import Fill, Intent, IntentKind
 from ballastd.core.ledger import Ledger
 from ballastd.core.plans import Move
@@ -106,8 +106,8 @@ class _Tally:
     def take(self, move: Move) -> None:
         """Count a move."""
         self._shift(move.vm, move.source, move.target)
-        self._coming[move.target] += move.memory
-        self._leaving[move.source] += move.memory
+        self._coming[move.target] += self._ordinary(move)
+        self._leaving[move.source] += self._ordinary(move)
 
     def with_it_there(self, move: Move) -> _Level | None:
         """Return what the target uses with the VM there at its busier times; None where that is not known."""
@@ -116,7 +116,7 @@ class _Tally:
         if load.used is None or isnan(more):
             return None
         return _Level(load.used + max(0.0, self._cpu[move.target]) + more, load.limit,
-                      self._memory(move.target) + move.memory, limit_of(self._fact(move.target)))
+                      self._memory(move.target) + self._ordinary(move), limit_of(self._fact(move.target)))
 
     def at_most(self, host: HostName) -> _Level:
         """Return what a host uses once the moves so far are done, rounded up; of processors nothing where that is not
@@ -129,6 +129,11 @@ class _Tally:
         if host not in self._held:
             self._held[host] = held_by(self._fact(host)) + int(self._snapshot.hosts.reserved[self._rows[host]])
         return self._held[host] + self._coming[host]
+
+    def _ordinary(self, move: Move) -> int:
+        """Return the bytes that a move takes to its target, but for huge pages."""
+        row = row_of(self._snapshot, move.vm)
+        return move.memory if row is None else ordinary_of(self._snapshot.records[row])
 
     def _shift(self, vm: VmId, source: HostName, target: HostName) -> None:
         row = row_of(self._snapshot, vm)

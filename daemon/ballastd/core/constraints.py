@@ -22,6 +22,7 @@ from ballastd.core.policies import Cooldown, Limits, PlacementPolicy
 from ballastd.core.prediction import Passage, fair_share, never_ends
 from ballastd.core.quantities import HostName, VmId, human_bytes, human_seconds
 from ballastd.core.snapshot import Snapshot, describe_room
+from ballastd.core.suitability import why_unsuited
 
 FAILED_PAIR_SECONDS = 24 * 3600.0
 
@@ -122,6 +123,23 @@ def memory_fits(trial: Trial) -> Refusal | None:
                    f"{describe_room(trial.snapshot, trial.target)}{also}", trial.vm_id, trial.host)
 
 
+def huge_pages_fit(trial: Trial) -> Refusal | None:
+    """The target has free huge pages of the VM's sizes beside those of everything there, on its way there, and promised."""
+    records = trial.snapshot.records
+    if not records[trial.vm].needs.backing:
+        return None
+    promised = [records[vm].needs for vm, row in trial.moved.items() if row == trial.target]
+    why = trial.snapshot.pages.why_short(records[trial.vm].needs, trial.target, promised)
+    return Refusal(RefusalKind.HUGE_PAGES, why, trial.vm_id, trial.host) if why else None
+
+
+def hardware_suits(trial: Trial) -> Refusal | None:
+    """The target is no machine on which the VM surely cannot run; what is not known is asked right before the move."""
+    facts = trial.snapshot.facts
+    why = why_unsuited(trial.snapshot.records[trial.vm], facts[trial.source].inventory, facts[trial.target].inventory)
+    return Refusal(why[0], why[1], trial.vm_id, trial.host) if why is not None else None
+
+
 def pair_did_not_fail_lately(trial: Trial) -> Refusal | None:
     """A target at which this VM's move failed is not tried again for a day: the next one is."""
     since = trial.snapshot.now.wall - FAILED_PAIR_SECONDS
@@ -187,7 +205,7 @@ def copying_ends(trial: Trial) -> Refusal | None:
     rate, wish = planned_bandwidth(trial.snapshot, trial.source, trial.target, limits.link_share), (
         trial.snapshot.records[vm].downtime_max_ms)
     most = limits.downtime_max_ms if wish is None else min(wish, limits.downtime_max_ms)
-    if not never_ends(int(trial.snapshot.vms.memory[vm]), Passage(rate, rate, most, most), dirties.mib_s):
+    if not never_ends(int(trial.snapshot.vms.copied[vm]), Passage(rate, rate, most, most), dirties.mib_s):
         return None
     return Refusal(RefusalKind.NEVER_CONVERGES, f"dirties its memory at {dirties.words()}: copied at {rate} MiB/s, what is "
                    f"left never fits into the {most} ms for which it may stand still", trial.vm_id, trial.host)
@@ -214,7 +232,9 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     target_is_not_emptied_next,
     placement_rules_hold,
     wishes_hold,
+    hardware_suits,
     memory_fits,
+    huge_pages_fit,
     load_fits,
     does_not_go_back,
     copying_ends,
@@ -225,9 +245,12 @@ CONSTRAINTS: tuple[Constraint, ...] = (
 
 def shut(snapshot: Snapshot, vm: int, promised: Ints, shifted: Floats, fill: Fill | None) -> Bools:
     """Return, per host row, whether its columns alone keep the VM out: the same as ``target_may_receive``, ``memory_fits``
-    and ``load_fits`` say one by one, for all hosts at once and without a word why."""
+    and ``load_fits`` say one by one, for all hosts at once and without a word why; and where ``huge_pages_fit`` would say
+    so whatever else is promised."""
     hosts, need = snapshot.hosts, int(snapshot.vms.memory[vm])
     closed: Bools = ~hosts.target | (need > hosts.room - promised)
+    for backing in snapshot.records[vm].needs.backing:
+        closed |= backing.memory > snapshot.pages.columns(backing.size)
     if fill is not None:
         # what is not known is nan, and no comparison with it holds
         fits = hosts.cpu + np.maximum(0.0, shifted) + float(snapshot.vms.peak[vm]) <= fill.cpu * hosts.cpu_limit

@@ -25,7 +25,7 @@ def copy_of(declared: ClusterDeclaration, inventories: Mapping[HostName, HostInv
             missing.append(host.name)
             continue
         hosts.append(SavedHost(host, inventory.memory_total, inventory.cpus, is_on=host.name not in off,
-                               machine=inventory.host_uuid))
+                               machine=inventory.host_uuid, hardware=inventory.hardware))
         for record in inventory.vms if host.name not in off else ():
             vm = _vm(record, inventory.usage.get(record.vm, NO_USAGE), host.name, loads, now)
             if record.vm not in found or record.state.runs:

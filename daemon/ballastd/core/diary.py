@@ -119,6 +119,9 @@ class Diary:
             seen.vms = vms
             seen.head = {"at": _wall(one.taken.wall), "kind": "host", "host": one.host, "memory": one.memory_total,
                          "cpus": one.cpus, "machine": one.host_uuid, "vms": [to_plain(record) for record in vms]}
+            if one.hardware is not None:
+                # a hundred machine types would be written each time that a VM comes or goes
+                seen.head["hardware"] = to_plain(replace(one.hardware, emulators=()))
             yield seen.head
         changed = dict(self._use(one, seen))
         if changed:

@@ -62,9 +62,9 @@ def heat_of(draft: Draft, wanted: Wanted, off: Floats, fill: Fill, sends: Bools,
 
 def _costs(draft: Draft, wanted: Wanted, off: Floats) -> Floats:
     vms = draft.snapshot.vms
-    cost: Floats = (vms.memory + MOVE_BYTES) * (1.0 + vms.priority / PRIORITY_RANGE)
+    cost: Floats = (vms.copied + MOVE_BYTES) * (1.0 + vms.priority / PRIORITY_RANGE)
     for vm in np.flatnonzero(off).tolist():
-        again = bytes_off(draft, vm, int(vms.host[vm]), routine=True) - int(vms.memory[vm])
+        again = bytes_off(draft, vm, int(vms.host[vm]), routine=True) - int(vms.copied[vm])
         cost[vm] = draft.attempts(vm) * (cost[vm] + again * (1.0 + vms.priority[vm] / PRIORITY_RANGE))
         if offered_target(draft, wanted[int(vms.host[vm])], vm) is not None:
             cost[vm] *= OFFERED_SHARE

@@ -167,7 +167,7 @@ def add(draft: Draft, intent: Intent, vm: int, source: int, ranked: list[Candida
     and costs, beside that its host is emptied."""
     ranked = _offered_first(draft, intent, vm, ranked)
     snapshot, best = draft.snapshot, ranked[0]
-    memory, dirties = int(snapshot.vms.memory[vm]), draft.dirtying(vm)
+    memory, dirties = int(snapshot.vms.copied[vm]), draft.dirtying(vm)
     copy = copy_of(draft, vm, source, best.row, routine=intent.routine)
     if worth is None:
         worth = worth_of_leaving(intent.kind, memory, copy, _risk(draft, intent, vm, source, best.row))
@@ -224,13 +224,13 @@ def copy_of(draft: Draft, vm: int, source: int, target: int, *, routine: bool) -
     over = Passage(planned_bandwidth(snapshot, source, target, limits.link_share),
                    float(snapshot.hosts.link_mib_s[[source, target]].min()), steps[0], steps[-1],
                    limits.may_slow(routine=routine))
-    return foretell(int(snapshot.vms.memory[vm]), over, None if dirties is None else dirties.mib_s)
+    return foretell(int(snapshot.vms.copied[vm]), over, None if dirties is None else dirties.mib_s)
 
 
 def bytes_off(draft: Draft, vm: int, source: int, *, routine: bool) -> int:
     """Return the bytes that are copied when a VM leaves its host, over the fastest link that another one has to it."""
     if draft.dirtying(vm) is None:
-        return int(draft.snapshot.vms.memory[vm])
+        return int(draft.snapshot.vms.copied[vm])
     hosts = draft.snapshot.hosts
     share = np.where(hosts.target, hosts.link_mib_s / (hosts.jobs_in + 1), 0.0)
     share[source] = -1.0

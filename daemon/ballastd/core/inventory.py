@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ballastd.core.hardware import NO_NEEDS, FreePages, Hardware, Needs
 from ballastd.core.quantities import Bytes, HostName, Instant, VmId
 
 
@@ -157,7 +158,7 @@ class VmRecord:
     host first. ``tags``, ``group``: its owner's words, which policies select it by. ``ignored``: its owner wants it
     left alone altogether. ``mobility``: how it may be moved. ``downtime_max_ms``: for how long at most it may stand still
     at the end of a live migration, None where its owner does not say. ``post_copy``: whether it may ever be put into
-    post-copy.
+    post-copy. ``needs``: what it cannot do without beside ordinary memory.
     """
 
     vm: VmId
@@ -177,6 +178,12 @@ class VmRecord:
     mobility: Mobility = Mobility.LIVE
     downtime_max_ms: int | None = None
     post_copy: bool = True
+    needs: Needs = NO_NEEDS
+
+    @property
+    def ordinary(self) -> Bytes:
+        """Bytes that it may occupy of ordinary memory: what does not come from huge pages."""
+        return Bytes(max(0, self.memory_max - self.needs.backed)) if self.needs.backing else self.memory_max
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +191,11 @@ class HostInventory:
     """All VMs of one host between ``begun`` and ``taken``: nothing in it is older than ``begun``.
 
     ``memory_total``, ``memory_free``: bytes of the machine as the hypervisor reports them (free includes
-    buffers and caches). ``vms``: active and inactive, sorted by VM id. ``complete``: False when any part
+    buffers and caches, and no huge page). ``vms``: active and inactive, sorted by VM id. ``complete``: False when any part
     could not be read; an incomplete inventory settles nothing and makes nobody a target. ``usage``: what its VMs use,
-    beside them because it is another at every look; of a VM that is not in it nothing is known.
+    beside them because it is another at every look; of a VM that is not in it nothing is known. ``hardware``: what the
+    machine is, None where it does not say; ``pages_free``: its huge pages that nobody has, None where it cannot say.
+    ``misfits``: what it once said against VMs, by their likeness, while it was the same machine as now.
     """
 
     host: HostName
@@ -199,7 +208,15 @@ class HostInventory:
     complete: bool = True
     host_uuid: str = ""
     usage: Mapping[VmId, VmUsage] = field(default_factory=dict)
+    hardware: Hardware | None = None
+    pages_free: FreePages | None = None
+    misfits: Mapping[str, str] = field(default_factory=dict)
     _index: dict[VmId, VmRecord] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def ordinary_total(self) -> int:
+        """Bytes of the machine that are not set aside as huge pages."""
+        return self.memory_total - (self.hardware.pooled if self.hardware is not None else 0)
 
     def find(self, vm: VmId) -> VmRecord | None:
         """Return the record of ``vm`` on this host, or None where it is absent."""
@@ -212,7 +229,7 @@ def same_but_for_use(one: HostInventory, other: HostInventory) -> bool:
     """Return whether two looks at a host show the same machine with the same VMs in the same states, whatever these used
     meanwhile: then nothing that depends on where VMs are and what they may do has to be thought over."""
     return (one.host_uuid == other.host_uuid and one.cpus == other.cpus and one.memory_total == other.memory_total
-            and one.vms == other.vms)
+            and one.vms == other.vms and one.hardware == other.hardware and one.misfits == other.misfits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 from ballastd.core.acts import Act
 from ballastd.core.diary import Entry
+from ballastd.core.hardware import Hardware
 from ballastd.core.inventory import DeclaredHost, VmRecord, VmState
 from ballastd.core.plain import from_plain
 from ballastd.core.quantities import Bytes, HostName, VmId
@@ -91,7 +92,8 @@ class _Reader:
         if host not in self.declared:
             raise ValueError(f"{host} is not among the hosts declared at the beginning")
         self.machines.setdefault(host, SavedHost(self.declared[host], Bytes(entry["memory"]), int(entry["cpus"]),
-                                                 machine=str(entry["machine"])))
+                                                 machine=str(entry["machine"]),
+                                                 hardware=from_plain(Hardware | None, entry.get("hardware"))))
         records = {record.vm: record for record in from_plain(tuple[VmRecord, ...], entry["vms"])}
         for vm, record in records.items():
             self._meet(vm, record, host)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from ballastd.core.hardware import Hardware
 from ballastd.core.inventory import DeclaredHost, VmRecord
 from ballastd.core.policies import ClusterDeclaration, Timing
 from ballastd.core.quantities import Bytes, HostName, Seconds
@@ -50,6 +51,7 @@ class SavedHost:
 
     ``memory_total``: bytes. ``cpus``: processors. ``busy_watts``: what it draws with all of them at work, None where
     unknown. ``boot_seconds``, ``shutdown_seconds``: from the order until it is up, or off. ``machine``: its SMBIOS UUID.
+    ``hardware``: what its hypervisor describes it as, None where that is not known.
     """
 
     declared: DeclaredHost
@@ -60,6 +62,7 @@ class SavedHost:
     shutdown_seconds: Seconds = Seconds(30.0)
     is_on: bool = True
     machine: str = ""
+    hardware: Hardware | None = None
 
     @property
     def name(self) -> HostName:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ballastd.core.arrays import Bools, Floats, Ints
+from ballastd.core.hardware import Needs
 from ballastd.core.inventory import DeclaredHost, HostInventory, JobKind, Mobility, VmRecord, VmState
 from ballastd.core.ledger import Ledger
 from ballastd.core.loads import HostLoad, Loads
@@ -20,6 +21,7 @@ from ballastd.core.migrations import HOLDS_SOURCE, HOLDS_TARGET
 from ballastd.core.plans import Refusal, RefusalKind
 from ballastd.core.policies import Health, PlacementPolicy, Scope, VmSelector
 from ballastd.core.quantities import HostName, Instant, VmId, human_bytes
+from ballastd.core.suitability import PageRoom, unknown_needs
 
 NO_LOAD = HostLoad(0.0, None, None)
 
@@ -49,7 +51,8 @@ class HostFacts:
 
 @dataclass(frozen=True, slots=True)
 class HostColumns:
-    """One row per declared host. Memory in bytes, load in processors; ``utilization`` and ``cpu`` are nan where unknown.
+    """One row per declared host. Memory in bytes, all of it ordinary: huge pages are counted apart, in ``Snapshot.pages``.
+    Load in processors; ``utilization`` and ``cpu`` are nan where unknown.
 
     ``limit``: what VMs may use. ``used``: what active VMs hold by their maximum. ``reserved``: held for
     migrations that no inventory shows yet. ``free``: what the machine itself has left for more.
@@ -83,12 +86,14 @@ class HostColumns:
 class VmColumns:
     """One row per active VM at the host where it counts as living (a job's source while it migrates).
 
-    ``cpu``: processors it uses, ``peak``: at its busier times; nan where unknown.
+    ``memory``: bytes of ordinary memory that it takes of a host's room; ``copied``: bytes that a migration copies, all it
+    has. ``cpu``: processors it uses, ``peak``: at its busier times; nan where unknown.
     """
 
     ids: tuple[VmId, ...]
     host: Ints
     memory: Ints
+    copied: Ints
     priority: Ints
     busy: Bools
     cpu: Floats
@@ -97,7 +102,8 @@ class VmColumns:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything a plan may rest on. ``vm_why_not``: what keeps a VM from moving at all, per row."""
+    """Everything a plan may rest on. ``vm_why_not``: what keeps a VM from moving at all, per row. ``pages``: the huge pages
+    that hosts have left."""
 
     now: Instant
     hosts: HostColumns
@@ -108,6 +114,7 @@ class Snapshot:
     vm_why_not: tuple[tuple[Refusal, ...], ...]
     foreign_jobs: int
     cast: Cast
+    pages: PageRoom
 
     def row(self, host: HostName) -> int:
         """Return the row of a declared host."""
@@ -129,7 +136,8 @@ class Cast:
     """Who lives where and why each stays: what of a snapshot does not change with load and time.
 
     ``key``: what it was made from; equal keys make equal casts. None: it is never equal to another. ``seen_at``: the rows
-    of the hosts that show a VM active, per VM; the other columns are those of the snapshot.
+    of the hosts that show a VM active, per VM; ``coming``: the needs of who is on his way to each host, or from there, and
+    not shown there; the other columns are those of the snapshot.
     """
 
     key: tuple[object, ...] | None
@@ -138,11 +146,13 @@ class Cast:
     host: Ints
     seen_at: tuple[frozenset[int], ...]
     memory: Ints
+    copied: Ints
     priority: Ints
     busy: Bools
     why_not: tuple[tuple[Refusal, ...], ...]
     used: Ints
     reserved: Ints
+    coming: tuple[tuple[Needs, ...], ...]
     jobs_out: Ints
     jobs_in: Ints
     foreign: int
@@ -184,11 +194,11 @@ def take(facts: tuple[HostFacts, ...], ledger: Ledger, now: Instant, loads: Load
         apart=np.array([fact.apart for fact in facts], dtype=np.bool_),
     )
     cpu, peak = loads.columns(cast.ids, now) if loads else (np.full(len(cast.ids), np.nan),) * 2
-    vms = VmColumns(ids=cast.ids, host=cast.host, memory=cast.memory, priority=cast.priority, busy=cast.busy,
-                    cpu=cpu, peak=peak)
+    vms = VmColumns(ids=cast.ids, host=cast.host, memory=cast.memory, copied=cast.copied, priority=cast.priority,
+                    busy=cast.busy, cpu=cpu, peak=peak)
     return Snapshot(now=now, hosts=hosts, vms=vms, facts=facts, records=cast.records,
                     why_not=tuple([fact.avoid for fact in facts]), vm_why_not=cast.why_not, foreign_jobs=cast.foreign,
-                    cast=cast)
+                    cast=cast, pages=PageRoom([fact.inventory for fact in facts], cast.coming))
 
 
 def _key(facts: tuple[HostFacts, ...], ledger: Ledger) -> tuple[object, ...] | None:
@@ -204,7 +214,7 @@ def _cast(facts: tuple[HostFacts, ...], ledger: Ledger, key: tuple[object, ...] 
     names = tuple(fact.declared.name for fact in facts)
     rows = {name: i for i, name in enumerate(names)}
     living, sightings = _find_vms(facts)
-    reserved = _reservations(facts, ledger, rows)
+    reserved, coming = _reservations(facts, ledger, rows, living)
     jobs_out, jobs_in, foreign = _jobs(facts, ledger, rows)
     ids = tuple(sorted(living))
     moving = {migration.vm for migration in ledger.migrations.values()}
@@ -212,12 +222,13 @@ def _cast(facts: tuple[HostFacts, ...], ledger: Ledger, key: tuple[object, ...] 
         key=key, ids=ids, records=tuple(living[vm][1] for vm in ids),
         host=_column([rows[living[vm][0]] for vm in ids]),
         seen_at=tuple(frozenset(rows[host] for host in sightings[vm]) for vm in ids),
-        memory=_column([living[vm][1].memory_max for vm in ids]),
+        memory=_column([living[vm][1].ordinary for vm in ids]),
+        copied=_column([living[vm][1].memory_max for vm in ids]),
         priority=_column([living[vm][1].priority for vm in ids]),
         busy=np.array([vm in moving or living[vm][1].job is not JobKind.NONE for vm in ids], dtype=np.bool_),
         why_not=tuple(_why_vm_stays(vm, living[vm][1], sightings[vm], ledger) for vm in ids),
         used=_column([_used(fact) for fact in facts]),
-        reserved=_column([reserved[name] for name in names]),
+        reserved=_column([reserved[name] for name in names]), coming=tuple(tuple(coming[name]) for name in names),
         jobs_out=_column([jobs_out[name] for name in names]), jobs_in=_column([jobs_in[name] for name in names]),
         foreign=foreign,
     )
@@ -260,14 +271,15 @@ def _limit(fact: HostFacts) -> int:
     if fact.inventory is None:
         return 0
     declared = fact.declared.memory_limit
+    pooled = fact.inventory.memory_total - fact.inventory.ordinary_total
     if declared is not None:
-        return min(declared, fact.inventory.memory_total)
-    return max(0, fact.inventory.memory_total - fact.declared.memory_reserve)
+        return max(0, min(declared, fact.inventory.memory_total) - pooled)
+    return max(0, fact.inventory.memory_total - fact.declared.memory_reserve - pooled)
 
 
 def _used(fact: HostFacts) -> int:
     vms = fact.inventory.vms if fact.inventory else ()
-    return sum(record.memory_max for record in vms if record.state.holds_memory)
+    return sum(record.ordinary for record in vms if record.state.holds_memory)
 
 
 def _free(fact: HostFacts) -> int:
@@ -283,16 +295,23 @@ def _active(facts: tuple[HostFacts, ...], row: int, vm: VmId) -> bool:
     return record is not None and record.state.holds_memory
 
 
-def _reservations(facts: tuple[HostFacts, ...], ledger: Ledger, rows: Mapping[HostName, int]
-                  ) -> dict[HostName, int]:
-    """Return the bytes held at each host for open migrations that its inventory does not show."""
-    held = dict.fromkeys(rows, 0)
+def _reservations(facts: tuple[HostFacts, ...], ledger: Ledger, rows: Mapping[HostName, int],
+                  living: Mapping[VmId, tuple[HostName, VmRecord]]
+                  ) -> tuple[dict[HostName, int], dict[HostName, list[Needs]]]:
+    """Return the bytes of ordinary memory held at each host for open migrations that its inventory does not show, and what
+    these need of huge pages. A VM that nobody shows may need all its memory of either."""
+    held, coming = dict.fromkeys(rows, 0), {host: list[Needs]() for host in rows}
     for migration in ledger.open_migrations():
         ends = ((migration.source, HOLDS_SOURCE), (migration.target, HOLDS_TARGET))
         for host, phases in ends:
-            if host in rows and migration.phase in phases and not _active(facts, rows[host], migration.vm):
-                held[host] += migration.memory
-    return held
+            if host not in rows or migration.phase not in phases or _active(facts, rows[host], migration.vm):
+                continue
+            record = living[migration.vm][1] if migration.vm in living else None
+            needs = unknown_needs(migration.memory) if record is None else record.needs
+            held[host] += migration.memory if record is None else max(0, migration.memory - needs.backed)
+            if needs.backing:
+                coming[host].append(needs)
+    return held, coming
 
 
 def _jobs(facts: tuple[HostFacts, ...], ledger: Ledger, rows: Mapping[HostName, int]

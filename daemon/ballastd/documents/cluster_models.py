@@ -13,6 +13,7 @@ from ballastd.core.policies import VM_MARK
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds, VmId, human_bytes
 from ballastd.core.saved_cluster import Demand, DemandKind, SavedHost, SavedVm
 from ballastd.documents import identities
+from ballastd.documents.hardware_models import HardwareModel, NeedsModel
 from ballastd.documents.host_settings import HOST_NAME, MIGRATION_URI, MemoryLimit
 from ballastd.documents.scalars import (
     PROCESSORS_MAX,
@@ -185,6 +186,7 @@ class VmModel(Strict):
     persistent: YesNo = True
     autostart: YesNo = False
     pins: Annotated[list[PinModel], Field(max_length=LIST_MAX)] = Field(default_factory=list)
+    needs: NeedsModel = NeedsModel()
     id: Annotated[str, AfterValidator(_uuid)] | None = None
 
     @model_validator(mode="after")
@@ -192,6 +194,10 @@ class VmModel(Strict):
         if self.demand.high > self.vcpus:
             raise Clash(("demand",), f"its high, {self.demand.high:g}, is above its vcpus, {self.vcpus}, and a VM cannot "
                                      f"use more processors than it has; write at most {self.vcpus}, or more vcpus")
+        backed = sum(one.memory for one in self.needs.huge_pages)
+        if backed > self.memory:
+            raise Clash(("needs", "huge_pages"), f"{human_bytes(Bytes(backed))} in huge pages are more than its memory, "
+                                                 f"{human_bytes(Bytes(self.memory))}; write at most that")
         return self
 
     def saved(self, cluster: str) -> SavedVm:
@@ -200,7 +206,8 @@ class VmModel(Strict):
             VmId(self.id) if self.id else identities.vm_id(cluster, self.name), self.name, VmState(self.state),
             Bytes(self.memory), self.vcpus, persistent=self.persistent, autostart=self.autostart, priority=self.priority,
             pins=tuple(Pin(pin.kind, pin.thing, pin.cure) for pin in self.pins), tags=tuple(self.tags), group=self.group,
-            ignored=self.ignored, mobility=self.mobility, downtime_max_ms=self.downtime_max_ms, post_copy=self.post_copy)
+            ignored=self.ignored, mobility=self.mobility, downtime_max_ms=self.downtime_max_ms, post_copy=self.post_copy,
+            needs=self.needs.needs())
         return SavedVm(record, HostName(self.host), self.demand.demand(), self.dirty, self.working_set)
 
 
@@ -222,6 +229,7 @@ class HostKeys(Strict):
     shutdown: Duration | None = None
     vouched_storage: Paths | None = None
     labels: Labels = Field(default_factory=dict)
+    hardware: HardwareModel | None = None
 
 
 class HostModel(HostKeys):
@@ -273,9 +281,15 @@ class HostModel(HostKeys):
             power_identity=said("power_identity", True), idle_watts=said("idle_watts", None),
             labels=tuple(sorted({**defaults.labels, **self.labels}.items())),
             vouched_storage=tuple(str(path) for path in said("vouched_storage", ())))
+        hardware = said("hardware", None)
+        pooled = 0 if hardware is None else sum(pool.size * pool.pages for pool in hardware.huge_pages)
+        if pooled > memory:
+            raise Clash(("hardware", "huge_pages"), f"{human_bytes(Bytes(pooled))} of huge pages are more than the memory "
+                                                    f"of {self.name}, {human_bytes(Bytes(memory))}; write at most that")
         machine = self.machine if self.machine is not None else identities.machine_id(cluster, self.name)
         return SavedHost(declared, Bytes(memory), cpus, said("busy_watts", None), Seconds(said("boot", BOOT_SECONDS)),
-                         Seconds(said("shutdown", SHUTDOWN_SECONDS)), self.on, machine)
+                         Seconds(said("shutdown", SHUTDOWN_SECONDS)), self.on, machine,
+                         None if hardware is None else hardware.hardware())
 
 
 class ClusterModel(Strict):

@@ -83,18 +83,26 @@ def _contradictions(cluster: SavedCluster, model: ClusterModel, document: Docume
 
 def _crowded(cluster: SavedCluster, model: ClusterModel, document: Document) -> Iterator[str]:
     held: Counter[HostName] = Counter()
+    backed: Counter[HostName] = Counter()
     for saved in cluster.vms:
-        held[saved.host] += saved.record.memory_max if saved.record.state.holds_memory else 0
+        if saved.record.state.holds_memory:
+            held[saved.host] += saved.record.ordinary
+            backed[saved.host] += saved.record.needs.backed
     machines = {host.name: host for host in cluster.hosts}
     for index, entry in enumerate(model.hosts):
         machine = machines.get(HostName(entry.name))
         if machine is None:
             continue
         where, has = f"{document.where(('hosts', index))}: hosts[{index}]", held[machine.name]
-        if has > machine.memory_total:
+        pooled = machine.hardware.pooled if machine.hardware is not None else 0
+        beside = " beside its huge pages" if pooled else ""
+        if has > machine.memory_total - pooled:
             yield (f"{where}: the VMs on {entry.name} have {human_bytes(has)}, the host "
-                   f"{human_bytes(machine.memory_total)}; move some, or give it more")
-        if has and not machine.is_on:
+                   f"{human_bytes(machine.memory_total - pooled)}{beside}; move some, or give it more")
+        if backed[machine.name] > pooled:
+            yield (f"{where}: the VMs on {entry.name} have {human_bytes(backed[machine.name])} in huge pages, the host sets "
+                   f"{human_bytes(pooled)} aside; give it more (hardware: huge_pages), or take theirs out")
+        if (has or backed[machine.name]) and not machine.is_on:
             yield f"{where}: {entry.name} is off, and VMs run on it; say on: true, or put them elsewhere"
 
 

@@ -23,6 +23,7 @@ from ballastd.documents.cluster_models import (
     HostKeys,
     simulated_uri,
 )
+from ballastd.documents.hardware_models import hardware_text, needs_text
 from ballastd.documents.scalars import link
 from ballastd.documents.written import duration, number, share, size, traffic
 from ballastd.documents.written import link as link_text
@@ -84,6 +85,7 @@ def _host(host: SavedHost, cluster: str) -> dict[str, Any]:
     _put(found, "shutdown", duration(host.shutdown_seconds), duration(SHUTDOWN_SECONDS))
     _put(found, "vouched_storage", list(declared.vouched_storage), [])
     _put(found, "labels", dict(declared.labels), {})
+    _put(found, "hardware", None if host.hardware is None else hardware_text(host.hardware), None)
     _put(found, "on", host.is_on, True)
     _put(found, "machine", host.machine, identities.machine_id(cluster, host.name))
     return found
@@ -118,6 +120,7 @@ def _vm(vm: SavedVm, cluster: str) -> dict[str, Any]:
         _put(found, key, value, usual)
     _put(found, "pins", [{"kind": pin.kind.value, "thing": pin.thing, **({} if pin.cure == PIN_CURE else {"cure": pin.cure})}
                          for pin in record.pins], [])
+    _put(found, "needs", needs_text(record.needs), {})
     _put(found, "id", record.vm, identities.vm_id(cluster, record.name))
     return found
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ballastd.core.ceilings import Ceilings
+from ballastd.core.hardware import Needs
 from ballastd.core.inventory import DeclaredHost
 from ballastd.core.ledger import OPERATOR
 from ballastd.core.migrations import Migration
@@ -28,6 +29,13 @@ class Flight:
     bandwidth_mib_s: int
     by_operator: bool
     routine: bool = False
+    needs: Needs | None = None
+    """Of huge pages; None where it was ordered by a run before, and is not known."""
+
+    @property
+    def ordinary(self) -> int:
+        """Bytes that it may take of ordinary memory."""
+        return self.memory if self.needs is None else max(0, self.memory - self.needs.backed)
 
 
 class Flights:
@@ -55,12 +63,12 @@ class Flights:
         """Return the claims whose target is ``host``."""
         return tuple(f for f in self._flights.values() if f.target == host)
 
-    def claim(self, order: Order, now: float) -> None:
-        """Book a claim for ``order``; ``now`` on the monotonic clock, seconds."""
+    def claim(self, order: Order, now: float, needs: Needs | None = None) -> None:
+        """Book a claim for ``order``; ``now`` on the monotonic clock, seconds; ``needs``: those of its VM."""
         move = order.move
         begins = move.policy != OPERATOR and not move.routine and self._begins(move.source, now)
         self._flights[order.id] = Flight(order.id, move.vm, move.source, move.target, move.memory,
-                                         order.bandwidth_mib_s, move.policy == OPERATOR, move.routine)
+                                         order.bandwidth_mib_s, move.policy == OPERATOR, move.routine, needs)
         if move.routine:
             self._routine = [(at, vm) for at, vm in self._routine if now - at < DAY_SECONDS]
             self._routine.append((now, move.vm))

@@ -15,9 +15,10 @@ from ballastd.core.plans import AbortOrder, CordonOrder, DowntimeOrder, Order, P
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.power import PowerOrder
 from ballastd.core.quantities import HostName, Seconds, human_bytes
+from ballastd.core.suitability import PageRoom, unknown_needs, why_unsuited
 from ballastd.core.telemetry import AgentState
 from ballastd.errors import BallastdError, DefinitionNotKept, Unreachable, VmVanished
-from ballastd.kernel.flights import Flights
+from ballastd.kernel.flights import Flight, Flights
 from ballastd.kernel.record import Record
 from ballastd.kernel.switches import Switches
 from ballastd.ports import Clock, Definitions, Hypervisor, Notices, Power
@@ -94,7 +95,8 @@ class Kernel:
         if no is not None:
             raise Withheld((no,))
         self._record.use_up(order.id)
-        self._flights.claim(order, self._clock.now().monotonic)
+        here = ends.source.find(order.move.vm)
+        self._flights.claim(order, self._clock.now().monotonic, None if here is None else here.needs)
         self.calls += 1
         self.announce(order)
         return await self._hypervisor.migrate(order)
@@ -252,25 +254,44 @@ class Kernel:
 
     def _second_look(self, order: Order, ends: _Ends) -> tuple[Refusal, ...]:
         """Return what changed since the order was planned: the world may have moved on."""
-        found = (*_vm_refusals(order, ends), *self._memory_refusals(order, ends.target))
+        found = (*_vm_refusals(order, ends), *self._memory_refusals(order, ends), *self._hardware_refusals(order, ends))
         incomplete = [i.host for i in (ends.source, ends.target) if not i.complete]
         changed = tuple(Refusal(RefusalKind.WORLD_CHANGED, f"the inventory of {host} is incomplete", order.move.vm,
                                 host) for host in incomplete)
         return (*changed, *found)
 
-    def _memory_refusals(self, order: Order, target: HostInventory) -> tuple[Refusal, ...]:
-        declared = self._cluster.host(order.move.target)
+    def _memory_refusals(self, order: Order, ends: _Ends) -> tuple[Refusal, ...]:
+        declared, target, here = self._cluster.host(order.move.target), ends.target, ends.source.find(order.move.vm)
         if declared is None:
             return ()
+        need = order.move.memory if here is None else here.ordinary
         limit = declared.memory_limit or max(0, target.memory_total - declared.memory_reserve)
-        shown = {vm.vm for vm in target.vms if vm.state.holds_memory}
-        held: int = sum(vm.memory_max for vm in target.vms if vm.state.holds_memory)
-        held += sum(f.memory for f in self._flights.into(order.move.target) if f.vm not in shown)
+        limit = max(0, limit - (target.memory_total - target.ordinary_total))
+        held: int = sum(vm.ordinary for vm in target.vms if vm.state.holds_memory)
+        held += sum(f.ordinary for f in self._coming(target))
         room = min(limit - held, target.memory_free)
-        if order.move.memory <= room:
+        if need <= room:
             return ()
-        return (Refusal(RefusalKind.MEMORY, f"needs {human_bytes(order.move.memory)}, {order.move.target} has room for "
+        return (Refusal(RefusalKind.MEMORY, f"needs {human_bytes(need)}, {order.move.target} has room for "
                         f"{human_bytes(room)} now", order.move.vm, order.move.target),)
+
+    def _coming(self, target: HostInventory) -> list[Flight]:
+        """Return the claims on a host whose VMs it does not show yet."""
+        shown = {vm.vm for vm in target.vms if vm.state.holds_memory}
+        return [flight for flight in self._flights.into(target.host) if flight.vm not in shown]
+
+    def _hardware_refusals(self, order: Order, ends: _Ends) -> tuple[Refusal, ...]:
+        """Huge pages are claimed as memory is: those of VMs on their way there are as good as taken."""
+        here, vm, target = ends.source.find(order.move.vm), order.move.vm, order.move.target
+        if here is None:
+            return ()
+        unsuited = why_unsuited(here, ends.source, ends.target)
+        found = () if unsuited is None else (Refusal(unsuited[0], f"{unsuited[1]} now", vm, target),)
+        if not here.needs.backing:
+            return found
+        coming = [unknown_needs(f.memory) if f.needs is None else f.needs for f in self._coming(ends.target)]
+        short = PageRoom((ends.target,), (coming,)).why_short(here.needs, 0)
+        return (*found, Refusal(RefusalKind.HUGE_PAGES, f"{short} now", vm, target)) if short else found
 
 
 def _demand(order: AbortOrder | TuneOrder | DowntimeOrder | PostCopyOrder, what: str, *, is_durable: bool,

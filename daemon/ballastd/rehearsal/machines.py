@@ -12,6 +12,7 @@ from ballastd.core.migrations import CallResult
 from ballastd.core.plans import Order
 from ballastd.core.quantities import Bytes, HostName, Instant, VmId
 from ballastd.core.saved_cluster import SavedCluster, SavedHost
+from ballastd.sim.pages import free_pages
 
 QUIET_PROCESSORS = 0.05
 """What a VM of which nothing is said uses."""
@@ -45,13 +46,13 @@ class Machine:
 
     def held(self) -> int:
         """Return how much memory is taken, bytes."""
-        return sum(record.memory_max for record in self.vms.values() if record.state.holds_memory)
+        return sum(record.ordinary for record in self.vms.values() if record.state.holds_memory)
 
     def shown(self) -> tuple[tuple[VmRecord, ...], Bytes]:
         """Return its VMs as an inventory has them, and how much memory is free; the same as before while nothing changed."""
         vms = tuple([self.vms[vm] for vm in sorted(self.vms)])
         if vms != self._shown or not vms:
-            self._shown, self._free = vms, Bytes(max(0, self.saved.memory_total - self.held()))
+            self._shown, self._free = vms, Bytes(max(0, self.saved.memory_total - pooled(self.saved) - self.held()))
         return self._shown, self._free
 
     def asked(self) -> float:
@@ -67,7 +68,13 @@ class Machine:
 def usable(saved: SavedHost) -> int:
     """Return how much of a host's memory VMs may use, bytes."""
     declared = saved.declared
-    return declared.memory_limit if declared.memory_limit is not None else saved.memory_total - declared.memory_reserve
+    most = declared.memory_limit if declared.memory_limit is not None else saved.memory_total - declared.memory_reserve
+    return most - pooled(saved)
+
+
+def pooled(saved: SavedHost) -> int:
+    """Return how much of a host's memory is set aside as huge pages, bytes."""
+    return 0 if saved.hardware is None else saved.hardware.pooled
 
 
 class Machines:
@@ -95,7 +102,8 @@ class Machines:
         (vms, free), spent = host.shown(), self._spent
         usage = {record.vm: VmUsage(spent.get(record.vm, 0.0)) for record in vms if record.state.runs}
         return HostInventory(host.saved.name, now, now, host.saved.memory_total, free, host.saved.cpus, vms,
-                             host_uuid=host_uuid, usage=usage)
+                             host_uuid=host_uuid, usage=usage, hardware=host.saved.hardware,
+                             pages_free=free_pages(host.saved.hardware, vms))
 
     def begin(self, order: Order, ends: float, *, is_bad: bool = False) -> None:
         """Begin a migration, if the VM is there and in no other."""

@@ -100,8 +100,9 @@ class Notes:
         for host in world.declared.hosts:
             known = world.host(host.name)
             loads.append(world.hypervisor.processors.load(host.name))
-            held = sum(record.memory_max for record in known.vms.values() if record.state.holds_memory)
+            held = sum(record.ordinary for record in known.vms.values() if record.state.holds_memory)
             limit = host.memory_limit if host.memory_limit is not None else known.memory_total - host.memory_reserve
+            limit -= known.memory_total - known.ordinary_total
             memory.append(round(held / limit, 4) if limit > 0 else 0.0)
             powered.append(known.powered)
             in_flight += sum(1 for record in known.vms.values() if record.job is JobKind.OUTGOING)

@@ -55,7 +55,7 @@ class _Host:
 
     @property
     def held(self) -> int:
-        return sum(vm.memory_max for vm in self.vms)
+        return sum(vm.ordinary for vm in self.vms)
 
     @property
     def full(self) -> float:
@@ -131,6 +131,7 @@ def _hosts(stage: Stage) -> Iterator[_Host]:
         if not (known.powered and known.answers):
             continue
         limit = declared.memory_limit if declared.memory_limit is not None else known.memory_total - declared.memory_reserve
+        limit -= known.memory_total - known.ordinary_total
         vms = tuple(record for record in known.vms.values() if record.state.holds_memory)
         # a paused copy that a migration left behind holds memory, and works no more
         cpu = sum(world.hypervisor.processors.asked(vm.vm) for vm in vms if vm.state is VmState.RUNNING)
@@ -178,7 +179,7 @@ def _repairs(stage: Stage, rule: PlacementPolicy, hosts: Sequence[_Host]) -> Ite
 def _relieves(policy: BalancePolicy, vm: VmRecord, asks: float, source: _Host) -> bool:
     over_cpu, over_memory = source.busy - policy.cool_cpu, source.full - policy.cool_memory
     excess = max(over_cpu, over_memory)
-    off = max(asks / source.cpu_limit if over_cpu > 0 else 0.0, vm.memory_max / source.limit if over_memory > 0 else 0.0)
+    off = max(asks / source.cpu_limit if over_cpu > 0 else 0.0, vm.ordinary / source.limit if over_memory > 0 else 0.0)
     return min(off, excess) > max(WORTH, GAIN * policy.minimum_gain * excess)
 
 
@@ -197,14 +198,14 @@ def _evens(policy: BalancePolicy, asks: float, source: _Host, target: _Host, hos
 
 def _stays_cool(policy: BalancePolicy, vm: VmRecord, most: float, target: _Host) -> bool:
     """Return whether a target is below the policy's cool edges with the VM at its most."""
-    busy, full = (target.cpu + most) / target.cpu_limit, (target.held + vm.memory_max) / target.limit
+    busy, full = (target.cpu + most) / target.cpu_limit, (target.held + vm.ordinary) / target.limit
     return busy < policy.cool_cpu - EDGE and full < policy.cool_memory - EDGE
 
 
 def _survives(hosts: Sequence[_Host], vm: VmRecord, source: _Host, target: _Host) -> bool:
     """Return whether, after the move, any one failure domain may die and all of its VMs fit elsewhere, the largest first."""
-    sizes = {host.name: [one.memory_max for one in host.vms if one.vm != vm.vm] for host in hosts}
-    sizes[target.name].append(vm.memory_max)
+    sizes = {host.name: [one.ordinary for one in host.vms if one.vm != vm.vm] for host in hosts}
+    sizes[target.name].append(vm.ordinary)
     for dying in sorted({host.domain for host in hosts}):
         room = {host.name: host.limit - sum(sizes[host.name]) for host in hosts
                 if host.domain != dying and host is not source}

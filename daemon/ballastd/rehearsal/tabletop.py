@@ -262,7 +262,7 @@ class Tabletop:
             self._complain("one-migration", f"{move.vm_name} is moving already")
         if target.is_cut or source.is_cut:
             self._complain("sight", f"{move.vm_name} from {move.source} to {move.target}, one of which does not answer")
-        if target.held() + record.memory_max > target.limit:
+        if target.held() + record.ordinary > target.limit:
             self._complain("memory", f"{move.vm_name} does not fit on {move.target}")
         if target.errors > target.vouched and not target.is_mute:
             self._complain("fit-target", f"{move.vm_name} is sent to {move.target}, whose memory fails")

@@ -19,6 +19,7 @@ from ballastd.core.quantities import MIB, Bytes, HostName, Seconds, VmId
 from ballastd.errors import (
     InvariantBroken,
     MigrationAborted,
+    MigrationFailed,
     MigrationRefused,
     OutcomeUnknown,
     Unreachable,
@@ -27,6 +28,7 @@ from ballastd.errors import (
 from ballastd.ports import Clock, HostChange, HostHint
 from ballastd.sim.jobs import Fate, SimulatedHost, SimulatedJob
 from ballastd.sim.links import fair
+from ballastd.sim.pages import free_pages, take
 from ballastd.sim.precopy import DOWNTIME_MAX, PreCopy
 from ballastd.sim.processors import Processors
 
@@ -93,10 +95,11 @@ class SimulatedHypervisor:
         spent = self.processors.spent(host)
         vms = tuple([record for _, record in sorted(known.vms.items())])
         usage = {record.vm: VmUsage(spent.get(record.vm), record.memory_max) for record in vms if record.state.runs}
-        held = sum(record.memory_max for record in vms if record.state.holds_memory)
+        held = sum(record.ordinary for record in vms if record.state.holds_memory)
         return HostInventory(host, begun, self._clock.now(), known.memory_total,
-                             Bytes(max(0, known.memory_total - held)), known.cpus, vms,
-                             host_uuid=known.machine or f"uuid-of-{host}", usage=usage)
+                             Bytes(max(0, known.ordinary_total - held)), known.cpus, vms,
+                             host_uuid=known.machine or f"uuid-of-{host}", usage=usage, hardware=known.hardware,
+                             pages_free=free_pages(known.hardware, vms), misfits=dict(known.misfits))
 
     async def examine(self, order: Order) -> tuple[Refusal, ...]:
         """Return the target's scripted refusals, pins, and an identity that is taken."""
@@ -130,6 +133,8 @@ class SimulatedHypervisor:
             raise MigrationRefused("another migration job is already running", code=55, domain=10)
         if not target.answers:
             raise OutcomeUnknown("unable to connect to the peer", code=38, domain=7)
+        if record.needs.backing and not take(dict(free_pages(target.hardware, target.vms.values()) or {}), record.needs):
+            raise MigrationFailed("unable to map backing store for guest RAM: Cannot allocate memory", code=1, domain=10)
         size = move.memory / MIB
         copy = PreCopy(size, self.dirty_mib_s.get(move.vm, 0.0), size * self.working_sets.get(move.vm, 1.0),
                        downtime_max=order.downtime_ms / 1000 or DOWNTIME_MAX, auto_converge=order.auto_converge,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from ballastd.core.hardware import Hardware
 from ballastd.core.inventory import JobKind, Progress, VmRecord, VmState
 from ballastd.core.plans import Order, Refusal
 from ballastd.core.quantities import GIB, MIB, Bytes, HostName, Seconds, VmId
@@ -89,7 +90,9 @@ class SimulatedHost:
     """A host and what is wrong with it. ``cut``: its network is away; ``hung``: libvirtd says nothing;
     ``down``: libvirtd is dead, its guests run on; ``powered``: False has lost its guests.
     ``refuses``: what ``examine`` finds against it as a target. ``watts``: idle and busy, None where unknown.
-    ``link_mib_s``: the speed of its link, in each direction. ``machine``: its SMBIOS UUID, one of no meaning where empty."""
+    ``link_mib_s``: the speed of its link, in each direction. ``machine``: its SMBIOS UUID, one of no meaning where empty.
+    ``hardware``: what it is, None where its hypervisor does not say.
+    ``misfits``: what it says against VMs of a likeness."""
 
     name: HostName
     memory_total: Bytes = Bytes(64 * GIB)
@@ -103,6 +106,13 @@ class SimulatedHost:
     watts: tuple[float, float] | None = None
     link_mib_s: float = LINK_MIB_S
     machine: str = ""
+    hardware: Hardware | None = None
+    misfits: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ordinary_total(self) -> int:
+        """Bytes that are not set aside as huge pages."""
+        return self.memory_total - (0 if self.hardware is None else self.hardware.pooled)
 
     @property
     def carries_memory(self) -> bool:

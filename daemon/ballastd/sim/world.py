@@ -127,7 +127,8 @@ class World:
         idle, busy = saved.declared.idle_watts, saved.busy_watts
         watts = None if idle is None else (idle, idle if busy is None else max(idle, busy))
         return SimulatedHost(name, saved.memory_total, saved.cpus, vms, powered=saved.is_on, watts=watts,
-                             link_mib_s=saved.declared.link_mib_s, machine=saved.machine)
+                             link_mib_s=saved.declared.link_mib_s, machine=saved.machine,
+                             hardware=saved.hardware)
 
     def host(self, name: HostName) -> SimulatedHost:
         """Return a host as it truly is."""

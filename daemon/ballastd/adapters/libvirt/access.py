@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -12,9 +13,11 @@ import structlog
 from ballastd.adapters.libvirt.asking import Asking
 from ballastd.adapters.libvirt.connections import Connection, Shared
 from ballastd.adapters.libvirt.events import subscribe
-from ballastd.adapters.libvirt.identity import Registry, read_identity
+from ballastd.adapters.libvirt.hardware import free_pages, is_outgrown
+from ballastd.adapters.libvirt.identity import HostIdentity, Registry, read_identity
 from ballastd.adapters.libvirt.inventory import Parsed
 from ballastd.adapters.libvirt.usage import Measured
+from ballastd.core.hardware import FreePages
 from ballastd.core.inventory import DeclaredHost
 from ballastd.errors import MigrationRefused, Unreachable
 from ballastd.ports import HostChange, HostHint
@@ -24,12 +27,16 @@ T = TypeVar("T")
 ABANDONED_MAX = 16
 """A quarter of the threads that calls may hang in: what VMs use must not take those that move them."""
 
+DESCRIBED_ANEW_SECONDS = 600.0
+"""A machine's huge pages and emulators may change without a word."""
+MISFITS_MAX = 256
+
 log = structlog.get_logger(__name__)
 
 
 class HostAccess:
     """One declared host. ``parsed``: the definitions of its VMs as last read; ``measured``: what they used then;
-    ``asking``: what its guests' emulators have not answered yet."""
+    ``asking``: what its guests' emulators have not answered yet; ``misfits``: why guests cannot come, by their likeness."""
 
     def __init__(self, host: DeclaredHost, shared: Shared, registry: Registry,
                  put: Callable[[HostHint], None]) -> None:
@@ -37,6 +44,9 @@ class HostAccess:
         self.parsed: Parsed = {}
         self.measured: Measured | None = None
         self.asking = Asking()
+        self.misfits: dict[str, str] = {}
+        self._judged_as = ""
+        self._described = 0.0
         self._shared = shared
         self._registry = registry
         self._put = put
@@ -113,9 +123,42 @@ class HostAccess:
         self._measuring.let_go()
         self._steering.let_go()
 
+    def describe(self, conn: Any) -> tuple[HostIdentity | None, FreePages | None]:
+        """Return who the host is, read anew where that is old or its huge pages have become more, and which of these are
+        free. Blocks; runs in the watching connection's lane."""
+        known = self._registry.identity(self.host.name)
+        if time.monotonic() - self._described > DESCRIBED_ANEW_SECONDS:
+            known = self._read(conn)
+        free = free_pages(conn, known.hardware if known is not None else None)
+        if known is not None and known.hardware is not None and is_outgrown(known.hardware, free):
+            known = self._read(conn)
+            free = free_pages(conn, known.hardware)
+        return known, free
+
+    def _read(self, conn: Any) -> HostIdentity:
+        identity = read_identity(conn)
+        self._registry.claim(self.host.name, identity)
+        self._described = time.monotonic()
+        return identity
+
+    def judge(self, likeness: str, why: str, judged_as: str) -> None:
+        """Note that guests of a likeness cannot come, or with no reason that they can, for as long as the host is what it
+        was when it said so."""
+        if judged_as != self._judged_as:
+            self.misfits, self._judged_as = {}, judged_as
+        known = {one: words for one, words in self.misfits.items() if one != likeness}
+        if why and likeness:
+            known[likeness] = why
+        # replaced and not changed: inventories hold on to it
+        self.misfits = dict(list(known.items())[-MISFITS_MAX:])
+
+    def misfits_of(self, identity: HostIdentity | None) -> dict[str, str]:
+        """Return what was noted, if the host is still what it was then."""
+        return self.misfits if identity is not None and identity.digest == self._judged_as else {}
+
     def _furnish(self, conn: Any) -> tuple[int, ...]:
         """Make a new watching connection ours, in its opening thread: first who it is, then its events."""
-        self._registry.claim(self.host.name, read_identity(conn))
+        self._read(conn)
         return subscribe(conn, self.host.name, self._put)
 
     def _note(self, trouble: str) -> None:

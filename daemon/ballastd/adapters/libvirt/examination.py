@@ -23,6 +23,9 @@ from ballastd.adapters.libvirt.xml_reading import XmlError, read_xml
 from ballastd.core.inventory import JobKind, VmState
 from ballastd.core.plans import Move, Refusal, RefusalKind
 
+PROCESSOR_LACKS = "the target's processor lacks something this guest has"
+"""What is said of every guest like it until the target is another machine, or its emulator another."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceFindings:
@@ -147,7 +150,7 @@ def _cpu_missing(conn: Any, facts: DomainFacts, source: HostIdentity | None,
         yield f"its processor cannot be compared there: {trouble}"
         return
     if verdict == libvirt.VIR_CPU_COMPARE_INCOMPATIBLE:
-        yield "the target's processor lacks something this guest has"
+        yield PROCESSOR_LACKS
 
 
 def _cpu_words(identity: HostIdentity | None) -> str:

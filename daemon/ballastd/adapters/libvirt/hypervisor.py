@@ -70,14 +70,16 @@ class LibvirtHypervisor:
         """Return what the host has."""
         begun, access = self._clock.now(), self._access(host)
         vouched, parsed = access.host.vouched_storage, access.parsed
-        look = await access.watch(lambda conn: inventory.look(conn, access.asking, vouched, parsed))
+        look, (identity, pages_free) = await access.watch(
+            lambda conn: (inventory.look(conn, access.asking, vouched, parsed), access.describe(conn)))
         access.parsed = look.parsed
         taken = self._clock.now()  # of the processor times, which are compared from look to look
-        identity = self._registry.identity(host)
         used = await self._measured(access, look.usage) if load else look.usage
         return HostInventory(
             host, begun, taken, look.memory_total, look.memory_free, look.cpus, look.vms,
-            complete=look.complete, host_uuid="" if identity is None else identity.uuid, usage=used)
+            complete=look.complete, host_uuid="" if identity is None else identity.uuid, usage=used,
+            hardware=None if identity is None else identity.hardware, pages_free=pages_free,
+            misfits=access.misfits_of(identity))
 
     async def examine(self, order: Order) -> tuple[Refusal, ...]:
         """Return what speaks against ``order``: first what holds the guest, then what the target lacks."""
@@ -90,6 +92,9 @@ class LibvirtHypervisor:
         ends = self._registry.identity(move.source), self._registry.identity(move.target)
         # comparing processors is refused on a read-only connection, though it changes nothing
         there = await target.steer(lambda conn: examination.at_target(conn, move, facts, *ends))
+        if ends[1] is not None:
+            lacks = [no.detail for no in there if no.detail == examination.PROCESSOR_LACKS]
+            target.judge(facts.needs.likeness, lacks[0] if lacks else "", ends[1].digest)
         return (*here.refusals, *there)
 
     async def migrate(self, order: Order) -> Seconds | None:

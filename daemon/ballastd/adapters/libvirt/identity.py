@@ -1,13 +1,17 @@
-"""Who a host is and what processor it has: read once per connection, because the first time costs most of
-a second."""
+"""Who a host is and what machine it is: read with each connection, and again now and then. The first time costs most of
+a second, any other a few milliseconds."""
 
 from __future__ import annotations
 
+import hashlib
 import threading
+import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from typing import Any
 
+from ballastd.adapters.libvirt.hardware import hardware_of
 from ballastd.adapters.libvirt.xml_reading import XmlError, read_xml, shown
+from ballastd.core.hardware import Hardware
 from ballastd.core.quantities import HostName
 from ballastd.errors import Unreachable
 
@@ -15,10 +19,14 @@ from ballastd.errors import Unreachable
 @dataclass(frozen=True, slots=True)
 class HostIdentity:
     """``uuid``: libvirt's host_uuid. ``cpu``: model, vendor and microcode, which must be equal on two hosts
-    before a guest that sees the host's own processor may move between them; empty when not reported."""
+    before a guest that sees the host's own processor may move between them; empty when not reported. ``hardware``: the
+    machine; ``digest``: the same while processor, emulators and versions are, so that what the host said of a guest's
+    processor still holds."""
 
     uuid: str
     cpu: tuple[str, ...]
+    hardware: Hardware | None = None
+    digest: str = ""
 
 
 def read_identity(conn: Any) -> HostIdentity:
@@ -32,9 +40,21 @@ def read_identity(conn: Any) -> HostIdentity:
     except XmlError as error:
         raise Unreachable(f"its capabilities are not readable: {error}") from error
     microcode = root.find("host/cpu/microcode")
-    cpu = (root.findtext("host/cpu/model") or "", root.findtext("host/cpu/vendor") or "",
+    cpu: tuple[str, ...] = (root.findtext("host/cpu/model") or "", root.findtext("host/cpu/vendor") or "",
            "" if microcode is None else microcode.get("version", ""))
-    return HostIdentity(shown((root.findtext("host/uuid") or "").strip().lower()), cpu if cpu[0] else ())
+    cpu = cpu if cpu[0] else ()
+    return HostIdentity(shown((root.findtext("host/uuid") or "").strip().lower()), cpu, hardware_of(root, cpu),
+                        _digest(root, str(conn.getLibVersion()), str(conn.getVersion())))
+
+
+def _digest(capabilities: ET.Element, *versions: str) -> str:
+    parts = [*versions]
+    for element in (*capabilities.iterfind("host/cpu"), *capabilities.iterfind("guest")):
+        # the frequency of its clock is measured anew at each start
+        for counter in element.findall("counter"):
+            element.remove(counter)
+        parts.append(ET.tostring(element, encoding="unicode"))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 class Registry:

@@ -21,6 +21,7 @@ from ballastd.adapters.libvirt.states import ACTIVE, PAUSED, PAUSED_BY_MIGRATION
 from ballastd.adapters.libvirt.wishes import NO_WISHES, Wishes
 from ballastd.adapters.libvirt.xml_facts import DomainFacts, domain_facts
 from ballastd.adapters.libvirt.xml_reading import XmlError, shown
+from ballastd.core.hardware import NO_NEEDS, Needs
 from ballastd.core.inventory import JobKind, Pin, PinKind, VmRecord, VmUsage
 from ballastd.core.quantities import KIB, Bytes, VmId
 
@@ -47,6 +48,7 @@ class _Definition:
     vcpus: int
     wishes: Wishes
     pins: tuple[Pin, ...]
+    needs: Needs
 
 
 @dataclass(slots=True)
@@ -98,6 +100,7 @@ class _Reader:
             persistent=uuid in self.persistent, autostart=uuid in self.autostart, priority=wishes.priority,
             pins=(*definition.pins, *self._state_pins(uuid)), tags=wishes.tags, group=wishes.group, ignored=wishes.ignored,
             mobility=wishes.mobility, downtime_max_ms=wishes.downtime_max_ms, post_copy=wishes.post_copy,
+            needs=definition.needs,
         )
 
     def _definition(self, uuid: str, text: str, information: list[int]) -> _Definition:
@@ -105,8 +108,8 @@ class _Reader:
         facts = self._facts(uuid, text)
         if isinstance(facts, XmlError):
             return _Definition(Bytes(information[1] * KIB), max(1, information[3]), NO_WISHES,
-                               (unreadable(str(facts)),))
-        return _Definition(facts.memory, facts.vcpus, facts.wishes, facts.pins)
+                               (unreadable(str(facts)),), NO_NEEDS)
+        return _Definition(facts.memory, facts.vcpus, facts.wishes, facts.pins, facts.needs)
 
     def _facts(self, uuid: str, text: str) -> DomainFacts | XmlError:
         known = self.before.get(uuid)

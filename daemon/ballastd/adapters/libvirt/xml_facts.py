@@ -9,14 +9,13 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 
+from ballastd.adapters.libvirt.needs import needs_of
 from ballastd.adapters.libvirt.pins import pins_of
 from ballastd.adapters.libvirt.wishes import Wishes, wishes_of
-from ballastd.adapters.libvirt.xml_reading import XmlError, is_whole_number, read_xml, shown
+from ballastd.adapters.libvirt.xml_reading import XmlError, bytes_of, is_whole_number, read_xml, shown
+from ballastd.core.hardware import Needs
 from ballastd.core.inventory import Pin
-from ballastd.core.quantities import KIB, Bytes
-
-_UNITS = {"b": 1, "bytes": 1, "KB": 1000, "k": KIB, "KiB": KIB, "MB": 10**6, "M": KIB**2, "MiB": KIB**2,
-          "GB": 10**9, "G": KIB**3, "GiB": KIB**3, "TB": 10**12, "T": KIB**4, "TiB": KIB**4}
+from ballastd.core.quantities import Bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class CpuFacts:
 class DomainFacts:
     """What one domain's XML says. ``memory``: bytes it may occupy. ``networks``, ``bridges``, ``links``:
     libvirt networks, bridges and host interfaces it is plugged into. ``disks``: their names in the guest; ``files``: the
-    files and devices that they are, read-only ones too."""
+    files and devices that they are, read-only ones too. ``needs``: what it cannot do without beside ordinary memory."""
 
     uuid: str
     name: str
@@ -54,6 +53,7 @@ class DomainFacts:
     files: tuple[str, ...]
     pins: tuple[Pin, ...]
     wishes: Wishes
+    needs: Needs
 
 
 def domain_facts(text: str, vouched_storage: tuple[str, ...]) -> DomainFacts:
@@ -65,11 +65,11 @@ def domain_facts(text: str, vouched_storage: tuple[str, ...]) -> DomainFacts:
     root = read_xml(text)
     if root.tag != "domain":
         raise XmlError(f"a <domain> was expected, not <{shown(root.tag)}>")
-    kind = root.find("os/type")
+    kind, memory = root.find("os/type"), _memory(root)
     return DomainFacts(
         uuid=(root.findtext("uuid") or "").strip().lower(),
         name=shown(root.findtext("name") or ""),
-        memory=_memory(root),
+        memory=memory,
         vcpus=_vcpus(root),
         domain_type=root.get("type", ""),
         arch="" if kind is None else kind.get("arch", ""),
@@ -84,6 +84,7 @@ def domain_facts(text: str, vouched_storage: tuple[str, ...]) -> DomainFacts:
                     if (path := source.get("file") or source.get("dev") or "")),
         pins=pins_of(root, vouched_storage),
         wishes=wishes_of(root),
+        needs=needs_of(root, memory),
     )
 
 
@@ -91,11 +92,10 @@ def _memory(root: ET.Element) -> Bytes:
     element = root.find("memory")
     if element is None:
         raise XmlError("no <memory>")
-    unit = _UNITS.get(element.get("unit", "KiB"))
-    text = (element.text or "").strip()
-    if unit is None or not is_whole_number(text):
+    found = bytes_of(element.text, element.get("unit", "KiB"))
+    if found is None:
         raise XmlError("<memory> is not a size")
-    return Bytes(int(text) * unit)
+    return Bytes(found)
 
 
 def _vcpus(root: ET.Element) -> int:

@@ -8,9 +8,15 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from xml.parsers import expat
 
+from ballastd.core.quantities import KIB
+
 XML_BYTES_MAX = 1 << 20
 XML_DEPTH_MAX = 100
 SHOWN_MAX = 128
+NUMBERS_MAX = 8192
+"""No machine has so many processors or NUMA nodes."""
+_UNITS = {"b": 1, "bytes": 1, "KB": 1000, "k": KIB, "KiB": KIB, "MB": 10**6, "M": KIB**2, "MiB": KIB**2,
+          "GB": 10**9, "G": KIB**3, "GiB": KIB**3, "TB": 10**12, "T": KIB**4, "TiB": KIB**4}
 
 
 class XmlError(ValueError):
@@ -87,3 +93,29 @@ def shown(text: str) -> str:
 def is_whole_number(text: str) -> bool:
     """Return whether ``text`` is a number of decimal digits, and of no absurd length."""
     return text.isascii() and text.isdecimal() and len(text) < 20
+
+
+def bytes_of(text: str | None, unit: str) -> int | None:
+    """Return a size with libvirt's unit for it in bytes, or None where it is none."""
+    number, one = (text or "").strip(), _UNITS.get(unit)
+    return int(number) * one if one is not None and is_whole_number(number) else None
+
+
+def numbers_of(text: str) -> tuple[int, ...]:
+    """Return a set of whole numbers as libvirt writes it, ``0-3,^2,8``, sorted.
+
+    Raises:
+        XmlError: it is none.
+    """
+    found: set[int] = set()
+    for part in text.replace(" ", "").split(","):
+        first, dash, last = part.removeprefix("^").partition("-")
+        last = last if dash else first
+        if not (is_whole_number(first) and is_whole_number(last)) or int(last) >= NUMBERS_MAX:
+            raise XmlError(f"{shown(text)} is no set of numbers")
+        some = range(int(first), int(last) + 1)
+        if part.startswith("^"):
+            found.difference_update(some)
+        else:
+            found.update(some)
+    return tuple(sorted(found))

@@ -9,6 +9,8 @@ from ballastd.core.inventory import DeclaredHost
 from ballastd.core.plans import Order
 from ballastd.core.quantities import HostName, VmId
 from ballastd.sim.checkers.base import Checker
+from ballastd.sim.jobs import SimulatedHost
+from ballastd.sim.pages import free_pages, take
 from ballastd.sim.world import World
 
 
@@ -16,6 +18,12 @@ def place_of(host: DeclaredHost, across: str) -> str:
     """Return where a host is: itself, or the value of a label; one without the label is a place of its own."""
     value = None if across == "host" else host.label(across)
     return f"host {host.name}" if value is None else f"{across}={value}"
+
+
+def _limit_of(declared: DeclaredHost, known: SimulatedHost) -> int:
+    """Return the bytes of ordinary memory that VMs may use."""
+    most = declared.memory_limit if declared.memory_limit is not None else known.memory_total - declared.memory_reserve
+    return most - (known.memory_total - known.ordinary_total)
 
 
 class Memory(Checker):
@@ -33,18 +41,22 @@ class Memory(Checker):
 
     def changed(self, host: HostName) -> None:
         known = self.world.host(host)
-        held = sum(record.memory_max for record in known.vms.values() if record.state.holds_memory)
-        if held > known.memory_total and host not in self._overfilled:
-            self.complain(f"{host} holds {held} bytes of {known.memory_total}")
+        held = sum(record.ordinary for record in known.vms.values() if record.state.holds_memory)
+        if held > known.ordinary_total and host not in self._overfilled:
+            self.complain(f"{host} holds {held} bytes of {known.ordinary_total}")
 
     def migrating(self, order: Order) -> None:
         declared, known = self.declared(order.move.target), self.world.host(order.move.target)
-        limit = declared.memory_limit if declared.memory_limit is not None else (
-            known.memory_total - declared.memory_reserve)
-        held = sum(record.memory_max for record in known.vms.values() if record.state.holds_memory)
-        if held + order.move.memory > limit:
-            self.complain(f"{order.move.vm_name} makes {order.move.target} hold {held + order.move.memory} bytes; VMs may "
-                          f"use {limit}")
+        limit = _limit_of(declared, known)
+        held = sum(record.ordinary for record in known.vms.values() if record.state.holds_memory)
+        record = self.world.host(order.move.source).vms.get(order.move.vm)
+        more = order.move.memory if record is None else record.ordinary
+        if held + more > limit:
+            self.complain(f"{order.move.vm_name} makes {order.move.target} hold {held + more} bytes; VMs may use {limit}")
+        there = [one for one in known.vms.values() if one.vm != order.move.vm]
+        if record is not None and record.needs.backing and not take(
+                dict(free_pages(known.hardware, there) or {}), record.needs):
+            self.complain(f"{order.move.vm_name} goes to {order.move.target}, which has not the huge pages for it")
 
 
 class FailoverReserve(Checker):
@@ -59,7 +71,7 @@ class FailoverReserve(Checker):
             return
         shifted = self._held()
         shifted[move.source] = [size for vm, size in self._sizes(move.source) if vm != move.vm]
-        shifted[move.target] = [*shifted[move.target], move.memory]
+        shifted[move.target] = [*shifted[move.target], *(size for vm, size in self._sizes(move.source) if vm == move.vm)]
         if worse := self._uncarried(shifted) - self._uncarried(self._held()):
             self.complain(f"after moving {move.vm_name} nobody could carry what {', '.join(sorted(worse))} has")
 
@@ -72,7 +84,7 @@ class FailoverReserve(Checker):
             self.complain(f"with {host} off nobody could carry what {', '.join(sorted(worse))} has")
 
     def _sizes(self, host: HostName) -> list[tuple[VmId, int]]:
-        return [(record.vm, record.memory_max) for record in self.world.host(host).vms.values()
+        return [(record.vm, record.ordinary) for record in self.world.host(host).vms.values()
                 if record.state.holds_memory]
 
     def _held(self) -> dict[HostName, list[int]]:
@@ -93,5 +105,4 @@ class FailoverReserve(Checker):
         return found
 
     def _limit(self, host: HostName) -> int:
-        declared, known = self.declared(host), self.world.host(host)
-        return declared.memory_limit if declared.memory_limit is not None else known.memory_total - declared.memory_reserve
+        return _limit_of(self.declared(host), self.world.host(host))
