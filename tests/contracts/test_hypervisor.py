@@ -14,6 +14,7 @@ import pytest
 from ballastd.core.inventory import HostInventory, JobKind, VmRecord, VmState
 from ballastd.core.plans import RefusalKind
 from ballastd.core.quantities import MIB, HostName, VmId
+from ballastd.core.suitability import why_unsuited
 from ballastd.errors import (
     InvariantBroken,
     MigrationAborted,
@@ -78,6 +79,24 @@ async def moving(world: World, vm: VmId, *, bandwidth_mib_s: int = 8) -> AsyncIt
 
 def now() -> float:
     return asyncio.get_running_loop().time()
+
+
+@story
+async def test_an_inventory_says_what_the_machine_is(world: World) -> None:
+    vm = await world.start_guest(H1)
+    seen = await world.hypervisor.inventory(H1)
+    machine, record = seen.hardware, seen.find(vm)
+    assert machine is not None
+    assert record is not None
+    assert seen.pages_free is not None
+    assert machine.nodes[0] == 0
+    assert len(machine.cpus) == seen.cpus
+    totals = {(pool.node, pool.size): pool.total for pool in machine.pools}
+    assert set(seen.pages_free) == set(totals) != set()
+    assert all(0 <= pages <= totals[pool] for pool, pages in seen.pages_free.items())
+    assert seen.ordinary_total == seen.memory_total - machine.pooled
+    assert (record.needs.backing, record.ordinary) == ((), record.memory_max)
+    assert why_unsuited(record, seen, await until_back(world, H2)) is None
 
 
 @story

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+from ballastd.core.hardware import Hardware, PagePool
 from ballastd.core.inventory import VmRecord, VmState
 from ballastd.core.plans import Move, Order
 from ballastd.core.quantities import MIB, Bytes, HostName, Seconds, VmId
@@ -13,6 +14,7 @@ from ballastd.sim.hypervisor import SimulatedHypervisor
 from ballastd.sim.jobs import SimulatedHost
 from ballastd.sim.virtual_time import VirtualClock, run_virtual
 
+MACHINE = Hardware((0,), tuple(range(16)), (PagePool(Bytes(2 * MIB), 64),))
 H1, H2, H3 = HostName("h1"), HostName("h2"), HostName("h3")
 
 
@@ -77,7 +79,7 @@ class SimulatedWorld:
         run_virtual(self._tell(story))
 
     async def _tell(self, story: Callable[[World], Awaitable[Any]]) -> None:
-        hosts = [SimulatedHost(name) for name in (H1, H2, H3)]
+        hosts = [SimulatedHost(name, hardware=MACHINE) for name in (H1, H2, H3)]
         self.hypervisor = SimulatedHypervisor(hosts, VirtualClock(), call_deadline=self.call_deadline)
         self._guests = 0
         await self.hypervisor.start()
