@@ -45,7 +45,7 @@ MOVES = Table((
     Column("TO", lambda m: m["target"]),
     Column("MEMORY", lambda m: size(m["memory"]), right=True),
     Column("ABOUT", lambda m: age(m["predicted"]), right=True),
-    Column("STATE", lambda m: m["state"]),
+    Column("STATE", lambda m: f"after {', '.join(m['after_names'])}" if m["after"] else m["state"]),
     Column("ID", lambda m: m["recommendation"] or "-", wide=True),
     Column("POLICY", lambda m: m["policy"]),
     Column("BECAUSE", lambda m: m["because"], wide=True),

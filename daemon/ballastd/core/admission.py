@@ -18,6 +18,7 @@ from ballastd.core.policies import Limits, Mode, PolicySet, Timing, Window
 from ballastd.core.prediction import Passage, fair_share, foretell
 from ballastd.core.quantities import GIB, HostName, Seconds, VmId
 from ballastd.core.snapshot import Snapshot
+from ballastd.core.statements import have_left
 
 FIT_FACTOR = 1.5
 TUNE_STEP = 0.10
@@ -67,15 +68,15 @@ def admit(plan: Plan, intents: tuple[Intent, ...], snapshot: Snapshot, ledger: L
     wants = Wants(intents)
     deferrals: list[Deferral] = []
     for move in plan.moves:
-        intent = wants.of(move.source, move.policy, routine=move.routine)
+        intent = wants.of(move.wanted_by, move.policy, routine=move.routine, makes_room=move.room_for is not None)
         no = _deferral(move, intent, tally, snapshot, ledger, policies, gates, approved=move.vm in approved)
         if no is not None:
             deferrals.append(no)
             continue
-        if move.routine:
+        if intent.routine:
             tally.routine[move.policy] = tally.routine.get(move.policy, 0) + 1
-        elif move.source not in ledger.evacuating and move.source not in tally.begins:
-            tally.begins.append(move.source)
+        elif move.wanted_by not in ledger.evacuating and move.wanted_by not in tally.begins:
+            tally.begins.append(move.wanted_by)
         tally.cluster += 1
         tally.out[move.source] += 1
         tally.into[move.target] += 1
@@ -104,6 +105,9 @@ def _deferral(move: Move, intent: Intent, tally: _Tally, snapshot: Snapshot, led
     if intent.mode is not Mode.AUTO and not (approved and intent.mode is Mode.RECOMMEND):
         return Deferral(DeferralKind.MODE, f"policy {intent.policy} is in mode {intent.mode.value}", move.vm,
                         move.source)
+    waits = _waits(move, snapshot, ledger)
+    if waits is not None:
+        return waits
     budget = (_routine_budget(move, intent, tally, snapshot, ledger) if intent.routine
               else _evacuation_budget(move, intent, tally, snapshot, ledger, policies.limits))
     return (budget
@@ -111,6 +115,18 @@ def _deferral(move: Move, intent: Intent, tally: _Tally, snapshot: Snapshot, led
             or _back_off(move, ledger, policies.limits, snapshot.now.wall)
             or _in_flight(move, tally, policies.limits)
             or _bandwidth(move, tally, snapshot, policies.limits))
+
+
+def _waits(move: Move, snapshot: Snapshot, ledger: Ledger) -> Deferral | None:
+    """Return for whom a move waits that needs the room of others at its target, until each of them is seen to be gone."""
+    if not move.after:
+        return None
+    target = snapshot.row(move.target)
+    there = [record.name for record, seen in zip(snapshot.records, snapshot.cast.seen_at, strict=True)
+             if record.vm in move.after and (target in seen or ledger.open_migration_of(record.vm) is not None)]
+    if not there:
+        return None
+    return Deferral(DeferralKind.WAITS, f"waits until {have_left(there, move.target)}", move.vm, move.source)
 
 
 def _routine_budget(move: Move, intent: Intent, tally: _Tally, snapshot: Snapshot, ledger: Ledger) -> Deferral | None:
@@ -154,7 +170,7 @@ def _settling(move: Move, intent: Intent, snapshot: Snapshot, ledger: Ledger) ->
 
 def _evacuation_budget(move: Move, intent: Intent, tally: _Tally, snapshot: Snapshot, ledger: Ledger,
                        limits: Limits) -> Deferral | None:
-    if move.source in ledger.evacuating or move.source in tally.begins:
+    if move.wanted_by in ledger.evacuating or move.wanted_by in tally.begins:
         return None
     if intent.kind is IntentKind.DRAIN and intent.policy == OPERATOR:
         return None

@@ -45,7 +45,8 @@ def check_plan(snapshot: Snapshot, moves: tuple[Move, ...], failover_hosts: int 
             wrong.append(f"{name}: reserves {move.memory} B for a VM of {record.memory_max} B")
         if target.avoid or not target.fresh or not target.reachable or target.health > 0:
             wrong.append(f"{name}: the target may not receive")
-        arriving[move.target] += move.memory if record is None else ordinary_of(record)
+        if not move.after:
+            arriving[move.target] += move.memory if record is None else ordinary_of(record)
     wrong.extend(_check_memory(snapshot, arriving))
     wrong.extend(check_hardware(snapshot, moves))
     if failover_hosts and any(not move.reserve_waived for move in moves):
@@ -57,12 +58,12 @@ def _check_memory(snapshot: Snapshot, arriving: dict[HostName, int]) -> list[str
     wrong: list[str] = []
     for row, fact in enumerate(snapshot.facts):
         extra = arriving.get(fact.declared.name, 0)
-        if extra and fact.inventory is not None and extra > (room := _room(snapshot, row)):
+        if extra and fact.inventory is not None and extra > (room := room_left(snapshot, row)):
             wrong.append(f"{fact.declared.name}: {extra} B arrive where {room} B are left with everything in flight")
     return wrong
 
 
-def _room(snapshot: Snapshot, row: int) -> int:
+def room_left(snapshot: Snapshot, row: int) -> int:
     """Return what a host has left of its memory, with everything in flight there, bytes; 0 of one that shows nothing."""
     fact = snapshot.facts[row]
     if fact.inventory is None:
@@ -118,7 +119,7 @@ def _check_failover(snapshot: Snapshot, moves: tuple[Move, ...], packings: Seque
         return ["nothing shows where VMs would go if a host died"]
     rows = {fact.declared.name: row for row, fact in enumerate(snapshot.facts)}
     goes = {move.vm: rows[move.target] for move in moves if move.target in rows}
-    room = [0 if fact.avoid else _room(snapshot, row) for row, fact in enumerate(snapshot.facts)]
+    room = [0 if fact.avoid else room_left(snapshot, row) for row, fact in enumerate(snapshot.facts)]
     left = room.copy()
     sizes_of = {record.vm: ordinary_of(record) for record in snapshot.records}
     for move in moves:

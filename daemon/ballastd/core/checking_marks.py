@@ -3,7 +3,7 @@
 Written without the planner's columns: on plain sums over inventories and loads, and what each VM itself uses. A move is
 held against its own marks with all that comes before it in the plan or is in flight; who comes later has to keep to his
 own. VMs that leave a target make room there for processors of others that come, and never for more than came; their memory
-makes none.
+makes room for whoever waits for that, and for nobody else.
 """
 
 from __future__ import annotations
@@ -30,17 +30,21 @@ ROUNDING = 1e-6
 def check_marks(snapshot: Snapshot, ledger: Ledger, moves: Sequence[tuple[Move, Intent]], policies: PolicySet) -> list[str]:
     """Return which moves fill their target further than they may, in words. ``moves``: in the order of the plan, each with
     what it is for; where both ends are declared."""
-    if not any(intent.routine for _, intent in moves):
+    if not any(_keeps_to_marks(move, intent) for move, intent in moves):
         return []
     tally = _Tally(snapshot, ledger)
     wrong: list[str] = []
     halfway = {policy.name: _halfway(policy) for policy in policies.balance}
     for move, intent in moves:
-        why = _why_too_full(tally, move, intent, halfway) if intent.routine else ""
+        why = _why_too_full(tally, move, intent, halfway) if _keeps_to_marks(move, intent) else ""
         if why:
             wrong.append(f"{move.vm_name} -> {move.target}: {why}")
         tally.take(move)
     return wrong
+
+
+def _keeps_to_marks(move: Move, intent: Intent) -> bool:
+    return intent.routine or (move.room_for is not None and intent.fill is not None)
 
 
 def _why_too_full(tally: _Tally, move: Move, intent: Intent, halfway: Mapping[str, Fill]) -> str:
@@ -116,7 +120,8 @@ class _Tally:
         if load.used is None or isnan(more):
             return None
         return _Level(load.used + max(0.0, self._cpu[move.target]) + more, load.limit,
-                      self._memory(move.target) + self._ordinary(move), limit_of(self._fact(move.target)))
+                      self._memory(move.target) + self._ordinary(move) - self._left_before(move),
+                      limit_of(self._fact(move.target)))
 
     def at_most(self, host: HostName) -> _Level:
         """Return what a host uses once the moves so far are done, rounded up; of processors nothing where that is not
@@ -129,6 +134,11 @@ class _Tally:
         if host not in self._held:
             self._held[host] = held_by(self._fact(host)) + int(self._snapshot.hosts.reserved[self._rows[host]])
         return self._held[host] + self._coming[host]
+
+    def _left_before(self, move: Move) -> int:
+        """Return the bytes of those that have left a move's target before it begins."""
+        rows = [row for vm in move.after if (row := row_of(self._snapshot, vm)) is not None]
+        return sum(ordinary_of(self._snapshot.records[row]) for row in rows)
 
     def _ordinary(self, move: Move) -> int:
         """Return the bytes that a move takes to its target, but for huge pages."""

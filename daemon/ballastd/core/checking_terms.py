@@ -8,27 +8,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from ballastd.core.autonomy import grounds_of
 from ballastd.core.checking_marks import check_marks
 from ballastd.core.checking_rules import check_rules
-from ballastd.core.intents import Intent, IntentKind
+from ballastd.core.intents import Fill, Intent, IntentKind
 from ballastd.core.inventory import DeclaredHost, VmRecord
 from ballastd.core.ledger import DAY_SECONDS, Ledger
 from ballastd.core.plans import Move
-from ballastd.core.policies import Health, Mode, PolicySet
+from ballastd.core.policies import Cooldown, Health, Mode, MoveBudget, PolicySet
 from ballastd.core.quantities import HostName, VmId
 from ballastd.core.snapshot import Snapshot
 
 
 class _Case(NamedTuple):
-    """A move, what it is for, its VM and ends, and what the books say. ``record``: None of a VM that its source does not
-    show; ``ordered``: routine moves of each VM within a day."""
+    """A move, what it is for, its VM and ends, and what the books say. ``wanted_by``: the host for whose sake it is made;
+    ``record``: None of a VM that its source does not show; ``ordered``: routine moves of each VM within a day."""
 
     move: Move
     intent: Intent
-    source: DeclaredHost
+    wanted_by: DeclaredHost
     target: DeclaredHost
     record: VmRecord | None
     ledger: Ledger
@@ -48,12 +49,16 @@ def check_terms(snapshot: Snapshot, ledger: Ledger, intents: tuple[Intent, ...],
     ordered = Counter(order.vm for order in ledger.routine_orders if order.wall > wall - DAY_SECONDS)
     for move in moves:
         intent, source, target = asked.of(move), facts.get(move.source), facts.get(move.target)
-        if intent is None or source is None or target is None:
+        wanted_by = facts.get(move.wanted_by)
+        if intent is None or wanted_by is None or source is None or target is None:
             wrong.append(f"{move.vm_name} {move.source} -> {move.target}: nobody asks for it")
             continue
+        if move.room_for is not None and not intent.routine:
+            # who makes room keeps to what routine moves keep to, whoever wants it
+            intent = replace(intent, fill=_hot_marks(policies), cooldown=Cooldown(), budget=MoveBudget())
         told.append((move, intent))
         record = source.inventory.find(move.vm) if source.inventory else None
-        case = _Case(move, intent, source.declared, target.declared, record, ledger, wall, ordered)
+        case = _Case(move, intent, wanted_by.declared, target.declared, record, ledger, wall, ordered)
         wrong.extend(f"{move.vm_name} {move.source} -> {move.target}: {why}"
                      for question in QUESTIONS if (why := question(case)))
     wrong.extend(check_rules(snapshot, ledger, told, policies.placement))
@@ -62,7 +67,8 @@ def check_terms(snapshot: Snapshot, ledger: Ledger, intents: tuple[Intent, ...],
 
 
 class _Asked:
-    """What moves are for: the first that is asked of their source by their policy, or that their policy is to even out."""
+    """What moves are for: the first that is asked of the host that wants them by their policy, or that their policy is to
+    even out."""
 
     def __init__(self, intents: tuple[Intent, ...]) -> None:
         self._of_host: dict[tuple[str, HostName], Intent] = {}
@@ -73,14 +79,24 @@ class _Asked:
                 self._evening.setdefault(intent.policy, intent)
 
     def of(self, move: Move) -> Intent | None:
-        return self._of_host.get((move.policy, move.source)) or self._evening.get(move.policy)
+        return self._of_host.get((move.policy, move.wanted_by)) or self._evening.get(move.policy)
+
+
+def _hot_marks(policies: PolicySet) -> Fill | None:
+    """Return above which shares a host would be hot by any policy, None where none says."""
+    if not policies.balance:
+        return None
+    least = {"cpu": 1.0, "memory": 1.0}
+    for edge in (edge for policy in policies.balance for edge in policy.hot):
+        least[edge.resource] = min(edge.above, least.get(edge.resource, 1.0))
+    return Fill(least["cpu"], least["memory"])
 
 
 def _is_what_it_says(case: _Case) -> str:
     """Budgets, windows and the failover reserve are asked of what a move says that it is."""
     move, intent = case.move, case.intent
     said = (move.routine, move.urgent, move.windows, move.reserve_waived)
-    meant = (intent.routine, intent.urgent, intent.windows, intent.severity is Health.FAILING)
+    meant = (intent.routine or move.room_for is not None, intent.urgent, intent.windows, intent.severity is Health.FAILING)
     return "" if said == meant else f"says of itself {said}, and is for {meant}"
 
 
@@ -96,7 +112,7 @@ def _is_meant(case: _Case) -> str:
 
 
 def _is_outside_the_failing_domain(case: _Case) -> str:
-    shared = [key for key in case.intent.avoid_labels if (value := case.source.label(key)) is not None
+    shared = [key for key in case.intent.avoid_labels if (value := case.wanted_by.label(key)) is not None
               and value == case.target.label(key)]
     return f"its target shares {shared[0]} with what fails" if shared else ""
 

@@ -456,7 +456,8 @@ class Controller:
         if step.draft.broken is not None:
             return ()
         for host in begins:
-            step.book(ev.EvacuationBegun(step.now.wall, host, next(o.move.policy for o in orders if o.move.source == host)))
+            step.book(ev.EvacuationBegun(step.now.wall, host, next(
+                o.move.policy for o in orders if o.move.wanted_by == host)))
             because = next(i.because for i in intents if i.host == host)
             step.notices.append(Notice("warning", f"evacuation/{host}", f"emptying {host}: {because}"))
         for order in orders:

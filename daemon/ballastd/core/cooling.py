@@ -13,12 +13,15 @@ import numpy as np
 
 from ballastd.core.arrays import Floats
 from ballastd.core.balancing import excess_of, lessen, relief_by, why_it_is_cool
-from ballastd.core.draft import Draft
+from ballastd.core.draft import Draft, Stuck
 from ballastd.core.drafted_heat import DraftDoors, Wanted, add_all, heat_of
 from ballastd.core.drafting import why_vm_rests
 from ballastd.core.intents import Intent
+from ballastd.core.making_room import make_room
 from ballastd.core.relieving import relieve as relieved
 
+TRIED_MAX = 4
+"""For so many VMs of a host that nothing can leave it is looked for who could make room."""
 ROUNDS = 4
 """So often everything is planned anew around moves that cannot be made after all."""
 
@@ -37,8 +40,13 @@ def relieve(draft: Draft, intents: Sequence[Intent]) -> None:
         if not left or _together(draft, left):
             break
     for intent in hot:
+        before = len(draft.moves)
         if excess_of(draft, intent) > 0:
             lessen(draft, intent)
+        if excess_of(draft, intent) > 0 and len(draft.moves) == before:
+            stuck = _stuck(draft, intent)
+            draft.stuck.extend([stuck] if stuck else [])
+    make_room(draft)
 
 
 def _together(draft: Draft, hot: Wanted) -> bool:
@@ -51,6 +59,15 @@ def _together(draft: Draft, hot: Wanted) -> bool:
     heat = heat_of(draft, hot, off, fill, is_hot, ~is_hot)
     found = relieved(heat, DraftDoors(draft, hot, off), exchanges=False)
     return add_all(draft, hot, found.moves, off, "with which it is cool")
+
+
+def _stuck(draft: Draft, intent: Intent) -> tuple[Stuck, ...]:
+    """Return the VMs of a host that nothing can leave for which room might be made, the one that takes most off it first."""
+    no = next((one for one in reversed(draft.refusals) if one.host == intent.host and one.vm is None), None)
+    source, count = draft.snapshot.row(intent.host), len(draft.snapshot.hosts.names)
+    off, memory = _relief(draft, {source: intent}), draft.snapshot.vms.memory
+    vms = sorted(np.flatnonzero(off).tolist(), key=lambda vm: (-float(off[vm]), int(memory[vm]), vm))
+    return () if no is None else tuple(Stuck(intent, vm, no, np.full(count, off[vm])) for vm in vms[:TRIED_MAX])
 
 
 def _relief(draft: Draft, hot: Wanted) -> Floats:

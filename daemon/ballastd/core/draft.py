@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from ballastd.core.accounts import Weighed
+from ballastd.core.accounts import Weighed, Worth
 from ballastd.core.arrays import Floats, Ints
 from ballastd.core.calibration import FAILED_SECONDS, Calibration, attempts_of, calibrated
 from ballastd.core.dirtying import SHOWN_SECONDS, shown
+from ballastd.core.intents import Intent
 from ballastd.core.inventory import NO_USAGE, Dirtying
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import HOLDS_SOURCE
@@ -26,12 +27,26 @@ TELEMETRY_LAGS_SECONDS = 300.0
 """For so long after a move the mean of its source's telemetry may still know the VM that left."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """A VM (row) that must leave its host and has no target: what for, the refusal that says so, and by host what is gained
+    there; None: the same anywhere. ``worth``: what its move gains and costs, None where that goes without saying."""
+
+    intent: Intent
+    vm: int
+    refusal: Refusal
+    worths: Floats | None = None
+    worth: Worth | None = None
+
+
 @dataclass(slots=True)
 class Draft:
     """``promised``: bytes by host row. ``leaving``: bytes by host row of VMs that are still there and go, with what is in
     flight and what was planned; ``shifted``: processors by host row that come (or go, below zero) with both. ``moved``: VM
     row -> host row. ``scores``: how good each host is as a target, by the source. ``told``: how many candidates are told of
-    one by one in its refusals. ``asked``: for how many VMs in vain a target was looked for, by rule."""
+    one by one in its refusals. ``asked``: for how many VMs in vain a target was looked for, by rule. ``counted_on``: the VM
+    rows whose leaving makes room at a host, by its row, for moves that wait for it; ``searched``: how much was looked at to
+    find such. ``stuck``: for whom room might be made, any one of each."""
 
     snapshot: Snapshot
     ledger: Ledger
@@ -46,6 +61,9 @@ class Draft:
     scores: dict[int, Scores] = field(default_factory=dict)
     told: int = 0
     asked: dict[str, int] = field(default_factory=dict)
+    counted_on: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    searched: int = 0
+    stuck: list[tuple[Stuck, ...]] = field(default_factory=list)
     _calibration: Calibration | None = None
     _shown: Mapping[VmId, Dirtying] | None = None
     _reserve: Reserve | None = None
@@ -130,8 +148,15 @@ class Draft:
         """Return a draft to try something on."""
         return Draft(self.snapshot, self.ledger, self.policies, self.promised.copy(), self.leaving.copy(),
                      self.shifted.copy(), dict(self.moved), list(self.moves), list(self.refusals), dict(self.homes),
-                     self.scores, self.told, dict(self.asked), self._calibration, self._shown,
+                     self.scores, self.told, dict(self.asked), dict(self.counted_on), self.searched, list(self.stuck),
+                     self._calibration, self._shown,
                      None if self._reserve is None else self._reserve.fork())
+
+
+    def become(self, trial: Draft) -> None:
+        """Take over what was tried on a copy."""
+        for one in fields(self):
+            setattr(self, one.name, getattr(trial, one.name))
 
 
 @dataclass(frozen=True, slots=True)

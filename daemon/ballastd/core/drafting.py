@@ -268,8 +268,7 @@ def no_target(draft: Draft, intent: Intent, vm: int, noes: list[Refusal]) -> Ref
 
 def why_vm_rests(draft: Draft, intent: Intent, vm: int) -> Refusal | None:
     """Return why a VM is left in peace by routine moves, or None."""
-    snapshot, ledger = draft.snapshot, draft.ledger
-    key, now = snapshot.vms.ids[vm], snapshot.now.wall
+    snapshot, key = draft.snapshot, draft.snapshot.vms.ids[vm]
     left_out = why_left_out(draft, intent, vm)
     if left_out is not None:
         return left_out
@@ -279,6 +278,13 @@ def why_vm_rests(draft: Draft, intent: Intent, vm: int) -> Refusal | None:
         return Refusal(RefusalKind.VM_BUSY, "is moving already", key, intent.host)
     if np.isnan(float(snapshot.vms.cpu[vm])):
         return Refusal(RefusalKind.LOAD_UNKNOWN, "what it uses is not known yet", key, intent.host)
+    return why_moved_enough(draft, intent, vm)
+
+
+def why_moved_enough(draft: Draft, intent: Intent, vm: int) -> Refusal | None:
+    """Return why a VM that was moved rests by what the intent keeps to, or None."""
+    snapshot, ledger = draft.snapshot, draft.ledger
+    key, now = snapshot.vms.ids[vm], snapshot.now.wall
     last, cooldown = ledger.last_moved(key), intent.cooldown
     if last is not None and cooldown is not None:
         rest = cooldown.vm if last.policy else cooldown.foreign_move

@@ -87,12 +87,14 @@ class Intent:
 
 
 class Wants:
-    """Which intent a move is for, by its source and its policy."""
+    """Which intent a move is for, by the host that wants it and its policy."""
 
     def __init__(self, intents: tuple[Intent, ...]) -> None:
         self._by_host = {(intent.host, intent.policy, intent.routine): intent for intent in intents}
         self._evening = {intent.policy: intent for intent in intents if intent.kind is IntentKind.EVEN}
 
-    def of(self, source: HostName, policy: str, *, routine: bool) -> Intent:
-        """Return the intent: that of the source, or that of the policy which evens its hosts out, whichever they are."""
-        return self._by_host.get((source, policy, routine)) or self._evening[policy]
+    def of(self, host: HostName, policy: str, *, routine: bool, makes_room: bool = False) -> Intent:
+        """Return the intent about a host, or that of the policy which evens its hosts out, whichever they are. A move that
+        makes room is a routine one whatever wants it."""
+        saving = self._by_host.get((host, policy, False)) if makes_room else None
+        return saving or self._by_host.get((host, policy, routine)) or self._evening[policy]

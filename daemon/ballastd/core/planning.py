@@ -9,17 +9,20 @@ anybody sees it.
 from __future__ import annotations
 
 from ballastd.core.checking import check_plan
+from ballastd.core.checking_order import check_order
 from ballastd.core.checking_terms import check_terms
 from ballastd.core.constraints import Terms
 from ballastd.core.cooling import relieve
-from ballastd.core.draft import Draft, begin
+from ballastd.core.draft import Draft, Stuck, begin
 from ballastd.core.drafting import add, bytes_off, candidates, leave_out, no_target, terms_of, why_left_out, why_vm_rests
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.ledger import Ledger
 from ballastd.core.levelling import even_out
+from ballastd.core.making_room import make_room
 from ballastd.core.migrations import ENDED_OPEN, Migration
 from ballastd.core.plans import Plan, Refusal, RefusalKind
-from ballastd.core.policies import EvacuationOrder, PolicySet
+from ballastd.core.policies import EvacuationOrder, Mode, PolicySet
+from ballastd.core.power import WAKE_TEST
 from ballastd.core.quantities import HostName
 from ballastd.core.repairing import repair
 from ballastd.core.snapshot import Snapshot
@@ -42,7 +45,9 @@ def plan(snapshot: Snapshot, ledger: Ledger, intents: tuple[Intent, ...], polici
         return Plan()
     draft = begin(snapshot, ledger, policies)
     planned: set[HostName] = set()
-    for intent in intents:
+    for number, intent in enumerate(intents):
+        if number and _rank(intent) != _rank(intents[number - 1]):
+            make_room(draft)
         if intent.host in planned:
             continue
         if intent.kind is IntentKind.RELIEVE:
@@ -54,13 +59,21 @@ def plan(snapshot: Snapshot, ledger: Ledger, intents: tuple[Intent, ...], polici
         if intent.kind not in (IntentKind.EVEN, IntentKind.REPAIR):
             planned.add(intent.host)
         _FULFIL[intent.kind](draft, intent)
+    make_room(draft)
     limits = policies.limits
     moves = tuple(draft.moves)
     wrong = (*check_plan(snapshot, moves, limits.failover_hosts, draft.packings, limits.failover_domain),
-             *check_terms(snapshot, ledger, intents, policies, moves))
+             *check_terms(snapshot, ledger, intents, policies, moves),
+             *check_order(snapshot, ledger, moves, policies.placement))
     if wrong:
         raise PlanUnsound("; ".join(wrong))
     return Plan(moves, tuple(draft.refusals))
+
+
+def _rank(intent: Intent) -> tuple[bool, bool]:
+    """Return what comes before what as a whole: room is made for the first only once all of them were placed where room is,
+    and before anything of the second takes any."""
+    return intent.mode is not Mode.AUTO, intent.kind not in _MUST
 
 
 def emptied(draft: Draft, intent: Intent) -> tuple[Draft, tuple[Refusal, ...]]:
@@ -108,8 +121,11 @@ def _place(draft: Draft, intent: Intent, terms: Terms, vm: int, source: int) -> 
     ranked, noes = candidates(draft, terms, vm, source)
     if ranked:
         add(draft, intent, vm, source, ranked, noes)
-    else:
-        draft.refusals.append(no_target(draft, intent, vm, noes))
+        return
+    no = no_target(draft, intent, vm, noes)
+    draft.refusals.append(no)
+    if intent.kind in _MUST and intent.policy != WAKE_TEST:
+        draft.stuck.append((Stuck(intent, vm, no),))
 
 
 def _why_unsettled(migration: Migration) -> tuple[Refusal, ...]:
@@ -144,6 +160,7 @@ def _leaving_key(draft: Draft, vm: int, intent: Intent) -> tuple[int | str, ...]
     return (*keys, snapshot.records[vm].name, snapshot.vms.ids[vm])
 
 
+_MUST = frozenset({IntentKind.EVACUATE, IntentKind.DRAIN, IntentKind.REPAIR})
 _FULFIL = {
     IntentKind.EVACUATE: _empty_host,
     IntentKind.DRAIN: _empty_host,

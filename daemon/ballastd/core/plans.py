@@ -100,6 +100,8 @@ class DeferralKind(enum.Enum):
     SELF_SUSPECT = "self-suspect"
     OBSERVING = "observing"
     MODE = "policy-mode"
+    WAITS = "waits"
+    """Its room is another VM's, which has not left yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,9 @@ class Move:
     whether the failover reserve may be used for it. ``routine``: it balances or packs. ``runners_up``, ``why_not``: who
     came next as its target, and what spoke against the others. ``account``: what it gains and costs, where it was planned
     just now. ``dirties``: how fast the VM dirties its memory, None where nobody knows; ``copied``: bytes to copy at the
-    planned bandwidth, with those that are copied again, 0 where nobody knows.
+    planned bandwidth, with those that are copied again, 0 where nobody knows. ``after``: VMs, of this plan or in flight,
+    that must have left the target before it may be ordered. ``room_for``: the host from which a VM comes to its source then;
+    None where it makes room for nobody.
     """
 
     vm: VmId
@@ -142,6 +146,13 @@ class Move:
     account: Account | None = None
     dirties: Dirtying | None = None
     copied: int = 0
+    after: tuple[VmId, ...] = ()
+    room_for: HostName | None = None
+
+    @property
+    def wanted_by(self) -> HostName:
+        """The host that its intent is about."""
+        return self.source if self.room_for is None else self.room_for
 
 
 @dataclass(frozen=True, slots=True)

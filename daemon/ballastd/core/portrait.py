@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -261,7 +262,7 @@ def _leavings(p: Portrait, intent: Intent) -> tuple[Leaving, ...]:
     under_way = p.ledger.open_migrations()
     begun = {one.vm for one in under_way}
     moves = [one for one in p.plan.moves
-             if one.source == intent.host and one.policy == intent.policy and one.vm not in begun]
+             if one.wanted_by == intent.host and one.policy == intent.policy and one.vm not in begun]
     links = dict(zip(p.snapshot.hosts.names, p.snapshot.hosts.link_mib_s.tolist(), strict=True))
     # what moves elsewhere takes its share of links and limits, and is nobody who leaves here
     found = schedule(moves, under_way, links, p.policies.limits, p.now.wall)
@@ -304,15 +305,19 @@ def _coverage(leavings: tuple[Leaving, ...]) -> tuple[CoverageView, ...]:
 def _moves(p: Portrait) -> tuple[MoveView, ...]:
     starting = {order.move.vm for order in p.orders}
     offers = {(o.vm, o.target): o for o in p.ledger.autonomy.offers.values() if p.now.wall < o.until_wall}
-    return tuple(_move(m, offers.get((m.vm, m.target)), starting=m.vm in starting) for m in p.plan.moves)
+    awaited = {vm for move in p.plan.moves for vm in move.after}
+    names = {vm: record.name for vm, record in zip(p.snapshot.vms.ids, p.snapshot.records, strict=True)
+             if vm in awaited} if awaited else {}
+    return tuple(_move(m, offers.get((m.vm, m.target)), names, starting=m.vm in starting) for m in p.plan.moves)
 
 
-def _move(m: Move, offer: Offer | None, *, starting: bool) -> MoveView:
+def _move(m: Move, offer: Offer | None, names: Mapping[VmId, str], *, starting: bool) -> MoveView:
     state = "starting" if starting else "waiting"
     if offer is not None and not starting:
         state = "approved" if offer.approved_by else "recommended"
     return MoveView(m.vm, m.vm_name, m.source, m.target, m.memory, m.predicted, m.policy, m.because, state, m.runners_up,
-                    m.why_not, offer.id if offer else "", m.account)
+                    m.why_not, offer.id if offer else "", m.account, m.after, tuple(names.get(vm, vm) for vm in m.after),
+                    m.room_for or "")
 
 
 def _noes(p: Portrait) -> tuple[NoView, ...]:

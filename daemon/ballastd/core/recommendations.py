@@ -100,8 +100,9 @@ class Recommendations:
         wants = Wants(intents)
         planned: dict[str, tuple[Move, Intent]] = {}
         for move in plan.moves:
-            intent = wants.of(move.source, move.policy, routine=move.routine)
-            if intent.mode is Mode.RECOMMEND:
+            intent = wants.of(move.wanted_by, move.policy, routine=move.routine, makes_room=move.room_for is not None)
+            # what waits for room is offered once it is there
+            if intent.mode is Mode.RECOMMEND and not move.after:
                 planned[move_id(move, intent)] = (move, intent)
         offers = [offer for offer in ledger.autonomy.offers.values() if offer.vm]
         lapsed = self._lapsed(offers, planned, now, held, lambda offer: _why_absent(offer, plan, intents))

@@ -8,7 +8,7 @@ from ballastd.core.accounts import Figure, Worth
 from ballastd.core.arrays import Floats
 from ballastd.core.balancing import price_of
 from ballastd.core.breaches import Breach, broken_on, keeps
-from ballastd.core.draft import Draft
+from ballastd.core.draft import Draft, Stuck
 from ballastd.core.drafting import NOES_SHOWN, Shortlist, add, best_of, terms_of, why_vm_rests
 from ballastd.core.intents import Intent
 from ballastd.core.placement import penalty, rules_for
@@ -16,6 +16,7 @@ from ballastd.core.plans import Refusal, RefusalKind
 from ballastd.core.policies import PlacementPolicy
 from ballastd.core.weighing import copying_costs, told_one_by_one
 
+MUST_RULE_KEPT = Figure("must-rule kept", 1.0, "rules")
 ASKED_MAX = 30
 """For so many VMs a plan looks for a target in vain before it leaves a rule for the next time: each asks every host."""
 
@@ -39,17 +40,21 @@ def repair(draft: Draft, intent: Intent) -> None:
 def _put_right(draft: Draft, intent: Intent, rule: PlacementPolicy, breach: Breach) -> Refusal | None:
     """Plan the move of one VM, or return why there is none."""
     vm, source = breach.vm, breach.host
-    targets = Shortlist(draft, terms_of(intent, draft.policies), vm, source, _worths(draft, rule, breach))
+    worths = _worths(draft, rule, breach)
+    targets = Shortlist(draft, terms_of(intent, draft.policies), vm, source, worths)
     kept, noes = best_of(targets, targets.next())
     if not kept:
         draft.asked[rule.name] = draft.asked.get(rule.name, 0) + 1
         against = [*targets.why_barred(), *noes]
         shown = "; ".join(f"{no.host}: {no.detail}" for no in against[:NOES_SHOWN])
-        return Refusal(RefusalKind.PLACEMENT, f"stays, though {rule.name} {breach.why}: " + (
+        no = Refusal(RefusalKind.PLACEMENT, f"stays, though {rule.name} {breach.why}: " + (
             f"no host takes it ({shown})" if against else "on no other host would that be better"),
             draft.snapshot.vms.ids[vm], intent.host, told_one_by_one(draft, against))
+        if rule.must:
+            draft.stuck.append((Stuck(intent, vm, no, worths, Worth(breach.why, (MUST_RULE_KEPT,))),))
+        return no
     price = price_of(draft, vm, source, kept[0].row)
-    gain = Figure("must-rule kept", 1.0, "rules") if rule.weight is None else Figure("wish kept", rule.weight, "of weight")
+    gain = MUST_RULE_KEPT if rule.weight is None else Figure("wish kept", rule.weight, "of weight")
     add(draft, intent, vm, source, kept, [*targets.why_barred(NOES_SHOWN), *noes],
         Worth(breach.why, (gain,), copying_costs(price.memory, price.copy, price.risk)))
     return None

@@ -75,8 +75,10 @@ def _begin(waiting: list[Move], flights: list[_Flight], limits: Limits, now: flo
     """Begin what may begin; return what still waits."""
     out, into = Counter(one.source for one in flights), Counter(one.target for one in flights)
     still: list[Move] = []
+    there = {one.vm for one in flights} | {move.vm for move in waiting}
     for move in waiting:
-        if (len(flights) < max(1, limits.in_flight_cluster) and out[move.source] < max(1, limits.in_flight_host_out)
+        if (there.isdisjoint(move.after) and len(flights) < max(1, limits.in_flight_cluster)
+                and out[move.source] < max(1, limits.in_flight_host_out)
                 and into[move.target] < max(1, limits.in_flight_host_in)):
             out[move.source] += 1
             into[move.target] += 1

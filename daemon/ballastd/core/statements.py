@@ -6,7 +6,7 @@ Times are told relative to the view, because a reader's clock need not be the da
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ballastd.core.accounts import Figure
@@ -99,7 +99,7 @@ def ending_told(view: ClusterView, migration: MigrationView) -> Statement:
 def move_told(move: MoveView) -> Statement:
     """Return a move that is planned."""
     text = (f"planned: {move.vm_name} from {move.source} to {move.target} ({human_bytes(move.memory)}, about "
-            f"{human_seconds(move.predicted)}), {move.state}{_under(move)}: {move.policy}: {move.because}")
+            f"{human_seconds(move.predicted)}), {move.state}{_awaits(move)}{_under(move)}: {move.policy}: {move.because}")
     return Statement("move", text, move.policy, move.target, move.vm)
 
 
@@ -117,6 +117,15 @@ _UNITS: dict[str, Callable[[float], str]] = {
     "of weight": lambda amount: f"(weight {amount:g})",
     "host seconds": lambda amount: f"{human_seconds(amount)} of a whole host's processors",
 }
+
+
+def have_left(names: Sequence[str], host: str) -> str:
+    """Return in words that VMs have left a host."""
+    return f"{' and '.join(names)} {'has' if len(names) == 1 else 'have'} left {host}"
+
+
+def _awaits(move: MoveView) -> str:
+    return f" until {have_left(move.after_names, move.target)}" if move.after else ""
 
 
 def _under(move: MoveView) -> str:

@@ -58,8 +58,9 @@ class Strandings:
 
 def _why_stuck(made: Plan, gates: tuple[Gate, ...], host: HostName) -> dict[VmId | None, str]:
     """Return what keeps the host from being emptied, by VM, None for the host; nothing where a move may begin."""
-    if any(move.source == host for move in made.moves):
-        gate = next((one for one in gates if host not in one.passes), None)
+    if ours := [move for move in made.moves if move.wanted_by == host]:
+        first = {move.source for move in ours if not move.after}
+        gate = next((one for one in gates if first and first.isdisjoint(one.passes)), None)
         return {} if gate is None or gate.kind is DeferralKind.STARTING else {None: gate.reason}
     found: dict[VmId | None, str] = {}
     for no in made.refusals:

@@ -211,6 +211,11 @@ class MoveView:
     """The id under which it can be approved."""
     account: Account | None = None
     """What it gains and costs, and the best that was not taken, term by term."""
+    after: tuple[str, ...] = ()
+    """The VMs, of this plan or in flight, that must have left its target before it may begin."""
+    after_names: tuple[str, ...] = ()
+    room_for: str = ""
+    """The host for whose sake it makes room at its source, empty where it is for its source's."""
 
 
 @dataclass(frozen=True, slots=True)
