@@ -10,7 +10,7 @@ WISHES = only("unit", "tests/unit/core/test_wishes_and_scopes.py")
 
 OWNERS: tuple[Mutant, ...] = (
     Mutant("asked: an approval lets an observing policy act", f"{CORE}/recommendations.py",
-           "            if intent.mode is Mode.RECOMMEND:\n                planned", "            if intent.mode is not Mode.AUTO:\n                planned",
+           "            if intent.mode is Mode.RECOMMEND and not move.after:", "            if intent.mode is not Mode.AUTO:",
            ASKED),
     Mutant("asked: an approval is for whatever the VM does now", f"{CORE}/recommendations.py",
            "if offer.approved_by and offer.id in planned and offer.id not in gone}", "if offer.approved_by}", ASKED),
