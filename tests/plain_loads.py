@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ballastd.core.consumption import PEAK_PERCENTILE, POINTS, PROFILE_POINTS, PROFILE_POINTS_MIN, PROFILE_SECONDS
+from ballastd.core.consumption import (
+    HOUR_PERCENTILE,
+    HOUR_POINTS_MIN,
+    HOURS,
+    HOURS_MIN,
+    PEAK_PERCENTILE,
+    POINT_SECONDS_MAX,
+    POINTS,
+    PROFILE_POINTS,
+    PROFILE_POINTS_MIN,
+    PROFILE_SECONDS,
+)
 from ballastd.core.inventory import NO_USAGE, HostInventory, VmState
 from ballastd.core.quantities import VmId
 
@@ -17,6 +28,7 @@ class _Vm:
     total: float = 0.0
     points: list[tuple[float, float]] = field(default_factory=list)
     profile: list[float] = field(default_factory=list)
+    ended: list[float] = field(default_factory=list)
     since: tuple[float, float] | None = None
 
 
@@ -52,6 +64,7 @@ class PlainLoads:
             vm.since = (at, vm.total)
         elif at - vm.since[0] >= PROFILE_SECONDS:
             vm.profile.append((vm.total - vm.since[1]) / (at - vm.since[0]))
+            vm.ended.append(at)
             vm.since = (at, vm.total)
 
     def forget_others(self, kept: set[VmId]) -> None:
@@ -71,6 +84,28 @@ class PlainLoads:
         if cpu is None or len(profile) < PROFILE_POINTS_MIN:
             return cpu
         return max(cpu, sorted(profile)[min(len(profile) - 1, int(PEAK_PERCENTILE * len(profile)))])
+
+    def hours(self, vm: VmId, ahead: float) -> list[float] | None:
+        """Return what a VM uses at each hour of the day, None where too few are known."""
+        known = self.vms.get(vm)
+        if known is None or not known.ended:
+            return None
+        begins = [known.ended[0] - PROFILE_SECONDS, *known.ended]
+        kept = list(zip(begins[:-1], known.ended, known.profile, strict=True))[-PROFILE_POINTS:]
+        if len(kept) == PROFILE_POINTS and len(begins) > PROFILE_POINTS:
+            # nobody remembers when the oldest began
+            kept[0] = (kept[0][1] - PROFILE_SECONDS, *kept[0][1:])
+        told: list[list[float]] = [[] for _ in range(HOURS)]
+        for begin, end, mean in kept:
+            middle, newest = (begin + end) / 2, (kept[-1][0] + kept[-1][1]) / 2
+            if end - begin <= POINT_SECONDS_MAX and middle > newest - 86100.0:
+                told[int((middle + ahead) // 3600) % HOURS].append(mean)
+        found = [sorted(means)[min(len(means) - 1, int(HOUR_PERCENTILE * len(means)))]
+                 if len(means) >= HOUR_POINTS_MIN else None for means in told]
+        if sum(one is not None for one in found) < HOURS_MIN:
+            return None
+        busiest = max(one for one in found if one is not None)
+        return [busiest if one is None else one for one in found]
 
     def by_vms(self, look: HostInventory, now: float) -> tuple[float, int]:
         known = [self.cpu(record.vm, now) for record in look.vms if record.state is VmState.RUNNING]

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ballastd.core.constraints import Terms, Trial, load_fits, memory_fits, shut, target_may_receive
+from ballastd.core.constraints import (
+    Terms,
+    Trial,
+    load_fits,
+    load_fits_at_every_hour,
+    memory_fits,
+    shut,
+    target_may_receive,
+)
+from ballastd.core.daily import daily_of
 from ballastd.core.intents import Fill
 from ballastd.core.inventory import (
     HostInventory,
@@ -24,6 +33,7 @@ from ballastd.core.inventory import (
     same_but_for_use,
 )
 from ballastd.core.ledger import Ledger
+from ballastd.core.loads import Hours
 from ballastd.core.placement import occupied
 from ballastd.core.quantities import GIB, Bytes, HostName, Instant, VmId
 from ballastd.core.snapshot import Snapshot, take
@@ -51,17 +61,22 @@ def test_hosts_that_the_columns_shut_are_those_that_the_constraints_refuse(build
     unknown = np.array([luck.random() < 0.2 for _ in range(count)])
     cpu = np.where(unknown, np.nan, [luck.choice((0.0, 4.0, 8.0)) for _ in range(count)])
     peak = np.array([luck.choice((0.0, 1.0, 4.0, float("nan"))) for _ in snapshot.vms.ids])
+    hours = np.array([[luck.choice((0.0, 1.0, 4.0)) for _ in range(24)] if luck.random() < 0.6 else [np.nan] * 24
+                      for _ in snapshot.vms.ids]).reshape(-1, 24)
     snapshot = replace(snapshot, hosts=replace(snapshot.hosts, cpu=cpu, cpu_limit=np.full(count, 16.0)),
-                       vms=replace(snapshot.vms, peak=peak))
+                       vms=replace(snapshot.vms, peak=peak, cpu=peak / 2), hours=Hours(lambda: hours))
+    daily = daily_of(snapshot)
     promised = np.array([luck.choice((0, 0, 0, 2, 8, 60)) * GIB for _ in range(count)], np.int64)
     shifted = np.array([luck.choice((-2.0, 0.0, 0.0, 2.0)) for _ in range(count)])
-    terms = Terms(fill=Fill(0.5, 0.5) if routine else None)
+    until = luck.choice((None, snapshot.now.wall, snapshot.now.wall + 5 * 3600.0))
+    terms = Terms(fill=Fill(0.5, 0.5, until) if routine else None)
     for vm in range(len(snapshot.vms.ids)):
-        closed = shut(snapshot, vm, promised, shifted, terms.fill)
+        closed = shut(snapshot, vm, promised, shifted, terms.fill, daily)
         for target in range(count):
             trial = Trial(snapshot, ledger, vm, int(snapshot.vms.host[vm]), target, promised, shifted, {},
-                          occupied(snapshot, ledger, {}), terms)
-            refused = [one for one in (target_may_receive, memory_fits, load_fits) if one(trial) is not None]
+                          occupied(snapshot, ledger, {}), terms, daily)
+            asked = target_may_receive, memory_fits, load_fits, load_fits_at_every_hour
+            refused = [one for one in asked if one(trial) is not None]
             assert closed[target] == bool(refused), (snapshot.hosts.names[target], refused)
 
 

@@ -124,3 +124,74 @@ def test_what_was_busy_the_day_before_yesterday_is_not_its_peak() -> None:
             cpu, peak = loads.columns((vm,), now)
             assert peak[0] == pytest.approx(4.0 if at == 86400 else 1.0, abs=0.01), at
             assert cpu[0] == pytest.approx(4.0 if at == 86400 else 1.0, abs=1.1)
+
+
+@given(st.integers(0, 1_000_000))
+@settings(max_examples=12, deadline=None)
+def test_hours_of_the_day_are_what_the_plain_way_finds(seed: int) -> None:
+    luck, loads, plain = Random(seed), Loads(Seconds(WINDOW)), PlainLoads(WINDOW)
+    at, ahead = float(luck.randrange(9_000_000)), float(luck.randrange(90_000))
+    spent, home = dict.fromkeys(EVERYBODY[:3], 0.0), 0
+    for _ in range(luck.choice((500, 1200))):
+        # somebody looks away now and then, moves a VM, sets the clock
+        step = luck.choice((60.0, 100.0, 150.0)) if luck.random() < 0.995 else luck.choice((700.0, 4000.0, 30_000.0))
+        at += step
+        ahead += luck.choice((-7200.0, 300.0, 86400.0)) if luck.random() < 0.003 else 0.0
+        home = (home + 1) % 3 if luck.random() < 0.01 else home
+        for vm in spent:
+            spent[vm] = (0.0 if luck.random() < 0.002 else spent[vm]) + step * luck.choice((0.1, 0.2, 4.0))
+        now = Instant(at, at + ahead)
+        records = tuple(VmRecord(vm, vm, VmState.RUNNING, Bytes(GIB)) for vm in spent)
+        look = HostInventory(HOSTS[home], now, now, Bytes(9 * GIB), Bytes(0), 16, records,
+                             usage={vm: VmUsage(used) for vm, used in spent.items() if luck.random() < 0.99})
+        loads.see(look)
+        plain.see(look)
+        if luck.random() < 0.02:
+            hours = loads.hours(EVERYBODY, now)
+            for row, vm in enumerate(EVERYBODY):
+                wanted = plain.hours(vm, ahead)
+                assert (hours[row] != hours[row]).all() if wanted is None else hours[row].tolist() == pytest.approx(
+                    wanted, rel=1e-5), (seed, at, vm)
+
+
+def seen_by_day(loads: Loads, days: float, ahead: float = 0.0, missing: tuple[float, float] = (0.0, 0.0)) -> Instant:
+    """Have one VM use 4 processors from nine to ten o'clock and half a one else; nobody looks in the hours between."""
+    spent, vm = 0.0, VmId("vm-0")
+    record = VmRecord(vm, vm, VmState.RUNNING, Bytes(GIB))
+    for at in range(0, int(days * 86400), 60):
+        spent += 60 * (4.0 if (at + ahead) % 86400 // 3600 == 9 else 0.5)
+        if not missing[0] * 3600 <= at % 86400 < missing[1] * 3600:
+            now = Instant(float(at), at + ahead)
+            loads.see(HostInventory(HOSTS[0], now, now, Bytes(9 * GIB), Bytes(0), 16, (record,), usage={vm: VmUsage(spent)}))
+    return now
+
+
+@pytest.mark.parametrize("ahead", [0.0, 20.5 * 3600, 1.7e9])
+def test_a_day_is_known_by_its_hours_wherever_it_begins(ahead: float) -> None:
+    loads = Loads(Seconds(WINDOW))
+    hours = loads.hours((VmId("vm-0"),), seen_by_day(loads, 1.1, ahead))[0]
+    assert hours[9] == pytest.approx(4.0, abs=0.01)
+    assert [hours[hour] for hour in range(24) if hour not in (8, 9, 10)] == pytest.approx([0.5] * 21)
+
+
+def test_less_than_a_day_is_nothing() -> None:
+    loads = Loads(Seconds(WINDOW))
+    found = loads.hours((VmId("vm-0"), VmId("stranger")), seen_by_day(loads, 0.85))
+    assert (found != found).all()
+
+
+def test_an_hour_in_which_nobody_looked_counts_as_the_busiest_and_three_make_a_day_unknown() -> None:
+    one, three, vm = Loads(Seconds(WINDOW)), Loads(Seconds(WINDOW)), (VmId("vm-0"),)
+    hours = one.hours(vm, seen_by_day(one, 2.0, missing=(15.0, 16.0)))[0]
+    assert hours[15] == pytest.approx(4.0, abs=0.01)
+    assert hours[14] == pytest.approx(0.5)
+    found = three.hours(vm, seen_by_day(three, 2.0, missing=(15.0, 18.0)))
+    assert (found != found).all()
+
+
+def test_a_clock_that_is_set_tells_the_hours_of_before_anew() -> None:
+    loads, vm = Loads(Seconds(WINDOW)), (VmId("vm-0"),)
+    now = seen_by_day(loads, 1.2)
+    assert loads.hours(vm, now)[0].argmax() == 9
+    assert loads.hours(vm, Instant(now.monotonic, now.wall + 3 * 3600.0))[0].argmax() == 12
+    assert loads.hours(vm, Instant(now.monotonic, now.wall + 3 * 3600.0 + 30.0))[0].argmax() == 12

@@ -71,7 +71,8 @@ def lessen(draft: Draft, intent: Intent) -> None:
     least, or a refusal.
 
     Where nothing can leave because every target would be above its cool edge, targets may come halfway up to their hot
-    mark, for as long as the host itself is above that: some a little warm are better than one that suffers."""
+    mark, for as long as the host itself is above that, and only until the VM may be moved again: some a little warm, or
+    warm tomorrow, are better than one that suffers."""
     found = _lessened(draft, intent)
     if found.taken:
         return
@@ -103,14 +104,16 @@ def _lessened(draft: Draft, intent: Intent) -> _Lessened:
 
 
 def _halfway(draft: Draft, intent: Intent) -> Fill | None:
-    """Return what a target may be filled to, halfway between its cool edge and its hot mark."""
+    """Return what a target may be filled to, halfway between its cool edge and its hot mark, for as long as a VM then rests:
+    a host that is hot now comes before one that would be hot tomorrow."""
     policy = next((one for one in draft.policies.balance if one.name == intent.policy), None)
     if policy is None or intent.fill is None:
         return intent.fill
     hot = {resource: min((edge.above for edge in policy.hot if edge.resource == resource), default=0.0)
            for resource in ("cpu", "memory")}
     return Fill(max(intent.fill.cpu, (intent.fill.cpu + hot["cpu"]) / 2),
-                max(intent.fill.memory, (intent.fill.memory + hot["memory"]) / 2))
+                max(intent.fill.memory, (intent.fill.memory + hot["memory"]) / 2),
+                draft.snapshot.now.wall + horizon_of(intent))
 
 
 def even_by_one(draft: Draft, intent: Intent) -> None:

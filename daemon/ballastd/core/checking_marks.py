@@ -13,6 +13,9 @@ from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import NamedTuple
 
+import numpy as np
+
+from ballastd.core.arrays import Floats
 from ballastd.core.checking import held_by, limit_of, ordinary_of, row_of
 from ballastd.core.intents import Fill, Intent, IntentKind
 from ballastd.core.ledger import Ledger
@@ -23,6 +26,7 @@ from ballastd.core.snapshot import HostFacts, Snapshot
 
 STILL_TOLD_SECONDS = 300.0
 """For so long the mean of a host's telemetry may have a VM in that has left."""
+HOUR_SECONDS = 3600.0
 ROUNDING = 1e-6
 """Of a processor: sums come out differently in another order."""
 
@@ -36,7 +40,9 @@ def check_marks(snapshot: Snapshot, ledger: Ledger, moves: Sequence[tuple[Move, 
     wrong: list[str] = []
     halfway = {policy.name: _halfway(policy) for policy in policies.balance}
     for move, intent in moves:
-        why = _why_too_full(tally, move, intent, halfway) if _keeps_to_marks(move, intent) else ""
+        why = ""
+        if _keeps_to_marks(move, intent):
+            why = _why_too_full(tally, move, intent, halfway) or _why_too_busy(tally, move, intent)
         if why:
             wrong.append(f"{move.vm_name} -> {move.target}: {why}")
         tally.take(move)
@@ -60,6 +66,27 @@ def _why_too_full(tally: _Tally, move: Move, intent: Intent, halfway: Mapping[st
     if warm is not None and after.is_within(warm) and not tally.at_most(move.source).is_within(warm):
         return ""
     return f"{after.words()} would be used, at most {intent.fill.cpu:.0%} and {intent.fill.memory:.0%}"
+
+
+def _why_too_busy(tally: _Tally, move: Move, intent: Intent) -> str:
+    """Return at which hour of the day the target would be too busy with those alone that live there and whose day is known.
+    Relief may look ahead less far than a day."""
+    if intent.fill is None or intent.kind is IntentKind.RELIEVE:
+        return ""
+    for hour, used in tally.by_the_hour(move):
+        if intent.fill.until_wall is not None and not _comes_before(tally.wall, hour, intent.fill.until_wall):
+            continue
+        limit = intent.fill.cpu * tally.limit(move.target)
+        if used > limit + ROUNDING:
+            return f"{used:.2f} of {limit:.2f} processors would be used from {hour:02}:00 UTC on"
+    return ""
+
+
+def _comes_before(wall: float, hour: int, until: float) -> bool:
+    """Return whether an hour of the day is now, or begins before ``until``."""
+    first = int(wall // HOUR_SECONDS)
+    ahead = (hour - first) % 24
+    return ahead == 0 or (first + ahead) * HOUR_SECONDS <= until
 
 
 def _halfway(policy: BalancePolicy) -> Fill:
@@ -96,6 +123,7 @@ class _Tally:
         self._coming: dict[HostName, int] = defaultdict(int)
         self._leaving: dict[HostName, int] = defaultdict(int)
         self._held: dict[HostName, int] = {}
+        self._days: dict[HostName, Floats] = {}
         flights = ledger.open_migrations()
         for flight in flights:
             if flight.source in self._rows and flight.target in self._rows:
@@ -113,10 +141,30 @@ class _Tally:
         self._coming[move.target] += self._ordinary(move)
         self._leaving[move.source] += self._ordinary(move)
 
+    @property
+    def wall(self) -> float:
+        """When it is."""
+        return self._snapshot.now.wall
+
+    def limit(self, host: HostName) -> float:
+        """Return how many processors a host has for VMs."""
+        return self._fact(host).load.limit
+
+    def by_the_hour(self, move: Move) -> list[tuple[int, float]]:
+        """Return what the VMs that live on the target use at each hour of the day with this one, as far as their days are
+        known; nothing where its own is not."""
+        row, hours, vms = row_of(self._snapshot, move.vm), self._snapshot.hours, self._snapshot.vms
+        if row is None or hours is None or isnan(hours.by_vm[row, 0]) or isnan(vms.cpu[row]):
+            return []
+        if move.target not in self._days:
+            there = hours.by_vm[(vms.host == self._rows[move.target]) & ~np.isnan(vms.cpu)]
+            self._days[move.target] = np.nansum(there, axis=0)
+        return list(enumerate((self._days[move.target] + hours.by_vm[row]).tolist()))
+
     def with_it_there(self, move: Move) -> _Level | None:
         """Return what the target uses with the VM there at its busier times; None where that is not known."""
         load, vm = self._fact(move.target).load, row_of(self._snapshot, move.vm)
-        more = float("nan") if vm is None else float(self._snapshot.vms.peak[vm])
+        more = float("nan") if vm is None else self._needs(vm)
         if load.used is None or isnan(more):
             return None
         return _Level(load.used + max(0.0, self._cpu[move.target]) + more, load.limit,
@@ -134,6 +182,12 @@ class _Tally:
         if host not in self._held:
             self._held[host] = held_by(self._fact(host)) + int(self._snapshot.hosts.reserved[self._rows[host]])
         return self._held[host] + self._coming[host]
+
+    def _needs(self, vm: int) -> float:
+        """Return what a VM (row) needs where it comes to: at its busier times, unless it is known when these are."""
+        hours, vms = self._snapshot.hours, self._snapshot.vms
+        is_known = hours is not None and not isnan(hours.by_vm[vm, 0]) and not isnan(vms.cpu[vm])
+        return float((vms.cpu if is_known else vms.peak)[vm])
 
     def _left_before(self, move: Move) -> int:
         """Return the bytes of those that have left a move's target before it begins."""

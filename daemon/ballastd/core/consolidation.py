@@ -60,7 +60,9 @@ def empty_intents(snapshot: Snapshot, outlook: Outlook) -> tuple[Intent, ...]:
         policy = next((p for p in outlook.policies.consolidation if p.name == power.policy), None)
         if policy is not None:
             mode = Mode.AUTO if may_act(policy, power, outlook.ledger) else outlook.ledger.autonomy.mode_of(policy)
-            wanted.append(intent_for(policy, host, power.because, snapshot, mode, power.next_hosts))
+            wall = snapshot.now.wall
+            closes = open_until(policy, outlook.policies, wall) or wall
+            wanted.append(intent_for(policy, host, power.because, snapshot, mode, closes, power.next_hosts))
         elif power.policy in (OPERATOR, WAKE_TEST):
             wanted.append(Intent(IntentKind.DRAIN, host, power.policy, power.because, Health.HEALTHY, snapshot.now,
                                  urgent=True))

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ballastd.core.arrays import Bools, Floats, Ints
+from ballastd.core.consumption import HOURS
+from ballastd.core.daily import Daily, hours_until
 from ballastd.core.intents import Fill
 from ballastd.core.inventory import Dirtying
 from ballastd.core.ledger import Ledger
@@ -59,7 +61,7 @@ class Trial:
     """A move under consideration: rows in the snapshot, what this plan has promised to each host already (bytes by row), by
     how many processors it and what is in flight change the load of each, and what it moved where (VM row -> host
     row). ``homes``: the rows each VM occupies, or is about to. ``dirties``: how fast it dirties its memory, None where
-    nobody knows."""
+    nobody knows. ``daily``: the hours of the day, None where nobody's is known."""
 
     snapshot: Snapshot
     ledger: Ledger
@@ -72,6 +74,7 @@ class Trial:
     homes: Occupied
     terms: Terms = Terms()
     dirties: Dirtying | None = None
+    daily: Daily | None = None
 
     @property
     def host(self) -> HostName:
@@ -171,7 +174,10 @@ def load_fits(trial: Trial) -> Refusal | None:
     if fill is None:
         return None
     hosts, row = trial.snapshot.hosts, trial.target
-    used, more = float(hosts.cpu[row]), float(trial.snapshot.vms.peak[trial.vm])
+    used, daily = float(hosts.cpu[row]), trial.daily
+    # where everybody's day is known, when they are busy counts, and not that they all might be at once
+    is_whole = daily is not None and bool(daily.whole(trial.vm)[row])
+    more = float((trial.snapshot.vms.cpu if is_whole else trial.snapshot.vms.peak)[trial.vm])
     if np.isnan(used):
         why = trial.snapshot.facts[row].load.doubt or "its processor load is not known yet"
         return Refusal(RefusalKind.LOAD_UNKNOWN, why, trial.vm_id, trial.host)
@@ -211,6 +217,22 @@ def copying_ends(trial: Trial) -> Refusal | None:
                    f"left never fits into the {most} ms for which it may stand still", trial.vm_id, trial.host)
 
 
+def load_fits_at_every_hour(trial: Trial) -> Refusal | None:
+    """A routine move leaves its target no fuller than its policy says at any hour of the day, as far as days are known."""
+    fill, daily = trial.terms.fill, trial.daily
+    if fill is None or daily is None:
+        return None
+    limit = float(trial.snapshot.hosts.cpu_limit[trial.target])
+    used = daily.after(trial.vm, float(trial.snapshot.vms.peak[trial.vm]))[trial.target]
+    used = np.where(hours_until(trial.snapshot.now.wall, fill.until_wall), used, 0.0)
+    hour = int(np.argmax(used))
+    if not used[hour] > fill.cpu * limit:
+        return None
+    when = f"between {hour:02}:00 and {(hour + 1) % HOURS:02}:00 UTC"
+    return Refusal(RefusalKind.LOAD, f"{when} {used[hour]:.2f} of {limit:g} processors would be used, at most "
+                   f"{fill.cpu:.0%}", trial.vm_id, trial.host)
+
+
 def does_not_go_back(trial: Trial) -> Refusal | None:
     """A routine move does not undo one of the last day: nothing goes to and fro. Whatever left a host before it was
     switched off may come back once it is on again, or is to stay on after all."""
@@ -236,6 +258,7 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     memory_fits,
     huge_pages_fit,
     load_fits,
+    load_fits_at_every_hour,
     does_not_go_back,
     copying_ends,
     pair_did_not_fail_lately,
@@ -243,17 +266,23 @@ CONSTRAINTS: tuple[Constraint, ...] = (
 """What each target is asked; whether any one failure domain may die then comes after them."""
 
 
-def shut(snapshot: Snapshot, vm: int, promised: Ints, shifted: Floats, fill: Fill | None) -> Bools:
-    """Return, per host row, whether its columns alone keep the VM out: the same as ``target_may_receive``, ``memory_fits``
-    and ``load_fits`` say one by one, for all hosts at once and without a word why; and where ``huge_pages_fit`` would say
-    so whatever else is promised."""
+def shut(snapshot: Snapshot, vm: int, promised: Ints, shifted: Floats, fill: Fill | None, daily: Daily | None = None
+         ) -> Bools:
+    """Return, per host row, whether its columns alone keep the VM out: the same as ``target_may_receive``, ``memory_fits``,
+    ``load_fits`` and ``load_fits_at_every_hour`` say one by one, for all hosts at once and without a word why; and where
+    ``huge_pages_fit`` would say so whatever else is promised."""
     hosts, need = snapshot.hosts, int(snapshot.vms.memory[vm])
     closed: Bools = ~hosts.target | (need > hosts.room - promised)
     for backing in snapshot.records[vm].needs.backing:
         closed |= backing.memory > snapshot.pages.columns(backing.size)
     if fill is not None:
         # what is not known is nan, and no comparison with it holds
-        fits = hosts.cpu + np.maximum(0.0, shifted) + float(snapshot.vms.peak[vm]) <= fill.cpu * hosts.cpu_limit
+        cpu, peak = float(snapshot.vms.cpu[vm]), float(snapshot.vms.peak[vm])
+        more = peak if daily is None else np.where(daily.whole(vm), cpu, peak)
+        fits = hosts.cpu + np.maximum(0.0, shifted) + more <= fill.cpu * hosts.cpu_limit
+        if daily is not None:
+            hours = hours_until(snapshot.now.wall, fill.until_wall)
+            fits &= daily.after(vm, peak)[:, hours].max(axis=1) <= fill.cpu * hosts.cpu_limit
         fits &= hosts.used + hosts.reserved + promised + need <= fill.memory * hosts.limit
         closed |= ~fits
     return closed

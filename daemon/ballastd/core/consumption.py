@@ -1,7 +1,8 @@
 """Processor time of many VMs in columns: a slot each, its last points over a window, and its means of the last day.
 
 Slots are given out in the order of appearance; one that is given back is given out again, empty. Whoever asks for many
-asks once. Times are monotonic seconds; totals are seconds of processors over all hosts that a VM ran on.
+asks once. Times are monotonic seconds; totals are seconds of processors over all hosts that a VM ran on. Hours of the day
+are of UTC, by the wall clock of whoever asks: when that is set, what was seen before is told by the clock that is right now.
 """
 
 from __future__ import annotations
@@ -18,6 +19,19 @@ PROFILE_SECONDS = 300.0
 PROFILE_POINTS = 288
 PROFILE_POINTS_MIN = 12
 PEAK_PERCENTILE = 0.95
+HOURS = 24
+HOUR_POINTS = PROFILE_POINTS // HOURS
+HOUR_POINTS_MIN = HOUR_POINTS // 2
+"""Of fewer means within an hour of the day nothing is known of it."""
+HOUR_PERCENTILE = 0.9
+HOURS_MIN = 22
+"""Of fewer hours nothing is said of a VM's day."""
+POINT_SECONDS_MAX = 2 * PROFILE_SECONDS
+"""A mean over longer than that was taken while nobody looked: it says nothing of any hour."""
+DAY_SECONDS = PROFILE_POINTS * PROFILE_SECONDS
+CLOCK_SECONDS = 60.0
+"""By so much the wall clock may run away from the monotonic one before hours are reckoned anew."""
+TOGETHER = 1024
 NEVER = float("-inf")
 NOBODY = 0
 """The slot of whoever is not known: nothing is ever noted there."""
@@ -32,6 +46,7 @@ class Consumption:
 
     def __init__(self, window: Seconds) -> None:
         self._window = window
+        self._ahead = float("nan")
         self._free: list[int] = []
         self._next = NOBODY + 1
         self._resize(FIRST_SIZE)
@@ -44,7 +59,8 @@ class Consumption:
             "busy": np.full(size, np.nan), "_first": np.zeros(size, np.int64), "_count": np.zeros(size, np.int64),
             "_at": np.zeros((POINTS, size)), "_points": np.zeros((POINTS, size)), "_since": np.full(size, np.nan),
             "_since_total": np.zeros(size), "_profiles": np.zeros(size, np.int64),
-            "_profile": np.full((size, PROFILE_POINTS), np.inf),
+            "_profile": np.full((size, PROFILE_POINTS), np.inf), "_ended": np.zeros((size, PROFILE_POINTS), np.int32),
+            "_hours": np.full((size, HOURS), np.nan, np.float32), "_reckoned": np.zeros(size, np.int64),
         }
         for name, array in fresh.items():
             known = getattr(self, name, None)
@@ -67,6 +83,9 @@ class Consumption:
     _since_total: Floats
     _profiles: Ints
     _profile: Floats
+    _ended: NDArray[np.int32]
+    _hours: NDArray[np.float32]
+    _reckoned: Ints
 
     def open(self) -> int:
         """Return a slot for a VM that was never seen."""
@@ -82,8 +101,8 @@ class Consumption:
         self.host[slot], self.begun[slot], self.seen_at[slot] = NO_HOST, NEVER, NEVER
         self.counted[slot] = self.total[slot] = self._since_total[slot] = 0.0
         self.mean[slot] = self.busy[slot] = self._since[slot] = np.nan
-        self._first[slot] = self._count[slot] = self._profiles[slot] = 0
-        self._profile[slot] = np.inf
+        self._first[slot] = self._count[slot] = self._profiles[slot] = self._reckoned[slot] = 0
+        self._profile[slot], self._hours[slot] = np.inf, np.nan
         self._free.append(slot)
 
     def note(self, slots: Ints, at: Floats) -> None:
@@ -118,7 +137,8 @@ class Consumption:
 
     def _note_profiles(self, slots: Ints, at: Floats) -> None:
         mean = (self.total[slots] - self._since_total[slots]) / (at - self._since[slots])
-        self._profile[slots, self._profiles[slots] % PROFILE_POINTS] = mean
+        place = self._profiles[slots] % PROFILE_POINTS
+        self._profile[slots, place], self._ended[slots, place] = mean, at
         self._profiles[slots] += 1
         self._since[slots], self._since_total[slots] = at, self.total[slots]
         count = np.minimum(self._profiles[slots], PROFILE_POINTS)
@@ -134,3 +154,41 @@ class Consumption:
         busier times, never less than that."""
         cpu = np.where(self.seen_at[slots] < horizon, np.nan, self.mean[slots])
         return cpu, np.where(np.isnan(cpu), np.nan, np.fmax(cpu, self.busy[slots]))
+
+    def hours(self, slots: Ints, ahead: float) -> Floats:
+        """Return what some VMs use at each hour of the day, by slot and hour: a percentile of the five-minute means that
+        fell into it within the last day. An hour of which too little is known counts as the VM's busiest; NaN in all where
+        too few are known. ``ahead``: seconds by which the wall clock is ahead of the monotonic one."""
+        if not abs(ahead - self._ahead) <= CLOCK_SECONDS:
+            self._ahead = ahead
+            self._reckoned[:] = 0
+        stale = slots[self._reckoned[slots] != self._profiles[slots]]
+        for first in range(0, len(stale), TOGETHER):
+            self._reckon(stale[first:first + TOGETHER])
+        return self._hours[slots].astype(np.float64)
+
+    def _reckon(self, slots: Ints) -> None:
+        self._reckoned[slots], self._hours[slots] = self._profiles[slots], np.nan
+        slots = slots[self._profiles[slots] >= HOURS_MIN * HOUR_POINTS_MIN]
+        ranked = np.sort(self._day(slots).reshape(len(slots), HOURS, HOUR_POINTS), axis=2)
+        count = HOUR_POINTS - np.isnan(ranked).sum(axis=2)
+        rank = np.clip((HOUR_PERCENTILE * count).astype(np.int64), 0, np.maximum(0, count - 1))
+        hours = np.take_along_axis(ranked, rank[:, :, None], axis=2)[:, :, 0]
+        unknown = count < HOUR_POINTS_MIN
+        busiest = np.where(unknown, -np.inf, hours).max(axis=1, initial=-np.inf)
+        told = unknown.sum(axis=1) <= HOURS - HOURS_MIN
+        self._hours[slots[told]] = np.where(unknown, busiest[:, None], hours)[told]
+
+    def _day(self, slots: Ints) -> NDArray[np.float32]:
+        """Return the means of the last day by the five minutes since midnight into which their middle fell, NaN where there
+        is none. Middles are five minutes apart at least, so no two of a day fall together."""
+        row, profiles, ended = np.arange(len(slots)), self._profiles[slots], self._ended[slots].astype(np.float64)
+        lasts = ended - np.roll(ended, 1, axis=1)
+        lasts[row, np.where(profiles < PROFILE_POINTS, 0, profiles % PROFILE_POINTS)] = PROFILE_SECONDS
+        middle = ended - lasts / 2
+        since = middle[row, (profiles - 1) % PROFILE_POINTS] - (DAY_SECONDS - PROFILE_SECONDS)
+        counts = (np.arange(PROFILE_POINTS) < profiles[:, None]) & (lasts <= POINT_SECONDS_MAX) & (middle > since[:, None])
+        place = np.floor((middle + self._ahead) / PROFILE_SECONDS).astype(np.int64) % PROFILE_POINTS
+        day = np.full(ended.shape, np.nan, np.float32)
+        day[np.nonzero(counts)[0], place[counts]] = self._profile[slots][counts]
+        return day

@@ -10,6 +10,7 @@ import numpy as np
 from ballastd.core.accounts import Weighed, Worth
 from ballastd.core.arrays import Floats, Ints
 from ballastd.core.calibration import FAILED_SECONDS, Calibration, attempts_of, calibrated
+from ballastd.core.daily import Daily, daily_of
 from ballastd.core.dirtying import SHOWN_SECONDS, shown
 from ballastd.core.intents import Intent
 from ballastd.core.inventory import NO_USAGE, Dirtying
@@ -46,7 +47,8 @@ class Draft:
     row -> host row. ``scores``: how good each host is as a target, by the source. ``told``: how many candidates are told of
     one by one in its refusals. ``asked``: for how many VMs in vain a target was looked for, by rule. ``counted_on``: the VM
     rows whose leaving makes room at a host, by its row, for moves that wait for it; ``searched``: how much was looked at to
-    find such. ``stuck``: for whom room might be made, any one of each."""
+    find such. ``stuck``: for whom room might be made, any one of each. ``daily``: what is shifted by the hours of the day,
+    None where nobody's is known."""
 
     snapshot: Snapshot
     ledger: Ledger
@@ -64,6 +66,7 @@ class Draft:
     counted_on: dict[int, tuple[int, ...]] = field(default_factory=dict)
     searched: int = 0
     stuck: list[tuple[Stuck, ...]] = field(default_factory=list)
+    daily: Daily | None = None
     _calibration: Calibration | None = None
     _shown: Mapping[VmId, Dirtying] | None = None
     _reserve: Reserve | None = None
@@ -143,13 +146,15 @@ class Draft:
         if not np.isnan(cpu):
             self.shifted[source] -= cpu
             self.shifted[target] += cpu
+        if self.daily is not None:
+            self.daily.shift(vm, source, target)
 
     def copy(self) -> Draft:
         """Return a draft to try something on."""
         return Draft(self.snapshot, self.ledger, self.policies, self.promised.copy(), self.leaving.copy(),
                      self.shifted.copy(), dict(self.moved), list(self.moves), list(self.refusals), dict(self.homes),
                      self.scores, self.told, dict(self.asked), dict(self.counted_on), self.searched, list(self.stuck),
-                     self._calibration, self._shown,
+                     None if self.daily is None else self.daily.copy(), self._calibration, self._shown,
                      None if self._reserve is None else self._reserve.fork())
 
 
@@ -179,7 +184,7 @@ def begin(snapshot: Snapshot, ledger: Ledger, policies: PolicySet) -> Draft:
     """Return an empty draft, with the load of what is in flight where it is going."""
     count = len(snapshot.hosts.names)
     draft = Draft(snapshot, ledger, policies, np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count))
-    draft.homes = occupied(snapshot, ledger, {})
+    draft.homes, draft.daily = occupied(snapshot, ledger, {}), daily_of(snapshot)
     rows = {name: row for row, name in enumerate(snapshot.hosts.names)}
     index = {vm: row for row, vm in enumerate(snapshot.vms.ids)}
     for migration in ledger.open_migrations():
@@ -200,4 +205,7 @@ def _forget_who_left(draft: Draft, rows: Mapping[HostName, int]) -> None:
         row = rows.get(host)
         load = None if row is None else draft.snapshot.facts[row].load
         if row is not None and load is not None and load.used is not None and load.by_vms is not None:
-            draft.shifted[row] += min(0.0, load.by_vms - load.used)
+            less = min(0.0, load.by_vms - load.used)
+            draft.shifted[row] += less
+            if draft.daily is not None:
+                draft.daily.coming[row] += less

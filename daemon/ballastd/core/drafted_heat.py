@@ -56,8 +56,15 @@ def heat_of(draft: Draft, wanted: Wanted, off: Floats, fill: Fill, sends: Bools,
         cpu=known, cpu_mark=np.where(sends & ~np.isnan(cpu), cpu_edge, np.maximum(cpu_edge, known)),
         memory=memory, memory_mark=np.where(sends, memory_edge, np.maximum(space, memory)),
         opens=opens & hosts.target & ~np.isnan(cpu), vm_host=vms.host, vm_cpu=np.nan_to_num(vms.cpu),
-        vm_peak=np.nan_to_num(vms.peak), vm_memory=vms.memory.astype(np.float64), vm_cost=_costs(draft, wanted, off),
+        vm_peak=np.nan_to_num(_needs(draft)), vm_memory=vms.memory.astype(np.float64), vm_cost=_costs(draft, wanted, off),
         vm_movable=(off > 0) & ~np.isnan(vms.peak))
+
+
+def _needs(draft: Draft) -> Floats:
+    """Return what VMs need where they come to: at their busier times; where their day is known, at this time of it, for what
+    the other hours leave is asked of the doors."""
+    vms, daily = draft.snapshot.vms, draft.daily
+    return vms.peak if daily is None else np.where(daily.known, np.fmax(vms.cpu, daily.near), vms.peak)
 
 
 def _costs(draft: Draft, wanted: Wanted, off: Floats) -> Floats:
@@ -77,7 +84,7 @@ class DraftDoors:
 
     def __init__(self, draft: Draft, wanted: Wanted, off: Floats) -> None:
         self._draft, self._wanted, self._off = draft, wanted, off
-        self._homes = dict(draft.homes)
+        self._homes, self._daily = dict(draft.homes), None if draft.daily is None else draft.daily.copy()
         self._terms = {row: terms_of(intent, draft.policies) for row, intent in wanted.items()}
 
     def shut(self, vm: int) -> Collection[int]:  # noqa: ARG002  the protocol's
@@ -91,7 +98,7 @@ class DraftDoors:
             return True
         terms = self._terms[source]
         trial = Trial(draft.snapshot, draft.ledger, vm, source, host, draft.promised, draft.shifted, draft.moved,
-                      self._homes, terms, draft.dirtying(vm))
+                      self._homes, terms, draft.dirtying(vm), self._daily)
         if refusal(trial) is not None or self._off[vm] * horizon_of(self._wanted[source]) <= price_of(
                 draft, vm, source, host).processors:
             return False
@@ -112,10 +119,14 @@ class DraftDoors:
     def enter(self, vm: int, host: int) -> None:
         """See ``Doors``."""
         self._homes[vm] = self._draft.homes[vm] | {host}
+        if self._daily is not None and host != self._draft.snapshot.vms.host[vm]:
+            self._daily.add(vm, host)
 
-    def leave(self, vm: int, host: int) -> None:  # noqa: ARG002  it went nowhere else
+    def leave(self, vm: int, host: int) -> None:
         """See ``Doors``."""
         self._homes[vm] = self._draft.homes[vm]
+        if self._daily is not None and host != self._draft.snapshot.vms.host[vm]:
+            self._daily.take_off(vm, host)
 
 
 def add_all(draft: Draft, wanted: Wanted, moves: Iterable[tuple[int, int]], off: Floats, together: str) -> bool:

@@ -29,10 +29,12 @@ ROUTINE = frozenset({IntentKind.RELIEVE, IntentKind.EVEN, IntentKind.EMPTY, Inte
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """What share of its processors and of its memory a target may use after a routine move, [0, 1]."""
+    """What share of its processors and of its memory a target may use after a routine move, [0, 1]. ``until_wall``: until
+    when what stays there is reckoned with hour by hour, wall seconds; None: at every hour of the day."""
 
     cpu: float
     memory: float
+    until_wall: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

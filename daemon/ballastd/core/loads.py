@@ -7,7 +7,7 @@ believed only while it does not contradict the sum of its VMs. Unknown is None, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -168,10 +168,33 @@ class Loads:
     def columns(self, vms: tuple[VmId, ...], now: Instant) -> tuple[Floats, Floats]:
         """Return what many VMs use, NaN where ``cpu`` is unknown; and at their busier times: a percentile of a VM's
         five-minute means over the last day, never less than now, and no more than now while less than an hour is known."""
+        return self._use.columns(self._slots_of(vms), self._horizon(now))
+
+    def hours(self, vms: tuple[VmId, ...], now: Instant) -> Floats:
+        """Return what VMs use at each hour of the day, by VM and hour (UTC): see ``Consumption.hours``."""
+        return self._use.hours(self._slots_of(vms), now.wall - now.monotonic)
+
+    def _slots_of(self, vms: tuple[VmId, ...]) -> Ints:
         self._take_in()
         if self._asked is None or self._asked[0] is not vms:
             self._asked = vms, np.array([self._slots.get(vm, NOBODY) for vm in vms], dtype=np.int64)
-        return self._use.columns(self._asked[1], self._horizon(now))
+        return self._asked[1]
+
+
+class Hours:
+    """What the VMs of a snapshot use at each hour of the day, which only plans ask for: read once, when somebody asks
+    first, within the step of the snapshot."""
+
+    def __init__(self, read: Callable[[], Floats]) -> None:
+        self._read = read
+        self._found: Floats | None = None
+
+    @property
+    def by_vm(self) -> Floats:
+        """Processors by VM and hour (UTC), NaN in all hours of a VM of which less than a day is known."""
+        if self._found is None:
+            self._found = self._read()
+        return self._found
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, Ledger
 from ballastd.core.packing_sums import ASSUMED_WATTS, Account, Frame, HostSums, Sums
 from ballastd.core.planning import emptied
 from ballastd.core.plans import Refusal, RefusalKind
-from ballastd.core.policies import ConsolidationPolicy, Health, Mode, PolicySet
+from ballastd.core.policies import ConsolidationPolicy, During, Health, Mode, PolicySet
 from ballastd.core.power import PowerPhase
 from ballastd.core.quantities import GIB, MIB, HostName, human_bytes, human_seconds
 from ballastd.core.snapshot import Snapshot
@@ -33,6 +33,8 @@ TRIED_MAX = 1000
 CHANGE_MARGIN = 0.05
 """By so much another set must bring more than the one that was meant before: hosts were kept clear for that one."""
 NEXT_SHOWN = 3
+SPREADING_SECONDS = 3600.0
+"""For so long after a window what was packed in it may not be spread out again yet."""
 
 Why = Callable[[HostName], Refusal | None]
 
@@ -46,11 +48,13 @@ class Chosen:
     refusals: tuple[Refusal, ...] = ()
 
 
-def intent_for(policy: ConsolidationPolicy, host: HostName, because: str, snapshot: Snapshot, mode: Mode,
+def intent_for(policy: ConsolidationPolicy, host: HostName, because: str, snapshot: Snapshot, mode: Mode, closes: float,
                next_hosts: tuple[HostName, ...] = ()) -> Intent:
-    """Return the intent to empty ``host`` for ``policy``, with those to follow it kept clear."""
+    """Return the intent to empty ``host`` for ``policy``, which may pack until ``closes`` (wall seconds), with those to
+    follow it kept clear."""
+    until = closes + SPREADING_SECONDS if policy.fill_during is During.WINDOW else None
     return Intent(IntentKind.EMPTY, host, policy.name, because, Health.HEALTHY, snapshot.now, mode=mode,
-                  windows=(policy.window, *policy.denials), fill=Fill(policy.fill_cpu, policy.fill_memory),
+                  windows=(policy.window, *policy.denials), fill=Fill(policy.fill_cpu, policy.fill_memory, until),
                   cooldown=policy.cooldown, budget=policy.budget, vms=policy.vms, next_hosts=next_hosts)
 
 
@@ -74,7 +78,7 @@ class Choosing:
         self._rows = in_scope(policy, snapshot).tolist()
         self._names = [snapshot.hosts.names[row] for row in self._rows]
         self._sums = Sums(self._columns(blocked), self._frame(closes))
-        self._why_not = why_not
+        self._why_not, self._closes = why_not, closes
         self._noes: dict[int, Refusal | None] = {}
         """What speaks against hosts (indices of those in scope), as far as it was asked or tried."""
 
@@ -128,7 +132,7 @@ class Choosing:
         return Refusal(RefusalKind.POWER, why, host=self._names[number])
 
     def _intent(self, number: int, others: tuple[HostName, ...]) -> Intent:
-        return intent_for(self._policy, self._names[number], "", self._snapshot, Mode.AUTO, others)
+        return intent_for(self._policy, self._names[number], "", self._snapshot, Mode.AUTO, self._closes, others)
 
     def _before(self) -> tuple[int, ...]:
         """Return what was meant to follow the host that went off last, and what people were offered."""

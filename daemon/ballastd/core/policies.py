@@ -211,22 +211,32 @@ class BalancePolicy:
     source: str = ""
 
 
+class During(enum.Enum):
+    """At which hours of the day a host that is packed has to be no fuller than a policy says."""
+
+    DAY = "day"
+    """At all of them: what was packed stays."""
+    WINDOW = "window"
+    """Until an hour after its window is over: something else spreads VMs out again."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConsolidationPolicy:
     """Pack VMs while ``window`` (an allow-window's name) is open and none of ``denials`` is in force, and switch emptied
     hosts off. Shares in [0, 1].
 
-    ``fill_cpu``, ``fill_memory``: how full packing may make a host. ``spare_hosts``, ``spare_share``: capacity kept
-    free beside that, in hosts and as a share of what stays on. ``power_off_below``: load of the hosts that are on,
-    held for ``power_off_hold``, under which one more may go; ``power_on_above`` with ``power_on_hold``: above which
-    one is woken. ``minimum_on``, ``minimum_off``: how long a host stays as it was put. ``wake_ahead``: how long
-    before the window ends everything is woken.
+    ``fill_cpu``, ``fill_memory``: how full packing may make a host; ``fill_during``: at which hours. ``spare_hosts``,
+    ``spare_share``: capacity kept free beside that, in hosts and as a share of what stays on. ``power_off_below``: load of
+    the hosts that are on, held for ``power_off_hold``, under which one more may go; ``power_on_above`` with
+    ``power_on_hold``: above which one is woken. ``minimum_on``, ``minimum_off``: how long a host stays as it was
+    put. ``wake_ahead``: how long before the window ends everything is woken.
     """
 
     name: str
     window: str
     fill_cpu: float = 0.65
     fill_memory: float = 0.80
+    fill_during: During = During.DAY
     spare_hosts: int = 1
     spare_share: float = 0.10
     power_off_below: float = 0.45

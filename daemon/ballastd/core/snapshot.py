@@ -16,7 +16,7 @@ from ballastd.core.arrays import Bools, Floats, Ints
 from ballastd.core.hardware import Needs
 from ballastd.core.inventory import DeclaredHost, HostInventory, JobKind, Mobility, VmRecord, VmState
 from ballastd.core.ledger import Ledger
-from ballastd.core.loads import HostLoad, Loads
+from ballastd.core.loads import HostLoad, Hours, Loads
 from ballastd.core.migrations import HOLDS_SOURCE, HOLDS_TARGET
 from ballastd.core.plans import Refusal, RefusalKind
 from ballastd.core.policies import Health, PlacementPolicy, Scope, VmSelector
@@ -103,7 +103,7 @@ class VmColumns:
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything a plan may rest on. ``vm_why_not``: what keeps a VM from moving at all, per row. ``pages``: the huge pages
-    that hosts have left."""
+    that hosts have left. ``hours``: what VMs use at each hour of the day, None where nobody keeps it."""
 
     now: Instant
     hosts: HostColumns
@@ -115,6 +115,7 @@ class Snapshot:
     foreign_jobs: int
     cast: Cast
     pages: PageRoom
+    hours: Hours | None = field(default=None, repr=False, compare=False)
 
     def row(self, host: HostName) -> int:
         """Return the row of a declared host."""
@@ -198,7 +199,8 @@ def take(facts: tuple[HostFacts, ...], ledger: Ledger, now: Instant, loads: Load
                     busy=cast.busy, cpu=cpu, peak=peak)
     return Snapshot(now=now, hosts=hosts, vms=vms, facts=facts, records=cast.records,
                     why_not=tuple([fact.avoid for fact in facts]), vm_why_not=cast.why_not, foreign_jobs=cast.foreign,
-                    cast=cast, pages=PageRoom([fact.inventory for fact in facts], cast.coming))
+                    cast=cast, pages=PageRoom([fact.inventory for fact in facts], cast.coming),
+                    hours=Hours(lambda: loads.hours(cast.ids, now)) if loads else None)
 
 
 def _key(facts: tuple[HostFacts, ...], ledger: Ledger) -> tuple[object, ...] | None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from ballastd.core.policies import EVERYWHERE, ConsolidationPolicy, Mode
+from ballastd.core.policies import EVERYWHERE, ConsolidationPolicy, During, Mode
 from ballastd.core.quantities import Seconds
 from ballastd.documents.balance_models import BudgetModel, CooldownModel
 from ballastd.documents.policy_models import PolicyModel, ScopeModel
@@ -41,6 +41,7 @@ class FillTo(Strict):
 
     cpu: Share = DEFAULT.fill_cpu
     memory: Share = DEFAULT.fill_memory
+    during: During = DEFAULT.fill_during
 
 
 class Spare(Strict):
@@ -138,7 +139,7 @@ class ConsolidationModel(PolicyModel):
         off, on = self.power_off, self.power_on
         return ConsolidationPolicy(
             name=self.name, window=self.window_name, denials=tuple(self.windows),
-            fill_cpu=self.fill_to.cpu, fill_memory=self.fill_to.memory,
+            fill_cpu=self.fill_to.cpu, fill_memory=self.fill_to.memory, fill_during=self.fill_to.during,
             spare_hosts=self.spare.hosts, spare_share=self.spare.share, power_off_below=off.below,
             power_off_hold=Seconds(off.hold), minimum_on=Seconds(off.minimum_on), power_on_above=on.above,
             power_on_hold=Seconds(on.hold), minimum_off=Seconds(on.minimum_off),

@@ -113,6 +113,7 @@ MEANINGS: dict[str, str] = {
     "ConsolidationModel.mode": "how far it may go",
     "FillTo.cpu": "of the processors that VMs may use; below `power_on.above`",
     "FillTo.memory": "of the memory that VMs may use; below `power_on.above`",
+    "FillTo.during": "at which hours: all of the day, or until an hour after the window, if a Balance spreads VMs out then",
     "Spare.hosts": "so many of the hosts that stay on, the largest",
     "Spare.share": "and this share of the others",
     "PowerOff.below": "while those that are on use less than this, of the scarcer of processors and memory",

@@ -131,8 +131,10 @@ def _balance(policy: ShownPolicy) -> Iterator[str]:
 def _consolidation(policy: ShownPolicy) -> Iterator[str]:
     yield (f"While its window is open and the hosts that are on use less than {policy.value('power_off.below')} for "
            f"{policy.value('power_off.for')}, one host after the other is emptied and shut down in order.")
+    hours = "until an hour after the window" if policy.value("fill_to.during") == "window" else "at every hour of the day"
     yield (f"Others are filled to {policy.value('fill_to.cpu')} of their processors and {policy.value('fill_to.memory')} of "
-           f"their memory; {policy.value('spare.hosts')} host(s) and {policy.value('spare.share')} stay free.")
+           f"their memory, {hours} as far as days are known; {policy.value('spare.hosts')} host(s) and "
+           f"{policy.value('spare.share')} stay free.")
     yield (f"One is woken above {policy.value('power_on.above')} for {policy.value('power_on.for')}, and all are "
            f"{policy.value('power_on.ahead_of_window_end')} before the window closes.")
 
