@@ -5,9 +5,10 @@
 
 The mind alone, told of generated clusters on a table every minute: 8 VMs a host, 30 % of memory taken, processors at a
 quarter on average, in waves and bursts of their own. Of the shipped policies `nights` acts. On weekdays from 8 to 20 o'clock
-and on weekends, when it does nothing, machines go on and the mind is not asked. Each cluster is played in three settings: as
-shipped; with half of the hosts allowed off (the ceiling) instead of a fifth, and without the backups' window, which wakes
-everything from one to four o'clock; and with that and `even-load` acting beside it.
+and on weekends, when it does nothing, machines go on and the mind is not asked, unless `--all-day` says so: only then does
+it learn what VMs use at each hour of the day. `--during` is the policy's `fill_to.during`. Each cluster is played in three
+settings: as shipped; with half of the hosts allowed off (the ceiling) instead of a fifth, and without the backups' window,
+which wakes everything from one to four o'clock; and with that and `even-load` acting beside it.
 
 saved: energy against all hosts on. overload: host-minutes in which VMs asked for more processors than a host has; without:
 the same if nobody moves anything. packed, evened: moves by `nights` and by others in the mean night (20 to 8 o'clock);
@@ -40,7 +41,7 @@ from ballastd.core.consolidation import open_until
 from ballastd.core.events import InvariantFailed
 from ballastd.core.inputs import PoliciesReplaced
 from ballastd.core.plans import Order
-from ballastd.core.policies import ConsolidationPolicy, PolicySet
+from ballastd.core.policies import ConsolidationPolicy, During, PolicySet
 from ballastd.core.power import PowerOrder
 from ballastd.core.saved_cluster import SavedCluster
 from ballastd.sim.generating import generate
@@ -90,12 +91,12 @@ class Fortnight:
     broken: list[str] = field(default_factory=list)
 
 
-def policies_of(cluster: SavedCluster, setting: str, wall: float) -> PolicySet:
+def policies_of(cluster: SavedCluster, setting: str, wall: float, during: During) -> PolicySet:
     """Return the shipped policies with `nights` as the setting has it, and no packing beside it."""
     share, has_backups, is_evened = SETTINGS[setting]
     policies = shipped(cluster, wall)
     nights = next(policy for policy in policies.consolidation if policy.name == "nights")
-    nights = nights if has_backups else replace(nights, denials=("year-end-freeze",))
+    nights = replace(nights, fill_during=during, denials=nights.denials if has_backups else ("year-end-freeze",))
     limits = policies.limits if share is None else replace(policies.limits, hosts_off_share=share)
     return replace(policies, consolidation=(nights,), balance=policies.balance if is_evened else (), limits=limits)
 
@@ -182,21 +183,21 @@ def is_day(wall: float) -> bool:
         then.weekday() == 0 and then.hour < 8)
 
 
-def play(hosts: int, seed: int, setting: str, days: int) -> Fortnight:
+def play(hosts: int, seed: int, setting: str, days: int, during: During, *, all_day: bool) -> Fortnight:
     """Play some days of one cluster."""
     made = generate(hosts, VMS_PER_HOST * hosts, seed, fill=FILL, load=LOAD)
-    policies = policies_of(made, setting, EPOCH_WALL)
+    policies = policies_of(made, setting, EPOCH_WALL, during)
     driver, found = Nights(made, policies, seed), Fortnight(hosts, seed, setting)
     watch, ends, spent, steps = Watch(made, policies, driver, found), days * DAY, 0.0, 0
     while driver.seconds < ends:
-        if is_day(driver.now.wall):
+        if not all_day and is_day(driver.now.wall):
             driver.pass_over()
             watch.look(DAY_PACE)
             continue
         told = driver.tell()
         if driver.seconds > ends / 2 and watch.policies is policies:
             # windows are known for two weeks from when policies were read
-            watch.policies = policies_of(made, setting, driver.now.wall)
+            watch.policies = policies_of(made, setting, driver.now.wall, during)
             told = (*told, PoliciesReplaced(watch.policies))
         begun = time.process_time()
         decision = driver.step(*told)
@@ -250,6 +251,8 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--settings", nargs="+", choices=tuple(SETTINGS), default=tuple(SETTINGS))
     parser.add_argument("--days", type=int, default=14)
+    parser.add_argument("--all-day", action="store_true")
+    parser.add_argument("--during", type=During, choices=tuple(During), default=During.DAY)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/nights.json"))
     options = parser.parse_args()
@@ -258,7 +261,9 @@ def main() -> int:
         for hosts in options.hosts:
             for seed in options.seeds:
                 control = pool.submit(left_alone, hosts, seed, options.days)
-                for played in [pool.submit(play, hosts, seed, one, options.days) for one in options.settings]:
+                for played in [
+                        pool.submit(play, hosts, seed, one, options.days, options.during, all_day=options.all_day)
+                        for one in options.settings]:
                     row = row_of(played.result(), control.result())
                     if not rows:
                         print(" ".join(f"{name:>{WIDTHS.get(name, 8)}}" for name in row))
