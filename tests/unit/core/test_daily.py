@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ballastd.core.balancing import lessen
 from ballastd.core.constraints import Terms
 from ballastd.core.daily import daily_of, hours_until
 from ballastd.core.draft import Draft, begin
@@ -14,8 +15,18 @@ from ballastd.core.drafted_heat import DraftDoors, heat_of
 from ballastd.core.drafting import candidates
 from ballastd.core.intents import Fill, Intent, IntentKind
 from ballastd.core.loads import Hours
+from ballastd.core.packing_choice import intent_for
 from ballastd.core.plans import Refusal
-from ballastd.core.policies import Health
+from ballastd.core.policies import (
+    BalancePolicy,
+    ConsolidationPolicy,
+    Cooldown,
+    During,
+    Health,
+    Mode,
+    MoveBudget,
+)
+from ballastd.core.quantities import HostName
 from ballastd.core.snapshot import take
 from tests.builders import POLICIES, a_cluster, table
 
@@ -32,9 +43,10 @@ UNKNOWN = [float("nan")] * 24
 OFFICE, EVENING = day(9, 10), day(20, 21)
 
 
-def drafted(clock: int, used: dict[str, float], peaks: dict[str, float] | None = None, **days: list[float]) -> Draft:
+def drafted(clock: int, used: dict[str, float], peaks: dict[str, float] | None = None, own: float = 0.0,
+            **days: list[float]) -> Draft:
     """Return an empty draft at an hour of the day: ``a`` lives on h1, ``b`` on h2, ``c`` and ``d`` on h3. ``used``,
-    ``peaks``: processors by VM."""
+    ``peaks``: processors by VM; ``own``: what h1 uses beside them."""
     builder = a_cluster().host("h1").running("a").host("h2").running("b").host("h3").running("c").running("d")
     t = table(builder).warm_up()
     ledger = t.controller.ledger.draft()
@@ -44,7 +56,7 @@ def drafted(clock: int, used: dict[str, float], peaks: dict[str, float] | None =
     cpu = np.array([used.get(name, IDLE) for name in names])
     peak = np.array([max(used.get(name, IDLE), (peaks or {}).get(name, IDLE)) for name in names])
     hours = np.array([days.get(name, UNKNOWN) for name in names])
-    hosts = np.bincount(snapshot.vms.host, cpu, len(snapshot.hosts.names))
+    hosts = np.bincount(snapshot.vms.host, cpu, len(snapshot.hosts.names)) + np.array([own, 0.0, 0.0])
     wall = snapshot.now.wall // 86400 * 86400 + clock * 3600 + 1800
     snapshot = replace(snapshot, now=replace(snapshot.now, wall=wall), hours=Hours(lambda: hours),
                        hosts=replace(snapshot.hosts, cpu=hosts, cpu_limit=np.full(3, 16.0)),
@@ -118,6 +130,24 @@ def test_only_the_hours_until_then_count_where_somebody_spreads_vms_out() -> Non
     for hours, fits in ((9.0, True), (10.4, True), (10.5, False), (13.0, False)):
         terms = replace(FULL, fill=Fill(0.65, 0.80, wall + hours * 3600.0))
         assert (targets(draft, "a", terms)[0] == {"h2", "h3"}) is fits, hours
+
+
+def test_packing_looks_at_the_day_or_until_somebody_else_spreads_vms_out() -> None:
+    snapshot = drafted(22, {}).snapshot
+    closes = snapshot.now.wall + 7 * 3600.0
+    for during, until in ((During.DAY, None), (During.WINDOW, closes + 3600.0)):
+        policy = ConsolidationPolicy("nights", "nights.window", fill_during=during)
+        assert intent_for(policy, HostName("h1"), "", snapshot, Mode.AUTO, closes).fill == Fill(0.65, 0.80, until)
+
+
+@pytest.mark.parametrize(("clock", "goes"), [(3, ["h2"]), (12, [])])
+def test_what_stays_hot_otherwise_is_relieved_for_as_long_as_a_vm_then_rests(clock: int, goes: list[str]) -> None:
+    three = day(15, high=16.0)
+    draft = drafted(clock, {"a": 7.0}, own=7.0, a=day(high=7.0, low=7.0), b=three, c=three, d=day())
+    draft.policies = replace(POLICIES, balance=(BalancePolicy("even-load"),))
+    lessen(draft, Intent(IntentKind.RELIEVE, HostName("h1"), "even-load", "", Health.HEALTHY, draft.snapshot.now,
+                         fill=FULL.fill, cooldown=Cooldown(), budget=MoveBudget(), minimum_gain=0.1))
+    assert [move.target for move in draft.moves] == goes, "it rests for six hours, and could not leave again by three"
 
 
 @pytest.mark.parametrize(("until", "hours"), [(None, 24), (0.0, 1), (-9.0, 1), (3599.0, 1), (3600.0, 2), (90000.0, 24)])

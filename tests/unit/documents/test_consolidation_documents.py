@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ballastd.core.policies import ConsolidationPolicy, Cooldown, Mode, MoveBudget, PolicySet, Scope
+from ballastd.core.policies import ConsolidationPolicy, Cooldown, During, Mode, MoveBudget, PolicySet, Scope
 from ballastd.core.quantities import Seconds
 from ballastd.documents import load_policies, load_settings
 from ballastd.errors import ConfigurationError
@@ -21,7 +21,7 @@ EVERY_KEY = f"""\
 {HEAD}window: nights
 description: words
 scope: {{hosts: [kvm-*]}}
-fill_to: {{cpu: 60%, memory: 70%}}
+fill_to: {{cpu: 60%, memory: 70%, during: window}}
 spare: {{hosts: 2, share: 5%}}
 power_off: {{below: 30%, for: 1m, minimum_on: 2m}}
 power_on: {{above: 75%, for: 3m, minimum_off: 4m, ahead_of_window_end: 5m}}
@@ -68,6 +68,7 @@ def test_every_key_is_where_it_belongs(tmp_path: Path) -> None:
     policies = the_set(tmp_path, EVERY_KEY)
     assert policies.consolidation == (ConsolidationPolicy(
         name="pack", window="nights", description="words", scope=Scope(("kvm-*",)), fill_cpu=0.60, fill_memory=0.70,
+        fill_during=During.WINDOW,
         spare_hosts=2, spare_share=0.05, power_off_below=0.30, power_off_hold=Seconds(60.0), minimum_on=Seconds(120.0),
         power_on_above=0.75, power_on_hold=Seconds(180.0), minimum_off=Seconds(240.0), wake_ahead=Seconds(300.0),
         cooldown=Cooldown(vm=Seconds(3600.0), no_return=Seconds(7200.0), host_settle=Seconds(180.0),
