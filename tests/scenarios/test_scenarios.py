@@ -13,6 +13,7 @@ ORDERED = (" ordered: ", " power off: ", " power on: ")
 NAMES = sorted(path.parent.name for path in HERE.glob(f"*/{SCRIPT}"))
 
 
+@pytest.mark.timeout(600)  # a day of virtual time takes half a minute of a core, and cores are shared
 @pytest.mark.parametrize("name", NAMES)
 def test_a_scenario_goes_as_it_was_reviewed(name: str) -> None:
     scenario = load_scenario(HERE / name)
