@@ -147,7 +147,8 @@ def _intents(luck: Random, snapshot: Snapshot, policies: PolicySet, names: list[
         mode = luck.choice((Mode.AUTO, Mode.AUTO, Mode.AUTO, Mode.RECOMMEND))
         wanted.append(Intent(kind, host, policy, "", severity, NOW, mode, fill=fill, **more))  # type: ignore[arg-type]
 
-    cool, full = Fill(balance.cool_cpu, balance.cool_memory), Fill(nights.fill_cpu, nights.fill_memory)
+    cool, full = Fill(balance.cool_cpu, balance.cool_memory, balance.cool_network), Fill(
+        nights.fill_cpu, nights.fill_memory, nights.fill_network)
     if IntentKind.EVACUATE in leaving:
         asks(IntentKind.EVACUATE, names[0], "failing", luck.choice((Health.FAILING, Health.DEGRADED)), urgent=True,
              avoid_labels=luck.choice(((), ("cooling",))), vms=luck.choice((VmSelector(), VmSelector(names=("*v[0-3]",)))))

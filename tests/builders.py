@@ -69,11 +69,11 @@ class ClusterBuilder:
         """Have the host added last say what it is."""
         return replace(self, hardware=(*self.hardware, (self.vms[-1][0], hardware)))
 
-    def host(self, name: str, gib: int = 64, *, link_mib_s: float = 1000.0, power: str = "", **labels: str
-             ) -> ClusterBuilder:
+    def host(self, name: str, gib: int = 64, *, link_mib_s: float = 1000.0, network_mib_s: float | None = None,
+             power: str = "", **labels: str) -> ClusterBuilder:
         """Add a host with 16 processors and ``gib`` GiB for VMs."""
-        declared = DeclaredHost(HostName(name), f"test://{name}", link_mib_s=link_mib_s, power=power,
-                                memory_limit=Bytes(gib * GIB), labels=tuple(sorted(labels.items())))
+        declared = DeclaredHost(HostName(name), f"test://{name}", link_mib_s=link_mib_s, network_mib_s=network_mib_s,
+                                power=power, memory_limit=Bytes(gib * GIB), labels=tuple(sorted(labels.items())))
         return replace(self, hosts=(*self.hosts, declared), vms=(*self.vms, (name, ())))
 
     def running(self, name: str, gib: int = 8, *, state: VmState = VmState.RUNNING, priority: int = 0,
@@ -122,6 +122,9 @@ class Table:
     burning: dict[str, float] = field(default_factory=dict)
     """Processors that each VM uses, by name; 0.05 where it is not said."""
     spent: dict[VmId, float] = field(default_factory=dict)
+    carrying: dict[str, float | None] = field(default_factory=dict)
+    """MiB/s that each VM carries over its network, by name; nothing where it is not said, None where no host can say."""
+    carried: dict[VmId, float] = field(default_factory=dict)
     powered_off: set[str] = field(default_factory=set)
     dirtying: dict[str, float] = field(default_factory=dict)
     """How fast VMs dirty their memory as was measured, MiB/s, by name; not measured where it is not said."""
@@ -132,6 +135,15 @@ class Table:
         """Have VMs use so many processors from now on."""
         self.burning.update(processors)
         return self
+
+    def carry(self, **mib_s: float | None) -> Table:
+        """Have VMs carry so much over their network from now on."""
+        self.carrying.update(mib_s)
+        return self
+
+    def _moved(self, record: VmRecord) -> int | None:
+        """Return the bytes that the host of a VM has counted; None where it cannot."""
+        return None if self.carrying.get(record.name, 0.0) is None else int(self.carried.get(record.vm, 0.0))
 
     def _uses(self, record: VmRecord) -> float:
         return self.burning.get(record.name, 0.05) if record.state is VmState.RUNNING else 0.0
@@ -159,6 +171,8 @@ class Table:
         for records in self.world.values():
             for record in records.values():
                 self.spent[record.vm] = self.spent.get(record.vm, 0.0) + self._uses(record) * seconds
+                mib_s = self.carrying.get(record.name) or 0.0
+                self.carried[record.vm] = self.carried.get(record.vm, 0.0) + mib_s * MIB * seconds
         self.now = self.now.later(seconds)
         return self
 
@@ -184,8 +198,8 @@ class Table:
                 found.append(HostUnreachable(host.name, self.now, "no answer"))
                 continue
             records = tuple(sorted(self.world[host.name].values(), key=lambda r: r.vm))
-            usage = {r.vm: VmUsage(self.spent.get(r.vm, 0.0), r.memory_max, dirty_mib_s=self.dirtying.get(r.name))
-                     for r in records}
+            usage = {r.vm: VmUsage(self.spent.get(r.vm, 0.0), r.memory_max, network_bytes=self._moved(r),
+                                   dirty_mib_s=self.dirtying.get(r.name)) for r in records}
             hardware = self.hardware.get(host.name)
             found.append(HostInventory(host.name, self.now, self.now, Bytes(2048 * GIB), Bytes(self.free), PROCESSORS,
                                        records, host_uuid=machine_of(host.name), usage=usage, hardware=hardware,
@@ -226,7 +240,7 @@ class Table:
         """Move the VM in the world and return what its caller hears."""
         move = order.move
         record = self.world[move.source].pop(move.vm)
-        self.spent[move.vm] = 0.0  # the other hypervisor begins to count anew
+        self.spent[move.vm] = self.carried[move.vm] = 0.0  # the other hypervisor begins to count anew
         self.world[move.target][move.vm] = replace(record, state=VmState.RUNNING, job=JobKind.NONE)
         return CallReturned(order.id, CallResult.OK, "", self.now)
 

@@ -13,9 +13,11 @@ def above_the_caps(policies: PolicySet) -> list[str]:
         found.extend(f"{policy.name}.{name} {value}" for name, value, most in _budget(policy.budget)
                      if not 1 <= value <= most)
     for p in policies.consolidation:
-        found.extend(_no_shares(p.name, p.fill_cpu, p.fill_memory, p.spare_share, p.power_off_below, p.power_on_above))
+        found.extend(_no_shares(p.name, p.fill_cpu, p.fill_memory, p.fill_network, p.spare_share,
+                                p.power_off_below, p.power_on_above))
     for b in policies.balance:
-        found.extend(_no_shares(b.name, b.cool_cpu, b.cool_memory, b.imbalance_above, b.minimum_gain, b.ignore_below))
+        found.extend(_no_shares(b.name, b.cool_cpu, b.cool_memory, b.cool_network, b.imbalance_above, b.minimum_gain,
+                                b.ignore_below))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ballastd.core.consumption import (
@@ -16,7 +17,7 @@ from ballastd.core.consumption import (
     PROFILE_POINTS_MIN,
     PROFILE_SECONDS,
 )
-from ballastd.core.inventory import NO_USAGE, HostInventory, VmState
+from ballastd.core.inventory import NO_USAGE, HostInventory, VmState, VmUsage
 from ballastd.core.quantities import VmId
 
 
@@ -33,15 +34,16 @@ class _Vm:
 
 
 class PlainLoads:
-    """See ``core.loads.Loads``."""
+    """See ``core.loads.Loads``. ``counted``: what a look says of a VM, None where it does not."""
 
-    def __init__(self, window: float) -> None:
+    def __init__(self, window: float, counted: Callable[[VmUsage], float | None] = lambda usage: usage.cpu_seconds) -> None:
         self.window = window
+        self.counted = counted
         self.vms: dict[VmId, _Vm] = {}
 
     def see(self, look: HostInventory) -> None:
         for record in look.vms:
-            seconds = look.usage.get(record.vm, NO_USAGE).cpu_seconds
+            seconds = self.counted(look.usage.get(record.vm, NO_USAGE))
             if seconds is None or record.state is not VmState.RUNNING:
                 continue
             known = self.vms.get(record.vm)

@@ -88,6 +88,18 @@ RELIEVING: tuple[Mutant, ...] = (
            core("test_cooling.py", "test_balance.py") + scenarios("approved-move-goes")),
     Mutant("relief is planned once, whatever was refused", f"{CORE}/cooling.py", "ROUNDS = 4", "ROUNDS = 1",
            core("test_cooling.py")),
+    # networks
+    Mutant("a full network is nobody's trouble", f"{CORE}/cooling.py",
+           "(network_excess_of, network_heat_of)", "(host_excess_of, heat_of)", core("test_network.py")),
+    Mutant("a network that nobody declared has a mark", f"{CORE}/snapshot.py",
+           "np.inf if fact.declared.network_mib_s is None else", "100.0 if fact.declared.network_mib_s is None else",
+           core("test_network.py")),
+    Mutant("what is not known of a network is nothing", f"{CORE}/snapshot.py",
+           "np.where(missing, np.nan, least), least", "least, least", core("test_network.py")),
+    Mutant("what a VM brings to a network is not counted", f"{CORE}/constraints.py",
+           "    if after > fill.network * limit:", "    if used > fill.network * limit:", core("test_network.py")),
+    Mutant("what goes to a network already is not counted", f"{CORE}/draft.py",
+           "(self.rerouted, float(vms.network[vm]))", "(self.rerouted, 0.0)", core("test_network.py")),
     # how the daemon evens hosts out
     Mutant("hosts are evened out one move at a time", f"{CORE}/levelling.py",
            "    if policy is None or not _together(draft, intent, policy):", "    if True:", core("test_levelling.py")),

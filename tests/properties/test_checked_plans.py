@@ -37,8 +37,8 @@ def without(forgotten: Constraint) -> Sabotage:
         kept = tuple(one for one in constraints.CONSTRAINTS if one is not forgotten)
         monkeypatch.setattr(constraints, "CONSTRAINTS", kept)
         if forgotten is constraints.load_fits:
-            monkeypatch.setattr(drafting, "shut", lambda snapshot, vm, promised, shifted, _: constraints.shut(
-                snapshot, vm, promised, shifted, None))
+            monkeypatch.setattr(drafting, "shut", lambda snapshot, vm, promised, shifted, rerouted, _, daily:
+                                constraints.shut(snapshot, vm, promised, shifted, rerouted, None, daily))
 
     return forget
 

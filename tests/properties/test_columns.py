@@ -16,6 +16,7 @@ from ballastd.core.constraints import (
     load_fits,
     load_fits_at_every_hour,
     memory_fits,
+    network_fits,
     shut,
     target_may_receive,
 )
@@ -61,21 +62,26 @@ def test_hosts_that_the_columns_shut_are_those_that_the_constraints_refuse(build
     unknown = np.array([luck.random() < 0.2 for _ in range(count)])
     cpu = np.where(unknown, np.nan, [luck.choice((0.0, 4.0, 8.0)) for _ in range(count)])
     peak = np.array([luck.choice((0.0, 1.0, 4.0, float("nan"))) for _ in snapshot.vms.ids])
+    limit = np.array([luck.choice((float("inf"), float("inf"), 100.0)) for _ in range(count)])
+    network = np.where(np.isinf(limit), 0.0, [luck.choice((0.0, 20.0, 45.0, float("nan"))) for _ in range(count)])
+    carried = np.array([luck.choice((0.0, 10.0, 30.0, float("nan"))) for _ in snapshot.vms.ids])
     hours = np.array([[luck.choice((0.0, 1.0, 4.0)) for _ in range(24)] if luck.random() < 0.6 else [np.nan] * 24
                       for _ in snapshot.vms.ids]).reshape(-1, 24)
-    snapshot = replace(snapshot, hosts=replace(snapshot.hosts, cpu=cpu, cpu_limit=np.full(count, 16.0)),
-                       vms=replace(snapshot.vms, peak=peak, cpu=peak / 2), hours=Hours(lambda: hours))
+    snapshot = replace(snapshot, hosts=replace(snapshot.hosts, cpu=cpu, cpu_limit=np.full(count, 16.0), network_limit=limit,
+                                               network=network),
+                       vms=replace(snapshot.vms, peak=peak, cpu=peak / 2, network_peak=carried), hours=Hours(lambda: hours))
     daily = daily_of(snapshot)
     promised = np.array([luck.choice((0, 0, 0, 2, 8, 60)) * GIB for _ in range(count)], np.int64)
     shifted = np.array([luck.choice((-2.0, 0.0, 0.0, 2.0)) for _ in range(count)])
+    rerouted = np.array([luck.choice((-9.0, 0.0, 9.0)) for _ in range(count)])
     until = luck.choice((None, snapshot.now.wall, snapshot.now.wall + 5 * 3600.0))
-    terms = Terms(fill=Fill(0.5, 0.5, until) if routine else None)
+    terms = Terms(fill=Fill(0.5, 0.5, 0.5, until) if routine else None)
     for vm in range(len(snapshot.vms.ids)):
-        closed = shut(snapshot, vm, promised, shifted, terms.fill, daily)
+        closed = shut(snapshot, vm, promised, shifted, rerouted, terms.fill, daily)
         for target in range(count):
-            trial = Trial(snapshot, ledger, vm, int(snapshot.vms.host[vm]), target, promised, shifted, {},
-                          occupied(snapshot, ledger, {}), terms, daily)
-            asked = target_may_receive, memory_fits, load_fits, load_fits_at_every_hour
+            trial = Trial(snapshot, ledger, vm, int(snapshot.vms.host[vm]), target, promised, shifted, rerouted, {},
+                          occupied(snapshot, ledger, {}), terms, daily=daily)
+            asked = target_may_receive, memory_fits, load_fits, load_fits_at_every_hour, network_fits
             refused = [one for one in asked if one(trial) is not None]
             assert closed[target] == bool(refused), (snapshot.hosts.names[target], refused)
 
@@ -91,7 +97,7 @@ def test_a_cast_that_was_kept_is_the_one_that_would_be_made(builder: ClusterBuil
         last = kept
         for name in ("ids", "seen_at", "why_not", "foreign"):
             assert getattr(kept.cast, name) == getattr(anew.cast, name), name
-        for name in ("host", "memory", "priority", "busy", "used", "reserved", "jobs_out", "jobs_in"):
+        for name in ("host", "memory", "priority", "busy", "runs", "used", "reserved", "jobs_out", "jobs_in"):
             assert (getattr(kept.cast, name) == getattr(anew.cast, name)).all(), name
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ballastd.core.inventory import HostInventory, VmRecord, VmState, VmUsage
 from ballastd.core.loads import Loads
-from ballastd.core.quantities import GIB, Bytes, HostName, Instant, Seconds, VmId
+from ballastd.core.quantities import GIB, MIB, Bytes, HostName, Instant, Seconds, VmId
 from tests.plain_loads import PlainLoads
 
 WINDOW = 300.0
@@ -25,6 +25,7 @@ class World:
         self.luck, self.at = Random(seed), 0.0
         self.homes: dict[VmId, HostName] = {}
         self.spent: dict[VmId, float] = {}
+        self.carried: dict[VmId, int] = {}
         self.states: dict[VmId, VmState] = {}
         self.records: dict[HostName, tuple[VmRecord, ...]] = {}
         self.late: list[HostInventory] = []
@@ -34,18 +35,19 @@ class World:
         for vm in list(self.homes):
             if self.states[vm] is VmState.RUNNING:
                 self.spent[vm] += seconds * self.luck.choice((0.0, 0.5, 2.0, 4.0))
+                self.carried[vm] = self.carried.get(vm, 0) + int(seconds * self.luck.choice((0, 1, 80))) * MIB
             self._befall(vm, self.luck.random())
         if len(self.homes) < 6 and self.luck.random() < 0.2:
             vm = VmId(f"vm-{self.luck.randrange(12)}")
             if vm not in self.homes:
-                self.homes[vm], self.spent[vm] = self.luck.choice(HOSTS), 0.0
+                self.homes[vm], self.spent[vm], self.carried[vm] = self.luck.choice(HOSTS), 0.0, 0
                 self.states[vm] = VmState.RUNNING
 
     def _befall(self, vm: VmId, chance: float) -> None:
         if chance < 0.02:
-            self.homes[vm], self.spent[vm] = self.luck.choice(HOSTS), 0.0
+            self.homes[vm], self.spent[vm], self.carried[vm] = self.luck.choice(HOSTS), 0.0, 0
         elif chance < 0.03:
-            self.spent[vm] = 0.0
+            self.spent[vm], self.carried[vm] = 0.0, 0
         elif chance < 0.04:
             self.states[vm] = self.luck.choice((VmState.PAUSED, VmState.RUNNING, VmState.SHUTOFF))
         elif chance < 0.045:
@@ -55,7 +57,8 @@ class World:
         records = tuple(VmRecord(vm, vm, self.states[vm], Bytes(GIB)) for vm in sorted(self.homes) if self.homes[vm] == host)
         # the mind keeps the records of before where they are the same
         records = self.records[host] = self.records[host] if records == self.records.get(host) else records
-        usage = {r.vm: VmUsage(self.spent[r.vm]) for r in records if self.luck.random() < 0.98}
+        usage = {r.vm: VmUsage(self.spent[r.vm], network_bytes=self.carried[r.vm] if self.luck.random() < 0.97 else None)
+                 for r in records if self.luck.random() < 0.98}
         begun = Instant(self.at - self.luck.choice((0.0, 1.0)), self.at)
         return HostInventory(host, begun, Instant(self.at, self.at), Bytes(9 * GIB), Bytes(0), 16, records, usage=usage)
 
@@ -73,23 +76,26 @@ def same(one: float | None, other: float | None) -> bool:
 
 
 def play(seed: int, turns: int, pace: tuple[float, ...]) -> int:
-    world, loads, plain, told = World(seed), Loads(Seconds(WINDOW)), PlainLoads(WINDOW), 0
+    world, loads, plain, told = World(seed), Loads(Seconds(WINDOW), counts_network=True), PlainLoads(WINDOW), 0
+    network = PlainLoads(WINDOW, lambda usage: None if usage.network_bytes is None else usage.network_bytes / MIB)
     newest: dict[HostName, HostInventory] = {}
     for _ in range(turns):
         world.turn(world.luck.choice(pace))
         for look in world.looks():
             loads.see(look)
             plain.see(look)
+            network.see(look)
             newest[look.host] = look
         if world.luck.random() < 0.5:
             continue  # what is not asked for waits
         now = Instant(world.at + world.luck.choice((0.0, 0.0, 100.0, 149.0, 200.0)), world.at)
         cpu, peak = loads.columns(EVERYBODY, now)
-        for vm, used, most in zip(EVERYBODY, cpu.tolist(), peak.tolist(), strict=True):
-            wanted = plain.cpu(vm, now.monotonic), plain.peak(vm, now.monotonic)
-            for found, one in zip((used, most), wanted, strict=True):
-                assert same(None if found != found else found, one), (seed, world.at, vm, found, one)
-            told += wanted[1] is not None and wanted[1] != wanted[0]
+        for columns, by in (((cpu, peak), plain), (loads.network(EVERYBODY, now) or (), network)):
+            for vm, used, most in zip(EVERYBODY, *(column.tolist() for column in columns), strict=True):
+                wanted = by.cpu(vm, now.monotonic), by.peak(vm, now.monotonic)
+                for found, one in zip((used, most), wanted, strict=True):
+                    assert same(None if found != found else found, one), (seed, world.at, vm, found, one)
+                told += wanted[1] is not None and wanted[1] != wanted[0]
         if world.luck.random() < 0.1:
             assert all(same(loads.cpu(vm, now), plain.cpu(vm, now.monotonic)) for vm in EVERYBODY)
         for look in newest.values():
@@ -101,6 +107,7 @@ def play(seed: int, turns: int, pace: tuple[float, ...]) -> int:
             kept = {record.vm for look in newest.values() for record in look.vms}
             loads.forget_others(kept)
             plain.forget_others(kept)
+            network.forget_others(kept)
     return told
 
 

@@ -47,6 +47,7 @@ def clusters(draw: st.DrawFn) -> SavedCluster:
         declared = DeclaredHost(
             HostName(name), draw(st.sampled_from([f"simulated://{name}", "qemu+tls://kvm/system"])),
             migration_uri=draw(st.sampled_from([None, "tcp://10.0.0.1"])), link_mib_s=draw(st.floats(1.0, 10000.0)),
+            network_mib_s=draw(st.none() | st.floats(1.0, 10000.0)),
             memory_limit=draw(st.sampled_from([None, Bytes(3 * GIB + 1)])), memory_reserve=draw(SIZES),
             cpu_limit=draw(st.none() | NUMBERS), processors=draw(st.none() | NUMBERS),
             power=draw(st.sampled_from(["", "redfish", "simulated"])), power_identity=draw(st.booleans()),
@@ -79,7 +80,7 @@ def clusters(draw: st.DrawFn) -> SavedCluster:
         if record.state is not VmState.SHUTOFF and 4 * record.needs.backed > (host.hardware.pooled if host.hardware else 0):
             record = replace(record, needs=replace(record.needs, backing=()))
         vms.append(SavedVm(record, host.name, demand, draw(st.floats(0.0, 1000.0)),
-                           draw(st.floats(0.0001, 1.0))))
+                           draw(st.floats(0.0001, 1.0)), draw(st.floats(0.0, 1000.0))))
     return SavedCluster(tuple(hosts), tuple(vms), draw(TEXTS), draw(st.none() | st.floats(0.0, 1e10)))
 
 

@@ -66,6 +66,13 @@ def shares(draft: Draft, row: int) -> tuple[float, float]:
     return cpu, memory
 
 
+def network_share(draft: Draft, row: int) -> float:
+    """Return the share of its network that a host's VMs use once the draft is done, as far as it is known; 0 where nobody
+    says what that carries."""
+    hosts = draft.snapshot.hosts
+    return float((hosts.network_least[row] + draft.rerouted[row]) / hosts.network_limit[row])
+
+
 def lessen(draft: Draft, intent: Intent) -> None:
     """Plan moves off a host that cannot be made cool, as many as may be in flight at once, so that it is less hot; one at
     least, or a refusal.
@@ -110,9 +117,10 @@ def _halfway(draft: Draft, intent: Intent) -> Fill | None:
     if policy is None or intent.fill is None:
         return intent.fill
     hot = {resource: min((edge.above for edge in policy.hot if edge.resource == resource), default=0.0)
-           for resource in ("cpu", "memory")}
+           for resource in ("cpu", "memory", "network")}
     return Fill(max(intent.fill.cpu, (intent.fill.cpu + hot["cpu"]) / 2),
                 max(intent.fill.memory, (intent.fill.memory + hot["memory"]) / 2),
+                max(intent.fill.network, (intent.fill.network + hot["network"]) / 2),
                 draft.snapshot.now.wall + horizon_of(intent))
 
 
@@ -125,34 +133,49 @@ def even_by_one(draft: Draft, intent: Intent) -> None:
 
 
 def why_it_is_cool(draft: Draft, intent: Intent) -> Refusal:
-    """Return why nothing leaves a hot host: what it has too much of is neither processors nor memory, or leaves already."""
-    cpu, memory = shares(draft, draft.snapshot.row(intent.host))
-    fill = intent.fill
+    """Return why nothing leaves a hot host: what it has too much of is none of processors, memory and network, or leaves
+    already."""
+    row = draft.snapshot.row(intent.host)
+    cpu, memory = shares(draft, row)
+    fill, has_network = intent.fill, bool(np.isfinite(draft.snapshot.hosts.network_limit[row]))
     edges = "" if fill is None else f", cool below {fill.cpu:.0%} and {fill.memory:.0%}"
     used = "unknown" if np.isnan(cpu) else f"{cpu:.0%}"
+    if has_network and fill is not None:
+        edges += f"; {network_share(draft, row):.0%} of its network, cool below {fill.network:.0%}"
     return Refusal(RefusalKind.NO_GAIN, f"with what leaves it already it is cool: {used} of its processors, {memory:.0%} of "
                    f"its memory{edges}; set cool: lower to have it relieved of pressure", host=intent.host)
 
 
 def excess_of(draft: Draft, intent: Intent) -> float:
     """Return by what share of itself a host is above its cool edge once the draft is done; 0 or less: it is cool."""
+    return max(host_excess_of(draft, intent), network_excess_of(draft, intent))
+
+
+def host_excess_of(draft: Draft, intent: Intent) -> float:
+    """Return the same of its processors and memory alone."""
     cpu, memory = shares(draft, draft.snapshot.row(intent.host))
     if intent.fill is None:
         return 0.0
     return max(0.0 if np.isnan(cpu) else cpu - intent.fill.cpu, memory - intent.fill.memory)
 
 
+def network_excess_of(draft: Draft, intent: Intent) -> float:
+    """Return the same of its network alone."""
+    return 0.0 if intent.fill is None else network_share(draft, draft.snapshot.row(intent.host)) - intent.fill.network
+
+
 def relief_by(draft: Draft, intent: Intent, vms: Ints) -> Floats:
     """Return what the leaving of each VM (rows) takes off the excess of their host, as a share of it, by whichever resource
     is over its edge; 0 where that is less than the policy's gain, or not known."""
     assert intent.fill is not None
-    hosts, source = draft.snapshot.hosts, draft.snapshot.row(intent.host)
+    hosts, columns, source = draft.snapshot.hosts, draft.snapshot.vms, draft.snapshot.row(intent.host)
     cpu, memory = shares(draft, source)
     excess, limit = excess_of(draft, intent), int(hosts.limit[source])
     processors = float(hosts.cpu_limit[source]) if not math.isnan(cpu) and cpu > intent.fill.cpu else math.inf
     held = float(limit) if memory > intent.fill.memory and limit > 0 else math.inf
-    off = np.fmax(draft.snapshot.vms.cpu[vms] / processors, draft.snapshot.vms.memory[vms] / held)
-    off = np.minimum(off, excess)
+    carries = float(hosts.network_limit[source]) if network_excess_of(draft, intent) > 0 else math.inf
+    off = np.fmax(columns.cpu[vms] / processors, columns.memory[vms] / held)
+    off = np.minimum(np.fmax(off, columns.network[vms] / carries), excess)
     return np.where(off >= intent.minimum_gain * excess, off, 0.0)
 
 

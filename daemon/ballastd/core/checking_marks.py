@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from math import isnan
+from math import isinf, isnan
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from ballastd.core.arrays import Floats
 from ballastd.core.checking import held_by, limit_of, ordinary_of, row_of
 from ballastd.core.intents import Fill, Intent, IntentKind
+from ballastd.core.inventory import VmState
 from ballastd.core.ledger import Ledger
 from ballastd.core.plans import Move
 from ballastd.core.policies import BalancePolicy, PolicySet
@@ -65,7 +66,8 @@ def _why_too_full(tally: _Tally, move: Move, intent: Intent, halfway: Mapping[st
     # what cannot be cooled may be lessened, for as long as it is warmer itself than what is made warm for it
     if warm is not None and after.is_within(warm) and not tally.at_most(move.source).is_within(warm):
         return ""
-    return f"{after.words()} would be used, at most {intent.fill.cpu:.0%} and {intent.fill.memory:.0%}"
+    return (f"{after.words()} would be used, at most {intent.fill.cpu:.0%}, {intent.fill.memory:.0%} and "
+            f"{intent.fill.network:.0%}")
 
 
 def _why_too_busy(tally: _Tally, move: Move, intent: Intent) -> str:
@@ -91,26 +93,31 @@ def _comes_before(wall: float, hour: int, until: float) -> bool:
 
 def _halfway(policy: BalancePolicy) -> Fill:
     """Return the marks halfway between where a host is cool and where it is hot."""
-    hot = {"cpu": 0.0, "memory": 0.0}
+    hot = {"cpu": 0.0, "memory": 0.0, "network": 0.0}
     for edge in sorted(policy.hot, key=lambda edge: -edge.above):
         hot[edge.resource] = edge.above
     return Fill(max(policy.cool_cpu, (policy.cool_cpu + hot["cpu"]) / 2),
-                max(policy.cool_memory, (policy.cool_memory + hot["memory"]) / 2))
+                max(policy.cool_memory, (policy.cool_memory + hot["memory"]) / 2),
+                max(policy.cool_network, (policy.cool_network + hot["network"]) / 2))
 
 
 class _Level(NamedTuple):
-    """What a host uses: processors of so many, bytes of so many."""
+    """What a host uses: processors of so many, bytes of so many, MiB/s of its network of so many, where that is declared."""
 
     cpu: float
     cpu_limit: float
     memory: int
     limit: int
+    network: float
+    network_limit: float
 
     def is_within(self, fill: Fill) -> bool:
-        return self.cpu <= fill.cpu * self.cpu_limit + ROUNDING and self.memory <= fill.memory * self.limit
+        return (self.cpu <= fill.cpu * self.cpu_limit + ROUNDING and self.memory <= fill.memory * self.limit
+                and (isinf(self.network_limit) or self.network <= fill.network * self.network_limit + ROUNDING))
 
     def words(self) -> str:
-        return f"{self.cpu:.2f} of {self.cpu_limit:g} processors and {self.memory} of {self.limit} B"
+        network = "" if isinf(self.network_limit) else f" and {self.network:.1f} of {self.network_limit:.0f} MiB/s"
+        return f"{self.cpu:.2f} of {self.cpu_limit:g} processors and {self.memory} of {self.limit} B{network}"
 
 
 class _Tally:
@@ -120,6 +127,8 @@ class _Tally:
         self._snapshot = snapshot
         self._rows = {fact.declared.name: row for row, fact in enumerate(snapshot.facts)}
         self._cpu: dict[HostName, float] = defaultdict(float)
+        self._network: dict[HostName, float] = defaultdict(float)
+        self._networks: dict[HostName, float] = {}
         self._coming: dict[HostName, int] = defaultdict(int)
         self._leaving: dict[HostName, int] = defaultdict(int)
         self._held: dict[HostName, int] = {}
@@ -165,18 +174,39 @@ class _Tally:
         """Return what the target uses with the VM there at its busier times; None where that is not known."""
         load, vm = self._fact(move.target).load, row_of(self._snapshot, move.vm)
         more = float("nan") if vm is None else self._needs(vm)
-        if load.used is None or isnan(more):
+        carried = self._carried(move.target)
+        carries = float("nan") if vm is None else float(self._snapshot.vms.network_peak[vm])
+        is_limited = not isinf(self._network_limit(move.target))
+        if load.used is None or isnan(more) or (is_limited and (isnan(carried) or isnan(carries))):
             return None
         return _Level(load.used + max(0.0, self._cpu[move.target]) + more, load.limit,
                       self._memory(move.target) + self._ordinary(move) - self._left_before(move),
-                      limit_of(self._fact(move.target)))
+                      limit_of(self._fact(move.target)), carried + max(0.0, self._network[move.target]) + carries,
+                      self._network_limit(move.target))
 
     def at_most(self, host: HostName) -> _Level:
         """Return what a host uses once the moves so far are done, rounded up; of processors nothing where that is not
         known."""
         load = self._fact(host).load
         used = 0.0 if load.used is None else load.used + self._cpu[host] + 2 * ROUNDING
-        return _Level(used, load.limit, self._memory(host) - self._leaving[host] + 1, limit_of(self._fact(host)))
+        carried = float(np.nan_to_num(self._carried(host))) + self._network[host] + 2 * ROUNDING
+        return _Level(used, load.limit, self._memory(host) - self._leaving[host] + 1, limit_of(self._fact(host)), carried,
+                      self._network_limit(host))
+
+    def _network_limit(self, host: HostName) -> float:
+        """Return what the network of a host's VMs carries, MiB/s, without end where nobody says."""
+        declared = self._fact(host).declared.network_mib_s
+        return float("inf") if declared is None else declared
+
+    def _carried(self, host: HostName) -> float:
+        """Return what the VMs that run on a host carry over their network, MiB/s, not a number while one is unknown."""
+        if isinf(self._network_limit(host)):
+            return 0.0
+        if host not in self._networks:
+            rows = np.flatnonzero(self._snapshot.vms.host == self._rows[host]).tolist()
+            runs = [row for row in rows if self._snapshot.records[row].state is VmState.RUNNING]
+            self._networks[host] = float(self._snapshot.vms.network[runs].sum())
+        return self._networks[host]
 
     def _memory(self, host: HostName) -> int:
         if host not in self._held:
@@ -202,9 +232,11 @@ class _Tally:
     def _shift(self, vm: VmId, source: HostName, target: HostName) -> None:
         row = row_of(self._snapshot, vm)
         used = float("nan") if row is None else float(self._snapshot.vms.cpu[row])
-        if not isnan(used):
-            self._cpu[source] -= used
-            self._cpu[target] += used
+        carried = float("nan") if row is None else float(self._snapshot.vms.network[row])
+        for shifted, changes in ((self._cpu, used), (self._network, carried)):
+            if not isnan(changes):
+                shifted[source] -= changes
+                shifted[target] += changes
 
     def _fact(self, host: HostName) -> HostFacts:
         return self._snapshot.facts[self._rows[host]]

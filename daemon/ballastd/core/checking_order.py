@@ -86,7 +86,7 @@ def _check_memory(snapshot: Snapshot, ledger: Ledger, moves: tuple[Move, ...], b
         for gone in sorted(sets, key=sorted):
             come = sum(takes(move) for move in arriving[host] if before[move.vm] <= gone)
             left = sum(sizes.get(vm, 0) for vm in gone)
-            if come > room + left:
+            if come and come > room + left:
                 wrong.append(f"{host}: {come} B arrive where {room} B are left and {left} B have been made")
                 break
     return wrong

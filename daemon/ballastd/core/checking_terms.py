@@ -86,10 +86,10 @@ def _hot_marks(policies: PolicySet) -> Fill | None:
     """Return above which shares a host would be hot by any policy, None where none says."""
     if not policies.balance:
         return None
-    least = {"cpu": 1.0, "memory": 1.0}
+    least = {"cpu": 1.0, "memory": 1.0, "network": 1.0}
     for edge in (edge for policy in policies.balance for edge in policy.hot):
         least[edge.resource] = min(edge.above, least.get(edge.resource, 1.0))
-    return Fill(least["cpu"], least["memory"])
+    return Fill(least["cpu"], least["memory"], least["network"])
 
 
 def _is_what_it_says(case: _Case) -> str:

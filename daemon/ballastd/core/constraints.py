@@ -59,9 +59,9 @@ class Terms:
 @dataclass(frozen=True, slots=True)
 class Trial:
     """A move under consideration: rows in the snapshot, what this plan has promised to each host already (bytes by row), by
-    how many processors it and what is in flight change the load of each, and what it moved where (VM row -> host
-    row). ``homes``: the rows each VM occupies, or is about to. ``dirties``: how fast it dirties its memory, None where
-    nobody knows. ``daily``: the hours of the day, None where nobody's is known."""
+    how many processors, and MiB/s of the network, it and what is in flight change the load of each, and what it moved
+    where (VM row -> host row). ``homes``: the rows each VM occupies, or is about to. ``dirties``: how fast it dirties its
+    memory, None where nobody knows. ``daily``: the hours of the day, None where nobody's is known."""
 
     snapshot: Snapshot
     ledger: Ledger
@@ -70,6 +70,7 @@ class Trial:
     target: int
     promised: Ints
     shifted: Floats
+    rerouted: Floats
     moved: dict[int, int]
     homes: Occupied
     terms: Terms = Terms()
@@ -233,6 +234,27 @@ def load_fits_at_every_hour(trial: Trial) -> Refusal | None:
                    f"{fill.cpu:.0%}", trial.vm_id, trial.host)
 
 
+def network_fits(trial: Trial) -> Refusal | None:
+    """A routine move leaves the network of its target no fuller than its policy says, where somebody says what that
+    carries; what is not known does not fit."""
+    fill, hosts, row = trial.terms.fill, trial.snapshot.hosts, trial.target
+    limit = float(hosts.network_limit[row])
+    if fill is None or np.isinf(limit):
+        return None
+    used, more = float(hosts.network[row]), float(trial.snapshot.vms.network_peak[trial.vm])
+    if np.isnan(used):
+        return Refusal(RefusalKind.LOAD_UNKNOWN, "what all of its VMs carry over their network is not known yet",
+                       trial.vm_id, trial.host)
+    if np.isnan(more):
+        return Refusal(RefusalKind.LOAD_UNKNOWN, "what the VM itself carries over its network is not known yet",
+                       trial.vm_id, trial.host)
+    after = used + max(0.0, float(trial.rerouted[row])) + more
+    if after > fill.network * limit:
+        return Refusal(RefusalKind.LOAD, f"{after:.1f} of {limit:.0f} MiB/s of its VMs' network would be used, at most "
+                       f"{fill.network:.0%}", trial.vm_id, trial.host)
+    return None
+
+
 def does_not_go_back(trial: Trial) -> Refusal | None:
     """A routine move does not undo one of the last day: nothing goes to and fro. Whatever left a host before it was
     switched off may come back once it is on again, or is to stay on after all."""
@@ -259,6 +281,7 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     huge_pages_fit,
     load_fits,
     load_fits_at_every_hour,
+    network_fits,
     does_not_go_back,
     copying_ends,
     pair_did_not_fail_lately,
@@ -266,11 +289,11 @@ CONSTRAINTS: tuple[Constraint, ...] = (
 """What each target is asked; whether any one failure domain may die then comes after them."""
 
 
-def shut(snapshot: Snapshot, vm: int, promised: Ints, shifted: Floats, fill: Fill | None, daily: Daily | None = None
-         ) -> Bools:
+def shut(snapshot: Snapshot, vm: int, promised: Ints, shifted: Floats, rerouted: Floats, fill: Fill | None,
+         daily: Daily | None = None) -> Bools:
     """Return, per host row, whether its columns alone keep the VM out: the same as ``target_may_receive``, ``memory_fits``,
-    ``load_fits`` and ``load_fits_at_every_hour`` say one by one, for all hosts at once and without a word why; and where
-    ``huge_pages_fit`` would say so whatever else is promised."""
+    ``load_fits``, ``load_fits_at_every_hour`` and ``network_fits`` say one by one, for all hosts at once and without a word
+    why; and where ``huge_pages_fit`` would say so whatever else is promised."""
     hosts, need = snapshot.hosts, int(snapshot.vms.memory[vm])
     closed: Bools = ~hosts.target | (need > hosts.room - promised)
     for backing in snapshot.records[vm].needs.backing:
@@ -285,7 +308,16 @@ def shut(snapshot: Snapshot, vm: int, promised: Ints, shifted: Floats, fill: Fil
             fits &= daily.after(vm, peak)[:, hours].max(axis=1) <= fill.cpu * hosts.cpu_limit
         fits &= hosts.used + hosts.reserved + promised + need <= fill.memory * hosts.limit
         closed |= ~fits
+        if hosts.has_network:
+            closed |= ~_network_fits(snapshot, vm, rerouted, fill)
     return closed
+
+
+def _network_fits(snapshot: Snapshot, vm: int, rerouted: Floats, fill: Fill) -> Bools:
+    hosts = snapshot.hosts
+    after = hosts.network + np.maximum(0.0, rerouted) + float(snapshot.vms.network_peak[vm])
+    fits: Bools = np.isinf(hosts.network_limit) | (after <= fill.network * hosts.network_limit)
+    return fits
 
 
 def refusal(trial: Trial) -> Refusal | None:

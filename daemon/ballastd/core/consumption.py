@@ -1,8 +1,9 @@
 """Processor time of many VMs in columns: a slot each, its last points over a window, and its means of the last day.
 
 Slots are given out in the order of appearance; one that is given back is given out again, empty. Whoever asks for many
-asks once. Times are monotonic seconds; totals are seconds of processors over all hosts that a VM ran on. Hours of the day
-are of UTC, by the wall clock of whoever asks: when that is set, what was seen before is told by the clock that is right now.
+asks once. Times are monotonic seconds; totals are seconds of processors over all hosts that a VM ran on, or MiB that it
+carried over its network. Hours of the day are of UTC, by the wall clock of whoever asks: when that is set, what was seen
+before is told by the clock that is right now.
 """
 
 from __future__ import annotations

@@ -132,7 +132,8 @@ class Controller:
         self._judge_of_health, self._notebook = Judge(self._senses.telemetry), latching.Notebook()
         self._verdicts = self._judge_of_health.verdicts
         self._looks, window = reconciliation.Looks(), cluster.timing.load_window
-        self._loads, self._trends = Loads(window), Trends(window)
+        counts_network = any(host.network_mib_s is not None for host in cluster.hosts)
+        self._loads, self._trends = Loads(window, counts_network=counts_network), Trends(window)
         self._doubles, self._homes, self._under_way, self._recent = Doubles(), Homes(), UnderWay(self._senses), Recent()
         self._switchboard, self._gatekeeper = Switchboard(), Gatekeeper(cluster.timing, now)
         self._strandings, self._recommendations = Strandings(), Recommendations()

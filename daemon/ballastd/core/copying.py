@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from ballastd.core.inventory import NO_USAGE, HostInventory, JobKind, VmRecord, VmState, VmUsage
 from ballastd.core.loads import Loads
 from ballastd.core.policies import ClusterDeclaration
@@ -15,8 +17,8 @@ from ballastd.core.saved_cluster import ClusterCopy, Demand, SavedCluster, Saved
 def copy_of(declared: ClusterDeclaration, inventories: Mapping[HostName, HostInventory], off: frozenset[HostName],
             loads: Loads, now: Instant) -> ClusterCopy:
     """Return the cluster as it was seen last. ``off``: hosts that we switched off. A VM that was seen at two hosts is where
-    it runs; what it will ask for is what it used over the load window, or next to nothing where that is unknown. Saved when:
-    to the second, as people write it."""
+    it runs; what it will ask for, and carry over its network, is what it did over the load window, or next to nothing where
+    that is unknown. Saved when: to the second, as people write it."""
     hosts, missing = [], []
     found: dict[VmId, SavedVm] = {}
     for host in declared.hosts:
@@ -40,5 +42,7 @@ def _vm(record: VmRecord, usage: VmUsage, host: HostName, loads: Loads, now: Ins
         state = VmState.SHUTOFF
     used = loads.cpu(record.vm, now) if state is VmState.RUNNING else 0.0
     demand = Demand() if used is None else Demand(high=round(min(used, float(record.vcpus)), 3))
+    carried = loads.network((record.vm,), now) if state is VmState.RUNNING else None
+    network = 0.0 if carried is None or np.isnan(carried[0][0]) else round(float(carried[0][0]), 1)
     return SavedVm(replace(record, state=state, job=JobKind.NONE, reason=""), host, demand,
-                   usage.dirty_mib_s or 0.0)
+                   usage.dirty_mib_s or 0.0, network_mib_s=network)

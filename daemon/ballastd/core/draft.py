@@ -43,12 +43,12 @@ class Stuck:
 @dataclass(slots=True)
 class Draft:
     """``promised``: bytes by host row. ``leaving``: bytes by host row of VMs that are still there and go, with what is in
-    flight and what was planned; ``shifted``: processors by host row that come (or go, below zero) with both. ``moved``: VM
-    row -> host row. ``scores``: how good each host is as a target, by the source. ``told``: how many candidates are told of
-    one by one in its refusals. ``asked``: for how many VMs in vain a target was looked for, by rule. ``counted_on``: the VM
-    rows whose leaving makes room at a host, by its row, for moves that wait for it; ``searched``: how much was looked at to
-    find such. ``stuck``: for whom room might be made, any one of each. ``daily``: what is shifted by the hours of the day,
-    None where nobody's is known."""
+    flight and what was planned; ``shifted``: processors by host row that come (or go, below zero) with both;
+    ``rerouted``: MiB/s of the network that do. ``moved``: VM row -> host row. ``scores``: how good each host is as a target,
+    by the source. ``told``: how many candidates are told of one by one in its refusals. ``asked``: for how many VMs in vain
+    a target was looked for, by rule. ``counted_on``: the VM rows whose leaving makes room at a host, by its row, for moves
+    that wait for it; ``searched``: how much was looked at to find such. ``stuck``: for whom room might be made, any one of
+    each. ``daily``: what is shifted by the hours of the day, None where nobody's is known."""
 
     snapshot: Snapshot
     ledger: Ledger
@@ -56,6 +56,7 @@ class Draft:
     promised: Ints
     leaving: Ints
     shifted: Floats
+    rerouted: Floats
     moved: dict[int, int] = field(default_factory=dict)
     moves: list[Move] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
@@ -141,20 +142,21 @@ class Draft:
             self._reserve.move(memory, source, target)
 
     def shift(self, vm: int, source: int, target: int) -> None:
-        """Count a VM's processors where it goes, as far as they are known."""
-        cpu = float(self.snapshot.vms.cpu[vm])
-        if not np.isnan(cpu):
-            self.shifted[source] -= cpu
-            self.shifted[target] += cpu
+        """Count a VM's processors and network where it goes, as far as they are known."""
+        vms = self.snapshot.vms
+        for changed, used in ((self.shifted, float(vms.cpu[vm])), (self.rerouted, float(vms.network[vm]))):
+            if not np.isnan(used):
+                changed[source] -= used
+                changed[target] += used
         if self.daily is not None:
             self.daily.shift(vm, source, target)
 
     def copy(self) -> Draft:
         """Return a draft to try something on."""
         return Draft(self.snapshot, self.ledger, self.policies, self.promised.copy(), self.leaving.copy(),
-                     self.shifted.copy(), dict(self.moved), list(self.moves), list(self.refusals), dict(self.homes),
-                     self.scores, self.told, dict(self.asked), dict(self.counted_on), self.searched, list(self.stuck),
-                     None if self.daily is None else self.daily.copy(), self._calibration, self._shown,
+                     self.shifted.copy(), self.rerouted.copy(), dict(self.moved), list(self.moves), list(self.refusals),
+                     dict(self.homes), self.scores, self.told, dict(self.asked), dict(self.counted_on), self.searched,
+                     list(self.stuck), None if self.daily is None else self.daily.copy(), self._calibration, self._shown,
                      None if self._reserve is None else self._reserve.fork())
 
 
@@ -183,7 +185,8 @@ class Candidate:
 def begin(snapshot: Snapshot, ledger: Ledger, policies: PolicySet) -> Draft:
     """Return an empty draft, with the load of what is in flight where it is going."""
     count = len(snapshot.hosts.names)
-    draft = Draft(snapshot, ledger, policies, np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count))
+    draft = Draft(snapshot, ledger, policies, np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count),
+                  np.zeros(count))
     draft.homes, draft.daily = occupied(snapshot, ledger, {}), daily_of(snapshot)
     rows = {name: row for row, name in enumerate(snapshot.hosts.names)}
     index = {vm: row for row, vm in enumerate(snapshot.vms.ids)}

@@ -67,6 +67,21 @@ def _needs(draft: Draft) -> Floats:
     return vms.peak if daily is None else np.where(daily.known, np.fmax(vms.cpu, daily.near), vms.peak)
 
 
+def network_heat_of(draft: Draft, wanted: Wanted, off: Floats, fill: Fill, sends: Bools, opens: Bools) -> Heat:
+    """Return the draft as ``heat_of`` does, with MiB/s of the network in place of processors. Of memory nothing is asked
+    but room where VMs go, and processors are asked for at the doors alone."""
+    hosts, vms = draft.snapshot.hosts, draft.snapshot.vms
+    heat = heat_of(draft, wanted, off, fill, sends, opens)
+    network = hosts.network_least + np.where(sends, draft.rerouted, np.maximum(draft.rerouted, 0.0))
+    peak = np.nan_to_num(vms.network_peak)
+    # where nobody says what a network carries there is room for everybody
+    edge = np.where(np.isinf(hosts.network_limit), network + peak.sum() + 1.0, fill.network * hosts.network_limit)
+    return replace(
+        heat, cpu=network, cpu_mark=np.where(sends, edge, np.maximum(edge, network)),
+        memory_mark=np.maximum(heat.memory_mark, heat.memory), opens=heat.opens & ~np.isnan(hosts.network),
+        vm_cpu=np.nan_to_num(vms.network), vm_peak=peak, vm_movable=heat.vm_movable & ~np.isnan(vms.network_peak))
+
+
 def _costs(draft: Draft, wanted: Wanted, off: Floats) -> Floats:
     vms = draft.snapshot.vms
     cost: Floats = (vms.copied + MOVE_BYTES) * (1.0 + vms.priority / PRIORITY_RANGE)
@@ -97,8 +112,8 @@ class DraftDoors:
         if host == source:
             return True
         terms = self._terms[source]
-        trial = Trial(draft.snapshot, draft.ledger, vm, source, host, draft.promised, draft.shifted, draft.moved,
-                      self._homes, terms, draft.dirtying(vm), self._daily)
+        trial = Trial(draft.snapshot, draft.ledger, vm, source, host, draft.promised, draft.shifted, draft.rerouted,
+                      draft.moved, self._homes, terms, draft.dirtying(vm), self._daily)
         if refusal(trial) is not None or self._off[vm] * horizon_of(self._wanted[source]) <= price_of(
                 draft, vm, source, host).processors:
             return False

@@ -58,7 +58,7 @@ class Shortlist:
         self._terms = terms if len(rules) == len(terms.rules) else replace(terms, rules=rules)
         wanted = np.ones(len(draft.snapshot.facts), np.bool_) if worths is None else worths > 0
         wanted[source] = False
-        closed = shut(draft.snapshot, vm, draft.promised, draft.shifted, terms.fill, draft.daily)
+        closed = shut(draft.snapshot, vm, draft.promised, draft.shifted, draft.rerouted, terms.fill, draft.daily)
         self.barred: list[int] = np.flatnonzero(wanted & closed).tolist()
         rows = np.flatnonzero(wanted & ~closed)
         self._worths = np.zeros(len(rows)) if worths is None else worths[rows]
@@ -118,7 +118,7 @@ class Shortlist:
     def _trial(self, target: int) -> Trial:
         draft = self._draft
         return Trial(draft.snapshot, draft.ledger, self._vm, self._source, target, draft.promised, draft.shifted,
-                     draft.moved, draft.homes, self._terms, draft.dirtying(self._vm), draft.daily)
+                     draft.rerouted, draft.moved, draft.homes, self._terms, draft.dirtying(self._vm), draft.daily)
 
 
 def leave_out(draft: Draft, intent: Intent) -> Refusal | None:

@@ -52,7 +52,8 @@ def _evening(policy: BalancePolicy, snapshot: Snapshot, verdict: Verdict) -> lis
 def repair_intents(policies: PolicySet, snapshot: Snapshot, trends: Trends, *, must: bool) -> tuple[Intent, ...]:
     """Return what would put broken rules about where VMs live right: must-rules, or wishes, the heaviest first."""
     fill = Fill(min((policy.cool_cpu for policy in policies.balance), default=PLAIN.cool_cpu),
-                min((policy.cool_memory for policy in policies.balance), default=PLAIN.cool_memory))
+                min((policy.cool_memory for policy in policies.balance), default=PLAIN.cool_memory),
+                min((policy.cool_network for policy in policies.balance), default=PLAIN.cool_network))
     ranked = sorted((rule for rule in policies.placement if rule.must is must),
                     key=lambda rule: (-(rule.weight or 0), rule.name))
     return tuple(
@@ -79,5 +80,5 @@ def _in_turn(broken: dict[HostName, list[Breach]], wall: float) -> list[tuple[Ho
 
 def _intent(kind: IntentKind, policy: BalancePolicy, host: HostName, because: str, verdict: Verdict) -> Intent:
     return Intent(kind, host, policy.name, because, Health.HEALTHY, verdict.since, mode=policy.mode,
-                  windows=policy.windows, fill=Fill(policy.cool_cpu, policy.cool_memory), cooldown=policy.cooldown,
-                  budget=policy.budget, minimum_gain=policy.minimum_gain, vms=policy.vms)
+                  windows=policy.windows, fill=Fill(policy.cool_cpu, policy.cool_memory, policy.cool_network),
+                  cooldown=policy.cooldown, budget=policy.budget, minimum_gain=policy.minimum_gain, vms=policy.vms)

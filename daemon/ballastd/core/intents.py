@@ -29,11 +29,13 @@ ROUTINE = frozenset({IntentKind.RELIEVE, IntentKind.EVEN, IntentKind.EMPTY, Inte
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """What share of its processors and of its memory a target may use after a routine move, [0, 1]. ``until_wall``: until
-    when what stays there is reckoned with hour by hour, wall seconds; None: at every hour of the day."""
+    """What share of its processors, of its memory and of its network a target may use after a routine move, [0,
+    1]. ``until_wall``: until when what stays there is reckoned with hour by hour, wall seconds; None: at every hour of the
+    day."""
 
     cpu: float
     memory: float
+    network: float
     until_wall: float | None = None
 
 

@@ -2,7 +2,8 @@
 
 A VM's use comes from its host's hypervisor alone: processor time between looks, so nothing a guest says counts. It
 goes on over a migration, where the hypervisor begins to count anew. A host's use comes from its telemetry, and is
-believed only while it does not contradict the sum of its VMs. Unknown is None, never zero.
+believed only while it does not contradict the sum of its VMs. Unknown is None, never zero. What VMs carry over their
+network is counted in the same way, where somebody asks for it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from ballastd.core.arrays import Floats, Ints
 from ballastd.core.consumption import NO_HOST, NOBODY, Consumption
 from ballastd.core.inventory import NO_USAGE, DeclaredHost, HostInventory, VmRecord, VmState
-from ballastd.core.quantities import HostName, Instant, Seconds, VmId
+from ballastd.core.quantities import MIB, HostName, Instant, Seconds, VmId
 
 LESS_THAN_ITS_VMS = 0.20
 """A host cannot use less than its VMs do; this much is left to the two being measured at different times."""
@@ -36,11 +37,13 @@ class _Roster:
 class Loads:
     """Remembers what inventories showed. Rebuilt by looking; nothing of it is durable.
 
-    Looks are kept until somebody asks, and then taken in together, in the order in which they came."""
+    Looks are kept until somebody asks, and then taken in together, in the order in which they came. ``counts_network``:
+    whether anybody asks for what VMs carry over their network; those columns have the same slots."""
 
-    def __init__(self, window: Seconds) -> None:
+    def __init__(self, window: Seconds, *, counts_network: bool = False) -> None:
         self._window = window
         self._use = Consumption(window)
+        self._network = Consumption(window) if counts_network else None
         self._slots: dict[VmId, int] = {}
         self._rows: dict[HostName, int] = {}
         self._waiting: list[HostInventory] = []
@@ -48,6 +51,7 @@ class Loads:
         self._sums: dict[HostName, tuple[_Roster, float, int]] = {}
         self._summed_at = float("nan")
         self._asked: tuple[tuple[VmId, ...], Ints] | None = None
+        self._carried: tuple[tuple[VmId, ...], tuple[Floats, Floats], float] | None = None
 
     def see(self, inventory: HostInventory) -> None:
         """Take the processor times of one look in."""
@@ -65,6 +69,7 @@ class Loads:
         if together:
             self._take_in_together(list(together.values()))
             self._summed_at = float("nan")
+            self._carried = None
 
     def _take_in_together(self, looks: list[HostInventory]) -> None:
         rosters = [self._roster(look) for look in looks]
@@ -80,28 +85,9 @@ class Loads:
         row = np.repeat([roster.row for roster in rosters], counts)
         begun = np.repeat([look.begun.monotonic for look in looks], counts)
         at = np.repeat([look.taken.monotonic for look in looks], counts)
-        use = self._use
-        with np.errstate(invalid="ignore"):
-            goes_on = (use.host[slots] == row) & (seconds >= use.counted[slots])
-        on = slots[goes_on]
-        use.total[on] += seconds[goes_on] - use.counted[on]
-        use.counted[on], use.begun[on] = seconds[goes_on], begun[goes_on]
-        for place in np.flatnonzero(~goes_on & ~np.isnan(seconds)).tolist():
-            goes_on[place] = self._begin(int(slots[place]), int(row[place]), float(seconds[place]), float(begun[place]))
-        use.note(slots[goes_on], at[goes_on])
-
-    def _begin(self, slot: int, row: int, seconds: float, begun: float) -> bool:
-        """Take in a VM that is new, or on another host, or started anew: what is counted now began at zero. Return whether
-        it counts: not if it is a late look of the host that the VM has left."""
-        use = self._use
-        if use.host[slot] == NO_HOST:
-            use.total[slot] = 0.0
-        elif use.host[slot] != row and begun <= use.begun[slot]:
-            return False
-        else:
-            use.total[slot] += seconds
-        use.host[slot], use.counted[slot], use.begun[slot] = row, seconds, begun
-        return True
+        _count(self._use, slots, row, seconds, begun, at)
+        if self._network is not None:
+            _count(self._network, slots, row, _carried(looks, rosters), begun, at)
 
     def _roster(self, look: HostInventory) -> _Roster:
         """Return who runs on a host by one look; made anew only where its records are others than before."""
@@ -118,6 +104,8 @@ class Loads:
         known = self._slots.get(vm)
         if known is None:
             known = self._slots[vm] = self._use.open()
+            if self._network is not None:
+                self._network.open()
             self._asked = None
         return known
 
@@ -154,10 +142,13 @@ class Loads:
         self._take_in()
         gone = self._slots.keys() - set(vms)
         for vm in sorted(gone):
-            self._use.close(self._slots.pop(vm))
+            slot = self._slots.pop(vm)
+            for use in (self._use, self._network):
+                if use is not None:
+                    use.close(slot)
         if gone:
             self._rosters = {host: roster for host, roster in self._rosters.items() if not gone.intersection(roster.vms)}
-            self._asked, self._summed_at = None, float("nan")
+            self._asked, self._carried, self._summed_at = None, None, float("nan")
 
     def cpu(self, vm: VmId, now: Instant) -> float | None:
         """Return the processors that a VM uses, averaged over the window; None until half a window was seen, and when
@@ -168,14 +159,30 @@ class Loads:
     def columns(self, vms: tuple[VmId, ...], now: Instant) -> tuple[Floats, Floats]:
         """Return what many VMs use, NaN where ``cpu`` is unknown; and at their busier times: a percentile of a VM's
         five-minute means over the last day, never less than now, and no more than now while less than an hour is known."""
+        self._take_in()
         return self._use.columns(self._slots_of(vms), self._horizon(now))
 
     def hours(self, vms: tuple[VmId, ...], now: Instant) -> Floats:
         """Return what VMs use at each hour of the day, by VM and hour (UTC): see ``Consumption.hours``."""
+        self._take_in()
         return self._use.hours(self._slots_of(vms), now.wall - now.monotonic)
 
-    def _slots_of(self, vms: tuple[VmId, ...]) -> Ints:
+    def network(self, vms: tuple[VmId, ...], now: Instant) -> tuple[Floats, Floats] | None:
+        """Return what many VMs carry over their network, MiB/s in both directions together, and at their busier times: as
+        ``columns`` has processors; the very arrays of before while they are the same. None where nobody asked for it to be
+        counted."""
         self._take_in()
+        if self._network is None:
+            return None
+        horizon, known = self._horizon(now), self._carried
+        if known is None or known[0] is not vms or horizon > known[2]:
+            slots = self._slots_of(vms)
+            found = self._network.columns(slots, horizon)
+            seen = self._network.seen_at[slots[~np.isnan(found[0])]]
+            known = self._carried = vms, found, float(seen.min()) if len(seen) else float("inf")
+        return known[1]
+
+    def _slots_of(self, vms: tuple[VmId, ...]) -> Ints:
         if self._asked is None or self._asked[0] is not vms:
             self._asked = vms, np.array([self._slots.get(vm, NOBODY) for vm in vms], dtype=np.int64)
         return self._asked[1]
@@ -195,6 +202,37 @@ class Hours:
         if self._found is None:
             self._found = self._read()
         return self._found
+
+
+def _count(use: Consumption, slots: Ints, row: Ints, counted: Floats, begun: Floats, at: Floats) -> None:
+    """Take in what hosts (``row``) counted for VMs, NaN where one cannot say."""
+    with np.errstate(invalid="ignore"):
+        goes_on = (use.host[slots] == row) & (counted >= use.counted[slots])
+    on = slots[goes_on]
+    use.total[on] += counted[goes_on] - use.counted[on]
+    use.counted[on], use.begun[on] = counted[goes_on], begun[goes_on]
+    for place in np.flatnonzero(~goes_on & ~np.isnan(counted)).tolist():
+        goes_on[place] = _begin(use, int(slots[place]), int(row[place]), float(counted[place]), float(begun[place]))
+    use.note(slots[goes_on], at[goes_on])
+
+
+def _begin(use: Consumption, slot: int, row: int, counted: float, begun: float) -> bool:
+    """Take in a VM that is new, or on another host, or started anew: what is counted now began at zero. Return whether
+    it counts: not if it is a late look of the host that the VM has left."""
+    if use.host[slot] == NO_HOST:
+        use.total[slot] = 0.0
+    elif use.host[slot] != row and begun <= use.begun[slot]:
+        return False
+    else:
+        use.total[slot] += counted
+    use.host[slot], use.counted[slot], use.begun[slot] = row, counted, begun
+    return True
+
+
+def _carried(looks: list[HostInventory], rosters: list[_Roster]) -> Floats:
+    """Return the bytes that the VMs of some looks carried over their network, MiB, NaN where their host cannot say."""
+    return np.array([moved if moved is not None else np.nan for look, roster in zip(looks, rosters, strict=True)
+                     for moved in [look.usage.get(vm, NO_USAGE).network_bytes for vm in roster.vms]], dtype=np.float64) / MIB
 
 
 @dataclass(frozen=True, slots=True)

@@ -284,8 +284,8 @@ def _marks(policies: PolicySet) -> Fill | None:
     if not policies.balance:
         return None
     above = {resource: min((edge.above for one in policies.balance for edge in one.hot if edge.resource == resource),
-                           default=1.0) for resource in ("cpu", "memory")}
-    return Fill(above["cpu"], above["memory"])
+                           default=1.0) for resource in ("cpu", "memory", "network")}
+    return Fill(above["cpu"], above["memory"], above["network"])
 
 
 def _is_in_scope(draft: Draft, intent: Intent, row: int) -> bool:

@@ -54,7 +54,8 @@ def intent_for(policy: ConsolidationPolicy, host: HostName, because: str, snapsh
     follow it kept clear."""
     until = closes + SPREADING_SECONDS if policy.fill_during is During.WINDOW else None
     return Intent(IntentKind.EMPTY, host, policy.name, because, Health.HEALTHY, snapshot.now, mode=mode,
-                  windows=(policy.window, *policy.denials), fill=Fill(policy.fill_cpu, policy.fill_memory, until),
+                  windows=(policy.window, *policy.denials),
+                  fill=Fill(policy.fill_cpu, policy.fill_memory, policy.fill_network, until),
                   cooldown=policy.cooldown, budget=policy.budget, vms=policy.vms, next_hosts=next_hosts)
 
 

@@ -151,8 +151,8 @@ class EvacuationPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A level of a host's load: ``resource`` is ``cpu`` or ``memory`` (what VMs use of what they may, [0, 1]) or a
-    pressure metric of the vocabulary (``cpu.pressure.some``)."""
+    """A level of a host's load: ``resource`` is ``cpu``, ``memory`` or ``network`` (what VMs use of what they may, [0, 1])
+    or a pressure metric of the vocabulary (``cpu.pressure.some``)."""
 
     resource: str
     above: float
@@ -186,17 +186,19 @@ class MoveBudget:
 class BalancePolicy:
     """Relieve hot hosts, then even out. Shares in [0, 1].
 
-    A host is hot when any of ``hot`` holds for ``hot_hold``; it is relieved until it is below ``cool_cpu`` and
-    ``cool_memory``, which no target may be above afterwards. ``imbalance_above``: spread between the fullest and the
-    emptiest host's processors, held for ``imbalance_hold``; ignored while the fullest is below ``ignore_below``.
+    A host is hot when any of ``hot`` holds for ``hot_hold``; it is relieved until it is below ``cool_cpu``,
+    ``cool_memory`` and ``cool_network``, which no target may be above afterwards. ``imbalance_above``: spread between the
+    fullest and the emptiest host's processors, held for ``imbalance_hold``; ignored while the fullest is below
+    ``ignore_below``.
     ``minimum_gain``: by how much of itself a move must lessen the excess of a hot host, or the difference of two.
     """
 
     name: str
-    hot: tuple[Edge, ...] = (Edge("cpu", 0.80), Edge("memory", 0.88), Edge("cpu.pressure.some", 0.20))
+    hot: tuple[Edge, ...] = (Edge("cpu", 0.80), Edge("memory", 0.88), Edge("network", 0.80), Edge("cpu.pressure.some", 0.20))
     hot_hold: Seconds = Seconds(300.0)
     cool_cpu: float = 0.65
     cool_memory: float = 0.82
+    cool_network: float = 0.65
     imbalance_above: float = 0.30
     imbalance_hold: Seconds = Seconds(600.0)
     minimum_gain: float = 0.10
@@ -225,11 +227,11 @@ class ConsolidationPolicy:
     """Pack VMs while ``window`` (an allow-window's name) is open and none of ``denials`` is in force, and switch emptied
     hosts off. Shares in [0, 1].
 
-    ``fill_cpu``, ``fill_memory``: how full packing may make a host; ``fill_during``: at which hours. ``spare_hosts``,
-    ``spare_share``: capacity kept free beside that, in hosts and as a share of what stays on. ``power_off_below``: load of
-    the hosts that are on, held for ``power_off_hold``, under which one more may go; ``power_on_above`` with
-    ``power_on_hold``: above which one is woken. ``minimum_on``, ``minimum_off``: how long a host stays as it was
-    put. ``wake_ahead``: how long before the window ends everything is woken.
+    ``fill_cpu``, ``fill_memory``, ``fill_network``: how full packing may make a host; ``fill_during``: at which hours.
+    ``spare_hosts``, ``spare_share``: capacity kept free beside that, in hosts and as a share of what stays on.
+    ``power_off_below``: load of the hosts that are on, held for ``power_off_hold``, under which one more may go;
+    ``power_on_above`` with ``power_on_hold``: above which one is woken. ``minimum_on``, ``minimum_off``: how long a host
+    stays as it was put. ``wake_ahead``: how long before the window ends everything is woken.
     """
 
     name: str
@@ -237,6 +239,7 @@ class ConsolidationPolicy:
     fill_cpu: float = 0.65
     fill_memory: float = 0.80
     fill_during: During = During.DAY
+    fill_network: float = 0.65
     spare_hosts: int = 1
     spare_share: float = 0.10
     power_off_below: float = 0.45

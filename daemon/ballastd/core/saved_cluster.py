@@ -73,13 +73,15 @@ class SavedHost:
 @dataclass(frozen=True, slots=True)
 class SavedVm:
     """A VM on a host and how it behaves. ``dirty_mib_s``: how fast it dirties its memory while it works, MiB/s;
-    ``working_set``: the share of its memory that it dirties, (0, 1]."""
+    ``working_set``: the share of its memory that it dirties, (0, 1]; ``network_mib_s``: what it carries over its network
+    while it runs, both directions together, MiB/s."""
 
     record: VmRecord
     host: HostName
     demand: Demand = Demand()
     dirty_mib_s: float = 0.0
     working_set: float = 0.25
+    network_mib_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

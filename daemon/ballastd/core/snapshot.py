@@ -58,7 +58,9 @@ class HostColumns:
     migrations that no inventory shows yet. ``free``: what the machine itself has left for more.
     ``cpu_limit``: processors that VMs may use. ``cpu``: processors that are used, as far as that is believed.
     ``jobs_out``, ``jobs_in``: migrations in flight, observed or booked, ours or not. ``target``: whether it may receive.
-    ``apart``: whether it is meant to be silent or empty.
+    ``apart``: whether it is meant to be silent or empty. ``network_limit``: MiB/s that the network of its VMs carries, inf
+    where nobody says. ``network``: MiB/s that they use of it, nan where it is not known of all of them, ``network_least``:
+    as far as it is known; both 0 without a limit.
     """
 
     names: tuple[HostName, ...]
@@ -75,10 +77,16 @@ class HostColumns:
     jobs_in: Ints
     target: Bools
     apart: Bools
+    network_limit: Floats
+    network: Floats
+    network_least: Floats
+    has_network: bool = field(init=False)
+    """Whether any host has a limit to its network."""
     room: Ints = field(init=False)
     """Bytes that may still be promised, per host: never more than the machine has."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "has_network", bool(np.isfinite(self.network_limit).any()))
         object.__setattr__(self, "room", np.minimum(self.limit - self.used, self.free) - self.reserved)
 
 
@@ -87,7 +95,8 @@ class VmColumns:
     """One row per active VM at the host where it counts as living (a job's source while it migrates).
 
     ``memory``: bytes of ordinary memory that it takes of a host's room; ``copied``: bytes that a migration copies, all it
-    has. ``cpu``: processors it uses, ``peak``: at its busier times; nan where unknown.
+    has. ``cpu``: processors it uses, ``peak``: at its busier times; ``network``, ``network_peak``: the same of
+    its network, MiB/s; nan where unknown.
     """
 
     ids: tuple[VmId, ...]
@@ -98,6 +107,8 @@ class VmColumns:
     busy: Bools
     cpu: Floats
     peak: Floats
+    network: Floats
+    network_peak: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +149,7 @@ class Cast:
 
     ``key``: what it was made from; equal keys make equal casts. None: it is never equal to another. ``seen_at``: the rows
     of the hosts that show a VM active, per VM; ``coming``: the needs of who is on his way to each host, or from there, and
-    not shown there; the other columns are those of the snapshot.
+    not shown there; ``runs``: whether it runs where it lives; the other columns are those of the snapshot.
     """
 
     key: tuple[object, ...] | None
@@ -150,6 +161,7 @@ class Cast:
     copied: Ints
     priority: Ints
     busy: Bools
+    runs: Bools
     why_not: tuple[tuple[Refusal, ...], ...]
     used: Ints
     reserved: Ints
@@ -178,6 +190,13 @@ def take(facts: tuple[HostFacts, ...], ledger: Ledger, now: Instant, loads: Load
     """
     key = _key(facts, ledger)
     cast = last.cast if last is not None and key is not None and last.cast.key == key else _cast(facts, ledger, key)
+    cpu, peak = loads.columns(cast.ids, now) if loads else (np.full(len(cast.ids), np.nan),) * 2
+    carried = loads.network(cast.ids, now) if loads else None
+    network, network_peak = carried if carried else (np.full(len(cast.ids), np.nan),) * 2
+    if last is not None and last.cast is cast and last.vms.network is network:
+        networks = last.hosts.network_limit, last.hosts.network, last.hosts.network_least
+    else:
+        networks = _networks(facts, cast, network) if carried else _no_networks(len(facts))
     hosts = HostColumns(
         names=tuple([fact.declared.name for fact in facts]),
         limit=_column([_limit(fact) for fact in facts]),
@@ -193,14 +212,30 @@ def take(facts: tuple[HostFacts, ...], ledger: Ledger, now: Instant, loads: Load
         jobs_in=cast.jobs_in,
         target=np.array([not fact.avoid for fact in facts], dtype=np.bool_),
         apart=np.array([fact.apart for fact in facts], dtype=np.bool_),
+        network_limit=networks[0], network=networks[1], network_least=networks[2],
     )
-    cpu, peak = loads.columns(cast.ids, now) if loads else (np.full(len(cast.ids), np.nan),) * 2
     vms = VmColumns(ids=cast.ids, host=cast.host, memory=cast.memory, copied=cast.copied, priority=cast.priority,
-                    busy=cast.busy, cpu=cpu, peak=peak)
+                    busy=cast.busy, cpu=cpu, peak=peak, network=network, network_peak=network_peak)
     return Snapshot(now=now, hosts=hosts, vms=vms, facts=facts, records=cast.records,
                     why_not=tuple([fact.avoid for fact in facts]), vm_why_not=cast.why_not, foreign_jobs=cast.foreign,
                     cast=cast, pages=PageRoom([fact.inventory for fact in facts], cast.coming),
                     hours=Hours(lambda: loads.hours(cast.ids, now)) if loads else None)
+
+
+def _networks(facts: tuple[HostFacts, ...], cast: Cast, carried: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the limit of each host's network, what its VMs use of it, and what of that is known. ``carried``: by VM."""
+    limit = np.array([np.inf if fact.declared.network_mib_s is None else fact.declared.network_mib_s for fact in facts])
+    # what does not run carries nothing
+    unknown = np.isnan(carried) & cast.runs
+    known = np.where(cast.runs & ~unknown, carried, 0.0)
+    least: Floats = np.bincount(cast.host, known, len(facts)).astype(np.float64)
+    least[np.isinf(limit)] = 0.0
+    missing = (np.bincount(cast.host, unknown, len(facts)) > 0) & np.isfinite(limit)
+    return limit, np.where(missing, np.nan, least), least
+
+
+def _no_networks(hosts: int) -> tuple[Floats, Floats, Floats]:
+    return np.full(hosts, np.inf), np.zeros(hosts), np.zeros(hosts)
 
 
 def _key(facts: tuple[HostFacts, ...], ledger: Ledger) -> tuple[object, ...] | None:
@@ -228,6 +263,7 @@ def _cast(facts: tuple[HostFacts, ...], ledger: Ledger, key: tuple[object, ...] 
         copied=_column([living[vm][1].memory_max for vm in ids]),
         priority=_column([living[vm][1].priority for vm in ids]),
         busy=np.array([vm in moving or living[vm][1].job is not JobKind.NONE for vm in ids], dtype=np.bool_),
+        runs=np.array([living[vm][1].state is VmState.RUNNING for vm in ids], dtype=np.bool_),
         why_not=tuple(_why_vm_stays(vm, living[vm][1], sightings[vm], ledger) for vm in ids),
         used=_column([_used(fact) for fact in facts]),
         reserved=_column([reserved[name] for name in names]), coming=tuple(tuple(coming[name]) for name in names),

@@ -39,11 +39,15 @@ class HostShares:
 
     cpu: float | None
     memory: float | None
+    network: float | None = 0.0
+    """0 where nobody says what its network carries."""
+    network_least: float = 0.0
+    """As far as it is known."""
 
     @property
     def fullest(self) -> float:
-        """The scarcer resource's share as far as it is known."""
-        return max(self.cpu or 0.0, self.memory or 0.0)
+        """The scarcest resource's share as far as it is known."""
+        return max(self.cpu or 0.0, self.memory or 0.0, self.network_least)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,14 @@ class Shares:
 
     cpu: Floats
     memory: Floats
+    network: Floats
+    network_least: Floats
 
     def of(self, row: int) -> HostShares:
         """Return those of one host."""
-        cpu, memory = float(self.cpu[row]), float(self.memory[row])
-        return HostShares(None if math.isnan(cpu) else cpu, None if math.isnan(memory) else memory)
+        cpu, memory, network = float(self.cpu[row]), float(self.memory[row]), float(self.network[row])
+        return HostShares(None if math.isnan(cpu) else cpu, None if math.isnan(memory) else memory,
+                          None if math.isnan(network) else network, float(self.network_least[row]))
 
 
 def all_shares(snapshot: Snapshot) -> Shares:
@@ -64,7 +71,8 @@ def all_shares(snapshot: Snapshot) -> Shares:
     hosts = snapshot.hosts
     with np.errstate(divide="ignore", invalid="ignore"):
         return Shares(np.where(hosts.cpu_limit > 0, hosts.cpu / hosts.cpu_limit, np.nan),
-                      np.where(hosts.limit > 0, (hosts.used + hosts.reserved) / hosts.limit, np.nan))
+                      np.where(hosts.limit > 0, (hosts.used + hosts.reserved) / hosts.limit, np.nan),
+                      hosts.network / hosts.network_limit, hosts.network_least / hosts.network_limit)
 
 
 class Trends:
@@ -134,8 +142,7 @@ class Trends:
             if level > edge.above and sense is not Sense.NOISE:
                 over.append((edge, level))
             lasting |= sense is Sense.LASTING
-            warm |= level > (policy.cool_cpu if edge.resource == "cpu" else policy.cool_memory
-                             if edge.resource == "memory" else edge.above)
+            warm |= level > _cool_mark(policy, edge)
         fires = Truth.TRUE if over else Truth.UNKNOWN if unknown else Truth.FALSE
         clears = Truth.FALSE if warm else Truth.UNKNOWN if unknown else Truth.TRUE
         worst = max(over, key=lambda pair: (pair[1] - pair[0].above, pair[0].resource), default=None)
@@ -205,9 +212,17 @@ def _surely_cool(policy: BalancePolicy, snapshot: Snapshot, shares: Shares, tele
             cool &= shares.cpu <= min(edge.above - NEAR * ROOM, policy.cool_cpu)
         elif edge.resource == "memory":
             cool &= shares.memory <= min(edge.above - NEAR * ROOM, policy.cool_memory)
+        elif edge.resource == "network":
+            cool &= np.isinf(hosts.network_limit) | (shares.network <= min(edge.above - NEAR * ROOM, policy.cool_network))
         else:  # of a metric that a host never reports its level is 0
             cool &= ~telemetry.columns.reporting(edge.resource, hosts.names) & (edge.above >= 0)
     return cool
+
+
+def _cool_mark(policy: BalancePolicy, edge: Edge) -> float:
+    """Return the level down to which a host that is hot by an edge is relieved."""
+    return {"cpu": policy.cool_cpu, "memory": policy.cool_memory, "network": policy.cool_network}.get(
+        edge.resource, edge.above)
 
 
 def _level(edge: Edge, shares: HostShares, host: HostName, telemetry: Telemetry, window: Seconds, now: Instant
@@ -217,6 +232,9 @@ def _level(edge: Edge, shares: HostShares, host: HostName, telemetry: Telemetry,
         return shares.cpu
     if edge.resource == "memory":
         return shares.memory
+    if edge.resource == "network":
+        # what is known alone may be too much already
+        return shares.network_least if shares.network_least > edge.above else shares.network
     if not telemetry.subjects(host, edge.resource):
         return 0.0
     return telemetry.mean(host, edge.resource, "", window, now)
@@ -228,7 +246,8 @@ def _levels(policy: BalancePolicy, snapshot: Snapshot, row: int, shares: HostSha
     fact, host = snapshot.facts[row], snapshot.hosts.names[row]
     if not (fact.fresh and fact.reachable):
         return None
-    return [(edge, _level(edge, shares, host, telemetry, window, now)) for edge in policy.hot]
+    edges = [edge for edge in policy.hot if edge.resource != "network" or np.isfinite(snapshot.hosts.network_limit[row])]
+    return [(edge, _level(edge, shares, host, telemetry, window, now)) for edge in edges]
 
 
 def cluster_share(snapshot: Snapshot, chosen: Ints, blocked: Collection[HostName] = ()) -> float | None:

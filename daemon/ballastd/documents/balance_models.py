@@ -32,6 +32,7 @@ class Hot(Strict):
 
     cpu: HotEdge = EDGES["cpu"]
     memory: HotEdge = EDGES["memory"]
+    network: HotEdge = EDGES["network"]
     cpu_some: Annotated[HotEdge, Field(alias="cpu.pressure.some")] = EDGES.get("cpu.pressure.some")
     cpu_full: Annotated[HotEdge, Field(alias="cpu.pressure.full")] = EDGES.get("cpu.pressure.full")
     memory_some: Annotated[HotEdge, Field(alias="memory.pressure.some")] = EDGES.get("memory.pressure.some")
@@ -58,6 +59,7 @@ class Cool(Strict):
 
     cpu: Share = DEFAULT.cool_cpu
     memory: Share = DEFAULT.cool_memory
+    network: Share = DEFAULT.cool_network
 
 
 class Imbalance(Strict):
@@ -132,11 +134,14 @@ class BalanceModel(PolicyModel):
 
     @model_validator(mode="after")
     def _sound(self) -> BalanceModel:
-        for key, hot, cool in (("cpu", self.hot.cpu, self.cool.cpu), ("memory", self.hot.memory, self.cool.memory)):
+        for key, hot, cool in (("cpu", self.hot.cpu, self.cool.cpu), ("memory", self.hot.memory, self.cool.memory),
+                               ("network", self.hot.network, self.cool.network)):
             if hot is not None and cool >= hot:
                 raise Clash(("cool", key), f"{as_percent(cool)} is not below {as_percent(hot)}, above which a host is hot: "
                             "what was relieved would be hot again at once")
-        if not self.hot.edges() and self.imbalance.above >= 1.0:
+        # a mark that nobody wrote, and that is none until the settings say what a network carries, is no edge yet
+        counts = [edge for edge in self.hot.edges() if edge.resource != "network" or "network" in self.hot.model_fields_set]
+        if not counts and self.imbalance.above >= 1.0:
             raise Clash(("hot",), "every edge is off, and no spread lies above 100%: nothing would ever be moved")
         return self
 
@@ -144,7 +149,7 @@ class BalanceModel(PolicyModel):
         """Return the policy as the mind knows it."""
         return BalancePolicy(
             name=self.name, hot=self.hot.edges(), hot_hold=Seconds(self.hot.hold), cool_cpu=self.cool.cpu,
-            cool_memory=self.cool.memory, imbalance_above=self.imbalance.above,
+            cool_memory=self.cool.memory, cool_network=self.cool.network, imbalance_above=self.imbalance.above,
             imbalance_hold=Seconds(self.imbalance.hold), minimum_gain=self.imbalance.minimum_gain,
             ignore_below=self.imbalance.ignore_below, cooldown=self.cooldown.compiled(), budget=self.budget.compiled(),
             windows=tuple(self.windows), scope=self.scope.compiled() if self.scope else EVERYWHERE,

@@ -153,9 +153,10 @@ def _check_packing(taken: Taken, cluster: ClusterDeclaration) -> None:
     balances = [(document, model, _covered(model, cluster)) for document, model in taken.of(BalanceModel)]
     for document, packing in taken.of(ConsolidationModel):
         packed = _covered(packing, cluster)
-        for key, full in (("cpu", packing.fill_to.cpu), ("memory", packing.fill_to.memory)):
+        for key, full in (("cpu", packing.fill_to.cpu), ("memory", packing.fill_to.memory),
+                          ("network", packing.fill_to.network)):
             for other, balance, covered in balances:
-                hot = balance.hot.cpu if key == "cpu" else balance.hot.memory
+                hot: float | None = getattr(balance.hot, key)
                 if hot is None or full < hot or packed.isdisjoint(covered):
                     continue
                 place = ("fill_to", key)

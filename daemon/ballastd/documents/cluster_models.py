@@ -176,6 +176,7 @@ class VmModel(Strict):
     demand: Demanded = DemandModel()
     dirty: Bandwidth = 0.0
     working_set: Share = 0.25
+    network: Bandwidth = 0.0
     tags: Annotated[list[Mark], Field(max_length=LIST_MAX)] = Field(default_factory=list)
     group: Mark | Literal[""] = ""
     priority: Whole = Field(default=0, ge=-PRIORITY_LIMIT, le=PRIORITY_LIMIT)
@@ -208,7 +209,7 @@ class VmModel(Strict):
             pins=tuple(Pin(pin.kind, pin.thing, pin.cure) for pin in self.pins), tags=tuple(self.tags), group=self.group,
             ignored=self.ignored, mobility=self.mobility, downtime_max_ms=self.downtime_max_ms, post_copy=self.post_copy,
             needs=self.needs.needs())
-        return SavedVm(record, HostName(self.host), self.demand.demand(), self.dirty, self.working_set)
+        return SavedVm(record, HostName(self.host), self.demand.demand(), self.dirty, self.working_set, self.network)
 
 
 class HostKeys(Strict):
@@ -217,6 +218,7 @@ class HostKeys(Strict):
     memory: Memory | None = None
     processors: Count | None = None
     link_speed: LinkSpeed | None = None
+    network_speed: LinkSpeed | None = None
     memory_limit: MemoryLimit = None
     memory_reserve: Size | None = None
     cpu_limit: Processors | None = None
@@ -275,7 +277,8 @@ class HostModel(HostKeys):
         power = said("power", "none")
         declared = DeclaredHost(
             HostName(self.name), self.uri or simulated_uri(self.name), self.peer_uri, self.migration_uri,
-            link_mib_s=said("link_speed", link("10Gbit/s")), memory_limit=None if limit is None else Bytes(limit),
+            link_mib_s=said("link_speed", link("10Gbit/s")), network_mib_s=said("network_speed", None),
+            memory_limit=None if limit is None else Bytes(limit),
             memory_reserve=Bytes(said("memory_reserve", RESERVE)), cpu_limit=said("cpu_limit", None),
             processors=said("telemetry_processors", None), power="" if power == "none" else power,
             power_identity=said("power_identity", True), idle_watts=said("idle_watts", None),

@@ -42,6 +42,7 @@ class FillTo(Strict):
     cpu: Share = DEFAULT.fill_cpu
     memory: Share = DEFAULT.fill_memory
     during: During = DEFAULT.fill_during
+    network: Share = DEFAULT.fill_network
 
 
 class Spare(Strict):
@@ -139,7 +140,8 @@ class ConsolidationModel(PolicyModel):
         off, on = self.power_off, self.power_on
         return ConsolidationPolicy(
             name=self.name, window=self.window_name, denials=tuple(self.windows),
-            fill_cpu=self.fill_to.cpu, fill_memory=self.fill_to.memory, fill_during=self.fill_to.during,
+            fill_cpu=self.fill_to.cpu, fill_memory=self.fill_to.memory, fill_network=self.fill_to.network,
+            fill_during=self.fill_to.during,
             spare_hosts=self.spare.hosts, spare_share=self.spare.share, power_off_below=off.below,
             power_off_hold=Seconds(off.hold), minimum_on=Seconds(off.minimum_on), power_on_above=on.above,
             power_on_hold=Seconds(on.hold), minimum_off=Seconds(on.minimum_off),

@@ -31,6 +31,7 @@ class HostDefaults(Strict):
     """What every host has unless it says otherwise."""
 
     link_speed: LinkSpeed = link("10Gbit/s")
+    network_speed: LinkSpeed | None = None
     memory_limit: MemoryLimit = None
     memory_reserve: Size = 4 * GIB
     cpu_limit: Processors | None = None
@@ -49,6 +50,7 @@ class HostEntry(Strict):
     peer_uri: str | None = None
     migration_uri: str | None = None
     link_speed: LinkSpeed | None = None
+    network_speed: LinkSpeed | None = None
     memory_limit: MemoryLimit = None
     memory_reserve: Size | None = None
     cpu_limit: Processors | None = None
@@ -98,6 +100,7 @@ class HostEntry(Strict):
         return DeclaredHost(
             name=HostName(self.name), uri=self.uri, peer_uri=self.peer_uri or self.uri,
             migration_uri=self.migration_uri, link_mib_s=self.link_speed or defaults.link_speed,
+            network_mib_s=self.network_speed or defaults.network_speed,
             memory_limit=None if limit is None else Bytes(limit), memory_reserve=Bytes(reserve),
             cpu_limit=self.cpu_limit if self.cpu_limit is not None else defaults.cpu_limit,
             processors=self.processors if self.processors is not None else defaults.processors,

@@ -74,6 +74,7 @@ def _host(host: SavedHost, cluster: str) -> dict[str, Any]:
     _put(found, "peer_uri", declared.peer_uri, "")
     _put(found, "migration_uri", declared.migration_uri, None)
     _put(found, "link_speed", link_text(declared.link_mib_s), link_text(link("10Gbit/s")))
+    _put(found, "network_speed", None if declared.network_mib_s is None else link_text(declared.network_mib_s), None)
     _put(found, "memory_limit", None if declared.memory_limit is None else size(declared.memory_limit), None)
     _put(found, "memory_reserve", size(declared.memory_reserve), size(RESERVE))
     for key, value in (("cpu_limit", declared.cpu_limit), ("telemetry_processors", declared.processors),
@@ -111,6 +112,7 @@ def _vm(vm: SavedVm, cluster: str) -> dict[str, Any]:
     _put(found, "demand", _demand(vm.demand), _demand(NOTHING_SAID))
     _put(found, "dirty", traffic(vm.dirty_mib_s), traffic(0.0))
     _put(found, "working_set", share(vm.working_set), share(0.25))
+    _put(found, "network", traffic(vm.network_mib_s), traffic(0.0))
     _put(found, "tags", list(record.tags), [])
     for key, value, usual in (("group", record.group, ""), ("priority", record.priority, 0),
                               ("ignored", record.ignored, False), ("mobility", record.mobility.value, "live"),

@@ -10,7 +10,7 @@ from ballastd.core.inputs import CallReturned
 from ballastd.core.inventory import HostInventory, JobKind, VmRecord, VmState, VmUsage
 from ballastd.core.migrations import CallResult
 from ballastd.core.plans import Order
-from ballastd.core.quantities import Bytes, HostName, Instant, VmId
+from ballastd.core.quantities import MIB, Bytes, HostName, Instant, VmId
 from ballastd.core.saved_cluster import SavedCluster, SavedHost
 from ballastd.sim.pages import free_pages
 
@@ -29,12 +29,14 @@ class Flight:
 
 @dataclass(slots=True)
 class Machine:
-    """A host and what is on it. ``limit``: bytes that VMs may use; ``burn``: processors that each VM uses."""
+    """A host and what is on it. ``limit``: bytes that VMs may use; ``burn``: processors that each VM uses; ``network``:
+    MiB/s that some of them carry over their network."""
 
     saved: SavedHost
     limit: int
     vms: dict[VmId, VmRecord] = field(default_factory=dict)
     burn: dict[VmId, float] = field(default_factory=dict)
+    network: dict[VmId, float] = field(default_factory=dict)
     _shown: tuple[VmRecord, ...] = ()
     _free: Bytes = Bytes(0)
 
@@ -43,6 +45,8 @@ class Machine:
         for vm in cluster.on(self.saved.name):
             self.vms[vm.record.vm] = vm.record
             self.burn[vm.record.vm] = vm.demand.high
+            if vm.network_mib_s:
+                self.network[vm.record.vm] = vm.network_mib_s
 
     def held(self) -> int:
         """Return how much memory is taken, bytes."""
@@ -84,6 +88,7 @@ class Machines:
         self.flights: dict[VmId, Flight] = {}
         self._hosts = hosts
         self._spent: dict[VmId, float] = {}
+        self._carried: dict[VmId, float] = {}
 
     def work(self, seconds: float) -> dict[HostName, float]:
         """Let the VMs use their processors for so long. What they ask for in vain they do not get. Return how many
@@ -95,12 +100,15 @@ class Machines:
             part = seconds * (min(1.0, host.saved.cpus / asked) if asked > 0 else 1.0)
             for vm, burn in burning.items():
                 self._spent[vm] = self._spent.get(vm, 0.0) + burn * part
+            for vm in burning.keys() & host.network.keys():
+                self._carried[vm] = self._carried.get(vm, 0.0) + host.network[vm] * MIB * seconds
         return all_asked
 
     def inventory(self, host: Machine, now: Instant, host_uuid: str) -> HostInventory:
         """Return what the host's hypervisor says now."""
-        (vms, free), spent = host.shown(), self._spent
-        usage = {record.vm: VmUsage(spent.get(record.vm, 0.0)) for record in vms if record.state.runs}
+        (vms, free), spent, carried = host.shown(), self._spent, self._carried
+        usage = {record.vm: VmUsage(spent.get(record.vm, 0.0), network_bytes=int(carried.get(record.vm, 0.0)))
+                 for record in vms if record.state.runs}
         return HostInventory(host.saved.name, now, now, host.saved.memory_total, free, host.saved.cpus, vms,
                              host_uuid=host_uuid, usage=usage, hardware=host.saved.hardware,
                              pages_free=free_pages(host.saved.hardware, vms))
@@ -142,4 +150,6 @@ class Machines:
         """Let the VM run at the target from now on, in no time."""
         target.vms[vm] = source.vms.pop(vm)
         target.burn[vm] = source.burn.pop(vm, QUIET_PROCESSORS)
-        self._spent[vm] = 0.0
+        if vm in source.network:
+            target.network[vm] = source.network.pop(vm)
+        self._spent[vm] = self._carried[vm] = 0.0

@@ -31,6 +31,7 @@ from ballastd.sim.links import fair
 from ballastd.sim.pages import free_pages, take
 from ballastd.sim.precopy import DOWNTIME_MAX, PreCopy
 from ballastd.sim.processors import Processors
+from ballastd.sim.traffic import Traffic
 
 ANSWER_SECONDS = 0.005
 NO_ROUTE_SECONDS = 3.1
@@ -59,9 +60,11 @@ class SimulatedHypervisor:
         self.working_sets: dict[VmId, float] = {}
         self.locked = locked
         self.processors = Processors(clock)
+        self.traffic = Traffic(clock)
         for host in self.hosts.values():
             running = [vm for vm, record in host.vms.items() if record.state.runs]
             self.processors.add(host.name, host.cpus, host.watts, running, is_on=host.powered)
+            self.traffic.add(host.name, running)
             host.vms.told = partial(self._runs, host.name)
         self._luck = luck if luck is not None else Random("hypervisors")
         self._cut_at: dict[HostName, float] = {}
@@ -92,9 +95,10 @@ class SimulatedHypervisor:
         """Return what the host has."""
         begun = self._clock.now()
         known = await self._reach(host)
-        spent = self.processors.spent(host)
+        spent, carried = self.processors.spent(host), self.traffic.carried(host)
         vms = tuple([record for _, record in sorted(known.vms.items())])
-        usage = {record.vm: VmUsage(spent.get(record.vm), record.memory_max) for record in vms if record.state.runs}
+        usage = {record.vm: VmUsage(spent.get(record.vm), record.memory_max, network_bytes=carried.get(record.vm))
+                 for record in vms if record.state.runs}
         held = sum(record.ordinary for record in vms if record.state.holds_memory)
         return HostInventory(host, begun, self._clock.now(), known.memory_total,
                              Bytes(max(0, known.ordinary_total - held)), known.cpus, vms,
@@ -192,6 +196,7 @@ class SimulatedHypervisor:
 
     def _runs(self, host: HostName, vm: VmId, runs: bool) -> None:
         self.processors.run(host, vm, runs=runs)
+        self.traffic.run(host, vm, runs=runs)
 
     def _share(self) -> None:
         """Share the links among the jobs that copy now."""

@@ -108,6 +108,7 @@ class World:
                                       luck=Random(f"{seed} hypervisors"))
         self.hypervisor.world = self
         self.hypervisor.dirty_mib_s.update((vm.record.vm, vm.dirty_mib_s) for vm in saved.vms)
+        self.hypervisor.traffic.mib_s.update((vm.record.vm, vm.network_mib_s) for vm in saved.vms)
         self.hypervisor.working_sets.update((vm.record.vm, vm.working_set) for vm in saved.vms)
         self.power = SimulatedPower(
             [SimulatedController(host.name, identity=host.machine, shutdown_seconds=host.shutdown_seconds,

@@ -36,7 +36,7 @@ from tests.builders import WALL, a_cluster, table, vm_id
 NOW = Instant(0.0, WALL, "boot-1")
 HOUR = 3600.0
 H1, H2, H3 = HostName("h1"), HostName("h2"), HostName("h3")
-RELIEF = Intent(IntentKind.RELIEVE, H1, "even-load", "", Health.HEALTHY, NOW, fill=Fill(0.5, 0.5), cooldown=Cooldown(),
+RELIEF = Intent(IntentKind.RELIEVE, H1, "even-load", "", Health.HEALTHY, NOW, fill=Fill(0.5, 0.5, 0.5), cooldown=Cooldown(),
                 budget=MoveBudget())
 SAVING = Intent(IntentKind.EVACUATE, H1, "failing", "", Health.FAILING, NOW, urgent=True)
 PACKING = replace(RELIEF, kind=IntentKind.EMPTY, policy="nights", next_hosts=(H3,))
@@ -172,9 +172,9 @@ def test_no_target_is_filled_above_the_marks_by_all_that_comes_together() -> Non
     said = wrong(A_TO_H2, B_TO_H2)
     assert said.startswith("b -> h2: "), said
     assert "at most 50%" in said
-    roomy = replace(RELIEF, fill=Fill(0.7, 0.37))
+    roomy = replace(RELIEF, fill=Fill(0.7, 0.37, 0.7))
     assert wrong(A_TO_H2, B_TO_H2, intent=roomy).startswith("b -> h2: "), "memory"
-    assert not wrong(A_TO_H2, B_TO_H2, intent=replace(roomy, fill=Fill(0.7, 0.38)))
+    assert not wrong(A_TO_H2, B_TO_H2, intent=replace(roomy, fill=Fill(0.7, 0.38, 0.7)))
 
 
 def test_who_comes_for_another_reason_counts_but_keeps_to_no_mark() -> None:
@@ -210,7 +210,7 @@ def test_what_is_in_flight_counts_where_it_goes_and_what_leaves_frees_no_more_th
 
 def test_telemetry_that_still_knows_who_has_left_makes_no_host_fuller_than_what_comes() -> None:
     """c uses 2.0, and h2 says 3.9: with b on its way there and a, 11.9 or 10.0 of 16."""
-    roomy = replace(RELIEF, fill=Fill(0.7, 0.5))
+    roomy = replace(RELIEF, fill=Fill(0.7, 0.5, 0.7))
     told, coming = using(h2=3.9), {"b": in_flight("b", H1, H2)}
     left = {vm_id("gone"): (Moved(seen()[1] - 60.0, H2, H3, "it"),)}
     assert wrong(A_TO_H2, intent=roomy, snapshot=told, ledger=books(migrations=coming))
@@ -248,7 +248,7 @@ def test_must_rules_bind_all_and_wishes_what_is_worth_less() -> None:
 
 
 def test_of_two_that_come_together_the_later_breaks_the_wish() -> None:
-    even = replace(RELIEF, kind=IntentKind.EVEN, fill=Fill(1.0, 1.0))
+    even = replace(RELIEF, kind=IntentKind.EVEN, fill=Fill(1.0, 1.0, 1.0))
     wish, to_h3 = under(replace(APART, vms=WEB, weight=5)), replace(A_TO_H2, target=H3)
     said = wrong(to_h3, replace(B_TO_H2, target=H3), intent=even, policies=wish)
     assert said == "b -> h3: against apart"

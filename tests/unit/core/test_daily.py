@@ -30,7 +30,7 @@ from ballastd.core.quantities import HostName
 from ballastd.core.snapshot import take
 from tests.builders import POLICIES, a_cluster, table
 
-FULL = Terms(fill=Fill(0.65, 0.80), failover_hosts=0)
+FULL = Terms(fill=Fill(0.65, 0.80, 0.65), failover_hosts=0)
 IDLE, PEAK = 0.5, 8.0
 """Of 16 processors, 10.4 may be used."""
 
@@ -128,7 +128,7 @@ def test_only_the_hours_until_then_count_where_somebody_spreads_vms_out() -> Non
     draft = drafted(22, {}, a=OFFICE, b=OFFICE, c=OFFICE, d=day())
     wall = draft.snapshot.now.wall
     for hours, fits in ((9.0, True), (10.4, True), (10.5, False), (13.0, False)):
-        terms = replace(FULL, fill=Fill(0.65, 0.80, wall + hours * 3600.0))
+        terms = replace(FULL, fill=Fill(0.65, 0.80, 0.65, wall + hours * 3600.0))
         assert (targets(draft, "a", terms)[0] == {"h2", "h3"}) is fits, hours
 
 
@@ -137,7 +137,7 @@ def test_packing_looks_at_the_day_or_until_somebody_else_spreads_vms_out() -> No
     closes = snapshot.now.wall + 7 * 3600.0
     for during, until in ((During.DAY, None), (During.WINDOW, closes + 3600.0)):
         policy = ConsolidationPolicy("nights", "nights.window", fill_during=during)
-        assert intent_for(policy, HostName("h1"), "", snapshot, Mode.AUTO, closes).fill == Fill(0.65, 0.80, until)
+        assert intent_for(policy, HostName("h1"), "", snapshot, Mode.AUTO, closes).fill == Fill(0.65, 0.80, 0.65, until)
 
 
 @pytest.mark.parametrize(("clock", "goes"), [(3, ["h2"]), (12, [])])
@@ -175,7 +175,7 @@ def test_searches_count_whom_they_put_somewhere_at_his_hours() -> None:
     assert not doors.admits(a, 2)
     doors.leave(b, 2)
     assert doors.admits(a, 2)
-    heat = heat_of(draft, wanted, off, Fill(0.65, 0.80), np.array([True, True, False]), np.array([False, False, True]))
+    heat = heat_of(draft, wanted, off, Fill(0.65, 0.80, 0.65), np.array([True, True, False]), np.array([False, False, True]))
     assert heat.vm_peak[a] == IDLE, "at three o'clock; nine is asked at the door"
 
 

@@ -142,7 +142,7 @@ def test_who_is_to_be_emptied_carries_nobody_who_lost_his_host(gib: int, why: st
     t.burn_on(400.0)
     snapshot = t.controller._last
     assert snapshot is not None
-    intent = Intent(IntentKind.EMPTY, HostName("h1"), "nights", "", Health.HEALTHY, t.now, fill=Fill(0.9, 0.9))
+    intent = Intent(IntentKind.EMPTY, HostName("h1"), "nights", "", Health.HEALTHY, t.now, fill=Fill(0.9, 0.9, 0.9))
     _, noes = emptied(begin(snapshot, t.controller.ledger, POLICIES), intent)
     assert bool(noes) is bool(why), noes
     assert why in "".join(no.detail for no in noes)

@@ -18,8 +18,8 @@ QUIET = 'kind: Window\nname: quiet\ndeny: {days: [mon-fri], at: "08:00", for: 10
 EVERY_KEY = BALANCE + """\
 description: words
 scope: {hosts: [kvm-*], labels: {rack: r1}}
-hot: {cpu: 90%, memory: off, cpu.pressure.some: off, memory.pressure.full: 5%, io.pressure.some: 40%, for: 1m}
-cool: {cpu: 60%, memory: 70%}
+hot: {cpu: 90%, memory: off, network: 70%, cpu.pressure.some: off, memory.pressure.full: 5%, io.pressure.some: 40%, for: 1m}
+cool: {cpu: 60%, memory: 70%, network: 50%}
 imbalance: {above: 40%, for: 2m, minimum_gain: 20%, ignore_below: 35%}
 cooldown: {vm: 1h, no_return: 2h, host_settle: 3m, foreign_move: 4h}
 budget: {in_flight: 2, per_hour: 3, per_day: 5, per_vm_per_day: 4}
@@ -51,8 +51,10 @@ def test_a_name_alone_is_the_defaults_and_only_observes(tmp_path: Path) -> None:
 def test_every_key_is_where_it_belongs(tmp_path: Path) -> None:
     assert the_policy(tmp_path, EVERY_KEY) == BalancePolicy(
         name="even", description="words", scope=Scope(("kvm-*",), (("rack", "r1"),)),
-        hot=(Edge("cpu", 0.90), Edge("memory.pressure.full", 0.05), Edge("io.pressure.some", 0.40)),
-        hot_hold=Seconds(60.0), cool_cpu=0.60, cool_memory=0.70, imbalance_above=0.40, imbalance_hold=Seconds(120.0),
+        hot=(Edge("cpu", 0.90), Edge("network", 0.70), Edge("memory.pressure.full", 0.05),
+             Edge("io.pressure.some", 0.40)),
+        hot_hold=Seconds(60.0), cool_cpu=0.60, cool_memory=0.70, cool_network=0.50, imbalance_above=0.40,
+        imbalance_hold=Seconds(120.0),
         minimum_gain=0.20, ignore_below=0.35,
         cooldown=Cooldown(vm=Seconds(3600.0), no_return=Seconds(7200.0), host_settle=Seconds(180.0),
                           foreign_move=Seconds(14400.0)),
@@ -70,6 +72,7 @@ def test_a_key_that_is_left_out_keeps_its_default_beside_others(tmp_path: Path) 
 @pytest.mark.parametrize("keys", [
     "hot: {cpu: off, memory: off, cpu.pressure.some: off}",   # never relieve, only even out
     "imbalance: {above: 100%}",                               # never even out, only relieve
+    "hot: {cpu: off, memory: off, network: 80%, cpu.pressure.some: off}\nimbalance: {above: 100%}",   # networks alone
 ])
 def test_either_half_can_be_left_out(tmp_path: Path, keys: str) -> None:
     assert the_policy(tmp_path, f"{BALANCE}{keys}\n").name == "even"
@@ -80,13 +83,15 @@ def test_either_half_can_be_left_out(tmp_path: Path, keys: str) -> None:
                         "again at once"),
     ("cool: {memory: 88%}", "3:8: cool.memory: 88% is not below 88%, above which a host is hot: what was relieved would be "
                             "hot again at once"),
+    ("cool: {network: 80%}", "3:8: cool.network: 80% is not below 80%, above which a host is hot: what was relieved would "
+                             "be hot again at once"),
     ("cool: {cpu: 0%}", "3:8: cool.cpu: must be above zero; write for example 30%"),
     ("hot: {cpu: 0%}", "3:7: hot.cpu: must be above zero; write for example 30%"),
     ("hot: {cpu: 0.8}", "3:7: hot.cpu: 0.8 has no unit; write a percentage, for example 80%"),
     ("hot: {cpu: none}", "3:7: hot.cpu: 'none' is no percentage; write for example 80%"),
     ("hot: {cpu.pressure.some: 100%}", "3:7: hot.cpu.pressure.some: no pressure ever lies above 100%; write off"),
     ("hot: {cpu.presure.some: 10%}", "3:7: hot.cpu.presure.some: unknown key; did you mean cpu.pressure.some?"),
-    ("hot: {cpu_some: 10%}", "3:7: hot.cpu_some: unknown key; known here: cpu, memory, cpu.pressure.some, "
+    ("hot: {cpu_some: 10%}", "3:7: hot.cpu_some: unknown key; known here: cpu, memory, network, cpu.pressure.some, "
      "cpu.pressure.full, memory.pressure.some, memory.pressure.full, io.pressure.some, io.pressure.full, for"),
     ("hot: 80%", "3:1: hot: expected keys and values, found '80%'; write for example hot: {cpu: 80%, memory: 88%, for: 5m}"),
     ("hot: {cpu: off, memory: off, cpu.pressure.some: off}\nimbalance: {above: 100%}",

@@ -21,7 +21,7 @@ EVERY_KEY = f"""\
 {HEAD}window: nights
 description: words
 scope: {{hosts: [kvm-*]}}
-fill_to: {{cpu: 60%, memory: 70%, during: window}}
+fill_to: {{cpu: 60%, memory: 70%, network: 55%, during: window}}
 spare: {{hosts: 2, share: 5%}}
 power_off: {{below: 30%, for: 1m, minimum_on: 2m}}
 power_on: {{above: 75%, for: 3m, minimum_off: 4m, ahead_of_window_end: 5m}}
@@ -68,7 +68,7 @@ def test_every_key_is_where_it_belongs(tmp_path: Path) -> None:
     policies = the_set(tmp_path, EVERY_KEY)
     assert policies.consolidation == (ConsolidationPolicy(
         name="pack", window="nights", description="words", scope=Scope(("kvm-*",)), fill_cpu=0.60, fill_memory=0.70,
-        fill_during=During.WINDOW,
+        fill_network=0.55, fill_during=During.WINDOW,
         spare_hosts=2, spare_share=0.05, power_off_below=0.30, power_off_hold=Seconds(60.0), minimum_on=Seconds(120.0),
         power_on_above=0.75, power_on_hold=Seconds(180.0), minimum_off=Seconds(240.0), wake_ahead=Seconds(300.0),
         cooldown=Cooldown(vm=Seconds(3600.0), no_return=Seconds(7200.0), host_settle=Seconds(180.0),
@@ -175,10 +175,14 @@ def test_no_host_is_packed_beyond_where_it_is_hot(tmp_path: Path) -> None:
     assert problems(tmp_path, f"{PACK}fill_to: {{cpu: 75%}}\n{HOT}") == [
         "p.yaml:4:11: fill_to.cpu: 75% is not below 70%, above which even (p.yaml:7:1) calls the same hosts hot: what the "
         "one packs the other would unpack"]
+    assert problems(tmp_path, f"{PACK}fill_to: {{cpu: 60%, network: 80%}}\n{HOT}") == [
+        "p.yaml:4:21: fill_to.network: 80% is not below 80%, above which even (p.yaml:7:1) calls the same hosts hot: what "
+        "the one packs the other would unpack"]
 
 
 @pytest.mark.parametrize("text", [
     f"{PACK}fill_to: {{cpu: 69%}}\n{HOT}",
+    f"{PACK}fill_to: {{cpu: 69%, network: 79%}}\n{HOT}",
     f"{PACK}fill_to: {{cpu: 75%}}\n{HOT}".replace("cpu: 70%", "cpu: off"),
     f"{PACK}fill_to: {{cpu: 75%}}\nscope: {{hosts: [gpu-*]}}\n{HOT}scope: {{hosts: [kvm-*]}}\n",
 ])

@@ -65,8 +65,8 @@ def test_the_shipped_limits_are_the_defaults() -> None:
 def test_the_commented_defaults_are_the_real_ones(tmp_path: Path) -> None:
     """Uncomment every ``# key: value`` and compare with what the models say without them."""
     text = re.sub(r"(?m)^(\s*)# ((?:[a-z_]+): .*)$", r"\1\2", CONFIG.read_text())
-    text = re.sub(r"(?m)^\s*(memory_limit|cpu_limit|processors|idle_watts|power|username|password_file|tls|group|operators|"
-                  r"peer_uri|migration_uri|listen|directory): .*$", "", text)
+    text = re.sub(r"(?m)^\s*(memory_limit|cpu_limit|network_speed|processors|idle_watts|power|username|password_file|tls|"
+                  r"group|operators|peer_uri|migration_uri|listen|directory): .*$", "", text)
     path = tmp_path / "all.yaml"
     path.write_text(text)
     explicit, shipped = load_settings(path), load_settings(CONFIG)
