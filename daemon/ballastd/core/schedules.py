@@ -75,7 +75,7 @@ def _begin(waiting: list[Move], flights: list[_Flight], limits: Limits, now: flo
     """Begin what may begin; return what still waits."""
     out, into = Counter(one.source for one in flights), Counter(one.target for one in flights)
     still: list[Move] = []
-    there = {one.vm for one in flights} | {move.vm for move in waiting}
+    there = {one.vm for one in flights} | {move.vm for move in waiting} if any(move.after for move in waiting) else set()
     for move in waiting:
         if (there.isdisjoint(move.after) and len(flights) < max(1, limits.in_flight_cluster)
                 and out[move.source] < max(1, limits.in_flight_host_out)
