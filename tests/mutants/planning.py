@@ -120,6 +120,11 @@ PLANNING: tuple[Mutant, ...] = (
     Mutant("the planner knows of no neighbours", f"{CORE}/constraints.py", "    target_is_outside_the_failing_domain,\n", "", CHECKED),
     Mutant("the planner packs onto what is emptied next", f"{CORE}/constraints.py", "    target_is_not_emptied_next,\n", "", CHECKED),
     # and what the checker does
+    Mutant("the checker forgets hours", f"{CORE}/checking_marks.py", " or _why_too_busy(tally, move, intent)", "", core("test_checking_terms.py")),
+    Mutant("the checker forgets networks", f"{CORE}/checking_marks.py",
+           "self.network <= fill.network * self.network_limit + ROUNDING))", "True))", core("test_checking_terms.py")),
+    Mutant("the checker lets who makes room do without rest", f"{CORE}/checking_terms.py",
+           "        if move.room_for is not None and not intent.routine:", "        if False:", core("test_checking_terms.py")),
     Mutant("the checker forgets what moves are for", f"{CORE}/planning.py",
            "             *check_terms(snapshot, ledger, intents, policies, moves),\n", "", CHECKED),
     Mutant("the checker forgets rules", f"{CORE}/checking_terms.py",

@@ -46,9 +46,10 @@ def test_columns_constraints_and_checker_agree(builder: ClusterBuilder, luck: ob
     luck.shuffle(rows)  # type: ignore[attr-defined]
     for vm in rows:
         source = int(snapshot.vms.host[vm])
-        closed = shut(snapshot, vm, promised, np.zeros(count), None)
+        closed = shut(snapshot, vm, promised, np.zeros(count), np.zeros(count), None)
         for target in range(count):
-            trial = Trial(snapshot, ledger, vm, source, target, promised, np.zeros(count), moved, homes)
+            trial = Trial(snapshot, ledger, vm, source, target, promised, np.zeros(count),
+                          np.zeros(count), moved, homes)
             doors = target_may_receive, memory_fits, huge_pages_fit
             refused = [no for one in doors if (no := one(trial)) is not None]
             assert not closed[target] or refused

@@ -143,10 +143,12 @@ def _check_failover(snapshot: Snapshot, moves: tuple[Move, ...], packings: Seque
 
 
 def _living(snapshot: Snapshot, goes: Mapping[VmId, int]) -> list[list[int]]:
-    """Return the bytes of the VMs that live on each host once some have gone to other rows."""
+    """Return the bytes of the VMs that live on each host once some have gone to other rows; those that have none but huge
+    pages are left out, for which nobody looks for room."""
     living: list[list[int]] = [[] for _ in snapshot.facts]
     for vm, home, record in zip(snapshot.vms.ids, snapshot.vms.host.tolist(), snapshot.records, strict=True):
-        living[goes.get(vm, home)].append(ordinary_of(record))
+        if size := ordinary_of(record):
+            living[goes.get(vm, home)].append(size)
     return living
 
 

@@ -143,6 +143,8 @@ class Reserve:
         """Return a domain whose death would strand more once a VM of so many bytes of ``source`` is on ``target`` (rows)
         too; None where there is none. ``source`` None: the VM is new. Nothing is kept of what was asked: what is said of one
         target holds until something moves, whatever is asked of others meanwhile."""
+        if not memory:
+            return None  # all that it has is huge pages, of which nothing is known here
         left = max(0, self._room[target] - memory)
         for dying in sorted(self._counting[target]):
             packing = self._packings[dying]
@@ -160,6 +162,8 @@ class Reserve:
 
     def move(self, memory: int, source: int, target: int) -> None:
         """Take a move in. A VM counts at both ends as long as it moves, so that its source has no more room than before."""
+        if not memory:
+            return
         here, there = self._cut.of[source], self._cut.of[target]
         arriving = self._with(memory, there)
         self._room[target] = max(0, self._room[target] - memory)
@@ -249,7 +253,7 @@ def reserve_of(snapshot: Snapshot, across: str) -> Reserve:
         cut = domains([fact.declared for fact in snapshot.facts], across)
         sizes: list[list[int]] = [[] for _ in cut.names]
         for home, memory in zip(snapshot.vms.host.tolist(), snapshot.vms.memory.tolist(), strict=True):
-            sizes[cut.of[home]].append(memory)
+            sizes[cut.of[home]].extend([memory] if memory else [])
         room = [max(0, left) if may else 0 for left, may in zip(hosts.room.tolist(), hosts.target.tolist(), strict=True)]
         known = Reserve(cut, room, sizes)
         snapshot.cast.reserves.clear()

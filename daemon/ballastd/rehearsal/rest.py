@@ -40,7 +40,7 @@ WORTH = 0.05
 @dataclass(frozen=True, slots=True)
 class _Host:
     """A host as it truly is. ``domain``: what dies with it; ``cpu``: processors its VMs ask for; ``limit``: bytes that VMs
-    may use."""
+    may use; ``carried``: MiB/s that they carry over their network, of ``network_limit``, infinite where nobody says."""
 
     name: HostName
     domain: str
@@ -48,6 +48,12 @@ class _Host:
     cpu: float
     cpu_limit: float
     limit: int
+    carried: float
+    network_limit: float
+
+    @property
+    def loaded(self) -> float:
+        return self.carried / self.network_limit
 
     @property
     def busy(self) -> float:
@@ -105,12 +111,12 @@ def legal_help(stage: Stage) -> Iterator[str]:
         if policy.mode is not Mode.AUTO:
             continue
         for source in hosts:
-            if source.busy > _edge(policy, "cpu") + EDGE or source.full > _edge(policy, "memory") + EDGE:
+            if _is_hot(policy, source, EDGE):
                 found = next(_moves(stage, policy, source, hosts, uneven=False), None)
                 if found is not None:
                     yield (f"{source.name} is too full for {policy.name} ({source.busy:.0%} of its processors, "
-                           f"{source.full:.0%} of its memory), {found} would help")
-        if any(one.busy > _edge(policy, "cpu") - EDGE or one.full > _edge(policy, "memory") - EDGE for one in hosts):
+                           f"{source.full:.0%} of its memory, {source.loaded:.0%} of its network), {found} would help")
+        if any(_is_hot(policy, one, -EDGE) for one in hosts):
             continue  # relief comes before evenness: while a host is hot nothing is evened out
         fullest, emptiest = max(hosts, key=lambda one: one.busy), min(hosts, key=lambda one: one.busy)
         if fullest.busy - emptiest.busy > policy.imbalance_above + EDGE and fullest.busy > policy.ignore_below + EDGE:
@@ -135,8 +141,19 @@ def _hosts(stage: Stage) -> Iterator[_Host]:
         vms = tuple(record for record in known.vms.values() if record.state.holds_memory)
         # a paused copy that a migration left behind holds memory, and works no more
         cpu = sum(world.hypervisor.processors.asked(vm.vm) for vm in vms if vm.state is VmState.RUNNING)
+        carried = sum(_carries(stage, vm.vm) for vm in vms if vm.state is VmState.RUNNING)
         domain = place_of(declared, world.policies.limits.failover_domain)
-        yield _Host(declared.name, domain, vms, cpu, declared.cpu_limit or float(known.cpus), limit)
+        yield _Host(declared.name, domain, vms, cpu, declared.cpu_limit or float(known.cpus), limit, carried,
+                    declared.network_mib_s or float("inf"))
+
+
+def _carries(stage: Stage, vm: VmId) -> float:
+    return stage.world.hypervisor.traffic.mib_s.get(vm, 0.0)
+
+
+def _is_hot(policy: BalancePolicy, host: _Host, margin: float) -> bool:
+    levels = (("cpu", host.busy), ("memory", host.full), ("network", host.loaded))
+    return any(level > _edge(policy, resource) + margin for resource, level in levels)
 
 
 def _moves(stage: Stage, policy: BalancePolicy, source: _Host, hosts: Sequence[_Host], *, uneven: bool) -> Iterator[str]:
@@ -149,9 +166,10 @@ def _moves(stage: Stage, policy: BalancePolicy, source: _Host, hosts: Sequence[_
         for target in hosts:
             if target is source or (vm.vm, target.name) in failed:
                 continue
-            gains = _evens(policy, asks, source, target, hosts) if uneven else _relieves(policy, vm, asks, source)
-            if gains and _stays_cool(policy, vm, most, target) and _survives(hosts, vm, source, target) and not _objections(
-                    stage, policy, vm, source, target):
+            carries = _carries(stage, vm.vm)
+            gains = _evens(policy, asks, source, target, hosts) if uneven else _relieves(policy, vm, asks, carries, source)
+            if (gains and _stays_cool(policy, vm, most, carries, target) and _survives(hosts, vm, source, target)
+                    and not _objections(stage, policy, vm, source, target)):
                 yield f"{vm.name} to {target.name}"
 
 
@@ -171,15 +189,16 @@ def _repairs(stage: Stage, rule: PlacementPolicy, hosts: Sequence[_Host]) -> Ite
             most = stage.world.most(vm.vm)
             for target in hosts:
                 if (target is not source and (vm.vm, target.name) not in failed
-                        and all(_stays_cool(policy, vm, most, target) for policy in cool)
+                        and all(_stays_cool(policy, vm, most, _carries(stage, vm.vm), target) for policy in cool)
                         and _survives(hosts, vm, source, target) and not _objections(stage, rule, vm, source, target)):
                     yield f"{vm.name} to {target.name}"
 
 
-def _relieves(policy: BalancePolicy, vm: VmRecord, asks: float, source: _Host) -> bool:
-    over_cpu, over_memory = source.busy - policy.cool_cpu, source.full - policy.cool_memory
-    excess = max(over_cpu, over_memory)
-    off = max(asks / source.cpu_limit if over_cpu > 0 else 0.0, vm.ordinary / source.limit if over_memory > 0 else 0.0)
+def _relieves(policy: BalancePolicy, vm: VmRecord, asks: float, carries: float, source: _Host) -> bool:
+    over = (source.busy - policy.cool_cpu, source.full - policy.cool_memory, source.loaded - policy.cool_network)
+    takes = (asks / source.cpu_limit, vm.ordinary / source.limit, carries / source.network_limit)
+    excess = max(over)
+    off = max(share if beyond > 0 else 0.0 for share, beyond in zip(takes, over, strict=True))
     return min(off, excess) > max(WORTH, GAIN * policy.minimum_gain * excess)
 
 
@@ -196,10 +215,11 @@ def _evens(policy: BalancePolicy, asks: float, source: _Host, target: _Host, hos
     return here > emptiest + EDGE and before - after > max(WORTH, GAIN * policy.minimum_gain * (source.busy - emptiest))
 
 
-def _stays_cool(policy: BalancePolicy, vm: VmRecord, most: float, target: _Host) -> bool:
+def _stays_cool(policy: BalancePolicy, vm: VmRecord, most: float, carries: float, target: _Host) -> bool:
     """Return whether a target is below the policy's cool edges with the VM at its most."""
     busy, full = (target.cpu + most) / target.cpu_limit, (target.held + vm.ordinary) / target.limit
-    return busy < policy.cool_cpu - EDGE and full < policy.cool_memory - EDGE
+    loaded = (target.carried + carries) / target.network_limit
+    return busy < policy.cool_cpu - EDGE and full < policy.cool_memory - EDGE and loaded < policy.cool_network - EDGE
 
 
 def _survives(hosts: Sequence[_Host], vm: VmRecord, source: _Host, target: _Host) -> bool:

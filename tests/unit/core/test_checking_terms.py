@@ -14,6 +14,7 @@ from ballastd.core.checking_terms import check_terms
 from ballastd.core.events import HostKept
 from ballastd.core.intents import Fill, Intent, IntentKind
 from ballastd.core.ledger import OPERATOR, Ledger
+from ballastd.core.loads import Hours
 from ballastd.core.migrations import Ending, Failure, Migration, Moved, RoutineOrder
 from ballastd.core.plans import Move
 from ballastd.core.policies import (
@@ -190,6 +191,61 @@ def test_what_is_not_known_does_not_fit_and_neither_does_what_has_no_mark() -> N
     assert "is not known" in wrong(A_TO_H2, snapshot=blind)
     assert not wrong(SAVED, intent=SAVING, snapshot=blind)
     assert "no mark" in wrong(A_TO_H2, intent=replace(RELIEF, fill=None))
+
+
+def by_hours(**nine: float) -> Snapshot:
+    """Return the snapshot with days that are known: of each VM what it uses from nine to ten, and nothing at other hours."""
+    snapshot = seen()[0]
+    days = np.zeros((3, 24))
+    days[:, 9] = [nine.get(record.name, 0.0) for record in snapshot.records]
+    days[[record.name not in nine for record in snapshot.records]] = np.nan
+    return replace(snapshot, hours=Hours(lambda: days))
+
+
+def test_no_target_is_filled_above_its_mark_at_an_hour_of_the_day() -> None:
+    full = by_hours(a=5.0, c=4.0)
+    assert "from 09:00 UTC on" in wrong(PACKED, intent=PACKING, snapshot=full)
+    assert not wrong(PACKED, intent=PACKING, snapshot=by_hours(a=5.0, c=2.0))
+    assert not wrong(PACKED, intent=PACKING, snapshot=by_hours(a=5.0)), "what is not known is not counted here"
+    assert not wrong(PACKED, intent=PACKING, snapshot=by_hours(c=9.0)), "nor is a VM whose own day is not known"
+    wall = seen()[1]
+    hour = int(wall // 3600) % 24
+    for ahead, passes in (((9 - hour) % 24 - 1, True), ((9 - hour) % 24, False)):
+        until = replace(PACKING, fill=Fill(0.5, 0.5, 0.5, wall + ahead * HOUR))
+        assert bool(wrong(PACKED, intent=until, snapshot=full)) is not passes
+
+
+def networked(**carries: float) -> Snapshot:
+    """Return the snapshot with a network of 100 MiB/s at h2, and what VMs carry."""
+    snapshot = seen()[0]
+    network = np.array([carries.get(record.name, 0.0) for record in snapshot.records])
+    facts = tuple(replace(fact, declared=replace(fact.declared, network_mib_s=100.0)) if fact.declared.name == H2 else fact
+                  for fact in snapshot.facts)
+    return replace(snapshot, facts=facts, vms=replace(snapshot.vms, network=network, network_peak=network))
+
+
+def test_no_target_s_network_is_filled_above_its_mark() -> None:
+    assert "70.0 of 100 MiB/s" in wrong(A_TO_H2, snapshot=networked(a=40.0, c=30.0))
+    assert not wrong(A_TO_H2, snapshot=networked(a=20.0, c=30.0))
+    assert wrong(A_TO_H2, B_TO_H2, intent=replace(RELIEF, fill=Fill(0.9, 0.9, 0.5)),
+                 snapshot=networked(a=20.0, b=20.0, c=20.0)).startswith("b -> h2: ")
+    assert "is not known" in wrong(A_TO_H2, snapshot=networked(a=20.0, c=float("nan")))
+    assert not wrong(replace(A_TO_H2, target=H3), snapshot=networked(a=400.0)), "nobody says what h3 carries"
+
+
+def test_who_makes_room_keeps_to_what_routine_moves_keep_to() -> None:
+    wall = seen()[1]
+    makes = Move(vm_id("c"), "c", H2, H3, A_TO_H2.memory, A_TO_H2.predicted, "failing", "because", urgent=True,
+                 reserve_waived=True, routine=True, room_for=H1)
+    assert not wrong(makes, intent=SAVING)
+    assert "nobody asks for it" in wrong(replace(makes, room_for=H3), intent=SAVING)
+    assert "says of itself" in wrong(replace(makes, routine=False), intent=SAVING)
+    lately = {vm_id("c"): (Moved(wall - HOUR, H1, H2, "even-load"),)}
+    assert "and rests for" in wrong(makes, intent=SAVING, ledger=books(moved=lately))
+    cool = PolicySet(balance=(replace(POLICY, hot=(Edge("cpu", 0.1), Edge("memory", 0.9))),))
+    assert "at most 10%" in wrong(makes, intent=SAVING, policies=cool)
+    heat = replace(SAVING, avoid_labels=("cooling",))
+    assert "shares cooling" in wrong(replace(makes, source=H3, target=H2, vm=vm_id("z")), intent=heat)
 
 
 def test_a_vm_is_counted_at_its_busier_times() -> None:

@@ -8,12 +8,13 @@ import pytest
 
 from ballastd.core.checking import check_plan
 from ballastd.core.draft import Draft, begin
+from ballastd.core.hardware import Backing, Hardware, Needs, PagePool
 from ballastd.core.intents import Fill, Intent, IntentKind
 from ballastd.core.ledger import OPERATOR
 from ballastd.core.planning import emptied, plan
 from ballastd.core.plans import Move, RefusalKind
 from ballastd.core.policies import Health, PolicySet
-from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
+from ballastd.core.quantities import GIB, MIB, Bytes, HostName, Seconds
 from ballastd.core.reserve import Packing
 from ballastd.core.snapshot import Snapshot
 from tests.builders import POLICIES, a_cluster, table
@@ -148,6 +149,23 @@ def test_who_is_to_be_emptied_carries_nobody_who_lost_his_host(gib: int, why: st
     assert why in "".join(no.detail for no in noes)
     made = plan(snapshot, t.controller.ledger, (intent,), POLICIES)
     assert bool(made.moves) is not bool(why), "nor while it goes on"
+
+
+@pytest.mark.parametrize("failover_domain", ["host", "rack"])
+def test_a_vm_that_has_nothing_but_huge_pages_needs_no_ordinary_room(failover_domain: str) -> None:
+    pool = Hardware(pools=(PagePool(Bytes(2 * MIB), 16 * 512),))
+    paged = Needs((Backing(Bytes(2 * MIB), Bytes(8 * GIB)),))
+    builder = a_cluster()
+    for name, rack in (("h1", "r1"), ("h2", "r1"), ("h3", "r2")):
+        builder = builder.host(name, 40, rack=rack).described(pool)
+        builder = builder.running(f"{name}p", 8, needs=paged).running(f"{name}o", 4)
+    policies = replace(POLICIES, limits=replace(POLICIES.limits, failover_domain=failover_domain))
+    t = table(builder, policies).warm_up()
+    snapshot = t.controller._last
+    assert snapshot is not None
+    drain = Intent(IntentKind.DRAIN, HostName("h1"), OPERATOR, "", Health.HEALTHY, t.now)
+    made = plan(snapshot, t.controller.ledger, (drain,), policies)
+    assert sorted(move.vm_name for move in made.moves) == ["h1o", "h1p"]
 
 
 BY_RACK = replace(POLICIES, limits=replace(POLICIES.limits, failover_domain="rack"))

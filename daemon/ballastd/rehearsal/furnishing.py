@@ -1,0 +1,68 @@
+"""What some made-up clusters have beside processors and memory: networks whose speed is known, huge pages, last resorts.
+By a chance of its own, so that a seed without them stands for what it always stood for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+from ballastd.core.hardware import Backing, Hardware, Needs, PagePool
+from ballastd.core.policies import Health, LastResort, PolicySet
+from ballastd.core.quantities import GIB, MIB, Bytes
+from ballastd.core.saved_cluster import SavedCluster, SavedHost, SavedVm
+
+NETWORKED, PAGED, DESPERATE = 0.35, 0.3, 0.35
+"""The shares of clusters that have networks of a known speed, VMs on huge pages, and policies with a last resort."""
+NETWORKS_MIB_S = (1192.0, 1192.0, 2980.0)
+CARRIED = 0.3
+"""The share of all networks that VMs carry together."""
+ON_PAGES = 0.15
+PAGE = Bytes(2 * MIB)
+
+
+def furnished(cluster: SavedCluster, seed: int) -> SavedCluster:
+    """Return a cluster with what its seed gives it."""
+    luck = Random(f"{seed} furniture")
+    has_networks, has_pages = luck.random() < NETWORKED, luck.random() < PAGED
+    cluster = _with_networks(cluster, luck) if has_networks else cluster
+    return _with_pages(cluster, luck) if has_pages else cluster
+
+
+def desperate(policies: PolicySet, seed: int) -> PolicySet:
+    """Return policies that may put VMs into post-copy off failing hosts, if the seed wants that."""
+    if Random(f"{seed} despair").random() >= DESPERATE:
+        return policies
+    return replace(policies, evacuation=tuple(
+        replace(one, last_resorts=(LastResort.POST_COPY,)) if one.severity is Health.FAILING else one
+        for one in policies.evacuation))
+
+
+def _with_networks(cluster: SavedCluster, luck: Random) -> SavedCluster:
+    hosts = tuple(replace(host, declared=replace(host.declared, network_mib_s=luck.choice(NETWORKS_MIB_S)))
+                  for host in cluster.hosts)
+    total = sum(host.declared.network_mib_s or 0.0 for host in hosts) * CARRIED
+    weights = [luck.expovariate(1.0) for _ in cluster.vms]
+    vms = tuple(replace(vm, network_mib_s=round(total * weight / sum(weights), 1))
+                for vm, weight in zip(cluster.vms, weights, strict=True))
+    return replace(cluster, hosts=hosts, vms=vms)
+
+
+def _with_pages(cluster: SavedCluster, luck: Random) -> SavedCluster:
+    """Give some VMs huge pages, and hosts what theirs hold and up to a quarter of what is left; some have none, and of some
+    nobody knows."""
+    vms = tuple(_on_pages(vm) if luck.random() < ON_PAGES else vm for vm in cluster.vms)
+    return replace(cluster, vms=vms, hosts=tuple(_host_with_pages(host, vms, luck) for host in cluster.hosts))
+
+
+def _on_pages(vm: SavedVm) -> SavedVm:
+    return replace(vm, record=replace(vm.record, needs=Needs((Backing(PAGE, vm.record.memory_max),))))
+
+
+def _host_with_pages(host: SavedHost, vms: tuple[SavedVm, ...], luck: Random) -> SavedHost:
+    here = [vm.record for vm in vms if vm.host == host.name]
+    held = sum(record.memory_max for record in here if record.needs.backing)
+    rest = host.memory_total - host.declared.memory_reserve - sum(record.memory_max for record in here)
+    spare, is_known = max(0, int(rest * luck.choice((0.0, 0.25, 0.25)))) // GIB * GIB, luck.random() < 0.8
+    if not (held or is_known):
+        return host
+    return replace(host, hardware=Hardware(pools=(PagePool(PAGE, (held + spare) // PAGE),)))
