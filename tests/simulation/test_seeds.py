@@ -19,6 +19,8 @@ FOUND = {
     3294: "the judge of rest sent a VM that is quiet now to where there is no room for what it does every two hours",
     3082: "the judge of rest wanted a small host's only VM to leave, which would have made it the emptiest",
     3017: "a daemon that was to be stopped while it was down came back twice, and two daemons had one journal",
+    24009: "a VM with nothing but huge pages was to be packed, if its rack died, onto that rack",
+    25001: "hosts that people were offered to be switched off were tried first, in an order in which the last does not pay",
     1: "a counter that begins anew is not one that never rose",
 }
 """Seeds that once found something, in the daemon or in its checkers, and what."""

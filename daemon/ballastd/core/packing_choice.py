@@ -100,18 +100,24 @@ class Choosing:
                     good.append(number)
                     current = after
             if good and (len(good) == len(found) or tried > TRIED_MAX):
-                return self._chosen(self._sums.in_order(good))
+                if chosen := self._chosen(self._sums.in_order(good)):
+                    return chosen
+                break
             if not found or tried > TRIED_MAX:
                 break
         return Chosen(refusals=tuple(self._why_none(number) for number in self._sums.in_order(range(len(self._rows)))))
 
-    def _chosen(self, found: tuple[int, ...]) -> Chosen:
+    def _chosen(self, found: tuple[int, ...]) -> Chosen | None:
+        """Return the set, those first that people were offered already if it is worth it in that order too; None if it is
+        not in either."""
         offered = self._offered()
-        first = sorted(found, key=lambda number: self._names[number] not in offered)
-        account = self._sums.weigh(first)
-        return Chosen(tuple(self._names[number] for number in first), self._because(first, account))
+        for order in (tuple(sorted(found, key=lambda number: self._names[number] not in offered)), found):
+            account = self._sums.weigh(order)
+            if not account.why_not:
+                return Chosen(tuple(self._names[number] for number in order), self._because(order, account))
+        return None
 
-    def _because(self, found: list[int], account: Account) -> str:
+    def _because(self, found: tuple[int, ...], account: Account) -> str:
         names = [self._names[number] for number in found[1:]]
         more = f" and {len(names) - NEXT_SHOWN} more" if len(names) > NEXT_SHOWN else ""
         after = f"; {', '.join(names[:NEXT_SHOWN])}{more} after it, {account.net:.0f} Wh together" if names else ""
