@@ -81,7 +81,8 @@ def held_by(fact: HostFacts) -> int:
 
 def ordinary_of(record: VmRecord) -> int:
     """Return the bytes that a VM may take of ordinary memory."""
-    return max(0, record.memory_max - sum(backing.memory for backing in record.needs.backing))
+    backing = record.needs.backing
+    return max(0, record.memory_max - sum(one.memory for one in backing)) if backing else record.memory_max
 
 
 def limit_of(fact: HostFacts) -> int:
