@@ -379,7 +379,7 @@ class Daemon:
     async def _abort_running(self) -> None:
         """Abort what runs, where the settings ask for it; the next start reads off the hosts how it ended."""
         ledger = self._controller.ledger if self._controller else Ledger()
-        running = [m for m in ledger.open_migrations() if m.holds_slot]
+        running = [m for m in ledger.open_migrations() if m.holds_slot and not m.post_copy_because]
         reason = "the daemon is stopping, and its settings say abort"
         try:
             wall = self._parts.clock.now().wall
