@@ -28,6 +28,7 @@ from ballastd.documents import Settings
 from ballastd.errors import BallastdError, MigrationError, Unreachable
 
 CONNECT_SECONDS = 15.0
+CALLS_OFF_MAX = 30
 ASK_SECONDS = 0.25
 SETTLE_SECONDS = 20.0
 """So long after the call returned a VM is looked for until it is seen at one end alone."""
@@ -153,8 +154,10 @@ class _Trip:
         except TimeoutError:
             trouble = f"called off: not done within {order.deadline:.0f} s{await self._call_off(order)}"
         except asyncio.CancelledError:
-            watching.cancel()
-            await self._call_off(order)
+            # the watcher is not cancelled either: the abort needs the connection that its call has
+            over.set()
+            await asyncio.wait((watching,))
+            await self._call_off_for_good(order)
             raise
         except (MigrationError, Unreachable) as error:
             trouble = str(error)
@@ -175,6 +178,15 @@ class _Trip:
         except Unreachable as no:
             return f", and the abort was not delivered ({no}): the job may go on"
         return ""
+
+    async def _call_off_for_good(self, order: Order) -> None:
+        """Ask for the job to be cancelled until none is seen: one that is only being prepared does not hear it."""
+        for _ in range(CALLS_OFF_MAX):
+            await self._call_off(order)
+            with suppress(Unreachable):
+                if await self.hypervisor.progress(order.move.source, order.move.vm) is None:
+                    return
+            await asyncio.sleep(ASK_SECONDS)
 
     async def _watch(self, order: Order, over: asyncio.Event) -> Progress | None:
         """Tell how far the job is until it is ``over``; return the last that was seen of it."""

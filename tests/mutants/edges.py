@@ -76,6 +76,6 @@ EDGES: tuple[Mutant, ...] = (
            '            if False:',
            only('contracts', BLOCKING)),
     Mutant("the judge of rest sees no hot host", "daemon/ballastd/rehearsal/rest.py",
-           "            gains = _evens(policy, asks, source, target, hosts) if uneven else _relieves(policy, vm, asks, source)",
+           "            gains = _evens(policy, asks, source, target, hosts) if uneven else _relieves(policy, vm, asks, carries, source)",
            "            gains = False", only("simulation", REST)),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from ballastd.rehearsal.seeds import run_seed
@@ -26,8 +28,14 @@ FOUND = {
 """Seeds that once found something, in the daemon or in its checkers, and what."""
 
 
+JUDGES = frozenset({145, 1008, 2004, 2064, 3294, 3082, 3017})
+"""Of those, the ones that found a fault of the rehearsal. They take two minutes, and only come along with
+``BALLASTD_ALL_SEEDS=1``."""
+PLAYED = sorted({*SEEDS, *FOUND} - (frozenset() if os.environ.get("BALLASTD_ALL_SEEDS") else JUDGES))
+
+
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("seed", sorted({*SEEDS, *FOUND}))
+@pytest.mark.parametrize("seed", PLAYED)
 def test_a_night_breaks_no_rule_and_comes_to_rest(seed: int) -> None:
     outcome = run_seed(seed, HOURS)
     again = f"make sim SEEDS=1 FIRST={seed} ARGS='--hours {HOURS:g} --trace'"

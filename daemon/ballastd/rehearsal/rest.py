@@ -114,8 +114,9 @@ def legal_help(stage: Stage) -> Iterator[str]:
             if _is_hot(policy, source, EDGE):
                 found = next(_moves(stage, policy, source, hosts, uneven=False), None)
                 if found is not None:
+                    network = f", {source.loaded:.0%} of its network" if source.loaded else ""
                     yield (f"{source.name} is too full for {policy.name} ({source.busy:.0%} of its processors, "
-                           f"{source.full:.0%} of its memory, {source.loaded:.0%} of its network), {found} would help")
+                           f"{source.full:.0%} of its memory{network}), {found} would help")
         if any(_is_hot(policy, one, -EDGE) for one in hosts):
             continue  # relief comes before evenness: while a host is hot nothing is evened out
         fullest, emptiest = max(hosts, key=lambda one: one.busy), min(hosts, key=lambda one: one.busy)
