@@ -40,9 +40,10 @@ def may_begin(policy: EvacuationPolicy | None, record: VmRecord | None) -> bool:
 
 
 class LastResorts:
-    """Remembers when each was last asked for, and what people were told."""
+    """Remembers since when each is in it and when it was last asked for, by the monotonic clock, and what was told."""
 
     def __init__(self) -> None:
+        self._since: dict[str, float] = {}
         self._asked: dict[str, float] = {}
         self._told: set[tuple[str, str]] = set()
 
@@ -51,6 +52,7 @@ class LastResorts:
                is_held: Callable[[Migration], bool]) -> Resorts:
         """Return what is to be done for those that are dirtied faster than they are copied. ``outrun``: why each cannot be
         had otherwise; ``record_at``: its VM as a host shows it now, None where it does not."""
+        self._since = {key: at for key, at in self._since.items() if key in ledger.migrations}
         self._asked = {key: at for key, at in self._asked.items() if key in ledger.migrations}
         self._told = {told for told in self._told if told[0] in ledger.migrations}
         events: list[ev.PostCopyOrdered] = []
@@ -67,9 +69,10 @@ class LastResorts:
                     continue
                 events.append(ev.PostCopyOrdered(now.wall, m.id, because))
             spared.add(m.id)
+            since = self._since.setdefault(m.id, now.monotonic)
             if here is not None and here.state is VmState.RUNNING and self._is_due(m.id, now):
                 orders.append(PostCopyOrder(m.id, m.vm, m.source, m.target, because, revision))
-            notices.extend(self._told_of(m, because, (here, record_at(m, m.target)), now))
+            notices.extend(self._told_of(m, because, (here, record_at(m, m.target)), now.monotonic - since))
         return Resorts(tuple(events), tuple(orders), tuple(notices), frozenset(spared))
 
     def _is_due(self, migration: str, now: Instant) -> bool:
@@ -78,16 +81,16 @@ class LastResorts:
         self._asked[migration] = now.monotonic
         return True
 
-    def _told_of(self, m: Migration, because: str, ends: tuple[VmRecord | None, ...], now: Instant) -> tuple[Notice, ...]:
+    def _told_of(self, m: Migration, because: str, ends: tuple[VmRecord | None, ...], lasts: float) -> tuple[Notice, ...]:
         if not m.post_copy_because:
             return self._once(m, "warning", f"{m.vm_name} goes to {m.target} before its memory: {because}")
         if any(one is not None and one.state is VmState.POSTCOPY_FAILED for one in ends):
             return self._once(m, "alarm", f"the way of {m.vm_name} from {m.source} to {m.target} broke with its memory in "
                               "two halves, and it may stand still; neither must be stopped; cure: bring the network back, "
                               "then virsh migrate with --postcopy-resume; where that fails it has to be started anew")
-        if now.wall > m.deadline_wall:
+        if lasts > (given := m.deadline_wall - m.ordered_wall):
             return self._once(m, "alarm", f"{m.vm_name} runs on {m.target}, and its memory has not all come from {m.source} "
-                              f"within the {m.deadline_wall - m.ordered_wall:.0f} s that it had; neither must be stopped")
+                              f"within as long as its whole migration was given, {given:.0f} s; neither must be stopped")
         return ()
 
     def _once(self, m: Migration, level: str, text: str) -> tuple[Notice, ...]:

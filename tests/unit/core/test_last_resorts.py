@@ -37,10 +37,10 @@ class Bench:
         self.policies: PolicySet = RESORTS
         self.held, self.at = False, 100.0
 
-    def follow(self, outrun: dict[str, str] | None = None, seconds: float = 1.0) -> Resorts:
+    def follow(self, outrun: dict[str, str] | None = None, seconds: float = 1.0, stepped: float = 0.0) -> Resorts:
         self.at += seconds
         found = self.resorts.follow(
-            self.ledger, self.policies, OUTRUN if outrun is None else outrun, 7, Instant(self.at, self.at, "boot"),
+            self.ledger, self.policies, OUTRUN if outrun is None else outrun, 7, Instant(self.at, self.at + stepped, "boot"),
             health=lambda host: self.health[host], is_held=lambda _: self.held,
             record_at=lambda _, host: self.shown[host])
         for event in found.events:
@@ -110,6 +110,7 @@ def test_people_are_told_once_that_it_broke_and_once_that_it_is_late() -> None:
     bench = Bench()
     bench.follow()
     bench.shown = {H1: replace(LEAVES, state=VmState.POSTCOPY_LEFT), H2: replace(LEAVES, state=VmState.POSTCOPY)}
+    assert bench.follow({}, stepped=86400.0).notices == (), "a clock that was set makes nobody late"
     [late] = bench.follow({}, 1000.0).notices
     assert late.level == "alarm"
     assert "has not all come from h1" in late.text
