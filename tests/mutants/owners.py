@@ -44,7 +44,7 @@ OWNERS: tuple[Mutant, ...] = (
     Mutant("trust: a success does not help", f"{CORE}/autonomy.py",
            "            self.faults.pop(migration.policy, None)\n        elif", "            pass\n        elif", TRUST),
     Mutant("trust: operators' aborts count", f"{CORE}/autonomy.py",
-           "(migration.overran if migration.abort_reason else migration.ending in _FAULTS)", "migration.ending in _FAULTS", TRUST),
+           "(migration.overran if migration.abort_reason else migration.ending in FAULTS)", "migration.ending in FAULTS", TRUST),
     Mutant("trust: a failing host is left to burn", f"{CORE}/demotions.py",
            "                 and not intent.saves_from_failing_host else intent", "                 else intent", TRUST),
     Mutant("trust: lost and acting all the same", f"{CORE}/demotions.py", "    if not demoted:\n", "    if True:\n", TRUST),

@@ -288,8 +288,9 @@ def _order(move: Move, number: int, snapshot: Snapshot, ledger: Ledger, tally: _
     floor = max(timing.migration_floor, timing.migration_per_gib * move.memory / GIB)
     inventory = snapshot.facts[snapshot.row(move.source)].inventory
     record = inventory.find(move.vm) if inventory else None
-    # what spoke against the last attempt may have been that very preparation
-    had_no_luck = any(not one.withheld for one in ledger.recent_failures(move.vm, snapshot.now.wall - DAY_SECONDS))
+    # what spoke against an attempt that was prepared for post-copy may have been that very preparation
+    had_no_luck = any(one.post_copy and not one.withheld
+                      for one in ledger.recent_failures(move.vm, snapshot.now.wall - DAY_SECONDS))
     steps, may_slow = ladder(limits, record.downtime_max_ms if record else None), limits.may_slow(routine=move.routine)
     links = snapshot.hosts.link_mib_s[[snapshot.row(move.source), snapshot.row(move.target)]]
     copy = foretell(move.memory, Passage(bandwidth, float(links.min()), steps[0], steps[-1], may_slow),

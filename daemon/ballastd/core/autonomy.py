@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from ballastd.core import autonomy_events as au
-from ballastd.core.migrations import Ending, Migration
+from ballastd.core.migrations import FAULTS, Ending, Migration
 from ballastd.core.policies import Mode
 from ballastd.core.quantities import Bytes, HostName, VmId
 
@@ -19,7 +19,6 @@ SWITCH_OFF = "switch-off"
 """The reason of a recommendation that is about a host's power."""
 FAULTS_TO_DEMOTE = 2
 FAULT_MEMORY_SECONDS = 24 * 3600.0
-_FAULTS = frozenset({Ending.FAILED, Ending.SPLIT, Ending.LEFTOVER, Ending.DOWN, Ending.VANISHED})
 
 
 class HasMode(Protocol):
@@ -120,7 +119,7 @@ class Autonomy:
         failing host is saved whatever happens."""
         if migration.ending is Ending.COMPLETED:
             self.faults.pop(migration.policy, None)
-        elif not migration.saving and (migration.overran if migration.abort_reason else migration.ending in _FAULTS):
+        elif not migration.saving and (migration.overran if migration.abort_reason else migration.ending in FAULTS):
             kept = tuple(at for at in self.faults.get(migration.policy, ()) if at > wall - FAULT_MEMORY_SECONDS)
             self.faults[migration.policy] = (*kept, wall)[-FAULTS_TO_DEMOTE:]
 

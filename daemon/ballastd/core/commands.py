@@ -131,7 +131,7 @@ def _abort(c: OperatorCommand, ledger: Ledger, _h: frozenset[HostName], _r: froz
     if migration.abort_reason:
         return (), f"{migration.id} is being aborted already: {migration.abort_reason}"
     if migration.post_copy_because:
-        return (), f"{migration.id} ({migration.vm_name}) is in post-copy, from which there is no way back"
+        return (), f"{migration.id} ({migration.vm_name}) goes before its memory, from which there is no way back"
     reason = f"aborted by {c.by}" + (f": {c.reason}" if c.reason else "")
     return (ev.AbortOrdered(wall, migration.id, reason),), f"{migration.id} ({migration.vm_name}) is being aborted"
 

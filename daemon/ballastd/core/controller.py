@@ -45,7 +45,7 @@ from ballastd.core.inventory import DeclaredHost, HostInventory
 from ballastd.core.judging import Judge
 from ballastd.core.ledger import Ledger
 from ballastd.core.loads import Loads, host_load
-from ballastd.core.migrations import Ending, Migration
+from ballastd.core.migrations import ALARMING, Ending, Migration
 from ballastd.core.notices import Notice
 from ballastd.core.planning import PlanUnsound, plan
 from ballastd.core.plans import AbortOrder, Deferral, DeferralKind, DowntimeOrder, Order, Plan, PostCopyOrder, TuneOrder
@@ -322,7 +322,7 @@ class Controller:
         for settling in reconciliation.reconcile(step.draft, sight):
             event = with_rate(settling, step.draft, self._senses.progress)
             step.book(event)
-            if isinstance(event, ev.MigrationSettled) and event.ending in _ALARMING:
+            if isinstance(event, ev.MigrationSettled) and event.ending in ALARMING:
                 cure = _cure(event.ending, step.draft.settled[-1])
                 step.notices.append(Notice("alarm", f"migration/{event.id}", f"{event.ending.value}: {event.detail}{cure}"))
         doubles = self._doubles.follow(step.draft, inventories, reachable, turn, step.now)
@@ -490,11 +490,11 @@ class Controller:
         return min((t for t in times if t > now.monotonic), default=None)
 
 
-_ALARMING = frozenset({Ending.SPLIT, Ending.LEFTOVER, Ending.DOWN, Ending.VANISHED})
-
-
 def _cure(ending: Ending, migration: Migration) -> str:
-    """Return what a person can do about a VM that is nowhere."""
+    """Return what a person can do about a VM that is nowhere, or has lost half of itself."""
+    if ending is Ending.TORN:
+        return (f"; cure: stop what is left of it, and start it anew; ballastctl vm definition {migration.vm} shows what it "
+                "was")
     return f"; cure: ballastctl vm definition {migration.vm} shows what it was" if ending is Ending.VANISHED else ""
 
 

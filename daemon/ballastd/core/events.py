@@ -158,6 +158,15 @@ class PostCopyOrdered:
 
 
 @dataclass(frozen=True, slots=True)
+class PostCopyWithdrawn:
+    """That intent is given up: the VM still runs at its source, and its migration may be called off again."""
+
+    wall: float
+    id: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
 class VerdictLatched:
     """A latched condition fired on a host."""
 
@@ -473,7 +482,7 @@ class CheckpointTaken:
 Event = (
     DaemonStarted | DaemonStopped | PoliciesLoaded | MigrationOrdered | MigrationCalled | MigrationMoved
     | MigrationOutOfSight | MigrationSettled | AbortOrdered | BandwidthOrdered | DowntimeOrdered
-    | PostCopyOrdered | VerdictLatched
+    | PostCopyOrdered | PostCopyWithdrawn | VerdictLatched
     | VerdictsAcknowledged | CountersNoted | EvacuationBegun | EvacuationEnded | HostCordoned | HostUncordoned
     | DrainRequested | DrainCancelled | HostConfirmedDead | Paused | Resumed | SiteEventBegun | SiteEventEnded
     | DuplicateSeen | DuplicateCleared | InvariantFailed | HostSeenAlive | JournalRecovered | JournalReplaced

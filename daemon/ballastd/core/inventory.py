@@ -73,7 +73,9 @@ class VmState(enum.Enum):
     POSTCOPY_LEFT = "postcopy-left"
     """Its processors left for another host in post-copy, and its memory follows them: never aborted, never resumed."""
     POSTCOPY_FAILED = "postcopy-failed"
-    """One of the two halves of a post-copy that broke: never aborted, never resumed by us."""
+    """It runs here until it misses memory that will not come, for its post-copy broke: never resumed by us."""
+    POSTCOPY_LEFT_FAILED = "postcopy-left-failed"
+    """The other half of that, with the memory that did not go: never resumed by us."""
     SHUTOFF = "shutoff"
     CRASHED = "crashed"
     UNKNOWN = "unknown"
@@ -86,7 +88,16 @@ class VmState(enum.Enum):
     @property
     def runs(self) -> bool:
         """Whether the guest's processors may be executing here."""
-        return self is VmState.RUNNING or self is VmState.POSTCOPY
+        return self in _RUNS
+
+
+COME = frozenset({VmState.POSTCOPY, VmState.POSTCOPY_FAILED})
+"""At the target of a post-copy."""
+LEFT = frozenset({VmState.POSTCOPY_LEFT, VmState.POSTCOPY_LEFT_FAILED})
+"""At its source."""
+BROKEN = frozenset({VmState.POSTCOPY_FAILED, VmState.POSTCOPY_LEFT_FAILED})
+"""The memory that is missing does not come any more."""
+_RUNS = COME | {VmState.RUNNING}
 
 
 class JobKind(enum.Enum):

@@ -8,11 +8,12 @@ copied, its host is as sick as its policy answers to, and its target is well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from ballastd.core import events as ev
-from ballastd.core.inventory import VmRecord, VmState
+from ballastd.core.inventory import BROKEN, COME, LEFT, VmRecord, VmState
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Migration
 from ballastd.core.notices import Notice
@@ -21,16 +22,22 @@ from ballastd.core.policies import EvacuationPolicy, Health, LastResort, Mode, P
 from ballastd.core.quantities import HostName, Instant
 
 ASK_AGAIN_SECONDS = 10.0
+ASKS_MAX = 6
+"""So often it is asked for before it is given up."""
+DARK_SECONDS = 30.0
+"""For so long a source may be silent before it counts as gone: then hypervisors give up one another (docs/libvirt.md)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resorts:
-    """What to book, what to carry out, what to tell people. ``spared``: migrations (ids) that are never called off."""
+    """What to book, what to carry out, what to tell people. ``spared``: migrations (ids) that are not called off whatever
+    speaks for it; ``awaited``: those that are not called off for getting nowhere, until it is known whether they may."""
 
-    events: tuple[ev.PostCopyOrdered, ...]
-    orders: tuple[PostCopyOrder, ...]
-    notices: tuple[Notice, ...]
-    spared: frozenset[str]
+    events: tuple[ev.PostCopyOrdered | ev.PostCopyWithdrawn, ...] = ()
+    orders: tuple[PostCopyOrder, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    spared: frozenset[str] = frozenset()
+    awaited: frozenset[str] = frozenset()
 
 
 def may_begin(policy: EvacuationPolicy | None, record: VmRecord | None) -> bool:
@@ -39,75 +46,136 @@ def may_begin(policy: EvacuationPolicy | None, record: VmRecord | None) -> bool:
             and record is not None and record.post_copy)
 
 
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """What both hosts show of a VM now, None of one that does not; whether the source answers at all; ``wants``: whether the
+    migration's policy, its hosts' health and all gates are for it; ``is_held``: whether a gate alone is against it."""
+
+    here: VmRecord | None
+    there: VmRecord | None
+    source_answers: bool
+    wants: bool
+    is_held: bool
+
+    @property
+    def has_parted(self) -> bool:
+        """Whether it is in post-copy, broken or not."""
+        return any(one is not None and one.state in LEFT | COME for one in (self.here, self.there))
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether one of them shows that memory which it needs does not come any more."""
+        return any(one is not None and one.state in BROKEN for one in (self.here, self.there))
+
+    @property
+    def is_ready(self) -> bool | None:
+        """Whether both show it on its way, free to go; None where one does not show it, or it does not run just now."""
+        if self.here is None or self.there is None or self.here.state is not VmState.RUNNING:
+            return None
+        return self.here.post_copy and not self.here.pins and self.there.state is VmState.INCOMING
+
+
 class LastResorts:
-    """Remembers since when each is in it and when it was last asked for, by the monotonic clock, and what was told."""
+    """Remembers since when each is in it, since when its source is silent, when and how often it was asked for, all by the
+    monotonic clock; and what was told."""
 
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
-        self._asked: dict[str, float] = {}
-        self._told: set[tuple[str, str]] = set()
+        self._dark: dict[str, float] = {}
+        self._given_up: set[str] = set()
+        self._asked: dict[str, tuple[float, int]] = {}
+        self._told: dict[tuple[str, str], None] = {}
 
     def follow(self, ledger: Ledger, policies: PolicySet, outrun: Mapping[str, str], revision: int, now: Instant, *,
                health: Callable[[HostName], Health], record_at: Callable[[Migration, HostName], VmRecord | None],
-               is_held: Callable[[Migration], bool]) -> Resorts:
+               answers: Callable[[HostName], bool], is_held: Callable[[Migration], bool]) -> Resorts:
         """Return what is to be done for those that are dirtied faster than they are copied. ``outrun``: why each cannot be
-        had otherwise; ``record_at``: its VM as a host shows it now, None where it does not."""
-        self._since = {key: at for key, at in self._since.items() if key in ledger.migrations}
-        self._asked = {key: at for key, at in self._asked.items() if key in ledger.migrations}
-        self._told = {told for told in self._told if told[0] in ledger.migrations}
-        events: list[ev.PostCopyOrdered] = []
-        orders: list[PostCopyOrder] = []
-        notices: list[Notice] = []
-        spared: set[str] = set()
+        had otherwise; ``record_at``: its VM as a host shows it now, None where it does not; ``answers``: whether a host
+        does."""
+        self._forget(ledger)
+        found: list[Resorts] = []
         for m in ledger.open_migrations():
-            if not m.holds_slot:
+            if not (m.post_copy or m.post_copy_because):
                 continue
+            policy = policies.evacuation_named(m.policy)
             here = record_at(m, m.source)
-            because = m.post_copy_because or outrun.get(m.id, "")
-            if not m.post_copy_because:
-                if not because or m.abort_reason or is_held(m) or not _is_allowed(m, policies, health, here, record_at):
-                    continue
-                events.append(ev.PostCopyOrdered(now.wall, m.id, because))
-            spared.add(m.id)
-            since = self._since.setdefault(m.id, now.monotonic)
-            if here is not None and here.state is VmState.RUNNING and self._is_due(m.id, now):
-                orders.append(PostCopyOrder(m.id, m.vm, m.source, m.target, because, revision))
-            notices.extend(self._told_of(m, because, (here, record_at(m, m.target)), now.monotonic - since))
-        return Resorts(tuple(events), tuple(orders), tuple(notices), frozenset(spared))
+            wants = (policy is not None and may_begin(policy, here) and health(m.source) >= policy.severity
+                     and health(m.target) is Health.HEALTHY)
+            ends = Ends(here, record_at(m, m.target), answers(m.source), wants, is_held(m))
+            if ends.has_parted:
+                found.append(self._parted(m, ends, now))
+            elif m.holds_slot and not m.abort_reason:
+                ask = self._asked_for if m.post_copy_because else self._to_be_asked_for
+                found.append(ask(m, ends, outrun.get(m.id, ""), revision, now))
+        return _together(found)
 
-    def _is_due(self, migration: str, now: Instant) -> bool:
-        if now.monotonic - self._asked.get(migration, float("-inf")) < ASK_AGAIN_SECONDS:
-            return False
-        self._asked[migration] = now.monotonic
-        return True
+    def _forget(self, ledger: Ledger) -> None:
+        self._since = {key: at for key, at in self._since.items() if key in ledger.migrations}
+        self._given_up &= ledger.migrations.keys()
+        self._dark = {key: at for key, at in self._dark.items() if key in ledger.migrations}
+        self._asked = {key: asked for key, asked in self._asked.items() if key in ledger.migrations}
+        self._told = {told: None for told in self._told if told[0] in ledger.migrations}
 
-    def _told_of(self, m: Migration, because: str, ends: tuple[VmRecord | None, ...], lasts: float) -> tuple[Notice, ...]:
-        if not m.post_copy_because:
-            return self._once(m, "warning", f"{m.vm_name} goes to {m.target} before its memory: {because}")
-        if any(one is not None and one.state is VmState.POSTCOPY_FAILED for one in ends):
-            return self._once(m, "alarm", f"the way of {m.vm_name} from {m.source} to {m.target} broke with its memory in "
-                              "two halves, and it may stand still; neither must be stopped; cure: bring the network back, "
-                              "then virsh migrate with --postcopy-resume; where that fails it has to be started anew")
-        if lasts > (given := m.deadline_wall - m.ordered_wall):
-            return self._once(m, "alarm", f"{m.vm_name} runs on {m.target}, and its memory has not all come from {m.source} "
+    def _to_be_asked_for(self, m: Migration, ends: Ends, because: str, revision: int, now: Instant) -> Resorts:
+        if not because or ends.is_held or m.id in self._given_up:
+            return Resorts()
+        if ends.is_ready is None:
+            return Resorts(awaited=frozenset({m.id}))
+        if not (ends.is_ready and ends.wants):
+            return Resorts()
+        self._asked[m.id] = (now.monotonic, 1)
+        told = Notice("warning", f"migration/{m.id}", f"{m.vm_name} goes to {m.target} before its memory: {because}")
+        return Resorts((ev.PostCopyOrdered(now.wall, m.id, because),), (_order(m, because, revision),), (told,),
+                       frozenset({m.id}))
+
+    def _asked_for(self, m: Migration, ends: Ends, _because: str, revision: int, now: Instant) -> Resorts:
+        """It is in the journal, and nobody shows it yet: the call did not arrive, was refused, or was never made."""
+        spared = frozenset({m.id})
+        if ends.is_ready is None or ends.is_held:
+            return Resorts(spared=spared)
+        at, times = self._asked.get(m.id, (float("-inf"), 0))
+        if not (ends.is_ready and ends.wants) or (times >= ASKS_MAX and now.monotonic - at >= ASK_AGAIN_SECONDS):
+            self._given_up.add(m.id)
+            why = f"it was asked for {times} times" if ends.is_ready and ends.wants else "something speaks against it now"
+            return Resorts((ev.PostCopyWithdrawn(now.wall, m.id, why),), notices=(
+                Notice("warning", f"migration/{m.id}", f"{m.vm_name} does not go before its memory: {why}"),))
+        if now.monotonic - at < ASK_AGAIN_SECONDS:
+            return Resorts(spared=spared)
+        self._asked[m.id] = (now.monotonic, times + 1)
+        return Resorts(orders=(_order(m, m.post_copy_because, revision),), spared=spared)
+
+    def _parted(self, m: Migration, ends: Ends, now: Instant) -> Resorts:
+        since, given = self._since.setdefault(m.id, now.monotonic), m.deadline_wall - m.ordered_wall
+        if ends.source_answers:
+            self._dark.pop(m.id, None)
+        is_dark = not ends.source_answers and now.monotonic - self._dark.setdefault(m.id, now.monotonic) >= DARK_SECONDS
+        told: tuple[Notice, ...] = ()
+        if ends.is_broken or is_dark:
+            told = self._once(m, "broke", f"the way of {m.vm_name} from {m.source} to {m.target} broke with its memory in "
+                              "two halves, and it may stand still; neither must be stopped; cure: bring the network and the "
+                              "source back, then virsh migrate with --postcopy-resume; where that fails it has to be "
+                              "started anew")
+        elif now.monotonic - since > given:
+            told = self._once(m, "late", f"{m.vm_name} runs on {m.target}, and its memory has not all come from {m.source} "
                               f"within as long as its whole migration was given, {given:.0f} s; neither must be stopped")
-        return ()
+        else:
+            self._told.pop((m.id, "broke"), None)
+        return Resorts(notices=told, spared=frozenset({m.id}))
 
-    def _once(self, m: Migration, level: str, text: str) -> tuple[Notice, ...]:
-        if (m.id, text) in self._told:
+    def _once(self, m: Migration, what: str, text: str) -> tuple[Notice, ...]:
+        if (m.id, what) in self._told:
             return ()
-        self._told.add((m.id, text))
-        return (Notice(level, f"migration/{m.id}", text),)
+        self._told[m.id, what] = None
+        return (Notice("alarm", f"migration/{m.id}", text),)
 
 
-def _is_allowed(m: Migration, policies: PolicySet, health: Callable[[HostName], Health], here: VmRecord | None,
-                record_at: Callable[[Migration, HostName], VmRecord | None]) -> bool:
-    """Return whether all still stands on which it was begun so: its policy, its owner's word, its host's state, its
-    target's."""
-    policy = policies.evacuation_named(m.policy)
-    if not m.post_copy or policy is None or not may_begin(policy, here):
-        return False
-    there = record_at(m, m.target)
-    return (health(m.source) >= policy.severity and health(m.target) is Health.HEALTHY
-            and here is not None and here.state is VmState.RUNNING and not here.pins
-            and there is not None and there.state is VmState.INCOMING)
+def _together(found: Sequence[Resorts]) -> Resorts:
+    return Resorts(tuple(chain.from_iterable(one.events for one in found)),
+                   tuple(chain.from_iterable(one.orders for one in found)),
+                   tuple(chain.from_iterable(one.notices for one in found)),
+                   frozenset(chain.from_iterable(one.spared for one in found)),
+                   frozenset(chain.from_iterable(one.awaited for one in found)))
+
+
+def _order(m: Migration, because: str, revision: int) -> PostCopyOrder:
+    return PostCopyOrder(m.id, m.vm, m.source, m.target, because, revision)

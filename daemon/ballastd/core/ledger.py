@@ -258,7 +258,8 @@ def _migration_settled(ledger: Ledger, e: ev.MigrationSettled) -> None:
     else:
         kept = ledger.recent_failures(migration.vm, e.wall - FAILURE_MEMORY_SECONDS)
         withheld = migration.called is CallResult.WITHHELD
-        ledger.failures[migration.vm] = (*kept[-FAILURES_KEPT:], Failure(e.wall, migration.target, e.ending, withheld))
+        failure = Failure(e.wall, migration.target, e.ending, withheld, migration.post_copy)
+        ledger.failures[migration.vm] = (*kept[-FAILURES_KEPT:], failure)
 
 
 def _remember_move(ledger: Ledger, vm: VmId, move: Moved) -> None:
@@ -367,6 +368,11 @@ def _post_copy_ordered(ledger: Ledger, e: ev.PostCopyOrdered) -> None:
     ledger.migrations[e.id] = replace(migration, post_copy_because=e.because)
 
 
+def _post_copy_withdrawn(ledger: Ledger, e: ev.PostCopyWithdrawn) -> None:
+    migration = ledger._migration(e.id)  # noqa: SLF001  as above
+    ledger.migrations[e.id] = replace(migration, post_copy_because="")
+
+
 def _verdict_latched(ledger: Ledger, e: ev.VerdictLatched) -> None:
     ledger.latched.setdefault((e.policy, e.host), e)
 
@@ -470,6 +476,7 @@ _BOOK: dict[type, Callable[[Ledger, Any], None]] = {
     ev.BandwidthOrdered: _bandwidth_ordered,
     ev.DowntimeOrdered: _downtime_ordered,
     ev.PostCopyOrdered: _post_copy_ordered,
+    ev.PostCopyWithdrawn: _post_copy_withdrawn,
     ev.VerdictLatched: _verdict_latched,
     ev.VerdictsAcknowledged: _verdicts_acknowledged,
     ev.CountersNoted: _counters_noted,

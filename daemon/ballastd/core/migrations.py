@@ -56,8 +56,16 @@ class Ending(enum.Enum):
     """A paused copy at the source, none at the target."""
     VANISHED = "vanished"
     """It is at neither end."""
+    TORN = "torn"
+    """It is in post-copy with one half gone: what is left of it has not all of its memory, and never will."""
     ELSEWHERE = "elsewhere"
     """It runs on a third host: somebody else moved it."""
+
+
+ALARMING = frozenset({Ending.SPLIT, Ending.LEFTOVER, Ending.DOWN, Ending.VANISHED, Ending.TORN})
+"""Endings that a person has to look at."""
+FAULTS = ALARMING | {Ending.FAILED}
+"""Endings that speak against a move."""
 
 
 class CallResult(enum.Enum):
@@ -142,12 +150,14 @@ class Migration:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One attempt to move a VM that did not end at its target. ``withheld``: the kernel did not let it begin."""
+    """One attempt to move a VM that did not end at its target. ``withheld``: the kernel did not let it begin; ``post_copy``:
+    it was prepared for post-copy."""
 
     wall: float
     target: HostName
     ending: Ending
     withheld: bool = False
+    post_copy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,11 @@ from typing import Any
 
 from ballastd.core import autonomy_events as au
 from ballastd.core import events as ev
-from ballastd.core.migrations import Ending
+from ballastd.core.migrations import ALARMING, Ending
 from ballastd.core.quantities import human_bytes
 from ballastd.core.views import RecentView
 
 KEPT = 100
-_BAD = frozenset({Ending.SPLIT, Ending.LEFTOVER, Ending.DOWN, Ending.VANISHED})
 
 
 class Recent:
@@ -54,7 +53,7 @@ def _ordered(e: ev.MigrationOrdered, _names: Names) -> RecentView:
 
 
 def _settled(e: ev.MigrationSettled, names: Names) -> RecentView:
-    level = "info" if e.ending is Ending.COMPLETED else "alarm" if e.ending in _BAD else "warning"
+    level = "info" if e.ending is Ending.COMPLETED else "alarm" if e.ending in ALARMING else "warning"
     detail = f": {e.detail}" if e.detail else ""
     return RecentView(e.wall, level, f"{e.id}: {names.get(e.id, 'a migration of a run before')} {e.ending.value}{detail}")
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ballastd.core import events as ev
-from ballastd.core.inventory import HostInventory, JobKind, VmRecord, VmState
+from ballastd.core.inventory import BROKEN, COME, LEFT, HostInventory, JobKind, VmRecord, VmState
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import CallResult, Ending, Migration, MigrationPhase
 from ballastd.core.policies import Timing
@@ -31,12 +31,16 @@ class Look(enum.Enum):
     LEFTOVER = "leftover"
     DOWN = "down"
     NOWHERE = "nowhere"
+    BROKEN = "broken"
+    """In post-copy, and the way between its halves is gone; both are there."""
+    TORN = "torn"
+    """In post-copy, and one half is gone."""
     BETWEEN = "between"
     """Neither here nor there yet: wait."""
 
 
 _ENDINGS = {Look.AT_TARGET: Ending.COMPLETED, Look.SPLIT: Ending.SPLIT, Look.LEFTOVER: Ending.LEFTOVER,
-            Look.DOWN: Ending.DOWN, Look.NOWHERE: Ending.VANISHED}
+            Look.DOWN: Ending.DOWN, Look.NOWHERE: Ending.VANISHED, Look.TORN: Ending.TORN}
 _PHASES = {Look.AT_TARGET: _P.COMPLETED, Look.LEFTOVER: _P.COMPLETED}
 
 
@@ -75,19 +79,16 @@ class Sight:
     timing: Timing
 
 
-_IN_POST_COPY = frozenset({VmState.POSTCOPY, VmState.POSTCOPY_LEFT, VmState.POSTCOPY_FAILED})
-
-
 def look_at(source: VmRecord | None, target: VmRecord | None) -> Look:
     """Return what the two records of one VM, one from each end, amount to."""
     here = source.state if source else VmState.SHUTOFF
     there = target.state if target else VmState.SHUTOFF
     if source is not None and source.job in (JobKind.OUTGOING, JobKind.UNKNOWN):
         return Look.JOB
-    if not _IN_POST_COPY.isdisjoint((here, there)):
-        return Look.JOB
     gone_here = not here.holds_memory
     gone_there = not there.holds_memory
+    if here in LEFT or there in COME:
+        return _look_at_halves(here, there)
     if there is VmState.INCOMING or VmState.UNKNOWN in (here, there):
         return Look.BETWEEN
     if gone_here and gone_there:
@@ -98,6 +99,14 @@ def look_at(source: VmRecord | None, target: VmRecord | None) -> Look:
     if gone_there:
         return Look.DOWN if stuck_here else Look.AT_SOURCE
     return Look.LEFTOVER if stuck_here else Look.SPLIT
+
+
+def _look_at_halves(here: VmState, there: VmState) -> Look:
+    """Return what a VM in post-copy comes to. With both halves there, and neither broken, its memory is on its way, whether
+    or not its hypervisor still has a job for that."""
+    if not (here.holds_memory and there.holds_memory):
+        return Look.TORN
+    return Look.JOB if BROKEN.isdisjoint((here, there)) else Look.BROKEN
 
 
 def reconcile(ledger: Ledger, sight: Sight) -> tuple[ev.Event, ...]:
@@ -125,6 +134,8 @@ def _reconcile_one(m: Migration, sight: Sight) -> list[ev.Event]:
         return _job_runs(m, sight)
     if not _call_is_over(m, sight, (m.source, m.target)):
         return []
+    if look is Look.BROKEN:
+        return _broken(m, sight)
     if look is Look.BETWEEN:
         sight.looks.first.pop(m.id, None)
         return []
@@ -144,6 +155,15 @@ def _job_runs(m: Migration, sight: Sight) -> list[ev.Event]:
     if m.phase is _P.RUNNING:
         return []
     return [ev.MigrationMoved(sight.now.wall, m.id, _P.RUNNING, "a job is seen at the source")]
+
+
+def _broken(m: Migration, sight: Sight) -> list[ev.Event]:
+    """Two halves that nothing flows between take nobody's place; only a person can say what becomes of them."""
+    oldest = min(sight.inventories[end].begun.monotonic for end in (m.source, m.target))
+    if not m.holds_slot or not _looked_twice(m, Look.BROKEN.value, oldest, sight):
+        return []
+    return [ev.MigrationMoved(sight.now.wall, m.id, _P.LOST, f"its post-copy broke: half of it is on {m.target}, the memory "
+                              f"that did not go on {m.source}")]
 
 
 def _looked_twice(m: Migration, look: str, oldest: float, sight: Sight) -> bool:
@@ -169,7 +189,8 @@ def _source_out_of_sight(m: Migration, sight: Sight) -> list[ev.Event]:
     if record is None or not record.state.runs or record.job is not JobKind.NONE:
         return found
     if _looked_twice(m, "lost", target.begun.monotonic, sight):
-        found.append(ev.MigrationMoved(wall, m.id, _P.LOST, f"runs on {m.target}, {m.source} does not answer; its "
+        stands = "runs on" if record.state is VmState.RUNNING else "is in post-copy, not all of its memory has come to"
+        found.append(ev.MigrationMoved(wall, m.id, _P.LOST, f"{stands} {m.target}, {m.source} does not answer; its "
                                        "memory there stays reserved until it does, or host confirm-dead"))
     return found
 
@@ -240,6 +261,7 @@ def _detail(m: Migration, look: Look) -> str:
              Look.SPLIT: f"runs on BOTH {m.source} and {m.target}",
              Look.LEFTOVER: f"runs on {m.target}; a paused copy is left on {m.source}",
              Look.DOWN: f"paused on {m.source}, not on {m.target}: it is down",
+             Look.TORN: f"in post-copy from {m.source} to {m.target}, and one half of it is gone",
              Look.NOWHERE: f"neither on {m.source} nor on {m.target}"}.get(look, look.value)
     return "; ".join(part for part in (shown, m.abort_reason, said) if part)
 
@@ -254,7 +276,7 @@ def find_duplicates(inventories: Mapping[HostName, HostInventory], reachable: fr
     seen: dict[VmId, list[tuple[HostName, str]]] = {}
     for host in sorted(reachable):
         for record in inventories[host].vms:
-            if record.state is VmState.RUNNING:
+            if record.state.runs:
                 seen.setdefault(record.vm, []).append((host, record.name))
     return {vm: (places[0][1], tuple(host for host, _ in places))
             for vm, places in seen.items() if len(places) > 1}

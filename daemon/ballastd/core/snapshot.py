@@ -297,8 +297,8 @@ def _find_vms(facts: tuple[HostFacts, ...]
     return living, sightings
 
 
-_LIFE = {VmState.RUNNING: 4, VmState.POSTCOPY: 4, VmState.HANDOVER: 3, VmState.POSTCOPY_FAILED: 3, VmState.POSTCOPY_LEFT: 2,
-         VmState.PAUSED: 2, VmState.LEFTOVER: 1}
+_LIFE = {VmState.RUNNING: 4, VmState.POSTCOPY: 4, VmState.HANDOVER: 3, VmState.POSTCOPY_FAILED: 3, VmState.PAUSED: 2,
+         VmState.POSTCOPY_LEFT: 1, VmState.POSTCOPY_LEFT_FAILED: 1, VmState.LEFTOVER: 1}
 
 
 def _lives_more(one: VmRecord, other: VmRecord) -> bool:

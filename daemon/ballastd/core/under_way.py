@@ -50,8 +50,10 @@ class UnderWay:
             now, is_held)
         resorts = self._last_resorts.follow(
             ledger, policies, eased.outrun, revision, now, health=health, is_held=is_held,
-            record_at=lambda m, host: self._senses.record(host, m.vm, now))
-        called_off, aborts = self._aborts.follow(ledger, policies, health, eased.hopeless, resorts.spared, revision, now)
+            record_at=lambda m, host: self._senses.record(host, m.vm, now),
+            answers=lambda host: host in ledger.confirmed_dead or self._senses.is_reachable(host, now))
+        hopeless = {key: why for key, why in eased.hopeless.items() if key not in resorts.awaited}
+        called_off, aborts = self._aborts.follow(ledger, policies, health, hopeless, resorts.spared, revision, now)
         return Care((*eased.events, *resorts.events, *called_off), eased.orders, aborts, resorts.orders, resorts.notices)
 
     def deadlines(self) -> Iterable[float]:

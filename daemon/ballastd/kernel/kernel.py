@@ -148,7 +148,7 @@ class Kernel:
         """
         _demand(order, "abort", is_durable=self._record.has_abort(order.migration))
         if self._record.has_post_copy(order.migration):
-            raise Withheld((Refusal(RefusalKind.VM_BUSY, "it was put into post-copy: there is no way back", order.vm),))
+            raise Withheld((Refusal(RefusalKind.VM_BUSY, "it is put into post-copy: there is no way back", order.vm),))
         await self._hypervisor.abort(order.source, order.vm)
 
     async def tune(self, order: TuneOrder) -> None:

@@ -129,6 +129,8 @@ class Record:
                     self._downtimes[event.id] = event.downtime_ms
                 case ev.PostCopyOrdered():
                     self._post_copies.add(event.id)
+                case ev.PostCopyWithdrawn():
+                    self._post_copies.discard(event.id)
                 case ev.MigrationSettled():
                     self._orders.discard(event.id)
                     self._aborts.discard(event.id)

@@ -11,7 +11,7 @@ from random import Random
 from ballastd.core.acts import Act
 from ballastd.core.conditions import Aggregate, Condition, Holding, RelativeTo, Threshold
 from ballastd.core.inputs import Verb
-from ballastd.core.inventory import VmState
+from ballastd.core.inventory import BROKEN
 from ballastd.core.policies import (
     BalancePolicy,
     ConsolidationPolicy,
@@ -219,7 +219,7 @@ async def heal(stage: Stage) -> None:
     for known in world.hypervisor.hosts.values():
         for halted, record in list(known.vms.items()):
             world.hypervisor.go_on(known.name, halted)
-            if record.state is VmState.POSTCOPY_FAILED:
+            if record.state in BROKEN:
                 world.stop(halted)
     for act in _repairs(stage):
         stage.act(act)

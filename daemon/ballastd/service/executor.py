@@ -19,7 +19,6 @@ from ballastd.errors import (
     MigrationAborted,
     MigrationRefused,
     PowerRefused,
-    Unreachable,
 )
 from ballastd.kernel.kernel import Kernel, Withheld
 from ballastd.ports import Clock
@@ -110,7 +109,7 @@ async def _steer(call: Awaitable[None], migration: str, otherwise: str) -> None:
     """Await a call of the kernel that steers a job; say so where it is not made or does not arrive."""
     try:
         await call
-    except (Withheld, Unreachable, MigrationRefused) as no:
+    except BallastdError as no:
         log.warning(otherwise, migration=migration, reason=str(no))
 
 

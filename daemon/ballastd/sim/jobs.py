@@ -307,7 +307,7 @@ class SimulatedJob:
         elif self.vm not in self.source.vms:
             self._put(self.target, state=VmState.POSTCOPY_FAILED, job=JobKind.NONE, reason="1/11")
         elif not self.source.down:
-            self._put(self.source, state=VmState.POSTCOPY_FAILED, job=JobKind.NONE, reason="3/13")
+            self._put(self.source, state=VmState.POSTCOPY_LEFT_FAILED, job=JobKind.NONE, reason="3/13")
         self._changed(self.source.name, self.vm)
         self.tell(torn)
 

@@ -251,7 +251,7 @@ class World:
     def stop(self, vm: VmId) -> None:
         """Somebody shuts a VM down, where it runs; of one torn in two both halves."""
         halves = [host.name for host in self.hypervisor.hosts.values() if vm in host.vms
-                  and host.vms[vm].state is VmState.POSTCOPY_FAILED]
+                  and host.vms[vm].state is VmState.POSTCOPY_LEFT_FAILED]
         for host in dict.fromkeys((*self.at(vm), *halves)):
             record = self.host(host).vms[vm]
             self.hypervisor.remove(host, vm)

@@ -218,11 +218,12 @@ def test_acknowledging_clears_and_only_a_new_error_counts_again() -> None:
     assert t.wait(10.0).step().view.hosts[0].health == "failing"
 
 
-def test_a_duplicate_freezes_both_hosts_and_destroys_nothing() -> None:
+@pytest.mark.parametrize("state", [VmState.RUNNING, VmState.POSTCOPY, VmState.POSTCOPY_FAILED])
+def test_a_duplicate_freezes_both_hosts_and_destroys_nothing(state: VmState) -> None:
     t = table(four_hosts())
     t.warm_up()
     record = t.world["h1"][vm_id("h1v0")]
-    t.world["h2"][record.vm] = record
+    t.world["h2"][record.vm] = replace(record, state=state)
     decisions = t.settle(3)
     assert any(n.level == "alarm" for d in decisions for n in d.notices)
     view = decisions[-1].view

@@ -39,10 +39,12 @@ S = VmState
     (copy(S.LEFTOVER), copy(S.INCOMING), Look.BETWEEN),
     (copy(S.UNKNOWN), copy(S.RUNNING), Look.BETWEEN),
     (copy(S.POSTCOPY_LEFT), copy(S.POSTCOPY), Look.JOB),
-    (copy(S.POSTCOPY_FAILED), copy(S.POSTCOPY), Look.JOB),
-    (copy(S.POSTCOPY_FAILED), None, Look.JOB),
-    (None, copy(S.POSTCOPY), Look.JOB),
-    (None, copy(S.POSTCOPY_FAILED), Look.JOB),
+    (copy(S.POSTCOPY_LEFT_FAILED), copy(S.POSTCOPY), Look.BROKEN),
+    (copy(S.POSTCOPY_LEFT), copy(S.POSTCOPY_FAILED), Look.BROKEN),
+    (copy(S.POSTCOPY_LEFT_FAILED), None, Look.TORN),
+    (copy(S.POSTCOPY_LEFT), copy(S.SHUTOFF), Look.TORN),
+    (None, copy(S.POSTCOPY), Look.TORN),
+    (None, copy(S.POSTCOPY_FAILED), Look.TORN),
 ])
 def test_two_ends_amount_to_one_look(source: VmRecord | None, target: VmRecord | None, look: Look) -> None:
     assert look_at(source, target) is look

@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 
 CALL_BEYOND_DEADLINE_SECONDS = 120.0
 """How much longer than its order a migrate call may take: a job hangs up to two minutes on a dead peer."""
+POST_COPY_PATIENCE = 3.0
+"""So many times its order's deadline a call may take whose VM may go before its memory: nothing is called off after that."""
 CLOSE_SECONDS = 0.5
 
 
@@ -178,7 +180,7 @@ class LibvirtHypervisor:
             move.vm, target.host.peer_uri or target.host.uri, target.host.migration_uri,
             order.bandwidth_mib_s, self._options.unsafe, order.downtime_ms, order.auto_converge,
             order.post_copy)
-        limit = order.deadline + CALL_BEYOND_DEADLINE_SECONDS
+        limit = order.deadline * (POST_COPY_PATIENCE if order.post_copy else 1.0) + CALL_BEYOND_DEADLINE_SECONDS
         with source.job_connection() as connection:
             await connection.ensure()
             try:

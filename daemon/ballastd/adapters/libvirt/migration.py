@@ -27,7 +27,7 @@ from ballastd.adapters.libvirt.states import (
 )
 from ballastd.core.inventory import JobKind, Progress
 from ballastd.core.quantities import Seconds, VmId
-from ballastd.errors import MigrationError, VmVanished
+from ballastd.errors import MigrationError, MigrationRefused, VmVanished
 
 T = TypeVar("T")
 
@@ -175,7 +175,11 @@ def start_post_copy(conn: Any, asking: Asking, vm: VmId) -> MigrationError | Non
         try:
             domain.migrateStartPostCopy(0)
         except libvirt.libvirtError as error:
-            return migration_error(trouble_of(error), 0.0)
+            trouble = trouble_of(error)
+            if trouble.lost_connection:
+                raise
+            # whatever it says against it, the job goes on as it was
+            return MigrationRefused(str(trouble), code=trouble.code, domain=trouble.domain)
         return None
 
     return _with_job(conn, asking, vm, start)

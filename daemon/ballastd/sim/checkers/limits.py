@@ -9,9 +9,10 @@ from typing import Any
 from ballastd.core.inventory import VmState
 from ballastd.core.migrations import Ending
 from ballastd.core.plans import Order
-from ballastd.core.policies import BalancePolicy, ConsolidationPolicy, EvacuationPolicy, Mode, PlacementPolicy
+from ballastd.core.policies import BalancePolicy, ConsolidationPolicy, EvacuationPolicy, Health, Mode, PlacementPolicy
 from ballastd.core.quantities import HostName, VmId
 from ballastd.sim.checkers.base import Checker, outgoing
+from ballastd.sim.checkers.hearsay import hearsay_of
 from ballastd.sim.world import World
 
 HOUR, DAY = 3600.0, 86400.0
@@ -227,13 +228,14 @@ class Standstill(Checker):
 
 
 class LastResort(Checker):
-    """No VM goes before its memory but off a host that fails, by a policy that allows it, and if its owner lets it."""
+    """No VM goes before its memory but off a host that was said to fail, by a policy that allows it, if its owner does."""
 
     rule = "last-resort"
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._policies_of: dict[VmId, str] = {}
+        self._hearsay = hearsay_of(world)
 
     def migrating(self, order: Order) -> None:
         self._policies_of[order.move.vm] = order.move.policy
@@ -245,6 +247,8 @@ class LastResort(Checker):
             self.complain(f"{record.name} goes before its memory, which its owner does not want")
         if policy is None or not policy.last_resorts or policy.mode is not Mode.AUTO:
             self.complain(f"{vm} goes before its memory by {name or 'nobody'}, which does not allow that")
+        elif self._hearsay.worst.get(host, Health.HEALTHY) < policy.severity:
+            self.complain(f"{vm} goes before its memory off {host}, which nobody said to be {policy.severity.name.lower()}")
 
 
 class Pause(Checker):

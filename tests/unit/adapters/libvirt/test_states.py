@@ -30,7 +30,7 @@ NONE, OUT, IN, OTHER, UNKNOWN = (
     (3, 2, OTHER, VmState.LEFTOVER),
     (3, 2, UNKNOWN, VmState.UNKNOWN),
     (3, 12, OUT, VmState.POSTCOPY_LEFT),
-    (3, 13, NONE, VmState.POSTCOPY_FAILED),
+    (3, 13, NONE, VmState.POSTCOPY_LEFT_FAILED),
     (5, 4, NONE, VmState.SHUTOFF),
     (6, 1, NONE, VmState.CRASHED),
     (7, 0, NONE, VmState.PAUSED),
