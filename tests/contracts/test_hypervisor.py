@@ -442,6 +442,9 @@ async def test_hints_say_where_to_look(world: World) -> None:
     await until(lambda hint: (hint.host, hint.change) == (H3, HostChange.DISCONNECTED))
     await world.heal(H3)
     await until(lambda hint: (hint.host, hint.change) == (H3, HostChange.CONNECTED))
+    changes = [hint.change for hint in heard if hint.host == H3 and hint.change is not HostChange.LIFECYCLE]
+    assert changes == [HostChange.DISCONNECTED, HostChange.CONNECTED]
+    assert not listening.done()
     listening.cancel()
 
 

@@ -448,12 +448,13 @@ def test_a_restarted_libvirtd_is_heard_again(tell: Tell) -> None:
         async with listening(world) as heard:
             await world.hypervisor.inventory(H1)
             await world.kill(H1)
-            await until(lambda: any(hint.change is HostChange.DISCONNECTED for hint in heard))
+            await until(lambda: any((h.host, h.change) == (H1, HostChange.DISCONNECTED) for h in heard))
             before = len(heard)
             await world.heal(H1)
             await until(lambda: any((h.host, h.change) == (H1, HostChange.CONNECTED) for h in heard[before:]))
             vm = await world.start_guest(H1, memory_mib=8)
-            await until(lambda: any((h.change, h.vm) == (HostChange.LIFECYCLE, vm) for h in heard))
+            await until(lambda: any(h.vm == vm for h in heard))
+            assert {(h.host, h.change) for h in heard if h.vm == vm} == {(H1, HostChange.LIFECYCLE)}
 
     tell(story)
 

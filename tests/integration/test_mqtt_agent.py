@@ -76,6 +76,10 @@ def value_of(report: Report, metric: str, subject: str) -> float | None:
     return found.get((metric, subject))
 
 
+def pairs_of(report: Report) -> set[tuple[str, str]]:
+    return {(sample.metric, sample.subject) for sample in report.samples}
+
+
 def last_state(listener: Listener) -> AgentState | None:
     return next(reversed(listener.of(AgentState)), None)
 
@@ -233,6 +237,8 @@ async def test_a_cordon_outlives_the_agent_and_the_broker(root: Path, broker: Br
         async with hearing(broker) as listener:
             # nothing is retained any more, and that is no request to lift it
             await listener.until(lambda: (state := last_state(listener)) and state.cordon_until == until)
+            assert is_online(listener)
+            assert again.flag.exists()
     finally:
         again.end()
 
@@ -272,6 +278,9 @@ async def test_the_agent_finds_a_broker_again_and_says_everything_anew(broker: B
         await listener.until_up(2)
         await listener.until(lambda: len(listener.of(AgentState)) > seen_states and is_online(listener))
         await listener.until(lambda: len(listener.of(Report)) > seen_reports)
+        assert is_online(listener)
+        before, after = listener.of(Report)[seen_reports - 1:seen_reports + 1]
+        assert pairs_of(after) == pairs_of(before) != set()
 
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import subprocess
 import time
@@ -221,8 +222,17 @@ async def test_a_name_that_does_not_resolve_is_named() -> None:
         assert "no-such-broker.invalid" in listener.down_reasons()[0]
 
 
+def sockets() -> set[str]:
+    """Return the sockets that this process has open now, as the kernel names them."""
+    links = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # the folder's own, open while it is read
+            links.add(str(entry.readlink()))
+    return {link for link in links if link.startswith("socket:")}
+
+
 async def test_no_socket_and_no_task_is_left_behind(broker: Broker) -> None:
-    before = asyncio.all_tasks()
+    before, open_before = asyncio.all_tasks(), sockets()
     for _ in range(3):
         async with listening(dataclasses.replace(address_of(broker), keepalive=2)) as listener:
             await listener.until_up()
@@ -230,3 +240,4 @@ async def test_no_socket_and_no_task_is_left_behind(broker: Broker) -> None:
             await listener.until(listener.down_reasons)
             broker.start()
     await eventually(lambda: asyncio.all_tasks() <= before | {asyncio.current_task()})
+    assert sockets() <= open_before
