@@ -93,10 +93,10 @@ def place_command(ctx: click.Context, processors: float, memory: int, name: str,
                   output: str) -> None:
     """Rank the hosts for a new VM, with reasons. Nothing is created.
 
-    A host is offered when it may receive, has the memory, would not be hot with the VM (by your Balance policies), breaks
-    no must-rule of a Placement, and leaves room for the failure of a host or of a whole domain (by Limits). Of those
-    offered the one that stays the emptiest comes first. PROCESSORS and MEMORY say how full it would be. Exit code 1 where
-    no host is offered.
+    A host is offered when it may receive, has the memory, would not be hot with the VM (by your Balance policies), is not
+    hot by its network already (what the VM itself will carry is not asked), breaks no must-rule of a Placement, and leaves
+    room for the failure of a host or of a whole domain (by Limits). Of those offered the one that stays the emptiest comes
+    first. PROCESSORS and MEMORY say how full it would be. Exit code 1 where no host is offered.
 
     \b
     Examples:

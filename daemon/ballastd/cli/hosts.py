@@ -26,6 +26,19 @@ def _labels(host: Row) -> str:
     return ",".join(f"{key}={value}" for key, value in host["labels"]) or "-"
 
 
+def _network_share(host: Row) -> float | None:
+    used, limit = host["network_by_vms"], host["network_limit"]
+    return None if used is None or not limit else float(used) / float(limit)
+
+
+def _network(host: Row) -> str:
+    if host["network_limit"] is None:
+        return "not declared what it carries (network_speed)"
+    if host["network_by_vms"] is None:
+        return f"what all of its VMs use of {host['network_limit']:.0f} MiB/s is unknown"
+    return f"its VMs use {host['network_by_vms']:.1f} of {host['network_limit']:.0f} MiB/s ({share(_network_share(host))})"
+
+
 HOSTS = Table((
     Column("NAME", lambda h: h["name"]),
     Column("HEALTH", lambda h: h["health"]),
@@ -36,6 +49,7 @@ HOSTS = Table((
     Column("RESERVED", lambda h: size(h["memory_reserved"]), wide=True, right=True),
     Column("CPU", lambda h: share(h["cpu_utilization"]), right=True),
     Column("VMS' CPU", lambda h: cores(h["cpu_by_vms"], h["cpu_limit"]), wide=True, right=True),
+    Column("VMS' NETWORK", lambda h: share(_network_share(h)), wide=True, right=True),
     Column("OUT/IN", lambda h: f"{h['migrations_out']}/{h['migrations_in']}", right=True),
     Column("SEEN", lambda h: age(h["inventory_age"]) if h["reachable"] else "unreachable", right=True),
     Column("HEARD", lambda h: age(h["telemetry_age"]), right=True),
@@ -107,6 +121,7 @@ def _fields(host: Row) -> list[tuple[str, str]]:
                 f"its VMs use {cores(host['cpu_by_vms'], host['cpu_limit'])} processors"),
         ("memory", (f"{size(host['memory_used'])} used, {size(host['memory_reserved'])} reserved, of "
                     f"{size(host['memory_limit'])} for VMs ({size(host['memory_total'])} in all)")),
+        ("network", _network(host)),
         ("VMs running", str(host["vms_running"])),
         ("migrations", f"{host['migrations_out']} out, {host['migrations_in']} in"),
         ("power", f"{host['power']}: {host['power_detail']}" if host["power_detail"] else host["power"]),

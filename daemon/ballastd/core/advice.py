@@ -1,8 +1,8 @@
 """Where a new VM would best live, and how many more of its kind fit: on the last picture of the cluster, by the policies.
 
 Nothing is created, and nothing is kept for whoever asked. A host is offered when it may receive, has the memory, would not
-be hot with the VM, breaks no must-rule, and leaves room for the failure of a host, or of a whole failure domain; the offers
-begin with the one that stays the emptiest. What is against a host is said with its numbers.
+be hot with the VM, nor is by its network already, breaks no must-rule, and leaves room for the failure of a host, or of a
+whole failure domain; the offers begin with the one that stays the emptiest. What is against a host is said with its numbers.
 """
 
 from __future__ import annotations
@@ -199,6 +199,8 @@ def _offer(room: _Room, rooms: list[_Room], policies: PolicySet, shape: Shape) -
     cpu = room.cpu_after(shape)
     if cpu is None:
         but.append("what its processors do is not known")
+    if room.seen.network_limit is not None and room.seen.network_by_vms is None:
+        but.append("what its VMs' network carries is not known")
     return Offer(room.seen.name, cpu, room.memory_after(shape) / max(1, room.seen.memory_limit), tuple(why), tuple(but),
                  sum(rule.weight or 0 for rule in broken))
 
@@ -224,6 +226,12 @@ def _why_not(room: _Room, rooms: list[_Room], policies: PolicySet, shape: Shape)
     if cpu is not None and cpu > edge:
         words = f"{policy} calls more than {edge:.0%} hot" if policy else "it has no more"
         yield RefusalKind.LOAD, f"{cpu:.0%} of its processors would be used; {words}"
+    network = seen.network_share
+    if network is not None:
+        edge, policy = _edge(policies, room.declared, "network")
+        if network > edge:
+            words = f"{policy} calls more than {edge:.0%} hot" if policy else "it carries no more"
+            yield RefusalKind.LOAD, f"{network:.0%} of its VMs' network is used already; {words}"
     for rule in policies.placement:
         if rule.must and (why := _against(rule, room, rooms, shape)):
             yield RefusalKind.PLACEMENT, f"{rule.name}: {why}"

@@ -93,6 +93,7 @@ def _host_state(host: HostView) -> tuple[Statement, ...]:
         ("cpu", "CPU utilization is unknown" if host.cpu_utilization is None
                 else f"CPU utilization is {host.cpu_utilization:.0%} by telemetry"),
         ("cpu-by-vms", _cpu_by_vms(host)),
+        *((("network", _network(host)),) if host.network_limit is not None else ()),
         ("power", _power(host)),
         ("labels", "labels: " + (", ".join(f"{key}={value}" for key, value in host.labels) or "none")),
     ))
@@ -113,6 +114,13 @@ def _cpu_by_vms(host: HostView) -> str:
     if apart < -LOADS_APART:
         return f"{said}: more than telemetry sees, so one of the two is late or wrong"
     return said
+
+
+def _network(host: HostView) -> str:
+    if host.network_share is None:
+        return "what all of its VMs carry over their network is unknown"
+    return (f"its VMs carry {host.network_by_vms:.1f} of the {host.network_limit:.0f} MiB/s of their network "
+            f"({host.network_share:.0%})")
 
 
 def _power(host: HostView) -> str:

@@ -157,7 +157,15 @@ def _host(p: Portrait, row: int) -> HostView:
         verdicts=_verdicts(p, name), labels=fact.declared.labels,
         unreachable_reason=unreachable.reason if unreachable else "",
         cpu_limit=fact.load.limit, processors=fact.load.machine, cpu_by_vms=fact.load.by_vms, **_power(p, fact.declared),
+        network_limit=fact.declared.network_mib_s, network_by_vms=_network(p, row),
     )
+
+
+def _network(p: Portrait, row: int) -> float | None:
+    """Return what the VMs of a host carry, MiB/s, where somebody says how much they can and all of it is known."""
+    fact, carried = p.snapshot.facts[row], float(p.snapshot.hosts.network[row])
+    is_known = fact.declared.network_mib_s is not None and fact.inventory is not None and not math.isnan(carried)
+    return carried if is_known else None
 
 
 def _power(p: Portrait, declared: DeclaredHost) -> dict[str, str]:

@@ -37,7 +37,8 @@ class HostView:
 
     ``memory_room``: bytes that may still be promised, never more than the machine has. ``cpu_limit``: processors that VMs
     may use, of ``processors`` that its telemetry speaks of. ``cpu_by_vms``: processors its VMs use together, None where
-    unknown.
+    unknown. ``network_limit``: MiB/s that the network of its VMs carries, None where nobody says; ``network_by_vms``: MiB/s
+    that they use of it, None where that is not known of all of them, or nobody says.
     ``power``: unmanaged, on, emptying, closing, going-off, off, waking, or failed; ``power_detail``: why, in words.
     """
 
@@ -69,6 +70,13 @@ class HostView:
     power: str = "unmanaged"
     power_detail: str = ""
     memory_room: int = 0
+    network_limit: float | None = None
+    network_by_vms: float | None = None
+
+    @property
+    def network_share(self) -> float | None:
+        """What its VMs use of their network, None where that is not known."""
+        return None if self.network_by_vms is None or not self.network_limit else self.network_by_vms / self.network_limit
 
 
 @dataclass(frozen=True, slots=True)

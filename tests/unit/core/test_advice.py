@@ -8,7 +8,7 @@ import pytest
 
 from ballastd.core.advice import Offer, Shape, capacity, rank
 from ballastd.core.inputs import Verb
-from ballastd.core.policies import BalancePolicy, PlacementPolicy, PolicySet, Rule, Scope, VmSelector
+from ballastd.core.policies import BalancePolicy, Edge, PlacementPolicy, PolicySet, Rule, Scope, VmSelector
 from ballastd.core.quantities import GIB
 from ballastd.core.views import ClusterView
 from tests.builders import POLICIES, Table, a_cluster, table
@@ -59,6 +59,35 @@ def test_a_host_that_would_be_hot_is_not_offered_and_the_policy_is_named() -> No
     assert offered(offers) == ["h2", "h1"]
     assert against(offers, "h3").startswith("load: 88% of its processors would be used; even-load calls more than 80% hot")
     assert against(rank(seen(three()), FREE, Shape(0.1, 50 * GIB)), "h3").startswith("load: 91% of its memory would be used")
+
+
+def networked() -> Table:
+    """Return three hosts: one whose network is nearly full, one of which it is not known, and one of which nobody says."""
+    builder = a_cluster()
+    for host, mib_s in (("h1", 1000.0), ("h2", 1000.0), ("h3", None)):
+        builder = builder.host(host, network_mib_s=mib_s).running(f"{host}v", 8)
+    t = table(builder, KEPT).carry(h1v=900.0, h2v=None, h3v=5000.0).warm_up()
+    t.quiet_for(400.0)
+    return t
+
+
+def test_a_host_whose_network_is_above_its_mark_already_is_not_offered() -> None:
+    view = seen(networked())
+    offers = rank(view, KEPT, SMALL)
+    assert sorted(offered(offers)) == ["h2", "h3"]
+    assert against(offers, "h1") == "load: 90% of its VMs' network is used already; even-load calls more than 80% hot"
+    assert {offer.host: offer.but for offer in offers} == {
+        "h1": (), "h2": ("what its VMs' network carries is not known",), "h3": ()}
+    assert capacity(view, KEPT, SMALL).stops[0] == ("load", 3)
+    other = replace(KEPT, balance=(replace(EVEN, hot=(Edge("network", 0.95),)),))
+    assert sorted(offered(rank(view, other, SMALL))) == ["h1", "h2", "h3"], "by its own policy it is not hot"
+
+
+def test_what_a_network_carries_is_seen_only_where_somebody_says_what_it_can_and_all_of_it_is_known() -> None:
+    shown = {host.name: host for host in seen(networked()).hosts}
+    assert shown["h1"].network_share == pytest.approx(0.9, rel=0.01)
+    assert (shown["h2"].network_limit, shown["h2"].network_by_vms, shown["h2"].network_share) == (1000.0, None, None)
+    assert (shown["h3"].network_limit, shown["h3"].network_by_vms, shown["h3"].network_share) == (None, None, None)
 
 
 def test_without_the_memory_it_is_refused_with_the_numbers() -> None:

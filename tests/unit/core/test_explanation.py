@@ -90,6 +90,14 @@ def test_a_host_whose_limit_is_not_known_is_not_divided_by_it():
     assert "its VMs use 1.0 of the 0 processors that they may use" in section(told(view, "alder"), "state")
 
 
+@pytest.mark.parametrize(("limit", "carried", "said"), [
+    (1000.0, 250.0, ["its VMs carry 250.0 of the 1000 MiB/s of their network (25%)"]),
+    (1000.0, None, ["what all of its VMs carry over their network is unknown"]), (None, None, [])])
+def test_what_its_vms_carry_is_told_of_a_host_whose_network_is_declared(limit, carried, said):
+    view = a_view(hosts=(a_host(network_limit=limit, network_by_vms=carried),))
+    assert [line for line in section(told(view, "alder"), "state") if "network" in line] == said
+
+
 @pytest.mark.parametrize(("power", "detail", "said"), [
     ("unmanaged", "", "its power is not managed: it is never switched off"),
     ("on", "can be woken: proved 2 h ago", "its power is on: can be woken: proved 2 h ago"),

@@ -49,6 +49,13 @@ def test_what_is_unknown_has_no_sample() -> None:
     assert ("ballastd_host_cpu_utilization_ratio", (("host", "cedar"),)) not in found
 
 
+def test_what_a_network_carries_is_told_where_it_is_known() -> None:
+    hosts = (a_host("a", network_limit=1000.0, network_by_vms=250.0), a_host("b", network_limit=1000.0), a_host("c"))
+    found = samples(Meter(PaperConsole(a_view(hosts=hosts))))
+    assert {labels: value for (name, labels), value in found.items() if name == "ballastd_host_network_by_vms_ratio"} == {
+        (("host", "a"),): 0.25}
+
+
 def test_before_the_first_step_there_are_counts_and_no_hosts() -> None:
     found = samples(Meter(PaperConsole(None)))
     assert ("ballastd_steps_total", ()) in found
