@@ -11,7 +11,7 @@ from ballastd.errors import DefinitionNotKept, Unreachable
 from ballastd.ports import Blocking, KeptDefinition
 
 LANE, DEADLINE_SECONDS = "definitions", 5.0
-SUFFIX = ".xml"
+SUFFIX, PART = ".xml", ".part"
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -38,7 +38,7 @@ class FileDefinitions:
             raise DefinitionNotKept(f"{self._directory}: {error}") from error
 
     async def drop(self, before_wall: float) -> int:
-        """Delete those that were kept earlier."""
+        """Delete those that were kept earlier, and what was half written before then."""
         try:
             return await self._blocking.run(LANE, lambda: self._drop(before_wall), deadline=DEADLINE_SECONDS)
         except (OSError, Unreachable) as error:
@@ -46,7 +46,7 @@ class FileDefinitions:
 
     def _write(self, vm: VmId, definition: str) -> None:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        part = self._directory / f"{vm}.part"
+        part = self._directory / f"{vm}{PART}"
         part.unlink(missing_ok=True)
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(definition)
@@ -67,10 +67,11 @@ class FileDefinitions:
             return None
 
     def _drop(self, before_wall: float) -> int:
-        old = [path for path in self._directory.glob(f"*{SUFFIX}") if path.stat().st_mtime < before_wall]
+        old = [path for suffix in (SUFFIX, PART) for path in self._directory.glob(f"*{suffix}")
+               if path.stat().st_mtime < before_wall]
         for path in old:
             path.unlink()
-        return len(old)
+        return sum(path.suffix == SUFFIX for path in old)
 
 
 def _checked(vm: VmId) -> VmId:

@@ -185,7 +185,8 @@ def list_pairs(daemon: Daemon, output: str) -> None:
 def abort(daemon: Daemon, migration: str, reason: str) -> None:
     """Cancel a running migration; its VM stays at the source.
 
-    It is over when the hypervisor shows that it is over, not when this command returns.
+    It is over when the hypervisor shows that it is over, not when this command returns. One that is in post-copy is
+    refused: its VM runs at the target already, and there is no way back.
 
     \b
     Example:

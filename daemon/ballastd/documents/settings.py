@@ -131,7 +131,8 @@ class MetricsSettings(Strict):
 
 class ChoreSettings(Strict):
     """What is done once a day, at a time of day, or ``never``. ``keep_records``: how long records stay in the
-    journal before they are archived beside it; ``keep_archives``: how long archives stay."""
+    journal before they are archived beside it; ``keep_archives``: how long archives stay, and
+    definitions of VMs that were not moved since."""
 
     timezone: Zone = ZoneInfo("UTC")
     summary: Daily = time(7, 0)

@@ -102,9 +102,11 @@ async def vm(subject: Name, view: ViewNeeded) -> JSONResponse:
 async def definition(subject: Name, desk: DeskNeeded, view: ViewNeeded) -> JSONResponse:
     """Show what a VM was defined as when it was moved last, by its id, or by a name: of a VM that is there, or of one that a
     known migration moved."""
-    named = {vm.id for vm in view.vms if vm.name == subject} or {m.vm for m in view.migrations if m.vm_name == subject}
+    named = {vm.id for vm in view.vms if vm.name == subject} | {m.vm for m in view.migrations if m.vm_name == subject}
     if len(named) > 1:
-        raise ambiguous(subject, subjects(view, subject, SubjectKind.VM))
+        where = {vm.id: f" on {vm.host}" for vm in view.vms}
+        raise _ambiguous(subject, [f"VM {vm}{where.get(vm, ', which is gone')}" for vm in sorted(named)], "ask by id",
+                         sorted(named))
     kept = await desk.console.definition(VmId(named.pop() if named else subject.lower()))
     if kept is None:
         raise unknown("definition", subject, (vm.name for vm in view.vms))
@@ -212,9 +214,13 @@ def ambiguous(subject: str, found: tuple[Subject, ...]) -> Problem:
     """Return the problem of a name that stands for more than one thing, with what each is really called."""
     kinds = sorted({_kind(one) for one in found})
     cure = "ask by id" if kinds == ["vm"] else f"say {' or '.join(f'kind={kind}' for kind in kinds)}, or ask by id"
+    return _ambiguous(subject, [_called(one) for one in found], cure,
+                      [one.name if isinstance(one, HostView) else one.id for one in found])
+
+
+def _ambiguous(subject: str, called: list[str], cure: str, candidates: list[str]) -> Problem:
     return Problem(HTTPStatus.CONFLICT, "ambiguous", "The name is ambiguous",
-                   f"{subject!r} is {len(found)} things: {', '.join(_called(one) for one in found)}", cure,
-                   candidates=[one.name if isinstance(one, HostView) else one.id for one in found])
+                   f"{subject!r} is {len(called)} things: {', '.join(called)}", cure, candidates=candidates)
 
 
 def _kind(one: Subject) -> str:

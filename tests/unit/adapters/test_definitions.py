@@ -48,6 +48,16 @@ async def test_what_is_old_is_dropped(tmp_path: Path) -> None:
     assert kept.wall == 3000.0
 
 
+async def test_what_was_half_written_long_ago_is_dropped_too(tmp_path: Path) -> None:
+    definitions = kept_in(tmp_path)
+    (tmp_path / "definitions").mkdir()
+    for vm, wall in ((A, 1000.0), (B, 3000.0)):
+        (tmp_path / "definitions" / f"{vm}.part").write_text("<dom")
+        os.utime(tmp_path / "definitions" / f"{vm}.part", (wall, wall))
+    assert await definitions.drop(2000.0) == 0, "that was no definition"
+    assert [path.name for path in (tmp_path / "definitions").iterdir()] == [f"{B}.part"]
+
+
 async def test_what_was_half_written_is_written_anew(tmp_path: Path) -> None:
     definitions = kept_in(tmp_path)
     (tmp_path / "definitions").mkdir()

@@ -171,6 +171,16 @@ def test_what_a_vm_was_defined_as_is_printed_as_it_was_kept(desk):
     assert desk.run("vm definition web").exit_code == 1, "two have that name"
 
 
+def test_two_vms_of_one_name_that_are_gone_are_told_apart_by_their_ids(desk):
+    moved = (a_migration(id="41-1", vm=WEB_1), a_migration(id="42-1", vm=WEB_2))
+    desk.console.shown = replace(a_view(vms=(a_vm("web", WEB_1),), migrations=moved), wall=time.time())
+    refused = desk.run("vm definition web")
+    assert refused.exit_code == 1
+    assert f"'web' is 2 things: VM {WEB_1} on alder, VM {WEB_2}, which is gone" in " ".join(refused.stderr.split())
+    desk.console.definitions[VmId(WEB_2)] = KeptDefinition(VmId(WEB_2), 1000.0, "<domain/>")
+    assert desk.run(f"vm definition {WEB_2}").stdout == "<domain/>"
+
+
 def test_a_vm_whose_name_two_have_is_asked_for_by_id(desk):
     refused = desk.run("vm show web")
     assert refused.exit_code == 1
