@@ -101,8 +101,8 @@ def show_definition(daemon: Daemon, vm: str) -> None:
     """Print what a VM was defined as when it was moved last, as virsh takes it.
 
     It is written down before each migration, for the case that a host dies with the VM and its definition in between. By its
-    id, or by the name of a VM that is there or was moved lately. Passwords of its consoles are not in it. Have virsh define it
-    only once you have seen that it runs nowhere: two copies of one VM write to one disk.
+    id, or by the name of a VM that is there or was moved lately. Passwords of its consoles are not in it. Have virsh define
+    it only once you have seen that it runs nowhere: two copies of one VM write to one disk.
 
     \b
     Example:
