@@ -45,7 +45,7 @@ def whys(t: Table) -> str:
 def test_a_host_whose_network_is_full_is_relieved_of_what_carries_most_for_the_fewest_bytes() -> None:
     t = a_site().carry(large1=500.0, b10=200.0, b11=150.0, b12=50.0, b13=10.0)
     moves = planned(t)
-    assert sorted(moves) == ["b10", "b12", "b13"] or sorted(moves) == ["b10", "b11"], "260 MiB/s are too much"
+    assert sorted(moves) == ["b10", "b11"], "260 MiB/s are too much"
     assert {source for source, _ in moves.values()} == {"h1"}
     assert "large1" not in moves, "it would be enough alone, and is eight times as much to copy"
     (intent,) = t.step().view.intents
@@ -132,7 +132,7 @@ def test_what_is_not_known_is_neither_hot_nor_cool() -> None:
 def test_hosts_that_cannot_be_made_cool_are_made_less_hot() -> None:
     t = a_site(others=1).carry(large1=500.0, b10=250.0, b11=240.0, i2=400.0)
     moves = planned(t)
-    assert sorted(moves) == ["b10"] or sorted(moves) == ["b11"]
+    assert list(moves) == ["b10"]
     assert moves.popitem()[1] == ("h1", "h2"), "halfway from its cool mark to its hot one"
 
 
