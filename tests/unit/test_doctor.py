@@ -39,3 +39,13 @@ def test_a_first_settings_file_is_taken_whatever_names_say(cluster: str, name: s
     file = tmp_path / "ballastd.yaml"
     file.write_text(first_settings(cluster, hosts, {host.name: replace(survey, host=host.name) for host in hosts}))
     assert len(load_settings(file).cluster.hosts) == 2
+
+
+def test_a_first_settings_file_says_where_the_speed_of_the_vms_network_goes(tmp_path: Path) -> None:
+    hosts = settings_for(("qemu:///system",)).cluster.hosts
+    text = first_settings("site", hosts, {hosts[0].name: HostSurvey(hosts[0].name, name="kvm-01", memory_total=GIB)})
+    file = tmp_path / "ballastd.yaml"
+    file.write_text(text)
+    assert load_settings(file).cluster.hosts[0].network_mib_s is None
+    file.write_text(text.replace("# network_speed:", "network_speed:"))
+    assert load_settings(file).cluster.hosts[0].network_mib_s == pytest.approx(119.2, abs=0.1)

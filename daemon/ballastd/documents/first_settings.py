@@ -32,6 +32,8 @@ def first_settings(cluster: str, hosts: Sequence[DeclaredHost], surveys: Mapping
         "defaults:",
         "  # Speed of the network that carries guest memory; the slowest part of the way counts.",
         "  link_speed: 1Gbit/s",
+        "  # Speed of the network that VMs use, both directions together. Without it no network counts as full.",
+        "  # network_speed: 1Gbit/s",
         "  # Memory of each host that VMs never get.",
         "  memory_reserve: 4GiB",
         *_storage([surveys[host.name] for host in hosts]),
