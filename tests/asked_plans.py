@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 
 import numpy as np
 
 from ballastd.core import events as ev
+from ballastd.core.arrays import Floats
 from ballastd.core.breaches import broken_on
+from ballastd.core.consumption import HOURS
 from ballastd.core.intents import Fill, Intent, IntentKind
 from ballastd.core.inventory import DeclaredHost, HostInventory, VmRecord, VmState
 from ballastd.core.ledger import OPERATOR, Ledger
-from ballastd.core.loads import HostLoad
+from ballastd.core.loads import HostLoad, Loads
 from ballastd.core.migrations import Ending, Failure, Migration, MigrationPhase, Moved, RoutineOrder
 from ballastd.core.planning import plan
 from ballastd.core.plans import Plan, Refusal, RefusalKind
@@ -55,7 +57,8 @@ def asked_plan(seed: int) -> AskedPlan:
     """Return 3 to 8 hosts in racks, some of them full, cold, unknown or closed; 0 to 6 VMs on each, with tags, some of which
     moved, failed or are moving; rules of every kind; and an intent of any kind for any host."""
     luck = Random(seed)
-    hosts = [_host(luck, number) for number in range(luck.randint(3, 8))]
+    networks = luck.choice(((None,), (None, 600.0)))
+    hosts = [_host(luck, number, luck.choice(networks)) for number in range(luck.randint(3, 8))]
     order = luck.sample([host.name for host in hosts], len(hosts))
     odds = ((IntentKind.EVACUATE, order[0], 0.4), (IntentKind.DRAIN, order[1], 0.3), (IntentKind.EMPTY, order[-1], 0.4))
     leaving = {kind: host for kind, host, chance in odds if luck.random() < chance}
@@ -63,16 +66,45 @@ def asked_plan(seed: int) -> AskedPlan:
     ledger = _books(luck, [host.name for host in hosts], vms)
     usage = {vm.vm: _usage(luck) for some in vms.values() for vm in some}
     facts = tuple(_facts(luck, host, vms[host.name], usage, host.name in leaving.values()) for host in hosts)
-    bare = take(facts, ledger, NOW)
-    columns = np.array([usage[vm] for vm in bare.vms.ids]).reshape(-1, 2).T
-    snapshot = replace(bare, vms=replace(bare.vms, cpu=columns[0], peak=columns[1]))
+    snapshot = take(facts, ledger, NOW, _Used(luck, usage, counts_network=any(host.network_mib_s for host in hosts)))
     policies = _policies(luck)
     return AskedPlan(snapshot, ledger, _intents(luck, snapshot, policies, order, leaving), policies)
 
 
-def _host(luck: Random, number: int) -> DeclaredHost:
+class _Used(Loads):
+    """What VMs use: processors as they are given, their network where it is counted, hours of the day in every other
+    cluster; unknown of some VMs."""
+
+    def __init__(self, luck: Random, usage: dict[VmId, tuple[float, float]], *, counts_network: bool) -> None:
+        super().__init__(Seconds(300.0))
+        self._usage, known = usage, luck.choice((0.0, 0.0, 0.8, 1.0))
+        unknown = luck.choice((0.0, 0.1, 0.3))
+        self._mib_s = {vm: _usage(luck, 100.0, unknown) for vm in usage} if counts_network else None
+        self._day = {vm: [luck.choice((0.1, 0.5, 1.0, 2.0)) if luck.random() < 0.9 else 6.0 for _ in range(HOURS)]
+                     for vm in usage if luck.random() < known}
+
+    def columns(self, vms: tuple[VmId, ...], now: Instant) -> tuple[Floats, Floats]:
+        """See ``Loads``."""
+        return _columns(self._usage, vms)
+
+    def network(self, vms: tuple[VmId, ...], now: Instant) -> tuple[Floats, Floats] | None:
+        """See ``Loads``."""
+        return None if self._mib_s is None else _columns(self._mib_s, vms)
+
+    def hours(self, vms: tuple[VmId, ...], now: Instant) -> Floats:
+        """See ``Loads``."""
+        return np.array([self._day.get(vm, [np.nan] * HOURS) for vm in vms]).reshape(-1, HOURS)
+
+
+def _columns(usage: dict[VmId, tuple[float, float]], vms: tuple[VmId, ...]) -> tuple[Floats, Floats]:
+    used, most = np.array([usage[vm] for vm in vms]).reshape(-1, 2).T
+    return used, most
+
+
+def _host(luck: Random, number: int, network: float | None) -> DeclaredHost:
     return DeclaredHost(HostName(f"h{number}"), "", memory_limit=Bytes(luck.choice((32, 64, 64, 128)) * GIB),
-                        labels=(("rack", f"r{number // 2}"), ("cooling", luck.choice("ab"))))
+                        labels=(("rack", f"r{number // 2}"), ("cooling", luck.choice("ab"))),
+                        network_mib_s=network)
 
 
 def _vm(luck: Random, name: str) -> VmRecord:
@@ -81,9 +113,9 @@ def _vm(luck: Random, name: str) -> VmRecord:
                     tags=tuple(tag for tag in ("web", "db") if luck.random() < 0.2))
 
 
-def _usage(luck: Random) -> tuple[float, float]:
-    cpu = float("nan") if luck.random() < 0.05 else luck.choice((0.1, 0.5, 1.0, 2.0, 4.0))
-    return cpu, cpu * luck.choice((1.0, 1.0, 1.5))
+def _usage(luck: Random, times: float = 1.0, unknown: float = 0.05) -> tuple[float, float]:
+    used = float("nan") if luck.random() < unknown else times * luck.choice((0.1, 0.5, 1.0, 2.0, 4.0))
+    return used, used * luck.choice((1.0, 1.0, 1.5))
 
 
 def _facts(luck: Random, host: DeclaredHost, vms: list[VmRecord], usage: dict[VmId, tuple[float, float]],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from ballastd.core.draft import Draft
 from ballastd.core.ledger import Ledger
 from tests.asked_plans import asked_plan
 
-SEEDS = range(400)
+SEEDS = range(800)
 Sabotage = Callable[[pytest.MonkeyPatch], None]
 
 
@@ -39,6 +40,10 @@ def without(forgotten: Constraint) -> Sabotage:
         if forgotten is constraints.load_fits:
             monkeypatch.setattr(drafting, "shut", lambda snapshot, vm, promised, shifted, rerouted, _, daily:
                                 constraints.shut(snapshot, vm, promised, shifted, rerouted, None, daily))
+        if forgotten is constraints.load_fits_at_every_hour:
+            monkeypatch.setattr(drafting, "shut", lambda *asked: constraints.shut(*asked[:-1]))
+        if forgotten is constraints.network_fits:
+            monkeypatch.setattr(constraints, "_network_fits", lambda snapshot, *_: np.isfinite(snapshot.hosts.link_mib_s))
 
     return forget
 
@@ -57,6 +62,8 @@ def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("sabotage", "said"), [
     (without(constraints.load_fits), "would be used, at most"),
     (without(constraints.load_fits), "is not known"),
+    (without(constraints.load_fits_at_every_hour), ":00 UTC on"),
+    (without(constraints.network_fits), "MiB/s would be used, at most"),
     (with_method(Draft, "shift", None), "would be used, at most"),
     (without(constraints.does_not_go_back), "goes back where it came from"),
     (without(constraints.pair_did_not_fail_lately), "failed there"),

@@ -128,7 +128,7 @@ class _Tally:
         self._rows = {fact.declared.name: row for row, fact in enumerate(snapshot.facts)}
         self._cpu: dict[HostName, float] = defaultdict(float)
         self._network: dict[HostName, float] = defaultdict(float)
-        self._networks: dict[HostName, float] = {}
+        self._networks: dict[HostName, Floats] = {}
         self._coming: dict[HostName, int] = defaultdict(int)
         self._leaving: dict[HostName, int] = defaultdict(int)
         self._held: dict[HostName, int] = {}
@@ -174,7 +174,7 @@ class _Tally:
         """Return what the target uses with the VM there at its busier times; None where that is not known."""
         load, vm = self._fact(move.target).load, row_of(self._snapshot, move.vm)
         more = float("nan") if vm is None else self._needs(vm)
-        carried = self._carried(move.target)
+        carried = float(self._carried(move.target).sum())
         carries = float("nan") if vm is None else float(self._snapshot.vms.network_peak[vm])
         is_limited = not isinf(self._network_limit(move.target))
         if load.used is None or isnan(more) or (is_limited and (isnan(carried) or isnan(carries))):
@@ -186,10 +186,10 @@ class _Tally:
 
     def at_most(self, host: HostName) -> _Level:
         """Return what a host uses once the moves so far are done, rounded up; of processors nothing where that is not
-        known."""
+        known, of its network what is known of its VMs."""
         load = self._fact(host).load
         used = 0.0 if load.used is None else load.used + self._cpu[host] + 2 * ROUNDING
-        carried = float(np.nan_to_num(self._carried(host))) + self._network[host] + 2 * ROUNDING
+        carried = float(np.nansum(self._carried(host))) + self._network[host] + 2 * ROUNDING
         return _Level(used, load.limit, self._memory(host) - self._leaving[host] + 1, limit_of(self._fact(host)), carried,
                       self._network_limit(host))
 
@@ -198,14 +198,15 @@ class _Tally:
         declared = self._fact(host).declared.network_mib_s
         return float("inf") if declared is None else declared
 
-    def _carried(self, host: HostName) -> float:
-        """Return what the VMs that run on a host carry over their network, MiB/s, not a number while one is unknown."""
+    def _carried(self, host: HostName) -> Floats:
+        """Return what each VM that runs on a host carries over its network, MiB/s, not a number where that is unknown; of
+        none where nobody says what the network carries."""
         if isinf(self._network_limit(host)):
-            return 0.0
+            return np.zeros(0)
         if host not in self._networks:
             rows = np.flatnonzero(self._snapshot.vms.host == self._rows[host]).tolist()
             runs = [row for row in rows if self._snapshot.records[row].state is VmState.RUNNING]
-            self._networks[host] = float(self._snapshot.vms.network[runs].sum())
+            self._networks[host] = self._snapshot.vms.network[runs]
         return self._networks[host]
 
     def _memory(self, host: HostName) -> int:

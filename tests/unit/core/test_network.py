@@ -136,6 +136,12 @@ def test_hosts_that_cannot_be_made_cool_are_made_less_hot() -> None:
     assert moves.popitem()[1] == ("h1", "h2"), "halfway from its cool mark to its hot one"
 
 
+def test_hosts_that_cannot_be_made_cool_are_made_less_hot_by_what_is_known_of_them() -> None:
+    t = a_site(others=1).carry(large1=None, b10=225.0, b11=225.0, b12=225.0, b13=225.0, i2=440.0)
+    moves = planned(t)
+    assert list(moves.values()) == [("h1", "h2")], "675 of 1,000 stay, 665 are there"
+
+
 def test_why_nothing_leaves_names_the_network() -> None:
     t = a_site(policies=replace(ADVISING, balance=(replace(EVEN_LOAD, hot=(Edge("cpu.pressure.some", 0.2),)),)))
     t.show("h1", "cpu.pressure.some", 0.5)
