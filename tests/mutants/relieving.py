@@ -100,6 +100,10 @@ RELIEVING: tuple[Mutant, ...] = (
            "    if after > fill.network * limit:", "    if used > fill.network * limit:", core("test_network.py")),
     Mutant("what goes to a network already is not counted", f"{CORE}/draft.py",
            "(self.rerouted, float(vms.network[vm]))", "(self.rerouted, 0.0)", core("test_network.py")),
+    Mutant("whoever was hot is so for ever without its network", f"{CORE}/trends.py",
+           'edge.resource != "network" or fired in (None, "network")', "True", core("test_network.py")),
+    Mutant("whose network was hot need not be hot for long", f"{CORE}/trends.py",
+           "judgement.evidence is not None and _hangs_on_network(levels, last):", "False:", core("test_network.py")),
     # how the daemon evens hosts out
     Mutant("hosts are evened out one move at a time", f"{CORE}/levelling.py",
            "    if policy is None or not _together(draft, intent, policy):", "    if True:", core("test_levelling.py")),

@@ -99,7 +99,10 @@ class Trends:
                 if not cool[row]:
                     key = ("hot", policy.name, snapshot.hosts.names[row])
                     levels = _levels(policy, snapshot, row, shares.of(row), telemetry, self._window, now)
-                    verdict = follow(holding, self._verdicts.get(key), self._hot(policy, key, levels, now), now)
+                    last, judgement = self._verdicts.get(key), self._hot(policy, key, levels, now)
+                    if judgement.evidence is not None and _hangs_on_network(levels, last):
+                        last = None  # another edge has a hold of its own
+                    verdict = follow(holding, last, judgement, now)
                     if verdict.phase in (Phase.PENDING, Phase.FIRING) or verdict.fired_before:
                         seen[key] = verdict
             uneven = self._uneven(policy, shares.cpu[rows[snapshot.hosts.target[rows]]], now)
@@ -133,10 +136,12 @@ class Trends:
             return UNKNOWN
         over: list[tuple[Edge, float]] = []
         warm = unknown = lasting = False
+        fired = _fired_by(self._verdicts.get(key))
         for edge, level in levels:
             if level is None:
                 self._spans.miss(((*key, edge.resource, edge.above),))
-                unknown = True
+                # of one VM that may never be known: what fired by another edge does not wait for that to clear
+                unknown |= edge.resource != "network" or fired in (None, "network")
                 continue
             sense = self._sense(key, edge, level - edge.above, policy.hot_hold, now)
             if level > edge.above and sense is not Sense.NOISE:
@@ -213,10 +218,24 @@ def _surely_cool(policy: BalancePolicy, snapshot: Snapshot, shares: Shares, tele
         elif edge.resource == "memory":
             cool &= shares.memory <= min(edge.above - NEAR * ROOM, policy.cool_memory)
         elif edge.resource == "network":
-            cool &= np.isinf(hosts.network_limit) | (shares.network <= min(edge.above - NEAR * ROOM, policy.cool_network))
+            cool &= shares.network <= min(edge.above - NEAR * ROOM, policy.cool_network)
         else:  # of a metric that a host never reports its level is 0
             cool &= ~telemetry.columns.reporting(edge.resource, hosts.names) & (edge.above >= 0)
     return cool
+
+
+def _fired_by(last: Verdict | None) -> str | None:
+    """Return the resource by which a host was hot last, None where it was not."""
+    if last is None or last.evidence is None or not (last.phase is Phase.FIRING or last.fired_before):
+        return None
+    return last.evidence.metric
+
+
+def _hangs_on_network(levels: Levels | None, last: Verdict | None) -> bool:
+    """Return whether a host counts as hot before for its network alone, of which it is not known now what it does."""
+    if last is None or not last.fired_before or _fired_by(last) != "network":
+        return False
+    return any(level is None and edge.resource == "network" for edge, level in levels or ())
 
 
 def _cool_mark(policy: BalancePolicy, edge: Edge) -> float:

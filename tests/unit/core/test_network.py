@@ -129,6 +129,44 @@ def test_what_is_not_known_is_neither_hot_nor_cool() -> None:
     assert not t.step().view.intents, "it may be cool: nobody acts on that"
 
 
+def is_hot(t: Table, seconds: float) -> bool:
+    """Return whether a host is hot after some time in which nothing is carried out."""
+    t.quiet_for(seconds)
+    return bool(t.step().view.intents)
+
+
+def test_what_was_hot_by_its_processors_is_cool_without_its_network_and_has_to_be_hot_for_long_enough_again() -> None:
+    t = a_site().carry(large1=None).burn(b10=7.0, b11=7.0)
+    assert is_hot(t, 900.0)
+    t.burn(b10=0.05, b11=0.05)
+    assert not is_hot(t, 900.0)
+    t.burn(b10=7.0, b11=7.0)
+    assert not is_hot(t, 400.0), "its mean is above the mark, and has not been for the hold"
+    assert is_hot(t, 500.0)
+
+
+def test_what_was_hot_by_its_processors_when_it_fell_silent_is_cool_without_its_network() -> None:
+    t = a_site().carry(large1=None).burn(b10=7.0, b11=7.0)
+    assert is_hot(t, 900.0)
+    t.silent.add("h1")
+    t.quiet_for(300.0)
+    t.silent.clear()
+    t.burn(b10=0.05, b11=0.05)
+    assert not is_hot(t, 900.0)
+    t.burn(b10=7.0, b11=7.0)
+    assert not is_hot(t, 400.0)
+
+
+def test_whose_network_was_hot_and_is_not_known_now_is_hot_by_its_processors_after_their_own_hold() -> None:
+    t = a_site().carry(large1=None, b10=450.0, b11=450.0)
+    assert is_hot(t, 900.0)
+    t.carry(b10=300.0, b11=300.0)
+    assert not is_hot(t, 900.0)
+    t.burn(b10=7.0, b11=7.0)
+    assert not is_hot(t, 400.0)
+    assert is_hot(t, 500.0)
+
+
 def test_hosts_that_cannot_be_made_cool_are_made_less_hot() -> None:
     t = a_site(others=1).carry(large1=500.0, b10=250.0, b11=240.0, i2=400.0)
     moves = planned(t)
