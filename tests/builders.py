@@ -146,7 +146,7 @@ class Table:
         return None if self.carrying.get(record.name, 0.0) is None else int(self.carried.get(record.vm, 0.0))
 
     def _uses(self, record: VmRecord) -> float:
-        return self.burning.get(record.name, 0.05) if record.state is VmState.RUNNING else 0.0
+        return self.burning.get(record.name, 0.05) if record.state.runs else 0.0
 
     def utilization(self, host: str) -> float:
         """Return what a host's telemetry says of its processors: what its VMs use and a little."""

@@ -17,7 +17,7 @@ from ballastd.core.consumption import (
     PROFILE_POINTS_MIN,
     PROFILE_SECONDS,
 )
-from ballastd.core.inventory import NO_USAGE, HostInventory, VmState, VmUsage
+from ballastd.core.inventory import NO_USAGE, HostInventory, VmUsage
 from ballastd.core.quantities import VmId
 
 
@@ -34,17 +34,20 @@ class _Vm:
 
 
 class PlainLoads:
-    """See ``core.loads.Loads``. ``counted``: what a look says of a VM, None where it does not."""
+    """See ``core.loads.Loads``. ``counted``: what a look says of a VM, None where it does not; ``falls_to_zero``: what is
+    less than before was counted from zero."""
 
-    def __init__(self, window: float, counted: Callable[[VmUsage], float | None] = lambda usage: usage.cpu_seconds) -> None:
+    def __init__(self, window: float, counted: Callable[[VmUsage], float | None] = lambda usage: usage.cpu_seconds, *,
+                 falls_to_zero: bool = True) -> None:
         self.window = window
         self.counted = counted
+        self.falls_to_zero = falls_to_zero
         self.vms: dict[VmId, _Vm] = {}
 
     def see(self, look: HostInventory) -> None:
         for record in look.vms:
             seconds = self.counted(look.usage.get(record.vm, NO_USAGE))
-            if seconds is None or record.state is not VmState.RUNNING:
+            if seconds is None or not record.state.runs:
                 continue
             known = self.vms.get(record.vm)
             begun = look.begun.monotonic
@@ -52,6 +55,8 @@ class PlainLoads:
                 known = self.vms[record.vm] = _Vm(look.host, seconds, begun)
             elif known.host != look.host and begun <= known.begun:
                 continue
+            elif known.host == look.host and seconds < known.counted and not self.falls_to_zero:
+                known.points, known.since = [], None
             elif known.host != look.host or seconds < known.counted:
                 known.host, known.total = look.host, known.total + seconds
             else:
@@ -110,5 +115,5 @@ class PlainLoads:
         return [busiest if one is None else one for one in found]
 
     def by_vms(self, look: HostInventory, now: float) -> tuple[float, int]:
-        known = [self.cpu(record.vm, now) for record in look.vms if record.state is VmState.RUNNING]
+        known = [self.cpu(record.vm, now) for record in look.vms if record.state.runs]
         return sum(one for one in known if one is not None), known.count(None)

@@ -104,6 +104,11 @@ RELIEVING: tuple[Mutant, ...] = (
            'edge.resource != "network" or fired in (None, "network")', "True", core("test_network.py")),
     Mutant("whose network was hot need not be hot for long", f"{CORE}/trends.py",
            "judgement.evidence is not None and _hangs_on_network(levels, last):", "False:", core("test_network.py")),
+    Mutant("a VM carries all at once what an interface that stays ever did", f"{CORE}/loads.py",
+           "Consumption(window, falls_to_zero=False)", "Consumption(window)", core("test_network.py")),
+    Mutant("who runs in post-copy carries nothing", f"{CORE}/snapshot.py",
+           "living[vm][1].state.runs for vm in ids", "living[vm][1].state is VmState.RUNNING for vm in ids",
+           core("test_network.py")),
     # how the daemon evens hosts out
     Mutant("hosts are evened out one move at a time", f"{CORE}/levelling.py",
            "    if policy is None or not _together(draft, intent, policy):", "    if True:", core("test_levelling.py")),

@@ -33,7 +33,7 @@ class World:
     def turn(self, seconds: float) -> None:
         self.at += seconds
         for vm in list(self.homes):
-            if self.states[vm] is VmState.RUNNING:
+            if self.states[vm].runs:
                 self.spent[vm] += seconds * self.luck.choice((0.0, 0.5, 2.0, 4.0))
                 self.carried[vm] = self.carried.get(vm, 0) + int(seconds * self.luck.choice((0, 1, 80))) * MIB
             self._befall(vm, self.luck.random())
@@ -47,9 +47,10 @@ class World:
         if chance < 0.02:
             self.homes[vm], self.spent[vm], self.carried[vm] = self.luck.choice(HOSTS), 0.0, 0
         elif chance < 0.03:
-            self.spent[vm], self.carried[vm] = 0.0, 0
+            # one of its interfaces goes, or all of them
+            self.spent[vm], self.carried[vm] = 0.0, self.carried.get(vm, 0) // self.luck.choice((1, 2, 1 << 60))
         elif chance < 0.04:
-            self.states[vm] = self.luck.choice((VmState.PAUSED, VmState.RUNNING, VmState.SHUTOFF))
+            self.states[vm] = self.luck.choice((VmState.PAUSED, VmState.RUNNING, VmState.SHUTOFF, VmState.POSTCOPY))
         elif chance < 0.045:
             del self.homes[vm]
 
@@ -77,7 +78,8 @@ def same(one: float | None, other: float | None) -> bool:
 
 def play(seed: int, turns: int, pace: tuple[float, ...]) -> int:
     world, loads, plain, told = World(seed), Loads(Seconds(WINDOW), counts_network=True), PlainLoads(WINDOW), 0
-    network = PlainLoads(WINDOW, lambda usage: None if usage.network_bytes is None else usage.network_bytes / MIB)
+    network = PlainLoads(WINDOW, lambda usage: None if usage.network_bytes is None else usage.network_bytes / MIB,
+                         falls_to_zero=False)
     newest: dict[HostName, HostInventory] = {}
     for _ in range(turns):
         world.turn(world.luck.choice(pace))

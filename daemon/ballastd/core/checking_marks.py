@@ -18,7 +18,6 @@ import numpy as np
 from ballastd.core.arrays import Floats
 from ballastd.core.checking import held_by, limit_of, ordinary_of, row_of
 from ballastd.core.intents import Fill, Intent, IntentKind
-from ballastd.core.inventory import VmState
 from ballastd.core.ledger import Ledger
 from ballastd.core.plans import Move
 from ballastd.core.policies import BalancePolicy, PolicySet
@@ -205,7 +204,7 @@ class _Tally:
             return np.zeros(0)
         if host not in self._networks:
             rows = np.flatnonzero(self._snapshot.vms.host == self._rows[host]).tolist()
-            runs = [row for row in rows if self._snapshot.records[row].state is VmState.RUNNING]
+            runs = [row for row in rows if self._snapshot.records[row].state.runs]
             self._networks[host] = self._snapshot.vms.network[runs]
         return self._networks[host]
 

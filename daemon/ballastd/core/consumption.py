@@ -43,10 +43,12 @@ class Consumption:
     """By slot: ``host``: the row of the host that counts it now, and ``counted``: what that one counted last; ``begun``:
     when that look began; ``total``: what all have counted; ``seen_at``: when its last point was taken; ``mean``: processors
     used over the window that ends with that, NaN until half a window was seen; ``busy``: what it uses at its busier times, a
-    percentile of its five-minute means over the last day, NaN until an hour was seen."""
+    percentile of its five-minute means over the last day, NaN until an hour was seen. ``falls_to_zero``: a count that is
+    less than the last one of the same host began at zero since; else a sum that lost a part, and nothing is known."""
 
-    def __init__(self, window: Seconds) -> None:
+    def __init__(self, window: Seconds, *, falls_to_zero: bool = True) -> None:
         self._window = window
+        self.falls_to_zero = falls_to_zero
         self._ahead = float("nan")
         self._free: list[int] = []
         self._next = NOBODY + 1
@@ -105,6 +107,12 @@ class Consumption:
         self._first[slot] = self._count[slot] = self._profiles[slot] = self._reckoned[slot] = 0
         self._profile[slot], self._hours[slot] = np.inf, np.nan
         self._free.append(slot)
+
+    def forget(self, slot: int) -> None:
+        """Have what is counted from now on begin anew, as for a VM that nobody saw before: only its means of the last day
+        still hold."""
+        self.host[slot], self.mean[slot], self._since[slot] = NO_HOST, np.nan, np.nan
+        self._first[slot] = self._count[slot] = 0
 
     def note(self, slots: Ints, at: Floats) -> None:
         """Take the totals of some slots as points of ``at``; each slot at most once. What follows too closely on the last

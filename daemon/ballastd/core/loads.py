@@ -15,7 +15,7 @@ import numpy as np
 
 from ballastd.core.arrays import Floats, Ints
 from ballastd.core.consumption import NO_HOST, NOBODY, Consumption
-from ballastd.core.inventory import NO_USAGE, DeclaredHost, HostInventory, VmRecord, VmState
+from ballastd.core.inventory import NO_USAGE, DeclaredHost, HostInventory, VmRecord
 from ballastd.core.quantities import MIB, HostName, Instant, Seconds, VmId
 
 LESS_THAN_ITS_VMS = 0.20
@@ -43,7 +43,7 @@ class Loads:
     def __init__(self, window: Seconds, *, counts_network: bool = False) -> None:
         self._window = window
         self._use = Consumption(window)
-        self._network = Consumption(window) if counts_network else None
+        self._network = Consumption(window, falls_to_zero=False) if counts_network else None
         self._slots: dict[VmId, int] = {}
         self._rows: dict[HostName, int] = {}
         self._waiting: list[HostInventory] = []
@@ -94,7 +94,7 @@ class Loads:
         known = self._rosters.get(look.host)
         if known is not None and known.records is look.vms:
             return known
-        vms = tuple([record.vm for record in look.vms if record.state is VmState.RUNNING])
+        vms = tuple([record.vm for record in look.vms if record.state.runs])
         row = self._rows.setdefault(look.host, len(self._rows))
         slots = np.array([self._slot(vm) for vm in vms], dtype=np.int64)
         self._rosters[look.host] = made = _Roster(look.vms, row, vms, slots)
@@ -212,7 +212,10 @@ def _count(use: Consumption, slots: Ints, row: Ints, counted: Floats, begun: Flo
     use.total[on] += counted[goes_on] - use.counted[on]
     use.counted[on], use.begun[on] = counted[goes_on], begun[goes_on]
     for place in np.flatnonzero(~goes_on & ~np.isnan(counted)).tolist():
-        goes_on[place] = _begin(use, int(slots[place]), int(row[place]), float(counted[place]), float(begun[place]))
+        slot, host = int(slots[place]), int(row[place])
+        if not use.falls_to_zero and use.host[slot] == host:
+            use.forget(slot)
+        goes_on[place] = _begin(use, slot, host, float(counted[place]), float(begun[place]))
     use.note(slots[goes_on], at[goes_on])
 
 

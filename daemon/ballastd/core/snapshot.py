@@ -263,7 +263,7 @@ def _cast(facts: tuple[HostFacts, ...], ledger: Ledger, key: tuple[object, ...] 
         copied=_column([living[vm][1].memory_max for vm in ids]),
         priority=_column([living[vm][1].priority for vm in ids]),
         busy=np.array([vm in moving or living[vm][1].job is not JobKind.NONE for vm in ids], dtype=np.bool_),
-        runs=np.array([living[vm][1].state is VmState.RUNNING for vm in ids], dtype=np.bool_),
+        runs=np.array([living[vm][1].state.runs for vm in ids], dtype=np.bool_),
         why_not=tuple(_why_vm_stays(vm, living[vm][1], sightings[vm], ledger) for vm in ids),
         used=_column([_used(fact) for fact in facts]),
         reserved=_column([reserved[name] for name in names]), coming=tuple(tuple(coming[name]) for name in names),

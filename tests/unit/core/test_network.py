@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from ballastd.core.inventory import HostInventory, VmRecord, VmState, VmUsage
@@ -199,6 +200,32 @@ def test_what_a_vm_carries_goes_on_over_a_migration() -> None:
     assert found is not None
     assert found[0][0] == pytest.approx(8.0, abs=0.8), "five seconds that nobody counted are lost"
     assert Loads(Seconds(60.0)).network((vm,), Instant(0.0, 0.0)) is None, "nobody asked"
+
+
+def test_who_runs_in_post_copy_carries_what_it_did() -> None:
+    t = a_site(busy=1, others=1).carry(b10=450.0, b11=400.0)
+    assert is_hot(t, 900.0)
+    vm = vm_id("b10")
+    t.world["h1"][vm] = replace(t.world["h1"][vm], state=VmState.POSTCOPY)
+    assert is_hot(t, 600.0), "it still takes its half of the network"
+
+
+def test_an_interface_that_goes_or_is_replaced_makes_what_a_vm_carries_unknown_and_nothing_else() -> None:
+    loads, vm = Loads(Seconds(60.0), counts_network=True), vm_id("a")
+    record, found = VmRecord(vm, "a", VmState.RUNNING, Bytes(GIB)), []
+    for n in range(24):
+        # one that carried 100 GiB long ago is gone from the twelfth look on; what goes on carries 8 MiB/s
+        kept = (100 * GIB if n < 12 else 0) + 50 * GIB + 80 * n * MIB
+        now = Instant(10.0 * n, 10.0 * n)
+        loads.see(HostInventory(HostName("h1"), now, now, Bytes(GIB), Bytes(GIB), 1, (record,),
+                                usage={vm: VmUsage(10.0 * n, network_bytes=kept)}))
+        told = loads.network((vm,), now)
+        assert told is not None
+        found.append(float(told[0][0]))
+    assert found[3:12] == pytest.approx([8.0] * 9)
+    assert np.isnan(found[12:15]).all()
+    assert found[15:] == pytest.approx([8.0] * 9)
+    assert loads.cpu(vm, now) == pytest.approx(1.0)
 
 
 def test_a_host_of_which_nobody_says_what_its_network_carries_has_no_mark_beside_others_that_have() -> None:
