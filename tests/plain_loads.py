@@ -104,8 +104,8 @@ class PlainLoads:
             kept[0] = (kept[0][1] - PROFILE_SECONDS, *kept[0][1:])
         told: list[list[float]] = [[] for _ in range(HOURS)]
         for begin, end, mean in kept:
-            middle, newest = (begin + end) / 2, (kept[-1][0] + kept[-1][1]) / 2
-            if end - begin <= POINT_SECONDS_MAX and middle > newest - 86100.0:
+            middle = (begin + end) / 2
+            if end - begin <= POINT_SECONDS_MAX and middle > kept[-1][1] - 86250.0:
                 told[int((middle + ahead) // 3600) % HOURS].append(mean)
         found = [sorted(means)[min(len(means) - 1, int(HOUR_PERCENTILE * len(means)))]
                  if len(means) >= HOUR_POINTS_MIN else None for means in told]

@@ -198,6 +198,21 @@ def test_an_hour_in_which_nobody_looked_counts_as_the_busiest_and_three_make_a_d
     assert (found != found).all()
 
 
+def test_who_comes_back_after_more_than_two_hours_has_no_whole_last_day() -> None:
+    loads, vm = Loads(Seconds(WINDOW)), VmId("vm-0")
+    at = seen_by_day(loads, 2.0).monotonic
+    record = VmRecord(vm, vm, VmState.RUNNING, Bytes(GIB))
+    hours = loads.hours((vm,), Instant(at, at))
+    assert (hours == hours).all()
+    # it was off, or nobody looked
+    for later in range(12_000, 13_800, 60):
+        now = Instant(at + later, at + later)
+        usage = {vm: VmUsage(1e6 + later)}
+        loads.see(HostInventory(HOSTS[0], now, now, Bytes(9 * GIB), Bytes(0), 16, (record,), usage=usage))
+        found = loads.hours((vm,), now)
+        assert (found != found).all(), later
+
+
 def test_a_clock_that_is_set_tells_the_hours_of_before_anew() -> None:
     loads, vm = Loads(Seconds(WINDOW)), (VmId("vm-0"),)
     now = seen_by_day(loads, 1.2)

@@ -195,7 +195,7 @@ class Consumption:
         lasts = ended - np.roll(ended, 1, axis=1)
         lasts[row, np.where(profiles < PROFILE_POINTS, 0, profiles % PROFILE_POINTS)] = PROFILE_SECONDS
         middle = ended - lasts / 2
-        since = middle[row, (profiles - 1) % PROFILE_POINTS] - (DAY_SECONDS - PROFILE_SECONDS)
+        since = ended[row, (profiles - 1) % PROFILE_POINTS] - (DAY_SECONDS - PROFILE_SECONDS / 2)
         counts = (np.arange(PROFILE_POINTS) < profiles[:, None]) & (lasts <= POINT_SECONDS_MAX) & (middle > since[:, None])
         place = np.floor((middle + self._ahead) / PROFILE_SECONDS).astype(np.int64) % PROFILE_POINTS
         day = np.full(ended.shape, np.nan, np.float32)
