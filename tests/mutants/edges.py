@@ -28,6 +28,8 @@ EDGES: tuple[Mutant, ...] = (
     Mutant("a lost connection is a failure", f"{LIBVIRT}/errors_map.py",
            "    (INTERNAL, FROM_RPC): Meaning.CONNECTION_LOST,", "    (INTERNAL, FROM_RPC): Meaning.FAILED,",
            only("unit", UNIT_LIBVIRT)),
+    Mutant("huge pages of the ordinary size are huge", f"{LIBVIRT}/needs.py",
+           "    return not size or size > ORDINARY_PAGE_MAX", "    return True", only("unit", f"{UNIT_LIBVIRT}/test_hardware.py")),
     Mutant("a shareable disk does not pin", f"{LIBVIRT}/pins.py",
            '    if disk.find("shareable") is not None:', "    if False:", only("unit", UNIT_LIBVIRT)),
     Mutant("every path is vouched for", f"{LIBVIRT}/pins.py",

@@ -75,8 +75,10 @@ def room_left(snapshot: Snapshot, row: int) -> int:
 
 def held_by(fact: HostFacts) -> int:
     """Return the bytes of ordinary memory that the VMs of a host hold by their maximum; 0 of one that shows nothing."""
-    vms = fact.inventory.vms if fact.inventory else ()
-    return sum(ordinary_of(vm) for vm in vms if vm.state not in HOLDS_NOTHING)
+    vms = [vm for vm in fact.inventory.vms if vm.state not in HOLDS_NOTHING] if fact.inventory else []
+    backed = sum(one.memory for vm in vms for one in vm.needs.backing)
+    # more than is set aside comes from ordinary memory, whatever definitions say
+    return sum(ordinary_of(vm) for vm in vms) + max(0, backed - _pools_of(fact))
 
 
 def ordinary_of(record: VmRecord) -> int:
@@ -89,11 +91,14 @@ def limit_of(fact: HostFacts) -> int:
     """Return the bytes of ordinary memory that VMs may hold on a host; 0 of one that shows nothing."""
     if fact.inventory is None:
         return 0
-    hardware = fact.inventory.hardware
-    pools = 0 if hardware is None else sum(pool.size * pool.total for pool in hardware.pools)
     if fact.declared.memory_limit is None:
-        return fact.inventory.memory_total - fact.declared.memory_reserve - pools
-    return min(fact.declared.memory_limit, fact.inventory.memory_total) - pools
+        return fact.inventory.memory_total - fact.declared.memory_reserve - _pools_of(fact)
+    return min(fact.declared.memory_limit, fact.inventory.memory_total) - _pools_of(fact)
+
+
+def _pools_of(fact: HostFacts) -> int:
+    hardware = fact.inventory.hardware if fact.inventory else None
+    return 0 if hardware is None else sum(pool.size * pool.total for pool in hardware.pools)
 
 
 def row_of(snapshot: Snapshot, vm: VmId) -> int | None:

@@ -5,10 +5,15 @@ What nobody said is empty, and says nothing against a move; only huge pages have
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ballastd.core.quantities import Bytes
+
+NUMBERS_MAX = 8192
+"""No machine has so many processors or NUMA nodes."""
+_RUN = re.compile(r"(?P<but>\^?)(?P<first>[0-9]{1,19})(?:-(?P<last>[0-9]{1,19}))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -94,3 +99,22 @@ def numbers_in_words(numbers: tuple[int, ...]) -> str:
         else:
             runs.append([number, number])
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+
+
+def numbers_from_words(text: str) -> tuple[int, ...]:
+    """Return a set of whole numbers as libvirt writes it, ``0-3,^2,8``, sorted.
+
+    Raises:
+        ValueError: it is none, or has numbers that no machine has.
+    """
+    found: set[int] = set()
+    for part in text.replace(" ", "").split(","):
+        read = _RUN.fullmatch(part)
+        if read is None or int(read["last"] or read["first"]) >= NUMBERS_MAX:
+            raise ValueError(f"{text!r:.80} is no set of numbers below {NUMBERS_MAX}")
+        run = range(int(read["first"]), int(read["last"] or read["first"]) + 1)
+        if read["but"]:
+            found.difference_update(run)
+        else:
+            found.update(run)
+    return tuple(sorted(found))

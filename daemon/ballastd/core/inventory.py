@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -230,6 +231,28 @@ class HostInventory:
     def ordinary_total(self) -> int:
         """Bytes of the machine that are not set aside as huge pages."""
         return self.memory_total - (self.hardware.pooled if self.hardware is not None else 0)
+
+    @property
+    def ordinary_held(self) -> int:
+        """Bytes of ordinary memory that its VMs hold by their maximum. What they are said to have in huge pages beyond what
+        is set aside, as far as that is known, comes from ordinary memory."""
+        backed: Counter[int] = Counter()
+        held = 0
+        for record in self.vms:
+            if record.state.holds_memory:
+                held += record.ordinary
+                for backing in record.needs.backing:
+                    backed[backing.size] += backing.memory
+        return held + self._beyond_pools(backed) if backed else held
+
+    def _beyond_pools(self, backed: Counter[int]) -> int:
+        """Return how many bytes of those in huge pages, by size, cannot come from what is set aside."""
+        pools: Counter[int] = Counter()
+        for pool in self.hardware.pools if self.hardware is not None else ():
+            pools[pool.size] += pool.size * pool.total
+        anywhere = backed.pop(0, 0)  # whatever size is the default
+        beyond = (backed - pools).total()
+        return beyond + max(0, anywhere - (pools - backed).total())
 
     def find(self, vm: VmId) -> VmRecord | None:
         """Return the record of ``vm`` on this host, or None where it is absent."""

@@ -316,8 +316,7 @@ def _limit(fact: HostFacts) -> int:
 
 
 def _used(fact: HostFacts) -> int:
-    vms = fact.inventory.vms if fact.inventory else ()
-    return sum(record.ordinary for record in vms if record.state.holds_memory)
+    return fact.inventory.ordinary_held if fact.inventory else 0
 
 
 def _free(fact: HostFacts) -> int:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from ballastd.core.hardware import Backing, Emulator, Hardware, Needs, PagePool, numbers_in_words
+from ballastd.core.hardware import (
+    NUMBERS_MAX,
+    Backing,
+    Emulator,
+    Hardware,
+    Needs,
+    PagePool,
+    numbers_from_words,
+    numbers_in_words,
+)
 from ballastd.core.quantities import Bytes
 from ballastd.documents.scalars import Size, Whole, YesNo, shown, size
 from ballastd.documents.validation import Strict
@@ -15,20 +23,18 @@ from ballastd.documents.written import size as size_text
 
 LIST_MAX = 1024
 TEXT_MAX = 255
-NUMBERS_MAX = 8192
 PAGES_MAX = 1 << 40
-_NUMBERS = re.compile(r"[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*", re.ASCII)
 
 
 def _numbers(value: Any) -> tuple[int, ...]:
-    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    found: set[int] = set()
-    for part in text.split(",") if _NUMBERS.fullmatch(text) else ():
-        first, _, last = part.partition("-")
-        found.update(range(int(first), int(last or first) + 1))
-    if text and (not found or max(found) >= NUMBERS_MAX):
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else "?"
+    try:
+        found = numbers_from_words(text) if text else ()
+    except ValueError:
+        found = ()
+    if text and not found:
         raise ValueError(f"{shown(value)} is no set of numbers below {NUMBERS_MAX}; write for example \"0-3,8\"")
-    return tuple(sorted(found))
+    return found
 
 
 def _page(value: Any) -> int:

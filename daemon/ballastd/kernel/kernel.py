@@ -267,7 +267,7 @@ class Kernel:
         need = order.move.memory if here is None else here.ordinary
         limit = declared.memory_limit or max(0, target.memory_total - declared.memory_reserve)
         limit = max(0, limit - (target.memory_total - target.ordinary_total))
-        held: int = sum(vm.ordinary for vm in target.vms if vm.state.holds_memory)
+        held = target.ordinary_held
         held += sum(f.ordinary for f in self._coming(target))
         room = min(limit - held, target.memory_free)
         if need <= room:

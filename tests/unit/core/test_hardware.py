@@ -141,6 +141,28 @@ def test_huge_pages_are_no_room_for_others_and_their_vms_take_none_of_it() -> No
     assert snapshot_of(t).hosts.limit[0] == 0, "an operator's limit holds for all VMs, and the pages are some of them"
 
 
+@pytest.mark.parametrize(("hardware", "held"), [
+    (None, 32), (Hardware(), 32), (pool(64, ONE_GIB), 32), (pool(16), 16), (pool(32), 0), (pool(64), 0)])
+def test_what_no_pool_has_comes_from_ordinary_memory(hardware: Hardware | None, held: int) -> None:
+    builder = a_cluster().host("h1")
+    builder = builder if hardware is None else builder.described(hardware)
+    found = looked_at(table(builder.running("a", 20, needs=pages(20)).running("b", 12, needs=pages(12))), "h1")
+    assert found.ordinary_held == held * GIB
+
+
+def test_pages_of_whichever_size_come_from_what_others_leave() -> None:
+    both = Hardware(pools=(*pool(8).pools, *pool(8, ONE_GIB).pools))
+    builder = a_cluster().host("h1").described(both).running("a", 6, needs=pages(6))
+    builder = builder.running("b", 12, needs=pages(12, Bytes(0)))
+    assert looked_at(table(builder), "h1").ordinary_held == 2 * GIB
+
+
+def test_a_host_is_given_no_more_for_huge_pages_that_it_has_not_got() -> None:
+    t = failing(a_cluster().host("h1").running("a", 32).host("h2").running("b", 40, needs=pages(40)))
+    assert goes_to(t) == []
+    assert planned(t, "a") == (f"h2: {32 * GIB} B arrive where {24 * GIB} B are left with everything in flight",)
+
+
 def test_part_of_a_vm_may_come_from_huge_pages() -> None:
     t = failing(hosts(pages(4), pool(6), gib=8))
     snapshot = snapshot_of(t)

@@ -12,8 +12,11 @@ from collections import Counter
 
 from ballastd.adapters.libvirt.xml_reading import XmlError, bytes_of, numbers_of, shown
 from ballastd.core.hardware import Backing, Needs
-from ballastd.core.quantities import Bytes
+from ballastd.core.quantities import KIB, Bytes
 
+ORDINARY_PAGE_MAX = 64 * KIB
+"""Ordinary pages are of 4 KiB, on some machines of 16 or 64; the smallest huge pages in use are of 1 MiB. Those of 64 KiB on
+machines with pages of 4 are counted as ordinary memory."""
 _HARD_MODES = ("strict", "restrictive")
 _HOSTS_OWN = ("host-passthrough", "maximum")
 
@@ -40,21 +43,26 @@ def _digest(*parts: str) -> str:
 
 
 def _backing(domain: ET.Element, memory: int) -> tuple[Backing, ...]:
-    """Return the bytes that come from huge pages, by size: by the guest's own cells where it has some, else the whole."""
+    """Return the bytes that come from huge pages, by size: by the guest's own cells where it has some, else the whole; what
+    was plugged in by its own size, else with its cell."""
     element = domain.find("memoryBacking/hugepages")
-    sizes: Counter[int] = Counter()
-    if element is not None:
-        otherwise, by_cell = _page_sizes(element)
-        cells = _cells(domain, memory)
-        for cell, held in cells.items():
-            size = by_cell.get(cell, otherwise)
-            if size is not None:
-                sizes[size] += held
-    for device in domain.iterfind("devices/memory"):
-        named, held = _size(device.find("source/pagesize")), _size(device.find("target/size")) or 0
-        if named is not None and held and element is None:
-            sizes[named] += held  # where the VM has huge pages it was counted with its cell
-    return tuple(Backing(Bytes(size), Bytes(held)) for size, held in sorted(sizes.items()) if held)
+    otherwise, by_cell = (None, {}) if element is None else _page_sizes(element)
+    devices = [(device, _size(device.find("target/size")) or 0) for device in domain.iterfind("devices/memory")]
+    sizes: Counter[int | None] = Counter()
+    for cell, held in _cells(domain, memory - sum(held for _, held in devices)).items():
+        sizes[by_cell.get(cell, otherwise)] += held
+    for device, held in devices:
+        if device.find("source/path") is None and device.get("model") != "sgx-epc":  # else it is a file, or the processor's
+            cells = by_cell.get(_cell(device.findtext("target/node") or "0"), otherwise)
+            sizes[_size(device.find("source/pagesize")) or cells] += held
+    return tuple(Backing(Bytes(size), Bytes(held)) for size, held in sorted(
+        (size, held) for size, held in sizes.items() if size is not None and held > 0 and _is_huge(size)))
+
+
+def _is_huge(size: int) -> bool:
+    """Return whether pages of a size can come from a pool. Of a size that its host has for all memory libvirt takes them for
+    no huge pages, and which that is differs by machine: what may be ordinary is counted as ordinary."""
+    return not size or size > ORDINARY_PAGE_MAX
 
 
 def _page_sizes(element: ET.Element) -> tuple[int | None, dict[int, int]]:
@@ -65,7 +73,7 @@ def _page_sizes(element: ET.Element) -> tuple[int | None, dict[int, int]]:
     by_cell: dict[int, int] = {}
     for page in pages:
         size = bytes_of(page.get("size"), page.get("unit", "KiB"))
-        if size is None:
+        if not size:
             raise XmlError("a huge page without a size")
         cells = page.get("nodeset")
         if cells is None:
@@ -76,18 +84,17 @@ def _page_sizes(element: ET.Element) -> tuple[int | None, dict[int, int]]:
 
 
 def _cells(domain: ET.Element, memory: int) -> dict[int, int]:
-    """Return the bytes of the guest's own NUMA cells, with what is plugged into them; one cell where it has none."""
-    cells: dict[int, int] = {}
-    for number, cell in enumerate(domain.iterfind("cpu/numa/cell")):
-        name = cell.get("id", str(number))
-        held = bytes_of(cell.get("memory"), cell.get("unit", "KiB"))
-        cells[numbers_of(name)[0]] = held or 0
-    if not cells:
-        return {0: memory}
-    for device in domain.iterfind("devices/memory"):
-        cell_of = numbers_of(device.findtext("target/node") or "0")[0]
-        cells[cell_of] = cells.get(cell_of, 0) + (_size(device.find("target/size")) or 0)
-    return cells
+    """Return the bytes of the guest's own NUMA cells, without what is plugged into them; one cell where it has none."""
+    cells = {_cell(cell.get("id", str(number))): bytes_of(cell.get("memory"), cell.get("unit", "KiB")) or 0
+             for number, cell in enumerate(domain.iterfind("cpu/numa/cell"))}
+    return cells or {0: memory}
+
+
+def _cell(text: str) -> int:
+    numbers = numbers_of(text)
+    if len(numbers) != 1:
+        raise XmlError(f"{shown(text)} is no NUMA cell")
+    return numbers[0]
 
 
 def _size(element: ET.Element | None) -> int | None:

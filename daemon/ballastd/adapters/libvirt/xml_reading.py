@@ -8,13 +8,12 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from xml.parsers import expat
 
+from ballastd.core.hardware import numbers_from_words
 from ballastd.core.quantities import KIB
 
 XML_BYTES_MAX = 1 << 20
 XML_DEPTH_MAX = 100
 SHOWN_MAX = 128
-NUMBERS_MAX = 8192
-"""No machine has so many processors or NUMA nodes."""
 _UNITS = {"b": 1, "bytes": 1, "KB": 1000, "k": KIB, "KiB": KIB, "MB": 10**6, "M": KIB**2, "MiB": KIB**2,
           "GB": 10**9, "G": KIB**3, "GiB": KIB**3, "TB": 10**12, "T": KIB**4, "TiB": KIB**4}
 
@@ -102,20 +101,12 @@ def bytes_of(text: str | None, unit: str) -> int | None:
 
 
 def numbers_of(text: str) -> tuple[int, ...]:
-    """Return a set of whole numbers as libvirt writes it, ``0-3,^2,8``, sorted.
+    """Return a set of whole numbers as libvirt writes it, sorted.
 
     Raises:
         XmlError: it is none.
     """
-    found: set[int] = set()
-    for part in text.replace(" ", "").split(","):
-        first, dash, last = part.removeprefix("^").partition("-")
-        last = last if dash else first
-        if not (is_whole_number(first) and is_whole_number(last)) or int(last) >= NUMBERS_MAX:
-            raise XmlError(f"{shown(text)} is no set of numbers")
-        some = range(int(first), int(last) + 1)
-        if part.startswith("^"):
-            found.difference_update(some)
-        else:
-            found.update(some)
-    return tuple(sorted(found))
+    try:
+        return numbers_from_words(text)
+    except ValueError:
+        raise XmlError(f"{shown(text)} is no set of numbers") from None

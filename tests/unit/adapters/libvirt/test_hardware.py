@@ -8,7 +8,11 @@ from ballastd.adapters.libvirt.hardware import hardware_of, is_outgrown
 from ballastd.adapters.libvirt.xml_facts import domain_facts
 from ballastd.adapters.libvirt.xml_reading import XmlError, numbers_of, read_xml
 from ballastd.core.hardware import Backing, Emulator, Needs, PagePool
-from ballastd.core.quantities import GIB, MIB
+from ballastd.core.inventory import DeclaredHost, VmRecord, VmState
+from ballastd.core.quantities import GIB, MIB, Bytes, HostName, VmId
+from ballastd.core.saved_cluster import SavedCluster, SavedHost, SavedVm
+from ballastd.documents.saved_clusters import read_cluster
+from ballastd.documents.written_clusters import dump_cluster
 from tests.unit.adapters.libvirt.domains import VOUCHED, domain
 
 CELLS = ("<cpu mode='custom'><numa><cell id='0' cpus='0-1' memory='1048576' unit='KiB'/>"
@@ -63,7 +67,53 @@ def test_memory_that_was_plugged_in_counts_with_its_cell() -> None:
     assert needs(cpu=CELLS, devices=own).backing == (Backing(2 * MIB, 512 * MIB),)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("pages", ["<page/>", "<page size='x'/>", "<page size='1' unit='parsec'/>",
+@pytest.mark.parametrize("page", ["size='4' unit='KiB'", "size='4096' unit='b'", "size='16'", "size='64' unit='KiB'"])
+def test_pages_of_a_size_that_may_be_ordinary_are_no_huge_pages(page: str) -> None:
+    assert backing(f"<page {page}/>") == []
+    assert backing(f"<page {page} nodeset='0'/><page size='2' unit='M'/>", cpu=CELLS) == [(2, 1024)]
+    assert backing("<page size='1' unit='M'/>") == [(1, 2048)]
+
+
+def test_a_vm_with_huge_pages_of_the_ordinary_size_is_saved_and_read_back() -> None:
+    facts = domain_facts(domain(extra="<memoryBacking><hugepages><page size='4'/></hugepages></memoryBacking>"), VOUCHED)
+    hardware = hardware_of(read_xml(CAPABILITIES), ())
+    record = VmRecord(VmId(facts.uuid), facts.name, VmState.RUNNING, facts.memory, facts.vcpus, needs=facts.needs)
+    host = SavedHost(DeclaredHost(HostName("h1"), "test://h1"), Bytes(64 * GIB), 8, hardware=hardware)
+    read = read_cluster(dump_cluster(SavedCluster((host,), (SavedVm(record, host.name),))))
+    assert read.vms[0].record.ordinary == 2 * GIB
+
+
+def plugged(source: str, model: str = "dimm", node: int = 0) -> str:
+    return (f"<memory model='{model}'>{source}<target><size unit='KiB'>524288</size><node>{node}</node></target></memory>")
+
+
+def test_memory_that_was_plugged_in_has_pages_of_its_own_size() -> None:
+    gib = plugged("<source><pagesize unit='GiB'>1</pagesize></source>")
+    assert backing("<page size='2' unit='M'/>", cpu=CELLS, devices=gib) == [(2, 2048), (1024, 512)]
+    small = plugged("<source><pagesize unit='KiB'>4</pagesize></source>")
+    assert backing("<page size='2' unit='M'/>", cpu=CELLS, devices=small) == [(2, 2048)]
+    assert needs(cpu=CELLS, devices=small).backing == ()
+    # one that says no size has that of its cell
+    some = plugged("", node=1)
+    assert backing("<page size='2' unit='M' nodeset='1'/>", cpu=CELLS, devices=some) == [(2, 1536)]
+    # a guest without cells of its own has what is plugged in among its memory
+    assert backing("<page size='2' unit='M'/>", devices=gib) == [(2, 1536), (1024, 512)]
+
+
+@pytest.mark.parametrize("device", [plugged("<source><path>/srv/nv</path></source>", "nvdimm"), plugged("", "sgx-epc")])
+def test_a_file_and_what_is_the_processors_are_no_huge_pages(device: str) -> None:
+    assert backing("<page size='2' unit='M'/>", cpu=CELLS, devices=device) == [(2, 2048)]
+
+
+@pytest.mark.parametrize("text", ["3-1", "0-1"])
+def test_what_is_no_cell_is_not_guessed(text: str) -> None:
+    with pytest.raises(XmlError):
+        backing("", cpu=CELLS, devices=plugged("").replace("<node>0<", f"<node>{text}<"))
+    with pytest.raises(XmlError):
+        backing("", cpu=CELLS.replace("cell id='0'", f"cell id='{text}'"))
+
+
+@pytest.mark.parametrize("pages", ["<page/>", "<page size='x'/>", "<page size='0'/>", "<page size='1' unit='parsec'/>",
                                    "<page size='2048' nodeset='a'/>"])
 def test_pages_that_cannot_be_read_are_not_guessed(pages: str) -> None:
     with pytest.raises(XmlError):
@@ -112,12 +162,13 @@ def test_a_pool_that_grew_is_found_out() -> None:
     assert is_outgrown(read, {(0, 2 * MIB): 41})
 
 
-@pytest.mark.parametrize(("text", "found"), [("0", (0,)), ("0-3,^2", (0, 1, 3)), ("5, 1", (1, 5)), ("3-1", ())])
+@pytest.mark.parametrize(("text", "found"), [
+    ("0", (0,)), ("0-3,^2", (0, 1, 3)), ("5, 1", (1, 5)), ("3-1", ()), ("0-3,^1-2,9", (0, 3, 9))])
 def test_sets_of_numbers(text: str, found: tuple[int, ...]) -> None:
     assert numbers_of(text) == found
 
 
-@pytest.mark.parametrize("text", ["", "a", "1-", "-1", "99999", "0-9999999999"])
+@pytest.mark.parametrize("text", ["", "a", "1-", "-1", "99999", "0-9999999999", "1,,2", "^", "٣"])
 def test_what_is_no_set_of_numbers(text: str) -> None:
     with pytest.raises(XmlError):
         numbers_of(text)
