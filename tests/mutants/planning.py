@@ -29,6 +29,8 @@ PLANNING: tuple[Mutant, ...] = (
            " + max(0, backed - _pools_of(fact))", "", core("test_hardware.py")),
     Mutant("the checker does not count huge pages", f"{CORE}/checking_hardware.py",
            "        if due > min(free,", "        if False and due > min(free,", core("test_hardware.py")),
+    Mutant("the checker finds pages of no size anywhere", f"{CORE}/checking_hardware.py",
+           "    if not used and any(", "    if False and any(", core("test_hardware.py")),
     Mutant("a NUMA node that is not there is no matter", f"{CORE}/suitability.py",
            "    if absent:\n", "    if False:\n", core("test_hardware.py")),
     Mutant("what a host once refused is forgotten", f"{CORE}/suitability.py",

@@ -61,7 +61,10 @@ def _lacks(inventory: HostInventory | None, arriving: Sequence[Needs], coming: S
     pools = inventory.hardware.pools
     used = {int(pool.size) for pool in pools if pool.total}
     wrong = []
-    for size in sorted({int(backing.size) or one for needs in arriving for backing in needs.backing for one in used or {0}}):
+    if not used and any(not backing.size for needs in arriving for backing in needs.backing):
+        wrong.append("huge pages of whatever size are counted on where none are set aside")
+    wanted = {int(backing.size) for needs in arriving for backing in needs.backing}
+    for size in sorted((wanted | used if 0 in wanted else wanted) - {0}):
         total = sum(pool.total for pool in pools if pool.size == size)
         free = sum(pages for (_, of), pages in inventory.pages_free.items() if of == size)
         due = sum(_pages_of(needs, size, used) for needs in (*arriving, *coming))
@@ -77,4 +80,4 @@ def _lacks(inventory: HostInventory | None, arriving: Sequence[Needs], coming: S
 def _pages_of(needs: Needs, size: int, used: set[int]) -> int:
     """Return how many pages of a size a VM takes; one that names no size may take those of each that is in use."""
     return sum(-(-backing.memory // size) for backing in needs.backing
-               if size and (backing.size == size or (not backing.size and size in used)))
+               if backing.size == size or (not backing.size and size in used))

@@ -255,6 +255,13 @@ def test_the_checker_counts_pages_by_itself() -> None:
     assert planned(t, "a", to="h4") == ("h4: 4096 pages of 2097152 B are to come where 0 of 0 are free",)
 
 
+def test_the_checker_knows_where_no_page_of_any_size_is_set_aside() -> None:
+    builder = a_cluster().host("h1").described(pool(64)).running("a", 8, needs=pages(8, 0))
+    t = table(builder.host("h2").described(pool(0)).host("h3").described(pool(64))).warm_up()
+    assert planned(t, "a") == ("h2: huge pages of whatever size are counted on where none are set aside",)
+    assert planned(t, "a", to="h3") == ()
+
+
 @pytest.mark.parametrize("needs", [
     Needs(nodes=(1,)), Needs(cpus=(9,)), Needs(arch="x86_64", machine="q36", kind="kvm"), Needs(sees_host=True),
     Needs(likeness="4711")])
