@@ -6,7 +6,7 @@ What nobody said is empty, and says nothing against a move; only huge pages have
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ballastd.core.quantities import Bytes
@@ -90,15 +90,20 @@ class Hardware:
         return sum(pool.size * pool.total for pool in self.pools)
 
 
-def numbers_in_words(numbers: tuple[int, ...]) -> str:
-    """Return whole numbers as libvirt writes sets of them: ``0-3,8``."""
-    runs: list[list[int]] = []
+def runs_of(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    """Return the runs without a gap that whole numbers make: the first and the last of each."""
+    runs: list[tuple[int, int]] = []
     for number in sorted(set(numbers)):
         if runs and runs[-1][1] == number - 1:
-            runs[-1][1] = number
+            runs[-1] = runs[-1][0], number
         else:
-            runs.append([number, number])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+            runs.append((number, number))
+    return tuple(runs)
+
+
+def numbers_in_words(numbers: tuple[int, ...]) -> str:
+    """Return whole numbers as libvirt writes sets of them: ``0-3,8``."""
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs_of(numbers))
 
 
 def numbers_from_words(text: str) -> tuple[int, ...]:

@@ -143,7 +143,7 @@ class HostAccess:
 
     def judge(self, likeness: str, why: str, judged_as: str) -> None:
         """Note that guests of a likeness cannot come, or with no reason that they can, for as long as the host is what it
-        was when it said so."""
+        was when it said so, and stays connected."""
         if judged_as != self._judged_as:
             self.misfits, self._judged_as = {}, judged_as
         known = {one: words for one, words in self.misfits.items() if one != likeness}
@@ -169,6 +169,7 @@ class HostAccess:
 
     def _connected(self) -> None:
         log.info("host connected", host=self.host.name)
+        self.misfits = {}  # a host that was away may run another kernel, of which its capabilities say nothing
         self._trouble = ""
         self._put(HostHint(self.host.name, HostChange.CONNECTED))
 

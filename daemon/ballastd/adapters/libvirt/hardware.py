@@ -12,7 +12,7 @@ from typing import Any
 from ballastd.adapters.libvirt.binding import load_libvirt
 from ballastd.adapters.libvirt.links import trouble_of
 from ballastd.adapters.libvirt.xml_reading import bytes_of, is_whole_number, shown
-from ballastd.core.hardware import Emulator, FreePages, Hardware, PagePool
+from ballastd.core.hardware import Emulator, FreePages, Hardware, PagePool, runs_of
 from ballastd.core.quantities import KIB, Bytes
 
 
@@ -56,16 +56,18 @@ def _number(text: str | None) -> int | None:
 
 
 def free_pages(conn: Any, hardware: Hardware | None) -> FreePages | None:
-    """Return the huge pages that nobody has, in one call; None where the host cannot say. Blocks."""
+    """Return the huge pages that nobody has; None where the host cannot say. Nodes are asked in runs without a gap, nearly
+    always one: of a range with a node in it that is not there libvirt answers nothing. Blocks."""
     libvirt = load_libvirt()
     if hardware is None or not hardware.nodes:
         return None
     sizes = sorted({int(pool.size) for pool in hardware.pools})
     if not sizes:
         return {}
-    first, last = hardware.nodes[0], hardware.nodes[-1]
+    found: dict[int, dict[int, int]] = {}
     try:
-        found = conn.getFreePages([size // KIB for size in sizes], first, last - first + 1)
+        for first, last in runs_of(hardware.nodes):
+            found |= conn.getFreePages([size // KIB for size in sizes], first, last - first + 1)
     except libvirt.libvirtError as error:
         if trouble_of(error).lost_connection:
             raise

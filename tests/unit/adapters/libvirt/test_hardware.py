@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ballastd.adapters.libvirt.hardware import hardware_of, is_outgrown
+from ballastd.adapters.libvirt.binding import load_libvirt
+from ballastd.adapters.libvirt.hardware import free_pages, hardware_of, is_outgrown
 from ballastd.adapters.libvirt.xml_facts import domain_facts
 from ballastd.adapters.libvirt.xml_reading import XmlError, numbers_of, read_xml
-from ballastd.core.hardware import Backing, Emulator, Needs, PagePool
+from ballastd.core.hardware import Backing, Emulator, Hardware, Needs, PagePool
 from ballastd.core.inventory import DeclaredHost, VmRecord, VmState
 from ballastd.core.quantities import GIB, MIB, Bytes, HostName, VmId
 from ballastd.core.saved_cluster import SavedCluster, SavedHost, SavedVm
@@ -160,6 +161,23 @@ def test_a_pool_that_grew_is_found_out() -> None:
     assert not is_outgrown(read, {(0, 2 * MIB): 40, (1, 2 * MIB): 0})
     assert not is_outgrown(read, None)
     assert is_outgrown(read, {(0, 2 * MIB): 41})
+
+
+class Pages:
+    """A libvirt that says which pages are free: 10 at node 0, 12 at node 2, and no node between them."""
+
+    def getFreePages(self, sizes: list[int], first: int, count: int) -> dict[int, dict[int, int]]:  # noqa: N802  libvirt's name
+        nodes = range(first, min(first + count, 3))
+        if 1 in nodes:
+            raise load_libvirt().libvirtError("internal error: page size or NUMA node not available")
+        return {node: dict.fromkeys(sizes, 10 + node) for node in nodes}
+
+
+def test_free_pages_are_known_though_the_numbers_of_nodes_have_a_gap() -> None:
+    size = Bytes(2 * MIB)
+    hardware = Hardware(nodes=(0, 2), pools=(PagePool(size, 64, 0), PagePool(size, 64, 2)))
+    assert free_pages(Pages(), hardware) == {(0, size): 10, (2, size): 12}
+    assert free_pages(Pages(), Hardware(nodes=(0, 1, 2), pools=hardware.pools)) is None
 
 
 @pytest.mark.parametrize(("text", "found"), [

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
+
+import pytest
 
 from ballastd.adapters.blocking import Lanes
 from ballastd.adapters.libvirt.access import MISFITS_MAX, HostAccess
@@ -12,6 +15,7 @@ from ballastd.adapters.libvirt.identity import HostIdentity, Registry, read_iden
 from ballastd.adapters.libvirt.links import Graveyard
 from ballastd.core.inventory import DeclaredHost
 from ballastd.core.quantities import HostName
+from ballastd.errors import Unreachable
 
 OLD, NEW = HostIdentity("a", (), None, "old"), HostIdentity("a", (), None, "new")
 
@@ -42,6 +46,31 @@ def test_a_no_holds_until_the_host_is_another_or_says_yes() -> None:
         assert (access.misfits_of(NEW), access.misfits_of(OLD)) == ({"0815": "it lacks another thing"}, {})
 
     with_access(story)
+
+
+def test_a_host_that_was_away_is_asked_again() -> None:
+    async def tell() -> None:
+        lanes = Lanes()
+        shared = Shared(lanes, Graveyard(lanes), LibvirtOptions(reconnect_min_s=0.01))
+        access = HostAccess(DeclaredHost(HostName("h1"), "test:///default"), shared, Registry(), lambda _: None)
+        identity, _ = await access.watch(access.describe)
+        assert identity is not None
+        access.judge("4711", "it lacks something", identity.digest)
+        await access.watch(access.describe)
+        assert access.misfits_of(identity) == {"4711": "it lacks something"}
+        with pytest.raises(Unreachable):
+            await access.watch(silence)
+        await asyncio.sleep(0.1)
+        assert (await access.watch(access.describe))[0] == identity
+        assert access.misfits_of(identity) == {}
+        access.let_go()
+        await lanes.close()
+
+    asyncio.run(tell())
+
+
+def silence(_: Any) -> None:
+    raise Unreachable("it fell silent")
 
 
 def test_a_guest_of_no_likeness_is_not_remembered_and_not_everything_is() -> None:
