@@ -128,6 +128,8 @@ RELIEVING: tuple[Mutant, ...] = (
     Mutant("advice forgets what is reserved", f"{CORE}/advice.py",
            "        held = self.seen.memory_used + self.seen.memory_reserved", "        held = self.seen.memory_used // 2",
            core("test_advice.py")),
+    Mutant("huge pages are advised to have ordinary room", f"{CORE}/advice.py", "vm.memory - vm.huge_pages", "vm.memory",
+           core("test_advice.py")),
     Mutant("advice takes memory that the machine has not", f"{CORE}/advice.py",
            "        return self.seen.memory_room - self.added * shape.memory",
            "        return self.seen.memory_limit - self.seen.memory_used - self.added * shape.memory", core("test_advice.py")),

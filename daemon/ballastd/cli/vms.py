@@ -82,6 +82,7 @@ def _fields(vm: Row) -> list[tuple[str, str]]:
         ("state", vm["state"]),
         ("CPU", f"{cores(vm['cpu'], vm['vcpus'])} vCPUs, averaged"),
         ("memory", f"{size(vm['memory_used'])} used of {size(vm['memory'])} at most"),
+        *([("huge pages", size(vm["huge_pages"]))] if vm["huge_pages"] else []),
         ("priority", str(vm["priority"])),
         ("group", vm["group"] or "-"),
         ("tags", ", ".join(vm["tags"]) or "-"),

@@ -77,7 +77,7 @@ class Capacity:
 
 @dataclass(slots=True)
 class _Room:
-    """A host as it would be with some more VMs on it."""
+    """A host as it would be with some more VMs on it. ``sizes``: bytes of ordinary memory of each."""
 
     seen: HostView
     declared: DeclaredHost
@@ -154,17 +154,18 @@ def capacity(view: ClusterView, policies: PolicySet, shape: Shape) -> Capacity:
 
 def _rooms(view: ClusterView, policies: PolicySet) -> list[_Room]:
     living: dict[str, list[VmRecord]] = {}
+    sizes: dict[str, list[int]] = {}
     for vm in view.vms:
         if vm.state not in HOLDS_NO_MEMORY:
             living.setdefault(vm.host, []).append(
                 VmRecord(VmId(vm.id), vm.name, VmState.RUNNING, Bytes(vm.memory), tags=vm.tags, group=vm.group))
+            sizes.setdefault(vm.host, []).append(vm.memory - vm.huge_pages)
     rooms = []
     for host in view.hosts:
         declared = DeclaredHost(HostName(host.name), "", labels=host.labels)
         cpu = _edge(policies, declared, "cpu")
         memory = _edge(policies, declared, "memory")
-        vms = living.get(host.name, [])
-        rooms.append(_Room(host, declared, cpu, memory, vms, sizes=[vm.memory_max for vm in vms]))
+        rooms.append(_Room(host, declared, cpu, memory, living.get(host.name, []), sizes=sizes.get(host.name, [])))
     return rooms
 
 

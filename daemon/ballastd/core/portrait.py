@@ -210,7 +210,7 @@ def _vms(p: Portrait) -> tuple[VmView, ...]:
                 r.vm, r.name, fact.declared.name, r.state.value, r.memory_max, r.vcpus, r.priority,
                 tuple(f"{pin.kind.value}: {pin.thing}; cure: {pin.cure}" for pin in r.pins),
                 migration.id if migration else "", _cpu(cpu.get(r.vm)), usage.get(r.vm, NO_USAGE).memory, r.tags,
-                r.group, r.ignored, r.mobility.value, r.downtime_max_ms, r.post_copy)
+                r.group, r.ignored, r.mobility.value, r.downtime_max_ms, r.post_copy, r.memory_max - r.ordinary)
     return tuple(sorted(views.values(), key=lambda view: (view.name, view.id, view.host)))
 
 

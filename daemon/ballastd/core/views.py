@@ -83,7 +83,8 @@ class HostView:
 class VmView:
     """One VM as seen now. ``pins``: why it cannot move live, each with its cure. ``cpu``: processors it uses, averaged
     over the load window; ``memory_used``: bytes of the machine it occupies; both None where unknown. ``ignored``,
-    ``mobility``, ``downtime_max_ms``, ``post_copy``: its owner's wishes."""
+    ``mobility``, ``downtime_max_ms``, ``post_copy``: its owner's wishes. ``huge_pages``: bytes of its ``memory`` that are no
+    ordinary memory."""
 
     id: str
     name: str
@@ -102,6 +103,7 @@ class VmView:
     mobility: str = "live"
     downtime_max_ms: int | None = None
     post_copy: bool = True
+    huge_pages: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from ballastd.core.advice import Offer, Shape, capacity, rank
+from ballastd.core.hardware import Backing, Hardware, Needs, PagePool
 from ballastd.core.inputs import Verb
 from ballastd.core.policies import BalancePolicy, Edge, PlacementPolicy, PolicySet, Rule, Scope, VmSelector
-from ballastd.core.quantities import GIB
+from ballastd.core.quantities import GIB, Bytes
 from ballastd.core.views import ClusterView
 from tests.builders import POLICIES, Table, a_cluster, table
 
@@ -164,6 +165,17 @@ def test_each_domain_is_asked_for_itself_though_another_is_worse_off() -> None:
     assert offered(offers) == ["h2", "h3", "h1"], "the giant fits nowhere, and nobody makes that worse"
     worse = rank(seen(t), replace(KEPT, balance=()), Shape(0.1, 32 * GIB))
     assert against(worse, "h2") == "failover-reserve: if h3 died then, 20.0 GiB of its VMs would fit nowhere (now 0 B)"
+
+
+def test_who_has_huge_pages_needs_no_ordinary_room_if_his_host_dies() -> None:
+    pool = Hardware(pools=(PagePool(Bytes(GIB), 40),))
+    needs = Needs((Backing(Bytes(GIB), Bytes(40 * GIB)),))
+    builder = a_cluster().host("h1").described(pool).running("huge", 40, needs=needs)
+    view = seen(table(builder.host("h2").running("b", 20).host("h3").running("c", 30), KEPT).warm_up())
+    assert {vm.name: vm.huge_pages for vm in view.vms} == {"huge": 40 * GIB, "b": 0, "c": 0}
+    assert sorted(offered(rank(view, KEPT, SMALL))) == ["h1", "h2", "h3"]
+    found = capacity(view, KEPT, Shape(0.01, 8 * GIB))
+    assert (found.fits, found.fits_with_reserve) == (9, 2), "the next would leave no place for c"
 
 
 def test_capacity_is_what_a_count_by_hand_gives() -> None:
