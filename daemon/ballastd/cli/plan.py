@@ -44,7 +44,7 @@ MOVES = Table((
     Column("FROM", lambda m: m["source"]),
     Column("TO", lambda m: m["target"]),
     Column("MEMORY", lambda m: size(m["memory"]), right=True),
-    Column("ABOUT", lambda m: age(m["predicted"]), right=True),
+    Column("ABOUT", lambda m: age(m["predicted"]) if m["ends"] else "no end", right=True),
     Column("STATE", lambda m: f"after {', '.join(m['after_names'])}" if m["after"] else m["state"]),
     Column("ID", lambda m: m["recommendation"] or "-", wide=True),
     Column("POLICY", lambda m: m["policy"]),

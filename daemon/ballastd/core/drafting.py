@@ -184,6 +184,7 @@ def add(draft: Draft, intent: Intent, vm: int, source: int, ranked: list[Candida
         runners_up=tuple(f"{c.name} ({c.points})" for c in ranked[1:1 + RUNNERS_UP_SHOWN]),
         why_not=tuple(f"{no.host}: {no.kind.value}: {no.detail}" for no in noes[:NOES_SHOWN]),
         account=account, dirties=dirties, copied=0 if dirties is None else copy.copied,
+        ends=copy.ends,
     ))
 
 
@@ -229,12 +230,25 @@ def copy_of(draft: Draft, vm: int, source: int, target: int, *, routine: bool) -
 
 def bytes_off(draft: Draft, vm: int, source: int, *, routine: bool) -> int:
     """Return the bytes that are copied when a VM leaves its host, over the fastest link that another one has to it."""
+    copy = _copy_off(draft, vm, source, routine=routine)
+    return int(draft.snapshot.vms.copied[vm]) if copy is None else copy.copied
+
+
+def never_leaves(draft: Draft, vm: int, source: int, *, routine: bool) -> bool:
+    """Return whether it is known that copying a VM off its host never ends by itself, over that link."""
+    copy = _copy_off(draft, vm, source, routine=routine)
+    return copy is not None and not copy.ends
+
+
+def _copy_off(draft: Draft, vm: int, source: int, *, routine: bool) -> Copy | None:
+    """Return how the memory of a VM would travel over the fastest link that another host has to its own, None where nobody
+    knows what it dirties."""
     if draft.dirtying(vm) is None:
-        return int(draft.snapshot.vms.copied[vm])
+        return None
     hosts = draft.snapshot.hosts
     share = np.where(hosts.target, hosts.link_mib_s / (hosts.jobs_in + 1), 0.0)
     share[source] = -1.0
-    return copy_of(draft, vm, source, int(np.argmax(share)), routine=routine).copied
+    return copy_of(draft, vm, source, int(np.argmax(share)), routine=routine)
 
 
 def risk_of(draft: Draft, vm: int, source: int, target: int) -> float:

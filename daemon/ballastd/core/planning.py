@@ -14,7 +14,17 @@ from ballastd.core.checking_terms import check_terms
 from ballastd.core.constraints import Terms
 from ballastd.core.cooling import relieve
 from ballastd.core.draft import Draft, Stuck, begin
-from ballastd.core.drafting import add, bytes_off, candidates, leave_out, no_target, terms_of, why_left_out, why_vm_rests
+from ballastd.core.drafting import (
+    add,
+    bytes_off,
+    candidates,
+    leave_out,
+    never_leaves,
+    no_target,
+    terms_of,
+    why_left_out,
+    why_vm_rests,
+)
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.ledger import Ledger
 from ballastd.core.levelling import even_out
@@ -156,7 +166,10 @@ def _leaving_key(draft: Draft, vm: int, intent: Intent) -> tuple[int | str, ...]
         if order is EvacuationOrder.PRIORITY:
             keys.append(-int(snapshot.vms.priority[vm]))
         else:
-            keys.append(bytes_off(draft, vm, int(snapshot.vms.host[vm]), routine=intent.routine))
+            source = int(snapshot.vms.host[vm])
+            # who never gets away keeps nobody waiting who does
+            keys.append(never_leaves(draft, vm, source, routine=intent.routine))
+            keys.append(bytes_off(draft, vm, source, routine=intent.routine))
     return (*keys, snapshot.records[vm].name, snapshot.vms.ids[vm])
 
 

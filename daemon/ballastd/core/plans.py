@@ -126,7 +126,8 @@ class Move:
     just now. ``dirties``: how fast the VM dirties its memory, None where nobody knows; ``copied``: bytes to copy at the
     planned bandwidth, with those that are copied again, 0 where nobody knows. ``after``: VMs, of this plan or in flight,
     that must have left the target before it may be ordered. ``room_for``: the host from which a VM comes to its source then;
-    None where it makes room for nobody.
+    None where it makes room for nobody. ``ends``: False where it is known that copying never ends by itself: then
+    ``predicted`` and ``copied`` are of its first round.
     """
 
     vm: VmId
@@ -148,6 +149,7 @@ class Move:
     copied: int = 0
     after: tuple[VmId, ...] = ()
     room_for: HostName | None = None
+    ends: bool = True
 
     @property
     def wanted_by(self) -> HostName:

@@ -272,9 +272,14 @@ def _leavings(p: Portrait, intent: Intent) -> tuple[Leaving, ...]:
     moves = [one for one in p.plan.moves
              if one.wanted_by == intent.host and one.policy == intent.policy and one.vm not in begun]
     links = dict(zip(p.snapshot.hosts.names, p.snapshot.hosts.link_mib_s.tolist(), strict=True))
-    # what moves elsewhere takes its share of links and limits, and is nobody who leaves here
-    found = schedule(moves, under_way, links, p.policies.limits, p.now.wall)
-    return tuple(one for one in found if one.source == intent.host)
+    # what moves elsewhere takes its share of links and limits, and is nobody who leaves here; nor does who gets nowhere
+    found, endless = schedule(moves, under_way, links, p.policies.limits, p.now.wall), _endless(p, intent)
+    return tuple(one for one in found if one.source == intent.host and one.vm not in endless)
+
+
+def _endless(p: Portrait, intent: Intent) -> frozenset[VmId]:
+    """Return the VMs that are planned to leave a host though copying them never ends by itself."""
+    return frozenset(one.vm for one in p.plan.moves if one.source == intent.host and not one.ends)
 
 
 def _forecast(p: Portrait, intent: Intent, leavings: tuple[Leaving, ...]) -> str:
@@ -292,6 +297,8 @@ def _forecast(p: Portrait, intent: Intent, leavings: tuple[Leaving, ...]) -> str
         if intent.deadline_wall is not None:
             words += f", {sum(one.ends <= left for one in leavings)} of them by the deadline"
         told.append(words)
+    if endless := len(_endless(p, intent)):
+        told.append(f"{endless} dirty memory as fast as it is copied")
     if stay:
         told.append(f"{stay} cannot leave")
     if homeless:
@@ -325,7 +332,7 @@ def _move(m: Move, offer: Offer | None, names: Mapping[VmId, str], *, starting: 
         state = "approved" if offer.approved_by else "recommended"
     return MoveView(m.vm, m.vm_name, m.source, m.target, m.memory, m.predicted, m.policy, m.because, state, m.runners_up,
                     m.why_not, offer.id if offer else "", m.account, m.after, tuple(names.get(vm, vm) for vm in m.after),
-                    m.room_for or "")
+                    m.room_for or "", m.ends)
 
 
 def _noes(p: Portrait) -> tuple[NoView, ...]:

@@ -226,6 +226,8 @@ class MoveView:
     after_names: tuple[str, ...] = ()
     room_for: str = ""
     """The host for whose sake it makes room at its source, empty where it is for its source's."""
+    ends: bool = True
+    """False where it is known that copying never ends by itself: then ``predicted`` is of its first round."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,11 +26,13 @@ def worth_of_leaving(kind: IntentKind, memory: int, copy: Copy, risk: float) -> 
 
 def copying_costs(memory: int, copy: Copy, risk: float) -> tuple[Figure, ...]:
     """Return what every move costs: bytes of memory, and seconds on its link; and, as far as that is known, the bytes that
-    are copied again, for how long its VM stands still, and what the risk makes of all that."""
+    are copied again, for how long its VM stands still, and what the risk makes of all that. Of copying that never ends, what
+    its first round takes."""
     again = (Figure("memory to copy again", copy.copied - memory, "B"),) if copy.copied > memory else ()
     stands = (Figure("standstill at the end", round(copy.downtime, 3), "s"),) if copy.downtime is not None else ()
     risky = (Figure("risk, by how moves of it and between its hosts went", risk, "times"),) if risk > 1.0 else ()
-    return (Figure("memory to copy", memory, "B"), *again, Figure("time on the link", copy.takes, "s"), *stands, *risky)
+    on_link = "time on the link" if copy.ends else "time on the link for its first round, and more without an end"
+    return (Figure("memory to copy", memory, "B"), *again, Figure(on_link, copy.takes, "s"), *stands, *risky)
 
 
 def account_of(draft: Draft, source: int, ranked: list[Candidate], worth: Worth) -> Account:

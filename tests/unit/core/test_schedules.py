@@ -8,7 +8,7 @@ import pytest
 
 from ballastd.core.inputs import Verb
 from ballastd.core.plans import Move
-from ballastd.core.policies import Limits
+from ballastd.core.policies import AutoConverge, Limits
 from ballastd.core.prediction import HANDSHAKE_SECONDS
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
 from ballastd.core.schedules import schedule
@@ -82,6 +82,23 @@ def test_what_leaves_another_host_takes_its_share_and_is_not_counted_here() -> N
     assert len(t.controller.ledger.migrations) == 2
     third = {intent.host: intent.coverage for intent in t.say(Verb.DRAIN, "h3").view.intents}["h3"]
     assert third[-1].seconds > 1.5 * alone[-1].seconds, "two migrations may be in flight, and two are"
+
+
+def test_who_dirties_memory_as_fast_as_it_is_copied_leaves_last_and_is_not_counted_as_safe() -> None:
+    limits = replace(POLICIES.limits, failover_hosts=0, auto_converge=AutoConverge.NEVER, in_flight_cluster=1)
+    builder = a_cluster().host("h1").running("busy", 2).running("calm", 8).running("idle", 4).host("h2")
+    t = table(builder, replace(POLICIES, limits=limits)).warm_up()
+    t.dirtying["busy"] = 900.0
+    t.wait(1.0).step()
+    view = t.say(Verb.DRAIN, "h1").view
+    assert [(one.vm_name, one.ends) for one in view.moves] == [("idle", True), ("calm", True), ("busy", False)]
+    (intent,) = view.intents
+    assert intent.forecast.startswith("2 VM(s), 12.0 GiB, in about ")
+    assert intent.forecast.endswith("; 1 dirty memory as fast as it is copied")
+    assert [point.vms for point in intent.coverage] == [1, 2]
+    busy = view.moves[-1].account
+    assert busy is not None
+    assert "time on the link for its first round, and more without an end" in {one.name for one in busy.costs}
 
 
 def test_who_has_nowhere_to_go_is_counted_apart() -> None:
