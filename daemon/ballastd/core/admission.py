@@ -7,15 +7,18 @@ controller hands in.
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ballastd.core.convergence import ladder
+from ballastd.core.dirtying import SHOWN_SECONDS, dirtying_of, shown
 from ballastd.core.intents import Intent, IntentKind, Wants
+from ballastd.core.inventory import Dirtying, VmRecord
 from ballastd.core.last_resorts import may_begin
 from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
+from ballastd.core.migrations import Migration
 from ballastd.core.plans import Deferral, DeferralKind, Move, Order, Plan, TuneOrder
 from ballastd.core.policies import Limits, Mode, PolicySet, Timing, Window
-from ballastd.core.prediction import Passage, fair_share, foretell
+from ballastd.core.prediction import Passage, fair_share, foretell, never_ends
 from ballastd.core.quantities import GIB, HostName, Seconds, VmId
 from ballastd.core.snapshot import Snapshot
 from ballastd.core.statements import have_left
@@ -114,7 +117,8 @@ def _deferral(move: Move, intent: Intent, tally: _Tally, snapshot: Snapshot, led
             or window_deferral(move, policies, snapshot.now.wall)
             or _back_off(move, ledger, policies.limits, snapshot.now.wall)
             or _in_flight(move, tally, policies.limits)
-            or _bandwidth(move, tally, snapshot, policies.limits))
+            or _bandwidth(move, tally, snapshot, policies.limits)
+            or _outrun(move, tally, snapshot, ledger, policies.limits))
 
 
 def _waits(move: Move, snapshot: Snapshot, ledger: Ledger) -> Deferral | None:
@@ -275,6 +279,38 @@ def _bandwidth(move: Move, tally: _Tally, snapshot: Snapshot, limits: Limits) ->
                     f"{limits.migration_minimum_mib_s:g} wanted", move.vm, move.source)
 
 
+def _outrun(move: Move, tally: _Tally, snapshot: Snapshot, ledger: Ledger, limits: Limits) -> Deferral | None:
+    """Return why a routine move waits: with it, it or another one that shares its link would be left with so little of it
+    that copying it never ends. Each was planned with what it gets beside those that were in flight then."""
+    if not move.routine or limits.may_slow(routine=True):
+        return None
+    shared = replace(tally, out={**tally.out, move.source: tally.out[move.source] + 1},
+                     into={**tally.into, move.target: tally.into[move.target] + 1})
+    granted: list[Move | Migration] = [one for one, _ in tally.granted]
+    begun = [m for m in ledger.open_migrations() if m.holds_slot and m.source in tally.out and m.target in tally.into]
+    beside = [one for one in (*granted, *begun) if one.source == move.source or one.target == move.target]
+    for one in (move, *beside):
+        dirties = one.dirties if isinstance(one, Move) else _dirtying(one, snapshot, ledger)
+        if not one.routine or dirties is None:
+            continue
+        record, share = _record(snapshot, one), _share(snapshot, shared, one.source, one.target, limits, 0)
+        most = ladder(limits, record.downtime_max_ms if record else None)[-1]
+        if never_ends(one.memory, Passage(share, share, most, most), dirties.mib_s):
+            return Deferral(DeferralKind.BANDWIDTH, f"{share} MiB/s would be left for {one.vm_name}, which dirties its "
+                            f"memory at {dirties.words()}", move.vm, move.source)
+    return None
+
+
+def _dirtying(m: Migration, snapshot: Snapshot, ledger: Ledger) -> Dirtying | None:
+    inventory = snapshot.facts[snapshot.row(m.source)].inventory
+    return dirtying_of(m.vm, inventory, lambda: shown(ledger.settled, snapshot.now.wall - SHOWN_SECONDS))
+
+
+def _record(snapshot: Snapshot, move: Move | Migration) -> VmRecord | None:
+    inventory = snapshot.facts[snapshot.row(move.source)].inventory
+    return inventory.find(move.vm) if inventory else None
+
+
 def _share(snapshot: Snapshot, tally: _Tally, source: HostName, target: HostName, limits: Limits, more: int) -> int:
     here, there = snapshot.row(source), snapshot.row(target)
     return fair_share(float(snapshot.hosts.link_mib_s[here]), tally.out[source] + more,
@@ -286,8 +322,7 @@ def _order(move: Move, number: int, snapshot: Snapshot, ledger: Ledger, tally: _
     limits = policies.limits
     bandwidth = _share(snapshot, tally, move.source, move.target, limits, 0)
     floor = max(timing.migration_floor, timing.migration_per_gib * move.memory / GIB)
-    inventory = snapshot.facts[snapshot.row(move.source)].inventory
-    record = inventory.find(move.vm) if inventory else None
+    record = _record(snapshot, move)
     # what spoke against an attempt that was prepared for post-copy may have been that very preparation
     had_no_luck = any(one.post_copy and not one.withheld
                       for one in ledger.recent_failures(move.vm, snapshot.now.wall - DAY_SECONDS))

@@ -6,12 +6,12 @@ shows a VM that was slowed down: what these say is the least that it can be.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from ballastd.core import events as ev
 from ballastd.core.inputs import ProgressSeen
-from ballastd.core.inventory import Dirtying
+from ballastd.core.inventory import NO_USAGE, Dirtying, HostInventory
 from ballastd.core.ledger import DAY_SECONDS, Ledger
 from ballastd.core.migrations import Ending, Migration
 from ballastd.core.quantities import MIB, VmId
@@ -35,6 +35,13 @@ def with_rate(event: ev.Event, ledger: Ledger, seen: Mapping[str, ProgressSeen])
         return event
     at_speed = progress.dirty_bytes_s >= AT_SPEED * progress.throughput_bytes_s
     return replace(event, dirtied=Dirtying(round(progress.dirty_bytes_s / MIB, 1), at_speed or migration.auto_converge))
+
+
+def dirtying_of(vm: VmId, here: HostInventory | None, by_moves: Callable[[], Mapping[VmId, Dirtying]]) -> Dirtying | None:
+    """Return how fast a VM dirties its memory: as ``here``, where it lives, shows it measured, else as ``by_moves`` says;
+    None where nobody knows."""
+    measured = None if here is None else here.usage.get(vm, NO_USAGE).dirty_mib_s
+    return by_moves().get(vm) if measured is None else Dirtying(measured, measured=True)
 
 
 def shown(settled: Iterable[Migration], since_wall: float) -> dict[VmId, Dirtying]:

@@ -11,9 +11,9 @@ from ballastd.core.accounts import Weighed, Worth
 from ballastd.core.arrays import Floats, Ints
 from ballastd.core.calibration import FAILED_SECONDS, Calibration, attempts_of, calibrated
 from ballastd.core.daily import Daily, daily_of
-from ballastd.core.dirtying import SHOWN_SECONDS, shown
+from ballastd.core.dirtying import SHOWN_SECONDS, dirtying_of, shown
 from ballastd.core.intents import Intent
-from ballastd.core.inventory import NO_USAGE, Dirtying
+from ballastd.core.inventory import Dirtying
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import HOLDS_SOURCE
 from ballastd.core.placement import occupied
@@ -99,12 +99,12 @@ class Draft:
         """Return how fast a VM (row) dirties its memory, None where nobody knows."""
         snapshot, key = self.snapshot, self.snapshot.vms.ids[vm]
         inventory = snapshot.facts[int(snapshot.vms.host[vm])].inventory
-        measured = None if inventory is None else inventory.usage.get(key, NO_USAGE).dirty_mib_s
-        if measured is not None:
-            return Dirtying(measured, measured=True)
+        return dirtying_of(key, inventory, self._shown_by_moves)
+
+    def _shown_by_moves(self) -> Mapping[VmId, Dirtying]:
         if self._shown is None:
-            self._shown = shown(self.ledger.settled, snapshot.now.wall - SHOWN_SECONDS)
-        return self._shown.get(key)
+            self._shown = shown(self.ledger.settled, self.snapshot.now.wall - SHOWN_SECONDS)
+        return self._shown
 
     def attempts(self, vm: int) -> float:
         """Return how often a VM (row) is to be moved until it arrives, by how its last moves failed."""

@@ -13,13 +13,13 @@ from ballastd.core.inputs import CallReturned, ProgressSeen
 from ballastd.core.inventory import Dirtying, Progress
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import CallResult, Ending, Failure
-from ballastd.core.plans import RefusalKind
+from ballastd.core.plans import DeferralKind, RefusalKind
 from ballastd.core.policies import AutoConverge, Limits
 from ballastd.core.prediction import HANDOVER_SECONDS, predict
 from ballastd.core.quantities import GIB, MIB, Bytes, HostName, Instant, Seconds
 from tests.builders import POLICIES, Table, a_cluster, four_hosts, table, vm_id
 from tests.unit.core.test_calibration import H1, H2, H3, LATER, done
-from tests.unit.core.test_cooling import LOCAL, advising, planned, two_hot, warmed
+from tests.unit.core.test_cooling import LOCAL, RELIEVED, advising, planned, two_hot, warmed
 
 BUSY = Dirtying(900.0)
 
@@ -103,6 +103,29 @@ def test_it_is_said_at_which_rate_and_at_which_bandwidth() -> None:
 @pytest.mark.parametrize("rate", [None, 0.0, 580.0])
 def test_who_converges_or_is_not_known_is_moved(rate: float | None) -> None:
     assert [move.vm_name for move in alone_and_busy(rate).step().view.moves] == ["only"]
+
+
+@pytest.mark.parametrize(("rate", "limits", "orders"), [
+    (None, POLICIES.limits, 2), (200.0, POLICIES.limits, 2), (400.0, POLICIES.limits, 1),
+    (400.0, replace(POLICIES.limits, auto_converge=AutoConverge.ALWAYS), 2)])
+def test_who_would_not_end_at_half_the_link_has_it_alone(rate: float | None, limits: Limits, orders: int) -> None:
+    builder = a_cluster().host("h1").running("a", 8).running("b", 8).running("pinned", 8, pins=(LOCAL,))
+    t = warmed(builder.idlers(2, 3, 4, gib=4), replace(RELIEVED, limits=limits), a=4.0, b=4.0, pinned=7.0)
+    if rate is not None:
+        t.dirtying |= {"a": rate}
+    begun = []
+    for _ in range(40):
+        decision = t.wait(20.0).step()
+        begun += decision.orders
+        if begun:
+            break
+    assert len(begun) == orders
+    held = {no.detail for no in decision.view.noes if no.kind == DeferralKind.BANDWIDTH.value}
+    assert held == ({"300 MiB/s would be left for a, which dirties its memory at 400 MiB/s, as was measured"}
+                    if orders == 1 else set())
+    for order in begun:
+        t.begin(order)
+    assert all(not t.wait(1.0).step().orders for _ in range(5)), "not beside it either, once it is under way"
 
 
 def test_who_may_be_slowed_down_is_moved() -> None:
