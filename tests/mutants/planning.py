@@ -35,6 +35,8 @@ PLANNING: tuple[Mutant, ...] = (
            "        if never_ends(one.memory, Passage(", "        if False and never_ends(one.memory, Passage(", core("test_dirtying.py")),
     Mutant("who is under way is left with too little to end", f"{CORE}/admission.py", "(*granted, *begun)", "granted",
            core("test_dirtying.py")),
+    Mutant("a plan tells of a standstill that nobody believes in", f"{CORE}/drafting.py",
+           "    if copy.downtime is None:\n", "    if True:\n", core("test_dirtying.py")),
     Mutant("who never gets away keeps others waiting", f"{CORE}/planning.py",
            "never_leaves(draft, vm, source, routine=intent.routine)", "False", core("test_schedules.py")),
     Mutant("who never gets away is counted as safe", f"{CORE}/portrait.py", " and one.vm not in endless)", ")",

@@ -219,13 +219,18 @@ def why_left_out(draft: Draft, intent: Intent, vm: int) -> Refusal | None:
 
 
 def copy_of(draft: Draft, vm: int, source: int, target: int, *, routine: bool) -> Copy:
-    """Return how the memory of a VM would travel between two hosts (rows), beside what is on its way there now."""
+    """Return how the memory of a VM would travel between two hosts (rows), beside what is on its way there now: by the sum
+    alone, but for the standstill, which is told as it is foretold."""
     snapshot, limits, dirties = draft.snapshot, draft.policies.limits, draft.dirtying(vm)
     steps = ladder(limits, snapshot.records[vm].downtime_max_ms)
     over = Passage(planned_bandwidth(snapshot, source, target, limits.link_share),
                    float(snapshot.hosts.link_mib_s[[source, target]].min()), steps[0], steps[-1],
                    limits.may_slow(routine=routine))
-    return foretell(int(snapshot.vms.copied[vm]), over, None if dirties is None else dirties.mib_s)
+    copy = foretell(int(snapshot.vms.copied[vm]), over, None if dirties is None else dirties.mib_s)
+    if copy.downtime is None:
+        return copy
+    names = snapshot.hosts.names
+    return replace(copy, downtime=draft.calibration.downtime(copy.downtime, names[source], names[target]))
 
 
 def bytes_off(draft: Draft, vm: int, source: int, *, routine: bool) -> int:

@@ -147,6 +147,18 @@ def test_a_move_costs_what_is_copied_again_and_says_for_how_long_its_vm_stands_s
     assert busy.predicted == costs["time on the link"]
 
 
+def test_a_plan_tells_of_the_standstill_as_it_is_foretold() -> None:
+    t = alone_and_busy(300.0)
+    [before] = t.step().view.moves
+    for number in range(5):
+        t.controller.ledger.settled.append(done(
+            10.0, number=number, settled_wall=t.now.wall - 7200.0, downtime_reckoned_ms=40.0, downtime_took_ms=80.0))
+    [after] = t.wait(20.0).step().view.moves
+    stands = [next(one.amount for one in move.account.costs if one.name == "standstill at the end")
+              for move in (before, after) if move.account is not None]
+    assert stands[1] == pytest.approx(2 * stands[0], abs=0.001)
+
+
 def test_the_one_that_dirties_less_leaves() -> None:
     for dirtying, leaves in (({}, "a"), ({"a": 200.0}, "b"), ({"b": 0.0}, "a")):
         t = warmed(a_cluster().host("h1").running("a", 8).running("b", 8).idlers(2, 3, 4, gib=4), advising(), a=7.0, b=7.0)
