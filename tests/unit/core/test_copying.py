@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ballastd.core.hardware import Backing, Emulator, Hardware, Needs, PagePool
 from ballastd.core.inventory import JobKind, VmState
-from ballastd.core.quantities import HostName
+from ballastd.core.quantities import GIB, MIB, Bytes, HostName, Instant
+from ballastd.documents.saved_clusters import read_cluster
+from ballastd.documents.written_clusters import dump_cluster, dump_json
 from tests.builders import a_cluster, table, vm_id
 
 
@@ -19,6 +22,22 @@ def test_a_copy_has_hosts_vms_and_what_they_used() -> None:
     a, b = (next(vm for vm in copy.cluster.vms if vm.record.name == name) for name in "ab")
     assert (a.host, round(a.demand.high, 2), b.host) == ("h1", 0.75, "h1")
     assert copy.cluster.saved_wall == int(t.now.wall)
+
+
+def test_what_machines_are_and_vms_need_comes_through_a_file() -> None:
+    size = Bytes(2 * MIB)
+    machine = Hardware((0, 2), (0, 1, 8), (PagePool(size, 0, 2), PagePool(size, 4096, 0)), ("EPYC", "AMD", "1"),
+                       (Emulator("x86_64", ("kvm", "qemu"), ("microvm", "q35")),))
+    needs = Needs((Backing(size, Bytes(4 * GIB)),), (0,), (1, 8), "x86_64", "q35", "kvm", sees_host=True)
+    other = Needs((Backing(Bytes(0), Bytes(GIB)),), likeness="4711")
+    builder = a_cluster().host("h1").described(machine).running("a", needs=needs).running("b", needs=other).host("h2")
+    live = table(builder).warm_up().controller.copy(Instant(0.0, 0.0, "boot")).cluster
+    copy = replace(live, hosts=tuple(replace(host, machine="") for host in live.hosts))
+    assert [host.hardware for host in copy.hosts] == [machine, None]
+    for text in (dump_cluster(copy), dump_json(copy)):
+        read = read_cluster(text)
+        assert [host.hardware for host in read.hosts] == [machine, None]
+        assert {vm.record.name: vm.record.needs for vm in read.vms} == {"a": needs, "b": other}
 
 
 def test_a_vm_on_its_way_is_where_it_runs_and_jobs_are_not_kept() -> None:
