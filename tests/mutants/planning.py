@@ -27,6 +27,8 @@ PLANNING: tuple[Mutant, ...] = (
            "        return held + self._beyond_pools(backed) if backed else held", "        return held", core("test_hardware.py")),
     Mutant("the checker believes in huge pages that no pool has", f"{CORE}/checking.py",
            " + max(0, backed - _pools_of(fact))", "", core("test_hardware.py")),
+    Mutant("what no other host has for a VM is a note", f"{CORE}/checkup_vms.py",
+           "in _SOME_HAVE and all(", "in _SOME_HAVE or all(", core("test_checkup.py")),
     Mutant("the checker does not count huge pages", f"{CORE}/checking_hardware.py",
            "        if due > min(free,", "        if False and due > min(free,", core("test_hardware.py")),
     Mutant("the checker finds pages of no size anywhere", f"{CORE}/checking_hardware.py",

@@ -11,17 +11,23 @@ from ballastd.core.quantities import HostName
 from ballastd.core.readiness import Area, Finding, Fit, Grade, Site, count, named
 
 _AREAS = {RefusalKind.CPU: Area.CPU, RefusalKind.MACHINE: Area.VERSION, RefusalKind.NETWORK: Area.NETWORK,
-          RefusalKind.STORAGE: Area.STORAGE}
+          RefusalKind.STORAGE: Area.STORAGE, RefusalKind.HUGE_PAGES: Area.DEVICES, RefusalKind.NUMA: Area.DEVICES}
 _CURES = {
     RefusalKind.CPU: "give the VM a processor model that all hosts offer: virsh hypervisor-cpu-baseline",
     RefusalKind.MACHINE: "install the emulator that offers it, or define the VM anew with a machine type that all have",
     RefusalKind.NETWORK: "set the network up there under the same name",
+    RefusalKind.HUGE_PAGES: "set as many aside there as on the VM's own host: virsh allocpages, or where the kernel starts",
+    RefusalKind.NUMA: "bind the VM to nodes and processors that all hosts have: virsh numatune, virsh vcpupin",
     RefusalKind.WORLD_CHANGED: "two VMs of one name or UUID cannot be told apart: find out which is right, undefine one",
 }
+_SOME_HAVE = frozenset({RefusalKind.HUGE_PAGES, RefusalKind.NUMA})
+"""What only some hosts of a sound cluster may have."""
 
 
 def fits(site: Site) -> Iterator[Finding]:
-    """Of what a host has against guests one finding each, however many guests of however many hosts it concerns."""
+    """Of what a host has against guests one finding each, however many guests of however many hosts it concerns. That a host
+    has not what others have for them is no fault of its."""
+    welcome = {(fit.source, fit.vm_name) for fit in site.fits if not fit.refusals and not fit.trouble}
     grouped: dict[tuple[HostName, RefusalKind, str], list[Fit]] = defaultdict(list)
     unknown: dict[HostName, list[Fit]] = defaultdict(list)
     for fit in site.fits:
@@ -30,8 +36,9 @@ def fits(site: Site) -> Iterator[Finding]:
         if fit.trouble:
             unknown[fit.target].append(fit)
     for (target, kind, detail), fits in grouped.items():
-        yield Finding(_AREAS.get(kind, Area.REACH), Grade.FAULT, (target,), f"{_vms_of(fits)} could not come here: {detail}",
-                      _CURES.get(kind, ""))
+        is_met = kind in _SOME_HAVE and all((fit.source, fit.vm_name) in welcome for fit in fits)
+        yield Finding(_AREAS.get(kind, Area.REACH), Grade.NOTE if is_met else Grade.FAULT, (target,),
+                      f"{_vms_of(fits)} could not come here: {detail}", _CURES.get(kind, ""))
     for target, fits in unknown.items():
         yield Finding(Area.REACH, Grade.WARNING, (target,),
                       f"whether {_vms_of(fits)} could come here is not known: {fits[0].trouble}",

@@ -133,6 +133,19 @@ def why_unsuited(record: VmRecord, here: HostInventory | None, there: HostInvent
             or (None if said is None else (RefusalKind.CPU, said)))
 
 
+def why_lacking(needs: Needs, there: Hardware | None) -> tuple[Why, ...]:
+    """Return what a machine has not got for a VM, however much of it is free: nodes, processors, huge pages set aside."""
+    if there is None:
+        return ()
+    totals, unbound = _totals(there), _unbound(needs, there)
+    wanted = _pages(needs, totals)
+    short = [f"needs {pages} huge pages of {human_bytes(size)}, {totals[size]} are set aside there"
+             for size, pages in sorted(wanted.items()) if pages > totals[size]]
+    if needs.backing and not wanted:
+        short.append(f"needs {human_bytes(needs.backed)} of huge pages, none are set aside there")
+    return (*(() if unbound is None else (unbound,)), *((RefusalKind.HUGE_PAGES, words) for words in short))
+
+
 def _unbound(needs: Needs, hardware: Hardware) -> Why | None:
     absent = tuple(node for node in needs.nodes if node not in hardware.nodes) if hardware.nodes else ()
     if absent:

@@ -117,6 +117,10 @@ TROUBLES: dict[str, tuple[Callable[[Site], Site], Area, Grade, tuple[HostName, .
     "an old libvirt": (with_survey(BIRCH, libvirt=(5, 5, 0)), Area.VERSION, F, (BIRCH,)),
     "a newer emulator": (with_survey(BIRCH, emulator=(8, 2, 0)), Area.VERSION, W, (ALDER, CEDAR)),
     "another processor": (with_survey(BIRCH, cpu=("Xeon", "Intel", "1")), Area.CPU, N, ()),
+    "huge pages that another host has": (with_fit(ALDER, BIRCH, refusals=refused(RefusalKind.HUGE_PAGES)), Area.DEVICES, N,
+                                         (BIRCH,)),
+    "NUMA nodes that no other host has": (lambda site: with_fit(ALDER, CEDAR, refusals=refused(RefusalKind.NUMA))(
+        with_fit(ALDER, BIRCH, refusals=refused(RefusalKind.NUMA))(site)), Area.DEVICES, F, (BIRCH, CEDAR)),
     "a processor that lacks something": (with_fit(ALDER, BIRCH, refusals=refused(RefusalKind.CPU)), Area.CPU, F, (BIRCH,)),
     "a machine type that is missing": (with_fit(ALDER, BIRCH, refusals=refused(RefusalKind.MACHINE)), Area.VERSION, F,
                                        (BIRCH,)),

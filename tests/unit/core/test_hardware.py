@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from ballastd.core.checking import check_plan
-from ballastd.core.hardware import Backing, Emulator, Hardware, Needs, PagePool, numbers_in_words
+from ballastd.core.hardware import NO_NEEDS, Backing, Emulator, Hardware, Needs, PagePool, numbers_in_words
 from ballastd.core.inventory import HostInventory, VmState
 from ballastd.core.migrations import CallResult
-from ballastd.core.plans import Move
+from ballastd.core.plans import Move, RefusalKind
 from ballastd.core.quantities import GIB, MIB, Bytes, HostName, Seconds
 from ballastd.core.snapshot import Snapshot, take
-from ballastd.core.suitability import PageRoom, unknown_needs
+from ballastd.core.suitability import PageRoom, unknown_needs, why_lacking
 from tests.builders import ClusterBuilder, Table, a_cluster, table, vm_id
 
 TWO_MIB, ONE_GIB = Bytes(2 * MIB), Bytes(GIB)
@@ -244,6 +244,18 @@ def planned(t: Table, *names: str, to: str = "h2") -> tuple[str, ...]:
     moves = tuple(Move(vm_id(name), name, HostName("h1"), HostName(to), t.world["h1"][vm_id(name)].memory_max, Seconds(1.0),
                        "test", "") for name in names)
     return check_plan(snapshot, moves, failover_hosts=0)
+
+
+@pytest.mark.parametrize(("needs", "why"), [
+    (NO_NEEDS, ()), (pages(8), ()), (pages(8, 0), ()),
+    (pages(1, ONE_GIB), ((RefusalKind.HUGE_PAGES, "needs 1 huge pages of 1.0 GiB, 0 are set aside there"),)),
+    (pages(16), ((RefusalKind.HUGE_PAGES, "needs 8192 huge pages of 2.0 MiB, 6144 are set aside there"),)),
+    (Needs(nodes=(1,)), ((RefusalKind.NUMA, "its memory is bound to NUMA node 1, and there is only 0"),))])
+def test_what_a_machine_has_not_got_at_all(needs: Needs, why: tuple[tuple[RefusalKind, str], ...]) -> None:
+    assert why_lacking(needs, pool(12, nodes=(0,))) == why
+    assert why_lacking(needs, None) == ()
+    if not needs.nodes and needs.backing:
+        assert [kind for kind, _ in why_lacking(pages(8, 0), Hardware())] == [RefusalKind.HUGE_PAGES]
 
 
 def test_the_checker_counts_pages_by_itself() -> None:

@@ -26,6 +26,7 @@ from ballastd.core.plans import Refusal, RefusalKind
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import HostName
 from ballastd.core.readiness import Fit, Guest, HostSurvey, Pool
+from ballastd.core.suitability import why_lacking
 from ballastd.errors import Unreachable
 from ballastd.ports import Blocking, HostHint
 
@@ -103,7 +104,9 @@ class LibvirtSurvey:
             if kind not in misfits:
                 misfits[kind] = examination.lacking(conn, facts, *ends)
             taken = [(RefusalKind.WORLD_CHANGED, words) for words in examination.identity_taken(conn, facts)]
-            refusals = tuple(Refusal(one, words, guest.record.vm, target.host) for one, words in (*taken, *misfits[kind]))
+            lacks = why_lacking(facts.needs, None if ends[1] is None else ends[1].hardware)
+            refusals = tuple(Refusal(one, words, guest.record.vm, target.host)
+                             for one, words in (*taken, *misfits[kind], *lacks))
             unseen = tuple(file for file in guest.files if not _shows(conn, file))
             found.append(Fit(guest.record.name, source.host, target.host, refusals, unseen))
         return found
