@@ -39,6 +39,8 @@ PLANNING: tuple[Mutant, ...] = (
            core("test_dirtying.py")),
     Mutant("a plan tells of a standstill that nobody believes in", f"{CORE}/drafting.py",
            "    if copy.downtime is None:\n", "    if True:\n", core("test_dirtying.py")),
+    Mutant("by what a prediction was corrected is told where it goes without saying", f"{CORE}/migration_explained.py",
+           '    by = "" if is_own else', '    by = "" if not is_own else', core("test_calibration.py")),
     Mutant("who never gets away keeps others waiting", f"{CORE}/planning.py",
            "never_leaves(draft, vm, source, routine=intent.routine)", "False", core("test_schedules.py")),
     Mutant("who never gets away is counted as safe", f"{CORE}/portrait.py", " and one.vm not in endless)", ")",

@@ -67,7 +67,7 @@ PAIRS = Table((
     Column("FROM", lambda p: p["source"] or "(all)"),
     Column("TO", lambda p: p["target"] or "(all)"),
     Column("MOVES", lambda p: str(p["moves"]), right=True),
-    Column("TOOK", lambda p: f"{p['took']:.2f} x", right=True),
+    Column("TOOK", lambda p: f"{p['took']:.2f} x" if p["moves"] else "-", right=True),
     Column("FORETOLD", lambda p: f"{p['factor']:.2f} x", right=True),
     Column("STANDSTILL", lambda p: "-" if p.get("downtime") is None else f"{p['downtime']:.2f} x", right=True),
     Column("FAILED", lambda p: f"{p['failed']}/{p['tried']}" if p.get("tried") else "-", right=True),

@@ -106,10 +106,7 @@ def _other(host: HostView) -> Statement:
 def _outcome(view: ClusterView, m: MigrationView) -> tuple[Statement, ...]:
     predicted = "how long it would take was not predicted" if m.adopted or m.predicted <= 0 else (
         f"predicted: {human_seconds(m.predicted)}, with at most {m.bandwidth_mib_s} MiB/s")
-    said = [Statement("predicted", predicted, vm=m.vm)]
-    said += [Statement("experience", f"{one.moves} moves from {one.source} to {one.target} took {one.took:.2f} times what "
-                       f"was reckoned{_pair_told(one)}", vm=m.vm)
-             for one in view.pairs if (one.source, one.target) == (m.source, m.target)]
+    said = [Statement("predicted", predicted, vm=m.vm), *_experience(view, m)]
     if m.downtime_predicted_ms is not None or m.downtime_took_ms is not None:
         said.append(Statement("standstill", _standstill(m), vm=m.vm))
     if m.settled_wall is None:
@@ -118,6 +115,20 @@ def _outcome(view: ClusterView, m: MigrationView) -> tuple[Statement, ...]:
         said.append(Statement("took", f"{m.ending} after {human_seconds(m.elapsed)}{_compared(m)}", vm=m.vm,
                               since_wall=m.ordered_wall, until_wall=m.settled_wall))
     return tuple(said)
+
+
+def _experience(view: ClusterView, m: MigrationView) -> tuple[Statement, ...]:
+    """Return how moves of its two hosts went, or of all where they had none, and by what that corrects a prediction."""
+    pairs = {(one.source, one.target): one for one in view.pairs}
+    pair = pairs.get((m.source, m.target), pairs.get(("", "")))
+    if pair is None:
+        return ()
+    where = f"from {m.source} to {m.target}" if pair.source else "of all hosts"
+    took = (f"{pair.moves} moves {where} took {pair.took:.2f} times what was reckoned" if pair.moves
+            else f"no move {where} has arrived that could be compared with what was reckoned")
+    is_own = f"{pair.factor:.2f}" == f"{pair.took:.2f}" and pair.source
+    by = "" if is_own else f"; what is reckoned is multiplied by {pair.factor:.2f}"
+    return (Statement("experience", took + _pair_told(pair) + by, vm=m.vm),)
 
 
 def _pair_told(pair: PairView) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ballastd.core.calibration import KEPT, MOST, calibrated
+from ballastd.core.migration_explained import explain_migration
 from ballastd.core.migrations import CallResult, Ending, Migration, MigrationPhase
 from ballastd.core.prediction import predict
 from ballastd.core.quantities import MIB, Bytes, HostName, Seconds
@@ -83,3 +84,25 @@ def test_the_next_move_is_foretold_by_how_long_others_took_and_its_deadline_is_n
         assert m.predicted == pytest.approx(2.0 * predict(m.memory, m.bandwidth_mib_s))
     assert [(one.source, one.moves, one.took, one.factor) for one in decisions[-1].view.pairs] == [
         ("", 5, 2.0, 2.0), ("h1", 5, 2.0, 2.0)]
+
+
+@pytest.mark.parametrize(("past", "told"), [
+    ([done(13.0)] * 3, "3 moves from h1 to h2 took 1.30 times what was reckoned"),
+    ([done(4.0)] * 3, "3 moves from h1 to h2 took 0.40 times what was reckoned; what is reckoned is multiplied by 0.50"),
+    ([done(20.0, H3)] * 5, "5 moves of all hosts took 2.00 times what was reckoned; what is reckoned is multiplied by 2.00"),
+    ([done(20.0, H3)] * 5 + [done(30.0)],
+     "1 moves from h1 to h2 took 3.00 times what was reckoned; what is reckoned is multiplied by 2.00"),
+    ([done(20.0, ending=Ending.FAILED)],
+     "no move from h1 to h2 has arrived that could be compared with what was reckoned; 1 of 1 failed within the last day; "
+     "a routine move there costs 2.0 times as much"),
+    ([], None)])
+def test_it_is_told_by_what_a_prediction_was_corrected(past: list[Migration], told: str | None) -> None:
+    t = table(four_hosts(), POLICIES).warm_up()
+    t.controller.ledger.settled.extend(replace(one, settled_wall=t.now.wall - 60.0) for one in past)
+    m = replace(done(20.0, number=9), phase=MigrationPhase.RUNNING, ending=None, settled_wall=None, called=None)
+    t.controller.ledger.migrations[m.id] = m
+    view = t.wait(1.0).step().view
+    migration = next(one for one in view.migrations if one.id == m.id)
+    said = [one.text for part in explain_migration(view, migration).sections for one in part.statements
+            if one.kind == "experience"]
+    assert said == ([] if told is None else [told])
