@@ -47,7 +47,7 @@ def _backing(domain: ET.Element, memory: int) -> tuple[Backing, ...]:
     was plugged in by its own size, else with its cell."""
     element = domain.find("memoryBacking/hugepages")
     otherwise, by_cell = (None, {}) if element is None else _page_sizes(element)
-    devices = [(device, _size(device.find("target/size")) or 0) for device in domain.iterfind("devices/memory")]
+    devices = [(device, _held(device.find("target/size"))) for device in domain.iterfind("devices/memory")]
     sizes: Counter[int | None] = Counter()
     for cell, held in _cells(domain, memory - sum(held for _, held in devices)).items():
         sizes[by_cell.get(cell, otherwise)] += held
@@ -85,7 +85,7 @@ def _page_sizes(element: ET.Element) -> tuple[int | None, dict[int, int]]:
 
 def _cells(domain: ET.Element, memory: int) -> dict[int, int]:
     """Return the bytes of the guest's own NUMA cells, without what is plugged into them; one cell where it has none."""
-    cells = {_cell(cell.get("id", str(number))): bytes_of(cell.get("memory"), cell.get("unit", "KiB")) or 0
+    cells = {_cell(cell.get("id", str(number))): _told(bytes_of(cell.get("memory"), cell.get("unit", "KiB")))
              for number, cell in enumerate(domain.iterfind("cpu/numa/cell"))}
     return cells or {0: memory}
 
@@ -95,6 +95,16 @@ def _cell(text: str) -> int:
     if len(numbers) != 1:
         raise XmlError(f"{shown(text)} is no NUMA cell")
     return numbers[0]
+
+
+def _held(element: ET.Element | None) -> int:
+    return 0 if element is None else _told(_size(element))
+
+
+def _told(memory: int | None) -> int:
+    if memory is None:
+        raise XmlError("a part of its memory is not a size")
+    return memory
 
 
 def _size(element: ET.Element | None) -> int | None:

@@ -14,6 +14,8 @@ from ballastd.core.quantities import KIB
 XML_BYTES_MAX = 1 << 20
 XML_DEPTH_MAX = 100
 SHOWN_MAX = 128
+BYTES_MAX = 1 << 50
+"""No machine has more memory, and thousands of such sizes still add up in the 64 bits of a column."""
 _UNITS = {"b": 1, "bytes": 1, "KB": 1000, "k": KIB, "KiB": KIB, "MB": 10**6, "M": KIB**2, "MiB": KIB**2,
           "GB": 10**9, "G": KIB**3, "GiB": KIB**3, "TB": 10**12, "T": KIB**4, "TiB": KIB**4}
 
@@ -95,9 +97,10 @@ def is_whole_number(text: str) -> bool:
 
 
 def bytes_of(text: str | None, unit: str) -> int | None:
-    """Return a size with libvirt's unit for it in bytes, or None where it is none."""
+    """Return a size with libvirt's unit for it in bytes, or None where it is none, or of no machine."""
     number, one = (text or "").strip(), _UNITS.get(unit)
-    return int(number) * one if one is not None and is_whole_number(number) else None
+    found = int(number) * one if one is not None and is_whole_number(number) else None
+    return found if found is not None and found <= BYTES_MAX else None
 
 
 def numbers_of(text: str) -> tuple[int, ...]:

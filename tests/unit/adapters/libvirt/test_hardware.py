@@ -114,6 +114,16 @@ def test_what_is_no_cell_is_not_guessed(text: str) -> None:
         backing("", cpu=CELLS.replace("cell id='0'", f"cell id='{text}'"))
 
 
+@pytest.mark.parametrize("size", ["x", "9999999999999999999", ""])
+def test_memory_of_no_size_is_not_counted_as_none(size: str) -> None:
+    with pytest.raises(XmlError, match="a part of its memory is not a size"):
+        backing("", cpu=CELLS.replace("memory='1048576'", f"memory='{size}'", 1))
+    with pytest.raises(XmlError, match="a part of its memory is not a size"):
+        backing("", cpu=CELLS, devices=plugged("").replace(">524288<", f">{size}<"))
+    with pytest.raises(XmlError, match="<memory> is not a size"):
+        needs(memory=f"<memory unit='MiB'>{size}</memory>")
+
+
 @pytest.mark.parametrize("pages", ["<page/>", "<page size='x'/>", "<page size='0'/>", "<page size='1' unit='parsec'/>",
                                    "<page size='2048' nodeset='a'/>"])
 def test_pages_that_cannot_be_read_are_not_guessed(pages: str) -> None:
