@@ -99,7 +99,10 @@ class LibvirtSurvey:
         ends = self._registry.identity(source.host), self._registry.identity(target.host)
         found = []
         for guest in guests:
-            facts = self._facts[source.host][guest.record.vm]
+            facts = self._facts[source.host].get(guest.record.vm)
+            if facts is None:
+                found.append(Fit(guest.record.name, source.host, target.host, trouble="its definition is not readable"))
+                continue
             kind = (facts.arch, facts.machine, facts.domain_type, facts.cpu, facts.networks, facts.bridges, facts.links)
             if kind not in misfits:
                 misfits[kind] = examination.lacking(conn, facts, *ends)
