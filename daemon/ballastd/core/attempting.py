@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -330,7 +331,10 @@ class Attempt:
             return kept
         # as cool as can be: the share of its mark that is left, of the scarcer resource; in steps, so that noise does not
         # choose among hosts that are as good
-        left = np.minimum(left_cpu / self._heat.cpu_mark[rows], left_memory / self._heat.memory_mark[rows])
+        marks = self._heat.memory_mark[rows]
+        # a host that has no memory but huge pages is as cool as its processors are
+        of_memory: Floats = np.divide(left_memory, marks, out=np.full(len(rows), inf), where=marks > 0)
+        left = np.minimum(left_cpu / self._heat.cpu_mark[rows], of_memory)
         return np.round(-left, 2).astype(np.float64)
 
     def _give_back(self, host: int) -> None:

@@ -92,8 +92,8 @@ def limit_of(fact: HostFacts) -> int:
     if fact.inventory is None:
         return 0
     if fact.declared.memory_limit is None:
-        return fact.inventory.memory_total - fact.declared.memory_reserve - _pools_of(fact)
-    return min(fact.declared.memory_limit, fact.inventory.memory_total) - _pools_of(fact)
+        return max(0, fact.inventory.memory_total - fact.declared.memory_reserve - _pools_of(fact))
+    return max(0, min(fact.declared.memory_limit, fact.inventory.memory_total) - _pools_of(fact))
 
 
 def _pools_of(fact: HostFacts) -> int:

@@ -81,7 +81,9 @@ class _Search:
     def __init__(self, heat: Heat, now: Whereabouts, aim: Aim) -> None:
         self._heat, self._now, self._counts, self._least = heat, now, aim.counts, aim.least
         self._uses = heat.vm_cpu, heat.vm_memory
-        self._limits = (np.where(aim.counts, aim.cpu_limit, inf), np.where(aim.counts, aim.memory_limit, inf))
+        # a host that has no memory but huge pages uses nothing of it
+        self._limits = (np.where(aim.counts, aim.cpu_limit, inf),
+                        np.where(aim.counts & (aim.memory_limit > 0), aim.memory_limit, inf))
         self._most_cpu = np.maximum(heat.cpu_mark * (1.0 - ROUNDING), now.cpu)
         self._most_memory = np.maximum(heat.memory_mark * (1.0 - ROUNDING), now.memory)
         # what hosts use beside what their VMs do

@@ -11,10 +11,11 @@ from ballastd.core.hardware import NO_NEEDS, Backing, Emulator, Hardware, Needs,
 from ballastd.core.inventory import HostInventory, VmState
 from ballastd.core.migrations import CallResult
 from ballastd.core.plans import Move, RefusalKind
+from ballastd.core.policies import BalancePolicy, Mode
 from ballastd.core.quantities import GIB, MIB, Bytes, HostName, Seconds
 from ballastd.core.snapshot import Snapshot, take
 from ballastd.core.suitability import PageRoom, unknown_needs, why_lacking
-from tests.builders import ClusterBuilder, Table, a_cluster, table, vm_id
+from tests.builders import POLICIES, ClusterBuilder, Table, a_cluster, table, vm_id
 
 TWO_MIB, ONE_GIB = Bytes(2 * MIB), Bytes(GIB)
 
@@ -297,3 +298,24 @@ def test_the_unknown_and_numbers_in_words() -> None:
     assert unknown_needs(GIB).backed == GIB
     assert numbers_in_words((8, 3, 1, 2, 2)) == "1-3,8"
     assert numbers_in_words(()) == ""
+
+
+BUSY = BalancePolicy("even-load", mode=Mode.AUTO, imbalance_above=1.0)
+
+
+@pytest.mark.parametrize("is_declared", [True, False])
+@pytest.mark.parametrize(("policy", "used"), [(BUSY, 4.6), (replace(BUSY, imbalance_above=0.2), 3.0)])
+def test_hosts_whose_memory_is_all_in_huge_pages_are_as_cool_as_their_processors(
+        policy: BalancePolicy, used: float, is_declared: bool) -> None:
+    """Of each machine of 2048 GiB the pages leave 2, less than is kept for itself."""
+    builder = a_cluster().host("h1").described(pool(2046, ONE_GIB))
+    for name in "abc":
+        builder = builder.running(name, 8, needs=pages(8, ONE_GIB))
+    builder = builder.host("h2").described(pool(2046, ONE_GIB)).host("h3").described(pool(2046, ONE_GIB))
+    if not is_declared:
+        builder = replace(builder, hosts=tuple(replace(host, memory_limit=None) for host in builder.hosts))
+    t = table(builder, replace(POLICIES, balance=(policy,))).warm_up().burn(a=used, b=used, c=used)
+    decisions = t.burn_on(2000.0)
+    assert snapshot_of(t).hosts.limit.tolist() == [0, 0, 0]
+    assert t.controller.ledger.broken is None
+    assert {order.move.source for decision in decisions for order in decision.orders} == {"h1"}
