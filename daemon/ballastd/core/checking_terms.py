@@ -107,7 +107,7 @@ def _is_meant(case: _Case) -> str:
         return f"{intent.policy} speaks of other VMs"
     if intent.mode is not Mode.RECOMMEND:
         return ""
-    no = case.ledger.autonomy.rejection(grounds_of(intent.policy, intent.reason, intent.host, move.vm), case.wall)
+    no = case.ledger.autonomy.rejection(grounds_of(intent.policy, intent.reason, move.source, move.vm), case.wall)
     return "" if no is None else f"{no.by} did not want it moved"
 
 

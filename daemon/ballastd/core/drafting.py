@@ -22,7 +22,7 @@ from ballastd.core.placement import penalty, rules_for
 from ballastd.core.plans import Move, Refusal, RefusalKind
 from ballastd.core.policies import EVERY_VM, Mode, PolicySet
 from ballastd.core.prediction import Copy, Passage, foretell
-from ballastd.core.quantities import Bytes, human_seconds
+from ballastd.core.quantities import Bytes, HostName, VmId, human_seconds
 from ballastd.core.weighing import account_of, told_one_by_one, worth_of_leaving
 
 RUNNERS_UP_SHOWN = 3
@@ -199,23 +199,29 @@ def offered_target(draft: Draft, intent: Intent, vm: int) -> str | None:
     """Return where a VM goes by a recommendation that stands, None where there is none."""
     if intent.mode is not Mode.RECOMMEND:
         return None
-    snapshot = draft.snapshot
-    return draft.ledger.autonomy.offered_target(intent.policy, intent.host, snapshot.vms.ids[vm], snapshot.now.wall)
+    snapshot, (key, host) = draft.snapshot, _name_and_home(draft, vm)
+    return draft.ledger.autonomy.offered_target(intent.policy, host, key, snapshot.now.wall)
 
 
 def why_left_out(draft: Draft, intent: Intent, vm: int) -> Refusal | None:
     """Return why an intent is not about a VM: its policy speaks of others, or a person said no."""
     snapshot, wall = draft.snapshot, draft.snapshot.now.wall
-    key = snapshot.vms.ids[vm]
+    key, host = _name_and_home(draft, vm)
     if intent.vms is not EVERY_VM and not intent.vms.covers(snapshot.records[vm]):
-        return Refusal(RefusalKind.SCOPE, f"{intent.policy} speaks of other VMs ({intent.vms.words()})", key, intent.host)
+        return Refusal(RefusalKind.SCOPE, f"{intent.policy} speaks of other VMs ({intent.vms.words()})", key, host)
     if intent.mode is not Mode.RECOMMEND:
         return None
-    no = draft.ledger.autonomy.rejection(grounds_of(intent.policy, intent.reason, intent.host, key), wall)
+    no = draft.ledger.autonomy.rejection(grounds_of(intent.policy, intent.reason, host, key), wall)
     if no is None:
         return None
     return Refusal(RefusalKind.REJECTED, f"{no.by} did not want it moved for this reason; not recommended again for "
-                   f"{human_seconds(no.until_wall - wall)}", key, intent.host)
+                   f"{human_seconds(no.until_wall - wall)}", key, host)
+
+
+def _name_and_home(draft: Draft, vm: int) -> tuple[VmId, HostName]:
+    """Return what offers and rejections of a VM (row) are booked under: its id and the host that it would leave, which need
+    not be the one that its intent is about."""
+    return draft.snapshot.vms.ids[vm], draft.snapshot.hosts.names[int(draft.snapshot.vms.host[vm])]
 
 
 def copy_of(draft: Draft, vm: int, source: int, target: int, *, routine: bool) -> Copy:

@@ -165,13 +165,12 @@ class Search:
     def _movers(self) -> list[int]:
         """Return the VMs that would make room, the cheapest first: those that a person was offered, then by memory, then by
         how good a target their host is."""
-        draft, vms, names = self._draft, self._draft.snapshot.vms, self._draft.snapshot.hosts.names
+        draft, vms = self._draft, self._draft.snapshot.vms
         found = np.flatnonzero(self._opens[vms.host] & (vms.memory >= self._short[vms.host]))
         ranked: list[int] = found[np.lexsort((-self._points[vms.host[found]], vms.memory[found]))].tolist()
         if self._intent.mode is not Mode.RECOMMEND:
             return ranked
-        return sorted(ranked, key=lambda vm: offered_target(
-            draft, replace(self._intent, host=names[int(vms.host[vm])]), vm) is None)
+        return sorted(ranked, key=lambda vm: offered_target(draft, self._intent, vm) is None)
 
     def _moves_on(self, trial: Draft, intent: Intent, vm: int, at: int) -> bool:
         """Plan on ``trial`` that a VM moves on from ``at``, and that the one that is stuck follows it; return whether both

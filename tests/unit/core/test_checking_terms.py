@@ -115,6 +115,20 @@ def test_nobody_is_recommended_who_was_rejected() -> None:
     assert not wrong(A_TO_H2, ledger=ledger), "a policy that acts by itself is governed by its mode"
 
 
+def test_a_rejection_is_about_the_host_that_the_vm_would_leave() -> None:
+    """c makes room on h2 for h1, and a is evened off h1 where h2 is the fullest."""
+    makes = Move(vm_id("c"), "c", H2, H3, A_TO_H2.memory, A_TO_H2.predicted, "failing", "because", urgent=True,
+                 reserve_waived=True, routine=True, room_for=H1)
+    asked = replace(SAVING, mode=Mode.RECOMMEND)
+    evening = replace(RELIEF, kind=IntentKind.EVEN, host=H2, mode=Mode.RECOMMEND)
+    for move, intent, reason in ((makes, asked, "failing evacuate, failing"), (A_TO_H2, evening, "even-load even, healthy")):
+        for host, is_wrong in ((H1, move.source == H1), (H2, move.source == H2), (H3, False)):
+            ledger = Ledger()
+            ledger.autonomy.rejected[f"{reason} {host} {move.vm}"] = RecommendationRejected(
+                seen()[1], "1", "ann", seen()[1] + HOUR, intent.policy, "")
+            assert bool(wrong(move, intent=intent, ledger=ledger)) is is_wrong, (move.vm_name, host)
+
+
 def test_who_is_saved_goes_where_the_same_fault_is_not() -> None:
     heat = replace(SAVING, avoid_labels=("power", "cooling"))
     assert "shares cooling" in wrong(SAVED, intent=heat)

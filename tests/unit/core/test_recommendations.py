@@ -8,13 +8,23 @@ import pytest
 
 from ballastd.core import autonomy_events as au
 from ballastd.core import events as ev
-from ballastd.core.autonomy import recommendation_id
+from ballastd.core.autonomy import grounds_of, recommendation_id
 from ballastd.core.inputs import PoliciesReplaced, Verb
 from ballastd.core.ledger import Ledger, LedgerBroken
-from ballastd.core.policies import BalancePolicy, EvacuationPolicy, Health, Limits, Mode, PolicySet, Response, Seconds
+from ballastd.core.policies import (
+    BalancePolicy,
+    EvacuationPolicy,
+    Health,
+    Limits,
+    Mode,
+    MoveBudget,
+    PolicySet,
+    Response,
+    Seconds,
+)
 from ballastd.core.quantities import HostName, VmId
 from ballastd.core.views import RecommendationView
-from tests.builders import POLICIES, Table, a_cluster, four_hosts, table
+from tests.builders import POLICIES, Table, a_cluster, four_hosts, table, vm_id
 
 ASKING = EvacuationPolicy("failing-hosts", Health.FAILING, Response.EVACUATE, mode=Mode.RECOMMEND, ignore_windows=True)
 ASKED = replace(POLICIES, evacuation=(ASKING,))
@@ -211,6 +221,53 @@ def test_what_was_rejected_is_not_offered_again_to_any_target() -> None:
     assert any(no.kind == "rejected" and no.vm == one.vm for no in shown.noes)
     t.wait(12 * 3600.0).quiet_for(400.0)
     assert {view.vm_name for view in offers(t)} == {one.vm_name, other.vm_name}
+
+
+def uneven() -> Table:
+    """h1 and h2 use 12 and 11 of 16 processors, h3 and h4 one: one of each of the first two goes to one of the others."""
+    builder = a_cluster().host("h1").crowd("a", 3, 4).host("h2").crowd("b", 3, 4).idlers(3, 4, gib=4)
+    t = table(builder, replace(POLICIES, balance=(replace(EVEN, budget=MoveBudget(in_flight=4)),))).warm_up()
+    t.burn(a0=4.0, a1=4.0, a2=4.0, b0=3.6, b1=3.6, b2=3.6, i3=1.0, i4=1.0).quiet_for(1200.0)
+    return t
+
+
+def test_who_was_rejected_stays_though_another_host_is_the_fullest() -> None:
+    t = uneven()
+    offered = {view.source: view for view in offers(t)}
+    assert sorted(offered) == ["h1", "h2"]
+    t.say(Verb.REJECT, offered["h2"].id)
+    t.quiet_for(100.0)
+    assert offered["h2"].vm not in {move.vm for move in t.step().view.moves}
+    assert t.controller.ledger.broken is None
+
+
+def test_who_was_offered_a_target_keeps_it_though_another_host_is_the_fullest() -> None:
+    t = uneven()
+    [move] = [move for move in t.step().view.moves if move.source == "h2"]
+    other = {"h3": "h4", "h4": "h3"}[move.target]
+    autonomy = t.controller.ledger.autonomy
+    autonomy.offers = {key: offer for key, offer in autonomy.offers.items() if offer.vm != move.vm}
+    autonomy.apply(au.Recommended(t.now.wall, "other", "even-load", "even, healthy", HostName("h2"), "", 1800.0,
+                                  VmId(move.vm), move.vm_name, HostName(other), move.memory))
+    assert [one.target for one in t.step().view.moves if one.vm == move.vm] == [other]
+
+
+def test_who_was_rejected_where_it_lived_once_makes_room_where_it_lives_now() -> None:
+    """``small`` was to be saved from h0 once; now it lives on h1, and ``big`` has no place but its own."""
+    builder = (a_cluster().host("h0").running("big", 30).host("h1").running("large", 32).running("small", 8)
+               .host("h2").running("heavy", 52))
+    for source, answered in (("h0", ["small"]), ("h1", [])):
+        t = table(builder, ASKED)
+        for host in ("h0", "h1", "h2"):
+            t.show(host, "ecc.uncorrected", 0.0, "A1")
+        t.warm_up()
+        key = grounds_of("failing-hosts", "evacuate, failing", HostName(source), vm_id("small"))
+        t.controller.ledger.autonomy.rejected[key] = au.RecommendationRejected(
+            t.now.wall, "x", "ann", t.now.wall + 3600.0, "failing-hosts", "")
+        t.show("h0", "ecc.uncorrected", 1.0, "A1").wait(1.0)
+        t.step()
+        assert t.controller.ledger.broken is None
+        assert [view.vm_name for view in offers(t)] == answered
 
 
 def test_a_rejection_holds_no_policy_in_mode_auto() -> None:
