@@ -11,7 +11,7 @@ from collections import defaultdict
 
 from ballastd.core.checking import ordinary_of, room_left
 from ballastd.core.ledger import Ledger
-from ballastd.core.migrations import HOLDS_SOURCE
+from ballastd.core.migrations import Migration, MigrationPhase
 from ballastd.core.plans import Move
 from ballastd.core.policies import PlacementPolicy, Rule
 from ballastd.core.quantities import HostName, VmId
@@ -20,6 +20,8 @@ from ballastd.core.snapshot import Snapshot
 SETS_MAX = 4096
 """Sets of departures that are held against a host's room; a plan with more of them is not proved."""
 
+_LEAVES = (MigrationPhase.ORDERED, MigrationPhase.RUNNING, MigrationPhase.COMPLETED)
+"""What failed, was aborted or is lost frees nothing: its VM may be where it was."""
 _Departed = frozenset[VmId]
 
 
@@ -31,7 +33,7 @@ def check_order(snapshot: Snapshot, ledger: Ledger, moves: tuple[Move, ...], rul
     if not any(move.after for move in moves):
         return tuple(wrong)
     planned = {move.vm: move for move in moves}
-    flying = {one.vm: one for one in ledger.open_migrations()}
+    flying = _flying(ledger)
     for move in moves:
         for vm in move.after:
             first = planned.get(vm) or flying.get(vm)
@@ -92,13 +94,18 @@ def _check_memory(snapshot: Snapshot, ledger: Ledger, moves: tuple[Move, ...], b
     return wrong
 
 
+def _flying(ledger: Ledger) -> dict[VmId, Migration]:
+    """Return what is on its way to somewhere else."""
+    return {one.vm: one for one in ledger.open_migrations() if one.phase in _LEAVES}
+
+
 def _departing(snapshot: Snapshot, ledger: Ledger, moves: tuple[Move, ...], row: int) -> dict[VmId, int]:
-    """Return what each VM that leaves a host gives back there once it is gone, bytes."""
+    """Return what each VM that leaves a host gives back there once it is gone, bytes: what it was counted for, so much as
+    the inventory shows, or as is held for a flight that it does not show."""
     fact = snapshot.facts[row]
     host = fact.declared.name
     shown = {vm.vm: ordinary_of(vm) for vm in fact.inventory.vms if vm.state.holds_memory} if fact.inventory else {}
-    held = {one.vm: int(one.memory) for one in ledger.open_migrations()
-            if one.source == host and one.phase in HOLDS_SOURCE and one.vm not in shown}
-    leave = {move.vm for move in moves if move.source == host} | {one.vm for one in ledger.open_migrations()
-                                                                  if one.source == host}
-    return {vm: size for vm, size in {**shown, **held}.items() if vm in leave}
+    backed = {record.vm: record.memory_max - ordinary_of(record) for record in snapshot.records if record.needs.backing}
+    flights = {vm: one for vm, one in _flying(ledger).items() if one.source == host}
+    held = {vm: max(0, one.memory - backed.get(vm, 0)) for vm, one in flights.items()}
+    return {vm: shown.get(vm, held.get(vm, 0)) for vm in (*(move.vm for move in moves if move.source == host), *flights)}

@@ -1,7 +1,8 @@
 """Does a finished plan keep the rules about where VMs may live, whichever of its moves end first?
 
 Must-rules bind every move, should-rules those that are worth less than any wish. Written without the planner's columns: a
-VM is wherever an inventory shows it, and wherever our own flights and the moves before take it.
+VM is wherever an inventory shows it, and wherever our own flights and the moves before take it; whether a rule speaks of it
+is told by its record where it lives, whatever another host last showed of it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import VmRecord
 from ballastd.core.ledger import OPERATOR, Ledger
 from ballastd.core.plans import Move
-from ballastd.core.policies import PlacementPolicy, Rule
+from ballastd.core.policies import PlacementPolicy, Rule, VmSelector
 from ballastd.core.quantities import HostName, VmId
 from ballastd.core.snapshot import HostFacts, Snapshot
 
@@ -37,7 +38,7 @@ def check_rules(snapshot: Snapshot, ledger: Ledger, moves: Sequence[tuple[Move, 
             binds = rule.must or intent.kind in LESS_THAN_A_WISH
             if binds and rule.vms.covers(record) and census.breaks(rule, move):
                 wrong.append(f"{move.vm_name} -> {move.target}: against {rule.name}")
-        census.arrives(record, move.target)
+        census.arrives(move.vm, move.target)
     return wrong
 
 
@@ -47,12 +48,12 @@ class _Census:
     def __init__(self, snapshot: Snapshot, ledger: Ledger) -> None:
         self._snapshot = snapshot
         self._facts = {fact.declared.name: fact for fact in snapshot.facts}
-        self._coming: dict[HostName, list[VmRecord]] = defaultdict(list)
+        self._coming: dict[HostName, list[VmId]] = defaultdict(list)
+        self._covered: dict[VmSelector, frozenset[VmId]] = {}
         self._places: dict[str, dict[str, list[HostFacts]]] = {}
         for migration in ledger.open_migrations():
-            record = self.record(migration.vm)
-            if record is not None and migration.target in self._facts:
-                self.arrives(record, migration.target)
+            if migration.target in self._facts:
+                self.arrives(migration.vm, migration.target)
 
     def knows(self, move: Move) -> bool:
         """Return whether both ends are declared."""
@@ -63,9 +64,9 @@ class _Census:
         row = row_of(self._snapshot, vm)
         return None if row is None else self._snapshot.records[row]
 
-    def arrives(self, record: VmRecord, host: HostName) -> None:
+    def arrives(self, vm: VmId, host: HostName) -> None:
         """Count a VM at a host too."""
-        self._coming[host].append(record)
+        self._coming[host].append(vm)
 
     def breaks(self, rule: PlacementPolicy, move: Move) -> bool:
         """Return whether the move of a VM that a rule covers breaks it; one within a place changes nothing."""
@@ -84,13 +85,19 @@ class _Census:
 
     def _has_others(self, rule: PlacementPolicy, vm: VmId, hosts: Iterable[HostFacts]) -> bool:
         """Return whether hosts have, or will have, another VM that a rule covers."""
+        others = self._covers(rule.vms) - {vm}
         for fact in hosts:
             shown = fact.inventory.vms if fact.inventory else ()
-            if any(one.vm != vm and one.state not in HOLDS_NOTHING and rule.vms.covers(one) for one in shown):
+            if any(one.vm in others and one.state not in HOLDS_NOTHING for one in shown):
                 return True
-            if any(one.vm != vm and rule.vms.covers(one) for one in self._coming.get(fact.declared.name, ())):
+            if not others.isdisjoint(self._coming.get(fact.declared.name, ())):
                 return True
         return False
+
+    def _covers(self, vms: VmSelector) -> frozenset[VmId]:
+        if vms not in self._covered:
+            self._covered[vms] = frozenset(record.vm for record in self._snapshot.records if vms.covers(record))
+        return self._covered[vms]
 
     def _by_place(self, across: str) -> dict[str, list[HostFacts]]:
         if across not in self._places:

@@ -225,7 +225,7 @@ class HostInventory:
     hardware: Hardware | None = None
     pages_free: FreePages | None = None
     misfits: Mapping[str, str] = field(default_factory=dict)
-    _index: dict[VmId, VmRecord] = field(default_factory=dict, repr=False, compare=False)
+    _index: dict[VmId, VmRecord] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def ordinary_total(self) -> int:

@@ -259,11 +259,12 @@ def _short(draft: Draft, fill: Fill | None, vm: int) -> Ints:
 
 def _leaving(draft: Draft) -> dict[int, list[int]]:
     """Return the VMs (rows) that leave each host (row) that any leaves: in flight first, then by this plan, if they wait for
-    nobody themselves."""
+    nobody themselves. Who has grown since it was ordered gives back less than it has, and is left out."""
     snapshot, found = draft.snapshot, defaultdict[int, list[int]](list)
     for one in draft.ledger.open_migrations():
         vm = bisect_left(snapshot.vms.ids, one.vm)
-        if one.phase in _LEAVES and one.vm in snapshot.vms.ids[vm:vm + 1] and one.source in snapshot.hosts.names:
+        if (one.phase in _LEAVES and one.vm in snapshot.vms.ids[vm:vm + 1] and one.source in snapshot.hosts.names
+                and one.memory >= snapshot.vms.copied[vm]):
             found[snapshot.row(one.source)].append(vm)
     for move in draft.moves:
         if not move.after:

@@ -332,6 +332,21 @@ def test_rules_count_what_is_on_its_way() -> None:
     assert "against apart" in wrong(replace(SAVED, target=H3), intent=SAVING, policies=under(APART), ledger=flight)
 
 
+def test_a_rule_speaks_of_a_vm_by_its_record_where_it_lives() -> None:
+    """h3 was last seen with a c that was tagged otherwise than the one at h2, which is where it lives."""
+    snapshot = seen()[0]
+    stale = tuple(replace(fact, reachable=False, inventory=replace(fact.inventory, vms=(replace(
+        snapshot.records[snapshot.vms.ids.index(vm_id("c"))], tags=("web",)),))) if fact.inventory and fact.declared.name == H3
+        else fact for fact in snapshot.facts)
+    told, to_h3 = replace(snapshot, facts=stale), replace(SAVED, target=H3)
+    assert not wrong(to_h3, intent=SAVING, snapshot=told, policies=under(replace(APART, vms=WEB)))
+    assert "against apart" in wrong(to_h3, intent=SAVING, snapshot=told, policies=under(APART)), "wherever it is shown"
+    retagged = replace(told, records=tuple(replace(one, tags=("web",)) for one in snapshot.records))
+    bare = replace(retagged, facts=tuple(replace(fact, inventory=replace(fact.inventory, vms=tuple(
+        replace(one, tags=()) for one in fact.inventory.vms))) if fact.inventory else fact for fact in stale))
+    assert "against apart" in wrong(to_h3, intent=SAVING, snapshot=bare, policies=under(replace(APART, vms=WEB)))
+
+
 def test_together_means_with_all_of_them_and_a_place_may_be_more_than_a_host() -> None:
     pair = PlacementPolicy("pair", WEB, Rule.TOGETHER)
     assert "against pair" in wrong(SAVED, intent=SAVING, policies=under(pair))

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from ballastd.core.checking_order import check_order
 from ballastd.core.controller import Decision
+from ballastd.core.hardware import Backing, Needs
 from ballastd.core.inputs import Verb
+from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import Pin, PinKind
 from ballastd.core.ledger import Ledger
+from ballastd.core.migrations import Migration, MigrationPhase
+from ballastd.core.planning import plan
 from ballastd.core.plans import Move, Order
 from ballastd.core.policies import (
     EVERY_VM,
     BalancePolicy,
     Edge,
+    Health,
     Limits,
     Mode,
     PlacementPolicy,
@@ -23,6 +30,7 @@ from ballastd.core.policies import (
     VmSelector,
 )
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
+from ballastd.core.snapshot import Snapshot, take
 from ballastd.core.views import MoveView, NoView
 from tests.builders import POLICIES, ClusterBuilder, Table, a_cluster, table, vm_id
 
@@ -226,6 +234,48 @@ def test_the_checker_counts_room_only_once_those_who_make_it_are_gone() -> None:
         f"h1: {33 * GIB} B arrive where {24 * GIB} B are left and {8 * GIB} B have been made",)
     circle = replace(small, after=(vm_id("big"),), target=HostName("h0"))
     assert "moves wait for one another in a circle" in check_order(snapshot, Ledger(), (circle, big))
+
+
+def test_the_checker_counts_room_only_of_who_is_on_his_way_and_only_as_much_as_he_holds() -> None:
+    snapshot = table(tight()).warm_up().controller._last
+    assert snapshot is not None
+    big = a_move("big", "h0", "h1", 30, "small")
+    flight = Migration("1", vm_id("small"), "small", HostName("h1"), HostName("h2"), Bytes(8 * GIB), 100, "p", "", 0.0, 9.0,
+                       1.0, MigrationPhase.RUNNING)
+
+    def said(told: Snapshot, phase: MigrationPhase) -> str:
+        ledger = Ledger()
+        ledger.migrations["1"] = replace(flight, phase=phase)
+        return "; ".join(check_order(told, ledger, (big,)))
+
+    gone = tuple(replace(fact, inventory=replace(fact.inventory, vms=tuple(
+        vm for vm in fact.inventory.vms if vm.name != "small"))) if fact.inventory else fact for fact in snapshot.facts)
+    held = replace(snapshot, facts=gone, hosts=replace(snapshot.hosts, reserved=np.array([0, 8 * GIB, 0])))
+    for told in (snapshot, held):
+        assert not said(told, MigrationPhase.RUNNING)
+        assert not said(told, MigrationPhase.COMPLETED)
+        for phase in (MigrationPhase.FAILED, MigrationPhase.ABORTED, MigrationPhase.LOST):
+            assert "which does not leave h1" in said(told, phase)
+    needs = Needs((Backing(Bytes(GIB), Bytes(4 * GIB)),))
+    paged = replace(held, records=tuple(replace(one, needs=needs) if one.name == "small" else one
+                                        for one in snapshot.records))
+    assert f"{24 * GIB} B are left and {4 * GIB} B have been made" in said(paged, MigrationPhase.RUNNING)
+
+
+def test_nobody_counts_on_more_than_is_held_for_who_grew_on_his_way() -> None:
+    """small was ordered with so much and has 12 GiB at h2 now: h1 has 32 GiB once it is gone, whatever was ordered."""
+    flight = Migration("1", vm_id("small"), "small", HostName("h1"), HostName("h2"), Bytes(0), 100, "p", "", 0.0, 9.0,
+                       1.0, MigrationPhase.COMPLETED)
+    for big, ordered_gib, waits in ((34, 4, False), (32, 12, True)):
+        builder = (a_cluster().host("h0").running("big", big).host("h1").running("large", 32)
+                   .host("h2").running("heavy", 40).running("small", 12))
+        known = table(builder).warm_up().controller._last
+        assert known is not None
+        ledger = Ledger()
+        ledger.migrations["1"] = replace(flight, memory=Bytes(ordered_gib * GIB))
+        asked = Intent(IntentKind.EVACUATE, HostName("h0"), "failing", "", Health.FAILING, known.now, urgent=True)
+        made = plan(take(known.facts, ledger, known.now), ledger, (asked,), POLICIES)
+        assert [move.after for move in made.moves] == [(flight.vm,)] * waits
 
 
 def test_who_makes_room_does_not_go_where_the_other_one_leaves() -> None:
