@@ -373,7 +373,7 @@ class Controller:
             self._restart_holds()
         plan_made = self._plan(step, snapshot, intents)
         offered = self._recommendations.follow(plan_made, intents, self._policies, step.draft,
-                                               self._cluster.timing.recommendation, step.now, held=bool(gates))
+                                               self._cluster.timing.recommendation, snapshot, held=bool(gates))
         step.take(offered.events, offered.notices)
         admission = admit(plan_made, intents, snapshot, step.draft, self._policies, gates, self._cluster.timing,
                           step.revision, offered.approved)

@@ -6,6 +6,7 @@ binds a policy in mode auto. What is not in the plan any more lapses, and says w
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,9 +19,10 @@ from ballastd.core.calibration import calibrated
 from ballastd.core.intents import Intent, IntentKind, Wants
 from ballastd.core.ledger import DAY_SECONDS, Ledger
 from ballastd.core.notices import Notice
-from ballastd.core.plans import Move, Order, Plan
+from ballastd.core.plans import Move, Order, Plan, RefusalKind
 from ballastd.core.policies import Mode, PolicySet
 from ballastd.core.quantities import HostName, Instant, Seconds, VmId, human_seconds
+from ballastd.core.snapshot import Snapshot
 from ballastd.core.views import DemotionView, RecommendationView, RejectionView
 
 OFFERS_MAX = 200
@@ -94,18 +96,19 @@ class Recommendations:
         return self._moves | self._switches
 
     def follow(self, plan: Plan, intents: tuple[Intent, ...], policies: PolicySet, ledger: Ledger, lasts: Seconds,
-               now: Instant, *, held: bool) -> Followed:
+               snapshot: Snapshot, *, held: bool) -> Followed:
         """Return what becomes of offers of moves in this step. ``held``: a gate stands, so nothing is offered, and an
         absence proves nothing. ``lasts``: how long a new offer stands."""
         wants = Wants(intents)
         planned: dict[str, tuple[Move, Intent]] = {}
+        now = snapshot.now
         for move in plan.moves:
             intent = wants.of(move.wanted_by, move.policy, routine=move.routine, makes_room=move.room_for is not None)
             # what waits for room is offered once it is there
             if intent.mode is Mode.RECOMMEND and not move.after:
                 planned[move_id(move, intent)] = (move, intent)
         offers = [offer for offer in ledger.autonomy.offers.values() if offer.vm]
-        lapsed = self._lapsed(offers, planned, now, held, lambda offer: _why_absent(offer, plan, intents))
+        lapsed = self._lapsed(offers, planned, now, held, lambda offer: _why_absent(offer, plan, intents, snapshot))
         gone = {event.id for event in lapsed}
         approved = {offer.vm: offer.id for offer in offers
                     if offer.approved_by and offer.id in planned and offer.id not in gone}
@@ -159,22 +162,42 @@ class Recommendations:
         return found
 
 
-def _why_absent(offer: Offer, plan: Plan, intents: tuple[Intent, ...]) -> str:
+def _why_absent(offer: Offer, plan: Plan, intents: tuple[Intent, ...], snapshot: Snapshot) -> str:
     """Return why a move that was approved is not in the plan."""
+    why_gone = _why_not_there(offer, snapshot)
+    if why_gone:
+        return why_gone
     other = next((move for move in plan.moves if move.vm == offer.vm), None)
     if other is not None and (other.source, other.target) != (offer.source, offer.target):
         return f"the plan now moves it from {other.source} to {other.target}"
+    if other is not None and other.policy != offer.policy:
+        return f"{other.policy} moves it now"
     wanted = [intent for intent in intents if intent.policy == offer.policy and (
-        intent.host == offer.source or intent.kind is IntentKind.EVEN)]
+        intent.host in (offer.source, other.wanted_by if other else "") or intent.kind is IntentKind.EVEN)]
     if not wanted:
-        return f"{offer.policy} no longer asks for {offer.source} to be relieved or emptied"
+        return f"{offer.policy} no longer asks for anything to leave {offer.source}"
     if all(intent.mode is not Mode.RECOMMEND for intent in wanted):
         return f"{offer.policy} is in mode {wanted[0].mode.value} now"
+    if other is not None and other.after:
+        return "it has to wait for room there now"
     if other is not None or all(intent.reason != offer.reason for intent in wanted):
         return f"its reason or its memory changed: {wanted[0].because}"
-    nos = [no.detail for no in plan.refusals if no.vm == offer.vm] or [
+    # what another policy has to say of it is no reason of this one
+    nos = [no.detail for no in plan.refusals if no.vm == offer.vm and (
+        no.kind is not RefusalKind.SCOPE or no.detail.startswith(f"{offer.policy} "))] or [
         no.detail for no in plan.refusals if no.host == offer.source and no.vm is None]
     return nos[0] if nos else "it would no longer do any good"
+
+
+def _why_not_there(offer: Offer, snapshot: Snapshot) -> str:
+    """Return why the VM cannot leave the host that it was offered to leave, empty if it lives there."""
+    row = bisect_left(snapshot.vms.ids, offer.vm)
+    if snapshot.vms.ids[row:row + 1] != (offer.vm,):
+        return f"{offer.vm_name} is active nowhere any more"
+    home = snapshot.hosts.names[int(snapshot.vms.host[row])]
+    if home != offer.source:
+        return f"{offer.vm_name} is at {home} now"
+    return "it is moving already" if snapshot.vms.busy[row] and not snapshot.vm_why_not[row] else ""
 
 
 def _told_lapses(lapsed: list[au.ApprovalLapsed]) -> list[Notice]:

@@ -31,7 +31,8 @@ def seen() -> Snapshot:
 
 def of_host(host: HostName, **more: Any) -> Snapshot:
     """Return the snapshot with something else known of a host, and the columns as they were."""
-    return replace(seen(), facts=tuple(replace(fact, **more) if fact.declared.name == host else fact for fact in seen().facts))
+    return replace(seen(), facts=tuple(replace(fact, **more) if fact.declared.name == host else fact
+                                       for fact in seen().facts))
 
 
 def of_vm(**more: Any) -> Snapshot:

@@ -335,9 +335,9 @@ def test_rules_count_what_is_on_its_way() -> None:
 def test_a_rule_speaks_of_a_vm_by_its_record_where_it_lives() -> None:
     """h3 was last seen with a c that was tagged otherwise than the one at h2, which is where it lives."""
     snapshot = seen()[0]
-    stale = tuple(replace(fact, reachable=False, inventory=replace(fact.inventory, vms=(replace(
-        snapshot.records[snapshot.vms.ids.index(vm_id("c"))], tags=("web",)),))) if fact.inventory and fact.declared.name == H3
-        else fact for fact in snapshot.facts)
+    was = replace(snapshot.records[snapshot.vms.ids.index(vm_id("c"))], tags=("web",))
+    stale = tuple(replace(fact, reachable=False, inventory=replace(fact.inventory, vms=(was,)))
+                  if fact.inventory and fact.declared.name == H3 else fact for fact in snapshot.facts)
     told, to_h3 = replace(snapshot, facts=stale), replace(SAVED, target=H3)
     assert not wrong(to_h3, intent=SAVING, snapshot=told, policies=under(replace(APART, vms=WEB)))
     assert "against apart" in wrong(to_h3, intent=SAVING, snapshot=told, policies=under(APART)), "wherever it is shown"

@@ -10,7 +10,9 @@ from ballastd.core import autonomy_events as au
 from ballastd.core import events as ev
 from ballastd.core.autonomy import grounds_of, recommendation_id
 from ballastd.core.inputs import PoliciesReplaced, Verb
+from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.ledger import Ledger, LedgerBroken
+from ballastd.core.plans import Move, Plan, Refusal, RefusalKind
 from ballastd.core.policies import (
     BalancePolicy,
     EvacuationPolicy,
@@ -22,7 +24,8 @@ from ballastd.core.policies import (
     Response,
     Seconds,
 )
-from ballastd.core.quantities import HostName, VmId
+from ballastd.core.quantities import GIB, Bytes, HostName, VmId
+from ballastd.core.recommendations import Recommendations
 from ballastd.core.views import RecommendationView
 from tests.builders import POLICIES, Table, a_cluster, four_hosts, table, vm_id
 
@@ -367,3 +370,65 @@ def test_old_records_are_read_and_an_answer_to_nothing_is_damage() -> None:
     assert (old.saving, old.recommendation, old.approved_by) == (False, "", "")
     with pytest.raises(LedgerBroken, match="never recommended"):
         Ledger().apply(au.RecommendationApproved(1.0, "x", "ann"))
+
+
+def lapses(t: Table) -> list[str]:
+    """Let go on, and return why approvals lapsed."""
+    decision = t.say(Verb.RESUME)
+    return [event.detail for event in decision.events if isinstance(event, au.ApprovalLapsed)]
+
+
+def approved(t: Table) -> RecommendationView:
+    """Return the first offer, which is approved while nothing may begin."""
+    one = offers(t)[0]
+    t.say(Verb.PAUSE)
+    t.say(Verb.APPROVE, one.id)
+    return one
+
+
+def test_who_is_not_there_any_more_says_so() -> None:
+    t = sick()
+    one = approved(t)
+    t.world["h2"][VmId(one.vm)] = t.world["h1"].pop(VmId(one.vm))
+    t.wait(1.0).step()
+    assert lapses(t) == ["h1v0 is at h2 now"]
+    t = sick()
+    del t.world["h1"][VmId(approved(t).vm)]
+    t.wait(1.0).step()
+    assert lapses(t) == ["h1v0 is active nowhere any more"]
+
+
+def test_another_policy_that_moves_it_is_named() -> None:
+    t = sick()
+    approved(t)
+    other = replace(ASKED, evacuation=(replace(ASKING, name="others"),), digest="others")
+    t.step(PoliciesReplaced(other))
+    assert lapses(t) == ["others moves it now"]
+
+
+def test_what_another_policy_says_of_it_is_no_reason() -> None:
+    offer = au.Recommended(0.0, "1", "even-load", "relieve, healthy", HostName("h1"), "", 1.0, VmId(vm_id("h1v0")), "h1v0",
+                           HostName("h2"), Bytes(GIB))
+    ledger, snapshot = Ledger(), table(four_hosts(vms_each=2)).warm_up().controller._last
+    assert snapshot is not None
+    ledger.autonomy.apply(offer)
+    ledger.autonomy.apply(au.RecommendationApproved(0.0, "1", "ann"))
+    asked = Intent(IntentKind.RELIEVE, HostName("h1"), "even-load", "hot", Health.HEALTHY, snapshot.now, Mode.RECOMMEND)
+    foreign = Refusal(RefusalKind.SCOPE, "nights speaks of other VMs (web)", offer.vm, HostName("h1"))
+    own = Refusal(RefusalKind.NO_TARGET, "nobody takes it", offer.vm, HostName("h1"))
+    waiting = Move(offer.vm, "h1v0", HostName("h1"), HostName("h2"), Bytes(GIB), Seconds(1.0), "even-load", "",
+                   routine=True, after=(vm_id("h2v0"),))
+    larger = replace(waiting, after=(), memory=Bytes(2 * GIB))
+    for plan, said in ((Plan((), (foreign, own)), "nobody takes it"),
+                       (Plan((), (foreign,)), "it would no longer do any good"),
+                       (Plan((), (replace(own, kind=RefusalKind.SCOPE, detail="even-load speaks of other VMs"),)),
+                        "even-load speaks of other VMs"),
+                       (Plan((waiting,)), "it has to wait for room there now"),
+                       (Plan((larger,)), "its reason or its memory changed: hot")):
+        [lapsed] = [one for one in Recommendations().follow(
+            plan, (asked,), BALANCED, ledger, Seconds(60.0), snapshot, held=False).events
+            if isinstance(one, au.ApprovalLapsed)]
+        assert lapsed.detail.endswith(f": {said}"), lapsed.detail
+    [lapsed] = [one for one in Recommendations().follow(
+        Plan(), (), BALANCED, ledger, Seconds(60.0), snapshot, held=False).events if isinstance(one, au.ApprovalLapsed)]
+    assert lapsed.detail.endswith("even-load no longer asks for anything to leave h1")
