@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 
-from ballastd.core.migrations import CallResult, Ending, Failure, Migration
+from ballastd.core.migrations import FAULTS, CallResult, Ending, Failure, Migration
 from ballastd.core.prediction import predict
 from ballastd.core.quantities import HostName, Seconds
 
@@ -27,8 +27,6 @@ SLOW_FROM = 1.5
 """A pair whose moves take so many times as long as is reckoned costs routine moves as many times as much."""
 FAILED_SECONDS = 24 * 3600.0
 """For so long a move that failed is held against its hosts, and against its VM."""
-UNDONE = frozenset({Ending.FAILED, Ending.LEFTOVER, Ending.SPLIT, Ending.DOWN, Ending.VANISHED})
-"""How moves end that their hosts are to blame for; who gets nowhere or is called off has reasons of his own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +101,8 @@ def calibrated(settled: Iterable[Migration], wall: float) -> Calibration:
     failed: Counter[Pair] = Counter()
     for m in settled:
         pair, is_late = (m.source, m.target), m.settled_wall is not None and m.settled_wall > wall - FAILED_SECONDS
-        tried[pair] += is_late and (m.ending is Ending.COMPLETED or m.ending in UNDONE)
-        failed[pair] += is_late and m.ending in UNDONE
+        tried[pair] += is_late and (m.ending is Ending.COMPLETED or m.ending in FAULTS)
+        failed[pair] += is_late and m.ending in FAULTS
         if m.post_copy_because:  # its VM went before its memory
             continue
         if m.ending is Ending.COMPLETED and m.called is CallResult.OK and m.called_wall is not None and not m.retuned:

@@ -65,7 +65,7 @@ class Ending(enum.Enum):
 ALARMING = frozenset({Ending.SPLIT, Ending.LEFTOVER, Ending.DOWN, Ending.VANISHED, Ending.TORN})
 """Endings that a person has to look at."""
 FAULTS = ALARMING | {Ending.FAILED}
-"""Endings that speak against a move."""
+"""Endings that speak against a move and its hosts; who gets nowhere or is called off has reasons of his own."""
 
 
 class CallResult(enum.Enum):
