@@ -150,14 +150,14 @@ def _check_least_numbers(taken: Taken, cluster: ClusterDeclaration) -> None:
 
 def _check_packing(taken: Taken, cluster: ClusterDeclaration) -> None:
     """Refuse to pack a host beyond where a balance policy calls it hot: what one packs the other would unpack."""
-    balances = [(document, model, _covered(model, cluster)) for document, model in taken.of(BalanceModel)]
+    balances = [(document, model, covered(model, cluster)) for document, model in taken.of(BalanceModel)]
     for document, packing in taken.of(ConsolidationModel):
-        packed = _covered(packing, cluster)
+        packed = covered(packing, cluster)
         for key, full in (("cpu", packing.fill_to.cpu), ("memory", packing.fill_to.memory),
                           ("network", packing.fill_to.network)):
-            for other, balance, covered in balances:
+            for other, balance, judged in balances:
                 hot: float | None = getattr(balance.hot, key)
-                if hot is None or full < hot or packed.isdisjoint(covered):
+                if hot is None or full < hot or packed.isdisjoint(judged):
                     continue
                 place = ("fill_to", key)
                 taken.problems.append(
@@ -167,6 +167,7 @@ def _check_packing(taken: Taken, cluster: ClusterDeclaration) -> None:
                 break
 
 
-def _covered(model: BalanceModel | ConsolidationModel, cluster: ClusterDeclaration) -> frozenset[str]:
+def covered(model: BalanceModel | ConsolidationModel, cluster: ClusterDeclaration) -> frozenset[str]:
+    """Return the declared hosts in the scope of a policy."""
     scope = model.scope.compiled() if model.scope else EVERYWHERE
     return frozenset(host.name for host in cluster.hosts if scope.covers(host))

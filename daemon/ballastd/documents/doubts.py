@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ballastd.core.policies import EVERYWHERE, ClusterDeclaration, Health, Mode, Rule
+from ballastd.core.policies import EVERYWHERE, ClusterDeclaration, During, Health, Mode, Rule
 from ballastd.documents.balance_models import BalanceModel
-from ballastd.documents.between import named_windows
+from ballastd.documents.between import covered, named_windows
 from ballastd.documents.consolidation_models import ConsolidationModel
 from ballastd.documents.health_models import HealthModel
 from ballastd.documents.limits_model import LimitsModel
@@ -20,6 +20,7 @@ def doubt(taken: Taken, cluster: ClusterDeclaration | None) -> None:
     """Add a warning for everything that is sound and hardly meant."""
     _doubt_severities(taken)
     _doubt_modes(taken)
+    _doubt_packing_by_window(taken, cluster)
     if cluster is not None:
         _doubt_consolidation(taken, cluster)
         _doubt_failover(taken, cluster)
@@ -52,16 +53,27 @@ def _doubt_modes(taken: Taken) -> None:
                                   f"weighs on every move, and puts {does}")
 
 
+def _doubt_packing_by_window(taken: Taken, cluster: ClusterDeclaration | None) -> None:
+    """Warn of hosts that are packed for the hours of a window alone, and that nobody unpacks by day."""
+    acting = [model for _, model in taken.of(BalanceModel) if model.mode is Mode.AUTO]
+    for document, model in taken.of(ConsolidationModel):
+        if model.fill_to.during is During.WINDOW and not any(
+                cluster is None or not covered(model, cluster).isdisjoint(covered(other, cluster)) for other in acting):
+            taken.warnings.append(f"{document.where(('fill_to', 'during'))}: {model.name} fills hosts for the hours of its "
+                                  "window alone, and no Balance in mode auto spreads its VMs out again by day; write "
+                                  "during: day")
+
+
 def _doubt_consolidation(taken: Taken, cluster: ClusterDeclaration) -> None:
     for document, model in taken.of(ConsolidationModel):
         scope = model.scope.compiled() if model.scope else EVERYWHERE
-        covered = [host for host in cluster.hosts if scope.covers(host)]
-        if not any(host.power for host in covered):
+        hosts = [host for host in cluster.hosts if scope.covers(host)]
+        if not any(host.power for host in hosts):
             taken.warnings.append(f"{document.where(('name',))}: no host of {model.name} has power: in the settings, so "
                                   "none can be switched off: it does nothing")
-        if len(covered) <= model.spare.hosts + 1:
+        if len(hosts) <= model.spare.hosts + 1:
             taken.warnings.append(f"{document.where(('spare', 'hosts'))}: {model.name} keeps {model.spare.hosts} of "
-                                  f"{len(covered)} hosts free, which leaves none to switch off")
+                                  f"{len(hosts)} hosts free, which leaves none to switch off")
 
 
 def _doubt_failover(taken: Taken, cluster: ClusterDeclaration) -> None:

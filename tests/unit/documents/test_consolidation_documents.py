@@ -202,3 +202,15 @@ def test_hosts_that_nothing_can_switch_off_are_doubted(tmp_path: Path) -> None:
 def test_a_spare_that_leaves_no_host_to_switch_off_is_doubted(tmp_path: Path) -> None:
     assert warnings(tmp_path, PACK + "mode: auto\nspare: {hosts: 2}\n", "kvm-01") == [
         "p.yaml:5:9: pack keeps 2 of 3 hosts free, which leaves none to switch off"]
+
+
+def test_hosts_that_are_packed_for_a_window_and_that_nobody_unpacks_are_doubted(tmp_path: Path) -> None:
+    text = PACK + "mode: auto\nfill_to: {during: window}\n"
+    doubt = ("p.yaml:5:11: pack fills hosts for the hours of its window alone, and no Balance in mode auto spreads its VMs "
+             "out again by day; write during: day")
+    balance = "---\nkind: Balance\nname: even\nmode: auto\n"
+    assert warnings(tmp_path, text, "kvm-01") == [doubt]
+    assert doubt in warnings(tmp_path, text + balance.replace("auto", "recommend"), "kvm-01")
+    elsewhere = f"{text}scope: {{hosts: [kvm-01]}}\n{balance}scope: {{hosts: [kvm-02]}}\n"
+    assert doubt in warnings(tmp_path, elsewhere, "kvm-01")
+    assert warnings(tmp_path, text + balance, "kvm-01") == []
