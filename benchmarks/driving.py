@@ -46,12 +46,13 @@ class Driver:
         """The present instant."""
         return Instant(self.seconds, EPOCH_WALL + self.seconds, "benchmark")
 
-    def tell(self) -> tuple[Input, ...]:
-        """Let time pass; return all that there is to tell of it."""
-        self.seconds += self._pace
+    def tell(self, seconds: float | None = None) -> tuple[Input, ...]:
+        """Let time pass, its pace or so many seconds; return all that there is to tell of it."""
+        seconds = self._pace if seconds is None else seconds
+        self.seconds += seconds
         self._sequence += 1
         told = list[Input](self.table.land(self.now))
-        self.asked = self.table.work(self._pace)
+        self.asked = self.table.work(seconds)
         for host in self.hosts.values():
             told.extend(self.told_of(host))
         return tuple(told)

@@ -3,6 +3,7 @@
     .venv/bin/python -m benchmarks.scale                        the table, and benchmarks/results/scale.json (3 min)
     .venv/bin/python -m benchmarks.scale --hosts 1000           one size alone
     .venv/bin/python -m benchmarks.scale --racks-of 20          room is kept for the death of whole racks, not of hosts
+    .venv/bin/python -m benchmarks.scale --known                with a day of every VM, networks and huge pages known
 
 The policies are the shipped ones, all of them in auto. Times are medians in milliseconds of processor time. quiet: a step
 in which nothing changed, judging included, in a cluster that has nothing to do. told: a step that is told of every host's
@@ -11,7 +12,7 @@ anew: the first plan after VMs moved, for which the places of every host's VMs i
 plan for one failing host with 100 VMs of 2 GiB, nothing else; makespan: how long that is reckoned to take, times the time
 that its bytes take over the share of the link that migrations may use; of bound: times the least that it can take with as
 many at a time as limits allow, each with its fair share and its hand-shake. memory: the most that making the plan anew held
-at a time, MiB.
+at a time, MiB. Without --known nobody's hours, network or huge pages are known, so that what asks for them answers at once.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ballastd.core import controller
+from ballastd.core.consumption import PROFILE_POINTS, PROFILE_SECONDS
+from ballastd.core.hardware import Backing, Hardware, Needs, PagePool
 from ballastd.core.inputs import Input, OperatorCommand, Verb
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.ledger import Ledger
@@ -47,6 +50,8 @@ VMS_PER_HOST, CROWD = 20, 100
 SEED = 8101
 WARM_UP_STEPS, HOT_STEPS = 40, 30
 HOT_SHARE, HOT_LOAD, EVEN_LOAD = 0.05, 0.97, 0.35
+CARRIED, ON_PAGES_EVERY, PAGE = 0.3, 8, Bytes(2 * MIB)
+"""Where all is known: the share of each network that is used, and one VM in so many is on huge pages."""
 TARGETS = {"quiet": 20.0, "plan": 1000.0, "anew": 1000.0, "evacuation": 50.0, "makespan": 1.10, "memory": 300.0}
 """At 1,000 hosts."""
 
@@ -110,13 +115,31 @@ def racked(cluster: SavedCluster, racks_of: int) -> SavedCluster:
     return replace(cluster, hosts=hosts)
 
 
-def steps_ms(cluster: SavedCluster, policies: PolicySet, rounds: int) -> dict[str, float]:
+def furnished(cluster: SavedCluster) -> SavedCluster:
+    """Return the cluster with networks of a known speed, and huge pages for some VMs and as many more."""
+    vms = tuple(replace(vm, network_mib_s=1.0, record=vm.record if number % ON_PAGES_EVERY else replace(
+        vm.record, needs=Needs((Backing(PAGE, vm.record.memory_max),)))) for number, vm in enumerate(cluster.vms))
+    on = {host.name: [vm.record for vm in vms if vm.host == host.name] for host in cluster.hosts}
+    return replace(cluster, vms=vms, hosts=tuple(replace(
+        host, declared=replace(host.declared, network_mib_s=max(1, len(on[host.name])) / CARRIED),
+        hardware=Hardware(pools=(PagePool(PAGE, 2 * sum(r.memory_max for r in on[host.name] if r.needs.backing) // PAGE),)))
+        for host in cluster.hosts))
+
+
+def learn(driver: Driver, *, a_day: bool) -> None:
+    """Let a mind see its cluster for as long as it takes to know it."""
+    for _ in range(PROFILE_POINTS + 1 if a_day else 0):
+        step_ms(driver, *driver.tell(PROFILE_SECONDS))
+    for _ in range(WARM_UP_STEPS):
+        step_ms(driver, *driver.tell())
+
+
+def steps_ms(cluster: SavedCluster, policies: PolicySet, rounds: int, *, known: bool = False) -> dict[str, float]:
     """Measure steps in a cluster that has nothing to do: every host as busy as the others."""
     driver = Driver(cluster, policies)
     for host in driver.hosts.values():
         load(host, EVEN_LOAD)
-    for _ in range(WARM_UP_STEPS):
-        step_ms(driver, *driver.tell())
+    learn(driver, a_day=known)
     told, quiet = [], []
     for _ in range(rounds):
         told.append(step_ms(driver, *driver.tell()))
@@ -125,11 +148,10 @@ def steps_ms(cluster: SavedCluster, policies: PolicySet, rounds: int) -> dict[st
     return {"told": statistics.median(told), "quiet": statistics.median(quiet)}
 
 
-def in_trouble(cluster: SavedCluster, policies: PolicySet) -> Asked:
+def in_trouble(cluster: SavedCluster, policies: PolicySet, *, known: bool = False) -> Asked:
     """Return what the plan is made from when a twentieth of the hosts is hot, one fails and one is drained."""
     driver = Driver(cluster, policies)
-    for _ in range(WARM_UP_STEPS):
-        step_ms(driver, *driver.tell())
+    learn(driver, a_day=known)
     names = sorted(driver.hosts)
     for name in names[5::int(1 / HOT_SHARE)]:
         load(driver.hosts[name], HOT_LOAD)
@@ -153,7 +175,8 @@ def crowded_host(cluster: SavedCluster) -> SavedCluster:
     rest = [vm if vm.host != largest.name else replace(vm, host=others[number % len(others)])
             for number, vm in enumerate(cluster.vms)]
     crowd = [replace(vm, host=largest.name, record=replace(vm.record, vm=type(vm.record.vm)(f"crowd-{number:03}"),
-                                                           name=f"crowd-{number:03}", memory_max=Bytes(2 * GIB)))
+                                                           name=f"crowd-{number:03}", memory_max=Bytes(2 * GIB),
+                                                           needs=Needs()))
              for number, vm in enumerate(cluster.vms[:CROWD])]
     return replace(cluster, vms=tuple(sorted((*rest, *crowd), key=lambda vm: vm.record.vm)))
 
@@ -165,15 +188,17 @@ def least_makespan(moves: Iterable[Move], links: Mapping[HostName, float], limit
                                                                   limits.link_share) for move in moves) / at_once
 
 
-def measure(hosts: int, rounds: int, racks_of: int) -> dict[str, float]:
-    """Measure one size. ``racks_of``: how many hosts die together; 0: any one."""
+def measure(hosts: int, rounds: int, racks_of: int, *, known: bool) -> dict[str, float]:
+    """Measure one size. ``racks_of``: how many hosts die together; 0: any one. ``known``: whether hours, networks and huge
+    pages are."""
     cluster = generate(hosts, VMS_PER_HOST * hosts, SEED, fill=0.45, load=0.35)
+    cluster = furnished(cluster) if known else cluster
     policies = shipped(cluster)
     if racks_of:
         cluster = racked(cluster, racks_of)
         policies = replace(policies, limits=replace(policies.limits, failover_domain="rack"))
-    found = steps_ms(cluster, policies, rounds)
-    asked = in_trouble(cluster, policies)
+    found = steps_ms(cluster, policies, rounds, known=known)
+    asked = in_trouble(cluster, policies, known=known)
     made = asked.plan()
     reserves = asked.snapshot.cast.reserves
     found["plan"], found["anew"] = median_ms(rounds, asked.plan), median_ms(rounds, asked.plan, reserves.clear)
@@ -182,7 +207,7 @@ def measure(hosts: int, rounds: int, racks_of: int) -> dict[str, float]:
     asked.plan()
     found["memory"] = tracemalloc.get_traced_memory()[1] / (1 << 20)
     tracemalloc.stop()
-    crowd = in_trouble(crowded_host(cluster), policies)
+    crowd = in_trouble(crowded_host(cluster), policies, known=known)
     largest = max(cluster.hosts, key=lambda host: (host.memory_total, host.name)).name
     failing = next(intent for intent in asked.intents if intent.kind is IntentKind.EVACUATE)
     alone = replace(crowd, intents=(replace(failing, host=largest),))
@@ -204,6 +229,7 @@ def main() -> int:
     parser.add_argument("--hosts", type=int, nargs="+", default=[100, 300, 1000])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--racks-of", type=int, default=0, metavar="HOSTS")
+    parser.add_argument("--known", action="store_true", help="hours of the day, networks and huge pages are known")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/scale.json"))
     options = parser.parse_args()
     columns = ("quiet", "told", "plan", "anew", "evacuation", "makespan", "of bound", "memory", "intents", "moves",
@@ -211,7 +237,7 @@ def main() -> int:
     print(f"{'hosts':>6} " + " ".join(f"{name:>10}" for name in columns))
     rows: dict[int, dict[str, float]] = {}
     for hosts in options.hosts:
-        row = rows[hosts] = measure(hosts, options.rounds, options.racks_of)
+        row = rows[hosts] = measure(hosts, options.rounds, options.racks_of, known=options.known)
         print(f"{hosts:>6} " + " ".join(f"{row[name]:>10.2f}" for name in columns), flush=True)
     most = max(rows)
     least = min(rows)
