@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 import numpy as np
 
+from ballastd.core import autonomy_events as au
 from ballastd.core import events as ev
 from ballastd.core.arrays import Floats
 from ballastd.core.breaches import broken_on
 from ballastd.core.consumption import HOURS
+from ballastd.core.hardware import Backing, Hardware, Needs, PagePool
 from ballastd.core.intents import Fill, Intent, IntentKind
-from ballastd.core.inventory import DeclaredHost, HostInventory, VmRecord, VmState
+from ballastd.core.inventory import DeclaredHost, HostInventory, JobKind, VmRecord, VmState
 from ballastd.core.ledger import OPERATOR, Ledger
 from ballastd.core.loads import HostLoad, Loads
 from ballastd.core.migrations import Ending, Failure, Migration, MigrationPhase, Moved, RoutineOrder
@@ -22,7 +24,9 @@ from ballastd.core.policies import (
     BalancePolicy,
     ConsolidationPolicy,
     Cooldown,
+    Edge,
     Health,
+    Limits,
     Mode,
     MoveBudget,
     PlacementPolicy,
@@ -31,8 +35,9 @@ from ballastd.core.policies import (
     Scope,
     VmSelector,
 )
-from ballastd.core.quantities import GIB, Bytes, HostName, Instant, Seconds, VmId
+from ballastd.core.quantities import GIB, MIB, Bytes, HostName, Instant, Seconds, VmId
 from ballastd.core.snapshot import HostFacts, Snapshot, take
+from ballastd.sim.pages import free_pages
 
 WALL = 1_750_000_000.0
 NOW = Instant(100_000.0, WALL, "boot")
@@ -55,20 +60,108 @@ class AskedPlan:
 
 def asked_plan(seed: int) -> AskedPlan:
     """Return 3 to 8 hosts in racks, some of them full, cold, unknown or closed; 0 to 6 VMs on each, with tags, some of which
-    moved, failed or are moving; rules of every kind; and an intent of any kind for any host."""
-    luck = Random(seed)
+    moved, failed or are moving; rules of every kind; and an intent of any kind for any host. In some of them there are huge
+    pages and other hardware, jobs of strangers and VMs in post-copy, people that were asked and answered, a second policy,
+    or hosts and VMs that have nothing, and marks at their ends."""
+    luck, more = Random(seed), _More(seed)
     networks = luck.choice(((None,), (None, 600.0)))
     hosts = [_host(luck, number, luck.choice(networks)) for number in range(luck.randint(3, 8))]
     order = luck.sample([host.name for host in hosts], len(hosts))
     odds = ((IntentKind.EVACUATE, order[0], 0.4), (IntentKind.DRAIN, order[1], 0.3), (IntentKind.EMPTY, order[-1], 0.4))
     leaving = {kind: host for kind, host, chance in odds if luck.random() < chance}
     vms = {host.name: [_vm(luck, f"{host.name}v{number}") for number in range(luck.randint(0, 6))] for host in hosts}
+    more.disguise(vms)
     ledger = _books(luck, [host.name for host in hosts], vms)
     usage = {vm.vm: _usage(luck) for some in vms.values() for vm in some}
-    facts = tuple(_facts(luck, host, vms[host.name], usage, host.name in leaving.values()) for host in hosts)
+    facts = tuple(more.furnish(_facts(luck, host, vms[host.name], usage, host.name in leaving.values())) for host in hosts)
     snapshot = take(facts, ledger, NOW, _Used(luck, usage, counts_network=any(host.network_mib_s for host in hosts)))
-    policies = _policies(luck)
-    return AskedPlan(snapshot, ledger, _intents(luck, snapshot, policies, order, leaving), policies)
+    policies = more.ruled(_policies(luck))
+    intents = _intents(luck, snapshot, policies, order, leaving)
+    more.answer(ledger, intents, snapshot)
+    return AskedPlan(snapshot, ledger, intents, policies)
+
+
+class _More:
+    """What is not so in every cluster, by a luck of its own."""
+
+    def __init__(self, seed: int) -> None:
+        self._luck = luck = Random(f"more {seed}")
+        self._has_pages, self._has_strangers, self._has_answers, self._has_two, self._has_nothing = (
+            luck.random() < 0.3 for _ in range(5))
+
+    def disguise(self, vms: dict[HostName, list[VmRecord]]) -> None:
+        """Have some VMs need huge pages or other hardware, or be in the hands of somebody else; some hosts show others'."""
+        for some in vms.values():
+            some[:] = [self._disguised(vm) for vm in some]
+            if self._has_strangers and self._luck.random() < 0.3:
+                here = {vm.vm for vm in some}
+                others = [vm for them in vms.values() for vm in them if vm.vm not in here]
+                some += [replace(vm, tags=(), state=self._luck.choice((VmState.INCOMING, VmState.PAUSED)),
+                                 job=self._luck.choice((JobKind.INCOMING, JobKind.NONE)))
+                         for vm in self._luck.sample(others, min(1, len(others)))]
+
+    def _disguised(self, vm: VmRecord) -> VmRecord:
+        luck, needs = self._luck, vm.needs
+        if self._has_pages and luck.random() < 0.4:
+            part = luck.choice((vm.memory_max, vm.memory_max, Bytes(vm.memory_max // 2)))
+            needs = Needs((Backing(Bytes(luck.choice((2 * MIB, 2 * MIB, 0, GIB))), part),), luck.choice(((), (), (0,))))
+        if self._has_pages and luck.random() < 0.2:
+            needs = replace(needs, sees_host=luck.random() < 0.5, likeness=luck.choice(("", "like")))
+        state, job, memory = vm.state, JobKind.NONE, vm.memory_max
+        if self._has_strangers and luck.random() < 0.15:
+            state = luck.choice((vm.state, VmState.POSTCOPY, VmState.POSTCOPY_LEFT, VmState.POSTCOPY_FAILED,
+                                 VmState.SHUTOFF))
+            job = luck.choice((JobKind.OUTGOING, JobKind.NONE))
+        if self._has_nothing and luck.random() < 0.1:
+            needs, memory = Needs(), Bytes(0)
+        return replace(vm, needs=needs, state=state, job=job, memory_max=memory)
+
+    def furnish(self, fact: HostFacts) -> HostFacts:
+        """Return a host with pools of huge pages and a processor of some kind, or with nothing that VMs may use."""
+        luck, inventory = self._luck, fact.inventory
+        assert inventory is not None
+        if self._has_pages and luck.random() < 0.9:
+            pools = tuple(PagePool(Bytes(size), luck.choice((0, 4, 16)) * GIB // size, node)
+                          for size in (2 * MIB, GIB) for node in (0, 1) if luck.random() < 0.6)
+            hardware = Hardware(nodes=(0, 1), pools=pools, processor=luck.choice(((), ("x",), ("y",))))
+            inventory = replace(inventory, hardware=hardware, pages_free=free_pages(hardware, inventory.vms),
+                                misfits=luck.choice(({}, {}, {"like": "no such machine"})))
+        if self._has_nothing and luck.random() < 0.3:
+            if luck.random() < 0.5:
+                fact = replace(fact, declared=replace(fact.declared, memory_limit=Bytes(0)))
+            else:
+                fact = replace(fact, load=replace(fact.load, limit=0.0))
+        return replace(fact, inventory=inventory)
+
+    def ruled(self, policies: PolicySet) -> PolicySet:
+        """Return policies with another one that balances, and with marks at their ends."""
+        (balance,), luck = policies.balance, self._luck
+        if self._has_nothing:
+            balance = replace(balance, cool_cpu=luck.choice((0.001, 0.5, 1.0)), cool_memory=luck.choice((0.001, 0.8, 1.0)),
+                              cool_network=luck.choice((0.001, 0.5, 1.0)))
+        if not self._has_two:
+            return replace(policies, balance=(balance,))
+        hot = tuple(Edge(resource, luck.choice((0.3, 0.7, 0.88, 0.95))) for resource in ("cpu", "memory", "network")
+                    if luck.random() < 0.8)
+        second = replace(balance, name="second", hot=hot, cool_cpu=luck.choice((0.3, 0.65)), cool_memory=0.8,
+                         scope=luck.choice((Scope(), Scope(("h0", "h1", "h2")))),
+                         vms=luck.choice((VmSelector(), VmSelector(names=("*v[0-3]",)))))
+        limits = Limits(failover_hosts=luck.choice((0, 1)), failover_domain=luck.choice(("host", "rack")))
+        return replace(policies, balance=(balance, second), limits=limits)
+
+    def answer(self, ledger: Ledger, intents: tuple[Intent, ...], snapshot: Snapshot) -> None:
+        """Book what was offered to people and what they did not want."""
+        luck, names = self._luck, snapshot.hosts.names
+        asked = [intent for intent in intents if intent.mode is Mode.RECOMMEND]
+        for vm, home in zip(snapshot.vms.ids, snapshot.vms.host.tolist(), strict=True):
+            if not (self._has_answers and asked and luck.random() < 0.5):
+                continue
+            intent, key = luck.choice(asked), f"offer-{vm}"
+            ledger.autonomy.apply(au.Recommended(
+                WALL - 60.0, key, intent.policy, intent.reason, luck.choice((names[home], intent.host)), "", Seconds(HOUR),
+                vm, vm, luck.choice(names), Bytes(GIB)))
+            if luck.random() < 0.5:
+                ledger.autonomy.apply(au.RecommendationRejected(WALL - 60.0, key, "ann", WALL + HOUR, intent.policy, ""))
 
 
 class _Used(Loads):
@@ -173,6 +266,7 @@ def _intents(luck: Random, snapshot: Snapshot, policies: PolicySet, names: list[
     """Return intents in the order in which the mind gives them: what may be done before what is only looked at."""
     wanted: list[Intent] = []
     balance, nights = policies.balance[0], policies.consolidation[0]
+    second = policies.balance[-1]
 
     def asks(kind: IntentKind, host: HostName, policy: str, severity: Health = Health.HEALTHY, fill: Fill | None = None,
              **more: object) -> None:
@@ -189,6 +283,10 @@ def _intents(luck: Random, snapshot: Snapshot, policies: PolicySet, names: list[
     for host in names[:luck.choice((0, 1, 2))]:
         asks(IntentKind.RELIEVE, host, balance.name, fill=cool, cooldown=balance.cooldown, budget=balance.budget,
              minimum_gain=0.05)
+    inside = [host for host in names if second.scope.covers(snapshot.facts[snapshot.row(host)].declared)]
+    for host in inside[:2] if second is not balance else ():
+        asks(IntentKind.RELIEVE, host, second.name, fill=Fill(second.cool_cpu, second.cool_memory, second.cool_network),
+             cooldown=second.cooldown, budget=second.budget, minimum_gain=0.05, vms=second.vms)
     for rule in policies.placement:
         for host in broken_on(snapshot, rule):
             asks(IntentKind.REPAIR, host, rule.name, fill=cool, cooldown=rule.cooldown, budget=rule.budget, vms=rule.vms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from ballastd.core import constraints, drafting, planning
 from ballastd.core.constraints import Constraint
 from ballastd.core.draft import Draft
 from ballastd.core.ledger import Ledger
+from ballastd.core.suitability import PageRoom
 from tests.asked_plans import asked_plan
 
 SEEDS = range(800)
@@ -37,6 +39,11 @@ def without(forgotten: Constraint) -> Sabotage:
     def forget(monkeypatch: pytest.MonkeyPatch) -> None:
         kept = tuple(one for one in constraints.CONSTRAINTS if one is not forgotten)
         monkeypatch.setattr(constraints, "CONSTRAINTS", kept)
+        if forgotten is constraints.target_may_receive:
+            monkeypatch.setattr(drafting, "shut", lambda snapshot, *more: constraints.shut(
+                replace(snapshot, hosts=replace(snapshot.hosts, target=np.ones_like(snapshot.hosts.target))), *more))
+        if forgotten is constraints.huge_pages_fit:
+            monkeypatch.setattr(PageRoom, "columns", lambda *_: np.iinfo(np.int64).max)
         if forgotten is constraints.load_fits:
             monkeypatch.setattr(drafting, "shut", lambda snapshot, vm, promised, shifted, rerouted, _, daily:
                                 constraints.shut(snapshot, vm, promised, shifted, rerouted, None, daily))
@@ -54,12 +61,16 @@ def with_method(owner: type, name: str, answer: object) -> Sabotage:
 
 
 def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a policy speaks of, all VMs are meant."""
+    """Whatever a policy speaks of and people say, all VMs are meant."""
     for module in (drafting, planning):
         monkeypatch.setattr(module, "why_left_out", lambda *_: None)
 
 
 @pytest.mark.parametrize(("sabotage", "said"), [
+    (without(constraints.target_may_receive), "the target may not receive"),
+    (without(constraints.hardware_suits), "it was found not to fit there"),
+    (without(constraints.hardware_suits), "and they differ"),
+    (without(constraints.huge_pages_fit), "are to come where"),
     (without(constraints.load_fits), "would be used, at most"),
     (without(constraints.load_fits), "is not known"),
     (without(constraints.load_fits_at_every_hour), ":00 UTC on"),
@@ -74,6 +85,7 @@ def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
     (with_method(Ledger, "last_moved", None), "and rests for"),
     (with_method(Ledger, "routine_since", 0), "times within a day"),
     (deaf, "speaks of other VMs"),
+    (deaf, "did not want it moved"),
 ], ids=lambda one: one if isinstance(one, str) else "")
 def test_whatever_the_planner_forgets_is_missed(sabotage: Sabotage, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     sabotage(monkeypatch)
