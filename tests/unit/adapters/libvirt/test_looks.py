@@ -41,8 +41,9 @@ class Driver:
 @pytest.fixture
 def conn() -> Iterator[Driver]:
     opened = libvirt.open("test:///default")
-    opened.createXML(BROKEN, 0)
+    broken = opened.createXML(BROKEN, 0)
     yield Driver(opened)
+    broken.destroy()  # the driver's state is one for all that have it open
     opened.close()
 
 
