@@ -76,9 +76,16 @@ def room_left(snapshot: Snapshot, row: int) -> int:
 def held_by(fact: HostFacts) -> int:
     """Return the bytes of ordinary memory that the VMs of a host hold by their maximum; 0 of one that shows nothing."""
     vms = [vm for vm in fact.inventory.vms if vm.state not in HOLDS_NOTHING] if fact.inventory else []
-    backed = sum(one.memory for vm in vms for one in vm.needs.backing)
-    # more than is set aside comes from ordinary memory, whatever definitions say
-    return sum(ordinary_of(vm) for vm in vms) + max(0, backed - _pools_of(fact))
+    backings = [one for vm in vms for one in vm.needs.backing]
+    if not backings:
+        return sum(ordinary_of(vm) for vm in vms)
+    # more of a size than is set aside of it comes from ordinary memory, whatever definitions say; 0 takes what others leave
+    over, left = 0, _pools_of(fact)
+    for size in sorted({one.size for one in backings}, reverse=True):
+        due = sum(one.memory for one in backings if one.size == size)
+        met = min(due, _pools_of(fact, size) if size else left)
+        over, left = over + due - met, left - met
+    return sum(ordinary_of(vm) for vm in vms) + over
 
 
 def ordinary_of(record: VmRecord) -> int:
@@ -96,9 +103,11 @@ def limit_of(fact: HostFacts) -> int:
     return max(0, min(fact.declared.memory_limit, fact.inventory.memory_total) - _pools_of(fact))
 
 
-def _pools_of(fact: HostFacts) -> int:
+def _pools_of(fact: HostFacts, size: int | None = None) -> int:
+    """Return the bytes that are set aside for huge pages, of one size or of all."""
     hardware = fact.inventory.hardware if fact.inventory else None
-    return 0 if hardware is None else sum(pool.size * pool.total for pool in hardware.pools)
+    pools = () if hardware is None else hardware.pools
+    return sum(pool.size * pool.total for pool in pools if size in (None, pool.size))
 
 
 def row_of(snapshot: Snapshot, vm: VmId) -> int | None:
