@@ -332,6 +332,24 @@ async def _for_no_reason(rogue: Rogue) -> None:
     rogue.move(policy="failing-hosts", routine=False)
 
 
+async def _room_for_a_sound_host(rogue: Rogue) -> None:
+    await _make_room(rogue, H3)
+
+
+async def _make_room(rogue: Rogue, wanted_by: HostName = H2) -> None:
+    """Have a sound host make room for one that a condition was told of."""
+    for count in (0.0, 1.0):
+        rogue.world.agents.set(H2, "ecc.uncorrected", count, "D1")
+        await asyncio.sleep(60.0)
+    order = rogue.order(target="h4", policy="failing-hosts", routine=False)
+    rogue.world.migrating(rogue.note(replace(order, move=replace(order.move, room_for=wanted_by))))
+
+
+async def _room_by_a_silent(rogue: Rogue) -> None:
+    rogue.world.agents.manners(H1).silent = True
+    await _make_room(rogue)
+
+
 async def _from_a_silent(rogue: Rogue) -> None:
     rogue.world.agents.manners(H1).silent = True
     await asyncio.sleep(120.0)
@@ -477,7 +495,8 @@ BROKEN: list[tuple[str, Story, PolicySet]] = [
     ("empty-before-off", _full_host_off, ALL), ("empty-before-off", _wrong_machine_off, ALL),
     ("few-switches", _two_off, ALL), ("only-ours", _strange_wake, ALL),
     ("fit-target", _to_a_cordoned, ALL), ("fit-target", _to_a_silent, ALL), ("fit-target", _to_a_sick, ALL),
-    ("evidence", _for_no_reason, ALL), ("evidence", _from_a_silent, ALL), ("frozen", _half_unknown, ALL),
+    ("evidence", _for_no_reason, ALL), ("evidence", _from_a_silent, ALL),
+    ("evidence", _room_for_a_sound_host, ALL), ("evidence", _room_by_a_silent, ALL), ("frozen", _half_unknown, ALL),
     ("blast-radius", _two_evacuated, ALL), ("frozen", _thawed_just_now, ALL), ("start-up", _started_just_now, ALL),
     ("start-up", _switched_just_after_the_start, ALL), ("fit-target", _hardly_heard, ALL),
     ("turned-target", _target_turns_sick, ALL), ("one-ending", _settled_twice, ALL),
@@ -506,6 +525,10 @@ def test_an_honest_move_breaks_nothing() -> None:
     assert found(_quiet) == []
     assert found(_by_nights) == []
     assert found(_quiet, replace(ALL, limits=Limits(failover_hosts=0))) == []
+
+
+def test_who_makes_room_for_a_sick_host_leaves_for_a_reason() -> None:
+    assert "evidence" not in found(_make_room)
 
 
 def test_who_may_go_before_its_memory_breaks_no_rule_of_last_resorts() -> None:

@@ -70,10 +70,12 @@ class Evidence(Checker):
 
     def migrating(self, order: Order) -> None:
         move, policy = order.move, policy_of(self, order)
-        if isinstance(policy, EvacuationPolicy):
-            if move.source not in self._sick:
-                self.complain(f"{move.vm_name} leaves {move.source}, of which no condition was ever told ({policy.name})")
-        elif policy is not None and (silent := self._hearsay.unreached(move.source)) > STALE_SECONDS + 1.0:
+        if isinstance(policy, EvacuationPolicy) and move.wanted_by not in self._sick:
+            self.complain(f"{move.vm_name} leaves {move.source} for {move.wanted_by}, of which no condition was ever told "
+                          f"({policy.name})")
+        # a sick host is left in silence as well; one that only makes room is not
+        is_left = isinstance(policy, EvacuationPolicy) and move.room_for is None
+        if policy is not None and not is_left and (silent := self._hearsay.unreached(move.source)) > STALE_SECONDS + 1.0:
             self.complain(f"{move.vm_name} leaves {move.source}, unheard for {silent:.0f} s ({policy.name})")
 
 
