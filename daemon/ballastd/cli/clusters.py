@@ -73,7 +73,7 @@ def save_command(ctx: click.Context, daemon: Daemon, file: Path | None, partial:
 
 
 def _warn_of_what_is_odd(ctx: click.Context, saved: SavedCluster, file: Path | None) -> None:
-    """A live cluster may have what a rehearsal cannot begin with, for example more VMs than memory: say so at once."""
+    """A live cluster may have what a rehearsal cannot begin with: say so at once."""
     from ballastd.documents.saved_clusters import load_cluster, read_cluster
 
     try:

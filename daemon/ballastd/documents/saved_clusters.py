@@ -96,14 +96,16 @@ def _crowded(cluster: SavedCluster, model: ClusterModel, document: Document) -> 
         where, has = f"{document.where(('hosts', index))}: hosts[{index}]", held[machine.name]
         pooled = machine.hardware.pooled if machine.hardware is not None else 0
         beside = " beside its huge pages" if pooled else ""
+        if (has or backed[machine.name]) and not machine.is_on:
+            yield f"{where}: {entry.name} is off, and VMs run on it; say on: true, or put them elsewhere"
+        if model.saved is not None:
+            continue  # a copy of what was so: VMs may have more than their host has, as long as they do not use it
         if has > machine.memory_total - pooled:
             yield (f"{where}: the VMs on {entry.name} have {human_bytes(has)}, the host "
                    f"{human_bytes(machine.memory_total - pooled)}{beside}; move some, or give it more")
         if backed[machine.name] > pooled:
             yield (f"{where}: the VMs on {entry.name} have {human_bytes(backed[machine.name])} in huge pages, the host sets "
                    f"{human_bytes(pooled)} aside; give it more (hardware: huge_pages), or take theirs out")
-        if (has or backed[machine.name]) and not machine.is_on:
-            yield f"{where}: {entry.name} is off, and VMs run on it; say on: true, or put them elsewhere"
 
 
 def _some(names: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ballastd.cli.ctl import main
-from ballastd.core.quantities import HostName
+from ballastd.core.quantities import Bytes, HostName
 from ballastd.core.saved_cluster import ClusterCopy
 from ballastd.documents.saved_clusters import load_cluster, read_cluster
 from ballastd.documents.written_clusters import dump_cluster
@@ -170,14 +170,29 @@ def test_what_two_places_say_is_refused(tmp_path: Path) -> None:
 
 def test_a_cluster_that_no_rehearsal_can_begin_with_is_saved_and_said(tmp_path: Path) -> None:
     console, cluster = PaperConsole(a_view()), generate(3, 9, 7)
-    small = replace(cluster.hosts[0], memory_total=cluster.vms[0].record.memory_max)
-    console.copied = ClusterCopy(replace(cluster, hosts=(small, *cluster.hosts[1:])))
+    console.copied = ClusterCopy(replace(cluster, hosts=(replace(cluster.hosts[0], is_on=False), *cluster.hosts[1:])))
     file = tmp_path / "out.yaml"
     with served(console, tmp_path / "api.sock") as socket:
         found = run("--socket", socket, "cluster", "save", file)
     assert found.exit_code == 4
     assert "a rehearsal cannot begin with this as it is" in found.output
     assert file.exists()
+
+
+def test_a_copy_whose_vms_have_more_than_their_host_is_a_copy_all_the_same(tmp_path: Path) -> None:
+    console, cluster = PaperConsole(a_view()), generate(3, 9, 7)
+    least = sum(vm.record.memory_max for vm in cluster.vms if vm.host == cluster.hosts[0].name) // 2
+    crowded = replace(cluster, hosts=(replace(cluster.hosts[0], memory_total=Bytes(least)), *cluster.hosts[1:]),
+                      saved_wall=1_767_614_400.0)
+    console.copied = ClusterCopy(crowded)
+    file = tmp_path / "out.yaml"
+    with served(console, tmp_path / "api.sock") as socket:
+        assert run("--socket", socket, "cluster", "save", file).exit_code == 0
+    assert load_cluster(file) == crowded
+    (tmp_path / "p.yaml").write_text(POLICY)
+    found = run("simulate", "--cluster", file, "--policies", tmp_path / "p.yaml", "--for", "1h", "-o", "json")
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.stdout)["summary"]["violations"] == 0, "nobody of ours filled that host"
 
 
 def test_what_cannot_be_rehearsed_is_said(tmp_path: Path) -> None:

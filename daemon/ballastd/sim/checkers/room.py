@@ -26,8 +26,13 @@ def _limit_of(declared: DeclaredHost, known: SimulatedHost) -> int:
     return most - (known.memory_total - known.ordinary_total)
 
 
+def _held_on(known: SimulatedHost) -> int:
+    return sum(record.ordinary for record in known.vms.values() if record.state.holds_memory)
+
+
 class Memory(Checker):
-    """What VMs hold, and what is on its way in, fits into what a host may give them. Strangers may overfill a host."""
+    """What VMs hold, and what is on its way in, fits into what a host may give them. Strangers may overfill a host, and
+    one may have been so from the beginning."""
 
     rule = "memory"
 
@@ -35,20 +40,26 @@ class Memory(Checker):
         super().__init__(world)
         self._overfilled: set[HostName] = set()
 
+    def begin(self) -> None:
+        self._overfilled.update(host.name for host in self.world.declared.hosts if self._is_overfilled(host.name))
+
+    def _is_overfilled(self, host: HostName) -> bool:
+        known = self.world.host(host)
+        return _held_on(known) > known.ordinary_total
+
     def acted(self, act: Act) -> None:
         if act.do in ("carry", "start"):
             self._overfilled.add(HostName(act.target or act.host))
 
     def changed(self, host: HostName) -> None:
-        known = self.world.host(host)
-        held = sum(record.ordinary for record in known.vms.values() if record.state.holds_memory)
-        if held > known.ordinary_total and host not in self._overfilled:
-            self.complain(f"{host} holds {held} bytes of {known.ordinary_total}")
+        if self._is_overfilled(host) and host not in self._overfilled:
+            known = self.world.host(host)
+            self.complain(f"{host} holds {_held_on(known)} bytes of {known.ordinary_total}")
 
     def migrating(self, order: Order) -> None:
         declared, known = self.declared(order.move.target), self.world.host(order.move.target)
         limit = _limit_of(declared, known)
-        held = sum(record.ordinary for record in known.vms.values() if record.state.holds_memory)
+        held = _held_on(known)
         record = self.world.host(order.move.source).vms.get(order.move.vm)
         more = order.move.memory if record is None else record.ordinary
         if held + more > limit:
