@@ -9,7 +9,7 @@ that each hung guest costs one answer; and ``Asking`` bounds how many may be ope
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,17 +93,10 @@ def dirtying_of(statistics: Mapping[str, Any], before: Dirtying | None, now: flo
 
 
 def _total(statistics: Mapping[str, Any], kind: str, counters: tuple[str, ...]) -> int | None:
-    """Return the sum over all devices that are counted; None where there are some and none of them is."""
+    """Return the sum over all devices; None where one of them is not counted: a sum without it looks like less, and with it
+    again like a burst."""
     count = statistics.get(f"{kind}.count")
     if count is None:
         return None
-    found = list(_counted(statistics, kind, count, counters))
-    return sum(found) if found or count == 0 else None
-
-
-def _counted(statistics: Mapping[str, Any], kind: str, count: int, counters: tuple[str, ...]) -> Iterator[int]:
-    for number in range(count):
-        for counter in counters:
-            value = statistics.get(f"{kind}.{number}.{counter}")
-            if value is not None:
-                yield int(value)
+    asked = [f"{kind}.{number}.{counter}" for number in range(count) for counter in counters]
+    return sum(statistics[one] for one in asked) if all(one in statistics for one in asked) else None

@@ -49,9 +49,10 @@ def test_nothing_said_is_unknown_and_no_device_is_zero() -> None:
     assert usage_of({"block.count": 0, "net.count": 0}, None, 0.0) == VmUsage(block_bytes=0, network_bytes=0)
 
 
-def test_a_device_that_is_not_counted_does_not_hide_the_others() -> None:
-    counted = {"net.count": 2, "net.1.rx.bytes": 7}
-    assert usage_of(counted, None, 0.0).network_bytes == 7
+def test_where_one_device_is_not_counted_the_sum_is_unknown() -> None:
+    counted = {"net.count": 2, "net.1.rx.bytes": 7, "net.1.tx.bytes": 1}
+    assert usage_of(counted, None, 0.0).network_bytes is None
+    assert usage_of({**counted, "net.0.rx.bytes": 4, "net.0.tx.bytes": 0}, None, 0.0).network_bytes == 12
 
 
 def test_a_measurement_that_was_there_before_us_is_of_unknown_age_and_not_told() -> None:
