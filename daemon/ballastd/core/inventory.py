@@ -150,13 +150,12 @@ class VmUsage(NamedTuple):
     """What one VM uses, as its host's hypervisor counts it, never as the guest says; None where it cannot say.
 
     ``cpu_seconds``: processor time since it started on this host. ``memory``: bytes of the machine that it occupies
-    now. ``block_bytes``, ``network_bytes``: moved since it started here, both directions, all devices.
+    now. ``network_bytes``: moved since it started here, both directions, all interfaces.
     ``dirty_mib_s``: how fast it dirties its memory, where that was measured.
     """
 
     cpu_seconds: float | None = None
     memory: Bytes | None = None
-    block_bytes: int | None = None
     network_bytes: int | None = None
     dirty_mib_s: float | None = None
 

@@ -50,8 +50,7 @@ def measure(conn: Any, asking: Asking, before: Measured | None) -> Measured:
         CallFailed: too many of these questions are not answered yet.
     """
     libvirt = load_libvirt()
-    groups = (libvirt.VIR_DOMAIN_STATS_BALLOON | libvirt.VIR_DOMAIN_STATS_INTERFACE | libvirt.VIR_DOMAIN_STATS_BLOCK
-              | libvirt.VIR_DOMAIN_STATS_DIRTYRATE)
+    groups = libvirt.VIR_DOMAIN_STATS_BALLOON | libvirt.VIR_DOMAIN_STATS_INTERFACE | libvirt.VIR_DOMAIN_STATS_DIRTYRATE
     flags = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
     with asking.about_all():
         answers = {domain.UUIDString(): statistics for domain, statistics in conn.getAllDomainStats(groups, flags)}
@@ -75,8 +74,7 @@ def usage_of(statistics: Mapping[str, Any], dirtying: Dirtying | None, now: floa
     rate = statistics.get("dirtyrate.megabytes_per_second") if fresh else None
     return VmUsage(
         memory=None if memory is None else Bytes(memory * KIB),
-        block_bytes=_total(statistics, "block", ("rd.bytes", "wr.bytes")),
-        network_bytes=_total(statistics, "net", ("rx.bytes", "tx.bytes")),
+        network_bytes=_carried(statistics),
         dirty_mib_s=None if rate is None else float(rate),
     )
 
@@ -92,11 +90,11 @@ def dirtying_of(statistics: Mapping[str, Any], before: Dirtying | None, now: flo
     return Dirtying(begun, None if before is None else now)
 
 
-def _total(statistics: Mapping[str, Any], kind: str, counters: tuple[str, ...]) -> int | None:
-    """Return the sum over all devices; None where one of them is not counted: a sum without it looks like less, and with it
-    again like a burst."""
-    count = statistics.get(f"{kind}.count")
+def _carried(statistics: Mapping[str, Any]) -> int | None:
+    """Return the sum over all interfaces, both directions; None where one of them is not counted: a sum without it looks
+    like less, and with it again like a burst."""
+    count = statistics.get("net.count")
     if count is None:
         return None
-    asked = [f"{kind}.{number}.{counter}" for number in range(count) for counter in counters]
+    asked = [f"net.{number}.{direction}.bytes" for number in range(count) for direction in ("rx", "tx")]
     return sum(statistics[one] for one in asked) if all(one in statistics for one in asked) else None
