@@ -15,6 +15,7 @@ from pathlib import Path
 import structlog
 
 from ballastd import __version__
+from ballastd.adapters.asking.routing import Probes
 from ballastd.adapters.blocking import Lanes
 from ballastd.adapters.calendar import WallCalendar
 from ballastd.adapters.clock import SystemClock
@@ -115,6 +116,7 @@ async def _live(settings: Settings, policies: Path) -> None:
         recording=None if settings.recording.directory is None else FileRecording(
             settings.recording.directory, settings.recording.keep, blocking, clock),
         definitions=FileDefinitions(settings.journal.parent / "definitions", blocking),
+        probe=Probes(settings.cluster.arrival_checks, hypervisor),
     ))
     made.append(daemon)
     app = create_app(daemon, blocking=blocking, operators=settings.api.operators)

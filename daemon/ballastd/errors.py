@@ -77,5 +77,9 @@ class DefinitionNotKept(BallastdError):
     """What a VM is defined as could not be written down, or read again."""
 
 
+class CheckRefused(BallastdError):
+    """A VM is not asked whether it answers: its owner's way of asking is not one that we may use."""
+
+
 class InvariantBroken(BallastdError):
     """Our own mistake. It is journalled, and the daemon drops to observe-only."""

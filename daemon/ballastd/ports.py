@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import time
 from typing import Any, Protocol, TypeVar
 
+from ballastd.core.arrival_checks import Check
 from ballastd.core.inputs import Answer, OperatorCommand
 from ballastd.core.inventory import HostInventory, Progress
 from ballastd.core.plans import Order, Refusal
@@ -177,6 +178,26 @@ class Hypervisor(Protocol):
 
     async def close(self) -> None:
         """Let go of every connection without waiting for a host. Running jobs go on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeAnswer:
+    """What came of asking a VM once: whether it answered, and in words how, or why not."""
+
+    answered: bool
+    detail: str
+
+
+class ArrivalProbe(Protocol):
+    """Asks VMs from outside whether they answer. Changes nothing, sends nothing secret, believes nothing it is told."""
+
+    async def ask(self, host: HostName, vm: VmId, check: Check) -> ProbeAnswer:
+        """Ask a VM once, in its owner's way, within a few seconds. ``host``: where it runs.
+
+        Raises:
+            CheckRefused: it was not asked, because that is not allowed; the message says why.
+        """
         ...
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ballastd.core.arrival_checks import AGENT, check_of
 from ballastd.core.hardware import Backing, Emulator, Hardware, Needs, PagePool
 from ballastd.core.inventory import DeclaredHost, Mobility, Pin, PinKind, VmRecord, VmState
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds, VmId
@@ -28,6 +29,9 @@ MACHINES = st.builds(
     Hardware, NUMBER_SETS, NUMBER_SETS,
     st.lists(st.builds(PagePool, PAGES, st.integers(0, 16), st.integers(0, 3)), max_size=3).map(sorted).map(tuple),
     WORDS, st.lists(st.builds(Emulator, TEXTS, WORDS, WORDS), max_size=2).map(sorted).map(tuple))
+
+
+CHECKS = st.sampled_from((None, AGENT, *map(check_of, ("tcp://10.0.0.7:22", "https://[fd00::7]:8443/health?deep=%20"))))
 
 
 @st.composite
@@ -75,7 +79,7 @@ def clusters(draw: st.DrawFn) -> SavedCluster:
             pins=tuple(Pin(kind, draw(TEXTS), draw(TEXTS)) for kind in draw(st.lists(st.sampled_from(PinKind), max_size=2))),
             tags=tuple(draw(st.lists(MARKS, max_size=3))), group=draw(st.just("") | MARKS), ignored=draw(st.booleans()),
             mobility=draw(st.sampled_from(Mobility)), downtime_max_ms=draw(st.none() | st.integers(1, 60_000)),
-            post_copy=draw(st.booleans()), needs=draw(needs_of(memory)))
+            post_copy=draw(st.booleans()), check=draw(CHECKS), needs=draw(needs_of(memory)))
         host = draw(st.sampled_from(hosts))
         if record.state is not VmState.SHUTOFF and 4 * record.needs.backed > (host.hardware.pooled if host.hardware else 0):
             record = replace(record, needs=replace(record.needs, backing=()))

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
 
 from ballastd.core.acts import Act
+from ballastd.core.arrival_checks import AGENT, AllowedChecks, Check, check_of
 from ballastd.core.inventory import JobKind, VmState
+from ballastd.core.plain import to_plain
 from ballastd.core.plans import Move, Order
 from ballastd.core.policies import (
     BalancePolicy,
@@ -42,6 +45,7 @@ FREEZE = Window("change-freeze", False, ((DEFAULT_EPOCH_WALL, DEFAULT_EPOCH_WALL
 NIGHTS = ConsolidationPolicy("nights", NIGHT.name, mode=Mode.AUTO)
 ALL = replace(POLICIES, balance=(BALANCE,), consolidation=(NIGHTS,), windows={NIGHT.name: NIGHT})
 
+ANSWERS = check_of("tcp://10.0.0.7:22")
 BY_RACK = replace(ALL, limits=replace(ALL.limits, failover_domain="rack"))
 
 Story = Callable[["Rogue"], Awaitable[None]]
@@ -208,6 +212,36 @@ async def _parting_by_balance(rogue: Rogue) -> None:
 async def _parting_while_paused(rogue: Rogue) -> None:
     rogue.record("Paused", by="anna", reason="")
     await _part(rogue)
+
+
+async def _asked_unrecorded(rogue: Rogue) -> None:
+    rogue.note(rogue.order())
+    rogue.world.asking(vm_id("h1v0"), ANSWERS)
+
+
+async def _asked_where_it_is_not_allowed(rogue: Rogue, check: Check | None = None) -> None:
+    order = rogue.note(rogue.order())
+    rogue.record("CheckOrdered", id=order.id, check=to_plain(check or ANSWERS))
+    rogue.world.asking(vm_id("h1v0"), check or ANSWERS)
+
+
+async def _agent_asked_where_it_is_not_allowed(rogue: Rogue) -> None:
+    await _asked_where_it_is_not_allowed(rogue, AGENT)
+
+
+async def _asked_honestly(rogue: Rogue) -> None:
+    rogue.world.declared = replace(rogue.world.declared, arrival_checks=AllowedChecks(networks=(ip_network("10.0.0.0/8"),)))
+    await _asked_where_it_is_not_allowed(rogue)
+    rogue.settle(Order("1-1", rogue.order().move, 100, Seconds(300.0), 1))
+
+
+async def _asked_for_ever(rogue: Rogue) -> None:
+    await _asked_honestly(rogue)
+    await asyncio.sleep(600.0)
+
+
+async def _booked_unasked(rogue: Rogue) -> None:
+    rogue.record("ArrivalChecked", id="1-1", arrival="answered", detail="")
 
 
 async def _too_many(rogue: Rogue) -> None:
@@ -472,6 +506,9 @@ BROKEN: list[tuple[str, Story, PolicySet]] = [
     ("journal-first", _unrecorded, ALL), ("journal-first", _unrecorded_abort, ALL),
     ("journal-first", _unrecorded_standstill, ALL), ("standstill", _standstill_over_the_limit, ALL),
     ("standstill", _standstill_over_the_wish, ALL), ("journal-first", _unrecorded_parting, RESORTS),
+    ("asked-few-only", _asked_unrecorded, ALL), ("asked-few-only", _asked_where_it_is_not_allowed, ALL),
+    ("asked-few-only", _agent_asked_where_it_is_not_allowed, ALL), ("asked-few-only", _asked_for_ever, ALL),
+    ("asked-few-only", _booked_unasked, ALL),
     ("last-resort", _part, ALL), ("last-resort", _parting_by_balance, RESORTS),
     ("last-resort", _part_from_a_sound_host, RESORTS),
     ("last-resort", _parting_against_its_owner, RESORTS), ("pause", _parting_while_paused, RESORTS),
@@ -533,6 +570,10 @@ def test_who_makes_room_for_a_sick_host_leaves_for_a_reason() -> None:
 
 def test_who_may_go_before_its_memory_breaks_no_rule_of_last_resorts() -> None:
     assert {"last-resort", "journal-first", "pause"}.isdisjoint(found(_part, RESORTS))
+
+
+def test_who_is_asked_as_it_is_allowed_breaks_nothing() -> None:
+    assert "asked-few-only" not in found(_asked_honestly)
 
 
 def test_an_honest_move_for_a_rule_breaks_nothing() -> None:

@@ -30,7 +30,7 @@ def known() -> dict[str, set[str]]:
     for view in (a_busy_view(), a_full_view()):
         console = PaperConsole(view)
         console.counters = lambda: {"migrations.ended.completed": 1.0, "malformed.h.x": 1.0, "telemetry.received": 2.0,  # type: ignore[method-assign]
-                                    "inbox.folded.report": 1.0}
+                                    "inbox.folded.report": 1.0, "arrivals.silent": 1.0}
         text, _ = Meter(console).exposition("")
         for family in text_string_to_metric_families(text.decode()):
             found.setdefault(family.name, set())

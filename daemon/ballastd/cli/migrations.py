@@ -51,6 +51,7 @@ MIGRATIONS = Table((
     Column("AT MOST", lambda m: str(m["bandwidth_mib_s"]), wide=True, right=True),
     Column("STANDSTILL", _standstill, wide=True, right=True),
     Column("FORETOLD", lambda m: _ms(m.get("downtime_predicted_ms")), wide=True, right=True),
+    Column("ANSWERS", lambda m: m.get("arrival") or "-", wide=True),
     Column("POLICY", lambda m: m["policy"]),
     Column("ORDERED", lambda m: clock(m["ordered_wall"]), wide=True),
     Column("DETAIL", lambda m: m["detail"] or "-", wide=True),
@@ -134,6 +135,14 @@ def _rounds(migration: Row) -> str:
     return f"{rounds}{'' if left is None else f', {size(left)} of this one to go'}{dirtied}"
 
 
+def _answers(migration: Row) -> str:
+    before = {None: "not known", True: "yes", False: "no"}[migration.get("answered_before")]
+    seconds, detail = migration.get("arrival_seconds"), migration.get("arrival_detail")
+    after = migration.get("arrival") or "-"
+    return (f"{after}{f' after {seconds:.0f} s' if seconds else ''}{f', {detail}' if detail else ''} (before: {before}; "
+            f"{migration['check']})")
+
+
 def _fields(migration: Row) -> list[tuple[str, str]]:
     settled = migration["settled_wall"]
     return [
@@ -153,6 +162,7 @@ def _fields(migration: Row) -> list[tuple[str, str]]:
         ("rounds", _rounds(migration)),
         ("standstill", _standstill(migration) + (", may be slowed down" if migration.get("auto_converge") else "")
          + f" (foretold {_ms(migration.get('downtime_predicted_ms'))})"),
+        *([("answers", _answers(migration))] if migration.get("check") else []),
         ("adopted", yes(migration["adopted"])),
         ("detail", migration["detail"] or "-"),
     ]

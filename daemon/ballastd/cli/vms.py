@@ -90,6 +90,7 @@ def _fields(vm: Row) -> list[tuple[str, str]]:
         ("mobility", vm["mobility"]),
         ("downtime", "-" if vm["downtime_max_ms"] is None else f"at most {vm['downtime_max_ms']} ms"),
         ("post-copy", "as policies say" if vm["post_copy"] else "never"),
+        ("check", vm.get("check") or (f"not asked: {vm['check_flaw']}" if vm.get("check_flaw") else "-")),
         ("migration", vm["migration"] or "-"),
         *(("pinned", pin) for pin in vm["pins"]),
     ]

@@ -81,6 +81,9 @@ ACTS: dict[str, ActKind] = {
     "halt": ActKind("somebody stops the VM's processors where it runs, and starts them again `seconds` later", ("vm",),
                     ("seconds",)),
     "carry": ActKind("somebody moves the VM by hand, unless the target's hook is shut", ("vm", "target")),
+    "mute": ActKind("the VM's guest answers nobody who asks it, for ever or for a while", ("vm",), ("seconds",)),
+    "isolate": ActKind("guests on the host are reached by nobody: their network is not set up right there", ("host",),
+                       ("seconds",)),
     # power controllers
     "conduct": ActKind("the host's power controller behaves as the word says (honest, says-off, says-on, pretends, "
                        "ignores, never-wakes, refuses, hangs, forgets-to-answer)", ("host", "word")),

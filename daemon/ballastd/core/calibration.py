@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 
+from ballastd.core.arrival_checks import Arrival
 from ballastd.core.migrations import FAULTS, CallResult, Ending, Failure, Migration
 from ballastd.core.prediction import predict
 from ballastd.core.quantities import HostName, Seconds
@@ -33,7 +34,7 @@ FAILED_SECONDS = 24 * 3600.0
 class Experience:
     """The moves of a pair of hosts: how many arrived, and how long they took by what was reckoned (median); ``downtime``:
     the same of how long their VMs stood still, None where too few were both reckoned and measured. ``tried``, ``failed``:
-    within the last day."""
+    within the last day; one whose VM answered before and not after failed, too."""
 
     moves: int
     factor: float
@@ -85,10 +86,10 @@ def attempts(tried: int, failed: int) -> float:
     return (tried + 1) / (tried - failed + 1)
 
 
-def attempts_of(failures: Iterable[Failure]) -> float:
+def attempts_of(failures: Iterable[Failure], silences: int = 0) -> float:
     """Return how often a VM is to be moved until it arrives, by its failed moves since the last that arrived: those that
-    were not let begin copied nothing."""
-    count = sum(1 for one in failures if not one.withheld and one.ending is not Ending.REFUSED)
+    were not let begin copied nothing. ``silences``: how often it arrived, and did not answer any more."""
+    count = silences + sum(1 for one in failures if not one.withheld and one.ending is not Ending.REFUSED)
     return attempts(count, count)
 
 
@@ -102,7 +103,7 @@ def calibrated(settled: Iterable[Migration], wall: float) -> Calibration:
     for m in settled:
         pair, is_late = (m.source, m.target), m.settled_wall is not None and m.settled_wall > wall - FAILED_SECONDS
         tried[pair] += is_late and (m.ending is Ending.COMPLETED or m.ending in FAULTS)
-        failed[pair] += is_late and m.ending in FAULTS
+        failed[pair] += is_late and (m.ending in FAULTS or m.arrival is Arrival.SILENT)
         if m.post_copy_because:  # its VM went before its memory
             continue
         if m.ending is Ending.COMPLETED and m.called is CallResult.OK and m.called_wall is not None and not m.retuned:

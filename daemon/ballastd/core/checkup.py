@@ -23,7 +23,7 @@ KEEPALIVE_SECONDS_ADVISED = 120
 def judge(site: Site) -> Readiness:
     """Return what there is to say of a cluster."""
     found = [*_reach(site), *_transports(site), *_versions(site), *checkup_vms.fits(site),
-             *checkup_vms.unseen(site), *checkup_vms.vouching(site), *checkup_vms.pins(site),
+             *checkup_vms.unseen(site), *checkup_vms.vouching(site), *checkup_vms.pins(site), *checkup_vms.unasked(site),
              *_telemetry(site), *_links(site), *_power(site)]
     found = sorted(_together(found), key=lambda one: -one.grade)
     return Readiness(tuple(found), _grid(site, found), _pairs(site))

@@ -101,6 +101,23 @@ def pins(site: Site) -> Iterator[Finding]:
                       f"{count(names, 'VM')} cannot be moved ({named(names)}): {kind.value}, {named(things)}", cure)
 
 
+def unasked(site: Site) -> Iterator[Finding]:
+    """VMs whose owners want them asked whether they answer once they were moved, and that are not."""
+    held: dict[str, list[tuple[HostName, str]]] = defaultdict(list)
+    for name, survey in site.answering.items():
+        for guest in survey.guests:
+            record = guest.record
+            no = record.check_flaw or (site.declared.arrival_checks.why_not(record.check) if record.check else "")
+            if no:
+                held[no].append((name, record.name))
+    for no, some in held.items():
+        why, _, cure = no.partition("; ")
+        names = sorted({name for _, name in some})
+        yield Finding(Area.NETWORK, Grade.NOTE, tuple(dict.fromkeys(host for host, _ in some)),
+                      f"{count(names, 'VM')} ({named(names)}) would not be asked after a move whether it answers: {why}",
+                      cure)
+
+
 def _vms_of(fits: list[Fit]) -> str:
     names, sources = sorted({fit.vm_name for fit in fits}), sorted({fit.source for fit in fits})
     return f"{count(names, 'VM')} of {named(sources)} ({named(names)})"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from ballastd.core import evaluation, latching, reconciliation
 from ballastd.core import events as ev
 from ballastd.core.admission import Gate, admit
+from ballastd.core.arrivals import ArrivalCheck, Arrivals, to_check
 from ballastd.core.commands import POWER_VERBS, carry_out
 from ballastd.core.consolidation import Outlook, empty_intents, why_not_off
 from ballastd.core.copying import copy_of
@@ -39,6 +40,7 @@ from ballastd.core.inputs import (
     TelemetryConnected,
     TelemetryLost,
     Verb,
+    VmAsked,
 )
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import DeclaredHost, HostInventory
@@ -72,7 +74,7 @@ class Decision:
     """What one step wants: ``events`` made durable first, then tunes, aborts and orders carried out.
 
     ``downtimes``: running jobs whose VM may stand still for longer at the end. ``post_copies``: those whose VM goes before
-    its memory. ``power``: hosts to switch on or to shut
+    its memory. ``checks``: every VM that is to be asked now whether it answers. ``power``: hosts to switch on or to shut
     down in order. ``cordons``: every host that should be closed at its hook now. ``portrait``: what the step shows of
     everything, drawn when somebody looks. ``wake_at``: monotonic instant at which something may change by itself, or None.
     """
@@ -84,6 +86,7 @@ class Decision:
     tunes: tuple[TuneOrder, ...]
     downtimes: tuple[DowntimeOrder, ...]
     post_copies: tuple[PostCopyOrder, ...]
+    checks: tuple[ArrivalCheck, ...]
     power: tuple[PowerOrder, ...]
     cordons: frozenset[HostName]
     answers: tuple[Answer, ...]
@@ -137,6 +140,7 @@ class Controller:
         self._doubles, self._homes, self._under_way, self._recent = Doubles(), Homes(), UnderWay(self._senses), Recent()
         self._switchboard, self._gatekeeper = Switchboard(), Gatekeeper(cluster.timing, now)
         self._strandings, self._recommendations = Strandings(), Recommendations()
+        self._arrivals = Arrivals(cluster.arrival_checks)
         self._last: Snapshot | None = None
         self._remembered = -1
         self._first: list[ev.Event] = [ev.DaemonStarted(now.wall, now.boot_id, version),
@@ -191,6 +195,7 @@ class Controller:
         self._first = []
         orders = frozenset(power.order for power in self._ledger.power.values())
         self._senses.forget_closed(frozenset(self._ledger.migrations), orders)
+        self._arrivals.forget_closed(self._ledger)
         if self._remembered != self._senses.turn:
             self._remembered = self._senses.turn
             self._loads.forget_others(vm.vm for one in self._senses.inventories.values() for vm in one.vms)
@@ -235,6 +240,8 @@ class Controller:
                 self._senses.hear_return(one)
             case ProgressSeen():
                 self._senses.hear_progress(one)
+            case VmAsked():
+                self._arrivals.hear(one)
             case PowerSeen():
                 self._senses.power[one.host] = one
             case PowerReturned():
@@ -379,22 +386,26 @@ class Controller:
                           step.revision, offered.approved)
         granted = self._switchboard.still_wanted(admission.orders, plan_made, snapshot, outlook, self._senses)
         orders = self._book_orders(step, granted, admission.begins, intents, offered.approved)
+        step.take(to_check(orders, lambda host, vm: self._senses.record(host, vm, step.now), self._cluster.arrival_checks,
+                           step.now.wall), ())
         tunes = () if gates else self._book_tunes(step, admission.tunes)
         step.take(*close_evacuations(snapshot, step.draft, intents))
         step.notices.extend(self._strandings.follow(plan_made, intents, gates, step.draft, snapshot))
         switching = self._switch(step, snapshot, outlook, plan_made, gates)
         care = self._under_way.follow(step.draft, self._policies, self._verdicts.health, gates, step.revision, step.now)
         step.take(care.events, care.notices)
+        asked = self._arrivals.follow(step.draft, step.now)
+        step.take(asked.events, asked.notices)
         self._probe_journal(step)
         made = Plan(plan_made.moves, (*plan_made.refusals, *switching.refusals),
                     (*admission.deferrals, *switching.deferrals))
         portrait = Portrait(snapshot, step.draft, self._policies, self._senses, self._verdicts, intents, made, orders,
                             gates, step.now, step.revision, self._gatekeeper.telemetry_trouble, self._recent.newest_first(),
-                            self._recommendations.current)
+                            self._recommendations.current, self._cluster.arrival_checks)
         self._pending = (step.revision, step.draft, tuple(step.events))
         return Decision(
             step.revision, tuple(step.events), orders, care.aborts, tunes, care.downtimes, care.post_copies,
-            switching.orders,
+            asked.checks, switching.orders,
             self._cordons(step), tuple(step.answers), tuple(step.notices), portrait,
             self._wake_at(step, gates, made.deferrals))
 

@@ -109,7 +109,8 @@ class Draft:
     def attempts(self, vm: int) -> float:
         """Return how often a VM (row) is to be moved until it arrives, by how its last moves failed."""
         since = self.snapshot.now.wall - FAILED_SECONDS
-        return attempts_of(self.ledger.recent_failures(self.snapshot.vms.ids[vm], since))
+        key = self.snapshot.vms.ids[vm]
+        return attempts_of(self.ledger.recent_failures(key, since), self.ledger.recent_silences(key, since))
 
     def risk(self, source: int, target: int) -> float:
         """Return how many times as much a routine move between two hosts (rows) costs as elsewhere."""

@@ -11,6 +11,7 @@ import typing
 from dataclasses import dataclass
 from typing import Any
 
+from ballastd.core.arrival_checks import Arrival, Check
 from ballastd.core.autonomy_events import AutonomyEvent
 from ballastd.core.inventory import Dirtying
 from ballastd.core.migrations import CallResult, Ending, MigrationPhase
@@ -164,6 +165,37 @@ class PostCopyWithdrawn:
     wall: float
     id: str
     because: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOrdered:
+    """The intent to ask the VM of a migration whether it answers: once before it leaves, and when it has arrived. It ends
+    with ``ArrivalChecked``, or with a migration that does not complete."""
+
+    wall: float
+    id: str
+    check: Check
+
+
+@dataclass(frozen=True, slots=True)
+class AskedBefore:
+    """Whether a VM answered before it was moved."""
+
+    wall: float
+    id: str
+    answered: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivalChecked:
+    """What came of asking a VM that has arrived, ``seconds`` after its migration was settled. It is not asked any more."""
+
+    wall: float
+    id: str
+    arrival: Arrival
+    seconds: float = 0.0
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -482,7 +514,7 @@ class CheckpointTaken:
 Event = (
     DaemonStarted | DaemonStopped | PoliciesLoaded | MigrationOrdered | MigrationCalled | MigrationMoved
     | MigrationOutOfSight | MigrationSettled | AbortOrdered | BandwidthOrdered | DowntimeOrdered
-    | PostCopyOrdered | PostCopyWithdrawn | VerdictLatched
+    | PostCopyOrdered | PostCopyWithdrawn | CheckOrdered | AskedBefore | ArrivalChecked | VerdictLatched
     | VerdictsAcknowledged | CountersNoted | EvacuationBegun | EvacuationEnded | HostCordoned | HostUncordoned
     | DrainRequested | DrainCancelled | HostConfirmedDead | Paused | Resumed | SiteEventBegun | SiteEventEnded
     | DuplicateSeen | DuplicateCleared | InvariantFailed | HostSeenAlive | JournalRecovered | JournalReplaced

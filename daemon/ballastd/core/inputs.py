@@ -44,6 +44,19 @@ class ProgressSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class VmAsked:
+    """What came of asking the VM of a migration whether it answers, ``before`` it left or once it had arrived. ``answered``:
+    None where it was not asked after all. ``seconds``: for how long it was asked."""
+
+    migration: str
+    before: bool
+    answered: bool | None
+    detail: str
+    at: Instant
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class PoliciesReplaced:
     """Another policy set was loaded whole and governs from this step on."""
 
@@ -154,4 +167,5 @@ class Answer:
 Input = (
     Report | AgentState | HostInventory | HostUnreachable | CallReturned | ProgressSeen | PoliciesReplaced
     | TelemetryConnected | TelemetryLost | SelfSuspect | RivalSeen | OperatorCommand | PowerSeen | PowerReturned
+    | VmAsked
 )

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ballastd.core.arrival_checks import Check
 from ballastd.core.hardware import NO_NEEDS, FreePages, Hardware, Needs
 from ballastd.core.quantities import Bytes, HostName, Instant, VmId
 
@@ -171,7 +172,8 @@ class VmRecord:
     host first. ``tags``, ``group``: its owner's words, which policies select it by. ``ignored``: its owner wants it
     left alone altogether. ``mobility``: how it may be moved. ``downtime_max_ms``: for how long at most it may stand still
     at the end of a live migration, None where its owner does not say. ``post_copy``: whether it may ever be put into
-    post-copy. ``needs``: what it cannot do without beside ordinary memory.
+    post-copy. ``needs``: what it cannot do without beside ordinary memory. ``check``: how it is asked whether it answers
+    once it was moved, None where its owner does not say; ``check_flaw``: why what is said cannot be used, with the cure.
     """
 
     vm: VmId
@@ -192,6 +194,8 @@ class VmRecord:
     downtime_max_ms: int | None = None
     post_copy: bool = True
     needs: Needs = NO_NEEDS
+    check: Check | None = None
+    check_flaw: str = ""
 
     @property
     def ordinary(self) -> Bytes:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from ballastd.core import events as ev
+from ballastd.core.arrival_checks import Arrival
 from ballastd.core.autonomy import AUTONOMY_EVENTS, Autonomy
 from ballastd.core.migrations import (
     TRANSITIONS,
@@ -60,6 +61,10 @@ class Ledger:
     evacuating: dict[HostName, ev.EvacuationBegun] = field(default_factory=dict)
     evacuation_starts: tuple[float, ...] = ()
     failures: dict[VmId, tuple[Failure, ...]] = field(default_factory=dict)
+    arrivals: dict[str, Migration] = field(default_factory=dict)
+    """Completed migrations whose VMs are being asked whether they answer, by id."""
+    silences: dict[VmId, tuple[float, ...]] = field(default_factory=dict)
+    """When VMs were found silent that had answered before they were moved, wall seconds."""
     moved: dict[VmId, tuple[Moved, ...]] = field(default_factory=dict)
     routine_orders: tuple[RoutineOrder, ...] = ()
     power: dict[HostName, HostPower] = field(default_factory=dict)
@@ -84,6 +89,7 @@ class Ledger:
             drains=dict(self.drains), confirmed_dead=dict(self.confirmed_dead), latched=dict(self.latched),
             acknowledged=dict(self.acknowledged), counters=dict(self.counters), evacuating=dict(self.evacuating),
             failures=dict(self.failures), duplicates=dict(self.duplicates), moved=dict(self.moved),
+            arrivals=dict(self.arrivals), silences=dict(self.silences),
             power=dict(self.power), wake_asked=dict(self.wake_asked), wakeable=dict(self.wakeable),
             switched_on=dict(self.switched_on), kept=dict(self.kept), autonomy=self.autonomy.draft(),
         )
@@ -127,6 +133,10 @@ class Ledger:
     def recent_failures(self, vm: VmId, since_wall: float) -> tuple[Failure, ...]:
         """Return the failed attempts to move ``vm`` after ``since_wall``, oldest first."""
         return tuple(f for f in self.failures.get(vm, ()) if f.wall > since_wall)
+
+    def recent_silences(self, vm: VmId, since_wall: float) -> int:
+        """Return how often ``vm`` was silent after a move since ``since_wall``, and has not answered after another."""
+        return sum(1 for wall in self.silences.get(vm, ()) if wall > since_wall)
 
     def last_moved(self, vm: VmId) -> Moved | None:
         """Return the last completed move of ``vm`` that is remembered, ours or not."""
@@ -252,6 +262,8 @@ def _migration_settled(ledger: Ledger, e: ev.MigrationSettled) -> None:
     ledger.settled.append(done)
     ledger.autonomy.note_ending(done, e.wall)
     if e.ending is Ending.COMPLETED:
+        if done.check is not None:
+            ledger.arrivals[e.id] = done
         _remember_move(ledger, migration.vm, Moved(e.wall, migration.source, migration.target, migration.policy))
     if e.ending in _NO_FAILURE:
         ledger.failures.pop(migration.vm, None)
@@ -373,6 +385,40 @@ def _post_copy_withdrawn(ledger: Ledger, e: ev.PostCopyWithdrawn) -> None:
     ledger.migrations[e.id] = replace(migration, post_copy_because="")
 
 
+def _check_ordered(ledger: Ledger, e: ev.CheckOrdered) -> None:
+    migration = ledger._migration(e.id)  # noqa: SLF001  as above
+    ledger.migrations[e.id] = replace(migration, check=e.check)
+
+
+def _asked_before(ledger: Ledger, e: ev.AskedBefore) -> None:
+    if e.id in ledger.arrivals:
+        _update_settled(ledger, replace(ledger.arrivals[e.id], answered_before=e.answered))
+        return
+    migration = ledger._migration(e.id)  # noqa: SLF001  as above
+    ledger.migrations[e.id] = replace(migration, answered_before=e.answered)
+
+
+def _arrival_checked(ledger: Ledger, e: ev.ArrivalChecked) -> None:
+    if e.id not in ledger.arrivals:
+        raise LedgerBroken(f"the VM of migration {e.id} is not being asked")
+    done = replace(ledger.arrivals[e.id], arrival=e.arrival, arrival_detail=e.detail, arrival_seconds=e.seconds)
+    _update_settled(ledger, done)
+    del ledger.arrivals[e.id]
+    if e.arrival is Arrival.ANSWERED:
+        ledger.silences.pop(done.vm, None)
+    elif e.arrival is Arrival.SILENT:
+        kept = tuple(wall for wall in ledger.silences.get(done.vm, ()) if wall > e.wall - FAILURE_MEMORY_SECONDS)
+        ledger.silences[done.vm] = (*kept[-FAILURES_KEPT:], e.wall)
+
+
+def _update_settled(ledger: Ledger, done: Migration) -> None:
+    """Put a settled migration whose VM is being asked in the place of what was known of it."""
+    ledger.arrivals[done.id] = done
+    for place, known in enumerate(ledger.settled):
+        if known.id == done.id:
+            ledger.settled[place] = done
+
+
 def _verdict_latched(ledger: Ledger, e: ev.VerdictLatched) -> None:
     ledger.latched.setdefault((e.policy, e.host), e)
 
@@ -477,6 +523,9 @@ _BOOK: dict[type, Callable[[Ledger, Any], None]] = {
     ev.DowntimeOrdered: _downtime_ordered,
     ev.PostCopyOrdered: _post_copy_ordered,
     ev.PostCopyWithdrawn: _post_copy_withdrawn,
+    ev.CheckOrdered: _check_ordered,
+    ev.AskedBefore: _asked_before,
+    ev.ArrivalChecked: _arrival_checked,
     ev.VerdictLatched: _verdict_latched,
     ev.VerdictsAcknowledged: _verdicts_acknowledged,
     ev.CountersNoted: _counters_noted,

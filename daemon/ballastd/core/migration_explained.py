@@ -69,7 +69,9 @@ def wishes_told(vm: VmView) -> str:
     said = ["left alone altogether" if vm.ignored else "",
             {"live": "", "cold": "moved only while it is off"}.get(vm.mobility, "never moved"),
             "" if vm.downtime_max_ms is None else f"at most {vm.downtime_max_ms} ms of standstill at the end of a migration",
-            "" if vm.post_copy else "no post-copy"]
+            "" if vm.post_copy else "no post-copy",
+            f"asked whether it answers once it was moved ({vm.check})" if vm.check else "",
+            f"not asked whether it answers: {vm.check_flaw}" if vm.check_flaw else ""]
     return ", ".join(filter(None, said))
 
 
@@ -114,7 +116,23 @@ def _outcome(view: ClusterView, m: MigrationView) -> tuple[Statement, ...]:
     else:
         said.append(Statement("took", f"{m.ending} after {human_seconds(m.elapsed)}{_compared(m)}", vm=m.vm,
                               since_wall=m.ordered_wall, until_wall=m.settled_wall))
+    if m.check:
+        said.append(Statement("arrival", _arrival(m), m.policy, m.target, m.vm))
     return tuple(said)
+
+
+_ARRIVALS = {"": "it is asked once it has arrived", "awaited": "it is being asked", "answered": "it answers",
+             "silent": "it does not answer, which counts against its hosts and itself for a day as a failed move does",
+             "unproven": "it does not answer, which says nothing about the move",
+             "unchecked": "it was not asked, or not to the end"}
+
+
+def _arrival(m: MigrationView) -> str:
+    before = {None: "is not known", True: "is so", False: "is not so"}[m.answered_before]
+    left = m.settled_wall is not None and m.ending != "completed"
+    after = "it did not arrive, and is not asked" if left else _ARRIVALS[m.arrival]
+    detail = f": {m.arrival_detail}" if m.arrival_detail else ""
+    return f"whether its VM answers ({m.check}): that it did before {before}; {after}{detail}"
 
 
 def _experience(view: ClusterView, m: MigrationView) -> tuple[Statement, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from ballastd.core.arrival_checks import Arrival, Check
 from ballastd.core.inventory import Dirtying
 from ballastd.core.quantities import Bytes, HostName, VmId
 
@@ -95,6 +96,9 @@ class Migration:
     take and its VM stand still by the sum alone, before that was corrected by what moves of its hosts took
     (``predicted``, ``downtime_predicted_ms``): 0 and None where nobody knew. ``downtime_took_ms``: as it was measured, None
     where nobody heard. ``dirtied``: how fast its VM dirtied its memory meanwhile, None where it did not show.
+    ``check``: how its VM is asked whether it answers, None where it is not; ``answered_before``: whether it did before it
+    was moved, None where nobody knows; ``arrival``: what came of asking once it had arrived, ``arrival_detail`` in words and
+    ``arrival_seconds`` after it was settled.
     """
 
     id: str
@@ -136,6 +140,11 @@ class Migration:
     downtime_predicted_ms: float | None = None
     downtime_took_ms: float | None = None
     dirtied: Dirtying | None = None
+    check: Check | None = None
+    answered_before: bool | None = None
+    arrival: Arrival | None = None
+    arrival_detail: str = ""
+    arrival_seconds: float = 0.0
 
     @property
     def is_open(self) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from ballastd.core.arrival_checks import NOTHING_ALLOWED, AllowedChecks
 from ballastd.core.conditions import Condition
 from ballastd.core.inventory import DeclaredHost, VmRecord
 from ballastd.core.quantities import HostName, Seconds
@@ -438,10 +439,11 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class ClusterDeclaration:
-    """The hosts we may touch, sorted by name, and the durations that govern us."""
+    """The hosts we may touch, sorted by name, the durations that govern us, and how VMs may be asked whether they answer."""
 
     hosts: tuple[DeclaredHost, ...]
     timing: Timing = Timing()
+    arrival_checks: AllowedChecks = NOTHING_ALLOWED
 
     def host(self, name: HostName) -> DeclaredHost | None:
         """Return the declared host ``name``, or None."""

@@ -9,11 +9,13 @@ from functools import cached_property
 
 from ballastd.core import evaluation, recommendations
 from ballastd.core.admission import Gate
+from ballastd.core.arrival_checks import NOTHING_ALLOWED, AllowedChecks
+from ballastd.core.arrivals import flawed_checks
 from ballastd.core.autonomy import Offer
 from ballastd.core.calibration import calibrated
 from ballastd.core.convergence import UNSAID_MS
 from ballastd.core.intents import Intent, IntentKind
-from ballastd.core.inventory import NO_USAGE, DeclaredHost, VmState
+from ballastd.core.inventory import NO_USAGE, DeclaredHost, VmRecord, VmState
 from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
 from ballastd.core.migrations import Migration
 from ballastd.core.plans import Move, Order, Plan, RefusalKind
@@ -44,7 +46,7 @@ from ballastd.core.views import (
     WindowView,
 )
 
-ACTING = "acting"
+ACTING, AWAITED = "acting", "awaited"
 SETTLED_SHOWN = 50
 HALVES_FROM = 4
 """Of so many VMs it is told when half are safe."""
@@ -72,6 +74,7 @@ class Portrait:
     recent: tuple[RecentView, ...] = ()
     recommended: frozenset[str] = frozenset()
     """The ids of what the plan would do that people are asked about."""
+    arrival_checks: AllowedChecks = NOTHING_ALLOWED
 
     @property
     def posture(self) -> str:
@@ -124,6 +127,7 @@ def _notes(p: Portrait) -> tuple[str, ...]:
     found.extend(f"{name} only recommends, though it says auto: {e.because}; once its cause is known: ballastctl policy "
                  f"promote {name}" for name, e in sorted(p.ledger.autonomy.demoted.items()))
     found.extend(without_vms(p.policies, p.snapshot))
+    found.extend(flawed_checks(p.snapshot, p.arrival_checks))
     for host, agent in sorted(p.senses.agents.items()):
         if agent.keepalive is not None and agent.keepalive[0] * agent.keepalive[1] < KEEPALIVE_SECONDS_MIN:
             found.append(f"{host}: its libvirt gives a peer up after {agent.keepalive[0]} s x {agent.keepalive[1]}; a "
@@ -210,8 +214,14 @@ def _vms(p: Portrait) -> tuple[VmView, ...]:
                 r.vm, r.name, fact.declared.name, r.state.value, r.memory_max, r.vcpus, r.priority,
                 tuple(f"{pin.kind.value}: {pin.thing}; cure: {pin.cure}" for pin in r.pins),
                 migration.id if migration else "", _cpu(cpu.get(r.vm)), usage.get(r.vm, NO_USAGE).memory, r.tags,
-                r.group, r.ignored, r.mobility.value, r.downtime_max_ms, r.post_copy, r.memory_max - r.ordinary)
+                r.group, r.ignored, r.mobility.value, r.downtime_max_ms, r.post_copy, r.memory_max - r.ordinary,
+                _check_of(p, r), r.check_flaw or (p.arrival_checks.why_not(r.check) if r.check else ""))
     return tuple(sorted(views.values(), key=lambda view: (view.name, view.id, view.host)))
+
+
+def _check_of(p: Portrait, record: VmRecord) -> str:
+    """Return how a VM is asked whether it answers, empty where it is not, or must not be."""
+    return record.check.words() if record.check is not None and not p.arrival_checks.why_not(record.check) else ""
 
 
 def _cpu(used: float | None) -> float | None:
@@ -240,7 +250,9 @@ def _migration(p: Portrait, m: Migration) -> MigrationView:
         progress.memory_remaining if progress and progress.memory_total else None,
         progress.dirty_bytes_s / MIB if progress and progress.dirty_bytes_s else None, m.downtime_ms,
         1000 * progress.expected_downtime if progress and progress.iteration > 1 else None, m.auto_converge,
-        m.post_copy_because, m.downtime_predicted_ms, m.downtime_took_ms)
+        m.post_copy_because, m.downtime_predicted_ms, m.downtime_took_ms, m.check.words() if m.check else "",
+        m.answered_before, m.arrival.value if m.arrival else AWAITED if m.id in p.ledger.arrivals else "", m.arrival_detail,
+        m.arrival_seconds)
 
 
 def _pairs(p: Portrait) -> tuple[PairView, ...]:

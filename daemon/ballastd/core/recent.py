@@ -8,6 +8,7 @@ from typing import Any
 
 from ballastd.core import autonomy_events as au
 from ballastd.core import events as ev
+from ballastd.core.arrival_checks import Arrival
 from ballastd.core.migrations import ALARMING, Ending
 from ballastd.core.quantities import human_bytes
 from ballastd.core.views import RecentView
@@ -62,6 +63,14 @@ def _abort(e: ev.AbortOrdered, names: Names) -> RecentView:
     return RecentView(e.wall, "warning", f"{e.id}: {names.get(e.id, 'a migration')} is called off: {e.reason}")
 
 
+def _arrival(e: ev.ArrivalChecked, _names: Names) -> RecentView:
+    words = {Arrival.ANSWERED: "its VM answers", Arrival.SILENT: "its VM answered before it was moved, and does not since",
+             Arrival.UNPROVEN: "its VM does not answer, and is not known to have answered before",
+             Arrival.UNCHECKED: "its VM was not asked whether it answers"}[e.arrival]
+    return RecentView(e.wall, "warning" if e.arrival is Arrival.SILENT else "info",
+                      f"{e.id}: {words}{f': {e.detail}' if e.detail else ''}")
+
+
 def _on_host(level: str, words: str) -> Callable[[Any, Names], RecentView]:
     """Return a teller for events of one host; ``words`` may name their fields."""
     def tell(event: Any, _names: Names) -> RecentView:
@@ -94,6 +103,7 @@ _TELL: dict[type, Callable[[Any, Names], RecentView | None]] = {
     ev.MigrationOrdered: _ordered,
     ev.MigrationSettled: _settled,
     ev.AbortOrdered: _abort,
+    ev.ArrivalChecked: _arrival,
     ev.VerdictLatched: _on_host("alarm", "{host}: {policy}: {evidence}"),
     ev.VerdictsAcknowledged: _on_host("info", "{host}: acknowledged by {by}"),
     ev.EvacuationBegun: _on_host("warning", "{host} is being emptied by {policy}"),

@@ -84,7 +84,8 @@ class VmView:
     """One VM as seen now. ``pins``: why it cannot move live, each with its cure. ``cpu``: processors it uses, averaged
     over the load window; ``memory_used``: bytes of the machine it occupies; both None where unknown. ``ignored``,
     ``mobility``, ``downtime_max_ms``, ``post_copy``: its owner's wishes. ``huge_pages``: bytes of its ``memory`` that are no
-    ordinary memory."""
+    ordinary memory. ``check``: how it is asked whether it answers once it was moved, empty where it is not; ``check_flaw``:
+    why its owner's way of asking is not used."""
 
     id: str
     name: str
@@ -104,6 +105,8 @@ class VmView:
     downtime_max_ms: int | None = None
     post_copy: bool = True
     huge_pages: int = 0
+    check: str = ""
+    check_flaw: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +156,15 @@ class MigrationView:
     """How long its VM was foretold to stand still at its end, None where it was not known what it dirties."""
     downtime_took_ms: float | None = None
     """How long it did, None where that was not measured."""
+    check: str = ""
+    """How its VM is asked whether it answers, empty where it is not."""
+    answered_before: bool | None = None
+    """Whether it did before it was moved, None where nobody knows."""
+    arrival: str = ""
+    """What came of asking it since: awaited, answered, silent, unproven or unchecked; empty before that."""
+    arrival_detail: str = ""
+    arrival_seconds: float = 0.0
+    """For how long it was asked."""
 
 
 @dataclass(frozen=True, slots=True)

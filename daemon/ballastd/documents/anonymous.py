@@ -32,7 +32,7 @@ def anonymous(cluster: SavedCluster) -> SavedCluster:
     def vm(saved: SavedVm) -> SavedVm:
         one = saved.record
         name = called("vm", one.vm)
-        record = replace(one, vm=identities.vm_id("anonymous", name), name=name,
+        record = replace(one, check=None, check_flaw="", vm=identities.vm_id("anonymous", name), name=name,
                           group=one.group and called("group", one.group), tags=tuple(called("tag", tag) for tag in one.tags),
                           pins=tuple(replace(pin, thing=called("thing", pin.thing), cure=PIN_CURE) for pin in one.pins))
         return replace(saved, record=record, host=hosts[saved.host])

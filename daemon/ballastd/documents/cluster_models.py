@@ -6,8 +6,9 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
+from ballastd.core.arrival_checks import Check, check_of
 from ballastd.core.inventory import DeclaredHost, Mobility, Pin, PinKind, VmRecord, VmState
 from ballastd.core.policies import VM_MARK
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds, VmId, human_bytes
@@ -165,6 +166,14 @@ class PinModel(Strict):
     cure: Text = PIN_CURE
 
 
+def _check(value: Any) -> Check | None:
+    if value is None or isinstance(value, Check):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("it is no check; write for example tcp://10.0.0.7:22")
+    return check_of(value)
+
+
 class VmModel(Strict):
     """One VM on its host."""
 
@@ -184,6 +193,7 @@ class VmModel(Strict):
     mobility: Mobility = Mobility.LIVE
     downtime_max_ms: Annotated[Whole, Field(ge=1, le=DOWNTIME_MAX_MS)] | None = None
     post_copy: YesNo = True
+    check: Annotated[Check | None, BeforeValidator(_check), WithJsonSchema({"type": "string"})] = None
     persistent: YesNo = True
     autostart: YesNo = False
     pins: Annotated[list[PinModel], Field(max_length=LIST_MAX)] = Field(default_factory=list)
@@ -208,7 +218,7 @@ class VmModel(Strict):
             Bytes(self.memory), self.vcpus, persistent=self.persistent, autostart=self.autostart, priority=self.priority,
             pins=tuple(Pin(pin.kind, pin.thing, pin.cure) for pin in self.pins), tags=tuple(self.tags), group=self.group,
             ignored=self.ignored, mobility=self.mobility, downtime_max_ms=self.downtime_max_ms, post_copy=self.post_copy,
-            needs=self.needs.needs())
+            needs=self.needs.needs(), check=self.check)
         return SavedVm(record, HostName(self.host), self.demand.demand(), self.dirty, self.working_set, self.network)
 
 

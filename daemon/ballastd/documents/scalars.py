@@ -223,6 +223,15 @@ def listen_address(value: Any) -> tuple[str, int]:
     return host, int(found["port"])
 
 
+def ip_network(value: Any) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """Return a network of addresses; one address is a network, too."""
+    try:
+        return ipaddress.ip_network(value if isinstance(value, str) else "")
+    except ValueError:
+        raise ValueError(f"{shown(value)} is no network; write for example 10.0.0.0/8, with no bit set beyond its length, "
+                         "or one address") from None
+
+
 def absolute_path(value: Any) -> Path:
     """Return an absolute path."""
     if not isinstance(value, str) or not value.startswith("/") or "\x00" in value:
@@ -251,4 +260,5 @@ Daily = Annotated[time | None, *_annotated(daily, "03:30")]
 Days = Annotated[tuple[int, ...], BeforeValidator(days),
                  WithJsonSchema({"type": "array", "items": {"type": "string"}, "examples": [["mon-fri"]]})]
 Zone = Annotated[zoneinfo.ZoneInfo, *_annotated(zone, "Europe/Berlin")]
+IpNetwork = Annotated[ipaddress.IPv4Network | ipaddress.IPv6Network, *_annotated(ip_network, "10.0.0.0/8")]
 AbsolutePath = Annotated[Path, *_annotated(absolute_path, "/var/lib/ballastd/journal.db")]

@@ -16,7 +16,7 @@ from ballastd.core.scripts import Script
 from ballastd.core.telemetry import METRICS
 from ballastd.documents.positions import Document, parse, read
 from ballastd.documents.scalars import Duration, Lasting, Whole, YesNo, shown
-from ballastd.documents.settings import TimingSettings
+from ballastd.documents.settings import ArrivalCheckSettings, TimingSettings
 from ballastd.documents.validation import Strict, validate
 from ballastd.errors import ConfigurationError
 
@@ -63,6 +63,7 @@ class ScriptModel(Strict):
     wakeable: YesNo = True
     quiet: YesNo = False
     timing: TimingSettings = TimingSettings()
+    arrival_checks: ArrivalCheckSettings = ArrivalCheckSettings()
     acts: list[ActModel] = Field(default_factory=list, max_length=ACTS_MAX)
 
 
@@ -85,7 +86,7 @@ def load_script(path: Path, cluster: SavedCluster | None) -> Script:
         raise ConfigurationError(tuple(problems))
     acts = sorted((_compiled(act) for act in model.acts), key=lambda act: act.at)
     return Script(begins, model.lasts, tuple(acts), model.seed, model.timing.compiled(), model.wakeable,
-                  model.quiet)
+                  model.quiet, model.arrival_checks.compiled())
 
 
 def _begins(model: ScriptModel, document: Document, problems: list[str]) -> float | None:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from ballastd.core.arrival_checks import NOTHING_ALLOWED, AllowedChecks
 from ballastd.core.policies import ClusterDeclaration, Timing
 from ballastd.core.quantities import HostName, Seconds
 from ballastd.documents.host_settings import HostDefaults, HostEntry
@@ -19,6 +20,7 @@ from ballastd.documents.scalars import (
     AbsolutePath,
     Daily,
     Duration,
+    IpNetwork,
     Lasting,
     Whole,
     YesNo,
@@ -156,6 +158,29 @@ class RecordingSettings(Strict):
     keep: Lasting = 14 * DAY_SECONDS
 
 
+WITHIN_MIN_SECONDS, WITHIN_MAX_SECONDS = 5.0, 600.0
+
+
+class ArrivalCheckSettings(Strict):
+    """How VMs may be asked, in their owners' ways, whether they answer once they were moved; nobody as shipped. ``agent``:
+    by their guest agents; ``networks``: at addresses in these; ``within``: for how long."""
+
+    agent: YesNo = False
+    networks: Annotated[list[IpNetwork], Field(max_length=100)] = Field(default_factory=list)
+    within: Lasting = float(NOTHING_ALLOWED.within)
+
+    @field_validator("within")
+    @classmethod
+    def _bounded(cls, seconds: float) -> float:
+        if not WITHIN_MIN_SECONDS <= seconds <= WITHIN_MAX_SECONDS:
+            raise ValueError(f"between {WITHIN_MIN_SECONDS:g}s and {WITHIN_MAX_SECONDS / 60:g}m; write for example 60s")
+        return seconds
+
+    def compiled(self) -> AllowedChecks:
+        """Return them as the mind knows them."""
+        return AllowedChecks(self.agent, tuple(self.networks), Seconds(self.within))
+
+
 class LoggingSettings(Strict):
     """Where the log goes is the supervisor's business; how it looks is ours."""
 
@@ -219,14 +244,15 @@ class Settings(Strict):
     metrics: MetricsSettings = MetricsSettings()
     chores: ChoreSettings = ChoreSettings()
     recording: RecordingSettings = RecordingSettings()
+    arrival_checks: ArrivalCheckSettings = ArrivalCheckSettings()
     logging: LoggingSettings = LoggingSettings()
     on_stop: Literal["leave", "abort"] = "leave"
 
     @property
     def cluster(self) -> ClusterDeclaration:
-        """The hosts, sorted by name, and our durations."""
+        """The hosts, sorted by name, our durations, and how VMs may be asked whether they answer."""
         hosts = sorted((host.declared(self.defaults) for host in self.hosts), key=lambda host: host.name)
-        return ClusterDeclaration(tuple(hosts), self.timing.compiled())
+        return ClusterDeclaration(tuple(hosts), self.timing.compiled(), self.arrival_checks.compiled())
 
     @property
     def power(self) -> dict[HostName, PowerSettings]:

@@ -1,21 +1,29 @@
-"""What some made-up clusters have beside processors and memory: networks whose speed is known, huge pages, last resorts.
+"""What some made-up clusters have beside processors and memory: networks whose speed is known, huge pages, last resorts, VMs
+that are asked whether they answer.
 By a chance of its own, so that a seed without them stands for what it always stood for."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_network
 from random import Random
 
+from ballastd.core.acts import Act
+from ballastd.core.arrival_checks import AGENT, AllowedChecks, Check, check_of
 from ballastd.core.hardware import Backing, Hardware, Needs, PagePool
 from ballastd.core.policies import Health, LastResort, PolicySet
 from ballastd.core.quantities import GIB, MIB, Bytes
 from ballastd.core.saved_cluster import SavedCluster, SavedHost, SavedVm
+from ballastd.rehearsal.stage import Setting
 
 NETWORKED, PAGED, DESPERATE = 0.35, 0.3, 0.35
 """The shares of clusters that have networks of a known speed, VMs on huge pages, and policies with a last resort."""
+ASKED, NAMED = 0.3, 0.6
+"""The share of clusters whose VMs are asked whether they answer, and of VMs in them whose owners want that."""
 NETWORKS_MIB_S = (1192.0, 1192.0, 2980.0)
 CARRIED = 0.3
 """The share of all networks that VMs carry together."""
+ALLOWED = AllowedChecks(agent=True, networks=(ip_network("10.0.0.0/8"),))
 ON_PAGES = 0.15
 PAGE = Bytes(2 * MIB)
 
@@ -35,6 +43,26 @@ def desperate(policies: PolicySet, seed: int) -> PolicySet:
     return replace(policies, evacuation=tuple(
         replace(one, last_resorts=(LastResort.POST_COPY,)) if one.severity is Health.FAILING else one
         for one in policies.evacuation))
+
+
+def with_checks(setting: Setting, seed: int, lasts: float) -> Setting:
+    """Return a setting whose VMs are asked whether they answer, and now and then do not, if the seed wants that."""
+    luck = Random(f"{seed} answers")
+    if luck.random() >= ASKED:
+        return setting
+    vms = tuple(replace(vm, record=replace(vm.record, check=_check(luck, number))) if luck.random() < NAMED else vm
+                for number, vm in enumerate(setting.cluster.vms))
+    acts = [Act(round(luck.uniform(0.0, lasts), 1), "mute", vm=luck.choice(vms).record.name,
+                seconds=round(luck.uniform(30.0, 7200.0), 1)) for _ in range(luck.randint(0, 8))]
+    acts += [Act(round(luck.uniform(0.0, lasts), 1), "isolate", host=luck.choice(setting.cluster.hosts).name,
+                 seconds=round(luck.uniform(30.0, 7200.0), 1)) for _ in range(luck.randint(0, 3))]
+    return replace(setting, cluster=replace(setting.cluster, vms=vms), arrival_checks=ALLOWED,
+                   acts=tuple(sorted((*setting.acts, *acts), key=lambda act: act.at)))
+
+
+def _check(luck: Random, number: int) -> Check:
+    """Return a check, some of them at an address that is not allowed."""
+    return luck.choice((AGENT, check_of(f"tcp://10.0.{number // 250}.{number % 250 + 1}:22"), check_of("tcp://192.0.2.7:22")))
 
 
 def _with_networks(cluster: SavedCluster, luck: Random) -> SavedCluster:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ballastd.core.acts import Act
+from ballastd.core.arrival_checks import Check
 from ballastd.core.inventory import JobKind
 from ballastd.core.plans import Order
 from ballastd.core.quantities import HostName, Seconds, VmId
@@ -75,6 +76,9 @@ class Notes:
         """See ``sim.world.Watcher``."""
 
     def parting(self, host: HostName, vm: VmId) -> None:
+        """See ``sim.world.Watcher``."""
+
+    def asking(self, vm: VmId, check: Check) -> None:
         """See ``sim.world.Watcher``."""
 
     def switching(self, host: HostName, *, on: bool) -> None:

@@ -30,7 +30,7 @@ class Scenario:
         script = self.script
         source = PolicyFiles(self.directory / POLICIES, self.cluster.declaration(script.timing))
         return Setting(self.cluster, source, script.timing, script.acts, script.seed, script.begins_wall, script.wakeable,
-                       crash_at)
+                       crash_at, arrival_checks=script.arrival_checks)
 
     def expected(self) -> str | None:
         """Return the accepted trace, None where there is none yet."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
 import structlog
 
 from ballastd.core.acts import Act
+from ballastd.core.arrival_checks import NOTHING_ALLOWED, AllowedChecks
 from ballastd.core.inputs import Answer, OperatorCommand, Verb
 from ballastd.core.policies import PolicySet, Timing
 from ballastd.core.rehearsed import Violation
@@ -28,6 +29,7 @@ from ballastd.sim.lives import (
     LivingJournal,
     LivingNotices,
     LivingPower,
+    LivingProbe,
     LivingTelemetry,
 )
 from ballastd.sim.virtual_time import DEFAULT_EPOCH_WALL, VirtualClock, VirtualTimeLoop
@@ -45,7 +47,8 @@ DOWN_SECONDS = 3.0
 class Setting:
     """What is rehearsed. ``policies``: where the daemon loads them from. ``acts``: what happens, sorted by time.
     ``crash_at``: the number of the await at which the daemon is killed, None for none. ``wakeable``: whether every host
-    with power counts as proved to wake from the start. ``recording``: where the daemon's diary goes, None for none."""
+    with power counts as proved to wake from the start. ``recording``: where the daemon's diary goes, None for none.
+    ``arrival_checks``: how VMs may be asked whether they answer."""
 
     cluster: SavedCluster
     policies: PolicySource
@@ -57,6 +60,7 @@ class Setting:
     crash_at: tuple[int, ...] = ()
     checkers: Sequence[type[Checker]] = field(default=CHECKERS)
     recording: Recording | None = None
+    arrival_checks: AllowedChecks = NOTHING_ALLOWED
 
 
 class _Policies:
@@ -82,7 +86,7 @@ class Stage:
         self.points = points
         self.clock = VirtualClock(setting.begins_wall)
         self._source = _Policies(setting.policies)
-        declared = setting.cluster.declaration(setting.timing)
+        declared = replace(setting.cluster.declaration(setting.timing), arrival_checks=setting.arrival_checks)
         policies, self.warnings = self._source.load(setting.begins_wall)
         self.world = World(setting.cluster, self.clock, declared, policies, setting.seed, step_wall=self.clock.step_wall)
         self._source.world = self.world
@@ -120,7 +124,8 @@ class Stage:
             cluster=world.declared, policies=self._source, hypervisor=LivingHypervisor(life, world.hypervisor),
             power=LivingPower(life, world.power), telemetry=LivingTelemetry(life, world.agents),
             notices=LivingNotices(life, world.notices), journal=LivingJournal(life, world.journal), blocking=world.lanes,
-            clock=self.clock, tell_supervisor=self._heed, recording=self.setting.recording))
+            clock=self.clock, tell_supervisor=self._heed, recording=self.setting.recording,
+            probe=LivingProbe(life, world.probe)))
         self._running = asyncio.ensure_future(self.daemon.run())
         self._running.add_done_callback(partial(self._ended, life))
 

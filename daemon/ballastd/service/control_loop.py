@@ -63,6 +63,8 @@ class ControlLoop:
         self.rejected = 0
         self.ended: Counter[str] = Counter()
         """Migrations settled by this run, by ending."""
+        self.arrivals: Counter[str] = Counter()
+        """What came of asking VMs that arrived whether they answer."""
 
     @property
     def view(self) -> ClusterView | None:
@@ -77,7 +79,7 @@ class ControlLoop:
 
     def _calm(self) -> float:
         ledger = self._controller.ledger
-        under_way = ledger.migrations or ledger.evacuating or ledger.drains or ledger.switching()
+        under_way = ledger.migrations or ledger.arrivals or ledger.evacuating or ledger.drains or ledger.switching()
         return CALM_SECONDS if under_way or self._is_held_up() else QUIET_SECONDS
 
     def _is_held_up(self) -> bool:
@@ -120,6 +122,8 @@ class ControlLoop:
                 case ev.MigrationSettled():
                     self.ended[event.ending.value] += 1
                     self._kernel.release(event.id)
+                case ev.ArrivalChecked():
+                    self.arrivals[event.arrival.value] += 1
                 case ev.MigrationMoved() if event.phase not in HOLDS_SLOT:
                     self._kernel.release(event.id)
                 case ev.HostAwake() | ev.HostKept():

@@ -35,6 +35,7 @@ from ballastd.errors import ConfigurationError, DefinitionNotKept, JournalError,
 from ballastd.kernel.kernel import Kernel
 from ballastd.kernel.record import Record
 from ballastd.ports import (
+    ArrivalProbe,
     Blocking,
     Calendar,
     Clock,
@@ -51,6 +52,7 @@ from ballastd.ports import (
     TelemetrySource,
     TelemetryUp,
 )
+from ballastd.service.asking import Asker
 from ballastd.service.chores import NO_CHORES, Chores, ChoreTimes
 from ballastd.service.control_loop import ControlLoop
 from ballastd.service.executor import Executor
@@ -118,6 +120,7 @@ class Parts:
     chores: ChoreTimes = NO_CHORES
     recording: Recording | None = None
     definitions: Definitions | None = None
+    probe: ArrivalProbe | None = None
 
 
 class Daemon:
@@ -214,6 +217,7 @@ class Daemon:
             counts["steps"] = self._loop.steps
             counts["steps.rejected"] = self._loop.rejected
             counts |= {f"migrations.ended.{ending}": n for ending, n in sorted(self._loop.ended.items())}
+            counts |= {f"arrivals.{arrival}": n for arrival, n in sorted(self._loop.arrivals.items())}
             counts |= {f"inbox.folded.{kind}": n for kind, n in sorted(self._inbox.dropped.items())}
         return counts
 
@@ -289,7 +293,8 @@ class Daemon:
         inbox = Inbox(controller.is_urgent)
         self._inbox = inbox
         watcher = Watcher(parts.hypervisor, parts.power, inbox, parts.clock, parts.cluster.timing, lambda: controller.ledger)
-        executor = self._executor = Executor(self._kernel, inbox, parts.clock, watcher.ask_power_soon)
+        executor = self._executor = Executor(self._kernel, inbox, parts.clock, watcher.ask_power_soon,
+                                             Asker(parts.probe, inbox, parts.clock))
         loop = ControlLoop(controller, inbox, self._record, self._kernel, executor, parts.clock,
                            parts.cluster.timing, parts.notices, self._alive,
                            None if parts.recording is None else Recorder(parts.cluster, parts.recording))

@@ -22,6 +22,7 @@ from ballastd.errors import (
 )
 from ballastd.kernel.kernel import Kernel, Withheld
 from ballastd.ports import Clock
+from ballastd.service.asking import Asker
 from ballastd.service.inbox import Inbox
 
 log = structlog.get_logger("ballastd.executor")
@@ -35,8 +36,10 @@ CORDON_RENEWAL_SECONDS = 300.0
 class Executor:
     """Carries out decisions that are durable. Cancelling it detaches from running jobs; it never aborts them."""
 
-    def __init__(self, kernel: Kernel, inbox: Inbox, clock: Clock, watch_power: Callable[[HostName], None]) -> None:
+    def __init__(self, kernel: Kernel, inbox: Inbox, clock: Clock, watch_power: Callable[[HostName], None],
+                 asker: Asker) -> None:
         self._kernel = kernel
+        self._asker = asker
         self._watch_power = watch_power
         self._inbox = inbox
         self._clock = clock
@@ -46,6 +49,7 @@ class Executor:
 
     def carry_out(self, decision: Decision) -> None:
         """Begin everything that ``decision`` orders. New bandwidths come before new migrations."""
+        self._asker.follow(decision.checks)
         if decision.tunes or decision.orders:
             self._spawn(self._steer_then_move(decision))
         for longer in decision.downtimes:
@@ -100,6 +104,7 @@ class Executor:
 
     async def detach(self) -> None:
         """Let go of every running call; the jobs go on without us."""
+        await self._asker.detach()
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
-from ballastd.core.inputs import CallReturned, HostUnreachable, Input, OperatorCommand, PowerSeen, ProgressSeen
+from ballastd.core.inputs import CallReturned, HostUnreachable, Input, OperatorCommand, PowerSeen, ProgressSeen, VmAsked
 from ballastd.core.inventory import HostInventory
 from ballastd.core.telemetry import METRICS, AgentState, MetricKind, Report, Sample
 
@@ -65,6 +65,8 @@ class Inbox:
                 return ("progress", one.migration)
             case CallReturned():
                 return ("call", one.migration)
+            case VmAsked():
+                return ("asked", one.migration, str(one.before))
             case PowerSeen():
                 return ("power", one.host)
             case _:

@@ -191,6 +191,18 @@ def _halt(world: World, act: Act) -> Undo:
     return undo
 
 
+def _mute(world: World, act: Act) -> Undo:
+    vm = world.names[act.vm]
+    world.probe.mute.add(vm)
+    return lambda: world.probe.mute.discard(vm)
+
+
+def _isolate(world: World, act: Act) -> Undo:
+    host = world.host(_host(act)).name
+    world.probe.isolated.add(host)
+    return lambda: world.probe.isolated.discard(host)
+
+
 def _carry(world: World, act: Act) -> Undo:
     vm, target = world.names[act.vm], HostName(act.target)
     for source in world.at(vm):
@@ -257,6 +269,7 @@ EFFECTS: dict[str, Callable[[World, Act], Undo]] = {
     "cut": _trouble("cut"), "hang": _trouble("hang"), "kill-libvirtd": _trouble("kill_libvirtd"),
     "lose-power": _lose_power, "heal": _heal,
     "burn": _burn, "dirty": _dirty, "fate": _fate, "start": _start, "stop": _stop, "halt": _halt, "carry": _carry,
+    "mute": _mute, "isolate": _isolate,
     "conduct": _conduct, "swap": _swap, "press": _press,
     "fill-disk": _fill_disk, "free-disk": _free_disk, "slow-disk": _slow_disk, "step-clock": _step_clock,
     "rival": _rival, "no-rival": _no_rival,

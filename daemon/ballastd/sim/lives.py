@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
+from ballastd.core.arrival_checks import Check
 from ballastd.core.inventory import HostInventory, Progress
 from ballastd.core.plans import Order, Refusal
 from ballastd.core.power import PowerStatus
 from ballastd.core.quantities import HostName, Seconds, VmId
 from ballastd.ports import (
+    ArrivalProbe,
     HostHint,
     Hypervisor,
     Journal,
@@ -21,6 +23,7 @@ from ballastd.ports import (
     JournalRecord,
     Notices,
     Power,
+    ProbeAnswer,
     TelemetryItem,
     TelemetrySource,
 )
@@ -53,6 +56,10 @@ class Witness(Protocol):
 
     def switching(self, host: HostName, *, on: bool) -> None:
         """A power controller is about to be told something."""
+        ...
+
+    def asking(self, vm: VmId, check: Check) -> None:
+        """A VM is about to be asked whether it answers."""
         ...
 
     def recorded(self, contents: Sequence[dict[str, Any]]) -> None:
@@ -182,6 +189,20 @@ class LivingPower:
 
     async def close(self) -> None:
         """See ``ports.Power``: the controllers outlive whoever asks them."""
+
+
+class LivingProbe:
+    """``ports.ArrivalProbe`` as one life reaches it."""
+
+    def __init__(self, life: Life, world: ArrivalProbe) -> None:
+        self._life = life
+        self._world = world
+
+    async def ask(self, host: HostName, vm: VmId, check: Check) -> ProbeAnswer:
+        """See ``ports.ArrivalProbe``."""
+        self._life.check()
+        self._life.witness.asking(vm, check)
+        return await self._world.ask(host, vm, check)
 
 
 class LivingTelemetry:

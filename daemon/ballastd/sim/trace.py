@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ballastd.core.acts import Act
+from ballastd.core.arrival_checks import Check
+from ballastd.core.plain import from_plain
 
 HIDDEN = frozenset({"CountersNoted", "MigrationCalled", "BandwidthOrdered", "CheckpointTaken", "PoliciesLoaded"})
 """Records that are bookkeeping: a trace is read by people."""
@@ -70,6 +72,18 @@ def _settled(content: dict[str, Any], name: str) -> str:
     return f"{name} settled {content['ending']}{detail}"
 
 
+def _to_ask(content: dict[str, Any], name: str) -> str:
+    return f"{name} is to be asked: {from_plain(Check, content['check']).words()}"
+
+
+def _asked_before(content: dict[str, Any], name: str) -> str:
+    return f"{name} {'answers' if content['answered'] else 'does not answer'} before it leaves: {content['detail']}"
+
+
+def _arrived(content: dict[str, Any], name: str) -> str:
+    return f"{name} asked: {content['arrival']}: {content['detail']}"
+
+
 def _power(content: dict[str, Any], name: str) -> str:
     what = "on" if content["kind"] == "WakeOrdered" else "off"
     return f"{name} power {what}: {content['host']}  [{content['policy']}: {content['because']}]"
@@ -83,5 +97,6 @@ def _recommended(content: dict[str, Any], name: str) -> str:
 
 _WORDS: dict[str, Callable[[dict[str, Any], str], str]] = {
     "MigrationOrdered": _ordered, "MigrationMoved": _moved, "MigrationSettled": _settled,
+    "CheckOrdered": _to_ask, "AskedBefore": _asked_before, "ArrivalChecked": _arrived,
     "PowerOffOrdered": _power, "WakeOrdered": _power, "Recommended": _recommended,
 }

@@ -14,6 +14,7 @@ from random import Random
 from typing import Any, Protocol
 
 from ballastd.core.acts import Act
+from ballastd.core.arrival_checks import Check
 from ballastd.core.inventory import JobKind, VmRecord, VmState
 from ballastd.core.plans import Order
 from ballastd.core.policies import ClusterDeclaration, PolicySet
@@ -29,6 +30,7 @@ from ballastd.sim.journal import MemoryJournal
 from ballastd.sim.lanes import SimulatedLanes
 from ballastd.sim.notices import SimulatedNotices
 from ballastd.sim.power import SimulatedController, SimulatedPower
+from ballastd.sim.probing import SimulatedProbe
 from ballastd.sim.trace import Trace
 
 SHOWN_LEVELS = ("warning", "alarm")
@@ -57,6 +59,9 @@ class Watcher(Protocol):
 
     def parting(self, host: HostName, vm: VmId) -> None:
         """The daemon is about to have the VM of a job go before its memory."""
+
+    def asking(self, vm: VmId, check: Check) -> None:
+        """The daemon is about to ask a VM whether it answers."""
 
     def switching(self, host: HostName, *, on: bool) -> None:
         """The daemon is about to tell a power controller something."""
@@ -110,6 +115,7 @@ class World:
         self.hypervisor.dirty_mib_s.update((vm.record.vm, vm.dirty_mib_s) for vm in saved.vms)
         self.hypervisor.traffic.mib_s.update((vm.record.vm, vm.network_mib_s) for vm in saved.vms)
         self.hypervisor.working_sets.update((vm.record.vm, vm.working_set) for vm in saved.vms)
+        self.probe = SimulatedProbe(self.hypervisor)
         self.power = SimulatedPower(
             [SimulatedController(host.name, identity=host.machine, shutdown_seconds=host.shutdown_seconds,
                                  boot_seconds=host.boot_seconds, is_powered=host.is_on, is_up=host.is_on)
@@ -218,6 +224,11 @@ class World:
         """See ``sim.lives.Witness``."""
         for watcher in self.watchers:
             watcher.parting(host, vm)
+
+    def asking(self, vm: VmId, check: Check) -> None:
+        """See ``sim.lives.Witness``."""
+        for watcher in self.watchers:
+            watcher.asking(vm, check)
 
     def switching(self, host: HostName, *, on: bool) -> None:
         """See ``sim.lives.Witness``."""

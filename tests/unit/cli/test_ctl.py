@@ -188,6 +188,20 @@ def test_a_vm_whose_name_two_have_is_asked_for_by_id(desk):
     assert desk.run(f"vm show {WEB_2} -o name").stdout == f"{WEB_2}\n"
 
 
+def test_whether_a_vm_answers_after_its_move_is_shown(desk):
+    assert "answers" not in desk.run("migration show 41-1").stdout
+    asked = a_migration(phase="settled", ending="completed", settled_wall=NOW, check="tcp://10.0.0.7:22",
+                        answered_before=True, arrival="silent", arrival_detail="no answer within 3 s", arrival_seconds=58.0)
+    desk.console.shown = replace(a_view(migrations=(asked,), vms=(
+        a_vm(check="tcp://10.0.0.7:22"), a_vm("web", WEB_1, check_flaw="no"))), wall=time.time())
+    shown = " ".join(desk.run("migration show 41-1").stdout.split())
+    assert "answers silent after 58 s, no answer within 3 s (before: yes; tcp://10.0.0.7:22)" in shown
+    assert "silent" in desk.run("migration list -o wide").stdout
+    assert "does not answer, which counts against its hosts" in desk.run("explain 41-1").stdout
+    assert " check tcp://10.0.0.7:22 " in " ".join(desk.run("vm show db").stdout.split())
+    assert " check not asked: no " in " ".join(desk.run("vm show web").stdout.split())
+
+
 def test_a_migration_shows_how_fast_its_memory_travels(desk):
     desk.console.shown = replace(a_view(migrations=(a_migration(rate_mib_s=344.4),)), wall=time.time())
     header, row = desk.run("migration list").stdout.splitlines()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from ipaddress import ip_network
 
 import pytest
 
+from ballastd.core.arrival_checks import AllowedChecks, check_of
 from ballastd.core.checkup import judge
 from ballastd.core.inventory import DeclaredHost, Pin, PinKind, VmRecord, VmState
 from ballastd.core.plans import Refusal, RefusalKind
@@ -226,3 +228,19 @@ def test_who_cannot_leave_is_not_counted_among_those_that_could() -> None:
     stays, new = Pin(PinKind.PASSTHROUGH, "hostdev", "detach"), Pin(PinKind.DISK_UNLOCKED, "vda", "vouch for it")
     survey = replace(surveyed(ALDER), guests=(guest("gpu", stays), guest("new", new)))
     assert [one.record.name for one in survey.movable] == ["new"]
+
+
+def test_a_vm_that_would_not_be_asked_as_its_owner_wants_is_noted() -> None:
+    check = check_of("tcp://10.0.0.7:22")
+    guests = tuple(replace(one, record=replace(one.record, **wish)) for one, wish in (  # type: ignore[arg-type]
+        (guest("a"), {"check": check}), (guest("b"), {"check_flaw": "check=ping: it is no check; write agent"}),
+        (guest("c"), {})))
+    site = with_survey(ALDER, guests=guests)(sound())
+    found = [one for one in judge(site).findings if "would not be asked" in one.words]
+    assert [(one.grade, one.hosts) for one in found] == [(Grade.NOTE, (ALDER,))] * 2
+    assert {(one.words.partition(": ")[2], one.cure) for one in found} == {
+        ("10.0.0.7 is in no network that the settings allow", "arrival_checks: {networks: [...]} names those of guests"),
+        ("check=ping: it is no check", "write agent")}
+    guests_network = AllowedChecks(networks=(ip_network("10.0.0.0/8"),))
+    allowed = replace(site, declared=replace(site.declared, arrival_checks=guests_network))
+    assert len([one for one in judge(allowed).findings if "would not be asked" in one.words]) == 1

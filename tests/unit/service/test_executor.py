@@ -9,6 +9,7 @@ import pytest
 from ballastd.core.inputs import CallReturned
 from ballastd.core.migrations import CallResult
 from ballastd.core.plans import Order
+from ballastd.service.asking import Asker
 from ballastd.service.executor import Executor
 from ballastd.service.inbox import Inbox
 from ballastd.sim.jobs import Fate
@@ -21,7 +22,7 @@ from tests.unit.kernel.test_switches import PowerBench
 async def outcome(bench: Bench, order: Order) -> CallReturned:
     """Return what the mind hears of ``order``."""
     inbox = Inbox(lambda _: False)
-    executor = Executor(bench.kernel, inbox, bench.clock, lambda _host: None)
+    executor = Executor(bench.kernel, inbox, bench.clock, lambda _host: None, Asker(None, inbox, bench.clock))
     quiet = table(four_hosts()).step()
     executor.carry_out(replace(quiet, orders=(order,), aborts=(), tunes=(), cordons=frozenset()))
     await inbox.wait(600.0, 0.0)
@@ -66,7 +67,7 @@ def test_a_call_that_nobody_foresaw_is_an_error_and_is_told() -> None:
             raise ZeroDivisionError("surprise")
 
         inbox = Inbox(lambda _: False)
-        executor = Executor(bench.kernel, inbox, bench.clock, lambda _host: None)
+        executor = Executor(bench.kernel, inbox, bench.clock, lambda _host: None, Asker(None, inbox, bench.clock))
         bench.kernel.announce = surprise
         executor.carry_out(replace(table(four_hosts()).step(), orders=(order,), aborts=(), tunes=(), cordons=frozenset()))
         await inbox.wait(600.0, 0.0)
@@ -81,7 +82,7 @@ def test_whoever_was_told_to_go_on_or_off_is_asked_soon_whether_it_obeyed() -> N
     async def story() -> None:
         bench, inbox, asked = PowerBench(), Inbox(lambda _: False), []
         order = await bench.ordered()
-        executor = Executor(bench.kernel, inbox, bench.clock, asked.append)
+        executor = Executor(bench.kernel, inbox, bench.clock, asked.append, Asker(None, inbox, bench.clock))
         executor.carry_out(replace(table(four_hosts()).step(), power=(order,), cordons=frozenset()))
         assert not asked, "not before it was told"
         await inbox.wait(600.0, 0.0)

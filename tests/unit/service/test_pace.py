@@ -9,6 +9,7 @@ import pytest
 
 from ballastd.core.inputs import Verb
 from ballastd.core.quantities import Instant
+from ballastd.service.asking import Asker
 from ballastd.service.control_loop import CALM_SECONDS, QUIET_SECONDS, ControlLoop
 from ballastd.service.executor import Executor
 from ballastd.service.inbox import Inbox
@@ -31,7 +32,8 @@ async def wait_of_news(t: Table) -> float:
     """Return how long a report without news waits for the step that takes it in, once the loop runs."""
     bench, clock, inbox = Bench(declared()), ClockFrom(t.now), Inbox(t.controller.is_urgent)
     steps: list[float] = []
-    loop = ControlLoop(t.controller, inbox, bench.record, bench.kernel, Executor(bench.kernel, inbox, clock, lambda _: None),
+    loop = ControlLoop(t.controller, inbox, bench.record, bench.kernel,
+                       Executor(bench.kernel, inbox, clock, lambda _: None, Asker(None, inbox, clock)),
                        clock, t.cluster.timing, bench.notices, lambda _: steps.append(asyncio.get_running_loop().time()))
     running = asyncio.ensure_future(loop.run())
     await asyncio.sleep(1.0)

@@ -9,6 +9,7 @@ import pytest
 from ballastd.core import planning
 from ballastd.core.inputs import Input, RivalSeen
 from ballastd.core.quantities import Instant
+from ballastd.service.asking import Asker
 from ballastd.service.control_loop import ControlLoop
 from ballastd.service.executor import Executor
 from ballastd.service.inbox import Inbox
@@ -26,7 +27,8 @@ class Stand:
     def __init__(self, t: Table) -> None:
         self.bench, self.table = Bench(declared()), t
         self.inbox = Inbox(t.controller.is_urgent)
-        executor = Executor(self.bench.kernel, self.inbox, self.bench.clock, lambda _: None)
+        executor = Executor(self.bench.kernel, self.inbox, self.bench.clock, lambda _: None,
+                            Asker(None, self.inbox, self.bench.clock))
         self.loop = ControlLoop(t.controller, self.inbox, self.bench.record, self.bench.kernel, executor, self.bench.clock,
                                 t.cluster.timing, self.bench.notices, lambda _: None)
 

@@ -43,6 +43,14 @@ def test_what_people_are_asked_and_who_lost_their_trust_is_told() -> None:
     assert found["ballastd_policy_demoted", (("policy", "nights"),)] == 1.0
 
 
+def test_what_came_of_asking_vms_that_arrived_is_counted() -> None:
+    console = PaperConsole(a_view())
+    console.counters = lambda: {"arrivals.silent": 2.0, "arrivals.answered": 5.0}  # type: ignore[method-assign]
+    found = samples(Meter(console))
+    assert found["ballastd_arrivals_checked_total", (("outcome", "silent"),)] == 2.0
+    assert found["ballastd_arrivals_checked_total", (("outcome", "answered"),)] == 5.0
+
+
 def test_what_is_unknown_has_no_sample() -> None:
     found = samples(Meter(PaperConsole(a_busy_view())))
     assert ("ballastd_host_cpu_utilization_ratio", (("host", "alder"),)) in found

@@ -1,4 +1,5 @@
-"""Our ways into one host: a connection that watches, one that measures, one that steers, and one for each job."""
+"""Our ways into one host: a connection that watches, one that measures, one that steers, one that speaks to guests' agents,
+and one for each job."""
 
 from __future__ import annotations
 
@@ -57,6 +58,7 @@ class HostAccess:
                                     furnish=self._furnish, opened=self._connected, lost=self._disconnected)
         self._measuring = Connection(shared, host.name, host.uri, f"{lane}:measure", read_only=True)
         self._steering = Connection(shared, host.name, host.uri, f"{lane}:steer")
+        self._speaking = Connection(shared, host.name, host.uri, f"{lane}:agents")
 
     async def keep_connected(self) -> None:
         """Keep the watching connection open, for ever: an event is only heard while it stands."""
@@ -97,6 +99,17 @@ class HostAccess:
         """
         return await self._steering.call(work)
 
+    async def speak(self, work: Callable[[Any], T], *, deadline: float) -> T:
+        """Run ``work``, which waits for a guest's agent, on a connection that nothing else needs.
+
+        Raises:
+            Unreachable: no answer in time, or it was not asked because too many calls hang already, on whatever host.
+        """
+        hanging = self._shared.blocking.abandoned()
+        if hanging >= ABANDONED_MAX:
+            raise Unreachable(f"{self.host.name}: {hanging} calls hang, and this one can wait")
+        return await self._speaking.call(work, deadline=deadline)
+
     @contextlib.contextmanager
     def job_connection(self) -> Iterator[Connection]:
         """Yield a connection of its own for one migration.
@@ -122,6 +135,7 @@ class HostAccess:
         self._watching.let_go()
         self._measuring.let_go()
         self._steering.let_go()
+        self._speaking.let_go()
 
     def describe(self, conn: Any) -> tuple[HostIdentity | None, FreePages | None]:
         """Return who the host is, read anew where that is old or its huge pages have become more, and which of these are

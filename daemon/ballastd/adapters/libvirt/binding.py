@@ -42,6 +42,15 @@ def load_libvirt() -> Any:
     return libvirt
 
 
+@functools.cache
+def load_agents() -> Any:
+    """Return the part of the binding that speaks to guest agents; see ``load_libvirt``."""
+    load_libvirt()
+    import libvirt_qemu
+
+    return libvirt_qemu
+
+
 def _ignore(*_: object) -> None:
     pass
 

@@ -1,7 +1,8 @@
 """All declared hosts' libvirt, behind ``ports.Hypervisor``.
 
 Per host one read-only connection watches (inventories, events), one measures what VMs use, and one steers (progress,
-bandwidth, aborts, examinations of a target, autostart); each running migration has one of its own. Each has its lane
+bandwidth, aborts, examinations of a target, autostart), one speaks to guests' agents where that is asked for; each running
+migration has one of its own. Each has its lane
 and one call in flight at most, so a host that hangs holds up nobody but itself.
 """
 
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from ballastd.adapters.libvirt import examination, inventory, migration, usage
+from ballastd.adapters.libvirt import agent, examination, inventory, migration, usage
 from ballastd.adapters.libvirt.access import HostAccess
 from ballastd.adapters.libvirt.binding import load_libvirt
 from ballastd.adapters.libvirt.connections import LibvirtOptions, Shared
@@ -134,6 +135,17 @@ class LibvirtHypervisor:
         no = await access.steer(lambda conn: migration.start_post_copy(conn, access.asking, vm))
         if no is not None:
             raise no
+
+    async def ping_agent(self, host: HostName, vm: VmId) -> str:
+        """Return why the agent of a VM does not answer, or nobody knows whether it does; empty where it does. Whoever stops
+        waiting leaves the call to its own end: libvirt waits for an agent as long as it wants."""
+        return await asyncio.shield(self._spawn(self._pinged(host, vm)))
+
+    async def _pinged(self, host: HostName, vm: VmId) -> str:
+        try:
+            return await self._access(host).speak(lambda conn: agent.ping(conn, vm), deadline=agent.DEADLINE_SECONDS)
+        except Unreachable as error:
+            return str(error)
 
     async def abort(self, host: HostName, vm: VmId) -> None:
         """Ask for the outgoing job to be cancelled."""

@@ -100,7 +100,7 @@ class _Reader:
             persistent=uuid in self.persistent, autostart=uuid in self.autostart, priority=wishes.priority,
             pins=(*definition.pins, *self._state_pins(uuid)), tags=wishes.tags, group=wishes.group, ignored=wishes.ignored,
             mobility=wishes.mobility, downtime_max_ms=wishes.downtime_max_ms, post_copy=wishes.post_copy,
-            needs=definition.needs,
+            needs=definition.needs, check=wishes.check, check_flaw=wishes.check_flaw,
         )
 
     def _definition(self, uuid: str, text: str, information: list[int]) -> _Definition:

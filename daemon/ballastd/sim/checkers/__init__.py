@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ballastd.sim.checkers.arrivals import AskedFewOnly
 from ballastd.sim.checkers.base import Checker
 from ballastd.sim.checkers.copies import NobodyLost, NoOtherCopy, OneCopy, OneMigration, Twins
 from ballastd.sim.checkers.journal import JournalFirst, OneEnding
@@ -23,6 +24,7 @@ CHECKERS: tuple[type[Checker], ...] = (
     OneCopy, NobodyLost, OneMigration, Twins, JournalFirst, Concurrency, Rates, Cooldowns, Windows, Modes, Pause, Standstill,
     LastResort, Links, Memory, FailoverReserve, MustRules, Wishes, EmptyBeforeOff, FewSwitches, OnlyOurs, FitTarget,
     Evidence, Frozen, BlastRadius, OwnersWord, StartUp, TurnedTarget, OneEnding, NoOtherCopy, Rhythm, ProvedToWake,
+    AskedFewOnly,
 )
 
 __all__ = ["CHECKERS", "Checker"]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ballastd.core.acts import Act
+from ballastd.core.arrival_checks import Check
 from ballastd.core.inventory import DeclaredHost, JobKind, VmRecord
 from ballastd.core.plans import Order
 from ballastd.core.policies import PolicySet
@@ -84,6 +85,9 @@ class Checker:
 
     def parting(self, host: HostName, vm: VmId) -> None:
         """The daemon is about to have the VM of a job go before its memory."""
+
+    def asking(self, vm: VmId, check: Check) -> None:
+        """The daemon is about to ask a VM whether it answers."""
 
     def switching(self, host: HostName, *, on: bool) -> None:
         """The daemon is about to tell a power controller something."""

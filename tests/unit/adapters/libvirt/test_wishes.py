@@ -7,6 +7,7 @@ import pytest
 from ballastd.adapters.libvirt.wishes import METADATA_NAMESPACE, NO_WISHES, PRIORITY_LIMIT, TAGS_MAX, Wishes
 from ballastd.adapters.libvirt.xml_facts import DomainFacts, domain_facts
 from ballastd.adapters.libvirt.xml_reading import XmlError
+from ballastd.core.arrival_checks import AGENT, Check, check_of
 from ballastd.core.inventory import Mobility, PinKind
 from tests.unit.adapters.libvirt.domains import VOUCHED, domain
 
@@ -50,6 +51,31 @@ def test_a_wished_downtime_is_bounded(text: str, ms: int | None) -> None:
 ])
 def test_post_copy_is_kept_off_by_any_word_but_yes(word: str, allowed: bool) -> None:
     assert wishes(f'post_copy="{word}"').post_copy is allowed
+
+
+AGENT_CHANNEL = """<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0' state='connected'/></channel>"""
+OTHER_CHANNEL = AGENT_CHANNEL.replace("guest_agent", "other_agent")
+
+
+@pytest.mark.parametrize(("word", "check"), [("tcp://10.0.0.7:22", check_of("tcp://10.0.0.7:22")), (" agent ", AGENT)])
+def test_an_owner_names_how_it_is_asked_whether_it_answers(word: str, check: Check) -> None:
+    found = facts(f'check="{word}"', devices=AGENT_CHANNEL)
+    assert (found.wishes.check, found.wishes.check_flaw, found.pins) == (check, "", ())
+
+
+@pytest.mark.parametrize(("word", "devices", "flaw"), [
+    ("agent", "", "check=agent: its definition has no channel org.qemu.guest_agent.0; add one"),
+    ("agent", OTHER_CHANNEL, "check=agent: its definition has no channel"),
+    ("", "", "check=: it is no check"), ("ping", "", "check=ping: it is no check"),
+    ("tcp://web.example.net:22", "", "check=tcp://web.example.net:22: it is no check, or not by an address; write agent"),
+    ("x" * 100_000, "", "check=xxxx"),
+])
+def test_a_check_that_cannot_be_used_is_told_with_its_cure_and_pins_nothing(word: str, devices: str, flaw: str) -> None:
+    found = facts(f'check="{word}"', devices=devices)
+    assert found.wishes.check is None
+    assert found.wishes.check_flaw.startswith(flaw)
+    assert len(found.wishes.check_flaw) < 300
+    assert found.pins == ()
 
 
 def test_who_says_nothing_wishes_nothing() -> None:

@@ -1,0 +1,1 @@
+"""Asking VMs from outside whether they answer."""

@@ -1,0 +1,86 @@
+"""Asks VMs whether they answer, beside the loop: what comes of it goes back as an input, and nothing waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from ballastd.core.arrivals import ArrivalCheck
+from ballastd.core.inputs import VmAsked
+from ballastd.errors import CheckRefused
+from ballastd.ports import ArrivalProbe, Clock, ProbeAnswer
+from ballastd.service.inbox import Inbox
+
+log = structlog.get_logger("ballastd.asking")
+
+AT_ONCE_MAX = 8
+"""So many are asked at the same time; the others wait for their turn, within their own time."""
+BEFORE_SECONDS = 1.0
+"""So long it may take a VM to answer before it is moved. Its migration does not wait for that."""
+AGAIN_SECONDS = 3.0
+ANSWER_SECONDS_MAX = 15.0
+"""An answer that takes longer is given up, whatever the probe says of itself."""
+
+
+class Asker:
+    """Asks everybody who is to be asked, each in a task of its own. ``probe``: None where there is nothing to ask with."""
+
+    def __init__(self, probe: ArrivalProbe | None, inbox: Inbox, clock: Clock) -> None:
+        self._probe = probe
+        self._inbox = inbox
+        self._clock = clock
+        self._turns = asyncio.Semaphore(AT_ONCE_MAX)
+        self._asking: dict[tuple[str, bool], asyncio.Task[None]] = {}
+
+    def follow(self, checks: tuple[ArrivalCheck, ...]) -> None:
+        """Begin with those of ``checks`` that are not being asked, and leave those that are not in it any more."""
+        wanted = {(check.migration, check.before): check for check in checks}
+        for key in [key for key in self._asking if key not in wanted]:
+            self._asking.pop(key).cancel()
+        for key, check in wanted.items():
+            if key not in self._asking:
+                self._asking[key] = asyncio.ensure_future(self._ask(check))
+
+    async def detach(self) -> None:
+        """Ask nobody any more; what was to be asked is in the books, and the next run goes on."""
+        asking = tuple(self._asking.values())
+        self.follow(())
+        await asyncio.gather(*asking, return_exceptions=True)
+
+    async def _ask(self, check: ArrivalCheck) -> None:
+        begun = self._clock.now().monotonic
+        try:
+            answer = await (self._before(check) if check.before else self._after(check))
+            answered: bool | None = answer.answered
+            detail = answer.detail
+        except CheckRefused as no:
+            answered, detail = None, str(no)
+        except Exception as surprise:
+            log.exception("unexpected error from asking a VM", migration=check.migration)
+            answered, detail = None, f"{type(surprise).__name__}: {surprise}"
+        now = self._clock.now()
+        log.info("VM was asked whether it answers", migration=check.migration, vm=check.vm, before=check.before,
+                 check=check.check.words(), answered=answered, detail=detail)
+        self._inbox.put(VmAsked(check.migration, check.before, answered, detail, now, now.monotonic - begun))
+
+    async def _before(self, check: ArrivalCheck) -> ProbeAnswer:
+        # no more than there are migrations in flight: nobody waits for a turn
+        return await self._once(check, BEFORE_SECONDS)
+
+    async def _after(self, check: ArrivalCheck) -> ProbeAnswer:
+        while True:
+            async with self._turns:
+                answer = await self._once(check, ANSWER_SECONDS_MAX)
+            if answer.answered or self._clock.now().monotonic + AGAIN_SECONDS > check.until:
+                return answer
+            await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _once(self, check: ArrivalCheck, seconds: float) -> ProbeAnswer:
+        if self._probe is None:
+            raise CheckRefused("this daemon has nothing to ask with")
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._probe.ask(check.host, check.vm, check.check)
+        except TimeoutError:
+            return ProbeAnswer(answered=False, detail=f"no answer within {seconds:g} s")
