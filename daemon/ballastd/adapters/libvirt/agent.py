@@ -12,7 +12,7 @@ from ballastd.core.quantities import VmId
 PING = '{"execute":"guest-ping"}'
 PING_SECONDS = 2
 SYNC_SECONDS = 5
-"""How long libvirt itself waits for an agent to find its feet, before it passes anything on."""
+"""So long libvirt lets an agent find its feet, before it passes anything on."""
 DEADLINE_SECONDS = PING_SECONDS + SYNC_SECONDS + 1.0
 _WHY = {ARGUMENT_UNSUPPORTED: "it has no channel for an agent", AGENT_UNRESPONSIVE: "its agent does not answer",
         AGENT_UNSYNCED: "its agent does not answer", NO_DOMAIN: "it is not there"}

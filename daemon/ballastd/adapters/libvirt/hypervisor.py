@@ -138,7 +138,7 @@ class LibvirtHypervisor:
 
     async def ping_agent(self, host: HostName, vm: VmId) -> str:
         """Return why the agent of a VM does not answer, or nobody knows whether it does; empty where it does. Whoever stops
-        waiting leaves the call to its own end: libvirt waits for an agent as long as it wants."""
+        waiting leaves the call to its own end: left in the middle, it would take the connection with it."""
         return await asyncio.shield(self._spawn(self._pinged(host, vm)))
 
     async def _pinged(self, host: HostName, vm: VmId) -> str:
