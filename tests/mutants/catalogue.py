@@ -6,6 +6,7 @@ A net is not a net until something has been thrown into it.
 from __future__ import annotations
 
 from tests.mutants.acting import ACTING
+from tests.mutants.asking import ASKING
 from tests.mutants.checkups import CHECKUPS
 from tests.mutants.edges import EDGES
 from tests.mutants.evening import EVENING
@@ -20,4 +21,4 @@ from tests.mutants.remembering import REMEMBERING
 from tests.mutants.shortcuts import SHORTCUTS
 
 ALL: tuple[Mutant, ...] = (*JUDGING, *PLANNING, *RELIEVING, *EVENING, *EXECUTION, *POWER, *ACTING, *REMEMBERING, *EDGES, *OWNERS,
-                            *SHORTCUTS, *CHECKUPS)
+                            *SHORTCUTS, *CHECKUPS, *ASKING)

@@ -91,7 +91,7 @@ def list_migrations(daemon: Daemon, output: str, watch: float | None, only_open:
 
     LEFT is reckoned anew from what each round of copying has shown. In a wide table STANDSTILL says for how long the VM
     would have to stand still if it were handed over now, and for how long it may, or for how long it did; FORETOLD says
-    for how long it was expected to.
+    for how long it was expected to. ANSWERS says what came of asking a VM after its move whether it answers.
 
     \b
     Examples:
@@ -177,7 +177,8 @@ def list_pairs(daemon: Daemon, output: str) -> None:
     What is reckoned knows memory, bandwidth and, of some VMs, what they dirty. TOOK is the median of the newest twenty moves
     of a pair; FORETOLD is what later ones of that pair are multiplied by: their own where there are three, else that of all
     hosts. STANDSTILL is the median of how long VMs stood still at the end. FAILED are moves of the last day. A routine move
-    costs RISK times as much there: for moves that failed, and where all take half as long again as reckoned or more.
+    costs RISK times as much there: for moves that failed, or whose VM answered before and not after (they are among FAILED),
+    and where all take half as long again as reckoned or more.
 
     \b
     Example:

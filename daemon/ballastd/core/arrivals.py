@@ -20,6 +20,7 @@ from ballastd.core.plans import Order
 from ballastd.core.quantities import HostName, Instant, VmId
 from ballastd.core.snapshot import Snapshot
 
+RecordAt = Callable[[HostName, VmId], VmRecord | None]
 AWAITED_MAX = 64
 """So many that have arrived are asked at a time; far more than can arrive while they are."""
 GRACE_SECONDS = 30.0
@@ -49,8 +50,7 @@ class Asked:
     notices: tuple[Notice, ...] = ()
 
 
-def to_check(orders: Iterable[Order], record_at: Callable[[HostName, VmId], VmRecord | None], allowed: AllowedChecks,
-             wall: float) -> tuple[ev.Event, ...]:
+def to_check(orders: Iterable[Order], record_at: RecordAt, allowed: AllowedChecks, wall: float) -> tuple[ev.Event, ...]:
     """Return the record of each check that the VM of an order names and the operator allows."""
     found: list[ev.Event] = []
     for order in orders:
@@ -80,8 +80,9 @@ class Arrivals:
         for migration in [migration for migration in self._until if migration not in ledger.arrivals]:
             del self._until[migration], self._had_time[migration]
 
-    def follow(self, ledger: Ledger, now: Instant) -> Asked:
-        """Return what is to be booked, told and asked now."""
+    def follow(self, ledger: Ledger, record_at: RecordAt, now: Instant) -> Asked:
+        """Return what is to be booked, told and asked now. ``record_at``: a VM as a host shows it now, None where none is
+        shown, or nobody can say."""
         if not ledger.arrivals and not any(m.check for m in ledger.migrations.values()):
             return Asked()
         before = [event for m in (*ledger.open_migrations(), *ledger.arrivals.values())
@@ -92,7 +93,10 @@ class Arrivals:
         notices: list[Notice] = []
         answered = {event.id: event.answered for event in before}
         for place, m in enumerate(ledger.arrivals.values()):
-            outcome = self._outcome(m, answered.get(m.id, m.answered_before), ledger, now, too_many=place >= AWAITED_MAX)
+            outcome = self._outcome(m, answered.get(m.id, m.answered_before), record_at(m.target, m.vm), now)
+            why = None if outcome is not None else self._why_given_up(m, ledger, now, too_many=place >= AWAITED_MAX)
+            if why is not None:
+                outcome = ev.ArrivalChecked(now.wall, m.id, Arrival.UNCHECKED, 0.0, why)
             if outcome is not None:
                 after.append(outcome)
                 notices.extend(_told(m, outcome))
@@ -110,15 +114,22 @@ class Arrivals:
         # of those that a run before began nobody knows how far they are
         return m.answered_before is None and m.holds_slot and not m.adopted and (m.id, True) not in self._heard
 
-    def _outcome(self, m: Migration, answered_before: bool | None, ledger: Ledger, now: Instant, *, too_many: bool
+    def _outcome(self, m: Migration, answered_before: bool | None, record: VmRecord | None, now: Instant
                  ) -> ev.ArrivalChecked | None:
-        """Return what came of asking a VM that has arrived, None while it is asked."""
+        """Return what came of asking a VM that has arrived, None while nothing is heard. ``record``: as its target shows
+        it."""
         heard = self._heard.get((m.id, False))
-        if heard is not None and heard.answered is not None:
-            arrival = Arrival.ANSWERED if heard.answered else Arrival.SILENT if answered_before else Arrival.UNPROVEN
-            return ev.ArrivalChecked(now.wall, m.id, arrival, round(heard.seconds, 1), heard.detail)
-        why = heard.detail if heard is not None else self._why_given_up(m, ledger, now, too_many=too_many)
-        return None if why is None else ev.ArrivalChecked(now.wall, m.id, Arrival.UNCHECKED, 0.0, why)
+        if heard is None:
+            return None
+        arrival, detail = Arrival.UNCHECKED, heard.detail
+        if heard.answered:
+            arrival = Arrival.ANSWERED
+        elif heard.answered is not None and (record is None or not record.state.runs):
+            # somebody stopped it, or it went down with its host: its silence has a reason of its own
+            detail = f"it does not answer, and is not seen running on {m.target} any more"
+        elif heard.answered is not None:
+            arrival = Arrival.SILENT if answered_before else Arrival.UNPROVEN
+        return ev.ArrivalChecked(now.wall, m.id, arrival, round(heard.seconds, 1), detail)
 
     def _why_given_up(self, m: Migration, ledger: Ledger, now: Instant, *, too_many: bool) -> str | None:
         if m.id not in self._until:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from ballastd.core import evaluation, latching, reconciliation
 from ballastd.core import events as ev
@@ -386,15 +387,15 @@ class Controller:
                           step.revision, offered.approved)
         granted = self._switchboard.still_wanted(admission.orders, plan_made, snapshot, outlook, self._senses)
         orders = self._book_orders(step, granted, admission.begins, intents, offered.approved)
-        step.take(to_check(orders, lambda host, vm: self._senses.record(host, vm, step.now), self._cluster.arrival_checks,
-                           step.now.wall), ())
+        record_at = partial(self._senses.record, now=step.now)
+        step.take(to_check(orders, record_at, self._cluster.arrival_checks, step.now.wall), ())
         tunes = () if gates else self._book_tunes(step, admission.tunes)
         step.take(*close_evacuations(snapshot, step.draft, intents))
         step.notices.extend(self._strandings.follow(plan_made, intents, gates, step.draft, snapshot))
         switching = self._switch(step, snapshot, outlook, plan_made, gates)
         care = self._under_way.follow(step.draft, self._policies, self._verdicts.health, gates, step.revision, step.now)
         step.take(care.events, care.notices)
-        asked = self._arrivals.follow(step.draft, step.now)
+        asked = self._arrivals.follow(step.draft, record_at, step.now)
         step.take(asked.events, asked.notices)
         self._probe_journal(step)
         made = Plan(plan_made.moves, (*plan_made.refusals, *switching.refusals),

@@ -14,6 +14,7 @@ from ballastd.core.arrivals import AWAITED_MAX, GRACE_SECONDS, ArrivalCheck
 from ballastd.core.calibration import FAILED_SECONDS, attempts_of, calibrated
 from ballastd.core.controller import Controller, Decision
 from ballastd.core.inputs import Verb, VmAsked
+from ballastd.core.inventory import VmState
 from ballastd.core.ledger import Ledger, LedgerBroken
 from ballastd.core.migration_explained import explain_migration, wishes_told
 from ballastd.core.migrations import CallResult, Ending, Migration
@@ -135,6 +136,21 @@ def test_a_silence_counts_only_if_it_is_known_that_it_answered_before(before: st
         t.step(answer(ordered.checks[0], t, answered=True))
     end(t, settled, answered=False)
     assert outcomes(t) == [Arrival.SILENT if before else Arrival.UNPROVEN]
+
+
+@pytest.mark.parametrize("how", ["stopped", "paused", "host is gone"])
+def test_who_is_not_seen_running_any_more_is_silent_for_a_reason_of_its_own(how: str) -> None:
+    t = a_table()
+    settled = arrive(t, leave(t))
+    target = settled.checks[0].host
+    if how == "host is gone":
+        t.dark.add(target)
+    else:
+        state = VmState.PAUSED if how == "paused" else VmState.SHUTOFF
+        t.world[target][H1V0] = replace(t.world[target][H1V0], state=state)
+    ended = end(t, settled, answered=False)
+    assert (outcomes(t), ended.notices) == ([Arrival.UNCHECKED], ())
+    assert t.controller.ledger.silences == {}
 
 
 def test_an_answer_takes_back_what_silences_before_it_said_of_the_vm() -> None:

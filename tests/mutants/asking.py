@@ -1,0 +1,34 @@
+"""Seeded faults in asking VMs that were moved whether they answer: who is asked, where, and what is made of it."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import CORE, SERVICE, Mutant, core, only
+
+CHECKS, ARRIVALS = core("test_arrival_checks.py"), core("test_arrivals.py")
+ASKER = only("unit", "tests/unit/service/test_asking.py")
+NETWORK = only("integration", "tests/integration/test_asking_network.py")
+PROBE = "daemon/ballastd/adapters/asking/network.py"
+
+ASKING: tuple[Mutant, ...] = (
+    Mutant("a network around loopback means loopback", f"{CORE}/arrival_checks.py",
+           "        if special is not None and not any(_is_part(network, special) for network in around):", "        if False:",
+           CHECKS),
+    Mutant("an address of nobody's is asked", f"{CORE}/arrival_checks.py", "    if found.is_multicast or found.is_unspecified or",
+           "    if False and", CHECKS),
+    Mutant("an address of ours is asked like any other", PROBE, "        if is_own(check) and not", "        if False and not",
+           NETWORK),
+    Mutant("a connection is left open", PROBE, "        writer.transport.abort()", "        pass", NETWORK),
+    Mutant("every silence counts", f"{CORE}/arrivals.py", "Arrival.SILENT if answered_before else Arrival.UNPROVEN",
+           "Arrival.SILENT", ARRIVALS),
+    Mutant("who was stopped by its owner is silent", f"{CORE}/arrivals.py", "(record is None or not record.state.runs)", "False",
+           ARRIVALS),
+    Mutant("a silent arrival is a good move", f"{CORE}/calibration.py", " or m.arrival is Arrival.SILENT)", ")", ARRIVALS),
+    Mutant("a run that comes too late asks for ever", f"{CORE}/arrivals.py", "        if not self._had_time[m.id]:",
+           "        if False:", ARRIVALS),
+    Mutant("whoever arrives is asked without a bound", f"{CORE}/arrivals.py", "too_many=place >= AWAITED_MAX", "too_many=False",
+           ARRIVALS),
+    Mutant("all are asked at once", f"{SERVICE}/asking.py", "            async with self._turns:", "            if True:", ASKER),
+    Mutant("each step asks anew", f"{SERVICE}/asking.py", "            if key not in self._asking:", "            if True:", ASKER),
+    Mutant("who answered is asked for again after a restart", f"{CORE}/ledger.py",
+           "    del ledger.arrivals[e.id]\n    if e.arrival", "    if e.arrival", ARRIVALS),
+)
