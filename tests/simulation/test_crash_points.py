@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import replace
+from ipaddress import ip_network
 
 import pytest
 
 from ballastd.core.acts import Act
+from ballastd.core.arrival_checks import AllowedChecks, check_of
 from ballastd.core.policies import ConsolidationPolicy, Mode, PolicySet, Timing, Window
 from ballastd.core.quantities import Seconds
 from ballastd.rehearsal.stage import Setting, Stage, perform
@@ -78,6 +81,62 @@ def test_killed_twice(gap: int) -> None:
         stage, _ = rehearse((point, point + gap))
         assert stage.lives == 3, point
         judge(stage)
+
+
+ASKED_UNTIL = 260.0
+ASKING_SPARSER = 6
+GUESTS = AllowedChecks(networks=(ip_network("10.0.0.0/8"),))
+
+
+def rehearse_asking(crash_at: tuple[int, ...] = ()) -> tuple[Stage, tuple[int, int]]:
+    """Rehearse an evacuation whose VMs are asked whether they answer, and do not on two of their targets."""
+    cluster = four()
+    vms = tuple(replace(vm, record=replace(vm.record, check=check_of(f"tcp://10.0.0.{number}:22")))
+                for number, vm in enumerate(cluster.vms, 1))
+    isolated = tuple(Act(90.0, "isolate", host=host) for host in ("h2", "h3"))
+    setting = Setting(replace(cluster, vms=vms), Fixed(POLICIES), QUICK, (ERROR[0], *isolated, ERROR[1]), crash_at=crash_at,
+                      arrival_checks=GUESTS)
+
+    async def story(stage: Stage) -> tuple[int, int]:
+        await stage.play(BEGIN)
+        first = stage.points.passed
+        await stage.play(ASKED_UNTIL)
+        last = stage.points.passed
+        await stage.play(900.0)
+        return first, last
+
+    passed, stage = perform(setting, story)
+    return stage, passed
+
+
+def outcomes(stage: Stage) -> Counter[str]:
+    """Return what came of asking, by outcome; every VM that was to be asked and has arrived comes to one end."""
+    contents = [record.content for record in stage.world.journal.records]
+    ordered = {one["id"] for one in contents if one["kind"] == "CheckOrdered"}
+    arrived = {one["id"] for one in contents if one["kind"] == "MigrationSettled" and one["ending"] == "completed"}
+    ended = Counter(one["id"] for one in contents if one["kind"] == "ArrivalChecked")
+    assert ended == Counter(ordered & arrived)
+    assert len(ended) == 3
+    return Counter(one["arrival"] for one in contents if one["kind"] == "ArrivalChecked")
+
+
+def test_vms_are_asked_without_a_crash() -> None:
+    stage, (first, last) = rehearse_asking()
+    judge(stage)
+    found = outcomes(stage)
+    assert found["silent"] > 0
+    assert found["silent"] + found["answered"] == 3
+    assert {name.split(".")[0] for name in stage.points.names[first:last]} == {"ControlLoop", "Executor", "Asker"}
+
+
+@pytest.mark.parametrize("share", range(3))
+def test_killed_at_each_await_everybody_who_was_to_be_asked_comes_to_one_end(share: int) -> None:
+    _, (first, last) = rehearse_asking()
+    for point in list(range(first + 1, last + 1))[share::3 * EVERY * ASKING_SPARSER]:
+        stage, _ = rehearse_asking((point,))
+        assert stage.lives == 2, point
+        judge(stage)
+        outcomes(stage)
 
 
 NIGHT = Window("night", True, ((DEFAULT_EPOCH_WALL, DEFAULT_EPOCH_WALL + 1000.0),), DEFAULT_EPOCH_WALL + 1e6)

@@ -7,7 +7,7 @@ import types
 from collections.abc import Callable, Collection, Coroutine, Generator
 from typing import Any
 
-WATCHED = ("ControlLoop.", "Executor.")
+WATCHED = ("ControlLoop.", "Executor.", "Asker.")
 """Coroutines whose suspensions count, by the beginning of their qualified name."""
 
 
