@@ -88,8 +88,9 @@ ASKING_SPARSER = 6
 GUESTS = AllowedChecks(networks=(ip_network("10.0.0.0/8"),))
 
 
-def rehearse_asking(crash_at: tuple[int, ...] = ()) -> tuple[Stage, tuple[int, int]]:
-    """Rehearse an evacuation whose VMs are asked whether they answer, and do not on two of their targets."""
+def rehearse_asking(crash_at: tuple[int, ...] = ()) -> tuple[Stage, tuple[int, int, dict[str, float]]]:
+    """Rehearse an evacuation whose VMs are asked whether they answer, and do not on two of their targets; return what the
+    last daemon counted as well."""
     cluster = four()
     vms = tuple(replace(vm, record=replace(vm.record, check=check_of(f"tcp://10.0.0.{number}:22")))
                 for number, vm in enumerate(cluster.vms, 1))
@@ -97,13 +98,14 @@ def rehearse_asking(crash_at: tuple[int, ...] = ()) -> tuple[Stage, tuple[int, i
     setting = Setting(replace(cluster, vms=vms), Fixed(POLICIES), QUICK, (ERROR[0], *isolated, ERROR[1]), crash_at=crash_at,
                       arrival_checks=GUESTS)
 
-    async def story(stage: Stage) -> tuple[int, int]:
+    async def story(stage: Stage) -> tuple[int, int, dict[str, float]]:
         await stage.play(BEGIN)
         first = stage.points.passed
         await stage.play(ASKED_UNTIL)
         last = stage.points.passed
         await stage.play(900.0)
-        return first, last
+        assert stage.daemon is not None
+        return first, last, {key: count for key, count in stage.daemon.counters().items() if key.startswith("arrivals.")}
 
     passed, stage = perform(setting, story)
     return stage, passed
@@ -121,17 +123,18 @@ def outcomes(stage: Stage) -> Counter[str]:
 
 
 def test_vms_are_asked_without_a_crash() -> None:
-    stage, (first, last) = rehearse_asking()
+    stage, (first, last, counted) = rehearse_asking()
     judge(stage)
     found = outcomes(stage)
     assert found["silent"] > 0
     assert found["silent"] + found["answered"] == 3
+    assert counted == {f"arrivals.{outcome}": count for outcome, count in found.items()}
     assert {name.split(".")[0] for name in stage.points.names[first:last]} == {"ControlLoop", "Executor", "Asker"}
 
 
 @pytest.mark.parametrize("share", range(3))
 def test_killed_at_each_await_everybody_who_was_to_be_asked_comes_to_one_end(share: int) -> None:
-    _, (first, last) = rehearse_asking()
+    _, (first, last, _) = rehearse_asking()
     for point in list(range(first + 1, last + 1))[share::3 * EVERY * ASKING_SPARSER]:
         stage, _ = rehearse_asking((point,))
         assert stage.lives == 2, point

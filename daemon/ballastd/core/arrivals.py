@@ -167,12 +167,13 @@ def _told(m: Migration, outcome: ev.ArrivalChecked) -> tuple[Notice, ...]:
 def flawed_checks(snapshot: Snapshot, allowed: AllowedChecks) -> tuple[str, ...]:
     """Return a note for each VM whose owner names a check that cannot be used, ``FLAWS_SHOWN`` at most, and one for those
     whose check is not allowed."""
-    records = {record.vm: record for fact in snapshot.facts if fact.inventory is not None for record in fact.inventory.vms}
+    records = {record.vm: record for fact in snapshot.facts if fact.inventory is not None for record in fact.inventory.vms
+               if record.check is not None or record.check_flaw}
     found = sorted(records.values(), key=lambda record: (record.name, record.vm))
-    unreadable = [f"{one.name} is not asked whether it answers: its check cannot be used: {one.check_flaw}"
-                  for one in found if one.check_flaw]
+    unusable = [f"{one.name} is not asked whether it answers: its check cannot be used: {one.check_flaw}"
+                for one in found if one.check_flaw]
+    more = [f"nor are {len(unusable) - FLAWS_SHOWN} more"] if len(unusable) > FLAWS_SHOWN else []
     noes = [(one.name, no) for one in found if one.check is not None and (no := allowed.why_not(one.check))]
-    more = [f"nor are {len(unreadable) - FLAWS_SHOWN} more"] if len(unreadable) > FLAWS_SHOWN else []
-    others = f" and {len(noes) - 1} more with a check that is not allowed" if len(noes) > 1 else ""
-    return (*unreadable[:FLAWS_SHOWN], *more,
-            *(f"{name}{others} is not asked whether it answers: {no}" for name, no in noes[:1]))
+    who = "" if not noes else f"{noes[0][0]} is not asked whether it answers" if len(noes) == 1 else (
+        f"{noes[0][0]} and {len(noes) - 1} more are not asked whether they answer")
+    return (*unusable[:FLAWS_SHOWN], *more, *(f"{who}: {no}" for _, no in noes[:1]))

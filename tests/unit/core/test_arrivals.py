@@ -10,7 +10,7 @@ import pytest
 
 from ballastd.core import events as ev
 from ballastd.core.arrival_checks import NOTHING_ALLOWED, AllowedChecks, Arrival, check_of
-from ballastd.core.arrivals import AWAITED_MAX, GRACE_SECONDS, ArrivalCheck
+from ballastd.core.arrivals import AWAITED_MAX, FLAWS_SHOWN, GRACE_SECONDS, ArrivalCheck
 from ballastd.core.calibration import FAILED_SECONDS, attempts_of, calibrated
 from ballastd.core.controller import Controller, Decision
 from ballastd.core.inputs import Verb, VmAsked
@@ -324,6 +324,20 @@ def test_what_cannot_be_used_is_told_and_pins_nothing() -> None:
     [vm] = [one for one in view.vms if one.name == "h2v0"]
     assert "not asked whether it answers: check=ping" in wishes_told(vm)
     assert len(leave(t, "h2").orders) == 1
+
+
+def test_many_that_are_not_asked_are_told_in_few_words() -> None:
+    t = a_table(NOTHING_ALLOWED, h2v0="agent", h3v0="agent")
+    assert [note.partition(":")[0] for note in t.step().view.notes] == [
+        "h1v0 and 2 more are not asked whether they answer"]
+    for records in t.world.values():
+        for record in [*records.values()]:
+            for number in range(3):
+                other = vm_id(f"{record.name}{number}")
+                records[other] = replace(record, vm=other, name=f"{record.name}{number}", check=None, check_flaw="it is none")
+    notes = t.step().view.notes
+    assert len(notes) == FLAWS_SHOWN + 2
+    assert notes[FLAWS_SHOWN] == f"nor are {12 - FLAWS_SHOWN} more"
 
 
 def test_who_must_leave_leaves_though_it_was_silent_a_moment_ago() -> None:

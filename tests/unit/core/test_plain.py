@@ -10,6 +10,7 @@ import pytest
 
 from ballastd.core import autonomy_events as au
 from ballastd.core import events as ev
+from ballastd.core.arrival_checks import AGENT, Arrival
 from ballastd.core.ledger import SETTLED_KEPT, Ledger, LedgerBroken, restored
 from ballastd.core.migrations import Ending, Failure, Migration, MigrationPhase
 from ballastd.core.plain import from_plain, to_plain
@@ -52,8 +53,11 @@ def full() -> Ledger:
         ledger.apply(ev.MigrationOrdered(21.0, key, VM, "web", H1, H2, Bytes(GIB), 100, "even", "hot", 99.0, 2.5,
                                          routine=bool(number % 2)))
         ledger.apply(ev.MigrationMoved(22.0, key, MigrationPhase.RUNNING))
+        if number < 2:
+            ledger.apply(ev.CheckOrdered(22.5, key, AGENT))
         if number < SETTLED_KEPT + 2:
             ledger.apply(ev.MigrationSettled(23.0, key, Ending.FAILED if number > SETTLED_KEPT else Ending.COMPLETED))
+    ledger.apply(ev.ArrivalChecked(24.0, "m0", Arrival.SILENT))
     return ledger
 
 
