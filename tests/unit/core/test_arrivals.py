@@ -334,7 +334,7 @@ def test_many_that_are_not_asked_are_told_in_few_words() -> None:
         for record in [*records.values()]:
             for number in range(3):
                 other = vm_id(f"{record.name}{number}")
-                records[other] = replace(record, vm=other, name=f"{record.name}{number}", check=None, check_flaw="it is none")
+                records[other] = replace(record, vm=other, name=f"{record.name}{number}", check=None, check_flaw="is none")
     notes = t.step().view.notes
     assert len(notes) == FLAWS_SHOWN + 2
     assert notes[FLAWS_SHOWN] == f"nor are {12 - FLAWS_SHOWN} more"
