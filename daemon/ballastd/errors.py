@@ -52,6 +52,10 @@ class OutcomeUnknown(MigrationError):
     """The call ended with an error that says nothing about the job: observe both ends, then decide."""
 
 
+class ShutdownRefused(BallastdError):
+    """A hypervisor did not ask a guest to shut down; the message says why."""
+
+
 class PowerRefused(BallastdError):
     """A power controller answered, and did not do what it was asked; the message says why, and the cure."""
 

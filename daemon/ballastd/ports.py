@@ -168,6 +168,16 @@ class Hypervisor(Protocol):
         """
         ...
 
+    async def shut_down(self, host: HostName, vm: VmId) -> None:
+        """Ask the guest of ``vm`` to shut down in order, as one asks by its power button or its agent; return once it was
+        asked. It may take its time, or not obey. Never destroyed, never restarted. Not running there: nothing happens.
+
+        Raises:
+            Unreachable: the host did not answer; it was asked or not.
+            ShutdownRefused: it was not asked, and why.
+        """
+        ...
+
     async def abort(self, host: HostName, vm: VmId) -> None:
         """Ask for the outgoing job of ``vm`` to be cancelled. No job: nothing happens. Never in post-copy.
 

@@ -278,6 +278,27 @@ async def test_what_was_not_prepared_for_it_does_not_go_into_post_copy(world: Wo
 
 
 @story
+async def test_a_guest_that_is_asked_to_shut_down_goes_off_by_itself_and_is_not_started_again(world: World) -> None:
+    lasting, passing = await world.start_guest(H1, persistent=True), await world.start_guest(H1)
+    for vm in (lasting, passing):
+        await world.hypervisor.shut_down(H1, vm)
+    async with asyncio.timeout(60.0):
+        for vm in (lasting, passing):
+            while (seen := await found(world, H1, vm)) is not None and seen.state.runs:
+                await asyncio.sleep(0.2)
+    stays = await found(world, H1, lasting)
+    assert stays is not None
+    assert (stays.state, stays.reason, stays.autostart) == (VmState.SHUTOFF, "5/1", True), "in order, and that is all"
+    assert await found(world, H1, passing) is None
+    for vm in (lasting, passing, NOBODY):
+        await world.hypervisor.shut_down(H1, vm)
+    await asyncio.sleep(1.0)
+    again = await found(world, H1, lasting)
+    assert again is not None
+    assert again.state is VmState.SHUTOFF
+
+
+@story
 async def test_an_abort_leaves_the_vm_where_it_was(world: World) -> None:
     vm = await world.start_guest(H1, memory_mib=64)
     async with moving(world, vm) as task:

@@ -3,7 +3,8 @@
 # Fills every page of its memory with something that is not zero (a zero page travels as nine bytes and makes every
 # measured bandwidth a lie), then prints a hexadecimal counter on COM1 at every BIOS tick (55 ms). Its keyboard is
 # polled, so that virDomainSendKey sets what it does: I idles, B burns, D dirties memory as fast as it can, 1 to 9
-# dirty 2^n pages per tick, F1 to F10 work for a share of each tick that grows with n. One continuous counter across migrations means that it ran once, with its state.
+# dirty 2^n pages per tick, F1 to F10 work for a share of each tick that grows with n. At each tick it looks whether its
+# power button was pressed, and then goes off by itself. One continuous counter across migrations means that it ran once, with its state.
 .code16
 .globl _start
 _start: cli; xor %ax,%ax; mov %ax,%ds; mov %ax,%ss; mov $0x7000,%sp
@@ -15,9 +16,13 @@ _start: cli; xor %ax,%ax; mov %ax,%ds; mov %ax,%ss; mov $0x7000,%sp
     mov $0x100000,%edi
 fill: mov %edi,%fs:(%edi); add $4096,%edi; cmp end,%edi; jb fill # every page non-zero and distinct
     movl $0x100000,where
+    mov $0x602,%dx; mov $0x100,%ax; out %ax,%dx                 # ACPI PM1: the power button may be seen
 main: in $0x64,%al; test $1,%al; jz nokey; in $0x60,%al; test $0x80,%al; jnz nokey; mov %al,mode
 nokey: mov 0x46c,%ax; cmp lasttick,%ax; je same                 # BIOS tick: 18.2 a second
     mov %ax,lasttick; incl count; call beat
+    mov $0x600,%dx; in %dx,%ax; test $1,%ah; jz 1f              # it was pressed: soft off
+    mov $0x604,%dx; mov $0x2000,%ax; out %ax,%dx
+1:
     mov mode,%cl; cmp $0x3b,%cl; jb 1f; cmp $0x44,%cl; jbe work
 1:  cmp $2,%cl; jb same; cmp $10,%cl; ja same                   # keys 1..9 have scan codes 2..10
     dec %cl; mov $1,%si; shl %cl,%si

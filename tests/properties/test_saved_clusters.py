@@ -79,7 +79,7 @@ def clusters(draw: st.DrawFn) -> SavedCluster:
             pins=tuple(Pin(kind, draw(TEXTS), draw(TEXTS)) for kind in draw(st.lists(st.sampled_from(PinKind), max_size=2))),
             tags=tuple(draw(st.lists(MARKS, max_size=3))), group=draw(st.just("") | MARKS), ignored=draw(st.booleans()),
             mobility=draw(st.sampled_from(Mobility)), downtime_max_ms=draw(st.none() | st.integers(1, 60_000)),
-            post_copy=draw(st.booleans()), check=draw(CHECKS), needs=draw(needs_of(memory)))
+            post_copy=draw(st.booleans()), shutdown=draw(st.booleans()), check=draw(CHECKS), needs=draw(needs_of(memory)))
         host = draw(st.sampled_from(hosts))
         if record.state is not VmState.SHUTOFF and 4 * record.needs.backed > (host.hardware.pooled if host.hardware else 0):
             record = replace(record, needs=replace(record.needs, backing=()))

@@ -9,7 +9,7 @@ import pytest
 from ballastd.rehearsal.scenarios import CLUSTER, POLICIES, README, SCRIPT, difference, load_scenario, play
 
 HERE = Path(__file__).parent
-ORDERED = (" ordered: ", " power off: ", " power on: ")
+ORDERED = (" ordered: ", " power off: ", " power on: ", " shut down: ")
 NAMES = sorted(path.parent.name for path in HERE.glob(f"*/{SCRIPT}"))
 
 

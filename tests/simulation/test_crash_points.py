@@ -11,12 +11,13 @@ import pytest
 
 from ballastd.core.acts import Act
 from ballastd.core.arrival_checks import AllowedChecks, check_of
-from ballastd.core.policies import ConsolidationPolicy, Mode, PolicySet, Timing, Window
-from ballastd.core.quantities import Seconds
+from ballastd.core.inventory import VmState
+from ballastd.core.policies import ConsolidationPolicy, LastResort, Mode, PolicySet, Timing, Window
+from ballastd.core.quantities import HostName, Seconds
 from ballastd.rehearsal.stage import Setting, Stage, perform
 from ballastd.sim.virtual_time import DEFAULT_EPOCH_WALL
 from tests.builders import POLICIES
-from tests.simulation.clusters import Fixed, four
+from tests.simulation.clusters import PINNED, Fixed, four
 
 QUICK = Timing(startup_quiet=Seconds(40.0), inventory_interval=Seconds(2.0), pace=Seconds(10.0))
 ERROR = (Act(80.0, "reading", host="h1", metric="ecc.uncorrected", subject="A", value=0.0),
@@ -205,3 +206,57 @@ def test_the_same_setting_gives_the_same_trace() -> None:
     assert one.world.trace.lines == other.world.trace.lines
     assert any("killed" in line for line in one.world.trace.lines)
 
+
+
+LAST = replace(POLICIES, evacuation=tuple(replace(one, deadline=Seconds(60.0), last_resorts=(LastResort.SHUTDOWN,))
+                                          for one in POLICIES.evacuation))
+ASKED, ANSWERED = 155.0, 195.0
+"""Around the deadline, and when who obeys is down."""
+
+
+def a_last_resort(crash_at: tuple[int, ...] = ()) -> tuple[Stage, tuple[int, int]]:
+    """Rehearse a failing host with two guests that cannot leave it, one of which does not go down when it is asked to."""
+    cluster = four()
+    vms = tuple(replace(vm, record=replace(vm.record, pins=PINNED)) if vm.record.name in ("h1v0", "h1v1") else vm
+                for vm in cluster.vms)
+    acts = (Act(50.0, "ignore-shutdown", vm="h1v1"), *ERROR)
+    setting = Setting(replace(cluster, vms=vms), Fixed(LAST), QUICK, acts, crash_at=crash_at)
+
+    async def story(stage: Stage) -> tuple[int, int]:
+        await stage.play(ASKED)
+        first = stage.points.passed
+        await stage.play(ANSWERED)
+        last = stage.points.passed
+        await stage.play(460.0)
+        return first, last
+
+    passed, stage = perform(setting, story)
+    return stage, passed
+
+
+def judge_last_resort(stage: Stage) -> None:
+    """Nothing was violated, who obeys is down and its books are closed, and who does not was asked again."""
+    assert stage.violations == ()
+    here = stage.world.hypervisor.hosts[HostName("h1")].vms
+    assert {record.name: record.state for record in here.values()} == {"h1v0": VmState.SHUTOFF, "h1v1": VmState.RUNNING}
+    contents = [record.content for record in stage.world.journal.records]
+    names = {one["id"]: one["vm_name"] for one in contents if one["kind"] == "ShutdownOrdered"}
+    assert sorted(names.values()) == ["h1v0", "h1v1"], "each is ordered once, whatever died"
+    assert [(names[one["id"]], one["ending"]) for one in contents if one["kind"] == "ShutdownEnded"] == [("h1v0", "down")]
+    assert "h1v1" in {names[one["id"]] for one in contents if one["kind"] == "ShutdownAskedAgain"}
+
+
+def test_a_last_resort_without_a_crash() -> None:
+    stage, (first, last) = a_last_resort()
+    judge_last_resort(stage)
+    assert stage.lives == 1
+    assert last - first > 40
+
+
+@pytest.mark.parametrize("share", range(2))
+def test_killed_at_an_await_while_guests_are_asked_to_shut_down_none_is_forgotten_or_asked_twice(share: int) -> None:
+    _, (first, last) = a_last_resort()
+    for point in range(first + 1 + 2 * EVERY * share, last + 1, 4 * EVERY):
+        stage, _ = a_last_resort((point,))
+        assert stage.lives == 2, point
+        judge_last_resort(stage)

@@ -90,6 +90,8 @@ def _fields(vm: Row) -> list[tuple[str, str]]:
         ("mobility", vm["mobility"]),
         ("downtime", "-" if vm["downtime_max_ms"] is None else f"at most {vm['downtime_max_ms']} ms"),
         ("post-copy", "as policies say" if vm["post_copy"] else "never"),
+        ("shutdown", "as policies say" if vm["shutdown"] else "never"),
+        *([("asked to shut down", vm["shutdown_state"])] if vm["shutdown_state"] else []),
         ("check", vm.get("check") or (f"not asked: {vm['check_flaw']}" if vm.get("check_flaw") else "-")),
         ("migration", vm["migration"] or "-"),
         *(("pinned", pin) for pin in vm["pins"]),

@@ -73,6 +73,7 @@ ACTS: dict[str, ActKind] = {
     # VMs and strangers' hands
     "burn": ActKind("the VM asks for `value` processors from now on", ("vm", "value")),
     "dirty": ActKind("the VM dirties its memory at `value` MiB/s from now on", ("vm", "value")),
+    "ignore-shutdown": ActKind("the VM's guest does not obey when it is asked to shut down", ("vm",), ("seconds",)),
     "fate": ActKind("the VM's next migration comes to what the word says (refused, fails, never-converges, split, "
                     "leftover, nowhere, error-yet-completes)", ("vm", "word")),
     "start": ActKind("somebody starts a new VM of `value` GiB on the host, unless its hook is shut",

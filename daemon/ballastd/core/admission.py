@@ -15,7 +15,7 @@ from ballastd.core.intents import Intent, IntentKind, Wants
 from ballastd.core.inventory import Dirtying, VmRecord
 from ballastd.core.last_resorts import may_begin
 from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
-from ballastd.core.migrations import Migration
+from ballastd.core.migrations import Failure, Migration
 from ballastd.core.plans import Deferral, DeferralKind, Move, Order, Plan, TuneOrder
 from ballastd.core.policies import Limits, Mode, PolicySet, Timing, Window
 from ballastd.core.prediction import Passage, fair_share, foretell, never_ends
@@ -108,7 +108,7 @@ def _deferral(move: Move, intent: Intent, tally: _Tally, snapshot: Snapshot, led
     if intent.mode is not Mode.AUTO and not (approved and intent.mode is Mode.RECOMMEND):
         return Deferral(DeferralKind.MODE, f"policy {intent.policy} is in mode {intent.mode.value}", move.vm,
                         move.source)
-    waits = _waits(move, snapshot, ledger)
+    waits = _waits(move, snapshot, ledger) or _goes_down(move, ledger, snapshot.now.wall)
     if waits is not None:
         return waits
     budget = (_routine_budget(move, intent, tally, snapshot, ledger) if intent.routine
@@ -131,6 +131,15 @@ def _waits(move: Move, snapshot: Snapshot, ledger: Ledger) -> Deferral | None:
     if not there:
         return None
     return Deferral(DeferralKind.WAITS, f"waits until {have_left(there, move.target)}", move.vm, move.source)
+
+
+def _goes_down(move: Move, ledger: Ledger, wall: float) -> Deferral | None:
+    """Return why a VM is not moved that was asked to shut down just now: it would go down on its way."""
+    until = ledger.shutdowns.may_be_going_down(move.vm, wall)
+    if until is None:
+        return None
+    return Deferral(DeferralKind.LAST_RESORT, "was asked to shut down, and may be going down just now", move.vm, move.source,
+                    until)
 
 
 def _routine_budget(move: Move, intent: Intent, tally: _Tally, snapshot: Snapshot, ledger: Ledger) -> Deferral | None:
@@ -236,12 +245,22 @@ def _open_until(allowing: list[Window], wall: float) -> float | None:
     return closes
 
 
+def counted_failures(vm: VmId, ledger: Ledger, wall: float) -> tuple[Failure, ...]:
+    """Return the failed moves of ``vm`` within a day that count against its retries: those that were begun."""
+    return tuple(a for a in ledger.recent_failures(vm, wall - DAY_SECONDS) if not a.withheld)
+
+
+def is_tried_out(vm: VmId, ledger: Ledger, limits: Limits, wall: float) -> bool:
+    """Return whether so many moves of ``vm`` failed within a day that none is begun any more."""
+    return len(counted_failures(vm, ledger, wall)) > limits.retries_per_move
+
+
 def _back_off(move: Move, ledger: Ledger, limits: Limits, wall: float) -> Deferral | None:
     """Failed attempts back off by doubling and are counted; those the kernel withheld only back off."""
-    attempts = ledger.recent_failures(move.vm, wall - 24 * HOUR_SECONDS)
-    failures = [a for a in attempts if not a.withheld]
-    if len(failures) > limits.retries_per_move:
-        until = failures[0].wall + 24 * HOUR_SECONDS
+    attempts = ledger.recent_failures(move.vm, wall - DAY_SECONDS)
+    failures = counted_failures(move.vm, ledger, wall)
+    if is_tried_out(move.vm, ledger, limits, wall):
+        until = failures[0].wall + DAY_SECONDS
         return Deferral(DeferralKind.BACK_OFF, f"{len(failures)} moves of it failed within a day, at most "
                         f"{limits.retries_per_move} retries", move.vm, move.source, until)
     if not attempts:

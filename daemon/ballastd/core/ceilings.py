@@ -33,6 +33,8 @@ class Ceilings:
     power_offs_per_10_min: int = 2
     wakes_per_min: int = 4
     power_cycles_per_day: int = 4
+    guest_shutdowns: int = 4
+    """Guests that are asked to shut down at once."""
 
 
 CEILINGS = Ceilings()

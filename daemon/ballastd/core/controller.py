@@ -38,6 +38,7 @@ from ballastd.core.inputs import (
     ProgressSeen,
     RivalSeen,
     SelfSuspect,
+    ShutdownReturned,
     TelemetryConnected,
     TelemetryLost,
     Verb,
@@ -51,7 +52,17 @@ from ballastd.core.loads import Loads, host_load
 from ballastd.core.migrations import ALARMING, Ending, Migration
 from ballastd.core.notices import Notice
 from ballastd.core.planning import PlanUnsound, plan
-from ballastd.core.plans import AbortOrder, Deferral, DeferralKind, DowntimeOrder, Order, Plan, PostCopyOrder, TuneOrder
+from ballastd.core.plans import (
+    AbortOrder,
+    Deferral,
+    DeferralKind,
+    DowntimeOrder,
+    Order,
+    Plan,
+    PostCopyOrder,
+    ShutdownOrder,
+    TuneOrder,
+)
 from ballastd.core.policies import ClusterDeclaration, Health, Mode, PolicySet
 from ballastd.core.portrait import Portrait
 from ballastd.core.power import PowerOrder, PowerPhase
@@ -60,6 +71,7 @@ from ballastd.core.recent import Recent, tell
 from ballastd.core.recommendations import Recommendations, ordered
 from ballastd.core.saved_cluster import ClusterCopy
 from ballastd.core.senses import Senses
+from ballastd.core.shutdowns import Scene, Shutdowns, Shutting
 from ballastd.core.snapshot import HostFacts, Snapshot, take
 from ballastd.core.standing import reasons_to_avoid
 from ballastd.core.strandings import Strandings
@@ -75,7 +87,8 @@ class Decision:
     """What one step wants: ``events`` made durable first, then tunes, aborts and orders carried out.
 
     ``downtimes``: running jobs whose VM may stand still for longer at the end. ``post_copies``: those whose VM goes before
-    its memory. ``checks``: every VM that is to be asked now whether it answers. ``power``: hosts to switch on or to shut
+    its memory. ``shutdowns``: guests to be asked to shut down. ``checks``: every VM that is to be asked now whether it
+    answers. ``power``: hosts to switch on or to shut
     down in order. ``cordons``: every host that should be closed at its hook now. ``portrait``: what the step shows of
     everything, drawn when somebody looks. ``wake_at``: monotonic instant at which something may change by itself, or None.
     """
@@ -87,6 +100,7 @@ class Decision:
     tunes: tuple[TuneOrder, ...]
     downtimes: tuple[DowntimeOrder, ...]
     post_copies: tuple[PostCopyOrder, ...]
+    shutdowns: tuple[ShutdownOrder, ...]
     checks: tuple[ArrivalCheck, ...]
     power: tuple[PowerOrder, ...]
     cordons: frozenset[HostName]
@@ -140,7 +154,7 @@ class Controller:
         self._loads, self._trends = Loads(window, counts_network=counts_network), Trends(window)
         self._doubles, self._homes, self._under_way, self._recent = Doubles(), Homes(), UnderWay(self._senses), Recent()
         self._switchboard, self._gatekeeper = Switchboard(), Gatekeeper(cluster.timing, now)
-        self._strandings, self._recommendations = Strandings(), Recommendations()
+        self._strandings, self._recommendations, self._shutdowns = Strandings(), Recommendations(), Shutdowns()
         self._arrivals = Arrivals(cluster.arrival_checks)
         self._last: Snapshot | None = None
         self._remembered = -1
@@ -195,7 +209,8 @@ class Controller:
         self._strandings.keep()
         self._first = []
         orders = frozenset(power.order for power in self._ledger.power.values())
-        self._senses.forget_closed(frozenset(self._ledger.migrations), orders)
+        asked = frozenset(one.id for one in self._ledger.shutdowns.open())
+        self._senses.forget_closed(frozenset(self._ledger.migrations), orders, asked)
         self._arrivals.forget_closed(self._ledger)
         if self._remembered != self._senses.turn:
             self._remembered = self._senses.turn
@@ -219,11 +234,13 @@ class Controller:
         if isinstance(one, Report):
             return any(self._senses.turned(one.host, s.metric, s.subject, s.value) for s in one.samples)
         if isinstance(one, HostInventory):
-            return one.host not in self._senses.inventories or one.host in self._ledger.evacuating or any(
-                one.host in (m.source, m.target) for m in self._ledger.migrations.values())
+            return (one.host not in self._senses.inventories or one.host in self._ledger.evacuating
+                    or one.host in self._ledger.shutdowns.hosts()
+                    or any(one.host in (m.source, m.target) for m in self._ledger.migrations.values()))
         if isinstance(one, AgentState):
             return one.host in self._ledger.power
-        return isinstance(one, OperatorCommand | CallReturned | SelfSuspect | RivalSeen | PoliciesReplaced | PowerReturned)
+        return isinstance(one, OperatorCommand | CallReturned | SelfSuspect | RivalSeen | PoliciesReplaced | PowerReturned
+                          | ShutdownReturned)
 
     def _absorb(self, one: Input, step: _Step) -> None:
         match one:
@@ -247,6 +264,8 @@ class Controller:
                 self._senses.power[one.host] = one
             case PowerReturned():
                 self._senses.power_returned[one.order] = one
+            case ShutdownReturned():
+                self._senses.shutdown_returned[one.id] = one
             case _:
                 self._absorb_rare(one, step)
 
@@ -393,20 +412,21 @@ class Controller:
         step.take(*close_evacuations(snapshot, step.draft, intents))
         step.notices.extend(self._strandings.follow(plan_made, intents, gates, step.draft, snapshot))
         switching = self._switch(step, snapshot, outlook, plan_made, gates)
+        shutting = self._shut_down(step, snapshot, intents, plan_made, gates)
         care = self._under_way.follow(step.draft, self._policies, self._verdicts.health, gates, step.revision, step.now)
         step.take(care.events, care.notices)
         asked = self._arrivals.follow(step.draft, record_at, step.now)
         step.take(asked.events, asked.notices)
         self._probe_journal(step)
-        made = Plan(plan_made.moves, (*plan_made.refusals, *switching.refusals),
-                    (*admission.deferrals, *switching.deferrals))
+        made = Plan(plan_made.moves, (*plan_made.refusals, *switching.refusals, *shutting.refusals),
+                    (*admission.deferrals, *switching.deferrals, *shutting.deferrals))
         portrait = Portrait(snapshot, step.draft, self._policies, self._senses, self._verdicts, intents, made, orders,
                             gates, step.now, step.revision, self._gatekeeper.telemetry_trouble, self._recent.newest_first(),
                             self._recommendations.current, self._cluster.arrival_checks)
         self._pending = (step.revision, step.draft, tuple(step.events))
         return Decision(
             step.revision, tuple(step.events), orders, care.aborts, tunes, care.downtimes, care.post_copies,
-            asked.checks, switching.orders,
+            shutting.orders, asked.checks, switching.orders,
             self._cordons(step), tuple(step.answers), tuple(step.notices), portrait,
             self._wake_at(step, gates, made.deferrals))
 
@@ -440,6 +460,13 @@ class Controller:
         offered = self._recommendations.follow_switching(switching.suggested, step.draft, lasts, step.now, held=bool(gates))
         step.take(offered.events, offered.notices)
         return switching
+
+    def _shut_down(self, step: _Step, snapshot: Snapshot, intents: tuple[Intent, ...], made: Plan, gates: tuple[Gate, ...]
+                   ) -> Shutting:
+        shutting = self._shutdowns.follow(Scene(step.draft, self._policies, intents, made, gates, snapshot, self._senses,
+                                                step.revision))
+        step.take(shutting.events, shutting.notices)
+        return shutting
 
     def _follow_site_event(self, step: _Step, blast: evaluation.Blast) -> None:
         event = self._gatekeeper.site_event(step.draft.site_event, blast.reason, self._policies.limits, step.now)

@@ -17,6 +17,7 @@ from ballastd.core.inventory import Dirtying
 from ballastd.core.migrations import CallResult, Ending, MigrationPhase
 from ballastd.core.plain import from_plain, to_plain
 from ballastd.core.quantities import Bytes, HostName, VmId
+from ballastd.core.shutdown_events import ShutdownEvent
 
 RECORD_VERSION = 1
 
@@ -520,6 +521,7 @@ Event = (
     | DuplicateSeen | DuplicateCleared | InvariantFailed | HostSeenAlive | JournalRecovered | JournalReplaced
     | ForeignMoveSeen | HostEmptying | HostClosing | HostKept | PowerOffOrdered | WakeOrdered | HostOff | HostAwake
     | PowerFailed | WakeabilityConfirmed | WakeAsked | CheckpointTaken | WakeWithheld | AutonomyEvent
+    | ShutdownEvent
 )
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in typing.get_args(Event)}

@@ -21,6 +21,7 @@ from ballastd.core.statements import (
     next_wall,
     no_told,
     or_nothing,
+    shutdown_told,
 )
 from ballastd.core.views import ClusterView, HostView, MigrationView, MoveView, VerdictView, VmView
 
@@ -176,7 +177,8 @@ def _host_migrations(view: ClusterView, host: HostView) -> tuple[MigrationView, 
 def _host_moves(view: ClusterView, host: HostView) -> tuple[Statement, ...]:
     running = tuple(migration_told(view, migration) for migration in _host_migrations(view, host))
     planned = tuple(move_told(move) for move in view.moves if host.name in (move.source, move.target))
-    return (*running, *planned)
+    asked = tuple(shutdown_told(view, one) for one in view.shutdowns if one.host == host.name)
+    return (*running, *planned, *asked)
 
 
 # VMs
@@ -226,7 +228,7 @@ def _vm_moves(view: ClusterView, vm: VmView, migrations: tuple[MigrationView, ..
         said.append(move_told(move))
         said.extend(_worth(move))
         said.append(_choice(move))
-    return tuple(said) or _unmoved(view, vm)
+    return (*(tuple(said) or _unmoved(view, vm)), *(shutdown_told(view, one) for one in view.shutdowns if one.vm == vm.id))
 
 
 def _choice(move: MoveView) -> Statement:

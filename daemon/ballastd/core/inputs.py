@@ -115,6 +115,16 @@ class PowerReturned:
     at: Instant
 
 
+@dataclass(frozen=True, slots=True)
+class ShutdownReturned:
+    """The call that asked a guest to shut down returned. What it said is advice: its host shows what becomes of it."""
+
+    id: str
+    result: CallResult
+    message: str
+    at: Instant
+
+
 class Verb(enum.Enum):
     """What an operator may ask of the daemon."""
 
@@ -167,5 +177,5 @@ class Answer:
 Input = (
     Report | AgentState | HostInventory | HostUnreachable | CallReturned | ProgressSeen | PoliciesReplaced
     | TelemetryConnected | TelemetryLost | SelfSuspect | RivalSeen | OperatorCommand | PowerSeen | PowerReturned
-    | VmAsked
+    | ShutdownReturned | VmAsked
 )

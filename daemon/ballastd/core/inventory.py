@@ -172,8 +172,9 @@ class VmRecord:
     host first. ``tags``, ``group``: its owner's words, which policies select it by. ``ignored``: its owner wants it
     left alone altogether. ``mobility``: how it may be moved. ``downtime_max_ms``: for how long at most it may stand still
     at the end of a live migration, None where its owner does not say. ``post_copy``: whether it may ever be put into
-    post-copy. ``needs``: what it cannot do without beside ordinary memory. ``check``: how it is asked whether it answers
-    once it was moved, None where its owner does not say; ``check_flaw``: why what is said cannot be used, with the cure.
+    post-copy. ``shutdown``: whether its guest may ever be asked to shut down. ``needs``: what it cannot do without beside
+    ordinary memory. ``check``: how it is asked whether it answers once it was moved, None where its owner does not say;
+    ``check_flaw``: why what is said cannot be used, with the cure.
     """
 
     vm: VmId
@@ -193,6 +194,7 @@ class VmRecord:
     mobility: Mobility = Mobility.LIVE
     downtime_max_ms: int | None = None
     post_copy: bool = True
+    shutdown: bool = True
     needs: Needs = NO_NEEDS
     check: Check | None = None
     check_flaw: str = ""

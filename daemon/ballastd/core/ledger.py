@@ -28,6 +28,7 @@ from ballastd.core.migrations import (
 from ballastd.core.plain import from_plain, to_plain
 from ballastd.core.power import STANDING_BY, HostPower, PowerAct, PowerPhase
 from ballastd.core.quantities import HostName, VmId
+from ballastd.core.shutdown_books import SHUTDOWN_EVENTS, ShutdownBooks
 
 SETTLED_KEPT = 200
 HOUR_SECONDS = 3600.0
@@ -81,6 +82,7 @@ class Ledger:
     crashes: tuple[float, ...] = ()
     policies_digest: str = ""
     autonomy: Autonomy = field(default_factory=Autonomy)
+    shutdowns: ShutdownBooks = field(default_factory=ShutdownBooks)
 
     def draft(self) -> Ledger:
         """Return a copy that can take events without this one noticing."""
@@ -92,6 +94,7 @@ class Ledger:
             arrivals=dict(self.arrivals), silences=dict(self.silences),
             power=dict(self.power), wake_asked=dict(self.wake_asked), wakeable=dict(self.wakeable),
             switched_on=dict(self.switched_on), kept=dict(self.kept), autonomy=self.autonomy.draft(),
+            shutdowns=self.shutdowns.draft(),
         )
 
     def checkpoint(self, wall: float) -> ev.CheckpointTaken:
@@ -505,6 +508,13 @@ def _said_of_policies(ledger: Ledger, event: Any) -> None:
         raise LedgerBroken(f"{event.id} was never recommended") from None
 
 
+def _said_of_shutdowns(ledger: Ledger, event: Any) -> None:
+    try:
+        ledger.shutdowns.apply(event)
+    except KeyError:
+        raise LedgerBroken(f"shutdown {event.id} cannot go on so, or its VM has another that is open") from None
+
+
 def _nothing(_ledger: Ledger, _event: Any) -> None:
     """Some events only tell a story."""
 
@@ -560,4 +570,5 @@ _BOOK: dict[type, Callable[[Ledger, Any], None]] = {
     ev.JournalReplaced: _nothing,
     ev.CheckpointTaken: _checkpoint_taken,
     **dict.fromkeys(AUTONOMY_EVENTS, _said_of_policies),
+    **dict.fromkeys(SHUTDOWN_EVENTS, _said_of_shutdowns),
 }

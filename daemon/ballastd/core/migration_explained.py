@@ -69,7 +69,7 @@ def wishes_told(vm: VmView) -> str:
     said = ["left alone altogether" if vm.ignored else "",
             {"live": "", "cold": "moved only while it is off"}.get(vm.mobility, "never moved"),
             "" if vm.downtime_max_ms is None else f"at most {vm.downtime_max_ms} ms of standstill at the end of a migration",
-            "" if vm.post_copy else "no post-copy",
+            "" if vm.post_copy else "no post-copy", "" if vm.shutdown else "not shut down",
             f"asked whether it answers once it was moved ({vm.check})" if vm.check else "",
             f"not asked whether it answers: {vm.check_flaw}" if vm.check_flaw else ""]
     return ", ".join(filter(None, said))

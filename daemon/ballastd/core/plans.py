@@ -52,6 +52,8 @@ class RefusalKind(enum.Enum):
     MACHINE = "machine-type"
     STORAGE = "storage"
     NETWORK = "network"
+    LAST_RESORT = "last-resort"
+    """Nothing moves it, and its owner does not want it shut down."""
     NOT_JOURNALLED = "not-journalled"
     CEILING = "ceiling"
     GATE = "gate"
@@ -100,6 +102,8 @@ class DeferralKind(enum.Enum):
     SELF_SUSPECT = "self-suspect"
     OBSERVING = "observing"
     MODE = "policy-mode"
+    LAST_RESORT = "last-resort"
+    """It is not asked to shut down yet, or may be going down just now."""
     WAITS = "waits"
     """Its room is another VM's, which has not left yet."""
 
@@ -231,6 +235,20 @@ class PostCopyOrder:
     vm: VmId
     source: HostName
     target: HostName
+    because: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShutdownOrder:
+    """Ask a guest to shut down in order, for the time ``times``. ``because``: why its host counts as failing, and why the VM
+    cannot leave it."""
+
+    id: str
+    vm: VmId
+    vm_name: str
+    host: HostName
+    times: int
     because: str
     revision: int
 

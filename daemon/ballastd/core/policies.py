@@ -37,9 +37,10 @@ class AutoConverge(enum.Enum):
 
 class LastResort(enum.Enum):
     """What may be done for a VM that cannot leave a failing host as it should. POST_COPY: run it at its target before all of
-    its memory is there."""
+    its memory is there. SHUTDOWN: ask its guest to shut down in order where it is, once the deadline has passed."""
 
     POST_COPY = "post_copy"
+    SHUTDOWN = "shutdown"
 
 
 class Health(enum.IntEnum):

@@ -25,6 +25,7 @@ from ballastd.core.prediction import remaining
 from ballastd.core.quantities import MIB, HostName, Instant, VmId, human_bytes, human_seconds
 from ballastd.core.schedules import Leaving, schedule
 from ballastd.core.senses import Senses
+from ballastd.core.shutdown_events import ShutdownEnding
 from ballastd.core.snapshot import Snapshot
 from ballastd.core.telemetry import KEEPALIVE_SECONDS_MIN
 from ballastd.core.unmatched import without_vms
@@ -41,6 +42,7 @@ from ballastd.core.views import (
     NoView,
     PairView,
     RecentView,
+    ShutdownView,
     VerdictView,
     VmView,
     WindowView,
@@ -104,7 +106,7 @@ def _draw(p: Portrait) -> ClusterView:
         recent=p.recent,
         recommendations=recommendations.shown(p.ledger, p.now.wall, p.recommended),
         rejections=recommendations.rejections(p.ledger, p.now.wall),
-        demotions=recommendations.demotions(p.ledger), pairs=_pairs(p),
+        demotions=recommendations.demotions(p.ledger), pairs=_pairs(p), shutdowns=_shutdowns(p),
     )
 
 
@@ -128,6 +130,10 @@ def _notes(p: Portrait) -> tuple[str, ...]:
                  f"promote {name}" for name, e in sorted(p.ledger.autonomy.demoted.items()))
     found.extend(without_vms(p.policies, p.snapshot))
     found.extend(flawed_checks(p.snapshot, p.arrival_checks))
+    found.extend(f"{one.vm_name} is asked to shut down on {one.host}: ballastctl explain {one.vm}"
+                 for one in _shutdowns(p) if one.state == "asked")
+    found.extend(f"{one.vm_name} was shut down on {one.host}, and runs nowhere: ballastctl vm definition {one.vm}"
+                 for one in _shutdowns(p) if one.state == ShutdownEnding.DOWN.value and not one.seen)
     for host, agent in sorted(p.senses.agents.items()):
         if agent.keepalive is not None and agent.keepalive[0] * agent.keepalive[1] < KEEPALIVE_SECONDS_MIN:
             found.append(f"{host}: its libvirt gives a peer up after {agent.keepalive[0]} s x {agent.keepalive[1]}; a "
@@ -215,7 +221,8 @@ def _vms(p: Portrait) -> tuple[VmView, ...]:
                 tuple(f"{pin.kind.value}: {pin.thing}; cure: {pin.cure}" for pin in r.pins),
                 migration.id if migration else "", _cpu(cpu.get(r.vm)), usage.get(r.vm, NO_USAGE).memory, r.tags,
                 r.group, r.ignored, r.mobility.value, r.downtime_max_ms, r.post_copy, r.memory_max - r.ordinary,
-                _check_of(p, r), r.check_flaw or (p.arrival_checks.why_not(r.check) if r.check else ""))
+                r.shutdown, _shutdown_state(p, r.vm, fact.declared.name), _check_of(p, r),
+                r.check_flaw or (p.arrival_checks.why_not(r.check) if r.check else ""))
     return tuple(sorted(views.values(), key=lambda view: (view.name, view.id, view.host)))
 
 
@@ -263,6 +270,20 @@ def _pairs(p: Portrait) -> tuple[PairView, ...]:
     found += [PairView(source, target, one.moves, one.factor, known.factor(source, target), one.downtime, one.tried,
                        one.failed, one.risk) for (source, target), one in sorted(known.pairs.items())]
     return tuple(found)
+
+
+def _shutdown_state(p: Portrait, vm: VmId, host: HostName) -> str:
+    one = p.ledger.shutdowns.by_vm.get(vm)
+    return "" if one is None or one.host != host else one.state
+
+
+def _shutdowns(p: Portrait) -> tuple[ShutdownView, ...]:
+    shown = reversed(p.ledger.shutdowns.by_vm.values())
+    living = frozenset(p.snapshot.vms.ids) if p.ledger.shutdowns.by_vm else frozenset()
+    return tuple(ShutdownView(
+        one.id, one.vm, one.vm_name, one.host, one.policy, one.because,
+        one.state, one.detail or one.withdrawn, one.times, one.ordered_wall, one.asked_wall, one.ended_wall,
+        one.vm in living) for one in shown)
 
 
 def _intent(p: Portrait, intent: Intent) -> IntentView:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ballastd.core import autonomy_events as au
 from ballastd.core import events as ev
+from ballastd.core import shutdown_events as sh
 from ballastd.core.arrival_checks import Arrival
 from ballastd.core.migrations import ALARMING, Ending
 from ballastd.core.quantities import human_bytes
@@ -26,12 +27,12 @@ class Recent:
     def note(self, events: Iterable[ev.Event]) -> None:
         """Remember what is worth telling of ``events``."""
         for event in events:
-            if isinstance(event, ev.MigrationOrdered):
+            if isinstance(event, ev.MigrationOrdered | sh.ShutdownOrdered):
                 self._names[event.id] = event.vm_name
             told = tell(event, self._names)
             if told is not None:
                 self._told.append(told)
-            if isinstance(event, ev.MigrationSettled):
+            if isinstance(event, ev.MigrationSettled | sh.ShutdownEnded):
                 self._names.pop(event.id, None)
 
     def newest_first(self) -> tuple[RecentView, ...]:
@@ -69,6 +70,22 @@ def _arrival(e: ev.ArrivalChecked, _names: Names) -> RecentView:
              Arrival.UNCHECKED: "its VM was not asked whether it answers"}[e.arrival]
     return RecentView(e.wall, "warning" if e.arrival is Arrival.SILENT else "info",
                       f"{e.id}: {words}{f': {e.detail}' if e.detail else ''}")
+
+
+def _shutdown_ordered(e: sh.ShutdownOrdered, _names: Names) -> RecentView:
+    return RecentView(e.wall, "alarm", f"{e.id}: {e.vm_name} is asked to shut down on {e.host}: {e.policy}: {e.because}",
+                      e.host, e.vm)
+
+
+def _shutdown_withdrawn(e: sh.ShutdownWithdrawn, names: Names) -> RecentView:
+    return RecentView(e.wall, "warning", f"{e.id}: {names.get(e.id, 'a guest')} is not asked to shut down any more: "
+                      f"{e.because}")
+
+
+def _shutdown_ended(e: sh.ShutdownEnded, names: Names) -> RecentView:
+    level = "alarm" if e.ending is sh.ShutdownEnding.DOWN else "info"
+    return RecentView(e.wall, level, f"{e.id}: {names.get(e.id, 'a guest')} was asked to shut down: {e.ending.value}: "
+                      f"{e.detail}")
 
 
 def _on_host(level: str, words: str) -> Callable[[Any, Names], RecentView]:
@@ -139,6 +156,9 @@ _TELL: dict[type, Callable[[Any, Names], RecentView | None]] = {
     au.PolicyDemoted: _whole("warning", "{policy} only recommends from now on: {because}; once its cause is known: "
                              "ballastctl policy promote {policy}"),
     au.PolicyPromoted: _promoted,
+    sh.ShutdownOrdered: _shutdown_ordered,
+    sh.ShutdownWithdrawn: _shutdown_withdrawn,
+    sh.ShutdownEnded: _shutdown_ended,
     ev.InvariantFailed: _whole("alarm", "an invariant broke: {detail}"),
     ev.JournalRecovered: _whole("info", "the journal can be written again"),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ballastd.core.inputs import CallReturned, HostUnreachable, PowerReturned, PowerSeen, ProgressSeen
+from ballastd.core.inputs import CallReturned, HostUnreachable, PowerReturned, PowerSeen, ProgressSeen, ShutdownReturned
 from ballastd.core.inventory import HostInventory, VmRecord, same_but_for_use
 from ballastd.core.ledger import Ledger
 from ballastd.core.policies import Timing
@@ -32,6 +32,7 @@ class Senses:
         """The newest of each migration that showed a job."""
         self.power: dict[HostName, PowerSeen] = {}
         self.power_returned: dict[str, PowerReturned] = {}
+        self.shutdown_returned: dict[str, ShutdownReturned] = {}
         for (host, metric), values in sorted(ledger.counters.items()):
             for subject, value in sorted(values.items()):
                 self.telemetry.seed_counter(host, metric, subject, value)
@@ -95,8 +96,9 @@ class Senses:
         last = self.telemetry.last_value(host, metric, subject)
         return last is not None and last != value
 
-    def forget_closed(self, open_ids: frozenset[str], power_ids: frozenset[str]) -> None:
-        """Drop what belongs to migrations and power orders that are no longer open."""
+    def forget_closed(self, open_ids: frozenset[str], power_ids: frozenset[str], shutdown_ids: frozenset[str]) -> None:
+        """Drop what belongs to migrations, power orders and shutdowns that are no longer open."""
+        self.shutdown_returned = {key: one for key, one in self.shutdown_returned.items() if key in shutdown_ids}
         self.power_returned = {key: one for key, one in self.power_returned.items() if key in power_ids}
         for memory in (self.returned, self.ended, self.progress):
             for key in [key for key in memory if key not in open_ids]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ballastd.core.accounts import Figure
 from ballastd.core.quantities import human_bytes, human_seconds
-from ballastd.core.views import ClusterView, GateView, IntentView, MigrationView, MoveView, NoView
+from ballastd.core.views import ClusterView, GateView, IntentView, MigrationView, MoveView, NoView, ShutdownView
 
 
 class SubjectKind(enum.Enum):
@@ -101,6 +101,18 @@ def move_told(move: MoveView) -> Statement:
     text = (f"planned: {move.vm_name} from {move.source} to {move.target} ({human_bytes(move.memory)}, about "
             f"{human_seconds(move.predicted)}), {move.state}{_awaits(move)}{_under(move)}: {move.policy}: {move.because}")
     return Statement("move", text, move.policy, move.target, move.vm)
+
+
+def shutdown_told(view: ClusterView, one: ShutdownView) -> Statement:
+    """Return how it stands with a guest that was asked to shut down, and what is left to do."""
+    times = "once" if one.times == 1 else f"{one.times} times"
+    detail = f" ({one.detail})" if one.detail else ""
+    ended = "" if one.ended_wall is None else f" {ago(view, one.ended_wall)} ago"
+    cure = "" if one.state != "down" or one.seen else (
+        f"; nobody starts it again: ballastctl vm definition {one.vm} has what it was")
+    text = (f"{one.vm_name} was asked {times} to shut down on {one.host}, the last time {ago(view, one.asked_wall)} ago: "
+            f"{one.state}{ended}{detail}: {one.policy}: {one.because}{cure}")
+    return Statement(f"shutdown-{one.state}", text, one.policy, one.host, one.vm, one.ordered_wall, one.ended_wall)
 
 
 def figure_told(figure: Figure) -> str:

@@ -11,6 +11,8 @@ from ballastd.core.ledger import restored
 from ballastd.core.migrations import Ending
 from ballastd.core.power import PowerPhase
 from ballastd.core.quantities import HostName, human_seconds
+from ballastd.core.shutdown_books import ShutdownBooks
+from ballastd.core.shutdown_events import ShutdownEnded, ShutdownEnding, ShutdownEvent
 
 NOES_SHOWN = 10
 WATT_SECONDS_PER_KWH = 3.6e6
@@ -34,6 +36,8 @@ class Summary:
     off_seconds: Mapping[str, float]
     saved_kwh: float | None
     noes: tuple[tuple[str, int], ...]
+    shut_down: tuple[str, ...] = ()
+    """Guests that went down as they were asked to."""
 
     def lines(self) -> tuple[str, ...]:
         """Return it for people."""
@@ -44,6 +48,8 @@ class Summary:
             said.append("moves that did not complete: " + ", ".join(f"{n} {how}" for how, n in self.failed.items()))
         if self.evacuations:
             said.append(f"hosts emptied: {', '.join(self.evacuations)}")
+        if self.shut_down:
+            said.append(f"guests shut down, to be started by a person: {', '.join(self.shut_down)}")
         if self.foreign_moves:
             said.append(f"moves by somebody else, respected: {self.foreign_moves}")
         if self.power_offs or self.wakes or self.off_seconds:
@@ -66,11 +72,14 @@ def summarize(events: Iterable[ev.Event], since: float, until: float, idle_watts
     counts: Counter[str] = Counter()
     emptied: list[str] = []
     failures: list[str] = []
-    off = _OffTimes(since, until)
+    off, shutdowns, down = _OffTimes(since, until), ShutdownBooks(), list[str]()
     for event in events:
         off.note(event)
         if isinstance(event, ev.CheckpointTaken):
             policies |= {migration.id: migration.policy for migration in restored(event).open_migrations()}
+            shutdowns = restored(event).shutdowns
+        if isinstance(event, ShutdownEvent):
+            shutdowns.apply(event)
         if isinstance(event, ev.MigrationOrdered):
             policies[event.id] = event.policy
         if not since <= event.wall < until:
@@ -82,6 +91,8 @@ def summarize(events: Iterable[ev.Event], since: float, until: float, idle_watts
                     policy if event.ending is Ending.COMPLETED else event.ending.value] += 1
             case ev.EvacuationEnded() if event.detail == "empty":
                 emptied.append(event.host)
+            case ShutdownEnded() if event.ending is ShutdownEnding.DOWN:
+                down.extend(one.vm_name for one in shutdowns.by_vm.values() if one.id == event.id)
             case ev.PowerFailed():
                 failures.append(f"{event.host}: {event.detail}")
             case ev.ForeignMoveSeen() | ev.PowerOffOrdered() | ev.WakeOrdered():
@@ -94,7 +105,7 @@ def summarize(events: Iterable[ev.Event], since: float, until: float, idle_watts
     return Summary(since, until, dict(sorted(moves.items())), dict(sorted(failed.items())), tuple(emptied),
                    counts["ForeignMoveSeen"], counts["PowerOffOrdered"], counts["WakeOrdered"], tuple(failures),
                    {str(host): length for host, length in sorted(seconds.items())},
-                   sum(watts) / WATT_SECONDS_PER_KWH if watts else None, tuple(ranked))
+                   sum(watts) / WATT_SECONDS_PER_KWH if watts else None, tuple(ranked), tuple(down))
 
 
 class _OffTimes:

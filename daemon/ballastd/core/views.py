@@ -83,9 +83,9 @@ class HostView:
 class VmView:
     """One VM as seen now. ``pins``: why it cannot move live, each with its cure. ``cpu``: processors it uses, averaged
     over the load window; ``memory_used``: bytes of the machine it occupies; both None where unknown. ``ignored``,
-    ``mobility``, ``downtime_max_ms``, ``post_copy``: its owner's wishes. ``huge_pages``: bytes of its ``memory`` that are no
-    ordinary memory. ``check``: how it is asked whether it answers once it was moved, empty where it is not; ``check_flaw``:
-    why its owner's way of asking is not used."""
+    ``mobility``, ``downtime_max_ms``, ``post_copy``, ``shutdown``: its owner's wishes. ``huge_pages``: bytes of its
+    ``memory`` that are no ordinary memory. ``check``: how it is asked whether it answers once it was moved, empty where it
+    is not; ``check_flaw``: why its owner's way of asking is not used."""
 
     id: str
     name: str
@@ -105,6 +105,9 @@ class VmView:
     downtime_max_ms: int | None = None
     post_copy: bool = True
     huge_pages: int = 0
+    shutdown: bool = True
+    shutdown_state: str = ""
+    """How it stands with it, where its guest was asked to shut down there: see ``ShutdownView``."""
     check: str = ""
     check_flaw: str = ""
 
@@ -165,6 +168,26 @@ class MigrationView:
     arrival_detail: str = ""
     arrival_seconds: float = 0.0
     """For how long it was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShutdownView:
+    """A guest that was asked to shut down, lately or not long ago. ``state``: asked, withdrawn, or how it ended (down,
+    stayed, elsewhere, lost); ``detail``: why, in words. ``seen``: whether its VM runs anywhere now."""
+
+    id: str
+    vm: str
+    vm_name: str
+    host: str
+    policy: str
+    because: str
+    state: str
+    detail: str
+    times: int
+    ordered_wall: float
+    asked_wall: float
+    ended_wall: float | None = None
+    seen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,3 +380,5 @@ class ClusterView:
     rejections: tuple[RejectionView, ...] = ()
     demotions: tuple[DemotionView, ...] = ()
     pairs: tuple[PairView, ...] = ()
+    shutdowns: tuple[ShutdownView, ...] = ()
+    """Newest first."""

@@ -193,6 +193,7 @@ class VmModel(Strict):
     mobility: Mobility = Mobility.LIVE
     downtime_max_ms: Annotated[Whole, Field(ge=1, le=DOWNTIME_MAX_MS)] | None = None
     post_copy: YesNo = True
+    shutdown: YesNo = True
     check: Annotated[Check | None, BeforeValidator(_check), WithJsonSchema({"type": "string"})] = None
     persistent: YesNo = True
     autostart: YesNo = False
@@ -218,7 +219,7 @@ class VmModel(Strict):
             Bytes(self.memory), self.vcpus, persistent=self.persistent, autostart=self.autostart, priority=self.priority,
             pins=tuple(Pin(pin.kind, pin.thing, pin.cure) for pin in self.pins), tags=tuple(self.tags), group=self.group,
             ignored=self.ignored, mobility=self.mobility, downtime_max_ms=self.downtime_max_ms, post_copy=self.post_copy,
-            needs=self.needs.needs(), check=self.check)
+            shutdown=self.shutdown, needs=self.needs.needs(), check=self.check)
         return SavedVm(record, HostName(self.host), self.demand.demand(), self.dirty, self.working_set, self.network)
 
 

@@ -62,7 +62,8 @@ MEANINGS: dict[str, str] = {
     "EvacuationModel.order": "which VMs leave first, by the first key, then the next",
     "EvacuationModel.windows": "names of windows in which its moves may start",
     "EvacuationModel.last_resort": "what may be done for a VM that does not get away from a failing host otherwise: "
-                                   "`post_copy`, it runs at its target before all of its memory is there",
+                                   "`post_copy`, it runs at its target before all of its memory is there; `shutdown`, its "
+                                   "guest is asked to shut down once the deadline has passed",
     "EvacuationModel.mode": "how far it may go",
     # Balance
     "BalanceModel.kind": "even load",

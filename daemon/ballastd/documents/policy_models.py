@@ -33,8 +33,9 @@ from ballastd.documents.vm_selectors import Vms, is_everything, selector_of
 
 NAME = r"[a-z0-9][a-z0-9-]{0,62}"
 LEVELS = {"suspect": Health.SUSPECT, "degraded": Health.DEGRADED, "failing": Health.FAILING}
-SHUTDOWN = "shutdown"
-"""A last resort that has a name, and nobody who carries it out."""
+
+
+_PRICE = {LastResort.POST_COPY: "may cost a VM its life", LastResort.SHUTDOWN: "takes a VM out of service"}
 
 
 class Level(Enum):
@@ -133,19 +134,13 @@ class EvacuationModel(PolicyModel):
             raise ValueError("each key once, and at least one; write for example [priority, shortest]")
         return value
 
-    @field_validator("last_resort", mode="before")
-    @classmethod
-    def _carried_out(cls, value: Any) -> Any:
-        if isinstance(value, list) and SHUTDOWN in value:
-            raise ValueError(f"{SHUTDOWN} is not carried out by this release: a VM that cannot move live is reported, and "
-                             "stays; write last_resort: [post_copy], or []")
-        return value
-
     @field_validator("last_resort")
     @classmethod
     def _each_resort_once(cls, value: list[LastResort]) -> list[LastResort]:
         if len(set(value)) < len(value):
             raise ValueError("each once; write for example [post_copy]")
+        if LastResort.SHUTDOWN in value[:-1]:
+            raise ValueError("shutdown is the last of all: nothing comes after it; write [post_copy, shutdown]")
         return value
 
     @model_validator(mode="after")
@@ -157,8 +152,11 @@ class EvacuationModel(PolicyModel):
         if self.respond is Response.QUARANTINE and idle:
             raise ValueError(f"a quarantine moves nothing, {idle[0]} would do nothing; take it out, or write respond: drain")
         if self.last_resort and self.on.severity is not Level.FAILING:
-            raise ValueError(f"{self.last_resort[0].value} may cost a VM its life, and is for hosts that fail; take it "
-                             "out, or write on: {severity: failing}")
+            raise ValueError(f"{self.last_resort[0].value} {_PRICE[self.last_resort[0]]}, and is for hosts that fail; take "
+                             "it out, or write on: {severity: failing}")
+        if LastResort.SHUTDOWN in self.last_resort and self.deadline is None:
+            raise ValueError("shutdown is for VMs that are still there when the deadline has passed, and there is none; "
+                             "write for example deadline: 30m, or take shutdown out")
         return self
 
     def compiled(self, source: str) -> EvacuationPolicy:

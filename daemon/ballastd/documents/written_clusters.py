@@ -117,6 +117,7 @@ def _vm(vm: SavedVm, cluster: str) -> dict[str, Any]:
     for key, value, usual in (("group", record.group, ""), ("priority", record.priority, 0),
                               ("ignored", record.ignored, False), ("mobility", record.mobility.value, "live"),
                               ("downtime_max_ms", record.downtime_max_ms, None), ("post_copy", record.post_copy, True),
+                              ("shutdown", record.shutdown, True),
                               ("check", record.check.words() if record.check else None, None),
                               ("persistent", record.persistent, True),
                               ("autostart", record.autostart, False)):

@@ -1,5 +1,5 @@
-"""Every mutating call passes here: migrate, abort, tune, cordon, power. Ceilings, gates, journal before act, second
-look."""
+"""Every mutating call passes here: migrate, abort, tune, shut down, cordon, power. Ceilings, gates, journal before act,
+second look."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ from ballastd.core.ceilings import CEILINGS, Ceilings
 from ballastd.core.inventory import HostInventory, JobKind, Mobility, VmState
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Migration
-from ballastd.core.plans import AbortOrder, CordonOrder, DowntimeOrder, Order, PostCopyOrder, Refusal, RefusalKind, TuneOrder
+from ballastd.core.plans import (
+    AbortOrder,
+    CordonOrder,
+    DowntimeOrder,
+    Order,
+    PostCopyOrder,
+    Refusal,
+    RefusalKind,
+    ShutdownOrder,
+    TuneOrder,
+)
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.power import PowerOrder
 from ballastd.core.quantities import HostName, Seconds, human_bytes
@@ -206,6 +216,47 @@ class Kernel:
             raise Withheld((Refusal(RefusalKind.GATE, self._held, order.vm),))
         await self._hypervisor.start_post_copy(order.source, order.vm)
 
+    async def shut_down(self, order: ShutdownOrder) -> None:
+        """Ask a guest to shut down in order, if that is in the journal for just this time, its definition is kept, its owner
+        lets it, and its host shows it running, without a job.
+
+        Raises:
+            Withheld: it is not; it was not asked. Unreachable: the host did not answer. ShutdownRefused: it was not asked.
+        """
+        self._refuse_shutdown_early(order)
+        await self._keep_for_good(order)
+        here = await self._hypervisor.inventory(order.host, load=False)
+        no = _why_not_shut_down(order, here)
+        if no is None and any(flight.vm == order.vm for flight in self._flights.all()):
+            no = Refusal(RefusalKind.VM_BUSY, "a migration of it is in flight", order.vm, order.host)
+        if no is not None:
+            raise Withheld((no,))
+        # from the look to the call nothing is awaited
+        self._refuse_shutdown_early(order)
+        self._record.use_up_shutdown(order.id)
+        await self._hypervisor.shut_down(order.host, order.vm)
+
+    def _refuse_shutdown_early(self, order: ShutdownOrder) -> None:
+        if self._held is not None:
+            raise Withheld((Refusal(RefusalKind.GATE, self._held, order.vm, order.host),))
+        if not self._record.has_shutdown(order.id, order.times):
+            raise Withheld((Refusal(RefusalKind.NOT_JOURNALLED, f"shutdown {order.id}, time {order.times}", order.vm),))
+        if self._cluster.host(order.host) is None:
+            raise Withheld((Refusal(RefusalKind.GATE, "not a declared host", order.vm, order.host),))
+        if self._record.going_down() > self._ceilings.guest_shutdowns:
+            raise Withheld((Refusal(RefusalKind.CEILING, f"{self._record.going_down()} guests are asked to shut down, "
+                                    f"ceiling {self._ceilings.guest_shutdowns}", order.vm, order.host),))
+
+    async def _keep_for_good(self, order: ShutdownOrder) -> None:
+        """Write down what a VM is defined as that will have to be started elsewhere: without that it is not shut down."""
+        if self._definitions is None:
+            return
+        try:
+            await self._definitions.keep(order.vm, await self._hypervisor.definition(order.host, order.vm))
+        except (DefinitionNotKept, Unreachable, VmVanished) as error:
+            no = Refusal(RefusalKind.WORLD_CHANGED, f"its definition cannot be kept: {error}", order.vm, order.host)
+            raise Withheld((no,)) from error
+
     def cordon(self, order: CordonOrder) -> None:
         """Ask a host's agent to raise or lower its cordon flag. The request expires by itself."""
         if self._cluster.host(order.host) is None:
@@ -301,6 +352,19 @@ def _demand(order: AbortOrder | TuneOrder | DowntimeOrder | PostCopyOrder, what:
         raise Withheld((Refusal(RefusalKind.NOT_JOURNALLED, f"{what} of {order.migration}", order.vm),))
     if over is not None:
         raise Withheld((Refusal(RefusalKind.CEILING, over, order.vm),))
+
+
+def _why_not_shut_down(order: ShutdownOrder, seen: HostInventory) -> Refusal | None:
+    here = seen.find(order.vm)
+    if not seen.complete or here is None:
+        return Refusal(RefusalKind.VM_GONE, f"is not seen on {order.host}", order.vm, order.host)
+    if here.state is not VmState.RUNNING:
+        return Refusal(RefusalKind.VM_NOT_RUNNING, f"is {here.state.value} now", order.vm, order.host)
+    if here.job is not JobKind.NONE:
+        return Refusal(RefusalKind.VM_BUSY, f"a {here.job.value} job holds it now", order.vm, order.host)
+    if here.ignored or not here.shutdown:
+        return Refusal(RefusalKind.LAST_RESORT, "its owner does not want it shut down", order.vm, order.host)
+    return None
 
 
 def _vm_refusals(order: Order, ends: _Ends) -> tuple[Refusal, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ballastd.core import events as ev
+from ballastd.core import shutdown_events as sh
+from ballastd.core.ledger import restored
 from ballastd.errors import JournalError, Unreachable
 from ballastd.ports import Blocking, Journal, JournalHealth, JournalRecord
 
@@ -25,6 +27,8 @@ class Record:
         self._downtimes: dict[str, int] = {}
         self._post_copies: set[str] = set()
         self._power: set[str] = set()
+        self._shutdowns: dict[str, int] = {}
+        self._going_down: set[str] = set()
         self._hung: str | None = None
         self.head = 0
         """Sequence number of the last durable record."""
@@ -138,13 +142,29 @@ class Record:
                     self._downtimes.pop(event.id, None)
                     self._post_copies.discard(event.id)
                 case _:
-                    pass
+                    self._note_shutdown(event)
+
+    def _note_shutdown(self, event: ev.Event) -> None:
+        match event:
+            case sh.ShutdownOrdered():
+                self._shutdowns[event.id] = 1
+                self._going_down.add(event.id)
+            case sh.ShutdownAskedAgain():
+                self._shutdowns[event.id] = event.times
+            case sh.ShutdownWithdrawn() | sh.ShutdownEnded():
+                self._shutdowns.pop(event.id, None)
+                self._going_down.discard(event.id)
+            case ev.CheckpointTaken():
+                self._going_down = {one.id for one in restored(event).shutdowns.open() if one.is_asked}
+            case _:
+                pass
 
     def replayed(self, events: tuple[ev.Event, ...]) -> None:
         """Take over what a run before made durable: aborts stand, but its orders were its own to carry out."""
         self._note(events)
         self._orders.clear()
         self._power.clear()
+        self._shutdowns.clear()
 
     def has_order(self, migration: str) -> bool:
         """Return whether the order of a migration is durable and was not used up."""
@@ -161,6 +181,18 @@ class Record:
     def use_up_power(self, order: str) -> None:
         """A power order is carried out once."""
         self._power.discard(order)
+
+    def has_shutdown(self, order: str, times: int) -> bool:
+        """Return whether it is durable that a guest is asked to shut down for this time, and that was not used up."""
+        return self._shutdowns.get(order) == times
+
+    def use_up_shutdown(self, order: str) -> None:
+        """A guest is asked once for each time that is durable."""
+        self._shutdowns.pop(order, None)
+
+    def going_down(self) -> int:
+        """Return how many guests are asked to shut down by what is durable."""
+        return len(self._going_down)
 
     def has_abort(self, migration: str) -> bool:
         """Return whether the abort of a migration is durable."""

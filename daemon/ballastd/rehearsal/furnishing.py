@@ -16,8 +16,9 @@ from ballastd.core.quantities import GIB, MIB, Bytes
 from ballastd.core.saved_cluster import SavedCluster, SavedHost, SavedVm
 from ballastd.rehearsal.stage import Setting
 
-NETWORKED, PAGED, DESPERATE = 0.35, 0.3, 0.35
-"""The shares of clusters that have networks of a known speed, VMs on huge pages, and policies with a last resort."""
+NETWORKED, PAGED, DESPERATE, LAST_OF_ALL = 0.35, 0.3, 0.35, 0.3
+"""The shares of clusters that have networks of a known speed, VMs on huge pages, policies that allow post-copy, and such
+that allow the shutdown of guests."""
 ASKED, NAMED = 0.3, 0.6
 """The share of clusters whose VMs are asked whether they answer, and of VMs in them whose owners want that."""
 NETWORKS_MIB_S = (1192.0, 1192.0, 2980.0)
@@ -37,12 +38,12 @@ def furnished(cluster: SavedCluster, seed: int) -> SavedCluster:
 
 
 def desperate(policies: PolicySet, seed: int) -> PolicySet:
-    """Return policies that may put VMs into post-copy off failing hosts, if the seed wants that."""
-    if Random(f"{seed} despair").random() >= DESPERATE:
-        return policies
+    """Return policies that may put VMs into post-copy off failing hosts, or shut guests down there, if the seed wants."""
+    chances = ((LastResort.POST_COPY, "despair", DESPERATE), (LastResort.SHUTDOWN, "last of all", LAST_OF_ALL))
+    resorts = tuple(resort for resort, luck, share in chances if Random(f"{seed} {luck}").random() < share)
     return replace(policies, evacuation=tuple(
-        replace(one, last_resorts=(LastResort.POST_COPY,)) if one.severity is Health.FAILING else one
-        for one in policies.evacuation))
+        replace(one, last_resorts=tuple(r for r in resorts if r is not LastResort.SHUTDOWN or one.deadline is not None))
+        if resorts and one.severity is Health.FAILING else one for one in policies.evacuation))
 
 
 def with_checks(setting: Setting, seed: int, lasts: float) -> Setting:

@@ -81,6 +81,9 @@ class Notes:
     def asking(self, vm: VmId, check: Check) -> None:
         """See ``sim.world.Watcher``."""
 
+    def shutting_down(self, host: HostName, vm: VmId) -> None:
+        """See ``sim.world.Watcher``."""
+
     def switching(self, host: HostName, *, on: bool) -> None:
         """See ``sim.world.Watcher``."""
 

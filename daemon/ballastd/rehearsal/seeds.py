@@ -274,7 +274,7 @@ def _happened(stage: Stage) -> dict[str, int]:
             "offs": kinds["PowerOffOrdered"], "wakes": kinds["HostAwake"], "adoptions": adopted,
             "starts": kinds["DaemonStarted"], "approvals": kinds["RecommendationApproved"],
             "lapses": kinds["ApprovalLapsed"], "demotions": kinds["PolicyDemoted"],
-            "post_copies": kinds["PostCopyOrdered"]}
+            "post_copies": kinds["PostCopyOrdered"], "shutdowns": kinds["ShutdownOrdered"]}
 
 
 def without(seed: int, hours: float, violated: str) -> tuple[str, ...]:

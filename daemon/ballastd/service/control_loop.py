@@ -79,7 +79,8 @@ class ControlLoop:
 
     def _calm(self) -> float:
         ledger = self._controller.ledger
-        under_way = ledger.migrations or ledger.arrivals or ledger.evacuating or ledger.drains or ledger.switching()
+        under_way = (ledger.migrations or ledger.arrivals or ledger.evacuating or ledger.drains or ledger.switching()
+                     or ledger.shutdowns.hosts())
         return CALM_SECONDS if under_way or self._is_held_up() else QUIET_SECONDS
 
     def _is_held_up(self) -> bool:

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import structlog
 
 from ballastd.core.controller import Decision
-from ballastd.core.inputs import CallReturned, PowerReturned
+from ballastd.core.inputs import CallReturned, PowerReturned, ShutdownReturned
 from ballastd.core.migrations import CallResult
-from ballastd.core.plans import CordonOrder, Order, RefusalKind
+from ballastd.core.plans import CordonOrder, Order, RefusalKind, ShutdownOrder
 from ballastd.core.power import PowerOrder
 from ballastd.core.quantities import HostName
 from ballastd.errors import (
@@ -19,6 +19,7 @@ from ballastd.errors import (
     MigrationAborted,
     MigrationRefused,
     PowerRefused,
+    ShutdownRefused,
 )
 from ballastd.kernel.kernel import Kernel, Withheld
 from ballastd.ports import Clock
@@ -62,6 +63,8 @@ class Executor:
         for abort in decision.aborts:
             log.warning("migration is being aborted", migration=abort.migration, reason=abort.reason)
             self._spawn(_steer(self._kernel.abort(abort), abort.migration, "abort not delivered; it will be tried again"))
+        for shutdown in decision.shutdowns:
+            self._spawn(self._shut_down(shutdown))
         for order in decision.power:
             self._spawn(self._switch(order))
         self._follow_cordons(decision)
@@ -91,6 +94,14 @@ class Executor:
         self._watch_power(order.host)
         log.info("power call returned", host=order.host, order=order.id, result=result.value, message=message)
         self._inbox.put(PowerReturned(order.id, order.host, result, message, self._clock.now()))
+
+    async def _shut_down(self, order: ShutdownOrder) -> None:
+        log.warning("guest is asked to shut down", vm=order.vm_name, host=order.host, order=order.id, times=order.times,
+                    because=order.because)
+        result, message, _ = await _outcome(self._kernel.shut_down(order), order.id)
+        log.info("shutdown call returned", vm=order.vm_name, host=order.host, order=order.id, result=result.value,
+                 message=message)
+        self._inbox.put(ShutdownReturned(order.id, result, message, self._clock.now()))
 
     def _follow_cordons(self, decision: Decision) -> None:
         now = self._clock.now()
@@ -126,7 +137,7 @@ async def _outcome(call: Awaitable[T], order: str) -> tuple[CallResult, str, T |
         # what a controller contradicts does not pass by itself: it counts as its own refusal, and people are told
         lies = any(one.kind is RefusalKind.CONTROLLER for one in no.refusals)
         return CallResult.REFUSED if lies else CallResult.WITHHELD, str(no), None
-    except (MigrationRefused, PowerRefused) as no:
+    except (MigrationRefused, PowerRefused, ShutdownRefused) as no:
         return CallResult.REFUSED, str(no), None
     except MigrationAborted as end:
         return CallResult.ABORTED, str(end), None

@@ -77,7 +77,8 @@ class Watcher:
 
     def _pause(self, host: HostName) -> float:
         ends = {end for m in self._ledger().open_migrations() for end in (m.source, m.target)}
-        busy = host in ends or host in self._ledger().evacuating or host in self._ledger().switching()
+        ledger = self._ledger()
+        busy = (host in ends or host in ledger.evacuating or host in ledger.switching() or host in ledger.shutdowns.hosts())
         return min(BUSY_SECONDS, self._timing.inventory_interval) if busy else self._timing.inventory_interval
 
     async def follow_hints(self) -> None:

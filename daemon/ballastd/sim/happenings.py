@@ -162,6 +162,12 @@ def _dirty(world: World, act: Act) -> Undo:
     return nothing
 
 
+def _ignore_shutdown(world: World, act: Act) -> Undo:
+    vm = world.names[act.vm]
+    world.hypervisor.deaf.add(vm)
+    return lambda: world.hypervisor.deaf.discard(vm)
+
+
 def _fate(world: World, act: Act) -> Undo:
     world.hypervisor.fates[world.names[act.vm]] = Fate(act.word)
     return nothing
@@ -268,8 +274,8 @@ EFFECTS: dict[str, Callable[[World, Act], Undo]] = {
     "broker-down": _broker_down, "broker-up": _broker_up,
     "cut": _trouble("cut"), "hang": _trouble("hang"), "kill-libvirtd": _trouble("kill_libvirtd"),
     "lose-power": _lose_power, "heal": _heal,
-    "burn": _burn, "dirty": _dirty, "fate": _fate, "start": _start, "stop": _stop, "halt": _halt, "carry": _carry,
-    "mute": _mute, "isolate": _isolate,
+    "burn": _burn, "dirty": _dirty, "ignore-shutdown": _ignore_shutdown, "mute": _mute, "isolate": _isolate,
+    "fate": _fate, "start": _start, "stop": _stop, "halt": _halt, "carry": _carry,
     "conduct": _conduct, "swap": _swap, "press": _press,
     "fill-disk": _fill_disk, "free-disk": _free_disk, "slow-disk": _slow_disk, "step-clock": _step_clock,
     "rival": _rival, "no-rival": _no_rival,

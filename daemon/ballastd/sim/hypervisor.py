@@ -13,7 +13,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from ballastd.core.inventory import HostInventory, Progress, VmRecord, VmState, VmUsage
+from ballastd.core.inventory import HostInventory, JobKind, Progress, VmRecord, VmState, VmUsage
 from ballastd.core.plans import Order, Refusal, RefusalKind
 from ballastd.core.quantities import MIB, Bytes, HostName, Seconds, VmId
 from ballastd.errors import (
@@ -44,6 +44,8 @@ TORN_AT_TARGET = 0.065
 LOST_AT_TARGET = 0.01
 """Of 155 trials in which the target's libvirtd was killed in the switch-over, 10 left two guests and 2 left none."""
 HINTS_MAX = 4096
+GUEST_SHUTDOWN_SECONDS = 20.0
+"""How long a guest takes to go down that obeys."""
 
 
 class SimulatedHypervisor:
@@ -58,6 +60,8 @@ class SimulatedHypervisor:
         self.fates: dict[VmId, Fate] = {}
         self.dirty_mib_s: dict[VmId, float] = {}
         self.working_sets: dict[VmId, float] = {}
+        self.deaf: set[VmId] = set()
+        """Guests that do not obey when they are asked to shut down."""
         self.locked = locked
         self.processors = Processors(clock)
         self.traffic = Traffic(clock)
@@ -176,6 +180,21 @@ class SimulatedHypervisor:
         """Return for how long the VM of a running job may stand still at its end, milliseconds; None without one."""
         job = self._jobs.get(vm)
         return None if job is None else job.downtime_ms
+
+    async def shut_down(self, host: HostName, vm: VmId) -> None:
+        """Ask a guest to shut down: one that obeys is down after a while, wherever it is by then."""
+        record = (await self._reach(host)).vms.get(vm)
+        if record is not None and record.state.runs and vm not in self.deaf:
+            self._spawn(self._go_down(vm))
+
+    async def _go_down(self, vm: VmId) -> None:
+        await asyncio.sleep(GUEST_SHUTDOWN_SECONDS)
+        for host in self.hosts.values():
+            record = host.vms.get(vm)
+            if record is not None and record.state.runs:
+                self.remove(host.name, vm)
+                if record.persistent:
+                    self.place(host.name, replace(record, state=VmState.SHUTOFF, job=JobKind.NONE, reason="5/1"))
 
     async def abort(self, host: HostName, vm: VmId) -> None:
         """Cancel a running job."""

@@ -54,6 +54,10 @@ class Witness(Protocol):
         """The VM of a job is about to go before its memory."""
         ...
 
+    def shutting_down(self, host: HostName, vm: VmId) -> None:
+        """A guest is about to be asked to shut down."""
+        ...
+
     def switching(self, host: HostName, *, on: bool) -> None:
         """A power controller is about to be told something."""
         ...
@@ -152,6 +156,12 @@ class LivingHypervisor:
         self._life.check()
         self._life.witness.parting(host, vm)
         await self._world.start_post_copy(host, vm)
+
+    async def shut_down(self, host: HostName, vm: VmId) -> None:
+        """See ``ports.Hypervisor``."""
+        self._life.check()
+        self._life.witness.shutting_down(host, vm)
+        await self._world.shut_down(host, vm)
 
     async def abort(self, host: HostName, vm: VmId) -> None:
         """See ``ports.Hypervisor``."""

@@ -11,7 +11,7 @@ from ballastd.core.plain import from_plain
 
 HIDDEN = frozenset({"CountersNoted", "MigrationCalled", "BandwidthOrdered", "CheckpointTaken", "PoliciesLoaded"})
 """Records that are bookkeeping: a trace is read by people."""
-NUMBERED = ("MigrationOrdered", "PowerOffOrdered", "WakeOrdered")
+NUMBERED = {"MigrationOrdered": "m", "PowerOffOrdered": "p", "WakeOrdered": "p", "ShutdownOrdered": "s"}
 
 
 class Trace:
@@ -40,7 +40,7 @@ class Trace:
         if kind in HIDDEN:
             return
         if kind in NUMBERED:
-            self._numbers[str(content["id"])] = f"{'m' if kind == NUMBERED[0] else 'p'}{len(self._numbers) + 1}"
+            self._numbers[str(content["id"])] = f"{NUMBERED[kind]}{len(self._numbers) + 1}"
         self.say(f"{_WORDS.get(kind, _plainly)(content, self._name(content))}")
 
     def _name(self, content: dict[str, Any]) -> str:
@@ -89,6 +89,10 @@ def _power(content: dict[str, Any], name: str) -> str:
     return f"{name} power {what}: {content['host']}  [{content['policy']}: {content['because']}]"
 
 
+def _shut_down(content: dict[str, Any], name: str) -> str:
+    return f"{name} shut down: {content['vm_name']} on {content['host']}  [{content['policy']}: {content['because']}]"
+
+
 def _recommended(content: dict[str, Any], name: str) -> str:
     what = f"{content['vm_name']} {content['source']} -> {content['target']}" if content["vm"] else (
         f"{content['source']} emptied and switched off")
@@ -99,4 +103,5 @@ _WORDS: dict[str, Callable[[dict[str, Any], str], str]] = {
     "MigrationOrdered": _ordered, "MigrationMoved": _moved, "MigrationSettled": _settled,
     "CheckOrdered": _to_ask, "AskedBefore": _asked_before, "ArrivalChecked": _arrived,
     "PowerOffOrdered": _power, "WakeOrdered": _power, "Recommended": _recommended,
+    "ShutdownOrdered": _shut_down,
 }

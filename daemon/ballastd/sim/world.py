@@ -63,6 +63,9 @@ class Watcher(Protocol):
     def asking(self, vm: VmId, check: Check) -> None:
         """The daemon is about to ask a VM whether it answers."""
 
+    def shutting_down(self, host: HostName, vm: VmId) -> None:
+        """The daemon is about to ask a guest to shut down."""
+
     def switching(self, host: HostName, *, on: bool) -> None:
         """The daemon is about to tell a power controller something."""
 
@@ -229,6 +232,11 @@ class World:
         """See ``sim.lives.Witness``."""
         for watcher in self.watchers:
             watcher.asking(vm, check)
+
+    def shutting_down(self, host: HostName, vm: VmId) -> None:
+        """See ``sim.lives.Witness``."""
+        for watcher in self.watchers:
+            watcher.shutting_down(host, vm)
 
     def switching(self, host: HostName, *, on: bool) -> None:
         """See ``sim.lives.Witness``."""

@@ -10,6 +10,7 @@ import pytest
 
 from ballastd.core import autonomy_events as au
 from ballastd.core import events as ev
+from ballastd.core import shutdown_events as sh
 from ballastd.core.arrival_checks import AGENT, Arrival
 from ballastd.core.ledger import SETTLED_KEPT, Ledger, LedgerBroken, restored
 from ballastd.core.migrations import Ending, Failure, Migration, MigrationPhase
@@ -47,6 +48,9 @@ def full() -> Ledger:
         au.Recommended(20.2, "b", "nights", "switch-off", H2, "idle", 1800.0),
         au.RecommendationApproved(20.3, "a", "ann"), au.RecommendationRejected(20.4, "b", "bob", 99.0, "nights", "h2 off"),
         au.PolicyDemoted(20.5, "nights", "2 failed"),
+        sh.ShutdownOrdered(20.6, "s1", VM, "web", H1, "failing-hosts", "pinned"), sh.ShutdownAskedAgain(20.7, "s1", 2),
+        sh.ShutdownWithdrawn(20.8, "s1", "acknowledged"), sh.ShutdownEnded(20.9, "s1", sh.ShutdownEnding.STAYED),
+        sh.ShutdownOrdered(21.0, "s2", VmId("w"), "db", H1, "failing-hosts", "pinned"),
     ))
     for number in range(SETTLED_KEPT + 3):
         key = f"m{number}"
@@ -72,7 +76,8 @@ def test_a_checkpoint_alone_makes_any_ledger_what_another_is() -> None:
 
 def test_what_comes_after_a_checkpoint_is_booked_as_if_all_had_been_replayed() -> None:
     after = (ev.MigrationSettled(31.0, f"m{SETTLED_KEPT + 2}", Ending.FAILED), ev.Resumed(32.0, "ann"),
-             ev.WakeOrdered(33.0, "p2", H2, "nights", "load"), ev.HostUncordoned(34.0, H1, "ann"))
+             ev.WakeOrdered(33.0, "p2", H2, "nights", "load"), ev.HostUncordoned(34.0, H1, "ann"),
+             sh.ShutdownAskedAgain(35.0, "s2", 2))
     whole, short = full(), Ledger()
     short.apply(full().checkpoint(30.0))
     whole.replay(after)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ballastd.core import events as ev
+from ballastd.core import shutdown_events as sh
+from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Ending
 from ballastd.core.quantities import GIB, Bytes, HostName
 from ballastd.core.summary import summarize
@@ -62,3 +64,18 @@ def test_failed_power_and_foreign_moves_are_told() -> None:
     assert "power failed: h1: did not come back" in text
     assert "moves by somebody else, respected: 1" in text
     assert "hosts emptied: h2" in text
+
+
+def test_guests_that_were_shut_down_are_told_by_name_also_of_before_a_checkpoint() -> None:
+    def asked(key: str, vm: str) -> sh.ShutdownOrdered:
+        return sh.ShutdownOrdered(1.0, key, vm_id(vm), vm, H1, "failing-hosts", "")
+
+    def ended(key: str, ending: sh.ShutdownEnding) -> sh.ShutdownEnded:
+        return sh.ShutdownEnded(50.0, key, ending)
+
+    ledger = Ledger()
+    ledger.apply(asked("s1", "a"))
+    found = summarize((ledger.checkpoint(2.0), asked("s2", "b"), asked("s3", "c"), ended("s1", sh.ShutdownEnding.DOWN),
+                       ended("s2", sh.ShutdownEnding.STAYED), ended("s3", sh.ShutdownEnding.DOWN)), 10.0, DAY, {}, {})
+    assert found.shut_down == ("a", "c")
+    assert "guests shut down, to be started by a person: a, c" in found.lines()

@@ -60,8 +60,13 @@ def refused(tmp_path: Path, text: str | bytes) -> list[str]:
     (EVACUATION.replace("evacuate", "evacuat"),
      "p.yaml:4:1: respond: 'evacuat' is not one of quarantine, drain, evacuate; did you mean evacuate?"),
     (EVACUATION + "last_resort: [shutdown]\n",
-     "p.yaml:6:1: last_resort: shutdown is not carried out by this release: a VM that cannot move live is reported, and "
-     "stays; write last_resort: [post_copy], or []"),
+     "p.yaml:1:1: document: shutdown is for VMs that are still there when the deadline has passed, and there is none; write "
+     "for example deadline: 30m, or take shutdown out"),
+    (EVACUATION + "deadline: 30m\nlast_resort: [shutdown, post_copy]\n",
+     "p.yaml:7:1: last_resort: shutdown is the last of all: nothing comes after it; write [post_copy, shutdown]"),
+    (EVACUATION.replace("failing", "degraded") + "deadline: 30m\nlast_resort: [shutdown]\n",
+     "p.yaml:1:1: document: shutdown takes a VM out of service, and is for hosts that fail; take it out, or write on: "
+     "{severity: failing}"),
     (EVACUATION + "last_resort: [post_copy, post_copy]\n",
      "p.yaml:6:1: last_resort: each once; write for example [post_copy]"),
     (EVACUATION.replace("failing", "degraded") + "last_resort: [post_copy]\n",

@@ -76,10 +76,12 @@ def test_a_last_resort_is_one_that_is_carried_out(tmp_path: Path) -> None:
     base = "kind: Evacuation\nname: p\non: {severity: failing}\nrespond: evacuate\n"
     [policy] = load(tmp_path, base + "last_resort: [post_copy]\n").evacuation
     assert policy.last_resorts == (LastResort.POST_COPY,)
-    [known] = problems(tmp_path, base + "last_resort: [post_copy, shutdown]\n")
-    assert "shutdown is not carried out by this release" in known
+    [both] = load(tmp_path, base + "deadline: 30m\nlast_resort: [post_copy, shutdown]\n").evacuation
+    assert both.last_resorts == (LastResort.POST_COPY, LastResort.SHUTDOWN)
+    [endless] = problems(tmp_path, base + "last_resort: [post_copy, shutdown]\n")
+    assert "write for example deadline: 30m" in endless
     [unknown] = problems(tmp_path, base + "last_resort: [kill]\n")
-    assert "'kill' is not one of post_copy" in unknown
+    assert "'kill' is not one of post_copy, shutdown" in unknown
     [moves_nothing] = problems(tmp_path, base.replace("evacuate", "quarantine") + "last_resort: [post_copy]\n")
     assert "last_resort would do nothing" in moves_nothing
 

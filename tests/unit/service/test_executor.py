@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from ballastd.core.inputs import CallReturned
+from ballastd.core.inputs import CallReturned, ShutdownReturned
 from ballastd.core.migrations import CallResult
-from ballastd.core.plans import Order
+from ballastd.core.plans import Order, ShutdownOrder
+from ballastd.core.quantities import HostName
+from ballastd.core.shutdown_events import ShutdownOrdered
 from ballastd.service.asking import Asker
 from ballastd.service.executor import Executor
 from ballastd.service.inbox import Inbox
@@ -88,5 +90,23 @@ def test_whoever_was_told_to_go_on_or_off_is_asked_soon_whether_it_obeyed() -> N
         await inbox.wait(600.0, 0.0)
         assert bench.controllers.asked == [(order.host, False)]
         assert asked == [order.host]
+
+    run_virtual(story())
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_what_asking_a_guest_to_shut_down_came_to_is_told(is_written: bool) -> None:
+    async def story() -> None:
+        bench, inbox = Bench(declared()), Inbox(lambda _: False)
+        executor = Executor(bench.kernel, inbox, bench.clock, lambda _host: None)
+        order = ShutdownOrder("1-s1", vm_id("h0v0"), "h0v0", HostName("h0"), 1, "because", 1)
+        if is_written:
+            await bench.record.append(1, (ShutdownOrdered(1.0, order.id, order.vm, "h0v0", order.host, "p", "because"),))
+        executor.carry_out(replace(table(four_hosts()).step(), shutdowns=(order,), cordons=frozenset()))
+        await inbox.wait(600.0, 0.0)
+        (heard,) = inbox.drain()
+        assert isinstance(heard, ShutdownReturned)
+        assert (heard.id, heard.result) == ("1-s1", CallResult.OK if is_written else CallResult.WITHHELD)
+        await executor.detach()
 
     run_virtual(story())

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from ballastd.adapters.libvirt import agent, examination, inventory, migration, usage
+from ballastd.adapters.libvirt import agent, examination, inventory, migration, shutting_down, usage
 from ballastd.adapters.libvirt.access import HostAccess
 from ballastd.adapters.libvirt.binding import load_libvirt
 from ballastd.adapters.libvirt.connections import LibvirtOptions, Shared
@@ -25,7 +25,7 @@ from ballastd.core.inventory import HostInventory, Progress, VmUsage
 from ballastd.core.plans import Order, Refusal
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import HostName, Seconds, VmId
-from ballastd.errors import InvariantBroken, OutcomeUnknown, Unreachable
+from ballastd.errors import InvariantBroken, MigrationRefused, OutcomeUnknown, ShutdownRefused, Unreachable
 from ballastd.ports import Blocking, Clock, HostHint
 
 T = TypeVar("T")
@@ -36,6 +36,8 @@ CALL_BEYOND_DEADLINE_SECONDS = 120.0
 """How much longer than its order a migrate call may take: a job hangs up to two minutes on a dead peer."""
 POST_COPY_PATIENCE = 3.0
 """So many times its order's deadline a call may take whose VM may go before its memory: nothing is called off after that."""
+SHUTDOWN_SECONDS = 90.0
+"""A guest's agent is given 5 s to be there and 60 to shut down, before libvirt presses the button instead."""
 CLOSE_SECONDS = 0.5
 
 
@@ -146,6 +148,17 @@ class LibvirtHypervisor:
             return await self._access(host).speak(lambda conn: agent.ping(conn, vm), deadline=agent.DEADLINE_SECONDS)
         except Unreachable as error:
             return str(error)
+
+    async def shut_down(self, host: HostName, vm: VmId) -> None:
+        """Ask a guest to shut down, on a connection that nothing else waits for."""
+        try:
+            with self._access(host).job_connection() as connection:
+                await connection.ensure()
+                no = await connection.call(lambda conn: shutting_down.ask(conn, vm), deadline=SHUTDOWN_SECONDS)
+        except MigrationRefused as error:
+            raise ShutdownRefused(str(error)) from error
+        if no is not None:
+            raise no
 
     async def abort(self, host: HostName, vm: VmId) -> None:
         """Ask for the outgoing job to be cancelled."""

@@ -18,7 +18,7 @@ from ballastd.adapters.libvirt.errors_map import NO_DOMAIN, OPERATION_INVALID, M
 from ballastd.adapters.libvirt.links import CallFailed, trouble_of
 from ballastd.adapters.libvirt.pins import unreadable
 from ballastd.adapters.libvirt.states import ACTIVE, PAUSED, PAUSED_BY_MIGRATION, job_kind, vm_state
-from ballastd.adapters.libvirt.wishes import NO_WISHES, Wishes
+from ballastd.adapters.libvirt.wishes import UNREADABLE_WISHES, Wishes
 from ballastd.adapters.libvirt.xml_facts import DomainFacts, domain_facts
 from ballastd.adapters.libvirt.xml_reading import XmlError, shown
 from ballastd.core.hardware import NO_NEEDS, Needs
@@ -100,14 +100,14 @@ class _Reader:
             persistent=uuid in self.persistent, autostart=uuid in self.autostart, priority=wishes.priority,
             pins=(*definition.pins, *self._state_pins(uuid)), tags=wishes.tags, group=wishes.group, ignored=wishes.ignored,
             mobility=wishes.mobility, downtime_max_ms=wishes.downtime_max_ms, post_copy=wishes.post_copy,
-            needs=definition.needs, check=wishes.check, check_flaw=wishes.check_flaw,
+            shutdown=wishes.shutdown, needs=definition.needs, check=wishes.check, check_flaw=wishes.check_flaw,
         )
 
     def _definition(self, uuid: str, text: str, information: list[int]) -> _Definition:
         """Return what the text says; where it cannot be read, what libvirt itself says of the size."""
         facts = self._facts(uuid, text)
         if isinstance(facts, XmlError):
-            return _Definition(Bytes(information[1] * KIB), max(1, information[3]), NO_WISHES,
+            return _Definition(Bytes(information[1] * KIB), max(1, information[3]), UNREADABLE_WISHES,
                                (unreadable(str(facts)),), NO_NEEDS)
         return _Definition(facts.memory, facts.vcpus, facts.wishes, facts.pins, facts.needs)
 

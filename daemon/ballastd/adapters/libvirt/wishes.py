@@ -1,7 +1,7 @@
 """What a VM's owner wishes for it, read off our element in its metadata. Pure.
 
 ``<ballastd xmlns="https://ballastd.org/1" ignore="yes" pinned="yes" priority="5" group="db" tags="web, prod"
-mobility="cold" downtime="100" post_copy="never" check="tcp://10.0.0.7:22"/>``
+ mobility="cold" downtime="100" post_copy="never" shutdown="never" check="tcp://10.0.0.7:22"/>``
 
 A tenant may be able to write it, so it is bounded, and a wish can only hold a VM back or name it: whether it can move
 is read off its devices. What cannot be used is left out; a wish to be left alone is taken as one however it is spelled.
@@ -32,8 +32,8 @@ _STRICTNESS = (Mobility.LIVE, Mobility.COLD, Mobility.NEVER)
 @dataclass(frozen=True, slots=True)
 class Wishes:
     """``ignored``: it is to be left alone altogether; ``pinned``: it is not to be moved. ``priority``: from -100 to
-    100. ``tags``: sorted, each once. ``mobility``, ``downtime_max_ms``, ``post_copy``, ``check``, ``check_flaw`` as in
-    ``VmRecord``."""
+    100. ``tags``: sorted, each once. ``mobility``, ``downtime_max_ms``, ``post_copy``, ``shutdown``, ``check``,
+    ``check_flaw`` as in ``VmRecord``."""
 
     ignored: bool = False
     pinned: bool = False
@@ -43,11 +43,14 @@ class Wishes:
     mobility: Mobility = Mobility.LIVE
     downtime_max_ms: int | None = None
     post_copy: bool = True
+    shutdown: bool = True
     check: Check | None = None
     check_flaw: str = ""
 
 
 NO_WISHES = Wishes()
+UNREADABLE_WISHES = Wishes(post_copy=False, shutdown=False)
+"""Of a definition that cannot be read: what an owner may have forbidden is forbidden."""
 
 
 def wishes_of(domain: ET.Element) -> Wishes:
@@ -65,13 +68,17 @@ def wishes_of(domain: ET.Element) -> Wishes:
         tags=_tags(first.get("tags", "")),
         mobility=max((_mobility(element) for element in elements), key=_STRICTNESS.index),
         downtime_max_ms=min((ms for element in elements if (ms := _downtime(element)) is not None), default=None),
-        post_copy=all(element.get("post_copy", "yes").strip().lower() in _YES for element in elements),
+        post_copy=_is_allowed(elements, "post_copy"), shutdown=_is_allowed(elements, "shutdown"),
         check=check, check_flaw=check_flaw,
     )
 
 
 def _is_wished(element: ET.Element, what: str) -> bool:
     return element.get(what, "no").strip().lower() not in _NO
+
+
+def _is_allowed(elements: list[ET.Element], what: str) -> bool:
+    return all(element.get(what, "yes").strip().lower() in _YES for element in elements)
 
 
 def _mobility(element: ET.Element) -> Mobility:

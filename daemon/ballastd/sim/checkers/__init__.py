@@ -9,6 +9,7 @@ from ballastd.sim.checkers.journal import JournalFirst, OneEnding
 from ballastd.sim.checkers.limits import Concurrency, Cooldowns, LastResort, Links, Modes, Pause, Rates, Standstill, Windows
 from ballastd.sim.checkers.room import FailoverReserve, Memory
 from ballastd.sim.checkers.rules import MustRules, Wishes
+from ballastd.sim.checkers.shutdowns import LastOfAll
 from ballastd.sim.checkers.switches import EmptyBeforeOff, FewSwitches, OnlyOurs, ProvedToWake, Rhythm
 from ballastd.sim.checkers.targets import (
     BlastRadius,
@@ -22,7 +23,8 @@ from ballastd.sim.checkers.targets import (
 
 CHECKERS: tuple[type[Checker], ...] = (
     OneCopy, NobodyLost, OneMigration, Twins, JournalFirst, Concurrency, Rates, Cooldowns, Windows, Modes, Pause, Standstill,
-    LastResort, Links, Memory, FailoverReserve, MustRules, Wishes, EmptyBeforeOff, FewSwitches, OnlyOurs, FitTarget,
+    LastResort, LastOfAll, Links, Memory, FailoverReserve, MustRules, Wishes, EmptyBeforeOff, FewSwitches, OnlyOurs,
+    FitTarget,
     Evidence, Frozen, BlastRadius, OwnersWord, StartUp, TurnedTarget, OneEnding, NoOtherCopy, Rhythm, ProvedToWake,
     AskedFewOnly,
 )

@@ -89,6 +89,9 @@ class Checker:
     def asking(self, vm: VmId, check: Check) -> None:
         """The daemon is about to ask a VM whether it answers."""
 
+    def shutting_down(self, host: HostName, vm: VmId) -> None:
+        """The daemon is about to ask a guest to shut down."""
+
     def switching(self, host: HostName, *, on: bool) -> None:
         """The daemon is about to tell a power controller something."""
 

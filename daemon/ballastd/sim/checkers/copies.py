@@ -61,6 +61,10 @@ class NobodyLost(Checker):
         for vm in self.world.host(host).vms:
             self._names.pop(vm, None)
 
+    def shutting_down(self, host: HostName, vm: VmId) -> None:  # noqa: ARG002  the checkers'
+        # whether it may be is another checker's business
+        self._names.pop(vm, None)
+
     def migrating(self, order: Order) -> None:
         # a VM that was started meanwhile is watched from its first move on
         self._names.setdefault(order.move.vm, order.move.vm_name)

@@ -34,6 +34,8 @@ class Hearsay(Checker):
         """How many reports that count were heard since the daemon started."""
         self.worst: dict[HostName, Health] = {}
         """The worst severity whose condition was ever heard to hold."""
+        self.failing: dict[HostName, float] = {}
+        """Since when a condition that makes a host a failing one was heard to hold, until an operator looked."""
         self._held: dict[tuple[HostName, str], float] = {}
         self._counted: dict[tuple[HostName, str, str], tuple[float, float]] = {}
         """What a counter showed last, and by how much it rose since somebody looked."""
@@ -67,6 +69,8 @@ class Hearsay(Checker):
                 for sample in samples.get(leaf.metric, ())]
         if any(held):
             self.worst[host] = max(policy.severity, self.worst.get(host, Health.HEALTHY))
+            if policy.severity is Health.FAILING:
+                self.failing.setdefault(host, self.now)
         if is_late:
             return  # evidence all the same, but nothing must follow from it by now
         if any(held):
@@ -125,6 +129,7 @@ class Hearsay(Checker):
             return
         # an operator looked: what was latched may go
         host = HostName(content["host"])
+        self.failing.pop(host, None)
         for key in [key for key in self._held if key[0] == host]:
             del self._held[key]
         for counter, (last, _) in list(self._counted.items()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from ballastd.core.plans import Order
@@ -22,6 +23,8 @@ class JournalFirst(Checker):
         self._downtimes: dict[str, int] = {}
         self._partings: set[str] = set()
         self._power: list[tuple[str, bool]] = []
+        self._shutdowns: dict[str, tuple[str, VmId]] = {}
+        self._asks: Counter[tuple[str, VmId]] = Counter()
 
     def recorded(self, content: dict[str, Any]) -> None:
         match content["kind"]:
@@ -38,6 +41,13 @@ class JournalFirst(Checker):
                 self._partings.add(content["id"])
             case "PowerOffOrdered" | "WakeOrdered":
                 self._power.append((content["host"], content["kind"] == "WakeOrdered"))
+            case "ShutdownOrdered":
+                self._shutdowns[content["id"]] = key = content["host"], VmId(content["vm"])
+                self._asks[key] = 1
+            case "ShutdownAskedAgain":
+                self._asks[self._shutdowns[content["id"]]] = 1
+            case "ShutdownWithdrawn" | "ShutdownEnded":
+                self._asks[self._shutdowns[content["id"]]] = 0
             case _:
                 pass
 
@@ -57,6 +67,11 @@ class JournalFirst(Checker):
         if not any(self._orders.get(migration) == vm for migration in self._partings):
             self.complain(f"{vm} leaves {host} before its memory, which is not in the journal")
 
+    def shutting_down(self, host: HostName, vm: VmId) -> None:
+        if self._asks[host, vm] < 1:
+            self.complain(f"{vm} is asked to shut down on {host}, which is not in the journal, not any more, or was done")
+        self._asks[host, vm] -= 1
+
     def switching(self, host: HostName, *, on: bool) -> None:
         if (host, on) not in self._power:
             self.complain(f"{host} is switched {'on' if on else 'off'}, which is not in the journal")
@@ -65,7 +80,7 @@ class JournalFirst(Checker):
 
 
 class OneEnding(Checker):
-    """Whatever the journal says was begun ends once: migrations, evacuations, orders to go off."""
+    """Whatever the journal says was begun ends once: migrations, evacuations, orders to go off, shutdowns of guests."""
 
     rule = "one-ending"
 
@@ -75,6 +90,7 @@ class OneEnding(Checker):
         self._open: set[str] = set()
         self._evacuated: set[str] = set()
         self._going_off: set[str] = set()
+        self._going_down: set[str] = set()
 
     def recorded(self, content: dict[str, Any]) -> None:
         match content["kind"]:
@@ -92,6 +108,8 @@ class OneEnding(Checker):
                              what="evacuation")
             case "PowerOffOrdered":
                 self._follow(self._going_off, content["host"], begins=True, what="power-off")
+            case "ShutdownOrdered" | "ShutdownEnded":
+                self._follow(self._going_down, content["id"], begins=content["kind"] == "ShutdownOrdered", what="shutdown")
             case "HostOff" | "HostKept" | "HostAwake" | "PowerFailed" | "WakeOrdered":
                 self._going_off.discard(content["host"])
             case _:

@@ -10,6 +10,7 @@ from ballastd.core.inventory import VmState
 from ballastd.core.migrations import Ending
 from ballastd.core.plans import Order
 from ballastd.core.policies import BalancePolicy, ConsolidationPolicy, EvacuationPolicy, Health, Mode, PlacementPolicy
+from ballastd.core.policies import LastResort as Resort
 from ballastd.core.quantities import HostName, VmId
 from ballastd.sim.checkers.base import Checker, outgoing
 from ballastd.sim.checkers.hearsay import hearsay_of
@@ -245,7 +246,7 @@ class LastResort(Checker):
         policy = next((one for one in self.policies.evacuation if one.name == name), None)
         if record is not None and not record.post_copy:
             self.complain(f"{record.name} goes before its memory, which its owner does not want")
-        if policy is None or not policy.last_resorts or policy.mode is not Mode.AUTO:
+        if policy is None or Resort.POST_COPY not in policy.last_resorts or policy.mode is not Mode.AUTO:
             self.complain(f"{vm} goes before its memory by {name or 'nobody'}, which does not allow that")
         elif self._hearsay.worst.get(host, Health.HEALTHY) < policy.severity:
             self.complain(f"{vm} goes before its memory off {host}, which nobody said to be {policy.severity.name.lower()}")
@@ -271,6 +272,10 @@ class Pause(Checker):
     def parting(self, host: HostName, vm: VmId) -> None:  # noqa: ARG002  the checkers'
         if self._paused:
             self.complain(f"{vm} goes before its memory while everything is paused")
+
+    def shutting_down(self, host: HostName, vm: VmId) -> None:
+        if self._paused:
+            self.complain(f"{vm} is asked to shut down on {host} while everything is paused")
 
     def switching(self, host: HostName, *, on: bool) -> None:
         if self._paused:

@@ -9,7 +9,7 @@ from ballastd.core.inventory import Mobility
 from ballastd.core.ledger import OPERATOR
 from ballastd.core.plans import Order
 from ballastd.core.policies import EvacuationPolicy, Health, Mode
-from ballastd.core.quantities import HostName
+from ballastd.core.quantities import HostName, VmId
 from ballastd.core.telemetry import Report
 from ballastd.sim.checkers.base import Checker
 from ballastd.sim.checkers.hearsay import STALE_SECONDS, hearsay_of
@@ -110,12 +110,18 @@ class Frozen(Checker):
             self._stood_by[host] = self.now
 
     def migrating(self, order: Order) -> None:
+        self._judge(f"{order.move.vm_name} begins to move")
+
+    def shutting_down(self, host: HostName, vm: VmId) -> None:
+        self._judge(f"{vm} is asked to shut down on {host}")
+
+    def _judge(self, what: str) -> None:
         if unknown := self._too_many(self.now):
-            self.complain(f"{order.move.vm_name} begins to move while {', '.join(unknown)} are unknown")
+            self.complain(f"{what} while {', '.join(unknown)} are unknown")
         settle = self.policies.limits.settle_after_freeze
         for _, until in self._hearsay.gaps.values():
             if self._dozed < until < self.now and self.now - until < settle - 1.0 and (unknown := self._too_many(until)):
-                self.complain(f"{order.move.vm_name} begins to move {self.now - until:.0f} s after {', '.join(unknown)} "
+                self.complain(f"{what} {self.now - until:.0f} s after {', '.join(unknown)} "
                               f"were unknown; everything rests for {settle:g} s")
 
     def _too_many(self, at: float) -> list[HostName]:
@@ -146,6 +152,9 @@ class StartUp(Checker):
 
     def migrating(self, order: Order) -> None:
         self._judge(f"{order.move.vm_name} begins to move")
+
+    def shutting_down(self, host: HostName, vm: VmId) -> None:
+        self._judge(f"{vm} is asked to shut down on {host}")
 
     def switching(self, host: HostName, *, on: bool) -> None:
         self._judge(f"{host} is switched {'on' if on else 'off'}")

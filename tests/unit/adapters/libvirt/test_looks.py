@@ -52,6 +52,8 @@ def test_a_definition_that_cannot_be_read_is_told_of_its_vm_and_takes_nothing_fr
     broken, other = (next(vm for vm in seen.vms if vm.name == name) for name in ("broken", "test"))
     assert seen.complete
     assert (broken.state, broken.memory_max, broken.vcpus) == (VmState.RUNNING, 2 * GIB, 3)
+    assert (broken.shutdown, broken.post_copy) == (False, False), "what its owner may have forbidden is forbidden"
+    assert other.shutdown
     [pin] = broken.pins
     assert (pin.kind, pin.thing) == (
         PinKind.DISK_UNLOCKED, f"its definition is not readable: larger than {XML_BYTES_MAX} bytes")

@@ -25,9 +25,9 @@ def wishes(wish: str) -> Wishes:
 
 def test_an_owner_says_everything_in_one_element() -> None:
     said = ('ignore="yes" pinned="yes" priority="5" group="db" tags="web, prod" mobility="cold" downtime="100" '
-            'post_copy="never"')
+            'post_copy="never" shutdown="never"')
     assert wishes(said) == Wishes(ignored=True, pinned=True, priority=5, group="db", tags=("prod", "web"),
-                                  mobility=Mobility.COLD, downtime_max_ms=100, post_copy=False)
+                                  mobility=Mobility.COLD, downtime_max_ms=100, post_copy=False, shutdown=False)
 
 
 @pytest.mark.parametrize(("word", "mobility"), [
@@ -49,8 +49,9 @@ def test_a_wished_downtime_is_bounded(text: str, ms: int | None) -> None:
 @pytest.mark.parametrize(("word", "allowed"), [
     ("never", False), ("no", False), ("", False), ("whatever", False), ("yes", True), (" TRUE ", True),
 ])
-def test_post_copy_is_kept_off_by_any_word_but_yes(word: str, allowed: bool) -> None:
+def test_a_last_resort_is_kept_off_by_any_word_but_yes(word: str, allowed: bool) -> None:
     assert wishes(f'post_copy="{word}"').post_copy is allowed
+    assert wishes(f'shutdown="{word}"').shutdown is allowed
 
 
 AGENT_CHANNEL = """<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0' state='connected'/></channel>"""
@@ -129,11 +130,12 @@ def test_a_group_is_one_usable_name(text: str, group: str) -> None:
 
 def test_a_second_element_cannot_take_back_what_holds_a_vm() -> None:
     both = "".join(f'<ballastd xmlns="{METADATA_NAMESPACE}" {words}/>' for words in (
-        'pinned="no" ignore="no" tags="one" mobility="live" downtime="500" post_copy="yes"',
-        'pinned="yes" ignore="yes" tags="two" priority="9" mobility="never" downtime="100" post_copy="never"'))
+        'pinned="no" ignore="no" tags="one" mobility="live" downtime="500" post_copy="yes" shutdown="yes"',
+        'pinned="yes" ignore="yes" tags="two" priority="9" mobility="never" downtime="100" post_copy="never" '
+        'shutdown="never"'))
     read = domain_facts(domain("", metadata=both), VOUCHED)
     assert read.wishes == Wishes(ignored=True, pinned=True, tags=("one",), mobility=Mobility.NEVER, downtime_max_ms=100,
-                                 post_copy=False)
+                                 post_copy=False, shutdown=False)
 
 
 @pytest.mark.parametrize("wish", [

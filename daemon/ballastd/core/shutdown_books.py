@@ -1,0 +1,107 @@
+"""What is booked of guests that were asked to shut down. Part of the ledger: made of events, and of nothing else."""
+
+from __future__ import annotations
+
+import typing
+from dataclasses import dataclass, field, replace
+
+from ballastd.core import shutdown_events as sh
+from ballastd.core.quantities import HostName, VmId
+from ballastd.core.shutdown_events import ShutdownEnding
+
+KEPT = 200
+ASK_AGAIN_SECONDS = 60.0
+"""For so long a guest that was asked may be on its way down: it is not asked again, and no move of it begins."""
+SHUTDOWN_EVENTS: tuple[type, ...] = typing.get_args(sh.ShutdownEvent)
+
+
+@dataclass(frozen=True, slots=True)
+class GuestShutdown:
+    """One guest that was asked to shut down. ``wall`` times in seconds since the epoch. ``asked_wall``, ``times``: when it
+    was asked last, and how often. ``withdrawn``: why it is not asked again, empty while it may be. ``ending``: None while it
+    is open."""
+
+    id: str
+    vm: VmId
+    vm_name: str
+    host: HostName
+    policy: str
+    because: str
+    ordered_wall: float
+    asked_wall: float
+    times: int = 1
+    withdrawn: str = ""
+    ending: ShutdownEnding | None = None
+    ended_wall: float | None = None
+    detail: str = ""
+
+    @property
+    def state(self) -> str:
+        """How it stands with it, in a word."""
+        return self.ending.value if self.ending else "withdrawn" if self.withdrawn else "asked"
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether it is open and not withdrawn."""
+        return self.ending is None and not self.withdrawn
+
+
+@dataclass(slots=True)
+class ShutdownBooks:
+    """The last shutdown of each VM, oldest first; those that ended are kept for a while."""
+
+    by_vm: dict[VmId, GuestShutdown] = field(default_factory=dict)
+
+    def draft(self) -> ShutdownBooks:
+        """Return a copy that can take events without this one noticing."""
+        return ShutdownBooks(dict(self.by_vm))
+
+    def open(self) -> tuple[GuestShutdown, ...]:
+        """Return those whose books are open, in the order of their orders."""
+        return tuple(one for one in self.by_vm.values() if one.ending is None)
+
+    def hosts(self) -> frozenset[HostName]:
+        """Return the hosts of those."""
+        return frozenset(one.host for one in self.open()) if self.by_vm else frozenset()
+
+    def may_be_going_down(self, vm: VmId, wall: float) -> float | None:
+        """Return until when (wall) a VM may be on its way down, None where nobody asked it to be just now."""
+        one = self.by_vm.get(vm)
+        if one is None or one.ending is not None or not 0.0 <= wall - one.asked_wall < ASK_AGAIN_SECONDS:
+            return None
+        return one.asked_wall + ASK_AGAIN_SECONDS
+
+    def apply(self, event: sh.ShutdownEvent) -> None:
+        """Book ``event``.
+
+        Raises:
+            KeyError: it cannot follow what is booked.
+        """
+        if isinstance(event, sh.ShutdownOrdered):
+            self._order(event)
+            return
+        one = self._open(event.id)
+        match event:
+            case sh.ShutdownAskedAgain():
+                if one.withdrawn:
+                    raise KeyError(event.id)
+                one = replace(one, times=event.times, asked_wall=event.wall)
+            case sh.ShutdownWithdrawn():
+                one = replace(one, withdrawn=event.because)
+            case sh.ShutdownEnded():
+                one = replace(one, ending=event.ending, ended_wall=event.wall, detail=event.detail)
+        self.by_vm[one.vm] = one
+
+    def _order(self, e: sh.ShutdownOrdered) -> None:
+        if e.vm in self.by_vm and self.by_vm[e.vm].ending is None:
+            raise KeyError(e.id)
+        self.by_vm.pop(e.vm, None)
+        self.by_vm[e.vm] = GuestShutdown(e.id, e.vm, e.vm_name, e.host, e.policy, e.because, e.wall, e.wall)
+        for vm in [vm for vm, one in self.by_vm.items() if one.ending is not None][:max(0, len(self.by_vm) - KEPT)]:
+            del self.by_vm[vm]
+
+    def _open(self, key: str) -> GuestShutdown:
+        for one in self.by_vm.values():
+            if one.id == key and one.ending is None:
+                return one
+        raise KeyError(key)
