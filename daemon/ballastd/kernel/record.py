@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ballastd.core import events as ev
 from ballastd.core import shutdown_events as sh
-from ballastd.core.ledger import restored
+from ballastd.core.ledger import Ledger, restored
 from ballastd.errors import JournalError, Unreachable
 from ballastd.ports import Blocking, Journal, JournalHealth, JournalRecord
 
@@ -141,8 +141,19 @@ class Record:
                     self._tunes.pop(event.id, None)
                     self._downtimes.pop(event.id, None)
                     self._post_copies.discard(event.id)
+                case ev.CheckpointTaken():
+                    self._note_books(restored(event))
                 case _:
                     self._note_shutdown(event)
+
+    def _note_books(self, ledger: Ledger) -> None:
+        """Take over what events before a checkpoint said of what is under way; they may have been archived."""
+        under_way = ledger.open_migrations()
+        self._aborts = {m.id for m in under_way if m.abort_reason}
+        self._post_copies = {m.id for m in under_way if m.post_copy_because}
+        self._tunes = {m.id: m.bandwidth_mib_s for m in under_way}
+        self._downtimes = {m.id: m.downtime_ms for m in under_way}
+        self._going_down = {one.id for one in ledger.shutdowns.open() if one.is_asked}
 
     def _note_shutdown(self, event: ev.Event) -> None:
         match event:
@@ -154,8 +165,6 @@ class Record:
             case sh.ShutdownWithdrawn() | sh.ShutdownEnded():
                 self._shutdowns.pop(event.id, None)
                 self._going_down.discard(event.id)
-            case ev.CheckpointTaken():
-                self._going_down = {one.id for one in restored(event).shutdowns.open() if one.is_asked}
             case _:
                 pass
 

@@ -10,10 +10,13 @@ import pytest
 
 from ballastd.adapters.blocking import Inline
 from ballastd.core import events as ev
+from ballastd.core.ledger import Ledger
+from ballastd.core.quantities import GIB, Bytes, HostName
 from ballastd.errors import JournalError, Unreachable
 from ballastd.kernel.record import Record
 from ballastd.sim.journal import MemoryJournal
 from ballastd.sim.virtual_time import run_virtual
+from tests.builders import vm_id
 
 T = TypeVar("T")
 
@@ -60,6 +63,25 @@ def test_what_is_kept_begins_at_the_last_checkpoint_before_what_must_be_kept(sin
         assert len(kept) == 9 - archived
 
     run_virtual(story())
+
+
+def test_what_is_under_way_is_known_from_a_checkpoint_as_from_all_that_was_before_it() -> None:
+    ledger, events = Ledger(), list[ev.Event]()
+    for number in (1, 2, 3):
+        events.append(ev.MigrationOrdered(1.0, f"1-{number}", vm_id(f"v{number}"), "v", HostName("a"), HostName("b"),
+                                          Bytes(GIB), 100, "p", "because", 900.0, 21.0, downtime_ms=100, post_copy=True))
+    events += [ev.AbortOrdered(2.0, "1-1", "because"), ev.BandwidthOrdered(2.0, "1-2", 70),
+               ev.DowntimeOrdered(2.0, "1-2", 300, 290), ev.PostCopyOrdered(3.0, "1-3", "because")]
+    for event in events:
+        ledger.apply(event)
+    for replayed in (tuple(events), (ledger.checkpoint(4.0),)):
+        record = Record(MemoryJournal(), Inline())
+        record.replayed(replayed)
+        assert [record.has_abort(f"1-{n}") for n in (1, 2, 3)] == [True, False, False]
+        assert [record.has_post_copy(f"1-{n}") for n in (1, 2, 3)] == [False, False, True]
+        assert (record.has_bandwidth("1-2", 70), record.has_bandwidth("1-2", 100)) == (True, False)
+        assert (record.has_downtime("1-2", 300), record.has_downtime("1-3", 100)) == (True, True)
+        assert not any(record.has_order(f"1-{n}") for n in (1, 2, 3)), "an order is its own run's to carry out"
 
 
 def test_every_kind_of_event_survives_the_journal() -> None:

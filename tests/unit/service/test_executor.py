@@ -98,7 +98,7 @@ def test_whoever_was_told_to_go_on_or_off_is_asked_soon_whether_it_obeyed() -> N
 def test_what_asking_a_guest_to_shut_down_came_to_is_told(is_written: bool) -> None:
     async def story() -> None:
         bench, inbox = Bench(declared()), Inbox(lambda _: False)
-        executor = Executor(bench.kernel, inbox, bench.clock, lambda _host: None)
+        executor = Executor(bench.kernel, inbox, bench.clock, lambda _host: None, Asker(None, inbox, bench.clock))
         order = ShutdownOrder("1-s1", vm_id("h0v0"), "h0v0", HostName("h0"), 1, "because", 1)
         if is_written:
             await bench.record.append(1, (ShutdownOrdered(1.0, order.id, order.vm, "h0v0", order.host, "p", "because"),))
