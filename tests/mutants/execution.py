@@ -153,6 +153,8 @@ EXECUTION: tuple[Mutant, ...] = (
            scenarios("last-resort-post-copy-breaks")),
     Mutant("the kernel asks for post-copy unwritten", KERNEL_FILE, "is_durable=self._record.has_post_copy(order.migration))", "is_durable=True)", KERNEL),
     Mutant("the kernel asks for post-copy against an owner", KERNEL_FILE, "        if not here.post_copy:", "        if False:", KERNEL),
+    Mutant("a restart puts deadlines off", f"{CORE}/evaluation.py",
+           "min([first.wall, *(latch.wall for latch in latches if latch is not None)])", "first.wall", core("test_evacuation.py")),
     Mutant("the kernel forgets with the archive what cannot be called off", "daemon/ballastd/kernel/record.py",
            "        self._post_copies = {m.id for m in under_way if m.post_copy_because}\n", "", KERNEL),
     Mutant("the kernel calls post-copy off", KERNEL_FILE, "        if self._record.has_post_copy(order.migration):", "        if False:", KERNEL),

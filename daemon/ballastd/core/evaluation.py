@@ -6,9 +6,9 @@ no longer be read is unknown: it keeps its host from being a target, and it star
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ballastd.core.conditions import Evidence
+from ballastd.core.conditions import Evidence, Verdict
 from ballastd.core.evidence_words import words
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import DeclaredHost
@@ -31,7 +31,7 @@ def intents(policies: PolicySet, hosts: tuple[DeclaredHost, ...], verdicts: Verd
     """Return what ought to change: evacuations and drains, worst severity first, then oldest, then by name."""
     wanted: list[Intent] = []
     for host in hosts:
-        intent = _from_health(host, policies, verdicts, now)
+        intent = _from_health(host, policies, verdicts, ledger, now)
         if intent is not None:
             wanted.append(intent)
         drain = ledger.drains.get(host.name)
@@ -60,7 +60,7 @@ def _responses(host: DeclaredHost, policies: PolicySet, verdicts: Verdicts) -> l
     return sorted(found, key=lambda p: (p.mode is not Mode.AUTO, -_STRENGTH[p.response], -p.severity, p.name))
 
 
-def _from_health(host: DeclaredHost, policies: PolicySet, verdicts: Verdicts, now: Instant) -> Intent | None:
+def _from_health(host: DeclaredHost, policies: PolicySet, verdicts: Verdicts, ledger: Ledger, now: Instant) -> Intent | None:
     if verdicts.health(host.name) is Health.HEALTHY:
         return None
     moving = [p for p in _responses(host, policies, verdicts) if p.response is not Response.QUARANTINE]
@@ -68,7 +68,7 @@ def _from_health(host: DeclaredHost, policies: PolicySet, verdicts: Verdicts, no
         return None
     response = moving[0]
     causes = [(policy, verdict) for policy, verdict in verdicts.firing(host.name) if not policy.condition.of_silence]
-    worst, since = causes[0][0].severity, min(v.since for p, v in causes if p.severity >= response.severity)
+    worst, since = causes[0][0].severity, _since(host, [c for c in causes if c[0].severity >= response.severity], ledger)
     metrics = {metric for policy, _ in causes for metric in policy.condition.metrics}
     because = "; ".join(f"{policy.name}: {describe(verdict.evidence, policy)}" for policy, verdict in causes[:3])
     evacuate = response.response is Response.EVACUATE
@@ -81,6 +81,13 @@ def _from_health(host: DeclaredHost, policies: PolicySet, verdicts: Verdicts, no
         windows=response.windows, order=response.order, vms=response.vms,
         avoid_labels=tuple(sorted({_DOMAIN_OF_METRIC[m] for m in metrics if m in _DOMAIN_OF_METRIC})),
     )
+
+
+def _since(host: DeclaredHost, causes: list[tuple[HealthPolicy, Verdict]], ledger: Ledger) -> Instant:
+    """Return since when a host has been so by the oldest of its causes: what was latched by a run before began then."""
+    first = min(verdict.since for _, verdict in causes)
+    latches = (ledger.latched.get((policy.name, host.name)) for policy, _ in causes)
+    return replace(first, wall=min([first.wall, *(latch.wall for latch in latches if latch is not None)]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ import pytest
 from ballastd.core.inputs import CallReturned, Verb
 from ballastd.core.inventory import VmState
 from ballastd.core.migrations import CallResult, Ending
-from tests.builders import four_hosts, table, vm_id
+from ballastd.core.quantities import Seconds
+from tests.builders import POLICIES, four_hosts, table, vm_id
 
 
 def failing_host(gib: int = 8):
@@ -216,6 +217,18 @@ def test_acknowledging_clears_and_only_a_new_error_counts_again() -> None:
     assert t.wait(10.0).step().view.hosts[0].health == "healthy"
     t.show("h1", "ecc.uncorrected", 2.0, "DIMM_A1")
     assert t.wait(10.0).step().view.hosts[0].health == "failing"
+
+
+def test_a_restart_does_not_put_a_deadline_off() -> None:
+    policies = replace(POLICIES, evacuation=tuple(replace(one, deadline=Seconds(1800.0)) for one in POLICIES.evacuation))
+    t = table(four_hosts(), policies)
+    t.show("h1", "ecc.uncorrected", 0.0, "DIMM_A1")
+    t.warm_up()
+    t.show("h1", "ecc.uncorrected", 1.0, "DIMM_A1")
+    deadline = t.wait(1.0).step().view.intents[0].deadline_wall
+    assert deadline == pytest.approx(t.now.wall + 1800.0)
+    t.wait(600.0).restart(policies)
+    assert [intent.deadline_wall for intent in t.settle(3)[-1].view.intents] == [deadline]
 
 
 @pytest.mark.parametrize("state", [VmState.RUNNING, VmState.POSTCOPY, VmState.POSTCOPY_FAILED])
