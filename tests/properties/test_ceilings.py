@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ballastd.core.ceilings import CEILINGS, Ceilings
 from ballastd.core.policies import BalancePolicy, ConsolidationPolicy, Limits, MoveBudget
+from ballastd.core.shutdowns import AT_ONCE
 from ballastd.documents.loading import load_policies
 from ballastd.errors import ConfigurationError
 
@@ -34,12 +35,15 @@ OF_A_WHOLE = {"cool_cpu", "cool_memory", "cool_network", "imbalance_above", "min
               "fill_memory", "fill_network", "spare_share", "power_off_below", "power_on_above"}
 """Shares of a host or of the cluster that cannot be above 100 %."""
 SPARE = {"spare_hosts"}
+OF_NO_LIMIT = {"guest_shutdowns": AT_ONCE}
+"""Ceilings of the kernel over what no document says: the number that the mind keeps to by itself."""
 
 
 def test_every_number_of_a_limit_has_a_ceiling_or_a_reason() -> None:
     assert {spec.name for spec in fields(Limits)} == set(LIMITS) | DURATIONS | HELD_BACK_BY_MORE | WORDS
     assert {spec.name for spec in fields(MoveBudget)} == set(BUDGET)
-    assert {spec.name for spec in fields(Ceilings)} == {*LIMITS.values(), *BUDGET.values()}
+    assert {spec.name for spec in fields(Ceilings)} == {*LIMITS.values(), *BUDGET.values(), *OF_NO_LIMIT}
+    assert all(ours <= getattr(CEILINGS, name) for name, ours in OF_NO_LIMIT.items())
 
 
 @pytest.mark.parametrize("kind", [BalancePolicy, ConsolidationPolicy])
