@@ -107,7 +107,9 @@ class Columns:
         found = self.metrics.get(metric)
         if found is None or not found.size:
             return np.zeros(len(hosts), np.bool_)
-        return np.isin(self.rows(hosts), found.row[:found.size])
+        rows, known = self.rows(hosts), np.zeros(len(self.reports), np.bool_)
+        known[found.row[:found.size]] = True
+        return known[rows]
 
     def column(self, metric: str) -> Column:
         """Return a metric's column, empty while nobody reported it."""
