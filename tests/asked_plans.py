@@ -10,12 +10,13 @@ import numpy as np
 from ballastd.core import autonomy_events as au
 from ballastd.core import events as ev
 from ballastd.core.arrays import Floats
+from ballastd.core.books import OPERATOR
 from ballastd.core.breaches import broken_on
 from ballastd.core.consumption import HOURS
 from ballastd.core.hardware import Backing, Hardware, Needs, PagePool
 from ballastd.core.intents import Fill, Intent, IntentKind
 from ballastd.core.inventory import DeclaredHost, HostInventory, JobKind, VmRecord, VmState
-from ballastd.core.ledger import OPERATOR, Ledger
+from ballastd.core.ledger import Ledger
 from ballastd.core.loads import HostLoad, Loads
 from ballastd.core.migrations import Ending, Failure, Migration, MigrationPhase, Moved, RoutineOrder
 from ballastd.core.planning import plan

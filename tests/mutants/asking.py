@@ -29,6 +29,6 @@ ASKING: tuple[Mutant, ...] = (
            ARRIVALS),
     Mutant("all are asked at once", f"{SERVICE}/asking.py", "            async with self._turns:", "            if True:", ASKER),
     Mutant("each step asks anew", f"{SERVICE}/asking.py", "            if key not in self._asking:", "            if True:", ASKER),
-    Mutant("who answered is asked for again after a restart", f"{CORE}/ledger.py",
-           "    del ledger.arrivals[e.id]\n    if e.arrival", "    if e.arrival", ARRIVALS),
+    Mutant("who answered is asked for again after a restart", f"{CORE}/booking_migrations.py",
+           "    del books.arrivals[e.id]\n    if e.arrival", "    if e.arrival", ARRIVALS),
 )

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass, field, replace
 
+from ballastd.core.books import DAY_SECONDS, HOUR_SECONDS, OPERATOR
 from ballastd.core.convergence import ladder
 from ballastd.core.dirtying import SHOWN_SECONDS, dirtying_of, shown
 from ballastd.core.intents import Intent, IntentKind, Wants
 from ballastd.core.inventory import Dirtying, VmRecord
 from ballastd.core.last_resorts import may_begin
-from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
+from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Failure, Migration
 from ballastd.core.plans import Deferral, DeferralKind, Move, Order, Plan, TuneOrder
 from ballastd.core.policies import Limits, Mode, PolicySet, Timing, Window

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from ballastd.core.books import OPERATOR
 from ballastd.core.checking import HOLDS_NOTHING, place_of, row_of
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import VmRecord
-from ballastd.core.ledger import OPERATOR, Ledger
+from ballastd.core.ledger import Ledger
 from ballastd.core.plans import Move
 from ballastd.core.policies import PlacementPolicy, Rule, VmSelector
 from ballastd.core.quantities import HostName, VmId

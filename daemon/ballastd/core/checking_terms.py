@@ -12,11 +12,12 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ballastd.core.autonomy import grounds_of
+from ballastd.core.books import DAY_SECONDS
 from ballastd.core.checking_marks import check_marks
 from ballastd.core.checking_rules import check_rules
 from ballastd.core.intents import Fill, Intent, IntentKind
 from ballastd.core.inventory import DeclaredHost, VmRecord
-from ballastd.core.ledger import DAY_SECONDS, Ledger
+from ballastd.core.ledger import Ledger
 from ballastd.core.plans import Move
 from ballastd.core.policies import Cooldown, Health, Mode, MoveBudget, PolicySet
 from ballastd.core.quantities import HostName, VmId

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from ballastd.core import autonomy_events as au
 from ballastd.core import events as ev
 from ballastd.core.autonomy import Offer
+from ballastd.core.books import OPERATOR, LedgerBroken
 from ballastd.core.inputs import Answer, OperatorCommand, Verb
-from ballastd.core.ledger import OPERATOR, Ledger, LedgerBroken
+from ballastd.core.ledger import Ledger
 from ballastd.core.policies import Timing
 from ballastd.core.power import WAKE_TEST, PowerPhase
 from ballastd.core.quantities import HostName, human_seconds

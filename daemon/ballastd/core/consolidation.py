@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ballastd.core.autonomy import SWITCH_OFF, grounds_of
+from ballastd.core.books import DAY_SECONDS, OPERATOR
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import VmState
-from ballastd.core.ledger import DAY_SECONDS, OPERATOR, Ledger
+from ballastd.core.ledger import Ledger
 from ballastd.core.packing_choice import POWER_OFF_RATE_SECONDS, Choosing, allowed_off, intent_for, off_by_us
 from ballastd.core.plans import Deferral, DeferralKind, Refusal, RefusalKind
 from ballastd.core.policies import ConsolidationPolicy, Health, Mode, PolicySet, Timing

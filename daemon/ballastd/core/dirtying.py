@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from ballastd.core import events as ev
+from ballastd.core.books import DAY_SECONDS
 from ballastd.core.inputs import ProgressSeen
 from ballastd.core.inventory import NO_USAGE, Dirtying, HostInventory
-from ballastd.core.ledger import DAY_SECONDS, Ledger
+from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Ending, Migration
 from ballastd.core.quantities import MIB, VmId
 

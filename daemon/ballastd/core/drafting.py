@@ -13,11 +13,11 @@ import numpy as np
 from ballastd.core.accounts import Worth
 from ballastd.core.arrays import Floats, Ints
 from ballastd.core.autonomy import grounds_of
+from ballastd.core.books import DAY_SECONDS, HOUR_SECONDS, OPERATOR
 from ballastd.core.constraints import Terms, Trial, planned_bandwidth, refusal, shut
 from ballastd.core.convergence import ladder
 from ballastd.core.draft import Candidate, Draft
 from ballastd.core.intents import Intent
-from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR
 from ballastd.core.placement import penalty, rules_for
 from ballastd.core.plans import Move, Refusal, RefusalKind
 from ballastd.core.policies import EVERY_VM, Mode, PolicySet

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ballastd.core.books import OPERATOR
 from ballastd.core.conditions import Evidence, Verdict
 from ballastd.core.evidence_words import words
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import DeclaredHost
-from ballastd.core.ledger import OPERATOR, Ledger
+from ballastd.core.ledger import Ledger
 from ballastd.core.policies import EvacuationPolicy, Health, HealthPolicy, Limits, Mode, PolicySet, Response
 from ballastd.core.quantities import HostName, Instant
 from ballastd.core.verdicts import Verdicts

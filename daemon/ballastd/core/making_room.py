@@ -19,6 +19,7 @@ import numpy as np
 from ballastd.core.accounts import Figure, Worth
 from ballastd.core.arrays import Floats, Ints
 from ballastd.core.balancing import horizon_of, price_of
+from ballastd.core.books import OPERATOR
 from ballastd.core.draft import Candidate, Draft, Stuck
 from ballastd.core.drafting import (
     NOES_SHOWN,
@@ -32,7 +33,6 @@ from ballastd.core.drafting import (
     why_moved_enough,
 )
 from ballastd.core.intents import Fill, Intent, IntentKind
-from ballastd.core.ledger import OPERATOR
 from ballastd.core.migrations import MigrationPhase
 from ballastd.core.plans import Refusal, RefusalKind
 from ballastd.core.policies import Cooldown, Mode, MoveBudget, PolicySet

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ballastd.core.autonomy import SWITCH_OFF
+from ballastd.core.books import DAY_SECONDS, HOUR_SECONDS
 from ballastd.core.draft import begin
 from ballastd.core.intents import Fill, Intent, IntentKind
-from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, Ledger
+from ballastd.core.ledger import Ledger
 from ballastd.core.packing_sums import ASSUMED_WATTS, Account, Frame, HostSums, Sums
 from ballastd.core.planning import emptied
 from ballastd.core.plans import Refusal, RefusalKind

@@ -12,11 +12,12 @@ from ballastd.core.admission import Gate
 from ballastd.core.arrival_checks import NOTHING_ALLOWED, AllowedChecks
 from ballastd.core.arrivals import flawed_checks
 from ballastd.core.autonomy import Offer
+from ballastd.core.books import DAY_SECONDS, HOUR_SECONDS, OPERATOR
 from ballastd.core.calibration import calibrated
 from ballastd.core.convergence import UNSAID_MS
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import NO_USAGE, DeclaredHost, VmRecord, VmState
-from ballastd.core.ledger import DAY_SECONDS, HOUR_SECONDS, OPERATOR, Ledger
+from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Migration
 from ballastd.core.plans import Move, Order, Plan, RefusalKind
 from ballastd.core.policies import Mode, MoveBudget, PolicySet

@@ -15,9 +15,10 @@ from ballastd.core import autonomy_events as au
 from ballastd.core import events as ev
 from ballastd.core.admission import window_deferral
 from ballastd.core.autonomy import SWITCH_OFF, Offer, recommendation_id
+from ballastd.core.books import DAY_SECONDS
 from ballastd.core.calibration import calibrated
 from ballastd.core.intents import Intent, IntentKind, Wants
-from ballastd.core.ledger import DAY_SECONDS, Ledger
+from ballastd.core.ledger import Ledger
 from ballastd.core.notices import Notice
 from ballastd.core.plans import Move, Order, Plan, RefusalKind
 from ballastd.core.policies import Mode, PolicySet

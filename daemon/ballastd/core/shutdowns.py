@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from itertools import chain
 
 from ballastd.core.admission import Gate, is_tried_out
+from ballastd.core.books import OPERATOR
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import JobKind, VmRecord, VmState
-from ballastd.core.ledger import OPERATOR, Ledger
+from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import CallResult
 from ballastd.core.notices import Notice
 from ballastd.core.plans import Deferral, DeferralKind, Plan, Refusal, RefusalKind, ShutdownOrder

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ballastd.core import events as ev
+from ballastd.core.books import HOUR_SECONDS, OPERATOR
 from ballastd.core.consolidation import Outlook, choose, may_act, reason_to_wake, why_not_left, why_not_off
 from ballastd.core.inputs import PowerSeen
 from ballastd.core.inventory import HostInventory, VmState
-from ballastd.core.ledger import HOUR_SECONDS, OPERATOR, Ledger
+from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import CallResult
 from ballastd.core.plans import Deferral, DeferralKind, Order, Plan, Refusal, RefusalKind
 from ballastd.core.policies import Mode

@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 
+from ballastd.core.books import OPERATOR
 from ballastd.core.ceilings import CEILINGS
-from ballastd.core.ledger import OPERATOR
 from ballastd.core.policies import EVERYWHERE, ClusterDeclaration, Limits, Scope
 from ballastd.core.power import WAKE_TEST
 from ballastd.documents.balance_models import BalanceModel

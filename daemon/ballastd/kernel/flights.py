@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from ballastd.core.books import OPERATOR
 from ballastd.core.ceilings import Ceilings
 from ballastd.core.hardware import Needs
 from ballastd.core.inventory import DeclaredHost
-from ballastd.core.ledger import OPERATOR
 from ballastd.core.migrations import Migration
 from ballastd.core.plans import Order, Refusal, RefusalKind
 from ballastd.core.quantities import HostName, VmId

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import structlog
 
 from ballastd.core import events as ev
+from ballastd.core.books import LedgerBroken
 from ballastd.core.controller import Controller
 from ballastd.core.inputs import (
     Answer,
@@ -23,7 +24,7 @@ from ballastd.core.inputs import (
     TelemetryConnected,
     TelemetryLost,
 )
-from ballastd.core.ledger import Ledger, LedgerBroken
+from ballastd.core.ledger import Ledger
 from ballastd.core.plans import AbortOrder
 from ballastd.core.policies import ClusterDeclaration, PolicySet
 from ballastd.core.quantities import HostName, Instant, VmId

@@ -11,11 +11,12 @@ import pytest
 from ballastd.core import events as ev
 from ballastd.core.arrival_checks import NOTHING_ALLOWED, AllowedChecks, Arrival, check_of
 from ballastd.core.arrivals import AWAITED_MAX, FLAWS_SHOWN, GRACE_SECONDS, ArrivalCheck
+from ballastd.core.books import LedgerBroken
 from ballastd.core.calibration import FAILED_SECONDS, attempts_of, calibrated
 from ballastd.core.controller import Controller, Decision
 from ballastd.core.inputs import Verb, VmAsked
 from ballastd.core.inventory import VmState
-from ballastd.core.ledger import Ledger, LedgerBroken
+from ballastd.core.ledger import Ledger
 from ballastd.core.migration_explained import explain_migration, wishes_told
 from ballastd.core.migrations import CallResult, Ending, Migration
 from ballastd.core.quantities import HostName, Seconds

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from ballastd.core.autonomy_events import RecommendationRejected
+from ballastd.core.books import OPERATOR
 from ballastd.core.checking_terms import check_terms
 from ballastd.core.events import HostKept
 from ballastd.core.intents import Fill, Intent, IntentKind
-from ballastd.core.ledger import OPERATOR, Ledger
+from ballastd.core.ledger import Ledger
 from ballastd.core.loads import Hours
 from ballastd.core.migrations import Ending, Failure, Migration, Moved, RoutineOrder
 from ballastd.core.plans import Move

@@ -12,7 +12,8 @@ from ballastd.core import autonomy_events as au
 from ballastd.core import events as ev
 from ballastd.core import shutdown_events as sh
 from ballastd.core.arrival_checks import AGENT, Arrival
-from ballastd.core.ledger import SETTLED_KEPT, Ledger, LedgerBroken, restored
+from ballastd.core.books import SETTLED_KEPT, LedgerBroken
+from ballastd.core.ledger import Ledger, restored
 from ballastd.core.migrations import Ending, Failure, Migration, MigrationPhase
 from ballastd.core.plain import from_plain, to_plain
 from ballastd.core.power import HostPower, PowerPhase

@@ -9,9 +9,10 @@ import pytest
 from ballastd.core import autonomy_events as au
 from ballastd.core import events as ev
 from ballastd.core.autonomy import grounds_of, recommendation_id
+from ballastd.core.books import LedgerBroken
 from ballastd.core.inputs import PoliciesReplaced, Verb
 from ballastd.core.intents import Intent, IntentKind
-from ballastd.core.ledger import Ledger, LedgerBroken
+from ballastd.core.ledger import Ledger
 from ballastd.core.plans import Move, Plan, Refusal, RefusalKind
 from ballastd.core.policies import (
     BalancePolicy,

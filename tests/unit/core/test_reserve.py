@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from ballastd.core.books import OPERATOR
 from ballastd.core.checking import check_plan
 from ballastd.core.draft import Draft, begin
 from ballastd.core.hardware import Backing, Hardware, Needs, PagePool
 from ballastd.core.intents import Fill, Intent, IntentKind
-from ballastd.core.ledger import OPERATOR
 from ballastd.core.planning import emptied, plan
 from ballastd.core.plans import Move, RefusalKind
 from ballastd.core.policies import Health, PolicySet

@@ -11,11 +11,12 @@ import pytest
 from ballastd.core import events as ev
 from ballastd.core import shutdown_events as sh
 from ballastd.core.autonomy_events import PolicyDemoted
+from ballastd.core.books import LedgerBroken
 from ballastd.core.controller import Decision
 from ballastd.core.explanation import explain
 from ballastd.core.inputs import Input, PoliciesReplaced, ShutdownReturned, Verb
 from ballastd.core.inventory import JobKind, Pin, PinKind, VmState
-from ballastd.core.ledger import Ledger, LedgerBroken
+from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import CallResult
 from ballastd.core.plans import DeferralKind, RefusalKind, ShutdownOrder
 from ballastd.core.policies import LastResort, Mode, PolicySet, VmSelector

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ballastd.core.books import OPERATOR
 from ballastd.core.ceilings import CEILINGS
 from ballastd.core.inventory import DeclaredHost
-from ballastd.core.ledger import OPERATOR
 from ballastd.core.plans import Move, Order
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds, VmId
 from ballastd.kernel.flights import Flights

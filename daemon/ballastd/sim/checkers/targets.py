@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ballastd.core.acts import Act
+from ballastd.core.books import OPERATOR
 from ballastd.core.inventory import Mobility
-from ballastd.core.ledger import OPERATOR
 from ballastd.core.plans import Order
 from ballastd.core.policies import EvacuationPolicy, Health, Mode
 from ballastd.core.quantities import HostName, VmId
