@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 
 from ballastd.core import autonomy_events as au
-from ballastd.core import events as ev
+from ballastd.core import power_events as pw
 from ballastd.core.arrays import Floats
 from ballastd.core.books import OPERATOR
 from ballastd.core.breaches import broken_on
@@ -240,7 +240,7 @@ def _books(luck: Random, hosts: list[HostName], vms: dict[HostName, list[VmRecor
             ledger.migrations[vm.name] = Migration(vm.name, vm.vm, vm.name, host, other, vm.memory_max, 100, "even-load", "",
                                                    WALL - 60.0, WALL + HOUR, 60.0, phase)
     if luck.random() < 0.3:
-        ledger.kept[hosts[0]] = ev.HostKept(WALL - 3 * HOUR, hosts[0], "")
+        ledger.kept[hosts[0]] = pw.HostKept(WALL - 3 * HOUR, hosts[0], "")
     if luck.random() < 0.3:
         ledger.switched_on[hosts[-1]] = WALL - 3 * HOUR
     return ledger

@@ -6,28 +6,28 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ballastd.core import events as ev
+from ballastd.core import power_events as pw
 from ballastd.core.books import DAY_SECONDS, Books, LedgerBroken
 from ballastd.core.power import HostPower, PowerAct, PowerPhase
 from ballastd.core.quantities import HostName
 
 
-def _host_emptying(books: Books, e: ev.HostEmptying) -> None:
+def _host_emptying(books: Books, e: pw.HostEmptying) -> None:
     books.power[e.host] = HostPower(PowerPhase.EMPTYING, e.policy, e.because, e.wall, approved_by=e.approved_by,
                                      next_hosts=e.next_hosts)
     books.autonomy.use_up(e.recommendation)
 
 
-def _host_closing(books: Books, e: ev.HostClosing) -> None:
+def _host_closing(books: Books, e: pw.HostClosing) -> None:
     _move_power(books, e.host, e.wall, PowerPhase.CLOSING)
 
 
-def _host_kept(books: Books, e: ev.HostKept) -> None:
+def _host_kept(books: Books, e: pw.HostKept) -> None:
     books.power.pop(e.host, None)
     books.kept[e.host] = e
 
 
-def _power_off_ordered(books: Books, e: ev.PowerOffOrdered) -> None:
+def _power_off_ordered(books: Books, e: pw.PowerOffOrdered) -> None:
     before = books.power.get(e.host)
     books.power[e.host] = HostPower(PowerPhase.GOING_OFF, e.policy, e.because, e.wall, e.id, machine=e.machine,
                                      approved_by=before.approved_by if before else "",
@@ -35,11 +35,11 @@ def _power_off_ordered(books: Books, e: ev.PowerOffOrdered) -> None:
     _note_power_act(books, PowerAct(e.wall, e.host, on=False))
 
 
-def _wake_asked(books: Books, e: ev.WakeAsked) -> None:
+def _wake_asked(books: Books, e: pw.WakeAsked) -> None:
     books.wake_asked[e.host] = e
 
 
-def _wake_ordered(books: Books, e: ev.WakeOrdered) -> None:
+def _wake_ordered(books: Books, e: pw.WakeOrdered) -> None:
     books.wake_asked.pop(e.host, None)
     before = books.power.get(e.host)
     books.power[e.host] = HostPower(PowerPhase.WAKING, e.policy, e.because, e.wall, e.id,
@@ -53,15 +53,15 @@ def _note_power_act(books: Books, act: PowerAct) -> None:
     books.power_acts = (*kept, act)
 
 
-def _wake_withheld(books: Books, e: ev.WakeWithheld) -> None:
+def _wake_withheld(books: Books, e: pw.WakeWithheld) -> None:
     _move_power(books, e.host, e.wall, PowerPhase.OFF)
 
 
-def _host_off(books: Books, e: ev.HostOff) -> None:
+def _host_off(books: Books, e: pw.HostOff) -> None:
     _move_power(books, e.host, e.wall, PowerPhase.OFF, off_wall=e.wall)
 
 
-def _host_awake(books: Books, e: ev.HostAwake) -> None:
+def _host_awake(books: Books, e: pw.HostAwake) -> None:
     power = books.power.pop(e.host, None)
     books.wake_asked.pop(e.host, None)
     books.switched_on[e.host] = e.wall
@@ -70,12 +70,12 @@ def _host_awake(books: Books, e: ev.HostAwake) -> None:
         books.wakeable[e.host] = e.wall
 
 
-def _power_failed(books: Books, e: ev.PowerFailed) -> None:
+def _power_failed(books: Books, e: pw.PowerFailed) -> None:
     _move_power(books, e.host, e.wall, PowerPhase.FAILED, because=e.detail)
     books.wakeable.pop(e.host, None)
 
 
-def _wakeability_confirmed(books: Books, e: ev.WakeabilityConfirmed) -> None:
+def _wakeability_confirmed(books: Books, e: pw.WakeabilityConfirmed) -> None:
     books.wakeable[e.host] = e.wall
 
 
@@ -87,15 +87,15 @@ def _move_power(books: Books, host: HostName, wall: float, phase: PowerPhase, **
 
 
 POWER: dict[type, Callable[[Books, Any], None]] = {
-    ev.HostEmptying: _host_emptying,
-    ev.HostClosing: _host_closing,
-    ev.HostKept: _host_kept,
-    ev.PowerOffOrdered: _power_off_ordered,
-    ev.WakeAsked: _wake_asked,
-    ev.WakeOrdered: _wake_ordered,
-    ev.WakeWithheld: _wake_withheld,
-    ev.HostOff: _host_off,
-    ev.HostAwake: _host_awake,
-    ev.PowerFailed: _power_failed,
-    ev.WakeabilityConfirmed: _wakeability_confirmed,
+    pw.HostEmptying: _host_emptying,
+    pw.HostClosing: _host_closing,
+    pw.HostKept: _host_kept,
+    pw.PowerOffOrdered: _power_off_ordered,
+    pw.WakeAsked: _wake_asked,
+    pw.WakeOrdered: _wake_ordered,
+    pw.WakeWithheld: _wake_withheld,
+    pw.HostOff: _host_off,
+    pw.HostAwake: _host_awake,
+    pw.PowerFailed: _power_failed,
+    pw.WakeabilityConfirmed: _wakeability_confirmed,
 }

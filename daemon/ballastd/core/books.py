@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from ballastd.core import events as ev
+from ballastd.core import power_events as pw
 from ballastd.core.autonomy import Autonomy
 from ballastd.core.migrations import Failure, Migration, Moved, RoutineOrder
 from ballastd.core.power import STANDING_BY, HostPower, PowerAct, PowerPhase
@@ -48,9 +49,9 @@ class Books:
     power: dict[HostName, HostPower] = field(default_factory=dict)
     power_acts: tuple[PowerAct, ...] = ()
     wakeable: dict[HostName, float] = field(default_factory=dict)
-    wake_asked: dict[HostName, ev.WakeAsked] = field(default_factory=dict)
+    wake_asked: dict[HostName, pw.WakeAsked] = field(default_factory=dict)
     switched_on: dict[HostName, float] = field(default_factory=dict)
-    kept: dict[HostName, ev.HostKept] = field(default_factory=dict)
+    kept: dict[HostName, pw.HostKept] = field(default_factory=dict)
     paused: ev.Paused | None = None
     site_event: ev.SiteEventBegun | None = None
     duplicates: dict[VmId, ev.DuplicateSeen] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ballastd.core import autonomy_events as au
 from ballastd.core import events as ev
+from ballastd.core import power_events as pw
 from ballastd.core.autonomy import Offer
 from ballastd.core.books import OPERATOR, LedgerBroken
 from ballastd.core.inputs import Answer, OperatorCommand, Verb
@@ -109,7 +110,7 @@ def _acknowledge(c: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName],
         raise _Refused(f"nothing is latched on {host}; conditions that clear by themselves need no acknowledgement")
     events: list[ev.Event] = [ev.VerdictsAcknowledged(wall, host, c.by, c.reason)] if latched else []
     if failed:
-        events.append(ev.HostKept(wall, host, f"its failed power was acknowledged by {c.by}"))
+        events.append(pw.HostKept(wall, host, f"its failed power was acknowledged by {c.by}"))
     return tuple(events), f"acknowledged on {host}: {', '.join((*latched, *(['power'] if failed else [])))}"
 
 
@@ -247,7 +248,7 @@ def _power_off(c: OperatorCommand, host: HostName, ledger: Ledger, why_not: str 
     if why_not is not None:
         raise _Refused(f"{host} cannot be switched off: {why_not}")
     because = f"asked by {c.by}" + (f": {c.reason}" if c.reason else "")
-    event = ev.HostEmptying(wall, host, OPERATOR, because)
+    event = pw.HostEmptying(wall, host, OPERATOR, because)
     return (event,), f"{host} is emptied and then told to shut down; it is never forced. Look: ballastctl explain {host}"
 
 
@@ -256,16 +257,16 @@ def _power_on(c: OperatorCommand, host: HostName, ledger: Ledger, why_not: str |
     if power is None and why_not is not None:
         raise _Refused(why_not)
     if power is not None and power.phase in (PowerPhase.EMPTYING, PowerPhase.CLOSING):
-        return (ev.HostKept(wall, host, f"{c.by} wants it on"),), f"{host} was about to be switched off, and stays on"
+        return (pw.HostKept(wall, host, f"{c.by} wants it on"),), f"{host} was about to be switched off, and stays on"
     if power is not None and power.phase is PowerPhase.WAKING:
         return (), f"{host} is being woken already"
     if power is not None and power.phase is PowerPhase.GOING_OFF:
         raise _Refused(f"{host} is going off; it can be woken once it is off")
-    return (ev.WakeAsked(wall, host, c.by, c.reason),), f"{host} is to be switched on"
+    return (pw.WakeAsked(wall, host, c.by, c.reason),), f"{host} is to be switched on"
 
 
 def _confirm_wakeable(c: OperatorCommand, host: HostName, _ledger: Ledger, _why_not: str | None, wall: float) -> Outcome:
-    return (ev.WakeabilityConfirmed(wall, host, c.by, c.reason),), f"{host} counts as proved to be wakeable"
+    return (pw.WakeabilityConfirmed(wall, host, c.by, c.reason),), f"{host} counts as proved to be wakeable"
 
 
 def _wake_test(c: OperatorCommand, host: HostName, ledger: Ledger, why_not: str | None, wall: float) -> Outcome:
@@ -274,7 +275,7 @@ def _wake_test(c: OperatorCommand, host: HostName, ledger: Ledger, why_not: str 
     if why_not is not None:
         raise _Refused(f"{host} cannot be tested: {why_not}")
     because = f"wake test asked by {c.by}" + (f": {c.reason}" if c.reason else "")
-    return (ev.HostEmptying(wall, host, WAKE_TEST, because),), f"{host} is emptied, shut down, and woken again"
+    return (pw.HostEmptying(wall, host, WAKE_TEST, because),), f"{host} is emptied, shut down, and woken again"
 
 
 POWER_VERBS: dict[Verb, PowerVerb] = {

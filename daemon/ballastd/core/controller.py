@@ -14,6 +14,7 @@ from functools import partial
 
 from ballastd.core import evaluation, latching, reconciliation
 from ballastd.core import events as ev
+from ballastd.core import power_events as pw
 from ballastd.core.admission import Gate, admit
 from ballastd.core.arrivals import ArrivalCheck, Arrivals, to_check
 from ballastd.core.commands import POWER_VERBS, carry_out
@@ -452,7 +453,7 @@ class Controller:
             stuck=stuck, unplaced=unplaced(made, step.draft))
         for event in switching.events:
             step.book(event)
-            level = "alarm" if isinstance(event, ev.PowerFailed) else "info"
+            level = "alarm" if isinstance(event, pw.PowerFailed) else "info"
             told = tell(event)
             if told is not None:
                 step.notices.append(Notice(level, f"power/{told.host}", told.text))

@@ -8,6 +8,7 @@ from typing import Any
 
 from ballastd.core import autonomy_events as au
 from ballastd.core import events as ev
+from ballastd.core import power_events as pw
 from ballastd.core import shutdown_events as sh
 from ballastd.core.arrival_checks import Arrival
 from ballastd.core.migrations import ALARMING, Ending
@@ -138,17 +139,17 @@ _TELL: dict[type, Callable[[Any, Names], RecentView | None]] = {
     ev.DuplicateSeen: _whole("alarm", "{vm_name} runs on {hosts[0]} and {hosts[1]}: both are frozen"),
     ev.DuplicateCleared: _whole("info", "a VM that ran twice runs once"),
     ev.ForeignMoveSeen: _whole("info", "somebody else moved {vm_name} from {source} to {target}; it rests there"),
-    ev.HostEmptying: _on_host("info", "{host} is to be switched off and is emptied: {because}"),
-    ev.HostClosing: _on_host("info", "{host} is empty; its hook is being shut"),
-    ev.HostKept: _on_host("info", "{host} stays on: {detail}"),
-    ev.PowerOffOrdered: _on_host("warning", "{host} is told to shut down: {because}"),
-    ev.WakeAsked: _on_host("info", "{by} wants {host} switched on"),
-    ev.WakeOrdered: _on_host("warning", "{host} is woken: {because}"),
-    ev.WakeWithheld: _on_host("warning", "the wake of {host} was held up, and is tried again: {detail}"),
-    ev.HostOff: _on_host("info", "{host} is off: {detail}"),
-    ev.HostAwake: _on_host("info", "{host} is awake: {detail}"),
-    ev.PowerFailed: _on_host("alarm", "power of {host}: {detail}"),
-    ev.WakeabilityConfirmed: _on_host("info", "{by} vouches that {host} can be woken"),
+    pw.HostEmptying: _on_host("info", "{host} is to be switched off and is emptied: {because}"),
+    pw.HostClosing: _on_host("info", "{host} is empty; its hook is being shut"),
+    pw.HostKept: _on_host("info", "{host} stays on: {detail}"),
+    pw.PowerOffOrdered: _on_host("warning", "{host} is told to shut down: {because}"),
+    pw.WakeAsked: _on_host("info", "{by} wants {host} switched on"),
+    pw.WakeOrdered: _on_host("warning", "{host} is woken: {because}"),
+    pw.WakeWithheld: _on_host("warning", "the wake of {host} was held up, and is tried again: {detail}"),
+    pw.HostOff: _on_host("info", "{host} is off: {detail}"),
+    pw.HostAwake: _on_host("info", "{host} is awake: {detail}"),
+    pw.PowerFailed: _on_host("alarm", "power of {host}: {detail}"),
+    pw.WakeabilityConfirmed: _on_host("info", "{by} vouches that {host} can be woken"),
     au.Recommended: _recommended,
     au.RecommendationApproved: _whole("info", "{by} approved recommendation {id}"),
     au.RecommendationRejected: _whole("info", "{by} rejected: {what}"),

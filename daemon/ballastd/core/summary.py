@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ballastd.core import events as ev
+from ballastd.core import power_events as pw
 from ballastd.core.ledger import restored
 from ballastd.core.migrations import Ending
 from ballastd.core.power import PowerPhase
@@ -93,9 +94,9 @@ def summarize(events: Iterable[ev.Event], since: float, until: float, idle_watts
                 emptied.append(event.host)
             case ShutdownEnded() if event.ending is ShutdownEnding.DOWN:
                 down.extend(one.vm_name for one in shutdowns.by_vm.values() if one.id == event.id)
-            case ev.PowerFailed():
+            case pw.PowerFailed():
                 failures.append(f"{event.host}: {event.detail}")
-            case ev.ForeignMoveSeen() | ev.PowerOffOrdered() | ev.WakeOrdered():
+            case ev.ForeignMoveSeen() | pw.PowerOffOrdered() | pw.WakeOrdered():
                 counts[type(event).__name__] += 1
             case _:
                 pass
@@ -118,13 +119,13 @@ class _OffTimes:
 
     def note(self, event: ev.Event) -> None:
         """Follow one event."""
-        if isinstance(event, ev.HostOff | ev.WakeWithheld):
+        if isinstance(event, pw.HostOff | pw.WakeWithheld):
             self._off[event.host] = event.wall
         elif isinstance(event, ev.CheckpointTaken):
             for host, power in restored(event).power.items():
                 if power.phase is PowerPhase.OFF:
                     self._off.setdefault(host, power.since_wall)
-        elif isinstance(event, ev.WakeOrdered | ev.HostAwake | ev.PowerFailed | ev.HostKept):
+        elif isinstance(event, pw.WakeOrdered | pw.HostAwake | pw.PowerFailed | pw.HostKept):
             self._close(event.host, event.wall)
 
     def _close(self, host: HostName, wall: float) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ballastd.core import events as ev
+from ballastd.core import power_events as pw
 from ballastd.core.books import HOUR_SECONDS, OPERATOR
 from ballastd.core.consolidation import Outlook, choose, may_act, reason_to_wake, why_not_left, why_not_off
 from ballastd.core.inputs import PowerSeen
@@ -153,7 +154,7 @@ class _Turn:
 
     def follow(self, host: HostName, power: HostPower) -> None:
         if host not in self.snapshot.hosts.names:
-            self._end(ev.HostKept(self.now.wall, host, "it is no longer declared"))
+            self._end(pw.HostKept(self.now.wall, host, "it is no longer declared"))
             return
         match power.phase:
             case PowerPhase.EMPTYING:
@@ -195,7 +196,7 @@ class _Turn:
         if fact.fresh and fact.reachable and host in self.outlook.agents and host in self.senses.inventories:
             return False
         if self.now.wall - power.since_wall > self.outlook.timing.power_off:
-            self._end(ev.HostKept(self.now.wall, host, "it was out of sight for too long"))
+            self._end(pw.HostKept(self.now.wall, host, "it was out of sight for too long"))
         return True
 
     def _emptying(self, host: HostName, power: HostPower) -> None:
@@ -206,9 +207,9 @@ class _Turn:
         if why is None and stuck > self.outlook.timing.power_off:
             why = f"it cannot be emptied: {self.stuck[host]}"
         if why is not None:
-            self._end(ev.HostKept(self.now.wall, host, why))
+            self._end(pw.HostKept(self.now.wall, host, why))
         elif self._is_empty(self.senses.inventories[host]) and not self._has_migrations(host):
-            self._end(ev.HostClosing(self.now.wall, host))
+            self._end(pw.HostClosing(self.now.wall, host))
 
     def _close(self, host: HostName, power: HostPower) -> None:
         if self._is_out_of_sight(host, power):
@@ -221,7 +222,7 @@ class _Turn:
         if why is None and late and notes is None:
             why = f"its hook was not confirmed shut within {human_seconds(self.outlook.timing.cordon_confirm)}"
         if why is not None:
-            self._end(ev.HostKept(self.now.wall, host, why))
+            self._end(pw.HostKept(self.now.wall, host, why))
         elif notes is not None and self._seen_empty_twice(inventory, notes) and not self.held:
             self._order_off(host, power, inventory.host_uuid)
 
@@ -246,7 +247,7 @@ class _Turn:
         order = PowerOrder(f"{self.revision}-off", host, False, power.policy, power.because, self.revision)
         self.board.order_given(host, self.now.monotonic)
         self.orders.append(order)
-        self._end(ev.PowerOffOrdered(self.now.wall, order.id, host, power.policy, power.because, machine))
+        self._end(pw.PowerOffOrdered(self.now.wall, order.id, host, power.policy, power.because, machine))
 
     def _going_off(self, host: HostName, power: HostPower) -> None:
         seen, silent = self._status(host), self._is_silent(host)
@@ -254,7 +255,7 @@ class _Turn:
             return
         if seen is not None and seen.status is not None and seen.status.state is PowerState.OFF:
             if silent:
-                self._end(ev.HostOff(self.now.wall, host, "its controller says off, and it is silent"))
+                self._end(pw.HostOff(self.now.wall, host, "its controller says off, and it is silent"))
                 return
             inventory = self.senses.inventories.get(host)
             said = self.board.said_off_since(host, seen.at.monotonic)
@@ -271,7 +272,7 @@ class _Turn:
     def _off(self, host: HostName, power: HostPower) -> None:
         inventory = self.senses.inventories.get(host)
         if self.senses.is_reachable(host, self.now) and inventory and inventory.begun.wall > power.since_wall:
-            self._end(ev.HostAwake(self.now.wall, host, "it answers: somebody else switched it on"))
+            self._end(pw.HostAwake(self.now.wall, host, "it answers: somebody else switched it on"))
             return
         why, urgent = reason_to_wake(host, self.snapshot, self.outlook, self.unplaced)
         if why and not self.held:
@@ -295,7 +296,7 @@ class _Turn:
             order = PowerOrder(f"{self.revision}-on-{host}", host, True, policy, why, self.revision)
             self.board.order_given(host, self.now.monotonic)
             self.orders.append(order)
-            self._end(ev.WakeOrdered(wall, order.id, host, policy, why))
+            self._end(pw.WakeOrdered(wall, order.id, host, policy, why))
 
     def _minimum_off(self, power: HostPower | None) -> float | None:
         """Return until when (wall) the host stays off, None where that is over."""
@@ -322,7 +323,7 @@ class _Turn:
                 self._fail(host, f"another machine answers in its place ({inventory.host_uuid}, not {power.machine})")
                 return
             took = self.now.wall - power.since_wall
-            self._end(ev.HostAwake(self.now.wall, host, f"back after {human_seconds(took)}", took))
+            self._end(pw.HostAwake(self.now.wall, host, f"back after {human_seconds(took)}", took))
         elif self.now.wall - power.since_wall > self.outlook.timing.wake:
             self._fail(host, f"it did not come back within {human_seconds(self.outlook.timing.wake)}: "
                              f"{self._signs(host, silent=self._is_silent(host))}")
@@ -345,7 +346,7 @@ class _Turn:
         if mode is Mode.AUTO or (offer is not None and offer.approved_by):
             self.suggested = Suggested(why_not=f"{choice.host} is emptied now")
             approval = (offer.id, offer.approved_by) if offer is not None else ("", "")
-            self.events.append(ev.HostEmptying(self.now.wall, choice.host, name, choice.because, *approval,
+            self.events.append(pw.HostEmptying(self.now.wall, choice.host, name, choice.because, *approval,
                                                next_hosts=choice.next_hosts))
             return
         self.suggested = suggested if mode is Mode.RECOMMEND else Suggested(why_not=f"{name} is in mode {mode.value}")
@@ -378,10 +379,10 @@ class _Turn:
         tries = self.outlook.ledger.power_acts_since(wall - HOUR_SECONDS, on=True, host=host)
         if withheld and (power.phase is PowerPhase.GOING_OFF or power.off_wall is None):
             # nothing was told, and it was on before
-            self._end(ev.HostKept(wall, host, f"withheld by the kernel: {returned.message}"))
+            self._end(pw.HostKept(wall, host, f"withheld by the kernel: {returned.message}"))
         elif withheld and tries < WAKE_TRIES:
             # a controller that was busy for a moment shall not leave a host asleep until somebody looks
-            self._end(ev.WakeWithheld(wall, host, returned.message))
+            self._end(pw.WakeWithheld(wall, host, returned.message))
         else:
             self._fail(host, f"the order was not taken: {returned.message}")
         return True
@@ -394,10 +395,10 @@ class _Turn:
         return any(host in (m.source, m.target) for m in self.outlook.ledger.open_migrations())
 
     def _fail(self, host: HostName, why: str) -> None:
-        self._end(ev.PowerFailed(self.now.wall, host, why))
+        self._end(pw.PowerFailed(self.now.wall, host, why))
 
-    def _end(self, event: ev.HostKept | ev.HostClosing | ev.PowerOffOrdered | ev.HostOff | ev.HostAwake | ev.PowerFailed
-             | ev.WakeOrdered | ev.WakeWithheld) -> None:
+    def _end(self, event: pw.HostKept | pw.HostClosing | pw.PowerOffOrdered | pw.HostOff | pw.HostAwake | pw.PowerFailed
+             | pw.WakeOrdered | pw.WakeWithheld) -> None:
         self.events.append(event)
         self.board.forget(event.host)
 

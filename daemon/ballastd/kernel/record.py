@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ballastd.core import events as ev
+from ballastd.core import power_events as pw
 from ballastd.core import shutdown_events as sh
 from ballastd.core.ledger import Ledger, restored
 from ballastd.errors import JournalError, Unreachable
@@ -125,7 +126,7 @@ class Record:
                     self._downtimes[event.id] = event.downtime_ms
                 case ev.AbortOrdered():
                     self._aborts.add(event.id)
-                case ev.PowerOffOrdered() | ev.WakeOrdered():
+                case pw.PowerOffOrdered() | pw.WakeOrdered():
                     self._power.add(event.id)
                 case ev.BandwidthOrdered():
                     self._tunes[event.id] = event.bandwidth_mib_s

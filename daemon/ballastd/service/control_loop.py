@@ -9,6 +9,7 @@ from collections.abc import Callable
 import structlog
 
 from ballastd.core import events as ev
+from ballastd.core import power_events as pw
 from ballastd.core.controller import Controller, Decision
 from ballastd.core.inputs import Answer, OperatorCommand, Verb
 from ballastd.core.migrations import HOLDS_SLOT
@@ -127,7 +128,7 @@ class ControlLoop:
                     self.arrivals[event.arrival.value] += 1
                 case ev.MigrationMoved() if event.phase not in HOLDS_SLOT:
                     self._kernel.release(event.id)
-                case ev.HostAwake() | ev.HostKept():
+                case pw.HostAwake() | pw.HostKept():
                     self._kernel.seen_on(event.host)
                 case _:
                     pass

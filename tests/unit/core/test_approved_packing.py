@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ballastd.core import autonomy_events as au
-from ballastd.core import events as ev
+from ballastd.core import power_events as pw
 from ballastd.core.inputs import OperatorCommand, PoliciesReplaced, Verb
 from ballastd.core.policies import Mode
 from ballastd.core.power import PowerPhase
@@ -73,6 +73,6 @@ def test_whoever_tells_the_policy_to_observe_stops_what_was_approved(mode: Mode)
     other = replace(ASKED, consolidation=(replace(NIGHTS, mode=mode),), digest=mode.value)
     p.returns.append(PoliciesReplaced(other))
     p.turn()
-    kept = [event for decision in p.decisions[-2:] for event in decision.events if isinstance(event, ev.HostKept)]
+    kept = [event for decision in p.decisions[-2:] for event in decision.events if isinstance(event, pw.HostKept)]
     assert bool(kept) is (mode is Mode.OBSERVE)
     assert (p.phase(host) is None) is (mode is Mode.OBSERVE)

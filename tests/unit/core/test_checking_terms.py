@@ -12,7 +12,6 @@ import pytest
 from ballastd.core.autonomy_events import RecommendationRejected
 from ballastd.core.books import OPERATOR
 from ballastd.core.checking_terms import check_terms
-from ballastd.core.events import HostKept
 from ballastd.core.intents import Fill, Intent, IntentKind
 from ballastd.core.ledger import Ledger
 from ballastd.core.loads import Hours
@@ -31,6 +30,7 @@ from ballastd.core.policies import (
     Scope,
     VmSelector,
 )
+from ballastd.core.power_events import HostKept
 from ballastd.core.quantities import GIB, Bytes, HostName, Instant, Seconds
 from ballastd.core.snapshot import Snapshot
 from tests.builders import WALL, a_cluster, table, vm_id

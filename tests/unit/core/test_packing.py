@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from ballastd.core import events as ev
+from ballastd.core import power_events as pw
 from ballastd.core.inputs import Verb
 from ballastd.core.inventory import VmRecord, VmState
 from ballastd.core.policies import Limits, Mode, Window
@@ -248,7 +249,7 @@ def test_nobody_leaves_a_host_that_is_kept_on_in_the_very_same_step() -> None:
     sick = next(name for name in p.table.world if name != host)
     p.table.world[sick][giant.vm] = giant
     decision = p.table.wait(1.0).say(Verb.DRAIN, sick)
-    kept = [event for event in decision.events if isinstance(event, ev.HostKept)]
+    kept = [event for event in decision.events if isinstance(event, pw.HostKept)]
     assert [event.host for event in kept] == [host]
     assert kept[0].detail.endswith("have nowhere to go")
     assert host not in {order.move.source for order in decision.orders}
@@ -389,9 +390,9 @@ def test_a_wake_that_was_not_told_is_told_again_and_the_host_does_not_oversleep(
     p.turns(1800.0)
     p.table.burn(h1v0=14.5, h2v0=14.5, h4v0=14.5)
     p.until(None, "h3")
-    held = [e for e in p.table.events if isinstance(e, ev.WakeWithheld)]
+    held = [e for e in p.table.events if isinstance(e, pw.WakeWithheld)]
     assert [e.detail for e in held] == ["its controller: busy"] * 3
-    asked = [e.wall for e in p.table.events if isinstance(e, ev.WakeOrdered)]
+    asked = [e.wall for e in p.table.events if isinstance(e, pw.WakeOrdered)]
     assert all(later - earlier >= 60.0 for earlier, later in pairwise(asked)), "one wake a minute"
     assert off_wall is not None
     assert "h3" in p.table.controller.ledger.wakeable
@@ -404,7 +405,7 @@ def test_a_wake_that_is_never_told_is_an_alarm_in_the_end() -> None:
     p.table.burn(h1v0=14.5, h2v0=14.5, h4v0=14.5)
     decision = p.until(PowerPhase.FAILED, "h3")
     assert "the order was not taken: its controller: busy" in str(decision.events)
-    assert len([e for e in p.table.events if isinstance(e, ev.WakeOrdered)]) == WAKE_TRIES
+    assert len([e for e in p.table.events if isinstance(e, pw.WakeOrdered)]) == WAKE_TRIES
 
 
 def test_a_host_that_is_on_is_not_switched_on_and_proves_nothing_by_it() -> None:

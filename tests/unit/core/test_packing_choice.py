@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ballastd.core import events as ev
+from ballastd.core import power_events as pw
 from ballastd.core.inputs import CallReturned
 from ballastd.core.inventory import JobKind, Pin, PinKind, VmRecord, VmState
 from ballastd.core.migrations import CallResult
@@ -36,7 +36,7 @@ def test_a_sick_host_is_not_packings_to_empty() -> None:
     p = powered()
     p.table.show("h3", "fan.alarm", 1.0)
     p.until(PowerPhase.OFF, "h4")
-    assert not [e for e in p.table.events if isinstance(e, ev.HostEmptying) and e.host == "h3"]
+    assert not [e for e in p.table.events if isinstance(e, pw.HostEmptying) and e.host == "h3"]
 
 
 def test_a_host_that_vms_are_on_their_way_to_is_not_emptied_next() -> None:
@@ -55,9 +55,9 @@ def test_a_host_that_vms_are_on_their_way_to_is_not_emptied_next() -> None:
     for _ in range(20):
         p.turn_without_returns()
     targets = {order.move.target for order in going.orders}
-    emptied = [e.host for e in p.table.events if isinstance(e, ev.HostEmptying)]
+    emptied = [e.host for e in p.table.events if isinstance(e, pw.HostEmptying)]
     assert not targets & set(emptied), emptied
-    assert any(isinstance(e, ev.HostKept) and e.host == "h3" for e in p.table.events)
+    assert any(isinstance(e, pw.HostKept) and e.host == "h3" for e in p.table.events)
 
 
 def test_a_cluster_that_is_not_idle_says_so_and_so_does_one_that_is_not_for_long_enough() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ballastd.core import autonomy_events as au
 from ballastd.core import events as ev
+from ballastd.core import power_events as pw
 from ballastd.core.policies import Limits, Mode, PolicySet
 from ballastd.core.power import PowerPhase
 from ballastd.core.quantities import HostName, Seconds
@@ -24,8 +25,8 @@ def many(hosts: int = 8, gib: int = 8) -> ClusterBuilder:
     return builder.running("w", gib)
 
 
-def chosen(p: Powered) -> list[ev.HostEmptying]:
-    return [event for event in p.table.events if isinstance(event, ev.HostEmptying)]
+def chosen(p: Powered) -> list[pw.HostEmptying]:
+    return [event for event in p.table.events if isinstance(event, pw.HostEmptying)]
 
 
 def test_half_of_the_hosts_go_off_as_was_planned_and_nobody_is_packed_twice() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from ballastd.core import autonomy_events as au
 from ballastd.core import events as ev
+from ballastd.core import power_events as pw
 from ballastd.core import shutdown_events as sh
 from ballastd.core.arrival_checks import AGENT, Arrival
 from ballastd.core.books import SETTLED_KEPT, LedgerBroken
@@ -42,9 +43,9 @@ def full() -> Ledger:
         ev.VerdictsAcknowledged(7.5, H2, "ann"), ev.CountersNoted(8.0, H1, "ecc.uncorrected", (("a", 1.0), ("b", 0.0))),
         ev.EvacuationBegun(9.0, H1, "failing-hosts"), ev.Paused(10.0, "ann"), ev.SiteEventBegun(11.0, "hot"),
         ev.DuplicateSeen(12.0, VM, "web", (H1, H2)), ev.ForeignMoveSeen(13.0, VM, "web", H1, H2),
-        ev.HostEmptying(14.0, H2, "nights", "idle"), ev.PowerOffOrdered(15.0, "p1", H2, "nights", "idle", "uuid"),
-        ev.HostOff(16.0, H2, "silent"), ev.WakeAsked(17.0, H2, "ann"), ev.WakeabilityConfirmed(18.0, H1, "ann"),
-        ev.HostKept(19.0, HostName("h3"), "load rose"), ev.InvariantFailed(20.0, "ours"),
+        pw.HostEmptying(14.0, H2, "nights", "idle"), pw.PowerOffOrdered(15.0, "p1", H2, "nights", "idle", "uuid"),
+        pw.HostOff(16.0, H2, "silent"), pw.WakeAsked(17.0, H2, "ann"), pw.WakeabilityConfirmed(18.0, H1, "ann"),
+        pw.HostKept(19.0, HostName("h3"), "load rose"), ev.InvariantFailed(20.0, "ours"),
         au.Recommended(20.1, "a", "even", "relieve, healthy", H1, "hot", 1800.0, VM, "web", H2, Bytes(GIB)),
         au.Recommended(20.2, "b", "nights", "switch-off", H2, "idle", 1800.0),
         au.RecommendationApproved(20.3, "a", "ann"), au.RecommendationRejected(20.4, "b", "bob", 99.0, "nights", "h2 off"),
@@ -77,7 +78,7 @@ def test_a_checkpoint_alone_makes_any_ledger_what_another_is() -> None:
 
 def test_what_comes_after_a_checkpoint_is_booked_as_if_all_had_been_replayed() -> None:
     after = (ev.MigrationSettled(31.0, f"m{SETTLED_KEPT + 2}", Ending.FAILED), ev.Resumed(32.0, "ann"),
-             ev.WakeOrdered(33.0, "p2", H2, "nights", "load"), ev.HostUncordoned(34.0, H1, "ann"),
+             pw.WakeOrdered(33.0, "p2", H2, "nights", "load"), ev.HostUncordoned(34.0, H1, "ann"),
              sh.ShutdownAskedAgain(35.0, "s2", 2))
     whole, short = full(), Ledger()
     short.apply(full().checkpoint(30.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ballastd.core import events as ev
+from ballastd.core import power_events as pw
 from ballastd.core import shutdown_events as sh
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Ending
@@ -33,8 +34,8 @@ def test_what_was_before_does_not_count_but_its_policy_is_known() -> None:
 
 
 def test_a_host_that_was_off_saves_what_it_would_have_drawn() -> None:
-    events = (ev.PowerOffOrdered(1000.0, "o", H1, "nights", ""), ev.HostOff(1000.0, H1, ""),
-              ev.WakeOrdered(1000.0 + 7200.0, "w", H1, "nights", ""), ev.HostAwake(8300.0, H1, "", 100.0))
+    events = (pw.PowerOffOrdered(1000.0, "o", H1, "nights", ""), pw.HostOff(1000.0, H1, ""),
+              pw.WakeOrdered(1000.0 + 7200.0, "w", H1, "nights", ""), pw.HostAwake(8300.0, H1, "", 100.0))
     found = summarize(events, 0.0, DAY, {H1: 150.0}, {})
     assert found.off_seconds == {"h1": 7200.0}
     assert found.saved_kwh == 0.3
@@ -42,7 +43,7 @@ def test_a_host_that_was_off_saves_what_it_would_have_drawn() -> None:
 
 
 def test_a_host_that_went_off_before_and_is_off_still_counts_for_the_span_only() -> None:
-    found = summarize((ev.PowerOffOrdered(0.0, "o", H1, "nights", ""), ev.HostOff(10.0, H1, "")), 100.0, 200.0, {}, {})
+    found = summarize((pw.PowerOffOrdered(0.0, "o", H1, "nights", ""), pw.HostOff(10.0, H1, "")), 100.0, 200.0, {}, {})
     assert found.off_seconds == {"h1": 100.0}
     assert found.saved_kwh is None, "nobody said what it draws"
 
@@ -58,7 +59,7 @@ def test_an_empty_day_says_so() -> None:
 
 
 def test_failed_power_and_foreign_moves_are_told() -> None:
-    events = (ev.HostEmptying(1.0, H1, "nights", ""), ev.PowerFailed(5.0, H1, "did not come back"),
+    events = (pw.HostEmptying(1.0, H1, "nights", ""), pw.PowerFailed(5.0, H1, "did not come back"),
               ev.ForeignMoveSeen(6.0, vm_id("a"), "a", H1, H2), ev.EvacuationEnded(7.0, H2, "empty"))
     text = "\n".join(summarize(events, 0.0, DAY, {}, {}).lines())
     assert "power failed: h1: did not come back" in text

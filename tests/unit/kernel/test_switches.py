@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from ballastd.core import events as ev
+from ballastd.core import power_events as pw
 from ballastd.core.ceilings import CEILINGS
 from ballastd.core.inventory import VmRecord, VmState
 from ballastd.core.ledger import Ledger
@@ -51,7 +51,7 @@ class PowerBench(Bench):
         """Return an order that is in the journal."""
         self.serial += 1
         order = PowerOrder(f"p-{self.serial}", HostName(host), on, "nights", "test", self.serial)
-        kind = ev.WakeOrdered if on else ev.PowerOffOrdered
+        kind = pw.WakeOrdered if on else pw.PowerOffOrdered
         await self.record.append(self.serial, (kind(0.0, order.id, order.host, "nights", "test"),))
         return order
 
@@ -179,7 +179,7 @@ def test_only_half_of_the_hosts_may_ever_be_off() -> None:
     async def story(bench: PowerBench) -> None:
         ledger = Ledger()
         for i in range(5):
-            ledger.apply(ev.PowerOffOrdered(0.0, f"o{i}", HostName(f"h{9 - i}"), "nights", ""))
+            ledger.apply(pw.PowerOffOrdered(0.0, f"o{i}", HostName(f"h{9 - i}"), "nights", ""))
         bench.kernel.remember(ledger)
         await asyncio.sleep(700.0)
         bench.hear("h0")
@@ -200,8 +200,8 @@ def test_wakes_have_a_ceiling_per_minute() -> None:
 def test_the_machine_that_went_off_is_the_one_that_is_woken_also_after_a_restart() -> None:
     async def story(bench: PowerBench) -> None:
         ledger = Ledger()
-        ledger.apply(ev.PowerOffOrdered(0.0, "o", H0, "nights", "", machine("h0")))
-        ledger.apply(ev.HostOff(1.0, H0, ""))
+        ledger.apply(pw.PowerOffOrdered(0.0, "o", H0, "nights", "", machine("h0")))
+        ledger.apply(pw.HostOff(1.0, H0, ""))
         bench.kernel.remember(ledger)
         bench.controllers.statuses[H0] = PowerStatus(PowerState.OFF, machine("h1"))
         assert "another machine" in await bench.withheld(on=True)
@@ -215,7 +215,7 @@ def test_the_machine_that_went_off_is_the_one_that_is_woken_also_after_a_restart
 def test_a_host_without_a_driver_is_never_switched() -> None:
     async def run() -> None:
         bench = Bench(a_cluster().host("h0").host("h1").build(), vms_each=0)
-        await bench.record.append(1, (ev.PowerOffOrdered(0.0, "p-1", H0, "", ""),))
+        await bench.record.append(1, (pw.PowerOffOrdered(0.0, "p-1", H0, "", ""),))
         with pytest.raises(Withheld, match="power driver"):
             await bench.kernel.switch(PowerOrder("p-1", H0, False, "", "", 1))
 
@@ -244,7 +244,7 @@ def test_a_host_that_came_back_by_itself_counts_no_longer() -> None:
     async def story(bench: PowerBench) -> None:
         ledger = Ledger()
         for i in range(5):
-            ledger.apply(ev.PowerOffOrdered(0.0, f"o{i}", HostName(f"h{9 - i}"), "nights", ""))
+            ledger.apply(pw.PowerOffOrdered(0.0, f"o{i}", HostName(f"h{9 - i}"), "nights", ""))
         bench.kernel.remember(ledger)
         await asyncio.sleep(700.0)
         bench.hear("h0")
