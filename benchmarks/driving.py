@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ballastd.core.controller import Controller, Decision
+from ballastd.core.controller import Controller
+from ballastd.core.decisions import Decision
 from ballastd.core.inputs import Input, TelemetryConnected
 from ballastd.core.ledger import Ledger
 from ballastd.core.policies import Mode, PolicySet, Timing

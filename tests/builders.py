@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from ballastd.core.conditions import Aggregate, Condition, Holding, RelativeTo, Threshold
-from ballastd.core.controller import Controller, Decision
+from ballastd.core.controller import Controller
+from ballastd.core.decisions import Decision
 from ballastd.core.hardware import NO_NEEDS, Hardware, Needs
 from ballastd.core.inputs import CallReturned, HostUnreachable, Input, OperatorCommand, Verb
 from ballastd.core.inventory import DeclaredHost, HostInventory, JobKind, Pin, VmRecord, VmState, VmUsage

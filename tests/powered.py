@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from ballastd.core.controller import Decision
+from ballastd.core.decisions import Decision
 from ballastd.core.inputs import Input, PowerReturned, PowerSeen, Verb
 from ballastd.core.migrations import CallResult
 from ballastd.core.policies import ConsolidationPolicy, Mode, PolicySet, Window

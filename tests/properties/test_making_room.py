@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from ballastd.core.checking_order import check_order
-from ballastd.core.controller import Decision
+from ballastd.core.decisions import Decision
 from ballastd.core.ledger import Ledger
 from ballastd.core.plans import Move
 from ballastd.core.quantities import Bytes, HostName, Seconds, VmId

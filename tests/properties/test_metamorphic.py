@@ -9,7 +9,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ballastd.core.controller import Decision
+from ballastd.core.decisions import Decision
 from ballastd.core.inputs import Input
 from ballastd.core.inventory import VmRecord, VmState
 from ballastd.core.policies import BalancePolicy, Mode, PlacementPolicy, Rule, VmSelector

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ballastd.core import constraints, drafting
-from ballastd.core.controller import Controller, Decision
+from ballastd.core.controller import Controller
+from ballastd.core.decisions import Decision
 from ballastd.core.inputs import Input
 from ballastd.core.plans import Order
 from ballastd.core.quantities import HostName, Instant

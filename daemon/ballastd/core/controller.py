@@ -8,18 +8,18 @@ written again nothing starts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from functools import partial
 
 from ballastd.core import evaluation, latching, reconciliation
 from ballastd.core import events as ev
 from ballastd.core import power_events as pw
 from ballastd.core.admission import Gate, admit
-from ballastd.core.arrivals import ArrivalCheck, Arrivals, to_check
+from ballastd.core.arrivals import Arrivals, to_check
 from ballastd.core.commands import POWER_VERBS, carry_out
 from ballastd.core.consolidation import Outlook, empty_intents, why_not_off
 from ballastd.core.copying import copy_of
+from ballastd.core.decisions import Decision, Step
 from ballastd.core.demotions import changes, held_back
 from ballastd.core.dirtying import with_rate
 from ballastd.core.doubles import Doubles, told_double
@@ -28,7 +28,6 @@ from ballastd.core.emptying import close_evacuations
 from ballastd.core.gates import Gatekeeper
 from ballastd.core.homes import Homes, told_move
 from ballastd.core.inputs import (
-    Answer,
     CallReturned,
     HostUnreachable,
     Input,
@@ -54,19 +53,15 @@ from ballastd.core.migrations import ALARMING, Ending, Migration
 from ballastd.core.notices import Notice
 from ballastd.core.planning import PlanUnsound, plan
 from ballastd.core.plans import (
-    AbortOrder,
     Deferral,
     DeferralKind,
-    DowntimeOrder,
     Order,
     Plan,
-    PostCopyOrder,
-    ShutdownOrder,
     TuneOrder,
 )
 from ballastd.core.policies import ClusterDeclaration, Health, Mode, PolicySet
 from ballastd.core.portrait import Portrait
-from ballastd.core.power import PowerOrder, PowerPhase
+from ballastd.core.power import PowerPhase
 from ballastd.core.quantities import Bytes, HostName, Instant, VmId
 from ballastd.core.recent import Recent, tell
 from ballastd.core.recommendations import Recommendations, ordered
@@ -80,63 +75,6 @@ from ballastd.core.switching import Switchboard, Switching, unplaced
 from ballastd.core.telemetry import AgentState, Report
 from ballastd.core.trends import Trends
 from ballastd.core.under_way import UnderWay
-from ballastd.core.views import ClusterView
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What one step wants: ``events`` made durable first, then tunes, aborts and orders carried out.
-
-    ``downtimes``: running jobs whose VM may stand still for longer at the end. ``post_copies``: those whose VM goes before
-    its memory. ``shutdowns``: guests to be asked to shut down. ``checks``: every VM that is to be asked now whether it
-    answers. ``power``: hosts to switch on or to shut
-    down in order. ``cordons``: every host that should be closed at its hook now. ``portrait``: what the step shows of
-    everything, drawn when somebody looks. ``wake_at``: monotonic instant at which something may change by itself, or None.
-    """
-
-    revision: int
-    events: tuple[ev.Event, ...]
-    orders: tuple[Order, ...]
-    aborts: tuple[AbortOrder, ...]
-    tunes: tuple[TuneOrder, ...]
-    downtimes: tuple[DowntimeOrder, ...]
-    post_copies: tuple[PostCopyOrder, ...]
-    shutdowns: tuple[ShutdownOrder, ...]
-    checks: tuple[ArrivalCheck, ...]
-    power: tuple[PowerOrder, ...]
-    cordons: frozenset[HostName]
-    answers: tuple[Answer, ...]
-    notices: tuple[Notice, ...]
-    portrait: Portrait = field(compare=False)
-    wake_at: float | None
-
-    @property
-    def view(self) -> ClusterView:
-        """The view of this step."""
-        return self.portrait.view
-
-
-@dataclass(slots=True)
-class _Step:
-    """One step in the making."""
-
-    now: Instant
-    draft: Ledger
-    revision: int
-    events: list[ev.Event] = field(default_factory=list)
-    answers: list[Answer] = field(default_factory=list)
-    notices: list[Notice] = field(default_factory=list)
-
-    def book(self, event: ev.Event) -> None:
-        """Book an event on the draft and remember it for the journal."""
-        self.draft.apply(event)
-        self.events.append(event)
-
-    def take(self, events: Iterable[ev.Event], notices: Iterable[Notice]) -> None:
-        """Book events, and have people told."""
-        for event in events:
-            self.book(event)
-        self.notices.extend(notices)
 
 
 class Controller:
@@ -184,7 +122,7 @@ class Controller:
     def step(self, inputs: tuple[Input, ...], now: Instant) -> Decision:
         """Return what ought to be done once ``inputs`` are known. Nothing is booked until ``advance``."""
         self._revision += 1
-        step = _Step(now, self._ledger.draft(), self._revision)
+        step = Step(now, self._ledger.draft(), self._revision)
         step.take(self._first, ())
         commands = [one for one in inputs if isinstance(one, OperatorCommand)]
         for one in inputs:
@@ -243,7 +181,7 @@ class Controller:
         return isinstance(one, OperatorCommand | CallReturned | SelfSuspect | RivalSeen | PoliciesReplaced | PowerReturned
                           | ShutdownReturned)
 
-    def _absorb(self, one: Input, step: _Step) -> None:
+    def _absorb(self, one: Input, step: Step) -> None:
         match one:
             case Report():
                 self._senses.telemetry.absorb(one)
@@ -270,7 +208,7 @@ class Controller:
             case _:
                 self._absorb_rare(one, step)
 
-    def _absorb_rare(self, one: Input, step: _Step) -> None:
+    def _absorb_rare(self, one: Input, step: Step) -> None:
         match one:
             case PoliciesReplaced():
                 self._policies = one.policies
@@ -292,14 +230,14 @@ class Controller:
             case _:
                 pass
 
-    def _book_returns(self, step: _Step) -> None:
+    def _book_returns(self, step: Step) -> None:
         for key, one in sorted(self._senses.returned.items()):
             migration = step.draft.migrations.get(key)
             if migration is not None and migration.called is None:
                 step.book(ev.MigrationCalled(step.now.wall, key, one.result, one.message,
                                              None if one.downtime is None else round(1000 * one.downtime, 1)))
 
-    def _obey(self, command: OperatorCommand, step: _Step) -> None:
+    def _obey(self, command: OperatorCommand, step: Step) -> None:
         hosts = frozenset(host.name for host in self._cluster.hosts)
         reachable = frozenset(host for host in hosts if self._senses.is_reachable(host, step.now))
         events, answer = carry_out(command, step.draft, hosts, reachable, step.now.wall, self._why_not_off(command, step),
@@ -310,7 +248,7 @@ class Controller:
                 self._forget_latched(event.host, step.now)
         step.answers.append(answer)
 
-    def _why_not_off(self, command: OperatorCommand, step: _Step) -> dict[HostName, str | None]:
+    def _why_not_off(self, command: OperatorCommand, step: Step) -> dict[HostName, str | None]:
         """Return for each host why it cannot be switched off now; asked only where an operator speaks of power."""
         if command.verb not in POWER_VERBS:
             return {}
@@ -320,13 +258,13 @@ class Controller:
         noes = {host.name: why_not_off(None, host.name, snapshot, outlook, proving=proving) for host in self._cluster.hosts}
         return {host: None if no is None else no.detail for host, no in noes.items()}
 
-    def _outlook(self, step: _Step) -> Outlook:
+    def _outlook(self, step: Step) -> Outlook:
         return Outlook(step.draft, self._policies, self._trends, self._senses.agents, self._cluster.timing)
 
     def _forget_latched(self, host: HostName, now: Instant) -> None:
         self._judge_of_health.acknowledge(host, now)
 
-    def _judge(self, step: _Step) -> None:
+    def _judge(self, step: Step) -> None:
         deaf, hosts = self._gatekeeper.telemetry_trouble is not None, self._cluster.hosts
         self._verdicts = self._judge_of_health.judge(self._policies, hosts, step.draft, step.now, deaf=deaf)
         step.take(latching.newly_latched(self._verdicts, step.draft, step.now), ())
@@ -335,7 +273,7 @@ class Controller:
                                                      step.now):
             step.book(noted)
 
-    def _reconcile(self, step: _Step) -> None:
+    def _reconcile(self, step: Step) -> None:
         reachable = frozenset(h.name for h in self._cluster.hosts if self._senses.is_reachable(h.name, step.now))
         # who is vouched to be dead shows something else than was seen: no turn of the hosts stands for that
         turn = -1 - step.revision if step.draft.confirmed_dead else self._senses.turn
@@ -358,11 +296,11 @@ class Controller:
         moved = self._homes.follow(step.draft, inventories, reachable, turn, step.now)
         step.take(moved, map(told_move, moved))
 
-    def _facts(self, step: _Step) -> tuple[HostFacts, ...]:
+    def _facts(self, step: Step) -> tuple[HostFacts, ...]:
         frozen, quarantined = step.draft.frozen_hosts(), self._quarantined()
         return tuple([self._fact(host, step, frozen, quarantined) for host in self._cluster.hosts])
 
-    def _fact(self, host: DeclaredHost, step: _Step, frozen: frozenset[HostName], quarantined: frozenset[HostName]
+    def _fact(self, host: DeclaredHost, step: Step, frozen: frozenset[HostName], quarantined: frozenset[HostName]
               ) -> HostFacts:
         name, senses, draft, window = host.name, self._senses, step.draft, self._cluster.timing.load_window
         health = self._verdicts.health(name)
@@ -391,7 +329,7 @@ class Controller:
                           if self._verdicts.health(host.name) is not Health.HEALTHY
                           and evaluation.quarantined(host, self._policies, self._verdicts) is not None])
 
-    def _decide(self, step: _Step, snapshot: Snapshot) -> Decision:
+    def _decide(self, step: Step, snapshot: Snapshot) -> Decision:
         blast = evaluation.blast_radius(self._policies, self._cluster.hosts, self._verdicts, step.now)
         self._follow_site_event(step, blast)
         outlook = self._outlook(step)
@@ -431,7 +369,7 @@ class Controller:
             self._cordons(step), tuple(step.answers), tuple(step.notices), portrait,
             self._wake_at(step, gates, made.deferrals))
 
-    def _intents(self, step: _Step, snapshot: Snapshot, outlook: Outlook) -> tuple[Intent, ...]:
+    def _intents(self, step: Step, snapshot: Snapshot, outlook: Outlook) -> tuple[Intent, ...]:
         """Return everything that ought to change: what may be done before what is only looked at, so that a policy on
         trial takes no room from one that governs; within that saving, then broken must-rules, relief, broken wishes,
         packing, evenness."""
@@ -445,7 +383,7 @@ class Controller:
         wanted = held_back((*saving, *musts, *relief, *wishes, *packing, *evening), step.draft)
         return tuple(sorted(wanted, key=lambda intent: intent.mode is not Mode.AUTO))
 
-    def _switch(self, step: _Step, snapshot: Snapshot, outlook: Outlook, made: Plan, gates: tuple[Gate, ...]) -> Switching:
+    def _switch(self, step: Step, snapshot: Snapshot, outlook: Outlook, made: Plan, gates: tuple[Gate, ...]) -> Switching:
         stuck = {no.host: no.detail for no in made.refusals if no.host is not None}
         switching = self._switchboard.follow(
             snapshot, outlook, self._senses, step.revision, held=bool(gates) or step.draft.broken is not None,
@@ -462,14 +400,14 @@ class Controller:
         step.take(offered.events, offered.notices)
         return switching
 
-    def _shut_down(self, step: _Step, snapshot: Snapshot, intents: tuple[Intent, ...], made: Plan, gates: tuple[Gate, ...]
+    def _shut_down(self, step: Step, snapshot: Snapshot, intents: tuple[Intent, ...], made: Plan, gates: tuple[Gate, ...]
                    ) -> Shutting:
         shutting = self._shutdowns.follow(Scene(step.draft, self._policies, intents, made, gates, snapshot, self._senses,
                                                 step.revision))
         step.take(shutting.events, shutting.notices)
         return shutting
 
-    def _follow_site_event(self, step: _Step, blast: evaluation.Blast) -> None:
+    def _follow_site_event(self, step: Step, blast: evaluation.Blast) -> None:
         event = self._gatekeeper.site_event(step.draft.site_event, blast.reason, self._policies.limits, step.now)
         if event is not None:
             step.book(event)
@@ -482,7 +420,7 @@ class Controller:
         self._judge_of_health.restart_holds()
         self._trends.restart_holds()
 
-    def _plan(self, step: _Step, snapshot: Snapshot, intents: tuple[Intent, ...]) -> Plan:
+    def _plan(self, step: Step, snapshot: Snapshot, intents: tuple[Intent, ...]) -> Plan:
         try:
             return plan(snapshot, step.draft, intents, self._policies)
         except PlanUnsound as error:
@@ -492,7 +430,7 @@ class Controller:
                 step.notices.append(Notice("alarm", "invariant", detail))
             return Plan()
 
-    def _book_orders(self, step: _Step, orders: tuple[Order, ...], begins: tuple[HostName, ...],
+    def _book_orders(self, step: Step, orders: tuple[Order, ...], begins: tuple[HostName, ...],
                      intents: tuple[Intent, ...], approved: Mapping[VmId, str]) -> tuple[Order, ...]:
         if step.draft.broken is not None:
             return ()
@@ -506,21 +444,21 @@ class Controller:
         return orders
 
     @staticmethod
-    def _book_tunes(step: _Step, tunes: tuple[TuneOrder, ...]) -> tuple[TuneOrder, ...]:
+    def _book_tunes(step: Step, tunes: tuple[TuneOrder, ...]) -> tuple[TuneOrder, ...]:
         for tune in tunes:
             step.book(ev.BandwidthOrdered(step.now.wall, tune.migration, tune.bandwidth_mib_s))
         return tunes
 
-    def _probe_journal(self, step: _Step) -> None:
+    def _probe_journal(self, step: Step) -> None:
         if self._gatekeeper.journal_is_failing and not step.events:
             step.book(ev.JournalRecovered(step.now.wall))
 
-    def _cordons(self, step: _Step) -> frozenset[HostName]:
+    def _cordons(self, step: Step) -> frozenset[HostName]:
         """Return the hosts whose agents should refuse guests: cordoned, draining, on their way off, or quarantined."""
         closed = {*step.draft.cordoned, *step.draft.drains, *step.draft.power, *self._quarantined()}
         return frozenset([host.name for host in self._cluster.hosts if host.name in closed])
 
-    def _wake_at(self, step: _Step, gates: tuple[Gate, ...], deferrals: tuple[Deferral, ...]) -> float | None:
+    def _wake_at(self, step: Step, gates: tuple[Gate, ...], deferrals: tuple[Deferral, ...]) -> float | None:
         """Return when something may change though nothing is heard: a hold, a gate, a back-off, a deadline."""
         now, times = step.now, [*self._under_way.deadlines(), *self._trends.wakes(self._policies)]
         times += self._judge_of_health.wakes(now.monotonic)

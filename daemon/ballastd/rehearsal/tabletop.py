@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from ballastd.core import events as ev
-from ballastd.core.controller import Controller, Decision
+from ballastd.core.controller import Controller
+from ballastd.core.decisions import Decision
 from ballastd.core.inputs import HostUnreachable, Input, OperatorCommand, TelemetryConnected, Verb
 from ballastd.core.inventory import HostInventory, VmState
 from ballastd.core.ledger import Ledger

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ballastd.core.controller import Controller, Decision
+from ballastd.core.controller import Controller
+from ballastd.core.decisions import Decision
 from ballastd.core.examples import Example, Look, Sensor, Timeline
 from ballastd.core.inputs import (
     HostUnreachable,

@@ -10,7 +10,8 @@ import structlog
 
 from ballastd.core import events as ev
 from ballastd.core import power_events as pw
-from ballastd.core.controller import Controller, Decision
+from ballastd.core.controller import Controller
+from ballastd.core.decisions import Decision
 from ballastd.core.inputs import Answer, OperatorCommand, Verb
 from ballastd.core.migrations import HOLDS_SLOT
 from ballastd.core.notices import Notice

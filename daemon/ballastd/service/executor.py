@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from ballastd.core.controller import Decision
+from ballastd.core.decisions import Decision
 from ballastd.core.inputs import CallReturned, PowerReturned, ShutdownReturned
 from ballastd.core.migrations import CallResult
 from ballastd.core.plans import CordonOrder, Order, RefusalKind, ShutdownOrder

@@ -13,7 +13,8 @@ from ballastd.core.arrival_checks import NOTHING_ALLOWED, AllowedChecks, Arrival
 from ballastd.core.arrivals import AWAITED_MAX, FLAWS_SHOWN, GRACE_SECONDS, ArrivalCheck
 from ballastd.core.books import LedgerBroken
 from ballastd.core.calibration import FAILED_SECONDS, attempts_of, calibrated
-from ballastd.core.controller import Controller, Decision
+from ballastd.core.controller import Controller
+from ballastd.core.decisions import Decision
 from ballastd.core.inputs import Verb, VmAsked
 from ballastd.core.inventory import VmState
 from ballastd.core.ledger import Ledger

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ballastd.core import events as ev
-from ballastd.core.controller import Decision
+from ballastd.core.decisions import Decision
 from ballastd.core.inventory import JobKind
 from ballastd.core.migrations import Ending
 from ballastd.core.policies import PolicySet

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ballastd.core.checking_order import check_order
-from ballastd.core.controller import Decision
+from ballastd.core.decisions import Decision
 from ballastd.core.hardware import Backing, Needs
 from ballastd.core.inputs import Verb
 from ballastd.core.intents import Intent, IntentKind

@@ -12,7 +12,7 @@ from ballastd.core import events as ev
 from ballastd.core import shutdown_events as sh
 from ballastd.core.autonomy_events import PolicyDemoted
 from ballastd.core.books import LedgerBroken
-from ballastd.core.controller import Decision
+from ballastd.core.decisions import Decision
 from ballastd.core.explanation import explain
 from ballastd.core.inputs import Input, PoliciesReplaced, ShutdownReturned, Verb
 from ballastd.core.inventory import JobKind, Pin, PinKind, VmState

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ballastd.core.controller import Decision
+from ballastd.core.decisions import Decision
 from ballastd.core.inputs import Verb
 from tests.builders import four_hosts, table
 
