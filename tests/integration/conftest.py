@@ -1,5 +1,6 @@
 """What the tests of this folder share."""
 
 from tests.broker import broker
+from tests.integration.libvirt_parts import lab, tell
 
-__all__ = ["broker"]
+__all__ = ["broker", "lab", "tell"]

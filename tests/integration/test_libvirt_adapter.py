@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shlex
 import subprocess
 import sys
 import threading
 import time
-import xml.etree.ElementTree as ET
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from ballastd.adapters.libvirt.agent import DEADLINE_SECONDS
-from ballastd.adapters.libvirt.asking import OPEN_TO_ALL_MAX
-from ballastd.core.arrival_checks import AGENT
-from ballastd.core.inventory import JobKind, PinKind, VmState, VmUsage
+from ballastd.core.inventory import JobKind, PinKind, VmState
 from ballastd.core.plans import RefusalKind
 from ballastd.core.policies import ClusterDeclaration
-from ballastd.core.quantities import MIB, VmId
 from ballastd.errors import MigrationAborted, MigrationFailed, MigrationRefused, Unreachable
 from ballastd.ports import HostChange, HostHint
 from tests.contracts.lab_world import OPTIONS, LibvirtWorld, declaration
 from tests.contracts.test_hypervisor import found, moving, until_back, until_copying
 from tests.contracts.worlds import H1, H2, an_order
+from tests.integration.libvirt_parts import Tell, until
 from tests.lab import Lab, missing
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,31 +34,8 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    """Two hosts; the tests are told inside their network."""
-    with Lab(f"t{os.getpid()}v", 2, cpu_quota=None) as one:
-        one.enter()
-        yield one
-        one.leave()
-
-
 DOCUMENTED_ORDERS = [shlex.split(line, comments=True)[1:] for line in (ROOT / "docs/libvirt.md").read_text().splitlines()
                      if line.startswith("virsh metadata web-1 ")]
-
-Story = Callable[[LibvirtWorld], Awaitable[Any]]
-Tell = Callable[..., None]
-
-
-@pytest.fixture
-def tell(lab: Lab) -> Tell:
-    """Tell a story in a world of its own, with what it wants changed."""
-    def telling(story: Story, **changes: Any) -> None:
-        cluster = changes.pop("cluster", None)
-        asyncio.run(LibvirtWorld(lab, replace(OPTIONS, **changes), cluster).tell(story))
-
-    return telling
-
 
 def libvirt_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if "libvirt" in thread.name]
@@ -84,12 +55,6 @@ async def listening(world: LibvirtWorld) -> AsyncIterator[list[HostHint]]:
         yield heard
     finally:
         task.cancel()
-
-
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize(("disk", "pinned"), [
@@ -183,60 +148,6 @@ def test_an_owners_words_go_with_the_vm(tell: Tell) -> None:
         assert (arrived.tags, arrived.group) == (("web",), "shop")
 
     tell(story)
-
-
-NO_AGENT = VmId("0a9e0000-0000-4000-8000-000000000001")
-
-
-def with_a_channel(definition: str) -> str:
-    """Return a definition of another guest that is like this one, with a channel for an agent and nobody who listens."""
-    root = ET.fromstring(definition)
-    root.find("name").text, root.find("uuid").text = "no-agent", NO_AGENT  # type: ignore[union-attr]
-    devices = root.find("devices")
-    assert devices is not None
-    for serial in (*devices.findall("serial"), *devices.findall("console")):
-        devices.remove(serial)
-    devices.append(ET.fromstring("<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"))
-    return ET.tostring(root, encoding="unicode")
-
-
-def test_a_guest_without_an_agent_is_told_as_such_and_keeps_nobody_else_waiting(tell: Tell, tmp_path: Path) -> None:
-    async def story(world: LibvirtWorld) -> None:
-        vm = await world.start_guest(H1, metadata="<ballastd xmlns='https://ballastd.org/1' check='agent'/>")
-        record = await found(world, H1, vm)
-        assert record is not None
-        assert (record.check, record.pins) == (None, ())
-        assert "no channel org.qemu.guest_agent.0" in record.check_flaw
-        assert (await world.hypervisor.ping_agent(H1, vm)).startswith("it has no channel for an agent")
-        assert (await world.hypervisor.ping_agent(H1, NO_AGENT)).startswith("it is not there")
-
-        virsh = world.lab.hosts[H1].virsh
-        (tmp_path / "guest.xml").write_text(with_a_channel(virsh("dumpxml", vm)))
-        virsh("create", str(tmp_path / "guest.xml"))
-        try:
-            await without_an_agent(world)
-        finally:
-            virsh("destroy", NO_AGENT)
-
-    tell(story)
-
-
-async def without_an_agent(world: LibvirtWorld) -> None:
-    record = await found(world, H1, NO_AGENT)
-    assert record is not None
-    assert (record.check, record.check_flaw) == (AGENT, "")
-    begun = time.monotonic()
-    pinging = asyncio.create_task(world.hypervisor.ping_agent(H1, NO_AGENT))
-    await asyncio.sleep(0.3)
-    assert (await world.hypervisor.inventory(H1)).complete
-    assert not await world.hypervisor.examine(an_order(NO_AGENT, memory_mib=16))
-    assert time.monotonic() - begun < 2.0, "the host is looked at while an agent is waited for"
-    assert "agent" in await pinging
-    assert time.monotonic() - begun < DEADLINE_SECONDS + 1.0
-    leaving = asyncio.create_task(world.hypervisor.ping_agent(H1, NO_AGENT))
-    await asyncio.sleep(0.1)
-    leaving.cancel()
-    assert "agent" in await world.hypervisor.ping_agent(H1, NO_AGENT), "who stops waiting breaks no connection"
 
 
 def test_a_snapshot_pins(tell: Tell) -> None:
@@ -406,97 +317,6 @@ def test_a_guest_that_may_be_slowed_down_is_slowed_down(lab: Lab, tell: Tell) ->
         assert lab.hosts[H1].virsh("migrate-getmaxdowntime", vm).strip() == "300"
 
     tell(story)
-
-
-async def usage_of(world: LibvirtWorld, vm: VmId) -> VmUsage:
-    return (await world.hypervisor.inventory(H1)).usage[vm]
-
-
-def test_what_a_guest_uses_is_counted(lab: Lab, tell: Tell) -> None:
-    async def story(world: LibvirtWorld) -> None:
-        vm = await world.start_guest(H1, memory_mib=64)
-        tap = lab.plan.path / "tap.xml"
-        tap.write_text("<interface type='ethernet'><target dev='tap-x'/><model type='virtio'/></interface>")
-        lab.hosts[H1].virsh("attach-device", vm, str(tap))
-        lab.set_mode(world.guests[vm], "burn")
-        first = await usage_of(world, vm)
-        await asyncio.sleep(1.0)
-        second = await usage_of(world, vm)
-        assert first.cpu_seconds is not None
-        assert second.cpu_seconds is not None
-        assert 0.1 < second.cpu_seconds - first.cpu_seconds < 2.0
-        assert second.memory is not None
-        assert 64 * MIB < second.memory < 512 * MIB  # it writes to all of its memory; its emulator needs some, too
-        assert second.network_bytes is not None
-        assert second.dirty_mib_s is None
-
-    tell(story)
-
-
-def test_a_measurement_of_dirtying_is_told_when_it_was_made_under_our_eyes(tell: Tell) -> None:
-    async def story(world: LibvirtWorld) -> None:
-        vm = await world.start_guest(H1, memory_mib=16)
-        assert (await usage_of(world, vm)).dirty_mib_s is None
-        world.lab.hosts[H1].virsh("domdirtyrate-calc", vm, "--seconds", "1")
-        async with asyncio.timeout(10.0):
-            while (await usage_of(world, vm)).dirty_mib_s is None:
-                await asyncio.sleep(0.3)
-
-    tell(story)
-
-
-def test_a_hung_emulator_costs_one_answer_and_then_only_its_own(tell: Tell) -> None:
-    async def story(world: LibvirtWorld) -> None:
-        vm, other = await world.start_guest(H1, memory_mib=8), await world.start_guest(H1, memory_mib=8)
-        host, name = world.lab.hosts[H1], world.guests[vm].name
-        await world.hypervisor.inventory(H1)
-        host.stop_qemu(name)
-        try:
-            for _ in range(2):  # the second look finds the guest's question open, and none of ours is behind it
-                begun = time.monotonic()
-                seen = await world.hypervisor.inventory(H1)
-                assert time.monotonic() - begun < 2.5
-                assert seen.complete
-                assert [record.state for record in seen.vms] == [VmState.RUNNING] * 2
-            await asyncio.sleep(0.3)  # back-off
-            begun = time.monotonic()
-            seen = await world.hypervisor.inventory(H1)
-            assert time.monotonic() - begun < 0.5
-            hung, well = seen.find(vm), seen.find(other)
-            assert hung is not None
-            assert well is not None
-            assert seen.usage[vm].cpu_seconds is not None
-            assert (hung.job, well.job) == (JobKind.UNKNOWN, JobKind.NONE)
-            # of one libvirt itself knows the size of its balloon, of the other also what is resident, its emulator's with it
-            assert (seen.usage[vm].memory == 8 * MIB, (seen.usage[other].memory or 0) > 8 * MIB) == (True, True)
-        finally:
-            host.cont_qemu(name)
-        await until(lambda: world.lanes.abandoned() == 0)
-        assert ((await usage_of(world, vm)).memory or 0) > 8 * MIB
-
-    tell(story, usage_deadline_s=0.5)
-
-
-def test_however_many_emulators_hang_few_of_our_questions_do(tell: Tell) -> None:
-    async def story(world: LibvirtWorld) -> None:
-        names = [world.guests[await world.start_guest(H1, memory_mib=4, beating=False)].name for _ in range(6)]
-        host = world.lab.hosts[H1]
-        for name in names:
-            host.stop_qemu(name)
-        try:
-            looks_beyond = 2
-            while looks_beyond:
-                looks_beyond -= world.lanes.abandoned() >= OPEN_TO_ALL_MAX
-                seen = await world.hypervisor.inventory(H1)
-                assert seen.complete
-                assert len(seen.vms) == 6
-            assert world.lanes.abandoned() == OPEN_TO_ALL_MAX
-        finally:
-            for name in names:
-                host.cont_qemu(name)
-        await until(lambda: world.lanes.abandoned() == 0)
-
-    tell(story, usage_deadline_s=0.3, reconnect_min_s=0.01, reconnect_max_s=0.02)
 
 
 def test_a_restarted_libvirtd_is_heard_again(tell: Tell) -> None:
