@@ -46,6 +46,7 @@ def address_of(broker: Broker, papers: Path) -> BrokerAddress:
 async def test_both_sides_show_their_papers(strict_broker: Broker, papers: Path) -> None:
     async with listening(address_of(strict_broker, papers)) as listener:
         await listener.until_up()
+        assert not listener.down_reasons(), "at the first attempt"
 
 
 async def reason_of(address: BrokerAddress) -> str:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from tests.mutants.mutant import CORE, KERNEL, Mutant, core, only, scenarios
 
 POWER: tuple[Mutant, ...] = (
+    Mutant("a wake that died with the daemon is waited for", f"{CORE}/switching.py", "        elif self._was_never_told(host):",
+           "        elif False:", core("test_packing.py")),
+    Mutant("a wake that was told is told again and again", f"{CORE}/switching.py",
+           "        if self.board.ordered_at(host) > float(\"-inf\"):\n", "        if False:\n", core("test_packing.py")),
     Mutant("packing goes on in a change freeze", f"{CORE}/consolidation.py",
            " or denial.open_until(wall) is not None:", ":", only("unit", "tests/unit/core/test_packing.py")),
     Mutant("a removed policy goes on emptying", f"{CORE}/consolidation.py",

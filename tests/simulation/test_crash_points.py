@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from ballastd.core.acts import Act
 from ballastd.core.arrival_checks import AllowedChecks, check_of
 from ballastd.core.inventory import VmState
-from ballastd.core.policies import ConsolidationPolicy, LastResort, Mode, PolicySet, Timing, Window
+from ballastd.core.policies import ConsolidationPolicy, LastResort, Mode, Timing, Window
 from ballastd.core.quantities import HostName, Seconds
 from ballastd.rehearsal.stage import Setting, Stage, perform
 from ballastd.sim.virtual_time import DEFAULT_EPOCH_WALL
@@ -26,25 +28,45 @@ EVERY = int(os.environ.get("BALLASTD_CRASH_EVERY", "7"))
 """Every how manieth crash point is tried; 1 tries them all."""
 GAPS = range(1, 61) if os.environ.get("BALLASTD_CRASH_PAIRS") == "all" else (1, 2, 3, 5, 8, 13, 21, 40)
 """How many crash points after the first crash the second one comes: most of these are of a daemon that recovers."""
-BEGIN, END = 99.0, 150.0
-NIGHT_SPARSER = 30
-"""A night has so many times as many crash points as an evacuation: of those, only every so manieth is tried."""
 
 
-def rehearse(crash_at: tuple[int, ...] = (), policies: PolicySet = POLICIES) -> tuple[Stage, tuple[int, int]]:
-    """Rehearse an evacuation; return its stage, and the awaits passed when it began and when it was over."""
-    setting = Setting(four(), Fixed(policies), QUICK, ERROR, crash_at=crash_at)
+@dataclass(frozen=True)
+class Tale:
+    """A story that is killed at awaits between two moments, and is over at a third; all in virtual seconds. ``sparser``: it
+    has so many times as many crash points as an evacuation, of which as many fewer are tried unless all are."""
 
-    async def story(stage: Stage) -> tuple[int, int]:
-        await stage.play(BEGIN)
-        first = stage.points.passed
-        await stage.play(END)
-        last = stage.points.passed
-        await stage.play(700.0)
-        return first, last
+    setting: Callable[[], Setting]
+    begin: float
+    end: float
+    until: float
+    sparser: int = 1
 
-    passed, stage = perform(setting, story)
-    return stage, passed
+    def told(self, *crash_at: int) -> tuple[Stage, range, dict[str, float]]:
+        """Tell it; return its stage, the awaits between its two moments, and what the last daemon counted."""
+        async def story(stage: Stage) -> tuple[range, dict[str, float]]:
+            await stage.play(self.begin)
+            first = stage.points.passed
+            await stage.play(self.end)
+            last = stage.points.passed
+            await stage.play(self.until)
+            assert stage.daemon is not None
+            return range(first + 1, last + 1), stage.daemon.counters()
+
+        (points, counted), stage = perform(replace(self.setting(), crash_at=crash_at), story)
+        return stage, points, counted
+
+    def points(self, share: int = 0, shares: int = 1) -> range:
+        """Return the crash points that a share of the tests tries: every so manieth, spread over all that there are."""
+        step = EVERY * self.sparser if EVERY > 1 else 1
+        return _points_of(self)[share * step::shares * step]
+
+
+@functools.cache
+def _points_of(tale: Tale) -> range:
+    return tale.told()[1]
+
+
+EVACUATION = Tale(lambda: Setting(four(), Fixed(POLICIES), QUICK, ERROR), 99.0, 150.0, 700.0)
 
 
 def judge(stage: Stage) -> None:
@@ -55,61 +77,48 @@ def judge(stage: Stage) -> None:
     assert sum(len(host.vms) for host in hosts.values()) == 12
 
 
-def crash_points(share: int = 0, of: int = 1) -> list[int]:
-    _, (first, last) = rehearse()
-    return list(range(first + 1, last + 1))[share::of]
-
-
 def test_an_evacuation_without_a_crash() -> None:
-    stage, (first, last) = rehearse()
+    stage, points, _ = EVACUATION.told()
     judge(stage)
     assert stage.lives == 1
-    assert last - first > 60
-    assert {name.split(".")[0] for name in stage.points.names[first:last]} == {"ControlLoop", "Executor"}
+    assert len(points) > 60
+    assert owners(stage, points) == {"ControlLoop", "Executor"}
+
+
+def owners(stage: Stage, points: range) -> set[str]:
+    """Return whose awaits some points are."""
+    return {stage.points.names[point - 1].split(".")[0] for point in points}
 
 
 @pytest.mark.parametrize("share", range(4))
 def test_killed_at_each_await_nothing_is_forgotten_or_done_twice(share: int) -> None:
-    for point in crash_points(share, 4 * EVERY):
-        stage, _ = rehearse((point,))
+    for point in EVACUATION.points(share, 4):
+        stage, *_ = EVACUATION.told(point)
         assert stage.lives == 2, point
         judge(stage)
 
 
 @pytest.mark.parametrize("gap", GAPS)
 def test_killed_twice(gap: int) -> None:
-    for point in crash_points(gap, 8 * EVERY):
-        stage, _ = rehearse((point, point + gap))
+    for point in EVACUATION.points(gap % 8, 8):
+        stage, *_ = EVACUATION.told(point, point + gap)
         assert stage.lives == 3, point
         judge(stage)
 
 
-ASKED_UNTIL = 260.0
-ASKING_SPARSER = 6
 GUESTS = AllowedChecks(networks=(ip_network("10.0.0.0/8"),))
 
 
-def rehearse_asking(crash_at: tuple[int, ...] = ()) -> tuple[Stage, tuple[int, int, dict[str, float]]]:
-    """Rehearse an evacuation whose VMs are asked whether they answer, and do not on two of their targets; return what the
-    last daemon counted as well."""
+def asking() -> Setting:
+    """An evacuation whose VMs are asked whether they answer, and do not on two of their targets."""
     cluster = four()
     vms = tuple(replace(vm, record=replace(vm.record, check=check_of(f"tcp://10.0.0.{number}:22")))
                 for number, vm in enumerate(cluster.vms, 1))
     isolated = tuple(Act(90.0, "isolate", host=host) for host in ("h2", "h3"))
-    setting = Setting(replace(cluster, vms=vms), Fixed(POLICIES), QUICK, (ERROR[0], *isolated, ERROR[1]), crash_at=crash_at,
-                      arrival_checks=GUESTS)
+    return Setting(replace(cluster, vms=vms), Fixed(POLICIES), QUICK, (ERROR[0], *isolated, ERROR[1]), arrival_checks=GUESTS)
 
-    async def story(stage: Stage) -> tuple[int, int, dict[str, float]]:
-        await stage.play(BEGIN)
-        first = stage.points.passed
-        await stage.play(ASKED_UNTIL)
-        last = stage.points.passed
-        await stage.play(900.0)
-        assert stage.daemon is not None
-        return first, last, {key: count for key, count in stage.daemon.counters().items() if key.startswith("arrivals.")}
 
-    passed, stage = perform(setting, story)
-    return stage, passed
+ASKING = Tale(asking, 99.0, 260.0, 900.0, sparser=6)
 
 
 def outcomes(stage: Stage) -> Counter[str]:
@@ -124,20 +133,20 @@ def outcomes(stage: Stage) -> Counter[str]:
 
 
 def test_vms_are_asked_without_a_crash() -> None:
-    stage, (first, last, counted) = rehearse_asking()
+    stage, points, counted = ASKING.told()
     judge(stage)
     found = outcomes(stage)
     assert found["silent"] > 0
     assert found["silent"] + found["answered"] == 3
-    assert counted == {f"arrivals.{outcome}": count for outcome, count in found.items()}
-    assert {name.split(".")[0] for name in stage.points.names[first:last]} == {"ControlLoop", "Executor", "Asker"}
+    assert {key: count for key, count in counted.items() if key.startswith("arrivals.")} == {
+        f"arrivals.{outcome}": count for outcome, count in found.items()}
+    assert owners(stage, points) == {"ControlLoop", "Executor", "Asker"}
 
 
 @pytest.mark.parametrize("share", range(3))
 def test_killed_at_each_await_everybody_who_was_to_be_asked_comes_to_one_end(share: int) -> None:
-    _, (first, last, _) = rehearse_asking()
-    for point in list(range(first + 1, last + 1))[share::3 * EVERY * ASKING_SPARSER]:
-        stage, _ = rehearse_asking((point,))
+    for point in ASKING.points(share, 3):
+        stage, *_ = ASKING.told(point)
         assert stage.lives == 2, point
         judge(stage)
         outcomes(stage)
@@ -149,18 +158,8 @@ NIGHTS = replace(POLICIES, windows={NIGHT.name: NIGHT}, consolidation=(Consolida
     wake_ahead=Seconds(60.0)),))
 
 
-def a_night(crash_at: tuple[int, ...] = ()) -> tuple[Stage, int]:
-    """Rehearse a night in which a host is emptied, closed, switched off, and woken; return its stage and how many awaits
-    it passed."""
-    # so small that five minutes off are worth moving them there and back
-    setting = Setting(four(2, gib=1), Fixed(NIGHTS), QUICK, crash_at=crash_at)
-
-    async def story(stage: Stage) -> int:
-        await stage.play(1400.0)
-        return stage.points.passed
-
-    passed, stage = perform(setting, story)
-    return stage, passed
+# in which a host is emptied, closed, switched off, and woken; so small that five minutes off are worth moving them
+A_NIGHT = Tale(lambda: Setting(four(2, gib=1), Fixed(NIGHTS), QUICK), 0.0, 1400.0, 1400.0, sparser=30)
 
 
 def judge_night(stage: Stage, *, was_off: bool) -> None:
@@ -176,62 +175,48 @@ def judge_night(stage: Stage, *, was_off: bool) -> None:
 
 
 def test_a_night_without_a_crash() -> None:
-    stage, passed = a_night()
+    stage, points, _ = A_NIGHT.told()
     judge_night(stage, was_off=True)
     assert stage.lives == 1
-    assert passed > 400
+    assert len(points) > 400
 
 
 @pytest.mark.parametrize("share", range(2))
 def test_killed_at_an_await_of_a_night_no_host_is_left_asleep_or_switched_off_with_anybody_on_it(share: int) -> None:
-    _, passed = a_night()
-    every = EVERY * NIGHT_SPARSER
-    for point in range(1 + every // 2 * (share + 1), passed, 2 * every):
-        stage, _ = a_night((point,))
+    for point in A_NIGHT.points(share, 2):
+        stage, *_ = A_NIGHT.told(point)
         assert stage.lives == 2, point
         judge_night(stage, was_off=False)
 
 
 @pytest.mark.parametrize("gap", [2, 21])
 def test_killed_twice_in_a_night(gap: int) -> None:
-    _, passed = a_night()
-    for point in range(gap + 50, passed - gap - 1, 4 * EVERY * NIGHT_SPARSER):
-        stage, _ = a_night((point, point + gap))
+    for point in A_NIGHT.points(1, 4):
+        stage, *_ = A_NIGHT.told(point, point + gap)
         assert stage.lives == 3, point
         judge_night(stage, was_off=False)
 
 
 def test_the_same_setting_gives_the_same_trace() -> None:
-    one, other = rehearse((200,))[0], rehearse((200,))[0]
+    one, other = EVACUATION.told(200)[0], EVACUATION.told(200)[0]
     assert one.world.trace.lines == other.world.trace.lines
     assert any("killed" in line for line in one.world.trace.lines)
 
 
-
 LAST = replace(POLICIES, evacuation=tuple(replace(one, deadline=Seconds(60.0), last_resorts=(LastResort.SHUTDOWN,))
                                           for one in POLICIES.evacuation))
-ASKED, ANSWERED = 155.0, 195.0
-"""Around the deadline, and when who obeys is down."""
 
 
-def a_last_resort(crash_at: tuple[int, ...] = ()) -> tuple[Stage, tuple[int, int]]:
-    """Rehearse a failing host with two guests that cannot leave it, one of which does not go down when it is asked to."""
+def a_last_resort() -> Setting:
+    """A failing host with two guests that cannot leave it, one of which does not go down when it is asked to."""
     cluster = four()
     vms = tuple(replace(vm, record=replace(vm.record, pins=PINNED)) if vm.record.name in ("h1v0", "h1v1") else vm
                 for vm in cluster.vms)
-    acts = (Act(50.0, "ignore-shutdown", vm="h1v1"), *ERROR)
-    setting = Setting(replace(cluster, vms=vms), Fixed(LAST), QUICK, acts, crash_at=crash_at)
+    return Setting(replace(cluster, vms=vms), Fixed(LAST), QUICK, (Act(50.0, "ignore-shutdown", vm="h1v1"), *ERROR))
 
-    async def story(stage: Stage) -> tuple[int, int]:
-        await stage.play(ASKED)
-        first = stage.points.passed
-        await stage.play(ANSWERED)
-        last = stage.points.passed
-        await stage.play(460.0)
-        return first, last
 
-    passed, stage = perform(setting, story)
-    return stage, passed
+# from the deadline until who does not obey was asked again
+LAST_RESORT = Tale(a_last_resort, 155.0, 235.0, 460.0, sparser=2)
 
 
 def judge_last_resort(stage: Stage) -> None:
@@ -247,16 +232,15 @@ def judge_last_resort(stage: Stage) -> None:
 
 
 def test_a_last_resort_without_a_crash() -> None:
-    stage, (first, last) = a_last_resort()
+    stage, points, _ = LAST_RESORT.told()
     judge_last_resort(stage)
     assert stage.lives == 1
-    assert last - first > 40
+    assert len(points) > 40
 
 
 @pytest.mark.parametrize("share", range(2))
 def test_killed_at_an_await_while_guests_are_asked_to_shut_down_none_is_forgotten_or_asked_twice(share: int) -> None:
-    _, (first, last) = a_last_resort()
-    for point in range(first + 1 + 2 * EVERY * share, last + 1, 4 * EVERY):
-        stage, _ = a_last_resort((point,))
+    for point in LAST_RESORT.points(share, 2):
+        stage, *_ = LAST_RESORT.told(point)
         assert stage.lives == 2, point
         judge_last_resort(stage)

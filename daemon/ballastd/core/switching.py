@@ -30,6 +30,8 @@ from ballastd.core.snapshot import Snapshot
 CORDON_LEFT_SECONDS = 60.0
 """How long a confirmed cordon must still stand before a host is told to go off behind it."""
 WAKE_RATE_SECONDS = 60.0
+TOLD_SECONDS = 60.0
+"""For so long a controller may say off after it was told to switch a host on; an order to one that is on does nothing."""
 WAKE_TRIES = 5
 """How often within an hour a wake is ordered anew when it was not even told to the controller."""
 
@@ -324,9 +326,21 @@ class _Turn:
                 return
             took = self.now.wall - power.since_wall
             self._end(pw.HostAwake(self.now.wall, host, f"back after {human_seconds(took)}", took))
+        elif self._was_never_told(host):
+            self._end(pw.WakeWithheld(self.now.wall, host, "the daemon was restarted, nobody knows whether its controller was "
+                                                           "told, and that says off"))
         elif self.now.wall - power.since_wall > self.outlook.timing.wake:
             self._fail(host, f"it did not come back within {human_seconds(self.outlook.timing.wake)}: "
                              f"{self._signs(host, silent=self._is_silent(host))}")
+
+    def _was_never_told(self, host: HostName) -> bool:
+        """Return whether a run before ordered a host's wake, and its controller has said for a while that it is off."""
+        if self.board.ordered_at(host) > float("-inf"):
+            return False
+        seen = self._status(host)
+        if seen is None or seen.status is None or seen.status.state is not PowerState.OFF or not self._is_silent(host):
+            return False
+        return seen.at.monotonic - self.board.said_off_since(host, seen.at.monotonic) >= TOLD_SECONDS
 
     # which one next
 

@@ -234,7 +234,7 @@ def test_a_failing_host_whose_vms_fit_nowhere_wakes_one_at_once() -> None:
     p.table.show("h1", "ecc.uncorrected", 0.0, "D")
     p.turns(30.0)
     p.table.show("h1", "ecc.uncorrected", 1.0, "D")
-    p.until(None, "h3", 300.0)
+    p.until(None, "h3", 900.0)
     assert ("h3", True) in p.orders
 
 
@@ -396,6 +396,30 @@ def test_a_wake_that_was_not_told_is_told_again_and_the_host_does_not_oversleep(
     assert all(later - earlier >= 60.0 for earlier, later in pairwise(asked)), "one wake a minute"
     assert off_wall is not None
     assert "h3" in p.table.controller.ledger.wakeable
+
+
+def test_a_wake_that_died_with_the_daemon_is_ordered_again() -> None:
+    p = asleep()
+    p.turns(1800.0)
+    p.table.burn(h1v0=14.5, h2v0=14.5, h4v0=14.5)
+    p.ignores.add("h3")
+    p.until(PowerPhase.WAKING, "h3")
+    p.restart()
+    p.ignores.clear()
+    p.turns(120.0)
+    assert [e.host for e in p.table.events if isinstance(e, pw.WakeWithheld)] == ["h3"]
+    p.until(None, "h3", 900.0)
+    assert "h3" in p.table.controller.ledger.wakeable
+
+
+def test_a_wake_that_was_told_is_waited_for_whatever_the_controller_says() -> None:
+    p = asleep()
+    p.turns(1800.0)
+    p.table.burn(h1v0=14.5, h2v0=14.5, h4v0=14.5)
+    p.ignores.add("h3")
+    p.until(PowerPhase.WAKING, "h3")
+    p.turns(300.0)
+    assert not [e for e in p.table.events if isinstance(e, pw.WakeWithheld)]
 
 
 def test_a_wake_that_is_never_told_is_an_alarm_in_the_end() -> None:
