@@ -12,6 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from ruamel.yaml import YAML
 
+from ballastd.core.migrations import ALARMING
 from ballastd.web.metrics import Meter
 from tests.paper_console import PaperConsole
 from tests.pictures import a_busy_view, a_full_view
@@ -30,7 +31,7 @@ def known() -> dict[str, set[str]]:
     for view in (a_busy_view(), a_full_view()):
         console = PaperConsole(view)
         console.counters = lambda: {"migrations.ended.completed": 1.0, "malformed.h.x": 1.0, "telemetry.received": 2.0,  # type: ignore[method-assign]
-                                    "inbox.folded.report": 1.0, "arrivals.silent": 1.0}
+                                    "inbox.folded.report": 1.0, "arrivals.silent": 1.0, "shutdowns.down": 1.0}
         text, _ = Meter(console).exposition("")
         for family in text_string_to_metric_families(text.decode()):
             found.setdefault(family.name, set())
@@ -67,6 +68,13 @@ def test_every_alert_says_what_where_and_what_to_do(rule: dict[str, dict[str, st
     assert rule["labels"]["severity"] in ("info", "warning", "critical")
     assert rule["annotations"]["summary"]
     assert re.search(r"Begin with: |Look at ", rule["annotations"]["description"])
+
+
+def test_every_ending_that_a_person_has_to_look_at_alarms() -> None:
+    expression = next(str(rule["expr"]) for rule in rules() if rule["alert"] == "BallastdCopies")
+    found = re.search(r'ending=~"([a-z|]+)"', expression)
+    assert found is not None
+    assert set(found[1].split("|")) == {ending.value for ending in ALARMING}
 
 
 def test_names_are_used_once() -> None:

@@ -327,8 +327,8 @@ class _Turn:
             took = self.now.wall - power.since_wall
             self._end(pw.HostAwake(self.now.wall, host, f"back after {human_seconds(took)}", took))
         elif self._was_never_told(host):
-            self._end(pw.WakeWithheld(self.now.wall, host, "the daemon was restarted, nobody knows whether its controller was "
-                                                           "told, and that says off"))
+            self._end(pw.WakeWithheld(self.now.wall, host, "the daemon was restarted, nobody knows whether its "
+                                                           "controller was told, and that says off"))
         elif self.now.wall - power.since_wall > self.outlook.timing.wake:
             self._fail(host, f"it did not come back within {human_seconds(self.outlook.timing.wake)}: "
                              f"{self._signs(host, silent=self._is_silent(host))}")

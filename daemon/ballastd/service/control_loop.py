@@ -10,6 +10,7 @@ import structlog
 
 from ballastd.core import events as ev
 from ballastd.core import power_events as pw
+from ballastd.core import shutdown_events as sh
 from ballastd.core.controller import Controller
 from ballastd.core.decisions import Decision
 from ballastd.core.inputs import Answer, OperatorCommand, Verb
@@ -67,6 +68,8 @@ class ControlLoop:
         """Migrations settled by this run, by ending."""
         self.arrivals: Counter[str] = Counter()
         """What came of asking VMs that arrived whether they answer."""
+        self.shutdowns: Counter[str] = Counter()
+        """What became of guests that were asked to shut down."""
 
     @property
     def view(self) -> ClusterView | None:
@@ -127,6 +130,8 @@ class ControlLoop:
                     self._kernel.release(event.id)
                 case ev.ArrivalChecked():
                     self.arrivals[event.arrival.value] += 1
+                case sh.ShutdownEnded():
+                    self.shutdowns[event.ending.value] += 1
                 case ev.MigrationMoved() if event.phase not in HOLDS_SLOT:
                     self._kernel.release(event.id)
                 case pw.HostAwake() | pw.HostKept():

@@ -218,6 +218,7 @@ class Daemon:
             counts["steps"] = self._loop.steps
             counts["steps.rejected"] = self._loop.rejected
             counts |= {f"migrations.ended.{ending}": n for ending, n in sorted(self._loop.ended.items())}
+            counts |= {f"shutdowns.{ending}": n for ending, n in sorted(self._loop.shutdowns.items())}
             counts |= {f"arrivals.{arrival}": n for arrival, n in sorted(self._loop.arrivals.items())}
             counts |= {f"inbox.folded.{kind}": n for kind, n in sorted(self._inbox.dropped.items())}
         return counts

@@ -131,6 +131,7 @@ def _counts(counters: dict[str, float]) -> Iterator[Metric]:
     for prefix, name, text, label in (
         ("migrations.ended.", "ballastd_migrations_ended", "Migrations settled, by ending.", "ending"),
         ("arrivals.", "ballastd_arrivals_checked", "VMs asked after a move whether they answer, by outcome.", "outcome"),
+        ("shutdowns.", "ballastd_guest_shutdowns", "Guests that were asked to shut down, by what became of them.", "ending"),
         ("malformed.", "ballastd_telemetry_malformed", "Messages refused, by host and reason.", "what"),
         ("telemetry.", "ballastd_telemetry_messages", "Messages, by what became of them.", "what"),
         ("inbox.folded.", "ballastd_inbox_folded", "Inputs folded into newer ones or refused, by kind.", "kind"),
