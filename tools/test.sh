@@ -36,7 +36,8 @@ failed = json.loads(pathlib.Path(".pytest_cache/make-test/v/cache/lastfailed").r
 real = ("tests/integration/test_daemon_on_lab", "tests/integration/test_lab", "tests/integration/test_libvirt",
         "tests/integration/test_mqtt", "tests/contracts/test_hypervisor")
 # where a guest's life or the books are at stake, a first failure is final
-final = ("tests/integration/test_daemon_on_lab_broken_migrations", "tests/integration/test_daemon_on_lab_kills")
+final = ("tests/integration/test_daemon_on_lab_broken_migrations", "tests/integration/test_daemon_on_lab_kills",
+         "tests/integration/test_libvirt_guests")
 again = failed and len(failed) <= 3 and all(n.startswith(real) and not n.startswith(final) for n in failed)
 print(len(failed) if again else 0)
 PYTHON

@@ -45,7 +45,7 @@ from ballastd.core.inputs import (
     VmAsked,
 )
 from ballastd.core.intents import Intent, IntentKind
-from ballastd.core.inventory import DeclaredHost, HostInventory
+from ballastd.core.inventory import DeclaredHost, HostInventory, same_but_for_use
 from ballastd.core.judging import Judge
 from ballastd.core.ledger import Ledger
 from ballastd.core.loads import Loads, host_load
@@ -168,12 +168,13 @@ class Controller:
         self._gatekeeper.observe_only(reason)
 
     def is_urgent(self, one: Input) -> bool:
-        """Return whether ``one`` should wake the loop at once: a counter rose, an alarm turned, an operator
-        spoke, a call returned, or a host changed while something is under way."""
+        """Return whether ``one`` should wake the loop at once: a counter rose, an alarm turned, an operator spoke, a call
+        returned, a host was looked at that is the end of something under way, or one that is emptied has changed."""
         if isinstance(one, Report):
             return any(self._senses.turned(one.host, s.metric, s.subject, s.value) for s in one.samples)
         if isinstance(one, HostInventory):
-            return (one.host not in self._senses.inventories or one.host in self._ledger.evacuating
+            known = self._senses.inventories.get(one.host)
+            return (known is None or (one.host in self._ledger.evacuating and not same_but_for_use(known, one))
                     or one.host in self._ledger.shutdowns.hosts()
                     or any(one.host in (m.source, m.target) for m in self._ledger.migrations.values()))
         if isinstance(one, AgentState):

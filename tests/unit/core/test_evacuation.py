@@ -62,6 +62,19 @@ def test_after_the_evacuation_the_cluster_rests() -> None:
     assert all(not decision.orders for decision in t.settle(50, 60.0))
 
 
+def test_a_look_at_a_host_that_is_emptied_wakes_the_mind_only_when_it_shows_something_new() -> None:
+    t = failing_host()
+    begun = t.step().orders
+    t.say(Verb.PAUSE)
+    t.wait(1.0).step(*(t.roll_back(order) for order in begun))
+    t.settle(6, 10.0)
+    assert (t.controller.ledger.migrations, list(t.controller.ledger.evacuating)) == ({}, ["h1"])
+    same = t.wait(1.0).inventories()
+    assert [one.host for one in same if t.controller.is_urgent(one)] == []
+    t.world["h1"].popitem()
+    assert [one.host for one in t.inventories() if t.controller.is_urgent(one)] == ["h1"]
+
+
 def test_two_leave_at_a_time_and_share_the_link() -> None:
     t = failing_host()
     first = t.step()

@@ -49,11 +49,7 @@ async def test_a_host_without_a_driver_is_refused() -> None:
             await call(BARE)
 
 
-async def test_closing_closes_every_driver() -> None:
-    one, two = Switch(), Switch()
-    await PowerDrivers({ONE: one, TWO: two}).close()
-    assert (one.is_closed, two.is_closed) == (True, True)
-
-
-async def test_a_cluster_without_drivers_can_be_closed() -> None:
-    await PowerDrivers({}).close()
+@pytest.mark.parametrize("drivers", [{}, {ONE: Switch()}, {ONE: Switch(), TWO: Switch()}])
+async def test_closing_closes_every_driver(drivers: dict[HostName, Switch]) -> None:
+    await PowerDrivers(drivers).close()
+    assert all(one.is_closed for one in drivers.values())
