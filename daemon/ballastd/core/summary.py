@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ballastd.core import events as ev
 from ballastd.core import power_events as pw
-from ballastd.core.ledger import restored
+from ballastd.core.ledger import Ledger, restored
 from ballastd.core.migrations import Ending
 from ballastd.core.power import PowerPhase
 from ballastd.core.quantities import HostName, human_seconds
@@ -75,10 +75,11 @@ def summarize(events: Iterable[ev.Event], since: float, until: float, idle_watts
     failures: list[str] = []
     off, shutdowns, down = _OffTimes(since, until), ShutdownBooks(), list[str]()
     for event in events:
-        off.note(event)
-        if isinstance(event, ev.CheckpointTaken):
-            policies |= {migration.id: migration.policy for migration in restored(event).open_migrations()}
-            shutdowns = restored(event).shutdowns
+        books = restored(event) if isinstance(event, ev.CheckpointTaken) else None
+        if books is not None:
+            policies |= {migration.id: migration.policy for migration in books.open_migrations()}
+            shutdowns = books.shutdowns
+        off.note(event, books)
         if isinstance(event, ShutdownEvent):
             shutdowns.apply(event)
         if isinstance(event, ev.MigrationOrdered):
@@ -117,12 +118,12 @@ class _OffTimes:
         self._off: dict[HostName, float] = {}
         self._seconds: dict[HostName, float] = {}
 
-    def note(self, event: ev.Event) -> None:
-        """Follow one event."""
+    def note(self, event: ev.Event, books: Ledger | None) -> None:
+        """Follow one event. ``books``: the ledger of a checkpoint."""
         if isinstance(event, pw.HostOff | pw.WakeWithheld):
             self._off[event.host] = event.wall
-        elif isinstance(event, ev.CheckpointTaken):
-            for host, power in restored(event).power.items():
+        elif books is not None:
+            for host, power in books.power.items():
                 if power.phase is PowerPhase.OFF:
                     self._off.setdefault(host, power.since_wall)
         elif isinstance(event, pw.WakeOrdered | pw.HostAwake | pw.PowerFailed | pw.HostKept):

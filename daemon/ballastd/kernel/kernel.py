@@ -199,9 +199,7 @@ class Kernel:
         Raises:
             Withheld: it is not. Unreachable: the host did not answer. MigrationRefused: its hypervisor does not do it.
         """
-        _demand(order, "post-copy", is_durable=self._record.has_post_copy(order.migration))
-        if self._held is not None:
-            raise Withheld((Refusal(RefusalKind.GATE, self._held, order.vm),))
+        self._refuse_post_copy_early(order)
         source, target = await asyncio.gather(self._hypervisor.inventory(order.source, load=False),
                                               self._hypervisor.inventory(order.target, load=False))
         here, there = source.find(order.vm), target.find(order.vm)
@@ -212,9 +210,14 @@ class Kernel:
             raise Withheld((Refusal(RefusalKind.WORLD_CHANGED, "its owner wants no post-copy", order.vm),))
         if there is None or there.state is not VmState.INCOMING:
             raise Withheld((Refusal(RefusalKind.WORLD_CHANGED, f"is not seen arriving on {order.target}", order.vm),))
+        # from the look to the call nothing is awaited: what was taken back meanwhile is not done
+        self._refuse_post_copy_early(order)
+        await self._hypervisor.start_post_copy(order.source, order.vm)
+
+    def _refuse_post_copy_early(self, order: PostCopyOrder) -> None:
+        _demand(order, "post-copy", is_durable=self._record.has_post_copy(order.migration))
         if self._held is not None:
             raise Withheld((Refusal(RefusalKind.GATE, self._held, order.vm),))
-        await self._hypervisor.start_post_copy(order.source, order.vm)
 
     async def shut_down(self, order: ShutdownOrder) -> None:
         """Ask a guest to shut down in order, if that is in the journal for just this time, its definition is kept, its owner

@@ -142,13 +142,12 @@ class Record:
                     self._tunes.pop(event.id, None)
                     self._downtimes.pop(event.id, None)
                     self._post_copies.discard(event.id)
-                case ev.CheckpointTaken():
-                    self._note_books(restored(event))
                 case _:
                     self._note_shutdown(event)
 
     def _note_books(self, ledger: Ledger) -> None:
-        """Take over what events before a checkpoint said of what is under way; they may have been archived."""
+        """Take over what events before a checkpoint said of what is under way; they may have been archived. A run that took
+        the checkpoint itself has noted all of them."""
         under_way = ledger.open_migrations()
         self._aborts = {m.id for m in under_way if m.abort_reason}
         self._post_copies = {m.id for m in under_way if m.post_copy_because}
@@ -171,7 +170,10 @@ class Record:
 
     def replayed(self, events: tuple[ev.Event, ...]) -> None:
         """Take over what a run before made durable: aborts stand, but its orders were its own to carry out."""
-        self._note(events)
+        last = max((place for place, event in enumerate(events) if isinstance(event, ev.CheckpointTaken)), default=None)
+        if last is not None and isinstance(checkpoint := events[last], ev.CheckpointTaken):
+            self._note_books(restored(checkpoint))
+        self._note(events[0 if last is None else last + 1:])
         self._orders.clear()
         self._power.clear()
         self._shutdowns.clear()

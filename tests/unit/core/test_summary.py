@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ballastd.core import events as ev
 from ballastd.core import power_events as pw
 from ballastd.core import shutdown_events as sh
-from ballastd.core.ledger import Ledger
+from ballastd.core import summary
+from ballastd.core.ledger import Ledger, restored
 from ballastd.core.migrations import Ending
 from ballastd.core.quantities import GIB, Bytes, HostName
 from ballastd.core.summary import summarize
@@ -80,3 +83,10 @@ def test_guests_that_were_shut_down_are_told_by_name_also_of_before_a_checkpoint
                        ended("s2", sh.ShutdownEnding.STAYED), ended("s3", sh.ShutdownEnding.DOWN)), 10.0, DAY, {}, {})
     assert found.shut_down == ("a", "c")
     assert "guests shut down, to be started by a person: a, c" in found.lines()
+
+
+def test_each_checkpoint_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = list[ev.CheckpointTaken]()
+    monkeypatch.setattr(summary, "restored", lambda event: (read.append(event), restored(event))[1])
+    summarize((Ledger().checkpoint(2.0), Ledger().checkpoint(3.0)), 0.0, DAY, {}, {})
+    assert [event.wall for event in read] == [2.0, 3.0]

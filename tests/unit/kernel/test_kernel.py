@@ -420,6 +420,27 @@ def test_a_vm_goes_before_its_memory_only_as_written_and_while_all_allows_it(spo
     assert no in withheld(story)
 
 
+@pytest.mark.parametrize("by_a_pause", [False, True])
+def test_post_copy_that_is_taken_back_while_both_ends_are_looked_at_does_not_begin(by_a_pause: bool) -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        order, flying = await _flying(bench)
+        await bench.record.append(2, (ev.PostCopyOrdered(1.0, order.id, "because"),))
+        task = asyncio.ensure_future(bench.kernel.start_post_copy(_parting(order)))
+        await asyncio.sleep(0.001)
+        if by_a_pause:
+            bench.kernel.hold("paused by ann")
+        else:
+            await bench.record.append(3, (ev.PostCopyWithdrawn(2.0, order.id, "its source is well"),))
+        try:
+            await task
+        finally:
+            assert bench.hypervisor.hosts[HostName("h0")].vms[order.move.vm].state is VmState.RUNNING
+            flying.cancel()
+
+    assert ("paused by ann" if by_a_pause else "not-journalled") in withheld(story)
+
+
 def test_what_went_before_its_memory_is_not_called_off_any_more() -> None:
     async def story() -> None:
         bench = Bench(declared())

@@ -10,6 +10,7 @@ import pytest
 
 from ballastd.adapters.blocking import Inline
 from ballastd.core import events as ev
+from ballastd.core.books import LedgerBroken
 from ballastd.core.ledger import Ledger
 from ballastd.core.quantities import GIB, Bytes, HostName
 from ballastd.errors import JournalError, Unreachable
@@ -82,6 +83,24 @@ def test_what_is_under_way_is_known_from_a_checkpoint_as_from_all_that_was_befor
         assert (record.has_bandwidth("1-2", 70), record.has_bandwidth("1-2", 100)) == (True, False)
         assert (record.has_downtime("1-2", 300), record.has_downtime("1-3", 100)) == (True, True)
         assert not any(record.has_order(f"1-{n}") for n in (1, 2, 3)), "an order is its own run's to carry out"
+
+
+def test_a_checkpoint_of_this_run_is_not_read_again_and_of_many_only_the_last() -> None:
+    unreadable = ev.CheckpointTaken(4.0, "no ledger at all")
+
+    async def story() -> None:
+        journal = MemoryJournal()
+        journal.open()
+        record = Record(journal, Inline())
+        ordered = ev.PostCopyOrdered(3.0, "1-3", "because")
+        await record.append(1, (ordered, unreadable))
+        assert record.has_post_copy("1-3"), "what was noted when it was written is known"
+        record.replayed((unreadable, Ledger().checkpoint(5.0), ordered))
+        assert record.has_post_copy("1-3")
+        with pytest.raises(LedgerBroken):
+            record.replayed((Ledger().checkpoint(5.0), unreadable))
+
+    run_virtual(story())
 
 
 def test_every_kind_of_event_survives_the_journal() -> None:
