@@ -8,11 +8,11 @@ copied, its host is as sick as its policy answers to, and its target is well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import chain
 
 from ballastd.core import events as ev
+from ballastd.core.gathering import together
 from ballastd.core.inventory import BROKEN, COME, LEFT, VmRecord, VmState
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Migration
@@ -107,7 +107,7 @@ class LastResorts:
             elif m.holds_slot and not m.abort_reason:
                 ask = self._asked_for if m.post_copy_because else self._to_be_asked_for
                 found.append(ask(m, ends, outrun.get(m.id, ""), revision, now))
-        return _together(found)
+        return together(Resorts(), found)
 
     def _forget(self, ledger: Ledger) -> None:
         self._since = {key: at for key, at in self._since.items() if key in ledger.migrations}
@@ -167,14 +167,6 @@ class LastResorts:
             return ()
         self._told[m.id, what] = None
         return (Notice("alarm", f"migration/{m.id}", text),)
-
-
-def _together(found: Sequence[Resorts]) -> Resorts:
-    return Resorts(tuple(chain.from_iterable(one.events for one in found)),
-                   tuple(chain.from_iterable(one.orders for one in found)),
-                   tuple(chain.from_iterable(one.notices for one in found)),
-                   frozenset(chain.from_iterable(one.spared for one in found)),
-                   frozenset(chain.from_iterable(one.awaited for one in found)))
 
 
 def _order(m: Migration, because: str, revision: int) -> PostCopyOrder:

@@ -8,12 +8,12 @@ few at a time, of one host at a time. It is asked a few times, never forced; and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 
 from ballastd.core.admission import Gate, is_tried_out
 from ballastd.core.books import OPERATOR
+from ballastd.core.gathering import together
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import JobKind, VmRecord, VmState
 from ballastd.core.ledger import Ledger
@@ -142,7 +142,7 @@ class Shutdowns:
         self._missed = {key: at for key, at in self._missed.items() if any(one.id == key for one in books)}
         found = [self._go_on(one, scene) for one in books]
         found.extend(self._begin(scene))
-        return _together(found)
+        return together(Shutting(), found)
 
     def _asked_at(self, one: GuestShutdown, now: Instant) -> float:
         """Return when a guest was asked last: by the wall clock only where a run before asked it."""
@@ -338,11 +338,3 @@ def _ended(one: GuestShutdown, ending: ShutdownEnding, detail: str, scene: Scene
     text = f"what became of {one.vm_name}, which was asked to shut down on {one.host}: {detail}"
     told = (Notice(level, f"shutdown/{one.vm}", text),) if level else ()
     return Shutting((ShutdownEnded(scene.now.wall, one.id, ending, detail),), notices=told)
-
-
-def _together(found: Sequence[Shutting]) -> Shutting:
-    return Shutting(tuple(chain.from_iterable(one.events for one in found)),
-                    tuple(chain.from_iterable(one.orders for one in found)),
-                    tuple(chain.from_iterable(one.refusals for one in found)),
-                    tuple(chain.from_iterable(one.deferrals for one in found)),
-                    tuple(chain.from_iterable(one.notices for one in found)))
