@@ -338,6 +338,50 @@ async def _shut_down_on_two_hosts(rogue: Rogue) -> None:
     _order_shutdown(rogue, "h2v0", host="h2")
 
 
+async def _shut_down_on_a_dead_host_and_another(rogue: Rogue, wait: float = 120.0) -> None:
+    await _shut_down(rogue)
+    rogue.world.hypervisor.hang(H1)
+    await asyncio.sleep(wait)
+    _order_shutdown(rogue, "h2v0", host="h2")
+
+
+async def _shut_down_on_a_host_that_just_died_and_another(rogue: Rogue) -> None:
+    await _shut_down_on_a_dead_host_and_another(rogue, 30.0)
+
+
+async def _shut_down_too_often_by_many_orders(rogue: Rogue) -> None:
+    await _shut_down(rogue, times=5)
+    rogue.record("ShutdownEnded", id="h1v0", ending="stayed", detail="")
+    await asyncio.sleep(600.0)
+    _order_shutdown(rogue, "h1v0")
+    rogue.world.shutting_down(H1, vm_id("h1v0"))
+
+
+async def _shut_down_on_a_frozen_host(rogue: Rogue) -> None:
+    rogue.put("h2", "h1v1")
+    await asyncio.sleep(120.0)
+    await _shut_down(rogue)
+
+
+async def _part_on_a_frozen_host(rogue: Rogue) -> None:
+    rogue.put("h2", "h1v1")
+    await asyncio.sleep(120.0)
+    await _part(rogue)
+
+
+async def _part_to_a_frozen_host(rogue: Rogue) -> None:
+    rogue.put("h2", "h3v0")
+    await asyncio.sleep(120.0)
+    rogue.put("h2", "h1v0", state=VmState.INCOMING)
+    await _part(rogue)
+
+
+async def _part_after_somebody_looked(rogue: Rogue) -> None:
+    await _part(rogue)
+    rogue.record("VerdictsAcknowledged", host="h1", by="ann")
+    rogue.world.parting(H1, vm_id("h1v0"))
+
+
 async def _shut_down_while_paused(rogue: Rogue) -> None:
     rogue.record("Paused", by="anna", reason="")
     await _shut_down(rogue)
@@ -643,6 +687,10 @@ BROKEN: list[tuple[str, Story, PolicySet]] = [
     ("last-of-all", _shut_down_against_its_owner, LAST), ("last-of-all", _shut_down_left_alone, LAST),
     ("last-of-all", _shut_down_on_its_way, LAST), ("last-of-all", _shut_down_a_silent_ones, LAST),
     ("last-of-all", _shut_down_too_often, LAST), ("last-of-all", _shut_down_too_soon, LAST),
+    ("last-of-all", _shut_down_on_a_host_that_just_died_and_another, LAST),
+    ("last-of-all", _shut_down_too_often_by_many_orders, LAST), ("twins", _shut_down_on_a_frozen_host, LAST),
+    ("twins", _part_on_a_frozen_host, RESORTS), ("twins", _part_to_a_frozen_host, RESORTS),
+    ("last-resort", _part_after_somebody_looked, RESORTS),
     ("last-of-all", _shut_down_many, LAST), ("last-of-all", _shut_down_on_two_hosts, LAST),
     ("pause", _shut_down_while_paused, LAST), ("frozen", _shut_down_while_half_is_unknown, LAST),
     ("start-up", _shut_down_just_after_the_start, LAST), ("last-resort", _part, LAST),
@@ -716,6 +764,10 @@ def test_a_guest_that_may_be_asked_to_shut_down_breaks_no_rule() -> None:
         rogue.record("ShutdownEnded", id="h1v0", ending="down", detail="")
 
     assert found(and_it_goes_down, LAST) == []
+
+
+def test_a_host_that_died_with_a_guest_that_was_asked_keeps_no_other_waiting() -> None:
+    assert "last-of-all" not in found(_shut_down_on_a_dead_host_and_another, LAST)
 
 
 def test_an_honest_move_for_a_rule_breaks_nothing() -> None:

@@ -130,11 +130,20 @@ class Twins(Checker):
         self._since = {vm: self._since.get(vm, self.now) for vm in twins}
 
     def migrating(self, order: Order) -> None:
+        self._judge(f"{order.move.vm_name} is moved", order.move.source, order.move.target)
+
+    def parting(self, host: HostName, vm: VmId) -> None:
+        targets = [name for name, record in self.records() if record.vm == vm and record.state is VmState.INCOMING]
+        self._judge(f"{vm} goes before its memory", host, *targets)
+
+    def shutting_down(self, host: HostName, vm: VmId) -> None:
+        self._judge(f"{vm} is asked to shut down", host)
+
+    def _judge(self, what: str, *ends: HostName) -> None:
         for vm, hosts in self._twins().items():
             seen = all(self.world.host(host).answers for host in hosts)
-            if seen and self.now - self._since.get(vm, self.now) > TWIN_SECONDS and (
-                    order.move.source in hosts or order.move.target in hosts):
-                self.complain(f"{order.move.vm_name} is moved while {vm} runs on {' and '.join(sorted(hosts))}")
+            if seen and self.now - self._since.get(vm, self.now) > TWIN_SECONDS and not set(ends).isdisjoint(hosts):
+                self.complain(f"{what} while {vm} runs on {' and '.join(sorted(hosts))}")
 
 
 class NoOtherCopy(Checker):

@@ -9,7 +9,7 @@ from typing import Any
 from ballastd.core.inventory import VmState
 from ballastd.core.migrations import Ending
 from ballastd.core.plans import Order
-from ballastd.core.policies import BalancePolicy, ConsolidationPolicy, EvacuationPolicy, Health, Mode, PlacementPolicy
+from ballastd.core.policies import BalancePolicy, ConsolidationPolicy, EvacuationPolicy, Mode, PlacementPolicy
 from ballastd.core.policies import LastResort as Resort
 from ballastd.core.quantities import HostName, VmId
 from ballastd.sim.checkers.base import Checker, outgoing
@@ -248,8 +248,8 @@ class LastResort(Checker):
             self.complain(f"{record.name} goes before its memory, which its owner does not want")
         if policy is None or Resort.POST_COPY not in policy.last_resorts or policy.mode is not Mode.AUTO:
             self.complain(f"{vm} goes before its memory by {name or 'nobody'}, which does not allow that")
-        elif self._hearsay.worst.get(host, Health.HEALTHY) < policy.severity:
-            self.complain(f"{vm} goes before its memory off {host}, which nobody said to be {policy.severity.name.lower()}")
+        elif host not in self._hearsay.failing:
+            self.complain(f"{vm} goes before its memory off {host}, which nobody says to be failing")
 
 
 class Pause(Checker):

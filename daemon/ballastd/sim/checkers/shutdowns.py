@@ -6,18 +6,21 @@ from typing import Any
 
 from ballastd.core.policies import LastResort, Mode
 from ballastd.core.quantities import HostName, VmId
+from ballastd.core.telemetry import Report
 from ballastd.sim.checkers.base import Checker, outgoing
 from ballastd.sim.checkers.hearsay import STALE_SECONDS, hearsay_of
 from ballastd.sim.world import World
 
 ASKS_MAX = 5
 SPACING_SECONDS = 59.0
+BACK_SECONDS = 60.0
+"""So long after a host is back the daemon may not have seen that."""
 AT_ONCE = 2
 
 
 class LastOfAll(Checker):
     """No guest is asked to shut down but on a host that was said to fail for as long as the deadline of a policy that allows
-    it, if its owner does; a few times, not often, few at once, and of one host."""
+    it, if its owner does; a few times until somebody looked, not often, few at once, and of one host that answers."""
 
     rule = "last-of-all"
 
@@ -26,20 +29,38 @@ class LastOfAll(Checker):
         self._hearsay = hearsay_of(world)
         self._open: dict[str, tuple[HostName, VmId, str]] = {}
         self._asked: dict[tuple[HostName, VmId], list[float]] = {}
+        self._dark: dict[HostName, float] = {}
+        """When hosts with guests that were asked were seen last not to answer."""
 
     def recorded(self, content: dict[str, Any]) -> None:
         match content["kind"]:
             case "ShutdownOrdered":
                 key = HostName(content["host"]), VmId(content["vm"])
                 self._open[content["id"]] = (*key, content["policy"])
-                self._asked[key] = []
+                self._count(HostName(content["host"]))
             case "ShutdownWithdrawn" | "ShutdownEnded":
                 self._open.pop(content["id"], None)
+            case "VerdictsAcknowledged":
+                self._asked = {key: asks for key, asks in self._asked.items() if key[0] != content["host"]}
             case _:
                 pass
-        if len(self._open) > AT_ONCE or len({host for host, _, _ in self._open.values()}) > 1:
-            hosts = ", ".join(sorted({host for host, _, _ in self._open.values()}))
-            self.complain(f"{len(self._open)} guests of {hosts} are asked to shut down at once; at most {AT_ONCE} of one")
+
+    def heard(self, report: Report) -> None:  # noqa: ARG002  a host falls silent without a word, so others' pace is as good
+        self._look()
+
+    def _look(self) -> None:
+        self._dark |= {host: self.now for host, _, _ in self._open.values() if not self.world.host(host).answers}
+
+    def _count(self, host: HostName) -> None:
+        """Nobody else may be on their way down by now, but those of hosts that do not answer, which were asked before."""
+        self._look()
+        never = float("-inf")
+        at_once = [on for on, vm, _ in self._open.values()
+                   if on == host or self.now - self._dark.get(on, never) > BACK_SECONDS
+                   or self.now - max(self._asked.get((on, vm), [never])) < SPACING_SECONDS]
+        if len(at_once) > AT_ONCE or len(set(at_once)) > 1:
+            hosts = ", ".join(sorted(set(at_once)))
+            self.complain(f"{len(at_once)} guests of {hosts} are asked to shut down at once; at most {AT_ONCE} of one")
 
     def shutting_down(self, host: HostName, vm: VmId) -> None:
         record = self.world.host(host).vms.get(vm)
