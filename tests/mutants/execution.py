@@ -8,7 +8,7 @@ COURSE = core("test_convergence.py")
 KERNEL = only("unit", "tests/unit/kernel")
 KERNEL_FILE = "daemon/ballastd/kernel/kernel.py"
 RESORTS = core("test_last_resorts.py")
-LAST, LAST_FILE = core("test_shutdowns.py"), f"{CORE}/shutdowns.py"
+LAST, LAST_FILE = core("test_shutdowns.py", "test_shutdowns_watched.py"), f"{CORE}/shutdowns.py"
 
 EXECUTION: tuple[Mutant, ...] = (
     Mutant("nothing ever freezes", f"{CORE}/gates.py", "        if len(unknown) >= freeze_at:", "        if False:"),
@@ -120,21 +120,24 @@ EXECUTION: tuple[Mutant, ...] = (
            only("unit", "tests/unit/cli/test_ctl.py")),
     Mutant("a definition is not kept", KERNEL_FILE, "            await self._definitions.keep(move.vm, await", "            (move.vm, await", KERNEL),
     Mutant("balance goes without a definition kept", KERNEL_FILE, "            if move.routine:\n                return (Refusal(RefusalKind.WORLD_CHANGED, f\"its def", "            if False:\n                return (Refusal(RefusalKind.WORLD_CHANGED, f\"its def", KERNEL),
-    Mutant("a gate lets guests be shut down", LAST_FILE, "        if scene.gates:\n            gate", "        if False:\n            gate", LAST),
+    Mutant("a gate lets guests be shut down", LAST_FILE, "        if scene.gates:\n            gate = scene.gates[0]\n            return Deferral(gate.kind,", "        if False:\n            gate = scene.gates[0]\n            return Deferral(gate.kind,", LAST),
     Mutant("an owner's word about its guest's shutdown is not kept", LAST_FILE, "if record is None or not record.shutdown:", "if record is None:",
            LAST + scenarios("last-resort-shutdown-owner-says-never")),
     Mutant("a clock that was set shuts guests down", LAST_FILE, " or now.monotonic - intent.since.monotonic < given:", ":", LAST),
-    Mutant("guests are shut down on any evidence", LAST_FILE, "if latch is None or fact is None or not fact.fresh:", "if False:", LAST),
+    Mutant("guests are shut down on any evidence", LAST_FILE, "        if not scene.is_latched(host, policy):", "        if False:", LAST),
     Mutant("guests are shut down of whom the policy does not speak", LAST_FILE, "            and intent.vms.covers(record) and", "            and", LAST),
     Mutant("a policy that recommends shuts guests down", LAST_FILE, "        if held := scene.why_held(intent):", "        if held := \"\":",
            LAST + scenarios("last-resort-shutdown-is-only-told")),
-    Mutant("a guest is asked to shut down again at once", LAST_FILE, " or passed < ASK_AGAIN_SECONDS:", ":", LAST),
-    Mutant("a guest is asked to shut down for ever", LAST_FILE, "        if one.times >= ASKS_MAX:", "        if False:", LAST),
-    Mutant("a guest that does not obey is asked to shut down anew", LAST_FILE, "or before.ordered_wall < latch:", "or True:", LAST),
+    Mutant("a guest is asked to shut down again at once", LAST_FILE, "if passed < ASK_AGAIN_SECONDS or (passed < CALL_SECONDS and self._is_out(one, scene)):", "if False:", LAST),
+    Mutant("a guest is asked to shut down for ever", LAST_FILE, "    if one.times >= ASKS_MAX:", "    if False:", LAST),
+    Mutant("a guest that does not obey is asked to shut down anew", LAST_FILE, "    if before is None:\n        return \"\"", "    if True:\n        return \"\"", LAST),
+    Mutant("a guest is asked to shut down again while it runs twice", LAST_FILE, "        if no := self._why_held(one, fact, scene):", "        if False:", LAST),
+    Mutant("a guest whose shutdown is taken back is asked from the first time on", LAST_FILE, "1 if before is None else before.times + 1", "1", LAST),
+    Mutant("a guest that was killed obeyed", LAST_FILE, "(VmState.SHUTOFF, BY_ITSELF)", "(VmState.SHUTOFF, record.reason)", LAST),
     Mutant("a guest that is missing once is down", LAST_FILE, "        if min(looked, default=first) <= first:", "        if False:", LAST),
     Mutant("a gate keeps a guest's shutdown from being withdrawn", LAST_FILE, "        if why := _why_withdrawn(one, record, scene):",
            "        if not scene.gates and (why := _why_withdrawn(one, record, scene)):", LAST),
-    Mutant("a guest that may be going down is moved", f"{CORE}/admission.py", " or _goes_down(move, ledger, snapshot.now.wall)\n", "\n", LAST),
+    Mutant("a guest that may be going down is moved", f"{CORE}/admission.py", " or _goes_down(move, goes_down_until)\n", "\n", LAST),
     Mutant("the kernel asks a guest to shut down twice", KERNEL_FILE, "        self._record.use_up_shutdown(order.id)\n", "", KERNEL),
     Mutant("the kernel shuts a guest down whose definition is not kept", KERNEL_FILE, "        await self._keep_for_good(order)\n", "", KERNEL),
     Mutant("a guest is rebooted for its shutdown", f"{LIBVIRT}/shutting_down.py", "return None if after == GOES_OFF else", "return None if after else",

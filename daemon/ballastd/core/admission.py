@@ -6,8 +6,9 @@ controller hands in.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from ballastd.core.books import DAY_SECONDS, HOUR_SECONDS, OPERATOR
 from ballastd.core.convergence import ladder
@@ -25,6 +26,7 @@ from ballastd.core.snapshot import Snapshot
 from ballastd.core.statements import have_left
 
 FIT_FACTOR = 1.5
+NOBODY: Mapping[VmId, float] = MappingProxyType({})
 TUNE_STEP = 0.10
 WITHHELD_PAUSE_SECONDS = 2.0
 WITHHELD_PAUSE_MAX_SECONDS = 300.0
@@ -63,17 +65,20 @@ class _Tally:
 
 
 def admit(plan: Plan, intents: tuple[Intent, ...], snapshot: Snapshot, ledger: Ledger, policies: PolicySet,
-          gates: tuple[Gate, ...], timing: Timing, revision: int, approved: Container[VmId] = ()) -> Admission:
+          gates: tuple[Gate, ...], timing: Timing, revision: int, approved: Container[VmId] = (),
+          going_down: Mapping[VmId, float] = NOBODY) -> Admission:
     """Return the orders that may start now, in plan order, and a deferral for each other move.
 
     ``approved``: VMs whose planned moves a person approved: the mode of their policy does not hold them, all else does.
+    ``going_down``: VMs that were asked to shut down just now, and until when (wall) they may be on their way down.
     """
     tally = _tally(snapshot, ledger)
     wants = Wants(intents)
     deferrals: list[Deferral] = []
     for move in plan.moves:
         intent = wants.of(move.wanted_by, move.policy, routine=move.routine, makes_room=move.room_for is not None)
-        no = _deferral(move, intent, tally, snapshot, ledger, policies, gates, approved=move.vm in approved)
+        no = _deferral(move, intent, tally, snapshot, ledger, policies, gates, going_down.get(move.vm),
+                       approved=move.vm in approved)
         if no is not None:
             deferrals.append(no)
             continue
@@ -102,14 +107,15 @@ def _tally(snapshot: Snapshot, ledger: Ledger) -> _Tally:
 
 
 def _deferral(move: Move, intent: Intent, tally: _Tally, snapshot: Snapshot, ledger: Ledger,
-              policies: PolicySet, gates: tuple[Gate, ...], *, approved: bool) -> Deferral | None:
+              policies: PolicySet, gates: tuple[Gate, ...], goes_down_until: float | None, *, approved: bool
+              ) -> Deferral | None:
     for gate in gates:
         if move.source not in gate.passes:
             return Deferral(gate.kind, gate.reason, move.vm, move.source, gate.until_wall)
     if intent.mode is not Mode.AUTO and not (approved and intent.mode is Mode.RECOMMEND):
         return Deferral(DeferralKind.MODE, f"policy {intent.policy} is in mode {intent.mode.value}", move.vm,
                         move.source)
-    waits = _waits(move, snapshot, ledger) or _goes_down(move, ledger, snapshot.now.wall)
+    waits = _waits(move, snapshot, ledger) or _goes_down(move, goes_down_until)
     if waits is not None:
         return waits
     budget = (_routine_budget(move, intent, tally, snapshot, ledger) if intent.routine
@@ -134,9 +140,8 @@ def _waits(move: Move, snapshot: Snapshot, ledger: Ledger) -> Deferral | None:
     return Deferral(DeferralKind.WAITS, f"waits until {have_left(there, move.target)}", move.vm, move.source)
 
 
-def _goes_down(move: Move, ledger: Ledger, wall: float) -> Deferral | None:
+def _goes_down(move: Move, until: float | None) -> Deferral | None:
     """Return why a VM is not moved that was asked to shut down just now: it would go down on its way."""
-    until = ledger.shutdowns.may_be_going_down(move.vm, wall)
     if until is None:
         return None
     return Deferral(DeferralKind.LAST_RESORT, "was asked to shut down, and may be going down just now", move.vm, move.source,

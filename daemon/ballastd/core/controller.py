@@ -343,7 +343,7 @@ class Controller:
                                                self._cluster.timing.recommendation, snapshot, held=bool(gates))
         step.take(offered.events, offered.notices)
         admission = admit(plan_made, intents, snapshot, step.draft, self._policies, gates, self._cluster.timing,
-                          step.revision, offered.approved)
+                          step.revision, offered.approved, self._shutdowns.going_down(step.draft, step.now))
         granted = self._switchboard.still_wanted(admission.orders, plan_made, snapshot, outlook, self._senses)
         orders = self._book_orders(step, granted, admission.begins, intents, offered.approved)
         record_at = partial(self._senses.record, now=step.now)

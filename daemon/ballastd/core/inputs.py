@@ -117,9 +117,11 @@ class PowerReturned:
 
 @dataclass(frozen=True, slots=True)
 class ShutdownReturned:
-    """The call that asked a guest to shut down returned. What it said is advice: its host shows what becomes of it."""
+    """The call that asked a guest to shut down for the time ``times`` returned. What it said is advice: its host shows what
+    becomes of it."""
 
     id: str
+    times: int
     result: CallResult
     message: str
     at: Instant

@@ -114,6 +114,7 @@ def _verdicts_acknowledged(ledger: Ledger, e: ev.VerdictsAcknowledged) -> None:
     for key in [key for key in ledger.latched if key[1] == e.host]:
         del ledger.latched[key]
     ledger.acknowledged[e.host] = e.wall
+    ledger.shutdowns.acknowledge(e.host)
 
 
 def _counters_noted(ledger: Ledger, e: ev.CountersNoted) -> None:

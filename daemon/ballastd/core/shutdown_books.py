@@ -12,14 +12,18 @@ from ballastd.core.shutdown_events import ShutdownEnding
 KEPT = 200
 ASK_AGAIN_SECONDS = 60.0
 """For so long a guest that was asked may be on its way down: it is not asked again, and no move of it begins."""
+CALL_SECONDS = 90.0
+"""So long the call that asks a guest may take: its agent is given 5 s to be there and 60 to shut down, before libvirt
+presses the button instead."""
 SHUTDOWN_EVENTS: tuple[type, ...] = typing.get_args(sh.ShutdownEvent)
 
 
 @dataclass(frozen=True, slots=True)
 class GuestShutdown:
     """One guest that was asked to shut down. ``wall`` times in seconds since the epoch. ``asked_wall``, ``times``: when it
-    was asked last, and how often. ``withdrawn``: why it is not asked again, empty while it may be. ``ending``: None while it
-    is open."""
+    was asked last, and how often for the same evidence, by orders before this one too. ``withdrawn``: why it is not asked
+    again, empty while it may be. ``ending``: None while it is open. ``acknowledged``: whether somebody looked after its host
+    since: what fires there later is other evidence."""
 
     id: str
     vm: VmId
@@ -34,6 +38,7 @@ class GuestShutdown:
     ending: ShutdownEnding | None = None
     ended_wall: float | None = None
     detail: str = ""
+    acknowledged: bool = False
 
     @property
     def state(self) -> str:
@@ -64,12 +69,14 @@ class ShutdownBooks:
         """Return the hosts of those."""
         return frozenset(one.host for one in self.open()) if self.by_vm else frozenset()
 
-    def may_be_going_down(self, vm: VmId, wall: float) -> float | None:
-        """Return until when (wall) a VM may be on its way down, None where nobody asked it to be just now."""
+    def asked_for_the_same(self, vm: VmId, host: HostName) -> GuestShutdown | None:
+        """Return the last shutdown of a VM if that was for what is still held against this host, None where it was not."""
         one = self.by_vm.get(vm)
-        if one is None or one.ending is not None or not 0.0 <= wall - one.asked_wall < ASK_AGAIN_SECONDS:
-            return None
-        return one.asked_wall + ASK_AGAIN_SECONDS
+        return one if one is not None and one.host == host and not one.acknowledged else None
+
+    def acknowledge(self, host: HostName) -> None:
+        """Note that somebody looked after a host."""
+        self.by_vm.update({vm: replace(one, acknowledged=True) for vm, one in self.by_vm.items() if one.host == host})
 
     def apply(self, event: sh.ShutdownEvent) -> None:
         """Book ``event``.
@@ -96,7 +103,7 @@ class ShutdownBooks:
         if e.vm in self.by_vm and self.by_vm[e.vm].ending is None:
             raise KeyError(e.id)
         self.by_vm.pop(e.vm, None)
-        self.by_vm[e.vm] = GuestShutdown(e.id, e.vm, e.vm_name, e.host, e.policy, e.because, e.wall, e.wall)
+        self.by_vm[e.vm] = GuestShutdown(e.id, e.vm, e.vm_name, e.host, e.policy, e.because, e.wall, e.wall, e.times)
         for vm in [vm for vm, one in self.by_vm.items() if one.ending is not None][:max(0, len(self.by_vm) - KEPT)]:
             del self.by_vm[vm]
 

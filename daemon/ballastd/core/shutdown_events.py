@@ -23,7 +23,8 @@ class ShutdownEnding(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class ShutdownOrdered:
-    """The intent to have a guest shut down in order, and to ask it for the first time: recorded before it is asked."""
+    """The intent to have a guest shut down in order, and to ask it: recorded before it is asked. ``times``: which time that
+    is; more than one where it was asked for the same evidence before, and that was withdrawn."""
 
     wall: float
     id: str
@@ -32,6 +33,7 @@ class ShutdownOrdered:
     host: HostName
     policy: str
     because: str
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True)

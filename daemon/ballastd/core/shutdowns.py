@@ -8,7 +8,7 @@ few at a time, of one host at a time. It is asked a few times, never forced; and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ballastd.core.admission import Gate, is_tried_out
@@ -24,7 +24,7 @@ from ballastd.core.policies import EvacuationPolicy, LastResort, Mode, PolicySet
 from ballastd.core.power import PowerPhase
 from ballastd.core.quantities import HostName, Instant, VmId
 from ballastd.core.senses import Senses
-from ballastd.core.shutdown_books import ASK_AGAIN_SECONDS, GuestShutdown
+from ballastd.core.shutdown_books import ASK_AGAIN_SECONDS, CALL_SECONDS, GuestShutdown
 from ballastd.core.shutdown_events import (
     ShutdownAskedAgain,
     ShutdownEnded,
@@ -43,6 +43,8 @@ PATIENCE_SECONDS = 60.0
 """Why nothing takes a VM may pass by itself: an inventory comes, a host is heard again."""
 WATCH_SECONDS = 600.0
 """For so long after it was asked last a guest may still go down by that."""
+BY_ITSELF = "5/1"
+"""The state and reason of a VM whose guest went down in order, as libvirt says it."""
 SAVING = frozenset({IntentKind.EVACUATE, IntentKind.DRAIN})
 _NEVER_MOVES = frozenset({RefusalKind.NO_TARGET, RefusalKind.VM_PINNED})
 _K = DeferralKind
@@ -82,11 +84,10 @@ class Scene:
                     and LastResort.SHUTDOWN in policy.last_resorts and policy.deadline is not None):
                 yield intent, policy
 
-    def latched_at(self, host: HostName, policy: EvacuationPolicy) -> float | None:
-        """Return when the newest condition was latched on a host that is as grave as its policy answers to, or None."""
-        walls = [latch.wall for one in self.policies.health if one.severity >= policy.severity
-                 and (latch := self.ledger.latched.get((one.name, host))) is not None]
-        return max(walls, default=None)
+    def is_latched(self, host: HostName, policy: EvacuationPolicy) -> bool:
+        """Return whether a condition is latched on a host that is as grave as its policy answers to."""
+        return any((one.name, host) in self.ledger.latched for one in self.policies.health
+                   if one.severity >= policy.severity)
 
     def why_held(self, intent: Intent) -> str:
         """Return why a policy only tells what it would do, empty where it may act."""
@@ -102,6 +103,10 @@ class Scene:
         limits, wall = self.policies.limits, self.now.wall
         return None if target is None or is_tried_out(vm, self.ledger, limits, wall) else target
 
+    def is_stuck(self, one: GuestShutdown) -> bool:
+        """Return whether the plan still says that a guest which was asked cannot leave."""
+        return one.vm in self.stuck_on(one.host)
+
     def stuck_on(self, host: HostName) -> dict[VmId, str]:
         """Return why each VM cannot leave a host that cannot, in the order in which they would leave."""
         noes: dict[VmId, list[Refusal]] = {}
@@ -112,6 +117,15 @@ class Scene:
         found |= {move.vm: "its moves failed as often as one is tried within a day" for move in self.plan.moves
                   if move.source == host}
         return {vm: why for vm, why in found.items() if self.goes_to(vm) is None}
+
+    def help_for(self, host: HostName, vm: VmId) -> str:
+        """Return which host may soon take a VM that is not taken now, in words, empty where none is on its way."""
+        if any(power.phase is PowerPhase.WAKING for power in self.ledger.power.values()):
+            return "a host is being woken, which may be the help"
+        going = sorted(name for name, power in self.ledger.power.items()
+                       if power.phase is PowerPhase.GOING_OFF and power.policy != OPERATOR)
+        is_homeless = any(no.kind is RefusalKind.NO_TARGET and (no.vm, no.host) == (vm, host) for no in self.plan.refusals)
+        return f"{going[0]} is going off, and may be woken again for it" if going and is_homeless else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,26 +140,44 @@ class Shutting:
 
 
 class Shutdowns:
-    """Remembers, by the monotonic clock, since when each VM is stuck, when each guest was asked last, and when one that was
-    asked was missed first."""
+    """Remembers, by the monotonic clock, since when each VM is stuck, when each guest was asked last, when one that was
+    asked was seen last not to be stuck, and when it was missed first; which calls this run made; and which guests never were
+    out of sight since they were asked."""
 
     def __init__(self) -> None:
         self._stuck: dict[tuple[HostName, VmId], float] = {}
         self._asked: dict[tuple[str, int], float] = {}
+        self._called: set[tuple[str, int]] = set()
+        self._loose: dict[str, float] = {}
         self._missed: dict[str, float] = {}
+        self._in_sight: set[str] = set()
+
+    def going_down(self, ledger: Ledger, now: Instant) -> Mapping[VmId, float]:
+        """Return the VMs that may be on their way down, with until when (wall): those that were asked just now."""
+        left = {one.vm: ASK_AGAIN_SECONDS - (now.monotonic - self._asked_at(one, now)) for one in ledger.shutdowns.open()}
+        return {vm: now.wall + seconds for vm, seconds in left.items() if seconds > 0.0}
 
     def follow(self, scene: Scene) -> Shutting:
         """Return what is to be done now."""
         books = scene.ledger.shutdowns.open()
-        asked = {(one.id, one.times): self._asked_at(one, scene.now) for one in books}
-        self._asked = asked
-        self._missed = {key: at for key, at in self._missed.items() if any(one.id == key for one in books)}
+        ids = {one.id for one in books}
+        self._asked = {(one.id, one.times): self._asked_at(one, scene.now) for one in books}
+        self._called &= self._asked.keys()
+        self._loose = {key: at for key, at in self._loose.items() if key in ids}
+        self._missed = {key: at for key, at in self._missed.items() if key in ids}
+        self._in_sight &= ids
         found = [self._go_on(one, scene) for one in books]
         found.extend(self._begin(scene))
-        return together(Shutting(), found)
+        made = together(Shutting(), found)
+        for order in made.orders:
+            self._asked[order.id, order.times] = scene.now.monotonic
+            self._called.add((order.id, order.times))
+            self._in_sight.add(order.id)
+        return made
 
     def _asked_at(self, one: GuestShutdown, now: Instant) -> float:
-        """Return when a guest was asked last: by the wall clock only where a run before asked it."""
+        """Return when a guest was asked last: by the wall clock only where a run before asked it, and just now where that
+        says that it will be."""
         known = self._asked.get((one.id, one.times))
         return now.monotonic - max(0.0, now.wall - one.asked_wall) if known is None else known
 
@@ -156,6 +188,8 @@ class Shutdowns:
         if fact is None or one.host in ledger.confirmed_dead:
             return _ended(one, ShutdownEnding.LOST, "its host is not declared any more" if fact is None
                           else f"{one.host} is confirmed dead", scene, "warning")
+        if not fact.reachable:
+            self._in_sight.discard(one.id)
         if ledger.open_migration_of(one.vm) is not None:
             return Shutting() if one.withdrawn else _withdrawn(one, f"it moves to {scene.goes_to(one.vm)} instead", scene)
         record = scene.record(one.host, one.vm)
@@ -164,20 +198,54 @@ class Shutdowns:
         if record is None or not record.state.holds_memory:
             return self._gone(one, record, scene)
         self._missed.pop(one.id, None)
+        self._in_sight.add(one.id)
         passed = scene.now.monotonic - self._asked[one.id, one.times]
         if one.withdrawn:
             return Shutting() if passed < WATCH_SECONDS else _ended(one, ShutdownEnding.STAYED, one.withdrawn, scene)
         if why := _why_withdrawn(one, record, scene):
             return _withdrawn(one, why, scene)
-        if scene.gates or ledger.broken is not None or not fact.fresh or passed < ASK_AGAIN_SECONDS:
-            return Shutting()
-        if record.state is not VmState.RUNNING or record.job is not JobKind.NONE:
+        if (passed >= ASK_AGAIN_SECONDS and not scene.gates
+                and (record.state is not VmState.RUNNING or record.job is not JobKind.NONE)):
             return _withdrawn(one, f"it is {record.state.value}, with {record.job.value} job", scene)
-        if one.times >= ASKS_MAX:
-            why = f"it does not go down, though it was asked {one.times} times{_said(one, scene)}"
-            return _withdrawn(one, why, scene, "alarm", f"; shut it down by hand before {one.host} takes it along")
-        event = ShutdownAskedAgain(scene.now.wall, one.id, one.times + 1)
-        return Shutting((event,), (_order(one, one.times + 1, scene),))
+        if no := self._why_held(one, fact, scene):
+            return Shutting(deferrals=(no,))
+        if passed < ASK_AGAIN_SECONDS or (passed < CALL_SECONDS and self._is_out(one, scene)):
+            return Shutting()
+        return _asked_again(one, scene)
+
+    def _why_held(self, one: GuestShutdown, fact: HostFacts, scene: Scene) -> Deferral | None:
+        """Return what keeps a guest from being asked again that would have kept it from being asked at all, or None."""
+        if not scene.is_stuck(one) or scene.help_for(one.host, one.vm):
+            self._loose[one.id] = scene.now.monotonic
+        if scene.gates:
+            gate = scene.gates[0]
+            why, kind, until = gate.reason, gate.kind, gate.until_wall
+        else:
+            why, kind, until = self._doubt(one, fact, scene), _K.LAST_RESORT, None
+        return Deferral(kind, f"it is not asked again to shut down: {why}", one.vm, one.host, until) if why else None
+
+    def _doubt(self, one: GuestShutdown, fact: HostFacts, scene: Scene) -> str:
+        if scene.ledger.broken is not None:
+            return "our own books are in doubt"
+        if not fact.fresh:
+            return f"{one.host} has not been heard of late"
+        if one.host in scene.ledger.frozen_hosts():
+            return f"{one.host} is frozen"
+        if not scene.is_stuck(one):
+            return "the plan does not say that nothing takes it"
+        if coming := scene.help_for(one.host, one.vm):
+            return coming
+        is_due = any(i.host == one.host and p.name == one.policy and i.deadline_wall is not None
+                     and i.deadline_wall <= scene.now.wall for i, p in scene.claims())
+        if not is_due:
+            return f"the deadline of {one.host} was put off"
+        stays = scene.now.monotonic - self._loose.get(one.id, float("-inf")) >= PATIENCE_SECONDS
+        return "" if stays else "only if it stays so for a minute"
+
+    def _is_out(self, one: GuestShutdown, scene: Scene) -> bool:
+        """Return whether the call by which this run asked a guest last has not returned yet."""
+        returned = scene.senses.shutdown_returned.get(one.id)
+        return (one.id, one.times) in self._called and (returned is None or returned.times < one.times)
 
     def _gone(self, one: GuestShutdown, record: VmRecord | None, scene: Scene) -> Shutting:
         """It is not active on its host any more: it is elsewhere, or it is down once everybody was looked at after that."""
@@ -192,11 +260,17 @@ class Shutdowns:
                   if fact is not None and fact.inventory is not None]
         if min(looked, default=first) <= first:
             return Shutting()
-        what = f"it is {record.state.value}" if record is not None else "it is seen nowhere"
+        is_proved = (record is not None and (record.state, record.reason) == (VmState.SHUTOFF, BY_ITSELF)
+                     and one.id in self._in_sight)
+        what = "it is seen nowhere" if record is None else f"it is {record.state.value} ({record.reason or 'no reason'})"
         late = f", after that was withdrawn ({one.withdrawn})" if one.withdrawn else ""
         starts = record is not None and record.autostart
         again = f"; {one.host} starts it with itself when it boots (autostart)" if starts else ""
-        text = (f"{one.vm_name} went down on {one.host} as it was asked to{late}, {what}: {one.because}; nobody starts it "
+        how = f"went down on {one.host} as it was asked to{late}, {what}"
+        if not is_proved:
+            what += "; whether by being asked is not known"
+            how = f"is down on {one.host}{late}, {what}, and its disk may be as after a power cut"
+        text = (f"{one.vm_name} {how}: {one.because}; nobody starts it "
                 f"again: ballastctl vm definition {one.vm} has what it was, to be started on a sound host once it is seen "
                 f"to run nowhere{again}")
         return Shutting((ShutdownEnded(scene.now.wall, one.id, ShutdownEnding.DOWN, what),),
@@ -212,8 +286,9 @@ class Shutdowns:
         stuck = {(intent.host, vm): why for intent, _ in claims for vm, why in scene.stuck_on(intent.host).items()
                  if _is_askable(scene, intent, vm)}
         now = scene.now.monotonic
-        self._stuck = {} if scene.gates else {key: self._stuck.get(key, now) for key in stuck}
-        asked = [one for one in scene.ledger.shutdowns.open() if one.is_asked]
+        self._stuck = {} if scene.gates else {
+            (host, vm): now if scene.help_for(host, vm) else self._stuck.get((host, vm), now) for host, vm in stuck}
+        asked = [one for one in scene.ledger.shutdowns.open() if one.is_asked and self._takes_a_turn(one, scene)]
         busy, taken, found = {one.host for one in asked}, len(asked), list[Shutting]()
         for intent, policy in claims:
             for (host, vm), why in stuck.items():
@@ -226,6 +301,13 @@ class Shutdowns:
                 else:
                     found.append(Shutting(refusals=(no,)) if isinstance(no, Refusal) else Shutting(deferrals=(no,)))
         return found
+
+    def _takes_a_turn(self, one: GuestShutdown, scene: Scene) -> bool:
+        """Return whether others wait for a guest that was asked: not for one whose host does not answer any more, once it
+        cannot be going down by what it was asked just now."""
+        fact = scene.fact(one.host)
+        is_recent = scene.now.monotonic - self._asked[one.id, one.times] < ASK_AGAIN_SECONDS
+        return is_recent or (fact is not None and fact.reachable)
 
     def _why_not(self, vm: VmId, intent: Intent, policy: EvacuationPolicy, scene: Scene) -> Refusal | Deferral | None:
         """Return why a VM that is stuck is not asked now, or None."""
@@ -244,13 +326,14 @@ class Shutdowns:
         if scene.gates:
             gate = scene.gates[0]
             return Deferral(gate.kind, f"it is not asked to shut down: {gate.reason}", vm, host, gate.until_wall)
-        fact, latch, before = scene.fact(host), scene.latched_at(host, policy), scene.ledger.shutdowns.by_vm.get(vm)
-        why, until = "", None
-        if latch is None or fact is None or not fact.fresh:
-            why = f"nothing latched says that {host} fails" if latch is None else f"{host} has not been heard of late"
-        elif any(power.phase is PowerPhase.WAKING for power in scene.ledger.power.values()):
-            why = "a host is being woken, which may be the help"
-        elif said := _was_asked_for_that(before, host, latch):
+        fact, why, until = scene.fact(host), "", None
+        if not scene.is_latched(host, policy):
+            why = f"nothing latched says that {host} fails"
+        elif fact is None or not fact.fresh:
+            why = f"{host} has not been heard of late"
+        elif coming := scene.help_for(host, vm):
+            why = coming
+        elif said := _was_asked_for_that(scene.ledger.shutdowns.asked_for_the_same(vm, host)):
             why = said
         elif (passed := now.monotonic - self._stuck.get((host, vm), now.monotonic)) < PATIENCE_SECONDS:
             why, until = "it is asked to shut down if it stays so for a minute", now.wall + PATIENCE_SECONDS - passed
@@ -265,10 +348,10 @@ def _is_askable(scene: Scene, intent: Intent, vm: VmId) -> bool:
             and intent.vms.covers(record) and (before is None or before.ending is not None))
 
 
-def _was_asked_for_that(before: GuestShutdown | None, host: HostName, latch: float) -> str:
+def _was_asked_for_that(before: GuestShutdown | None) -> str:
     """Return what came of asking a guest for the same evidence before: who did not obey does not obey now, and who was
     started again was so by somebody who knows better. Empty where it may be asked."""
-    if before is None or before.host != host or before.ordered_wall < latch:
+    if before is None:
         return ""
     if before.ending is ShutdownEnding.DOWN:
         return "it was shut down for that before, and somebody started it again"
@@ -293,7 +376,7 @@ def _why_withdrawn(one: GuestShutdown, record: VmRecord, scene: Scene) -> str:
     """Return what speaks against a shutdown that was ordered, as everything is now; empty where nothing does."""
     claim = next(((i, p) for i, p in scene.claims() if i.host == one.host and p.name == one.policy), None)
     policy = scene.policies.evacuation_named(one.policy)
-    if policy is not None and scene.latched_at(one.host, policy) is None:
+    if policy is not None and not scene.is_latched(one.host, policy):
         return f"{one.host} is not held to fail any more"
     if claim is None:
         return f"{one.policy} does not ask for it any more"
@@ -303,16 +386,21 @@ def _why_withdrawn(one: GuestShutdown, record: VmRecord, scene: Scene) -> str:
         return f"{one.policy} does not speak of it any more"
     if record.ignored or not record.shutdown:
         return "its owner does not want it shut down"
-    target = scene.goes_to(one.vm)
-    return "" if target is None else f"it can move to {target} after all"
+    if (target := scene.goes_to(one.vm)) is not None:
+        return f"it can move to {target} after all"
+    books = scene.ledger.shutdowns.open()
+    # while its host did not answer others had their turn
+    after = [other.host for other in books[books.index(one):] if other.is_asked and other.host != one.host]
+    return f"those of {after[0]} are asked now, and those of one host at a time" if after else ""
 
 
 def _ordered(vm: VmId, intent: Intent, why: str, scene: Scene, number: int) -> Shutting:
     record = scene.record(intent.host, vm)
     assert record is not None
+    before = scene.ledger.shutdowns.asked_for_the_same(vm, intent.host)
     event = ShutdownOrdered(scene.now.wall, f"{scene.revision}-s{number + 1}", vm, record.name, intent.host, intent.policy,
-                            f"{intent.because}; it cannot leave: {why}")
-    order = ShutdownOrder(event.id, vm, record.name, intent.host, 1, event.because, scene.revision)
+                            f"{intent.because}; it cannot leave: {why}", 1 if before is None else before.times + 1)
+    order = ShutdownOrder(event.id, vm, record.name, intent.host, event.times, event.because, scene.revision)
     told = Notice("alarm", f"shutdown/{vm}", f"{record.name} is asked to shut down on {intent.host}, whose deadline has "
                   f"passed: {event.because}; to have none asked after it: ballastctl pause")
     return Shutting((event,), (order,), notices=(told,))
@@ -322,10 +410,19 @@ def _order(one: GuestShutdown, times: int, scene: Scene) -> ShutdownOrder:
     return ShutdownOrder(one.id, one.vm, one.vm_name, one.host, times, one.because, scene.revision)
 
 
+def _asked_again(one: GuestShutdown, scene: Scene) -> Shutting:
+    if one.times >= ASKS_MAX:
+        why = f"it does not go down, though it was asked {one.times} times{_said(one, scene)}"
+        return _withdrawn(one, why, scene, "alarm", f"; shut it down by hand before {one.host} takes it along")
+    event = ShutdownAskedAgain(scene.now.wall, one.id, one.times + 1)
+    return Shutting((event,), (_order(one, one.times + 1, scene),))
+
+
 def _said(one: GuestShutdown, scene: Scene) -> str:
-    """Return what its hypervisor, or our kernel, said to the last call that did not go well."""
+    """Return what its hypervisor, or our kernel, said to the last call, if that did not go well."""
     returned = scene.senses.shutdown_returned.get(one.id)
-    return "" if returned is None or returned.result is CallResult.OK else f" (the last time: {returned.message})"
+    is_told = returned is not None and returned.times == one.times and returned.result is not CallResult.OK
+    return f" (the last time: {returned.message})" if returned is not None and is_told else ""
 
 
 def _withdrawn(one: GuestShutdown, why: str, scene: Scene, level: str = "warning", cure: str = "") -> Shutting:

@@ -158,7 +158,7 @@ class Record:
     def _note_shutdown(self, event: ev.Event) -> None:
         match event:
             case sh.ShutdownOrdered():
-                self._shutdowns[event.id] = 1
+                self._shutdowns[event.id] = event.times
                 self._going_down.add(event.id)
             case sh.ShutdownAskedAgain():
                 self._shutdowns[event.id] = event.times

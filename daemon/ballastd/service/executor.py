@@ -101,7 +101,7 @@ class Executor:
         result, message, _ = await _outcome(self._kernel.shut_down(order), order.id)
         log.info("shutdown call returned", vm=order.vm_name, host=order.host, order=order.id, result=result.value,
                  message=message)
-        self._inbox.put(ShutdownReturned(order.id, result, message, self._clock.now()))
+        self._inbox.put(ShutdownReturned(order.id, order.times, result, message, self._clock.now()))
 
     def _follow_cordons(self, decision: Decision) -> None:
         now = self._clock.now()

@@ -112,14 +112,14 @@ class HostAccess:
 
     @contextlib.contextmanager
     def job_connection(self) -> Iterator[Connection]:
-        """Yield a connection of its own for one migration.
+        """Yield a connection of its own for one call that takes long: a migration, or the shutdown of a guest.
 
         Raises:
             MigrationRefused: there are as many as there may be.
         """
         free = set(range(self._shared.options.job_connections_max)) - self._job_slots
         if not free:
-            raise MigrationRefused(f"{self.host.name}: {len(self._job_slots)} migrations are under way already")
+            raise MigrationRefused(f"{self.host.name}: {len(self._job_slots)} calls that take long are under way already")
         slot = min(free)
         self._job_slots.add(slot)
         lane = f"libvirt:{self.host.name}:job-{slot}"

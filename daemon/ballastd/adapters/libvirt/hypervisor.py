@@ -25,6 +25,7 @@ from ballastd.core.inventory import HostInventory, Progress, VmUsage
 from ballastd.core.plans import Order, Refusal
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import HostName, Seconds, VmId
+from ballastd.core.shutdown_books import CALL_SECONDS
 from ballastd.errors import InvariantBroken, MigrationRefused, OutcomeUnknown, ShutdownRefused, Unreachable
 from ballastd.ports import Blocking, Clock, HostHint
 
@@ -36,8 +37,6 @@ CALL_BEYOND_DEADLINE_SECONDS = 120.0
 """How much longer than its order a migrate call may take: a job hangs up to two minutes on a dead peer."""
 POST_COPY_PATIENCE = 3.0
 """So many times its order's deadline a call may take whose VM may go before its memory: nothing is called off after that."""
-SHUTDOWN_SECONDS = 90.0
-"""A guest's agent is given 5 s to be there and 60 to shut down, before libvirt presses the button instead."""
 CLOSE_SECONDS = 0.5
 
 
@@ -154,7 +153,7 @@ class LibvirtHypervisor:
         try:
             with self._access(host).job_connection() as connection:
                 await connection.ensure()
-                no = await connection.call(lambda conn: shutting_down.ask(conn, vm), deadline=SHUTDOWN_SECONDS)
+                no = await connection.call(lambda conn: shutting_down.ask(conn, vm), deadline=CALL_SECONDS)
         except MigrationRefused as error:
             raise ShutdownRefused(str(error)) from error
         if no is not None:

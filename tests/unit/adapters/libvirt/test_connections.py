@@ -258,7 +258,7 @@ async def test_jobs_have_a_bounded_number_of_connections(shared: Shared) -> None
     with contextlib.ExitStack() as jobs:
         for _ in range(OPTIONS.job_connections_max):
             jobs.enter_context(access.job_connection())
-        with pytest.raises(MigrationRefused, match="3 migrations"), access.job_connection():
+        with pytest.raises(MigrationRefused, match="3 calls that take long"), access.job_connection():
             pass
     with access.job_connection() as again:
         assert await again.call(lambda conn: conn.getType()) == "TEST"
