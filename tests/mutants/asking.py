@@ -20,6 +20,7 @@ ASKING: tuple[Mutant, ...] = (
     Mutant("a connection is left open", PROBE, "        writer.transport.abort()", "        pass", NETWORK),
     Mutant("every silence counts", f"{CORE}/arrivals.py", "Arrival.SILENT if answered_before else Arrival.UNPROVEN",
            "Arrival.SILENT", ARRIVALS),
+    Mutant("who is asked to shut down is silent", f"{CORE}/arrivals.py", "asked is not None and asked.ending is None", "False", ARRIVALS),
     Mutant("who was stopped by its owner is silent", f"{CORE}/arrivals.py", "(record is None or not record.state.runs)", "False",
            ARRIVALS),
     Mutant("a silent arrival is a good move", f"{CORE}/calibration.py", " or m.arrival is Arrival.SILENT)", ")", ARRIVALS),

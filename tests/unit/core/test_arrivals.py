@@ -21,6 +21,7 @@ from ballastd.core.ledger import Ledger
 from ballastd.core.migration_explained import explain_migration, wishes_told
 from ballastd.core.migrations import CallResult, Ending, Migration
 from ballastd.core.quantities import HostName, Seconds
+from ballastd.core.shutdown_events import ShutdownOrdered
 from tests.builders import POLICIES, Table, four_hosts, table, vm_id
 
 WITHIN = 60.0
@@ -263,6 +264,17 @@ def test_whoever_is_moved_again_is_asked_anew_from_there() -> None:
     decision = leave(t, t.controller.ledger.settled[-1].target)
     assert outcomes(t) == [Arrival.UNCHECKED]
     assert [check.before for check in decision.checks] == [True]
+
+
+def test_the_silence_of_who_is_asked_to_shut_down_is_no_silence() -> None:
+    t = a_table()
+    settled = arrive(t, leave(t))
+    [migration] = t.controller.ledger.arrivals.values()
+    t.controller.ledger.apply(ShutdownOrdered(t.now.wall, "9-s1", migration.vm, "h1v0", migration.target, "p", "because"))
+    decision = end(t, settled, answered=False)
+    assert outcomes(t) == [Arrival.UNCHECKED]
+    [checked] = [event for event in decision.events if isinstance(event, ev.ArrivalChecked)]
+    assert checked.detail == "it was asked to shut down"
 
 
 def test_a_flood_of_arrivals_is_bounded() -> None:
