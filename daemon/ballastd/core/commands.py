@@ -27,11 +27,11 @@ class _Refused(ValueError):
 
 def carry_out(command: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], reachable: frozenset[HostName],
               wall: float, powered: Mapping[HostName, str | None], timing: Timing = DEFAULT_TIMING,
-              recommended: Container[str] = ()) -> tuple[tuple[ev.Event, ...], Answer]:
+              recommended: Container[str] = (), parted: Container[str] = ()) -> tuple[tuple[ev.Event, ...], Answer]:
     """Return the events that ``command`` amounts to, and the answer to it. A refusal has no events.
 
     ``powered``: why each host cannot be switched off now, None where it can. ``recommended``: the ids of what the last plan
-    would do.
+    would do. ``parted``: the migrations (ids) that an end shows in post-copy.
     """
     if command.verb in APPROVAL_VERBS:
         try:
@@ -50,7 +50,8 @@ def carry_out(command: OperatorCommand, ledger: Ledger, hosts: frozenset[HostNam
             return (), Answer(command.token, accepted=False, message=str(no))
         return event, Answer(command.token, accepted=True, message=message)
     try:
-        events, message = _VERBS[command.verb](command, ledger, hosts, reachable, wall)
+        events, message = (_abort(command, ledger, parted, wall) if command.verb is Verb.ABORT
+                           else _VERBS[command.verb](command, ledger, hosts, reachable, wall))
     except _Refused as no:
         return (), Answer(command.token, accepted=False, message=str(no))
     return events, Answer(command.token, accepted=True, message=message)
@@ -124,18 +125,20 @@ def _confirm_dead(c: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName]
     return (ev.HostConfirmedDead(wall, host, c.by, c.reason),), f"{host} is taken for dead: what was held for it is released"
 
 
-def _abort(c: OperatorCommand, ledger: Ledger, _h: frozenset[HostName], _r: frozenset[HostName],
-           wall: float) -> Outcome:
+def _abort(c: OperatorCommand, ledger: Ledger, parted: Container[str], wall: float) -> Outcome:
     migration = ledger.migrations.get(c.subject)
     if migration is None:
         running = ", ".join(sorted(ledger.migrations)) or "none"
         raise _Refused(f"there is no open migration {c.subject!r}; open: {running}")
     if migration.abort_reason:
         return (), f"{migration.id} is being aborted already: {migration.abort_reason}"
-    if migration.post_copy_because:
+    if migration.id in parted:
         return (), f"{migration.id} ({migration.vm_name}) goes before its memory, from which there is no way back"
     reason = f"aborted by {c.by}" + (f": {c.reason}" if c.reason else "")
-    return (ev.AbortOrdered(wall, migration.id, reason),), f"{migration.id} ({migration.vm_name}) is being aborted"
+    # one that is about to go before its memory, and did not yet, does not go any more
+    back = (ev.PostCopyWithdrawn(wall, migration.id, reason),) if migration.post_copy_because else ()
+    return ((*back, ev.AbortOrdered(wall, migration.id, reason)),
+            f"{migration.id} ({migration.vm_name}) is being aborted")
 
 
 def _pause(c: OperatorCommand, ledger: Ledger, _h: frozenset[HostName], _r: frozenset[HostName],
@@ -289,7 +292,6 @@ _VERBS: dict[Verb, Callable[[OperatorCommand, Ledger, frozenset[HostName], froze
     Verb.UNDRAIN: _undrain,
     Verb.ACKNOWLEDGE: _acknowledge,
     Verb.CONFIRM_DEAD: _confirm_dead,
-    Verb.ABORT: _abort,
     Verb.PAUSE: _pause,
     Verb.RESUME: _resume,
     Verb.CHECKPOINT: _checkpoint,

@@ -242,7 +242,8 @@ class Controller:
         hosts = frozenset(host.name for host in self._cluster.hosts)
         reachable = frozenset(host for host in hosts if self._senses.is_reachable(host, step.now))
         events, answer = carry_out(command, step.draft, hosts, reachable, step.now.wall, self._why_not_off(command, step),
-                                   self._cluster.timing, self._recommendations.current)
+                                   self._cluster.timing, self._recommendations.current,
+                                   self._under_way.parted(step.draft, step.now))
         for event in events:
             step.book(event)
             if isinstance(event, ev.VerdictsAcknowledged):

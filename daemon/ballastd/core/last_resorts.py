@@ -24,6 +24,8 @@ from ballastd.core.quantities import HostName, Instant
 ASK_AGAIN_SECONDS = 10.0
 ASKS_MAX = 6
 """So often it is asked for before it is given up."""
+HELD_SECONDS = 600.0
+"""For so long it may stand in the journal while it is held, or an end does not show the VM, before it is given up."""
 DARK_SECONDS = 30.0
 """For so long a source may be silent before it counts as gone: then hypervisors give up one another (docs/libvirt.md)."""
 
@@ -49,7 +51,8 @@ def may_begin(policy: EvacuationPolicy | None, record: VmRecord | None) -> bool:
 @dataclass(frozen=True, slots=True)
 class Ends:
     """What both hosts show of a VM now, None of one that does not; whether the source answers at all; ``wants``: whether the
-    migration's policy, its hosts' health and all gates are for it; ``is_held``: whether a gate alone is against it."""
+    migration's policy, its owner and its hosts' health are for it; ``is_held``: whether a gate, or that one of them is
+    frozen, is against it."""
 
     here: VmRecord | None
     there: VmRecord | None
@@ -76,12 +79,13 @@ class Ends:
 
 
 class LastResorts:
-    """Remembers since when each is in it, since when its source is silent, when and how often it was asked for, all by the
-    monotonic clock; and what was told."""
+    """Remembers since when each is in it, since when its source is silent, since when it cannot be asked for, when and how
+    often it was asked for, all by the monotonic clock; and what was told."""
 
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
         self._dark: dict[str, float] = {}
+        self._held: dict[str, float] = {}
         self._given_up: set[str] = set()
         self._asked: dict[str, tuple[float, int]] = {}
         self._told: dict[tuple[str, str], None] = {}
@@ -113,6 +117,7 @@ class LastResorts:
         self._since = {key: at for key, at in self._since.items() if key in ledger.migrations}
         self._given_up &= ledger.migrations.keys()
         self._dark = {key: at for key, at in self._dark.items() if key in ledger.migrations}
+        self._held = {key: at for key, at in self._held.items() if key in ledger.migrations}
         self._asked = {key: asked for key, asked in self._asked.items() if key in ledger.migrations}
         self._told = {told: None for told in self._told if told[0] in ledger.migrations}
 
@@ -132,17 +137,25 @@ class LastResorts:
         """It is in the journal, and nobody shows it yet: the call did not arrive, was refused, or was never made."""
         spared = frozenset({m.id})
         if ends.is_ready is None or ends.is_held:
-            return Resorts(spared=spared)
+            if now.monotonic - self._held.setdefault(m.id, now.monotonic) < HELD_SECONDS:
+                return Resorts(spared=spared)
+            what = "it was held" if ends.is_held else "an end did not show it on its way"
+            return self._give_up(m, f"{what} for {HELD_SECONDS:.0f} s", now)
+        self._held.pop(m.id, None)
         at, times = self._asked.get(m.id, (float("-inf"), 0))
-        if not (ends.is_ready and ends.wants) or (times >= ASKS_MAX and now.monotonic - at >= ASK_AGAIN_SECONDS):
-            self._given_up.add(m.id)
-            why = f"it was asked for {times} times" if ends.is_ready and ends.wants else "something speaks against it now"
-            return Resorts((ev.PostCopyWithdrawn(now.wall, m.id, why),), notices=(
-                Notice("warning", f"migration/{m.id}", f"{m.vm_name} does not go before its memory: {why}"),))
+        if not (ends.is_ready and ends.wants):
+            return self._give_up(m, "something speaks against it now", now)
+        if times >= ASKS_MAX and now.monotonic - at >= ASK_AGAIN_SECONDS:
+            return self._give_up(m, f"it was asked for {times} times", now)
         if now.monotonic - at < ASK_AGAIN_SECONDS:
             return Resorts(spared=spared)
         self._asked[m.id] = (now.monotonic, times + 1)
         return Resorts(orders=(_order(m, m.post_copy_because, revision),), spared=spared)
+
+    def _give_up(self, m: Migration, why: str, now: Instant) -> Resorts:
+        self._given_up.add(m.id)
+        return Resorts((ev.PostCopyWithdrawn(now.wall, m.id, why),), notices=(
+            Notice("warning", f"migration/{m.id}", f"{m.vm_name} does not go before its memory: {why}"),))
 
     def _parted(self, m: Migration, ends: Ends, now: Instant) -> Resorts:
         since, given = self._since.setdefault(m.id, now.monotonic), m.deadline_wall - m.ordered_wall

@@ -10,6 +10,7 @@ from ballastd.core import events as ev
 from ballastd.core.aborts import Aborts
 from ballastd.core.admission import Gate
 from ballastd.core.convergence import Convergence
+from ballastd.core.inventory import COME, LEFT
 from ballastd.core.last_resorts import LastResorts
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Migration
@@ -45,16 +46,26 @@ class UnderWay:
         def is_held(m: Migration) -> bool:
             return ledger.broken is not None or any(m.source not in gate.passes for gate in gates)
 
+        def is_held_or_frozen(m: Migration) -> bool:
+            return is_held(m) or not frozen.isdisjoint((m.source, m.target))
+
+        frozen = ledger.frozen_hosts()
         eased = self._convergence.follow(
             ledger, self._senses.progress, lambda m: self._senses.record(m.source, m.vm, now), policies.limits, revision,
             now, is_held)
         resorts = self._last_resorts.follow(
-            ledger, policies, eased.outrun, revision, now, health=health, is_held=is_held,
+            ledger, policies, eased.outrun, revision, now, health=health, is_held=is_held_or_frozen,
             record_at=lambda m, host: self._senses.record(host, m.vm, now),
             answers=lambda host: host in ledger.confirmed_dead or self._senses.is_reachable(host, now))
         hopeless = {key: why for key, why in eased.hopeless.items() if key not in resorts.awaited}
         called_off, aborts = self._aborts.follow(ledger, policies, health, hopeless, resorts.spared, revision, now)
         return Care((*eased.events, *resorts.events, *called_off), eased.orders, aborts, resorts.orders, resorts.notices)
+
+    def parted(self, ledger: Ledger, now: Instant) -> frozenset[str]:
+        """Return the open migrations (ids) of which an end shows now that their VM went before its memory."""
+        shown = ((m.id, self._senses.record(host, m.vm, now)) for m in ledger.open_migrations()
+                 for host in (m.source, m.target))
+        return frozenset(key for key, record in shown if record is not None and record.state in LEFT | COME)
 
     def deadlines(self) -> Iterable[float]:
         """Return the monotonic instants at which open migrations run out of time."""

@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 
 from ballastd.core import events as ev
+from ballastd.core.inputs import Verb
 from ballastd.core.inventory import Pin, PinKind, VmRecord, VmState
-from ballastd.core.last_resorts import ASK_AGAIN_SECONDS, ASKS_MAX, DARK_SECONDS, LastResorts, Resorts
+from ballastd.core.last_resorts import ASK_AGAIN_SECONDS, ASKS_MAX, DARK_SECONDS, HELD_SECONDS, LastResorts, Resorts
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Ending, Migration, MigrationPhase
 from ballastd.core.policies import Health, LastResort, Mode, PolicySet
 from ballastd.core.quantities import GIB, Bytes, HostName, Instant
-from tests.builders import POLICIES, four_hosts, table, vm_id
+from tests.builders import POLICIES, Table, four_hosts, table, vm_id
 
 H1, H2 = HostName("h1"), HostName("h2")
 OUTRUN = {"1-1": "its memory is dirtied faster than it is copied"}
@@ -154,6 +155,68 @@ def test_a_gate_holds_what_is_asked_again_and_takes_nothing_back() -> None:
         assert bench.follow({}, ASK_AGAIN_SECONDS) == Resorts(spared=frozenset({"1-1"}))
     bench.held = False
     assert len(bench.follow({}).orders) == 1
+
+
+@pytest.mark.parametrize(("hold", "why"), [
+    (lambda b: setattr(b, "held", True), "it was held for 600 s"),
+    (lambda b: b.shown.update({H2: None}), "an end did not show it on its way for 600 s"),
+], ids=["gate", "target shows nothing"])
+def test_what_is_held_for_long_is_withdrawn_and_told_once(hold, why) -> None:
+    bench = Bench()
+    bench.follow()
+    hold(bench)
+    found = [bench.follow({}, HELD_SECONDS / 10) for _ in range(20)]
+    withdrawn = [event for one in found for event in one.events]
+    assert [type(event) for event in withdrawn] == [ev.PostCopyWithdrawn]
+    assert [why in notice.text for one in found for notice in one.notices] == [True]
+    assert found[9].spared == {"1-1"}
+    assert found[-1].spared == frozenset(), "it is called off like any other"
+
+
+def ordered_on_a_table() -> tuple[Table, Migration]:
+    """Return a table on which one of the VMs that leave h1 is to go before its memory, and did not begin to."""
+    stand = table(four_hosts(), RESORTS).warm_up().show("h1", "ecc.uncorrected", 0.0)
+    stand.settle()
+    stand.show("h1", "ecc.uncorrected", 1.0)
+    orders = [order for decision in stand.settle(6) for order in decision.orders]
+    for order in orders:
+        stand.begin(order)
+    key = orders[0].id
+    stand.controller.ledger.apply(ev.PostCopyOrdered(stand.now.wall, key, OUTRUN["1-1"]))
+    return stand, stand.controller.ledger.migrations[key]
+
+
+@pytest.mark.parametrize("end", ["source", "target"])
+def test_nothing_goes_before_its_memory_from_or_to_a_frozen_host(end: str) -> None:
+    stand, m = ordered_on_a_table()
+    assert [order.migration for order in stand.step().post_copies] == [m.id]
+    stand, m = ordered_on_a_table()
+    at = m.source if end == "source" else m.target
+    other = next(name for name in stand.world if name not in (m.source, m.target))
+    twin = next(one for one in stand.world[at].values() if one.vm != m.vm and one.state is VmState.RUNNING)
+    stand.world[other][twin.vm] = twin
+    stand.controller.ledger.apply(ev.PostCopyWithdrawn(stand.now.wall, m.id, "for a while"))
+    stand.settle(3)
+    assert at in stand.controller.ledger.frozen_hosts()
+    stand.controller.ledger.apply(ev.PostCopyOrdered(stand.now.wall, m.id, OUTRUN["1-1"]))
+    assert [order for one in stand.settle(10) for order in one.post_copies] == []
+    assert stand.controller.ledger.migrations[m.id].post_copy_because, "that is held, and not taken back"
+
+
+@pytest.mark.parametrize("parted", [False, True])
+def test_an_operator_may_abort_until_an_end_shows_that_it_went(parted: bool) -> None:
+    stand, m = ordered_on_a_table()
+    if parted:
+        stand.world[m.source][m.vm] = replace(stand.world[m.source][m.vm], state=VmState.POSTCOPY_LEFT)
+        stand.world[m.target][m.vm] = replace(stand.world[m.target][m.vm], state=VmState.POSTCOPY)
+        stand.step()
+    decision = stand.say(Verb.ABORT, m.id)
+    [answer] = decision.answers
+    said = [type(event) for event in decision.events if isinstance(event, ev.PostCopyWithdrawn | ev.AbortOrdered)]
+    assert said == ([] if parted else [ev.PostCopyWithdrawn, ev.AbortOrdered])
+    assert ("no way back" in answer.message) is parted
+    assert decision.post_copies == ()
+    assert [order.migration for order in decision.aborts] == ([] if parted else [m.id])
 
 
 def test_once_it_has_parted_nothing_calls_it_off_even_if_that_was_withdrawn() -> None:
