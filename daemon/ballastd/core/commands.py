@@ -16,6 +16,7 @@ from ballastd.core.ledger import Ledger
 from ballastd.core.policies import Timing
 from ballastd.core.power import WAKE_TEST, PowerPhase
 from ballastd.core.quantities import HostName, human_seconds
+from ballastd.core.shutdown_events import ShutdownOver
 
 DEFAULT_TIMING = Timing()
 Outcome = tuple[tuple[ev.Event, ...], str]
@@ -103,16 +104,21 @@ def _undrain(c: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], _r:
 
 def _acknowledge(c: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], _r: frozenset[HostName],
                  wall: float) -> Outcome:
-    host = _host(c, hosts)
+    missed = ledger.shutdowns.missed()
+    host = _host(c, hosts | {one.host for one in missed})
     latched = sorted(policy for policy, on in ledger.latched if on == host)
     power = ledger.power.get(host)
     failed = power is not None and power.phase is PowerPhase.FAILED
-    if not latched and not failed:
+    # whoever acknowledges what is latched has not said that its guests may stay down
+    left = [] if latched or failed else [one for one in missed if one.host == host]
+    if not latched and not failed and not left:
         raise _Refused(f"nothing is latched on {host}; conditions that clear by themselves need no acknowledgement")
     events: list[ev.Event] = [ev.VerdictsAcknowledged(wall, host, c.by, c.reason)] if latched else []
     if failed:
         events.append(pw.HostKept(wall, host, f"its failed power was acknowledged by {c.by}"))
-    return tuple(events), f"acknowledged on {host}: {', '.join((*latched, *(['power'] if failed else [])))}"
+    events += [ShutdownOver(wall, one.id, one.vm_name, host, f"acknowledged by {c.by}") for one in left]
+    what = (*latched, *(["power"] if failed else []), *(f"{one.vm_name} is down" for one in left))
+    return tuple(events), f"acknowledged on {host}: {', '.join(what)}"
 
 
 def _confirm_dead(c: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], reachable: frozenset[HostName],

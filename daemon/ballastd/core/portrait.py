@@ -26,7 +26,7 @@ from ballastd.core.prediction import remaining
 from ballastd.core.quantities import MIB, HostName, Instant, VmId, human_bytes, human_seconds
 from ballastd.core.schedules import Leaving, schedule
 from ballastd.core.senses import Senses
-from ballastd.core.shutdown_events import ShutdownEnding
+from ballastd.core.shutdown_books import GuestShutdown
 from ballastd.core.snapshot import Snapshot
 from ballastd.core.telemetry import KEEPALIVE_SECONDS_MIN
 from ballastd.core.unmatched import without_vms
@@ -132,9 +132,9 @@ def _notes(p: Portrait) -> tuple[str, ...]:
     found.extend(without_vms(p.policies, p.snapshot))
     found.extend(flawed_checks(p.snapshot, p.arrival_checks))
     found.extend(f"{one.vm_name} is asked to shut down on {one.host}: ballastctl explain {one.vm}"
-                 for one in _shutdowns(p) if one.state == "asked")
+                 for one in p.ledger.shutdowns.open() if one.is_asked)
     found.extend(f"{one.vm_name} was shut down on {one.host}, and runs nowhere: ballastctl vm definition {one.vm}"
-                 for one in _shutdowns(p) if one.state == ShutdownEnding.DOWN.value and not one.seen)
+                 for one in p.ledger.shutdowns.missed())
     for host, agent in sorted(p.senses.agents.items()):
         if agent.keepalive is not None and agent.keepalive[0] * agent.keepalive[1] < KEEPALIVE_SECONDS_MIN:
             found.append(f"{host}: its libvirt gives a peer up after {agent.keepalive[0]} s x {agent.keepalive[1]}; a "
@@ -275,16 +275,20 @@ def _pairs(p: Portrait) -> tuple[PairView, ...]:
 
 def _shutdown_state(p: Portrait, vm: VmId, host: HostName) -> str:
     one = p.ledger.shutdowns.by_vm.get(vm)
-    return "" if one is None or one.host != host else one.state
+    return "" if one is None or one.host != host or not _is_of_late(one, p.now.wall) else one.state
+
+
+def _is_of_late(one: GuestShutdown, wall: float) -> bool:
+    """Return whether a shutdown is anything to anybody: one that is over is history after a day."""
+    return one.ended_wall is None or one.is_missed or wall - one.ended_wall < DAY_SECONDS
 
 
 def _shutdowns(p: Portrait) -> tuple[ShutdownView, ...]:
-    shown = reversed(p.ledger.shutdowns.by_vm.values())
-    living = frozenset(p.snapshot.vms.ids) if p.ledger.shutdowns.by_vm else frozenset()
+    shown = [one for one in reversed(p.ledger.shutdowns.by_vm.values()) if _is_of_late(one, p.now.wall)]
     return tuple(ShutdownView(
         one.id, one.vm, one.vm_name, one.host, one.policy, one.because,
         one.state, one.detail or one.withdrawn, one.times, one.ordered_wall, one.asked_wall, one.ended_wall,
-        one.vm in living) for one in shown)
+        one.over) for one in shown)
 
 
 def _intent(p: Portrait, intent: Intent) -> IntentView:

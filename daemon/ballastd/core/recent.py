@@ -160,6 +160,7 @@ _TELL: dict[type, Callable[[Any, Names], RecentView | None]] = {
     sh.ShutdownOrdered: _shutdown_ordered,
     sh.ShutdownWithdrawn: _shutdown_withdrawn,
     sh.ShutdownEnded: _shutdown_ended,
+    sh.ShutdownOver: _on_host("info", "{vm_name}, which was shut down on {host}, is missed no more: {because}"),
     ev.InvariantFailed: _whole("alarm", "an invariant broke: {detail}"),
     ev.JournalRecovered: _whole("info", "the journal can be written again"),
 }

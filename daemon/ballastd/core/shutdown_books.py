@@ -23,7 +23,7 @@ class GuestShutdown:
     """One guest that was asked to shut down. ``wall`` times in seconds since the epoch. ``asked_wall``, ``times``: when it
     was asked last, and how often for the same evidence, by orders before this one too. ``withdrawn``: why it is not asked
     again, empty while it may be. ``ending``: None while it is open. ``acknowledged``: whether somebody looked after its host
-    since: what fires there later is other evidence."""
+    since: what fires there later is other evidence. ``over``: whether nobody has to start it any more once it is down."""
 
     id: str
     vm: VmId
@@ -39,6 +39,7 @@ class GuestShutdown:
     ended_wall: float | None = None
     detail: str = ""
     acknowledged: bool = False
+    over: bool = False
 
     @property
     def state(self) -> str:
@@ -49,6 +50,11 @@ class GuestShutdown:
     def is_asked(self) -> bool:
         """Whether it is open and not withdrawn."""
         return self.ending is None and not self.withdrawn
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether it went down, and somebody has to start it."""
+        return self.ending is ShutdownEnding.DOWN and not self.over
 
 
 @dataclass(slots=True)
@@ -64,6 +70,10 @@ class ShutdownBooks:
     def open(self) -> tuple[GuestShutdown, ...]:
         """Return those whose books are open, in the order of their orders."""
         return tuple(one for one in self.by_vm.values() if one.ending is None)
+
+    def missed(self) -> tuple[GuestShutdown, ...]:
+        """Return those that somebody has to start."""
+        return tuple(one for one in self.by_vm.values() if one.is_missed)
 
     def hosts(self) -> frozenset[HostName]:
         """Return the hosts of those."""
@@ -87,7 +97,7 @@ class ShutdownBooks:
         if isinstance(event, sh.ShutdownOrdered):
             self._order(event)
             return
-        one = self._open(event.id)
+        one = self._missed(event.id) if isinstance(event, sh.ShutdownOver) else self._open(event.id)
         match event:
             case sh.ShutdownAskedAgain():
                 if one.withdrawn:
@@ -97,6 +107,8 @@ class ShutdownBooks:
                 one = replace(one, withdrawn=event.because)
             case sh.ShutdownEnded():
                 one = replace(one, ending=event.ending, ended_wall=event.wall, detail=event.detail)
+            case sh.ShutdownOver():
+                one = replace(one, over=True)
         self.by_vm[one.vm] = one
 
     def _order(self, e: sh.ShutdownOrdered) -> None:
@@ -108,7 +120,14 @@ class ShutdownBooks:
             del self.by_vm[vm]
 
     def _open(self, key: str) -> GuestShutdown:
-        for one in self.by_vm.values():
-            if one.id == key and one.ending is None:
-                return one
-        raise KeyError(key)
+        return _named(key, self.open())
+
+    def _missed(self, key: str) -> GuestShutdown:
+        return _named(key, self.missed())
+
+
+def _named(key: str, among: tuple[GuestShutdown, ...]) -> GuestShutdown:
+    for one in among:
+        if one.id == key:
+            return one
+    raise KeyError(key)

@@ -64,4 +64,15 @@ class ShutdownEnded:
     detail: str = ""
 
 
-ShutdownEvent = ShutdownOrdered | ShutdownAskedAgain | ShutdownWithdrawn | ShutdownEnded
+@dataclass(frozen=True, slots=True)
+class ShutdownOver:
+    """Nobody has to start a guest any more that went down. ``because``: it runs again, or a person said so."""
+
+    wall: float
+    id: str
+    vm_name: str
+    host: HostName
+    because: str
+
+
+ShutdownEvent = ShutdownOrdered | ShutdownAskedAgain | ShutdownWithdrawn | ShutdownEnded | ShutdownOver

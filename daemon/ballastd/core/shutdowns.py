@@ -8,6 +8,7 @@ few at a time, of one host at a time. It is asked a few times, never forced; and
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -31,6 +32,7 @@ from ballastd.core.shutdown_events import (
     ShutdownEnding,
     ShutdownEvent,
     ShutdownOrdered,
+    ShutdownOver,
     ShutdownWithdrawn,
 )
 from ballastd.core.snapshot import HostFacts, Snapshot
@@ -75,6 +77,16 @@ class Scene:
     def record(self, host: HostName, vm: VmId) -> VmRecord | None:
         """Return a VM as a host shows it now."""
         return None if host in self.ledger.confirmed_dead else self.senses.record(host, vm, self.now)
+
+    def lives_on(self, vm: VmId) -> HostName | None:
+        """Return which host shows now that it has a VM's memory, None where none does."""
+        ids, facts = self.snapshot.vms.ids, self.snapshot.facts
+        row = bisect_left(ids, vm)
+        if row == len(ids) or ids[row] != vm:
+            return None
+        host = facts[int(self.snapshot.vms.host[row])].declared.name
+        record = self.record(host, vm)
+        return host if record is not None and record.state.holds_memory else None
 
     def claims(self) -> Iterator[tuple[Intent, EvacuationPolicy]]:
         """Yield what is to be emptied by policies that list the shutdown of guests, whatever their mode."""
@@ -168,6 +180,7 @@ class Shutdowns:
         self._in_sight &= ids
         found = [self._go_on(one, scene) for one in books]
         found.extend(self._begin(scene))
+        found.append(_over(scene))
         made = together(Shutting(), found)
         for order in made.orders:
             self._asked[order.id, order.times] = scene.now.monotonic
@@ -404,6 +417,16 @@ def _ordered(vm: VmId, intent: Intent, why: str, scene: Scene, number: int) -> S
     told = Notice("alarm", f"shutdown/{vm}", f"{record.name} is asked to shut down on {intent.host}, whose deadline has "
                   f"passed: {event.because}; to have none asked after it: ballastctl pause")
     return Shutting((event,), (order,), notices=(told,))
+
+
+def _over(scene: Scene) -> Shutting:
+    """Return what is booked of guests that went down, and run again."""
+    events = []
+    for one in scene.ledger.shutdowns.missed():
+        host = scene.lives_on(one.vm)
+        if host is not None:
+            events.append(ShutdownOver(scene.now.wall, one.id, one.vm_name, one.host, f"it runs on {host} again"))
+    return Shutting(tuple(events))
 
 
 def _order(one: GuestShutdown, times: int, scene: Scene) -> ShutdownOrder:

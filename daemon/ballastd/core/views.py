@@ -172,8 +172,9 @@ class MigrationView:
 
 @dataclass(frozen=True, slots=True)
 class ShutdownView:
-    """A guest that was asked to shut down, lately or not long ago. ``state``: asked, withdrawn, or how it ended (down,
-    stayed, elsewhere, lost); ``detail``: why, in words. ``seen``: whether its VM runs anywhere now."""
+    """A guest that was asked to shut down, within the last day or not yet over. ``state``: asked, withdrawn, or how it ended
+    (down, stayed, elsewhere, lost); ``detail``: why, in words. ``seen``: whether a VM that went down was seen to run again,
+    or a person said that it need not."""
 
     id: str
     vm: str

@@ -29,6 +29,8 @@ def test_the_books_refuse_what_cannot_follow() -> None:
     ledger.apply(sh.ShutdownEnded(6.0, "1-s1", ShutdownEnding.STAYED))
     with pytest.raises(LedgerBroken):
         ledger.apply(sh.ShutdownEnded(7.0, "1-s1", ShutdownEnding.DOWN))
+    with pytest.raises(LedgerBroken):
+        ledger.apply(sh.ShutdownOver(7.0, "1-s1", "a", H1, "it runs again"))
     ledger.apply(ordered(8))
     assert [one.id for one in ledger.shutdowns.open()] == ["8-s1"]
 

@@ -12,6 +12,7 @@ import pytest
 from ballastd.core import events as ev
 from ballastd.core import power_events as pw
 from ballastd.core import shutdown_events as sh
+from ballastd.core.books import DAY_SECONDS
 from ballastd.core.explanation import explain
 from ballastd.core.inputs import PoliciesReplaced, ShutdownReturned, Verb
 from ballastd.core.inventory import JobKind, VmState
@@ -21,6 +22,7 @@ from ballastd.core.quantities import HostName, Seconds
 from ballastd.core.shutdown_books import ASK_AGAIN_SECONDS, CALL_SECONDS
 from ballastd.core.shutdown_events import ShutdownEnding
 from ballastd.core.shutdowns import ASKS_MAX, PATIENCE_SECONDS, WATCH_SECONDS
+from ballastd.core.views import ClusterView
 from tests.builders import POLICIES, UNCORRECTED, Table, a_cluster, vm_id
 from tests.unit.core.shutting import (
     ALLOWED,
@@ -186,6 +188,57 @@ def test_one_that_went_down_is_told_with_its_cure_and_not_started_again() -> Non
     view = pass_by(stand, 50.0)[-1].portrait.view
     assert [(one.state, one.seen) for one in view.shutdowns] == [("down", True)]
     assert not any("runs nowhere" in note for note in view.notes)
+    assert [event.because for event in of(stand, sh.ShutdownOver) if isinstance(event, sh.ShutdownOver)] == [
+        "it runs on h2 again"]
+
+
+def one_that_went_down() -> Table:
+    stand = overdue()
+    pass_by(stand, 50.0)
+    go_down(stand)
+    pass_by(stand, 50.0)
+    return stand
+
+
+def missed(view: ClusterView) -> bool:
+    return any("a was shut down on h1, and runs nowhere" in note for note in view.notes)
+
+
+def test_one_that_ran_again_and_was_stopped_later_is_missed_no_more() -> None:
+    stand = one_that_went_down()
+    change(stand, state=VmState.RUNNING)
+    pass_by(stand, 50.0)
+    change(stand, state=VmState.SHUTOFF)
+    stand.restart(RESORTS)
+    stand.warm_up()
+    view = pass_by(stand, 50.0)[-1].portrait.view
+    assert not missed(view)
+    assert [(one.state, one.seen) for one in view.shutdowns] == [("down", True)]
+
+
+def test_one_that_is_over_is_shown_for_a_day_and_one_that_is_missed_until_somebody_starts_it() -> None:
+    for is_missed in (True, False):
+        stand = one_that_went_down()
+        if not is_missed:
+            change(stand, state=VmState.RUNNING)
+            pass_by(stand, 50.0)
+        stand.quiet_for(2 * DAY_SECONDS, 1800.0)
+        stand.warm_up()
+        view = stand.step().portrait.view
+        assert missed(view) is is_missed
+        assert [one.state for one in view.shutdowns] == (["down"] if is_missed else [])
+        assert [vm.shutdown_state for vm in view.vms if vm.name == "a"] == ["down" if is_missed else ""]
+
+
+def test_one_that_shall_not_run_again_is_acknowledged_once_nothing_is_latched_any_more() -> None:
+    stand = one_that_went_down()
+    del stand.world["h1"][vm_id("a")]
+    assert stand.say(Verb.ACKNOWLEDGE, "h1").answers[0].message == "acknowledged on h1: uncorrected-memory-errors"
+    assert missed(stand.step().portrait.view), "that was of the host, and not of its guest"
+    assert stand.say(Verb.ACKNOWLEDGE, "h1").answers[0].message == "acknowledged on h1: a is down"
+    assert not missed(stand.step().portrait.view)
+    [again] = stand.say(Verb.ACKNOWLEDGE, "h1").answers
+    assert not again.accepted
 
 
 def test_one_that_somebody_started_again_is_left_to_run_until_there_is_other_evidence() -> None:
