@@ -13,7 +13,7 @@ from ballastd.core.inputs import CallReturned, HostUnreachable, Input, OperatorC
 from ballastd.core.inventory import DeclaredHost, HostInventory, JobKind, Pin, VmRecord, VmState, VmUsage
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import CallResult
-from ballastd.core.plans import Order
+from ballastd.core.plans import Move, Order
 from ballastd.core.policies import (
     ClusterDeclaration,
     EvacuationPolicy,
@@ -25,7 +25,9 @@ from ballastd.core.policies import (
     Response,
     Timing,
 )
+from ballastd.core.prediction import predict
 from ballastd.core.quantities import GIB, MIB, Bytes, HostName, Instant, Seconds, VmId
+from ballastd.core.recommendations import ordered
 from ballastd.core.telemetry import Report, Sample
 from ballastd.sim.pages import free_pages
 
@@ -236,6 +238,17 @@ class Table:
         self.world[move.source][move.vm] = replace(record, job=JobKind.OUTGOING)
         self.world[move.target][move.vm] = replace(record, state=VmState.INCOMING, job=JobKind.INCOMING)
         return self
+
+    def fly(self, name: str, source: str, target: str, *, routine: bool = True, may_slow: bool = False) -> Order:
+        """Have a VM be on its way as by an earlier order, at the bandwidth that it has alone, and show its job."""
+        record, mib_s = self.world[source][vm_id(name)], 600
+        takes = predict(record.memory_max, mib_s)
+        move = Move(record.vm, name, HostName(source), HostName(target), record.memory_max, takes, "even-load", "it is hot",
+                    routine=routine)
+        order = Order("0-1", move, mib_s, Seconds(600.0), 0, 100, may_slow, reckoned=takes)
+        self.controller.ledger.apply(ordered(order, self.controller.ledger, "", self.now.wall))
+        self.begin(order)
+        return order
 
     def finish(self, order: Order) -> CallReturned:
         """Move the VM in the world and return what its caller hears."""

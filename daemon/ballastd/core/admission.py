@@ -125,7 +125,7 @@ def _deferral(move: Move, intent: Intent, tally: _Tally, snapshot: Snapshot, led
             or _back_off(move, ledger, policies.limits, snapshot.now.wall)
             or _in_flight(move, tally, policies.limits)
             or _bandwidth(move, tally, snapshot, policies.limits)
-            or _outrun(move, tally, snapshot, ledger, policies.limits))
+            or _outrun(move, intent, tally, snapshot, ledger, policies.limits))
 
 
 def _waits(move: Move, snapshot: Snapshot, ledger: Ledger) -> Deferral | None:
@@ -304,9 +304,11 @@ def _bandwidth(move: Move, tally: _Tally, snapshot: Snapshot, limits: Limits) ->
                     f"{limits.migration_minimum_mib_s:g} wanted", move.vm, move.source)
 
 
-def _outrun(move: Move, tally: _Tally, snapshot: Snapshot, ledger: Ledger, limits: Limits) -> Deferral | None:
-    """Return why a routine move waits: with it, it or another one that shares its link would be left with so little of it
-    that copying it never ends. Each was planned with what it gets beside those that were in flight then."""
+def _outrun(move: Move, intent: Intent, tally: _Tally, snapshot: Snapshot, ledger: Ledger, limits: Limits
+            ) -> Deferral | None:
+    """Return why a routine move waits: with it, it or another one that shares its link, and that would end without it, would
+    be left with so little of it that copying it never ends. Each was planned with what it gets beside those that were in
+    flight then. One that makes room for who has to leave yields to nobody's comfort: it only is asked about itself."""
     if not move.routine or limits.may_slow(routine=True):
         return None
     shared = replace(tally, out={**tally.out, move.source: tally.out[move.source] + 1},
@@ -314,16 +316,23 @@ def _outrun(move: Move, tally: _Tally, snapshot: Snapshot, ledger: Ledger, limit
     granted: list[Move | Migration] = [one for one, _ in tally.granted]
     begun = [m for m in ledger.open_migrations() if m.holds_slot and m.source in tally.out and m.target in tally.into]
     beside = [one for one in (*granted, *begun) if one.source == move.source or one.target == move.target]
-    for one in (move, *beside):
+    for one in (move, *beside) if intent.routine else (move,):
         dirties = one.dirties if isinstance(one, Move) else _dirtying(one, snapshot, ledger)
         if not one.routine or dirties is None:
             continue
-        record, share = _record(snapshot, one), _share(snapshot, shared, one.source, one.target, limits, 0)
-        most = ladder(limits, record.downtime_max_ms if record else None)[-1]
-        if never_ends(one.memory, Passage(share, share, most, most), dirties.mib_s):
+        share, alone = (_share(snapshot, those, one.source, one.target, limits, 0) for those in (shared, tally))
+        if _copies_for_ever(one, share, dirties, snapshot, limits) and (
+                one is move or not _copies_for_ever(one, alone, dirties, snapshot, limits)):
             return Deferral(DeferralKind.BANDWIDTH, f"{share} MiB/s would be left for {one.vm_name}, which dirties its "
                             f"memory at {dirties.words()}", move.vm, move.source)
     return None
+
+
+def _copies_for_ever(one: Move | Migration, mib_s: int, dirties: Dirtying, snapshot: Snapshot, limits: Limits) -> bool:
+    """Return whether copying never ends with so much bandwidth, the VM not being slowed down for it."""
+    record = _record(snapshot, one)
+    most = ladder(limits, record.downtime_max_ms if record else None)[-1]
+    return never_ends(one.memory, Passage(mib_s, mib_s, most, most), dirties.mib_s)
 
 
 def _dirtying(m: Migration, snapshot: Snapshot, ledger: Ledger) -> Dirtying | None:

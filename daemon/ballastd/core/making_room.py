@@ -175,7 +175,10 @@ class Search:
     def _moves_on(self, trial: Draft, intent: Intent, vm: int, at: int) -> bool:
         """Plan on ``trial`` that a VM moves on from ``at``, and that the one that is stuck follows it; return whether both
         can."""
-        terms = replace(terms_of(intent, trial.policies), avoid_labels=(), by_operator=False, keeps_wishes=True)
+        limits = trial.policies.limits
+        # it is a routine move whatever wants it, and is not slowed down where those are not
+        terms = replace(terms_of(intent, trial.policies), avoid_labels=(), by_operator=False, keeps_wishes=True,
+                        must_end=None if limits.may_slow(routine=True) else limits)
         targets = Shortlist(trial, terms, vm, at, self._places(at))
         kept, noes = best_of(targets, targets.next())
         if not kept:

@@ -128,6 +128,17 @@ def test_who_would_not_end_at_half_the_link_has_it_alone(rate: float | None, lim
     assert all(not t.wait(1.0).step().orders for _ in range(5)), "not beside it either, once it is under way"
 
 
+@pytest.mark.parametrize(("rate", "begins"), [(400.0, False), (900.0, True)])
+def test_who_never_ends_anyway_keeps_nobody_waiting(rate: float, begins: bool) -> None:
+    builder = a_cluster().host("h1").running("a", 8).running("b", 8).running("pinned", 8, pins=(LOCAL,))
+    t = warmed(builder.idlers(2, 3, 4, gib=4), replace(RELIEVED, limits=POLICIES.limits), a=4.0, b=5.0, pinned=7.0)
+    t.dirtying["a"] = rate
+    t.step()
+    t.fly("a", "h1", "h4")
+    begun = [order.move.vm_name for decision in t.quiet_for(700.0) for order in decision.orders]
+    assert ("b" in begun) is begins
+
+
 def test_who_may_be_slowed_down_is_moved() -> None:
     t = alone_and_busy(900.0, replace(POLICIES.limits, auto_converge=AutoConverge.ALWAYS))
     assert [move.vm_name for move in t.step().view.moves] == ["only"]

@@ -133,6 +133,38 @@ def test_where_no_other_host_takes_who_would_make_room_that_is_said() -> None:
             in the_no(decision, "big").detail)
 
 
+def beside_a_flight(**dirtying: float) -> tuple[Table, Order]:
+    """``small`` can make room on h1 for ``big``, and ``r`` leaves h1 for h3 just then because somebody calls h1 hot."""
+    builder = (a_cluster().host("h0").running("big", 30)
+               .host("h1").running("large", 28).running("small", 8).running("r", 4)
+               .host("h2").running("heavy", 52).host("h3").running("heavier", 54))
+    t = failing(builder)
+    t.dirtying |= dirtying
+    return t, t.fly("r", "h1", "h3")
+
+
+def test_who_makes_room_for_a_failing_host_yields_to_nobodys_comfort() -> None:
+    t, _ = beside_a_flight(r=400.0)
+    assert "small" in ordered(t.step()), "r has half of the link then, and does not end before that is over"
+
+
+def test_who_makes_room_waits_until_it_gets_enough_to_end_itself() -> None:
+    t, flight = beside_a_flight(small=400.0)
+    decision = t.step()
+    assert not decision.orders
+    assert "h2: dirties its memory at 400 MiB/s, as was measured: copied at 300 MiB/s" in the_no(decision, "big").detail
+    after = (t.wait(1.0).step(t.finish(flight)), *t.settle(4))
+    assert "small" in {name for one in after for name in ordered(one)}
+
+
+def test_who_never_arrives_makes_no_room() -> None:
+    t = failing(tight())
+    t.dirtying["small"] = 900.0
+    decision = t.step()
+    assert not decision.orders
+    assert "no other host takes it (h2: dirties its memory at 900 MiB/s" in the_no(decision, "big").detail
+
+
 def test_a_drain_has_room_made_and_a_pin_rule_binds_even_an_operator() -> None:
     limits = Limits(migration_minimum_mib_s=1.0, failover_hosts=0)
     free = table(tight(), replace(POLICIES, limits=limits)).warm_up()
