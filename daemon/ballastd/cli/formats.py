@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ballastd.core.quantities import human_bytes
+from ballastd.core.quantities import how_long, human_bytes
 
 _SPANS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?:(\d{1,6}(?:\.\d{1,3})?)(s|m|h|d))", re.ASCII)
@@ -32,17 +32,24 @@ def age(seconds: float | None) -> str:
     return f"{seconds:.0f}s"
 
 
+def takes(seconds: float, *, ends: bool) -> str:
+    """Return how long something will take, or that it is known never to end."""
+    return how_long(seconds, ends=ends, words=age)
+
+
 NEVER = "for ever"
 
 
 def time_left(migration: Mapping[str, Any]) -> str:
     """Return how long a migration will still take: at what its last round showed; where nothing was shown yet, at the pace
-    so far or at what was predicted."""
+    so far or at what was predicted, if it is not known never to end."""
     if migration["settled_wall"] is not None:
         return NOTHING
     if migration.get("left") is not None:
         return age(migration["left"])
     if (migration.get("rounds") or 0) > 1:
+        return NEVER
+    if not migration["ends"]:
         return NEVER
     done, elapsed = migration["progress"] or 0.0, migration["elapsed"]
     return age(elapsed * (1.0 - done) / done if done > 0.02 else max(0.0, migration["predicted"] - elapsed))

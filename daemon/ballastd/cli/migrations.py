@@ -7,7 +7,7 @@ import sys
 import click
 
 from ballastd.cli.client import Daemon
-from ballastd.cli.formats import age, clock, printable, share, size, time_left, yes
+from ballastd.cli.formats import age, clock, printable, share, size, takes, time_left, yes
 from ballastd.cli.options import migration_argument, with_daemon, with_output, with_reason, with_watch
 from ballastd.cli.output import Column, Row, Table, emit, emit_document, emit_fields, repeat, warn_if_old
 
@@ -32,6 +32,10 @@ def _standstill(migration: Row) -> str:
     return f"{'-' if needed is None else format(needed, '.0f')}/{allowed or '-'} ms" if allowed or needed else "-"
 
 
+def _predicted(migration: Row) -> str:
+    return takes(migration["predicted"], ends=migration["ends"])
+
+
 def _ms(milliseconds: float | None) -> str:
     return "-" if milliseconds is None else f"{milliseconds:.0f} ms"
 
@@ -46,7 +50,7 @@ MIGRATIONS = Table((
     Column("ROUND", lambda m: "-" if m.get("rounds") is None else str(m.get("rounds")), wide=True, right=True),
     Column("ELAPSED", lambda m: age(m["elapsed"]), right=True),
     Column("LEFT", time_left, right=True),
-    Column("PREDICTED", lambda m: age(m["predicted"]), wide=True, right=True),
+    Column("PREDICTED", _predicted, wide=True, right=True),
     Column("MIB/S", lambda m: "-" if m["rate_mib_s"] is None else f"{m['rate_mib_s']:.0f}", right=True),
     Column("AT MOST", lambda m: str(m["bandwidth_mib_s"]), wide=True, right=True),
     Column("STANDSTILL", _standstill, wide=True, right=True),
@@ -154,7 +158,7 @@ def _fields(migration: Row) -> list[tuple[str, str]]:
         ("why", f"{migration['policy']}: {migration['because']}"),
         ("ordered", clock(migration["ordered_wall"])),
         ("settled", clock(settled)) if settled is not None else ("deadline", clock(migration["deadline_wall"])),
-        ("elapsed", f"{age(migration['elapsed'])} (predicted {age(migration['predicted'])})"),
+        ("elapsed", f"{age(migration['elapsed'])} (predicted {_predicted(migration)})"),
         ("copied", share(migration["progress"])),
         ("bandwidth", f"{'-' if migration['rate_mib_s'] is None else format(migration['rate_mib_s'], '.0f')} of "
                       f"{migration['bandwidth_mib_s']} MiB/s"),

@@ -10,7 +10,7 @@ import click
 
 from ballastd.cli.client import Daemon
 from ballastd.cli.diagnostics import show_problems
-from ballastd.cli.formats import age, duration, printable, size
+from ballastd.cli.formats import age, duration, printable, size, takes
 from ballastd.cli.offline import plan_for, read_what_if
 from ballastd.cli.options import (
     recommendation_argument,
@@ -44,7 +44,7 @@ MOVES = Table((
     Column("FROM", lambda m: m["source"]),
     Column("TO", lambda m: m["target"]),
     Column("MEMORY", lambda m: size(m["memory"]), right=True),
-    Column("ABOUT", lambda m: age(m["predicted"]) if m["ends"] else "no end", right=True),
+    Column("ABOUT", lambda m: takes(m["predicted"], ends=m["ends"]), right=True),
     Column("STATE", lambda m: f"after {', '.join(m['after_names'])}" if m["after"] else m["state"]),
     Column("ID", lambda m: m["recommendation"] or "-", wide=True),
     Column("POLICY", lambda m: m["policy"]),

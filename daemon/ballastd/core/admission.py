@@ -335,6 +335,15 @@ def _copies_for_ever(one: Move | Migration, mib_s: int, dirties: Dirtying, snaps
     return never_ends(one.memory, Passage(mib_s, mib_s, most, most), dirties.mib_s)
 
 
+def never_arrives(m: Migration, snapshot: Snapshot, ledger: Ledger, limits: Limits) -> bool:
+    """Return whether it is known of an open migration that copying never ends by itself with the bandwidth that it was
+    granted."""
+    if not m.holds_slot or m.auto_converge or m.post_copy_because or m.source not in snapshot.hosts.names:
+        return False
+    dirties = _dirtying(m, snapshot, ledger)
+    return dirties is not None and _copies_for_ever(m, m.bandwidth_mib_s, dirties, snapshot, limits)
+
+
 def _dirtying(m: Migration, snapshot: Snapshot, ledger: Ledger) -> Dirtying | None:
     inventory = snapshot.facts[snapshot.row(m.source)].inventory
     return dirtying_of(m.vm, inventory, lambda: shown(ledger.settled, snapshot.now.wall - SHOWN_SECONDS))

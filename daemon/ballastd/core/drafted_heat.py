@@ -18,7 +18,7 @@ from ballastd.core.drafting import (
     Shortlist,
     add,
     best_of,
-    bytes_off,
+    copied_off,
     offered_target,
     risk_points,
     terms_of,
@@ -86,7 +86,7 @@ def _costs(draft: Draft, wanted: Wanted, off: Floats) -> Floats:
     vms = draft.snapshot.vms
     cost: Floats = (vms.copied + MOVE_BYTES) * (1.0 + vms.priority / PRIORITY_RANGE)
     for vm in np.flatnonzero(off).tolist():
-        again = bytes_off(draft, vm, int(vms.host[vm]), routine=True) - int(vms.copied[vm])
+        again = copied_off(draft, vm, int(vms.host[vm]), routine=True)[1] - int(vms.copied[vm])
         cost[vm] = draft.attempts(vm) * (cost[vm] + again * (1.0 + vms.priority[vm] / PRIORITY_RANGE))
         if offered_target(draft, wanted[int(vms.host[vm])], vm) is not None:
             cost[vm] *= OFFERED_SHARE

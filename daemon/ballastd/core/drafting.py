@@ -239,27 +239,16 @@ def copy_of(draft: Draft, vm: int, source: int, target: int, *, routine: bool) -
     return replace(copy, downtime=draft.calibration.downtime(copy.downtime, names[source], names[target]))
 
 
-def bytes_off(draft: Draft, vm: int, source: int, *, routine: bool) -> int:
-    """Return the bytes that are copied when a VM leaves its host, over the fastest link that another one has to it."""
-    copy = _copy_off(draft, vm, source, routine=routine)
-    return int(draft.snapshot.vms.copied[vm]) if copy is None else copy.copied
-
-
-def never_leaves(draft: Draft, vm: int, source: int, *, routine: bool) -> bool:
-    """Return whether it is known that copying a VM off its host never ends by itself, over that link."""
-    copy = _copy_off(draft, vm, source, routine=routine)
-    return copy is not None and not copy.ends
-
-
-def _copy_off(draft: Draft, vm: int, source: int, *, routine: bool) -> Copy | None:
-    """Return how the memory of a VM would travel over the fastest link that another host has to its own, None where nobody
-    knows what it dirties."""
+def copied_off(draft: Draft, vm: int, source: int, *, routine: bool) -> tuple[bool, int]:
+    """Return whether it is known that copying a VM off its host never ends by itself, over the fastest link that another
+    host has to it, and the bytes that are copied then."""
     if draft.dirtying(vm) is None:
-        return None
+        return False, int(draft.snapshot.vms.copied[vm])
     hosts = draft.snapshot.hosts
     share = np.where(hosts.target, hosts.link_mib_s / (hosts.jobs_in + 1), 0.0)
     share[source] = -1.0
-    return copy_of(draft, vm, source, int(np.argmax(share)), routine=routine)
+    copy = copy_of(draft, vm, source, int(np.argmax(share)), routine=routine)
+    return not copy.ends, copy.copied
 
 
 def risk_of(draft: Draft, vm: int, source: int, target: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ballastd.core.quantities import human_bytes, human_seconds
+from ballastd.core.quantities import how_long, human_bytes, human_seconds
 from ballastd.core.statements import (
     Explanation,
     Section,
@@ -107,7 +107,7 @@ def _other(host: HostView) -> Statement:
 
 def _outcome(view: ClusterView, m: MigrationView) -> tuple[Statement, ...]:
     predicted = "how long it would take was not predicted" if m.adopted or m.predicted <= 0 else (
-        f"predicted: {human_seconds(m.predicted)}, with at most {m.bandwidth_mib_s} MiB/s")
+        f"predicted: {how_long(m.predicted, ends=m.ends, words=human_seconds)}, with at most {m.bandwidth_mib_s} MiB/s")
     said = [Statement("predicted", predicted, vm=m.vm), *_experience(view, m)]
     if m.downtime_predicted_ms is not None or m.downtime_took_ms is not None:
         said.append(Statement("standstill", _standstill(m), vm=m.vm))

@@ -16,10 +16,9 @@ from ballastd.core.cooling import relieve
 from ballastd.core.draft import Draft, Stuck, begin
 from ballastd.core.drafting import (
     add,
-    bytes_off,
     candidates,
+    copied_off,
     leave_out,
-    never_leaves,
     no_target,
     terms_of,
     why_left_out,
@@ -168,8 +167,7 @@ def _leaving_key(draft: Draft, vm: int, intent: Intent) -> tuple[int | str, ...]
         else:
             source = int(snapshot.vms.host[vm])
             # who never gets away keeps nobody waiting who does
-            keys.append(never_leaves(draft, vm, source, routine=intent.routine))
-            keys.append(bytes_off(draft, vm, source, routine=intent.routine))
+            keys.extend(copied_off(draft, vm, source, routine=intent.routine))
     return (*keys, snapshot.records[vm].name, snapshot.vms.ids[vm])
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from ballastd.core import evaluation, recommendations
-from ballastd.core.admission import Gate
+from ballastd.core.admission import Gate, never_arrives
 from ballastd.core.arrival_checks import NOTHING_ALLOWED, AllowedChecks
 from ballastd.core.arrivals import flawed_checks
 from ballastd.core.autonomy import Offer
@@ -85,6 +85,17 @@ class Portrait:
         return self.gates[0].kind.value if self.gates else ACTING
 
     @cached_property
+    def shutdowns(self) -> tuple[ShutdownView, ...]:
+        """The guests that were asked to shut down, the newest first."""
+        return _shutdowns(self)
+
+    @cached_property
+    def never_arrive(self) -> frozenset[str]:
+        """The ids of the open migrations that are known never to end by themselves."""
+        return frozenset(m.id for m in self.ledger.open_migrations()
+                         if never_arrives(m, self.snapshot, self.ledger, self.policies.limits))
+
+    @cached_property
     def view(self) -> ClusterView:
         """The view of this step."""
         return _draw(self)
@@ -107,7 +118,7 @@ def _draw(p: Portrait) -> ClusterView:
         recent=p.recent,
         recommendations=recommendations.shown(p.ledger, p.now.wall, p.recommended),
         rejections=recommendations.rejections(p.ledger, p.now.wall),
-        demotions=recommendations.demotions(p.ledger), pairs=_pairs(p), shutdowns=_shutdowns(p),
+        demotions=recommendations.demotions(p.ledger), pairs=_pairs(p), shutdowns=p.shutdowns,
     )
 
 
@@ -260,7 +271,7 @@ def _migration(p: Portrait, m: Migration) -> MigrationView:
         1000 * progress.expected_downtime if progress and progress.iteration > 1 else None, m.auto_converge,
         m.post_copy_because, m.downtime_predicted_ms, m.downtime_took_ms, m.check.words() if m.check else "",
         m.answered_before, m.arrival.value if m.arrival else AWAITED if m.id in p.ledger.arrivals else "", m.arrival_detail,
-        m.arrival_seconds)
+        m.arrival_seconds, m.id not in p.never_arrive)
 
 
 def _pairs(p: Portrait) -> tuple[PairView, ...]:
@@ -306,18 +317,24 @@ def _intent(p: Portrait, intent: Intent) -> IntentView:
 
 def _leavings(p: Portrait, intent: Intent) -> tuple[Leaving, ...]:
     under_way = p.ledger.open_migrations()
-    begun = {one.vm for one in under_way}
-    moves = [one for one in p.plan.moves
-             if one.wanted_by == intent.host and one.policy == intent.policy and one.vm not in begun]
     links = dict(zip(p.snapshot.hosts.names, p.snapshot.hosts.link_mib_s.tolist(), strict=True))
     # what moves elsewhere takes its share of links and limits, and is nobody who leaves here; nor does who gets nowhere
-    found, endless = schedule(moves, under_way, links, p.policies.limits, p.now.wall), _endless(p, intent)
+    found, endless = schedule(_wanted(p, intent), under_way, links, p.policies.limits, p.now.wall), _endless(p, intent)
     return tuple(one for one in found if one.source == intent.host and one.vm not in endless)
 
 
 def _endless(p: Portrait, intent: Intent) -> frozenset[VmId]:
-    """Return the VMs that are planned to leave a host though copying them never ends by itself."""
-    return frozenset(one.vm for one in p.plan.moves if one.source == intent.host and not one.ends)
+    """Return the VMs that leave a host, or are planned to for an intent, though copying them never ends by itself."""
+    planned = (one.vm for one in _wanted(p, intent) if one.source == intent.host and not one.ends)
+    begun = (m.vm for m in p.ledger.open_migrations() if m.source == intent.host and m.id in p.never_arrive)
+    return frozenset((*planned, *begun))
+
+
+def _wanted(p: Portrait, intent: Intent) -> Iterator[Move]:
+    """Yield the moves that are planned for an intent and have not begun."""
+    begun = {one.vm for one in p.ledger.open_migrations()}
+    return (one for one in p.plan.moves
+            if one.wanted_by == intent.host and one.policy == intent.policy and one.vm not in begun)
 
 
 def _forecast(p: Portrait, intent: Intent, leavings: tuple[Leaving, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NewType
 
@@ -45,6 +46,11 @@ def human_bytes(value: float) -> str:
         if abs(value) >= size:
             return f"{value / size:.1f} {unit}"
     return f"{value:.0f} B"
+
+
+def how_long(seconds: float, *, ends: bool, words: Callable[[float], str]) -> str:
+    """Return in ``words`` how long something will take, or that it is known never to end by itself."""
+    return words(seconds) if ends else "no end"
 
 
 def human_seconds(value: float) -> str:

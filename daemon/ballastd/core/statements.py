@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ballastd.core.accounts import Figure
-from ballastd.core.quantities import human_bytes, human_seconds
+from ballastd.core.quantities import how_long, human_bytes, human_seconds
 from ballastd.core.views import ClusterView, GateView, IntentView, MigrationView, MoveView, NoView, ShutdownView
 
 
@@ -98,8 +98,9 @@ def ending_told(view: ClusterView, migration: MigrationView) -> Statement:
 
 def move_told(move: MoveView) -> Statement:
     """Return a move that is planned."""
-    text = (f"planned: {move.vm_name} from {move.source} to {move.target} ({human_bytes(move.memory)}, about "
-            f"{human_seconds(move.predicted)}), {move.state}{_awaits(move)}{_under(move)}: {move.policy}: {move.because}")
+    takes = how_long(move.predicted, ends=move.ends, words=lambda seconds: f"about {human_seconds(seconds)}")
+    text = (f"planned: {move.vm_name} from {move.source} to {move.target} ({human_bytes(move.memory)}, {takes}), "
+            f"{move.state}{_awaits(move)}{_under(move)}: {move.policy}: {move.because}")
     return Statement("move", text, move.policy, move.target, move.vm)
 
 

@@ -168,6 +168,9 @@ class MigrationView:
     arrival_detail: str = ""
     arrival_seconds: float = 0.0
     """For how long it was asked."""
+    ends: bool = True
+    """False where it is known, while it is open, that copying never ends by itself: then ``predicted`` is of its first
+    round."""
 
 
 @dataclass(frozen=True, slots=True)

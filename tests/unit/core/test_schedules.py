@@ -6,12 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from ballastd.cli.live.acts import migrations, moves
+from ballastd.core.explanation import explain
 from ballastd.core.inputs import Verb
 from ballastd.core.plans import Move
-from ballastd.core.policies import AutoConverge, Limits
+from ballastd.core.policies import AutoConverge, Limits, VmSelector
 from ballastd.core.prediction import HANDSHAKE_SECONDS
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
 from ballastd.core.schedules import schedule
+from ballastd.core.statements import move_told
 from tests.builders import POLICIES, a_cluster, four_hosts, table, vm_id
 
 LINKS = {HostName(name): 1024.0 for name in ("h1", "h2", "h3")}
@@ -99,6 +102,55 @@ def test_who_dirties_memory_as_fast_as_it_is_copied_leaves_last_and_is_not_count
     busy = view.moves[-1].account
     assert busy is not None
     assert "time on the link for its first round, and more without an end" in {one.name for one in busy.costs}
+
+
+@pytest.mark.parametrize("never", [AutoConverge.NEVER, AutoConverge.SAVING])
+def test_who_never_ends_is_not_counted_as_safe_once_it_is_under_way_either(never: AutoConverge) -> None:
+    limits = replace(POLICIES.limits, failover_hosts=0, auto_converge=never, in_flight_cluster=1)
+    builder = a_cluster().host("h1").running("busy", 2).running("calm", 8).host("h2")
+    t = table(builder, replace(POLICIES, limits=limits)).warm_up()
+    t.dirtying["busy"] = 900.0
+    t.step()
+    t.fly("busy", "h1", "h2", routine=False, may_slow=never is AutoConverge.SAVING)
+    view = t.wait(1.0).say(Verb.DRAIN, "h1").view
+    (intent,), (flight,) = view.intents, view.migrations
+    told = explain(view, flight.id)
+    assert told is not None
+    if never is AutoConverge.SAVING:
+        assert intent.forecast.startswith("2 VM(s), 10.0 GiB, in about ")
+        assert "predicted: 4.1 s, with at most 600 MiB/s" in "\n".join(told.lines())
+    else:
+        assert intent.forecast.startswith("1 VM(s), 8.0 GiB, in about ")
+        assert intent.forecast.endswith("; 1 dirty memory as fast as it is copied")
+        assert "predicted: no end, with at most 600 MiB/s" in "\n".join(told.lines())
+        assert migrations(view, 5).rows[0][7].text == "1s of no end"
+
+
+def test_two_policies_that_empty_a_host_each_count_their_own() -> None:
+    """The evacuation speaks of ``calm`` alone, so that ``busy`` is a matter of the drain."""
+    limits = replace(POLICIES.limits, failover_hosts=0, auto_converge=AutoConverge.NEVER, in_flight_cluster=1)
+    chosen = replace(POLICIES.evacuation[0], vms=VmSelector(names=("calm",)))
+    t = table(a_cluster().host("h1").running("busy", 2).running("calm", 8).host("h2"),
+              replace(POLICIES, limits=limits, evacuation=(chosen,)))
+    t.show("h1", "ecc.uncorrected", 0.0, "D").show("h2", "ecc.uncorrected", 0.0, "D").warm_up()
+    t.dirtying["busy"] = 900.0
+    t.step()
+    t.show("h1", "ecc.uncorrected", 1.0, "D")
+    view = t.say(Verb.DRAIN, "h1").view
+    told = {intent.policy: intent.forecast for intent in view.intents}
+    assert [move.policy for move in view.moves if not move.ends] == ["operator"]
+    assert {policy for policy, forecast in told.items() if "as fast as it is copied" in forecast} == {"operator"}
+
+
+def test_a_move_that_never_ends_is_told_without_a_time() -> None:
+    limits = replace(POLICIES.limits, failover_hosts=0, auto_converge=AutoConverge.NEVER)
+    t = table(a_cluster().host("h1").running("busy", 2).host("h2"), replace(POLICIES, limits=limits)).warm_up()
+    t.dirtying["busy"] = 900.0
+    t.step()
+    [move] = t.say(Verb.DRAIN, "h1").view.moves
+    assert move_told(move).text.startswith("planned: busy from h1 to h2 (2.0 GiB, no end), ")
+    assert move_told(replace(move, ends=True)).text.startswith("planned: busy from h1 to h2 (2.0 GiB, about 4.1 s), ")
+    assert [moves(replace(view, moves=(move,)), 1).rows[0][5].text for view in [t.step().view]] == ["no end"]
 
 
 def test_who_has_nowhere_to_go_is_counted_apart() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ballastd.cli.formats import NOTHING, age, share, size
+from ballastd.cli.formats import NOTHING, age, share, size, takes
 from ballastd.cli.live import choosing
 from ballastd.cli.live.grid import Cell, Column, Row
 from ballastd.cli.live.section import Section, words
@@ -41,7 +41,7 @@ def _migration(view: ClusterView, m: MigrationView) -> Row:
         Cell(m.id, "bold"), Cell(m.vm_name or m.vm), Cell(m.source), Cell(m.target), words(m.ending or m.phase),
         copied if m.settled_wall is None else Cell(NOTHING),
         Cell(NOTHING if m.rate_mib_s is None else f"{m.rate_mib_s:.0f}"),
-        Cell(f"{age(m.elapsed)} of {age(m.predicted)}", "red" if overdue else ""), Cell(ended),
+        Cell(f"{age(m.elapsed)} of {takes(m.predicted, ends=m.ends)}", "red" if overdue else ""), Cell(ended),
         Cell(m.policy), Cell(m.detail or NOTHING),
     )
 
@@ -89,7 +89,7 @@ def moves(view: ClusterView, rows_max: int) -> Section:
 
 def _move(move: MoveView) -> Row:
     return (Cell(move.vm_name or move.vm, "bold"), Cell(move.source), Cell(move.target), Cell(move.state),
-            Cell(size(move.memory)), Cell(age(move.predicted)), Cell(move.policy), Cell(move.because))
+            Cell(size(move.memory)), Cell(takes(move.predicted, ends=move.ends)), Cell(move.policy), Cell(move.because))
 
 
 DECISIONS = (Column("AGO", 4, right=True), Column("LEVEL", 7, rank=1), Column("DECIDED OR NOTICED", 20, least=8))
