@@ -51,6 +51,12 @@ class Offer:
     seconds: float
     until_wall: float
     approved_by: str = ""
+    room_for: HostName = au.NO_HOST
+
+    @property
+    def wanted_by(self) -> HostName:
+        """The host for whose sake it is."""
+        return self.room_for or self.source
 
     @property
     def grounds(self) -> str:
@@ -148,7 +154,7 @@ class Autonomy:
         # an approval that ran out stays until its lapse is told
         self.offers = {key: one for key, one in self.offers.items() if one.until_wall > e.wall or one.approved_by}
         self.offers[e.id] = Offer(e.id, e.policy, e.reason, e.source, e.because, e.vm, e.vm_name, e.target, e.memory, e.wall,
-                                  e.seconds, e.wall + e.seconds)
+                                  e.seconds, e.wall + e.seconds, room_for=e.room_for)
 
 
 AUTONOMY_EVENTS: tuple[type, ...] = typing.get_args(au.AutonomyEvent)

@@ -12,7 +12,8 @@ NO_VM, NO_HOST, NO_BYTES = VmId(""), HostName(""), Bytes(0)
 @dataclass(frozen=True, slots=True)
 class Recommended:
     """A policy that only recommends would do this, were it approved. ``id``: of the content. ``vm`` empty: ``source`` is to
-    be emptied and switched off. ``memory``: bytes. ``seconds``: how long the offer stands, and an approval after it."""
+    be emptied and switched off. ``memory``: bytes. ``seconds``: how long the offer stands, and an approval after it.
+    ``room_for``: the host for whose sake the VM makes room at its source, empty where it is for its source's."""
 
     wall: float
     id: str
@@ -25,6 +26,7 @@ class Recommended:
     vm_name: str = ""
     target: HostName = NO_HOST
     memory: Bytes = NO_BYTES
+    room_for: HostName = NO_HOST
 
 
 @dataclass(frozen=True, slots=True)

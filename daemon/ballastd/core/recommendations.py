@@ -121,7 +121,7 @@ class Recommendations:
             stands = ledger.autonomy.open_offer(key, now.wall) is not None and key not in gone
             if len(made) < room and not stands and window_deferral(move, policies, now.wall) is None:
                 made.append(au.Recommended(now.wall, key, move.policy, intent.reason, move.source, move.because, lasts,
-                                           move.vm, move.vm_name, move.target, move.memory))
+                                           move.vm, move.vm_name, move.target, move.memory, move.room_for or au.NO_HOST))
         return Followed((*lapsed, *made), (*_told_lapses(lapsed), *_told_offers(made)), approved)
 
     def follow_switching(self, suggested: Suggested | None, ledger: Ledger, lasts: Seconds, now: Instant, *,
@@ -174,9 +174,9 @@ def _why_absent(offer: Offer, plan: Plan, intents: tuple[Intent, ...], snapshot:
     if other is not None and other.policy != offer.policy:
         return f"{other.policy} moves it now"
     wanted = [intent for intent in intents if intent.policy == offer.policy and (
-        intent.host in (offer.source, other.wanted_by if other else "") or intent.kind is IntentKind.EVEN)]
+        intent.host in (offer.wanted_by, other.wanted_by if other else "") or intent.kind is IntentKind.EVEN)]
     if not wanted:
-        return f"{offer.policy} no longer asks for anything to leave {offer.source}"
+        return f"{offer.policy} no longer asks for anything to leave {offer.wanted_by}"
     if all(intent.mode is not Mode.RECOMMEND for intent in wanted):
         return f"{offer.policy} is in mode {wanted[0].mode.value} now"
     if other is not None and other.after:
@@ -186,19 +186,22 @@ def _why_absent(offer: Offer, plan: Plan, intents: tuple[Intent, ...], snapshot:
     # what another policy has to say of it is no reason of this one
     nos = [no.detail for no in plan.refusals if no.vm == offer.vm and (
         no.kind is not RefusalKind.SCOPE or no.detail.startswith(f"{offer.policy} "))] or [
-        no.detail for no in plan.refusals if no.host == offer.source and no.vm is None]
+        no.detail for no in plan.refusals if no.host == offer.wanted_by and (
+            no.vm is None or (offer.room_for and no.kind is RefusalKind.NO_TARGET))]
     return nos[0] if nos else "it would no longer do any good"
 
 
 def _why_not_there(offer: Offer, snapshot: Snapshot) -> str:
-    """Return why the VM cannot leave the host that it was offered to leave, empty if it lives there."""
+    """Return why the VM cannot leave the host that it was offered to leave, empty if it lives there and can."""
     row = bisect_left(snapshot.vms.ids, offer.vm)
     if snapshot.vms.ids[row:row + 1] != (offer.vm,):
         return f"{offer.vm_name} is active nowhere any more"
     home = snapshot.hosts.names[int(snapshot.vms.host[row])]
     if home != offer.source:
         return f"{offer.vm_name} is at {home} now"
-    return "it is moving already" if snapshot.vms.busy[row] and not snapshot.vm_why_not[row] else ""
+    if snapshot.vm_why_not[row]:
+        return snapshot.vm_why_not[row][0].detail
+    return "it is moving already" if snapshot.vms.busy[row] else ""
 
 
 def _told_lapses(lapsed: list[au.ApprovalLapsed]) -> list[Notice]:

@@ -12,6 +12,7 @@ from ballastd.core.autonomy import grounds_of, recommendation_id
 from ballastd.core.books import LedgerBroken
 from ballastd.core.inputs import PoliciesReplaced, Verb
 from ballastd.core.intents import Intent, IntentKind
+from ballastd.core.inventory import JobKind, VmState
 from ballastd.core.ledger import Ledger
 from ballastd.core.plans import Move, Plan, Refusal, RefusalKind
 from ballastd.core.policies import (
@@ -433,3 +434,48 @@ def test_what_another_policy_says_of_it_is_no_reason() -> None:
     [lapsed] = [one for one in Recommendations().follow(
         Plan(), (), BALANCED, ledger, Seconds(60.0), snapshot, held=False).events if isinstance(one, au.ApprovalLapsed)]
     assert lapsed.detail.endswith("even-load no longer asks for anything to leave h1")
+
+
+def room_to_make() -> Table:
+    """``big`` has to leave h0 and needs ``small`` to leave h1 first, about which people are asked."""
+    builder = (a_cluster().host("h0").running("big", 30)
+               .host("h1").running("large", 32).running("small", 8)
+               .host("h2").running("heavy", 52))
+    t = table(builder, ASKED)
+    t.show("h0", "ecc.uncorrected", 0.0, "D").warm_up()
+    t.show("h0", "ecc.uncorrected", 1.0, "D").step()
+    return t
+
+
+def test_who_makes_no_room_any_more_lapses_with_what_is_said_of_who_needs_it() -> None:
+    t = room_to_make()
+    assert (approved(t).vm_name, t.controller.ledger.autonomy.offers.popitem()[1].room_for) == ("small", "h0")
+    t = room_to_make()
+    approved(t)
+    heavy = t.world["h2"][vm_id("heavy")]
+    t.world["h2"][vm_id("late")] = replace(heavy, vm=vm_id("late"), name="late", memory_max=Bytes(6 * GIB))
+    t.wait(1.0).step()
+    [why] = lapses(t)
+    assert "no room is made on h1, h2: small on h1: no other host takes it (h2: needs 8.0 GiB, room 6.0 GiB" in why
+
+
+def test_room_that_nobody_needs_any_more_lapses_and_names_the_host_that_needed_it() -> None:
+    t = room_to_make()
+    approved(t)
+    t.world["h2"][vm_id("big")] = t.world["h0"].pop(vm_id("big"))
+    t.say(Verb.ACKNOWLEDGE, "h0")
+    t.show("h0", "ecc.uncorrected", 0.0, "D").settle(3)
+    assert lapses(t)[0].startswith("failing-hosts no longer asks for anything to leave h0")
+
+
+@pytest.mark.parametrize(("held", "said"), [
+    ({"job": JobKind.OUTGOING}, "another outgoing job holds it"), ({"state": VmState.PAUSED}, "paused")])
+def test_who_cannot_be_moved_any_more_lapses_and_says_why(held: dict[str, object], said: str) -> None:
+    builder = a_cluster().host("h1").crowd("b", 4, 4).idlers(2, 3, 4, gib=4)
+    t = table(builder, BALANCED).warm_up()
+    t.quiet_for(200.0)
+    t.burn(b0=3.6, b1=3.6, b2=3.6, b3=3.6).quiet_for(600.0)
+    one = approved(t)
+    t.world["h1"][VmId(one.vm)] = replace(t.world["h1"][VmId(one.vm)], **held)  # type: ignore[arg-type]
+    t.wait(1.0).step()
+    assert said in lapses(t)[0]
