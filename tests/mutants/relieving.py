@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.mutant import CORE, Mutant, core, only, scenarios
+from tests.mutants.mutant import CORE, UNIT_LIBVIRT, Mutant, core, only, scenarios
 
 OPTIMUM = only("property", "tests/properties/test_optimum.py")
 RELIEF = only("property", "tests/properties/test_relief.py")
@@ -102,6 +102,8 @@ RELIEVING: tuple[Mutant, ...] = (
            "(self.rerouted, float(vms.network[vm]))", "(self.rerouted, 0.0)", core("test_network.py")),
     Mutant("whoever was hot is so for ever without its network", f"{CORE}/trends.py",
            'edge.resource != "network" or fired in (None, "network")', "True", core("test_network.py")),
+    Mutant("a passed-through function closes its host", "daemon/ballastd/adapters/libvirt/usage.py",
+           'elif f"net.{number}.name" in statistics:', "else:", only("unit", f"{UNIT_LIBVIRT}/test_usage.py")),
     Mutant("whose network was hot need not be hot for long", f"{CORE}/trends.py",
            "judgement.evidence is not None and _hangs_on_network(levels, last):", "False:", core("test_network.py")),
     Mutant("a VM carries all at once what an interface that stays ever did", f"{CORE}/loads.py",

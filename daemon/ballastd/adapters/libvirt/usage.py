@@ -91,10 +91,17 @@ def dirtying_of(statistics: Mapping[str, Any], before: Dirtying | None, now: flo
 
 
 def _carried(statistics: Mapping[str, Any]) -> int | None:
-    """Return the sum over all interfaces, both directions; None where one of them is not counted: a sum without it looks
-    like less, and with it again like a burst."""
+    """Return the sum over all interfaces with a device of their own on the host, both directions; None where one of them
+    could not be counted just then: a sum without it looks like less, and with it again like a burst. Others (user-mode, a
+    function that is passed through) have no name there, are never counted, and are left out."""
     count = statistics.get("net.count")
     if count is None:
         return None
-    asked = [f"net.{number}.{direction}.bytes" for number in range(count) for direction in ("rx", "tx")]
-    return sum(statistics[one] for one in asked) if all(one in statistics for one in asked) else None
+    carried = 0
+    for number in range(count):
+        received, sent = statistics.get(f"net.{number}.rx.bytes"), statistics.get(f"net.{number}.tx.bytes")
+        if received is not None and sent is not None:
+            carried += received + sent
+        elif f"net.{number}.name" in statistics:
+            return None
+    return carried

@@ -47,10 +47,17 @@ def test_nothing_said_is_unknown_and_no_interface_is_zero() -> None:
     assert usage_of({"net.count": 0}, None, 0.0) == VmUsage(network_bytes=0)
 
 
-def test_where_one_interface_is_not_counted_the_sum_is_unknown() -> None:
-    counted = {"net.count": 2, "net.1.rx.bytes": 7, "net.1.tx.bytes": 1}
+def test_where_one_interface_could_not_be_counted_the_sum_is_unknown() -> None:
+    counted = {"net.count": 2, "net.0.name": "vnet0", "net.1.name": "vnet1", "net.1.rx.bytes": 7, "net.1.tx.bytes": 1}
     assert usage_of(counted, None, 0.0).network_bytes is None
+    assert usage_of({**counted, "net.0.rx.bytes": 4}, None, 0.0).network_bytes is None
     assert usage_of({**counted, "net.0.rx.bytes": 4, "net.0.tx.bytes": 0}, None, 0.0).network_bytes == 12
+
+
+def test_an_interface_without_a_device_on_the_host_is_left_out() -> None:
+    counted = {"net.count": 2, "net.1.name": "vnet1", "net.1.rx.bytes": 7, "net.1.tx.bytes": 1}
+    assert usage_of(counted, None, 0.0).network_bytes == 8
+    assert usage_of({"net.count": 1}, None, 0.0).network_bytes == 0
 
 
 def test_a_measurement_that_was_there_before_us_is_of_unknown_age_and_not_told() -> None:
