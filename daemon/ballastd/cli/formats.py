@@ -47,9 +47,7 @@ def time_left(migration: Mapping[str, Any]) -> str:
         return NOTHING
     if migration.get("left") is not None:
         return age(migration["left"])
-    if (migration.get("rounds") or 0) > 1:
-        return NEVER
-    if not migration["ends"]:
+    if (migration.get("rounds") or 0) > 1 or not migration["ends"]:
         return NEVER
     done, elapsed = migration["progress"] or 0.0, migration["elapsed"]
     return age(elapsed * (1.0 - done) / done if done > 0.02 else max(0.0, migration["predicted"] - elapsed))

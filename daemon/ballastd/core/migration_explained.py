@@ -171,7 +171,7 @@ def _so_far(m: MigrationView) -> str:
     still = f"; its VM may stand still for {m.downtime_ms} ms at the end{needed}" if m.downtime_ms else ""
     if m.post_copy_because:
         still = f"; in post-copy, its VM went before its memory: {m.post_copy_because}"
-    late = _compared(m) if m.elapsed > m.predicted else ""
+    late = _compared(m) if m.ends and m.elapsed > m.predicted else ""
     return f"so far: {human_seconds(m.elapsed)}{late}, {copied}{rate}{dirtied}{still}"
 
 

@@ -211,7 +211,7 @@ def test_a_migration_shows_how_fast_its_memory_travels(desk):
 
 @pytest.mark.parametrize(("seen", "left"), [
     ({"left": 12.0, "rounds": 3}, "12s"), ({"rounds": 3}, "for ever"), ({"rounds": 1}, "7s"), ({"progress": None}, "3s"),
-    ({"settled_wall": 1.0, "left": 12.0}, "-")])
+    ({"rounds": 1, "ends": False}, "for ever"), ({"settled_wall": 1.0, "left": 12.0}, "-")])
 def test_a_migration_shows_how_long_it_will_still_take(desk, seen, left):
     desk.console.shown = replace(a_view(migrations=(a_migration(**seen),)), wall=time.time())
     header, row = desk.run("migration list").stdout.splitlines()

@@ -124,6 +124,9 @@ def test_who_never_ends_is_not_counted_as_safe_once_it_is_under_way_either(never
         assert intent.forecast.endswith("; 1 dirty memory as fast as it is copied")
         assert "predicted: no end, with at most 600 MiB/s" in "\n".join(told.lines())
         assert migrations(view, 5).rows[0][7].text == "1s of no end"
+    late = explain(replace(view, migrations=(replace(flight, elapsed=8.2),)), flight.id)
+    assert late is not None
+    assert ("times the prediction" in "\n".join(late.lines())) is (never is AutoConverge.SAVING)
 
 
 def test_two_policies_that_empty_a_host_each_count_their_own() -> None:
