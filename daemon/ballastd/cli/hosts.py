@@ -35,7 +35,8 @@ def _network(host: Row) -> str:
     if host["network_limit"] is None:
         return "not declared what it carries (network_speed)"
     if host["network_by_vms"] is None:
-        return f"what all of its VMs use of {host['network_limit']:.0f} MiB/s is unknown"
+        least = f", at least {host['network_least']:.1f}" if host["network_least"] else ""
+        return f"what all of its VMs use of {host['network_limit']:.0f} MiB/s is unknown{least}"
     return f"its VMs use {host['network_by_vms']:.1f} of {host['network_limit']:.0f} MiB/s ({share(_network_share(host))})"
 
 

@@ -227,12 +227,12 @@ def _why_not(room: _Room, rooms: list[_Room], policies: PolicySet, shape: Shape)
     if cpu is not None and cpu > edge:
         words = f"{policy} calls more than {edge:.0%} hot" if policy else "it has no more"
         yield RefusalKind.LOAD, f"{cpu:.0%} of its processors would be used; {words}"
-    network = seen.network_share
+    network, least = seen.network_share_least, "" if seen.network_share is not None else "at least "
     if network is not None:
         edge, policy = _edge(policies, room.declared, "network")
         if network > edge:
             words = f"{policy} calls more than {edge:.0%} hot" if policy else "it carries no more"
-            yield RefusalKind.LOAD, f"{network:.0%} of its VMs' network is used already; {words}"
+            yield RefusalKind.LOAD, f"{least}{network:.0%} of its VMs' network is used already; {words}"
     for rule in policies.placement:
         if rule.must and (why := _against(rule, room, rooms, shape)):
             yield RefusalKind.PLACEMENT, f"{rule.name}: {why}"

@@ -119,7 +119,8 @@ def _cpu_by_vms(host: HostView) -> str:
 
 def _network(host: HostView) -> str:
     if host.network_share is None:
-        return "what all of its VMs carry over their network is unknown"
+        told = "what all of its VMs carry over their network is unknown"
+        return f"{told}, at least {host.network_share_least:.0%} of it" if host.network_share_least else told
     return (f"its VMs carry {host.network_by_vms:.1f} of the {host.network_limit:.0f} MiB/s of their network "
             f"({host.network_share:.0%})")
 

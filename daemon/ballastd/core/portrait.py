@@ -158,6 +158,7 @@ def _notes(p: Portrait) -> tuple[str, ...]:
 def _host(p: Portrait, row: int) -> HostView:
     fact, hosts = p.snapshot.facts[row], p.snapshot.hosts
     name, inventory, agent = fact.declared.name, fact.inventory, p.senses.agents.get(fact.declared.name)
+    carried, least = _network(p, row)
     unreachable = p.senses.unreachable.get(name)
     marks = [word for word, marked in (("cordoned", p.ledger.cordoned), ("draining", p.ledger.drains),
                                        ("evacuating", p.ledger.evacuating), ("dead", p.ledger.confirmed_dead))
@@ -179,15 +180,18 @@ def _host(p: Portrait, row: int) -> HostView:
         verdicts=_verdicts(p, name), labels=fact.declared.labels,
         unreachable_reason=unreachable.reason if unreachable else "",
         cpu_limit=fact.load.limit, processors=fact.load.machine, cpu_by_vms=fact.load.by_vms, **_power(p, fact.declared),
-        network_limit=fact.declared.network_mib_s, network_by_vms=_network(p, row),
+        network_limit=fact.declared.network_mib_s, network_by_vms=carried, network_least=least,
     )
 
 
-def _network(p: Portrait, row: int) -> float | None:
-    """Return what the VMs of a host carry, MiB/s, where somebody says how much they can and all of it is known."""
-    fact, carried = p.snapshot.facts[row], float(p.snapshot.hosts.network[row])
-    is_known = fact.declared.network_mib_s is not None and fact.inventory is not None and not math.isnan(carried)
-    return carried if is_known else None
+def _network(p: Portrait, row: int) -> tuple[float | None, float | None]:
+    """Return what the VMs of a host carry, MiB/s, all of them and as far as it is known; None where that is not known, or
+    nobody says how much they can."""
+    fact, hosts = p.snapshot.facts[row], p.snapshot.hosts
+    if fact.declared.network_mib_s is None or fact.inventory is None:
+        return None, None
+    carried = float(hosts.network[row])
+    return None if math.isnan(carried) else carried, float(hosts.network_least[row])
 
 
 def _power(p: Portrait, declared: DeclaredHost) -> dict[str, str]:

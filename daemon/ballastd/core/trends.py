@@ -99,7 +99,8 @@ class Trends:
                 if not cool[row]:
                     key = ("hot", policy.name, snapshot.hosts.names[row])
                     levels = _levels(policy, snapshot, row, shares.of(row), telemetry, self._window, now)
-                    last, judgement = self._verdicts.get(key), self._hot(policy, key, levels, now)
+                    least = float(shares.network_least[row])
+                    last, judgement = self._verdicts.get(key), self._hot(policy, key, levels, least, now)
                     if judgement.evidence is not None and _hangs_on_network(levels, last):
                         last = None  # another edge has a hold of its own
                     verdict = follow(holding, last, judgement, now)
@@ -130,7 +131,8 @@ class Trends:
             return Sense.PLAIN
         return self._spans.sense((*key, edge.resource, edge.above), over, hold, now)
 
-    def _hot(self, policy: BalancePolicy, key: Key, levels: Levels | None, now: Instant) -> Judgement:
+    def _hot(self, policy: BalancePolicy, key: Key, levels: Levels | None, least: float, now: Instant) -> Judgement:
+        """Return what levels come to. ``least``: what is known of the network's."""
         if levels is None:
             self._spans.miss((*key, edge.resource, edge.above) for edge in policy.hot)
             return UNKNOWN
@@ -142,6 +144,8 @@ class Trends:
                 self._spans.miss(((*key, edge.resource, edge.above),))
                 # of one VM that may never be known: what fired by another edge does not wait for that to clear
                 unknown |= edge.resource != "network" or fired in (None, "network")
+                # but what is known of it alone may prove that it has not cooled
+                warm |= edge.resource == "network" and least > _cool_mark(policy, edge)
                 continue
             sense = self._sense(key, edge, level - edge.above, policy.hot_hold, now)
             if level > edge.above and sense is not Sense.NOISE:

@@ -38,7 +38,8 @@ class HostView:
     ``memory_room``: bytes that may still be promised, never more than the machine has. ``cpu_limit``: processors that VMs
     may use, of ``processors`` that its telemetry speaks of. ``cpu_by_vms``: processors its VMs use together, None where
     unknown. ``network_limit``: MiB/s that the network of its VMs carries, None where nobody says; ``network_by_vms``: MiB/s
-    that they use of it, None where that is not known of all of them, or nobody says.
+    that they use of it, None where that is not known of all of them, or nobody says; ``network_least``: as far as it is
+    known, None where nobody says.
     ``power``: unmanaged, on, emptying, closing, going-off, off, waking, or failed; ``power_detail``: why, in words.
     """
 
@@ -72,11 +73,17 @@ class HostView:
     memory_room: int = 0
     network_limit: float | None = None
     network_by_vms: float | None = None
+    network_least: float | None = None
 
     @property
     def network_share(self) -> float | None:
         """What its VMs use of their network, None where that is not known."""
         return None if self.network_by_vms is None or not self.network_limit else self.network_by_vms / self.network_limit
+
+    @property
+    def network_share_least(self) -> float | None:
+        """The same as far as it is known, None where nothing of it can be."""
+        return None if self.network_least is None or not self.network_limit else self.network_least / self.network_limit
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,13 +151,15 @@ def test_loads_tags_and_power_are_shown(desk):
 
 
 def test_what_the_vms_of_a_host_carry_is_shown(desk):
-    hosts = (a_host(network_limit=1000.0, network_by_vms=430.0), a_host("beech", network_limit=1000.0), a_host("cedar"))
+    hosts = (a_host(network_limit=1000.0, network_by_vms=430.0), a_host("beech", network_limit=1000.0), a_host("cedar"),
+             a_host("elder", network_limit=1000.0, network_least=900.0))
     desk.console.shown = replace(a_view(hosts=hosts), wall=time.time())
     header, *rows = desk.run("host list -o wide").stdout.splitlines()
     column = header.index("VMS' NETWORK") + len("VMS' NETWORK")
-    assert [row[:column].split()[-1] for row in rows] == ["43%", "-", "-"]
+    assert [row[:column].split()[-1] for row in rows] == ["43%", "-", "-", "-"]
     assert "network      its VMs use 430.0 of 1000 MiB/s (43%)" in desk.run("host show alder").stdout
     assert "network      what all of its VMs use of 1000 MiB/s is unknown" in desk.run("host show beech").stdout
+    assert "1000 MiB/s is unknown, at least 900.0" in desk.run("host show elder").stdout
     assert "network      not declared what it carries (network_speed)" in desk.run("host show cedar").stdout
 
 

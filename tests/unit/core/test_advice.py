@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ballastd.core.advice import Offer, Shape, capacity, rank
+from ballastd.core.explanation import explain
 from ballastd.core.hardware import Backing, Hardware, Needs, PagePool
 from ballastd.core.inputs import Verb
 from ballastd.core.policies import BalancePolicy, Edge, PlacementPolicy, PolicySet, Rule, Scope, VmSelector
@@ -89,6 +90,30 @@ def test_what_a_network_carries_is_seen_only_where_somebody_says_what_it_can_and
     assert shown["h1"].network_share == pytest.approx(0.9, rel=0.01)
     assert (shown["h2"].network_limit, shown["h2"].network_by_vms, shown["h2"].network_share) == (1000.0, None, None)
     assert (shown["h3"].network_limit, shown["h3"].network_by_vms, shown["h3"].network_share) == (None, None, None)
+
+
+def partly_known() -> ClusterView:
+    """Return two hosts of which one VM's network is not known; what is known of the other VM's is too much on h1."""
+    builder = a_cluster()
+    for host in ("h1", "h2"):
+        builder = builder.host(host, network_mib_s=1000.0).running(f"{host}v", 8).running(f"{host}dark", 8)
+    t = table(builder, FREE).carry(h1v=900.0, h2v=300.0, h1dark=None, h2dark=None).warm_up()
+    t.quiet_for(400.0)
+    return seen(t)
+
+
+def test_what_is_known_of_a_network_is_enough_to_be_too_much() -> None:
+    view = partly_known()
+    offers = rank(view, FREE, SMALL)
+    assert offered(offers) == ["h2"]
+    assert against(offers, "h1") == (
+        "load: at least 90% of its VMs' network is used already; even-load calls more than 80% hot")
+    assert {offer.host: offer.but for offer in offers} == dict.fromkeys(
+        ("h1", "h2"), ("what its VMs' network carries is not known",))
+    assert capacity(view, FREE, SMALL).examples[0].startswith("h1: at least 90%")
+    told = explain(view, "h1")
+    assert told is not None
+    assert "  what all of its VMs carry over their network is unknown, at least 90% of it" in told.lines()
 
 
 def test_without_the_memory_it_is_refused_with_the_numbers() -> None:

@@ -130,6 +130,14 @@ def test_what_is_not_known_is_neither_hot_nor_cool() -> None:
     assert not t.step().view.intents, "it may be cool: nobody acts on that"
 
 
+def test_relief_goes_on_until_what_is_known_is_below_the_cool_mark() -> None:
+    """900 of 1,000 MiB/s are known; with one VM less 675 are, which is below the hot mark and above the cool one."""
+    acting = replace(EVEN_LOAD, mode=Mode.AUTO, budget=MoveBudget(in_flight=1))
+    t = a_site(policies=replace(POLICIES, balance=(acting,))).carry(large1=None, **{f"b1{i}": 225.0 for i in range(4)})
+    t.burn_on(4000.0)
+    assert sorted(record.name for record in t.world["h1"].values() if record.name != "large1") == ["b12", "b13"]
+
+
 def is_hot(t: Table, seconds: float) -> bool:
     """Return whether a host is hot after some time in which nothing is carried out."""
     t.quiet_for(seconds)
