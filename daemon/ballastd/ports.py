@@ -193,9 +193,10 @@ class Hypervisor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ProbeAnswer:
-    """What came of asking a VM once: whether it answered, and in words how, or why not."""
+    """What came of asking a VM once, and in words how, or why not. ``answered``: None where that attempt says nothing of the
+    VM: it was not asked after all, or what kept its answer from us is not its own."""
 
-    answered: bool
+    answered: bool | None
     detail: str
 
 

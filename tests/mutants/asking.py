@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from tests.mutants.mutant import CORE, SERVICE, Mutant, core, only
+from tests.mutants.mutant import CORE, LIBVIRT, SERVICE, UNIT_LIBVIRT, Mutant, core, only
 
 CHECKS, ARRIVALS = core("test_arrival_checks.py"), core("test_arrivals.py")
 ASKER = only("unit", "tests/unit/service/test_asking.py")
 NETWORK = only("integration", "tests/integration/test_asking_network.py")
+AGENTS = only("unit", f"{UNIT_LIBVIRT}/test_agent.py")
 PROBE = "daemon/ballastd/adapters/asking/network.py"
 
 ASKING: tuple[Mutant, ...] = (
@@ -29,6 +30,14 @@ ASKING: tuple[Mutant, ...] = (
     Mutant("whoever arrives is asked without a bound", f"{CORE}/arrivals.py", "too_many=place >= AWAITED_MAX", "too_many=False",
            ARRIVALS),
     Mutant("all are asked at once", f"{SERVICE}/asking.py", "            async with self._turns:", "            if True:", ASKER),
+    Mutant("agents of one host wait for one another within their own time", f"{SERVICE}/asking.py",
+           "                    if check.check.kind is CheckKind.AGENT:", "                    if False:", ASKER),
+    Mutant("an agent that could not be asked is silent", f"{SERVICE}/asking.py",
+           "None if check.check.kind is CheckKind.AGENT else False", "False", ASKER),
+    Mutant("one attempt that says nothing ends the asking", f"{SERVICE}/asking.py", "            if answer.answered or self._clock",
+           "            if answer.answered is not False or self._clock", ASKER),
+    Mutant("what libvirt says of itself is said of the guest", f"{LIBVIRT}/agent.py",
+           "trouble.lost_connection or trouble.code not in _WHY", "trouble.lost_connection", AGENTS),
     Mutant("each step asks anew", f"{SERVICE}/asking.py", "            if key not in self._asking:", "            if True:", ASKER),
     Mutant("who answered is asked for again after a restart", f"{CORE}/booking_migrations.py",
            "    del books.arrivals[e.id]\n    if e.arrival", "    if e.arrival", ARRIVALS),

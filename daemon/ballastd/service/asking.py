@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections import defaultdict
 
 import structlog
 
+from ballastd.core.arrival_checks import CheckKind
 from ballastd.core.arrivals import ArrivalCheck
 from ballastd.core.inputs import VmAsked
+from ballastd.core.quantities import HostName
 from ballastd.errors import CheckRefused
 from ballastd.ports import ArrivalProbe, Clock, ProbeAnswer
 from ballastd.service.inbox import Inbox
@@ -15,12 +19,14 @@ from ballastd.service.inbox import Inbox
 log = structlog.get_logger("ballastd.asking")
 
 AT_ONCE_MAX = 8
-"""So many are asked at the same time; the others wait for their turn, within their own time."""
+"""So many that have arrived are asked at the same time, and through one host one agent; the others wait for their turn,
+within their own time."""
 BEFORE_SECONDS = 1.0
 """So long it may take a VM to answer before it is moved. Its migration does not wait for that."""
 AGAIN_SECONDS = 3.0
 ANSWER_SECONDS_MAX = 15.0
 """An answer that takes longer is given up, whatever the probe says of itself."""
+NO_TURN = ProbeAnswer(None, "so many are being asked that its turn did not come in time")
 
 
 class Asker:
@@ -31,6 +37,7 @@ class Asker:
         self._inbox = inbox
         self._clock = clock
         self._turns = asyncio.Semaphore(AT_ONCE_MAX)
+        self._agents: defaultdict[HostName, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._asking: dict[tuple[str, bool], asyncio.Task[None]] = {}
 
     def follow(self, checks: tuple[ArrivalCheck, ...]) -> None:
@@ -52,8 +59,7 @@ class Asker:
         begun = self._clock.now().monotonic
         try:
             answer = await (self._before(check) if check.before else self._after(check))
-            answered: bool | None = answer.answered
-            detail = answer.detail
+            answered, detail = answer.answered, answer.detail
         except CheckRefused as no:
             answered, detail = None, str(no)
         except Exception as surprise:
@@ -69,12 +75,28 @@ class Asker:
         return await self._once(check, BEFORE_SECONDS)
 
     async def _after(self, check: ArrivalCheck) -> ProbeAnswer:
+        """Ask until it answers or its time is over; return the last attempt that says anything of it."""
+        last = NO_TURN
         while True:
-            async with self._turns:
-                answer = await self._once(check, ANSWER_SECONDS_MAX)
+            answer = await self._in_turn(check)
+            if answer.answered is not None or (last.answered is None and answer is not NO_TURN):
+                last = answer
             if answer.answered or self._clock.now().monotonic + AGAIN_SECONDS > check.until:
-                return answer
+                return last
             await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _in_turn(self, check: ArrivalCheck) -> ProbeAnswer:
+        """Ask once. A host has one connection for its agents: who waited there behind others would not have been asked, and
+        would keep a turn from everybody else."""
+        async with contextlib.AsyncExitStack() as turn:
+            try:
+                async with asyncio.timeout(max(0.0, check.until - self._clock.now().monotonic)):
+                    if check.check.kind is CheckKind.AGENT:
+                        await turn.enter_async_context(self._agents[check.host])
+                    await turn.enter_async_context(self._turns)
+            except TimeoutError:
+                return NO_TURN
+            return await self._once(check, ANSWER_SECONDS_MAX)
 
     async def _once(self, check: ArrivalCheck, seconds: float) -> ProbeAnswer:
         if self._probe is None:
@@ -83,4 +105,6 @@ class Asker:
             async with asyncio.timeout(seconds):
                 return await self._probe.ask(check.host, check.vm, check.check)
         except TimeoutError:
-            return ProbeAnswer(answered=False, detail=f"no answer within {seconds:g} s")
+            # of an agent we do not even know that it was asked: that happens at its host, and after others
+            answered = None if check.check.kind is CheckKind.AGENT else False
+            return ProbeAnswer(answered, f"no answer within {seconds:g} s")

@@ -8,18 +8,19 @@ from typing import Any
 
 import pytest
 
-from ballastd.core.arrival_checks import Check, check_of
+from ballastd.core.arrival_checks import AGENT, Check, check_of
 from ballastd.core.arrivals import ArrivalCheck
 from ballastd.core.inputs import VmAsked
 from ballastd.core.quantities import HostName, VmId
 from ballastd.errors import CheckRefused
 from ballastd.ports import ProbeAnswer
-from ballastd.service.asking import AGAIN_SECONDS, ANSWER_SECONDS_MAX, AT_ONCE_MAX, BEFORE_SECONDS, Asker
+from ballastd.service.asking import AGAIN_SECONDS, ANSWER_SECONDS_MAX, AT_ONCE_MAX, BEFORE_SECONDS, NO_TURN, Asker
 from ballastd.service.inbox import Inbox
 from ballastd.sim.virtual_time import VirtualClock, run_virtual
 
 CHECK = check_of("tcp://10.0.0.7:22")
 YES, NO = ProbeAnswer(True, "it answers"), ProbeAnswer(False, "refused")
+NOBODY_KNOWS = ProbeAnswer(None, "16 calls hang, and this one can wait")
 Answering = Callable[["Probe"], Awaitable[ProbeAnswer]]
 
 
@@ -43,8 +44,9 @@ class Probe:
             self.at_once -= 1
 
 
-def check(number: int = 1, *, before: bool = False, until: float = 60.0) -> ArrivalCheck:
-    return ArrivalCheck(f"{number}-1", VmId(f"vm-{number}"), HostName("h2"), CHECK, before, until)
+def check(number: int = 1, *, before: bool = False, until: float = 60.0, by: Check = CHECK, host: str = "h2"
+          ) -> ArrivalCheck:
+    return ArrivalCheck(f"{number}-1", VmId(f"vm-{number}"), HostName(host), by, before, until)
 
 
 async def slowly(_: Probe) -> ProbeAnswer:
@@ -63,6 +65,14 @@ async def at_once(_: Probe) -> ProbeAnswer:
 
 async def at_the_third(probe: Probe) -> ProbeAnswer:
     return YES if probe.asked >= 3 else NO
+
+
+async def nobody_knows(_: Probe) -> ProbeAnswer:
+    return NOBODY_KNOWS
+
+
+async def once_only(probe: Probe) -> ProbeAnswer:
+    return NO if probe.asked == 2 else NOBODY_KNOWS
 
 
 async def not_allowed(_: Probe) -> ProbeAnswer:
@@ -134,6 +144,57 @@ def test_a_probe_that_never_comes_back_costs_one_attempt_and_no_more() -> None:
     played(story())
 
 
+@pytest.mark.parametrize(("answering", "answered", "attempts"), [(nobody_knows, None, 20), (once_only, False, 20)])
+def test_an_attempt_that_says_nothing_is_made_again_and_is_no_answer(
+        answering: Answering, answered: bool | None, attempts: int) -> None:
+    async def story() -> None:
+        bench = Bench(answering)
+        bench.asker.follow((check(until=59.0),))
+        [heard] = await bench.after(100.0)
+        detail = NO.detail if answered is False else NOBODY_KNOWS.detail
+        assert (heard.answered, heard.detail, bench.probe.asked) == (answered, detail, attempts)
+
+    played(story())
+
+
+def test_of_an_agent_that_could_not_be_asked_in_time_nothing_is_said() -> None:
+    async def story() -> None:
+        bench = Bench(never)
+        bench.asker.follow((check(1, by=AGENT, before=True, until=0.0), check(2, by=AGENT, until=20.0)))
+        assert [one.answered for one in await bench.after(60.0)] == [None, None]
+
+    played(story())
+
+
+def test_agents_of_one_host_are_asked_one_by_one_and_keep_nobody_else_waiting() -> None:
+    async def story() -> None:
+        bench = Bench(never)
+        crowd = tuple(check(number, by=AGENT) for number in range(AT_ONCE_MAX + 4))
+        bench.asker.follow(crowd)
+        await asyncio.sleep(1.0)
+        assert bench.probe.at_once == 1
+        bench.probe.answering = at_once
+        others = (check(90), check(91, by=AGENT, host="h3"))
+        bench.asker.follow((*crowd, *others))
+        assert {one.migration for one in await bench.after(0.1)} == {"90-1", "91-1"}
+        heard = await bench.after(ANSWER_SECONDS_MAX + AGAIN_SECONDS)
+        assert {one.answered for one in heard} == {True}
+        assert len(heard) == len(crowd)
+
+    played(story())
+
+
+def test_whose_turn_does_not_come_in_its_time_was_not_asked() -> None:
+    async def story() -> None:
+        bench = Bench(never)
+        bench.asker.follow(tuple(check(number, by=AGENT, until=20.0) for number in range(3)))
+        heard = {one.migration: one for one in await bench.after(21.0)}
+        assert (heard["2-1"].answered, heard["2-1"].detail) == (None, NO_TURN.detail)
+        assert bench.probe.asked == 2
+
+    played(story())
+
+
 @pytest.mark.parametrize(("answering", "answered"), [(at_once, True), (never, False)])
 def test_before_it_leaves_it_is_asked_once_and_for_a_second_at_most(answering: Answering, answered: bool) -> None:
     async def story() -> None:
@@ -172,7 +233,7 @@ def test_with_nothing_to_ask_with_nobody_is_asked() -> None:
 def test_a_flood_is_asked_few_at_a_time_and_each_in_its_turn() -> None:
     async def story() -> None:
         bench = Bench(slowly)
-        bench.asker.follow(tuple(check(number, until=5.0) for number in range(50)))
+        bench.asker.follow(tuple(check(number, until=20.0) for number in range(50)))
         heard = await bench.after(120.0)
         assert bench.probe.most == AT_ONCE_MAX
         assert sorted(one.migration for one in heard) == sorted(f"{number}-1" for number in range(50))

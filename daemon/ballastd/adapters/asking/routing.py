@@ -7,7 +7,7 @@ from typing import Protocol
 from ballastd.adapters.asking.network import NetworkProbe
 from ballastd.core.arrival_checks import AllowedChecks, Check, CheckKind
 from ballastd.core.quantities import HostName, VmId
-from ballastd.errors import CheckRefused
+from ballastd.errors import CheckRefused, Unreachable
 from ballastd.ports import ProbeAnswer
 
 
@@ -15,7 +15,11 @@ class Agents(Protocol):
     """The guest agents of all VMs, each through the hypervisor of its host."""
 
     async def ping_agent(self, host: HostName, vm: VmId) -> str:
-        """Return why the agent of a VM does not answer, or nobody knows whether it does; empty where it does."""
+        """Return why the agent of a VM does not answer, empty where it does.
+
+        Raises:
+            Unreachable: nobody knows whether it does.
+        """
         ...
 
 
@@ -33,5 +37,8 @@ class Probes:
             return await self._network.ask(check)
         if no := self._allowed.why_not(check):
             raise CheckRefused(no)
-        why = await self._agents.ping_agent(host, vm)
+        try:
+            why = await self._agents.ping_agent(host, vm)
+        except Unreachable as error:
+            return ProbeAnswer(None, str(error))
         return ProbeAnswer(not why, why or "its agent answers")

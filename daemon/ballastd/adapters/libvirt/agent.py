@@ -16,16 +16,21 @@ SYNC_SECONDS = 5
 DEADLINE_SECONDS = PING_SECONDS + SYNC_SECONDS + 1.0
 _WHY = {ARGUMENT_UNSUPPORTED: "it has no channel for an agent", AGENT_UNRESPONSIVE: "its agent does not answer",
         AGENT_UNSYNCED: "its agent does not answer", NO_DOMAIN: "it is not there"}
+"""All that libvirt may say of the guest; anything else it says is of itself."""
 
 
 def ping(conn: Any, vm: VmId) -> str:
-    """Return why the agent of ``vm`` does not answer, empty where it does. What it answers is not looked at."""
+    """Return why the agent of ``vm`` does not answer, empty where it does. What it answers is not looked at.
+
+    Raises:
+        libvirtError: nobody knows whether it does.
+    """
     libvirt = load_libvirt()
     try:
         load_agents().qemuAgentCommand(conn.lookupByUUIDString(vm), PING, PING_SECONDS, 0)
     except libvirt.libvirtError as error:
         trouble = trouble_of(error)
-        if trouble.lost_connection:
+        if trouble.lost_connection or trouble.code not in _WHY:
             raise
-        return f"{_WHY.get(trouble.code, 'its agent cannot be asked')}: {trouble}"
+        return f"{_WHY[trouble.code]}: {trouble}"
     return ""

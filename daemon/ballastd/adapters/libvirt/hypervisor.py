@@ -138,15 +138,14 @@ class LibvirtHypervisor:
             raise no
 
     async def ping_agent(self, host: HostName, vm: VmId) -> str:
-        """Return why the agent of a VM does not answer, or nobody knows whether it does; empty where it does. Whoever stops
-        waiting leaves the call to its own end: left in the middle, it would take the connection with it."""
-        return await asyncio.shield(self._spawn(self._pinged(host, vm)))
+        """Return why the agent of a VM does not answer, empty where it does. Whoever stops waiting leaves the call to its
+        own end: left in the middle, it would take the connection with it.
 
-    async def _pinged(self, host: HostName, vm: VmId) -> str:
-        try:
-            return await self._access(host).speak(lambda conn: agent.ping(conn, vm), deadline=agent.DEADLINE_SECONDS)
-        except Unreachable as error:
-            return str(error)
+        Raises:
+            Unreachable: nobody knows whether it does.
+        """
+        speaking = self._access(host).speak(lambda conn: agent.ping(conn, vm), deadline=agent.DEADLINE_SECONDS)
+        return await asyncio.shield(self._spawn(speaking))
 
     async def shut_down(self, host: HostName, vm: VmId) -> None:
         """Ask a guest to shut down, on a connection that nothing else waits for."""
