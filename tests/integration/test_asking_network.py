@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
+import resource
 import ssl
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from ipaddress import ip_network
-from pathlib import Path
 
 import pytest
 
@@ -149,18 +151,76 @@ def test_nonsense_and_silence_are_no_answer_and_take_no_longer_than_they_may(ans
     asyncio.run(story())
 
 
-def test_a_certificate_of_nobody_is_as_good_as_any(tmp_path: Path) -> None:
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                    "-days", "1", "-subj", "/CN=guest", "-keyout", tmp_path / "key", "-out", tmp_path / "cert"],
-                   check=True, capture_output=True)
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Options of openssl's server: a certificate of nobody, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    options = ["-key", str(folder / "key"), "-cert", str(folder / "cert")]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=guest",
+                    "-keyout", options[1], "-out", options[3]], check=True, capture_output=True)
+    return options
+
+
+def test_a_certificate_of_nobody_is_as_good_as_any(certificate: list[str]) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(tmp_path / "cert", tmp_path / "key")
+    tls.load_cert_chain(certificate[3], certificate[1])
 
     async def story() -> None:
         async with serving(Server(status("200 OK")), tls=tls) as port:
             assert (await asked(f"https://127.0.0.1:{port}/")).answered
         async with serving(Server(status("200 OK"))) as port:
             assert not (await asked(f"https://127.0.0.1:{port}/")).answered
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(("offer", "answered"), [
+    (["-tls1_2", "-cipher", "DHE"], False), (["-tls1_3", "-groups", "ffdhe8192"], False),
+    (["-tls1_2"], True), (["-tls1_3"], True)])
+def test_a_guest_does_not_choose_how_long_keys_are_computed(offer: list[str], answered: bool, certificate: list[str]
+                                                            ) -> None:
+    with subprocess.Popen(["openssl", "s_server", "-accept", "127.0.0.1:0", "-www", *certificate, *offer],
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        try:
+            assert server.stdout is not None
+            port = next(line for line in server.stdout if line.startswith("ACCEPT")).strip().rpartition(":")[2]
+            assert asyncio.run(asked(f"https://127.0.0.1:{port}/")).answered is answered
+        finally:
+            server.kill()
+
+
+@pytest.mark.parametrize("trouble", [
+    errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EPERM, errno.EACCES, errno.ENETUNREACH, errno.ENETDOWN,
+    errno.EADDRNOTAVAIL])
+def test_trouble_of_our_own_says_nothing_of_a_guest(trouble: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(*_: object, **__: object) -> None:
+        raise OSError(trouble, os.strerror(trouble))
+
+    monkeypatch.setattr(asyncio, "open_connection", refused)
+    found = asyncio.run(asked("tcp://127.0.0.1:22"))
+    assert (found.answered, os.strerror(trouble) in found.detail) == (None, True)
+
+
+@pytest.mark.parametrize("trouble", [errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH, errno.ETIMEDOUT])
+def test_a_guest_that_is_not_there_does_not_answer(trouble: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(*_: object, **__: object) -> None:
+        raise OSError(trouble, os.strerror(trouble))
+
+    monkeypatch.setattr(asyncio, "open_connection", refused)
+    assert asyncio.run(asked("tcp://127.0.0.1:22")).answered is False
+
+
+def test_without_descriptors_nobody_is_asked_and_nothing_is_said_of_him() -> None:
+    async def story() -> None:
+        with contextlib.ExitStack() as held:
+            limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+            held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, limits[0]), limits[1]))
+            with contextlib.suppress(OSError):
+                while True:
+                    held.callback(os.close, os.dup(0))
+            found = await asked("tcp://127.0.0.1:22")
+        assert (found.answered, os.strerror(errno.EMFILE) in found.detail) == (None, True)
 
     asyncio.run(story())
 
