@@ -6,6 +6,7 @@ from tests.mutants.mutant import CORE, LIBVIRT, SERVICE, UNIT_LIBVIRT, Mutant, c
 
 CHECKS, ARRIVALS = core("test_arrival_checks.py"), core("test_arrivals.py")
 ASKER = only("unit", "tests/unit/service/test_asking.py")
+WATCHING = only("unit", "tests/unit/service/test_watching.py")
 NETWORK = only("integration", "tests/integration/test_asking_network.py")
 AGENTS = only("unit", f"{UNIT_LIBVIRT}/test_agent.py")
 PROBE = "daemon/ballastd/adapters/asking/network.py"
@@ -28,12 +29,19 @@ ASKING: tuple[Mutant, ...] = (
     Mutant("who is asked to shut down is silent", f"{CORE}/arrivals.py", "asked is not None and asked.ending is None", "False", ARRIVALS),
     Mutant("who was stopped by its owner is silent", f"{CORE}/arrivals.py", "(record is None or not record.state.runs)", "False",
            ARRIVALS),
+    Mutant("who went down with its host a moment ago is silent", f"{CORE}/arrivals.py",
+           "            if not looked_since(m.target, heard.at):", "            if False:", ARRIVALS),
+    Mutant("the host of one that is asked is looked at as seldom as any", f"{SERVICE}/watching.py",
+           "        ends.update(m.target for m in ledger.arrivals.values())\n", "", WATCHING),
+    Mutant("how long one was asked begins anew with each run", f"{CORE}/arrivals.py",
+           "heard.at.wall - (m.settled_wall or heard.at.wall)", "heard.at.monotonic", ARRIVALS),
     Mutant("a silent arrival is a good move", f"{CORE}/calibration.py", " or m.arrival is Arrival.SILENT)", ")", ARRIVALS),
     Mutant("a run that comes too late asks for ever", f"{CORE}/arrivals.py", "        if not self._had_time[m.id]:",
            "        if False:", ARRIVALS),
     Mutant("whoever arrives is asked without a bound", f"{CORE}/arrivals.py", "too_many=place >= AWAITED_MAX", "too_many=False",
            ARRIVALS),
-    Mutant("all are asked at once", f"{SERVICE}/asking.py", "            async with self._turns:", "            if True:", ASKER),
+    Mutant("all are asked at once", f"{SERVICE}/asking.py", "await turn.enter_async_context(self._turns)", "pass",
+           ASKER),
     Mutant("agents of one host wait for one another within their own time", f"{SERVICE}/asking.py",
            "                    if check.check.kind is CheckKind.AGENT:", "                    if False:", ASKER),
     Mutant("an agent that could not be asked is silent", f"{SERVICE}/asking.py",

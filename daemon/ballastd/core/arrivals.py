@@ -21,6 +21,7 @@ from ballastd.core.quantities import HostName, Instant, VmId
 from ballastd.core.snapshot import Snapshot
 
 RecordAt = Callable[[HostName, VmId], VmRecord | None]
+LookedSince = Callable[[HostName, Instant], bool]
 AWAITED_MAX = 64
 """So many that have arrived are asked at a time; far more than can arrive while they are."""
 GRACE_SECONDS = 30.0
@@ -80,9 +81,9 @@ class Arrivals:
         for migration in [migration for migration in self._until if migration not in ledger.arrivals]:
             del self._until[migration], self._had_time[migration]
 
-    def follow(self, ledger: Ledger, record_at: RecordAt, now: Instant) -> Asked:
+    def follow(self, ledger: Ledger, record_at: RecordAt, looked_since: LookedSince, now: Instant) -> Asked:
         """Return what is to be booked, told and asked now. ``record_at``: a VM as a host shows it now, None where none is
-        shown, or nobody can say."""
+        shown, or nobody can say; ``looked_since``: whether what a host shows was looked up no earlier."""
         if not ledger.arrivals and not any(m.check for m in ledger.migrations.values()):
             return Asked()
         before = [event for m in (*ledger.open_migrations(), *ledger.arrivals.values())
@@ -96,7 +97,7 @@ class Arrivals:
             asked = ledger.shutdowns.by_vm.get(m.vm)
             goes_down = asked is not None and asked.ending is None
             outcome = (ev.ArrivalChecked(now.wall, m.id, Arrival.UNCHECKED, 0.0, "it was asked to shut down") if goes_down
-                       else self._outcome(m, answered.get(m.id, m.answered_before), record_at(m.target, m.vm), now))
+                       else self._outcome(m, answered.get(m.id, m.answered_before), record_at(m.target, m.vm), looked_since, now))
             why = None if outcome is not None else self._why_given_up(m, ledger, now, too_many=place >= AWAITED_MAX)
             if why is not None:
                 outcome = ev.ArrivalChecked(now.wall, m.id, Arrival.UNCHECKED, 0.0, why)
@@ -117,10 +118,10 @@ class Arrivals:
         # of those that a run before began nobody knows how far they are
         return m.answered_before is None and m.holds_slot and not m.adopted and (m.id, True) not in self._heard
 
-    def _outcome(self, m: Migration, answered_before: bool | None, record: VmRecord | None, now: Instant
-                 ) -> ev.ArrivalChecked | None:
-        """Return what came of asking a VM that has arrived, None while nothing is heard. ``record``: as its target shows
-        it."""
+    def _outcome(self, m: Migration, answered_before: bool | None, record: VmRecord | None, looked_since: LookedSince,
+                 now: Instant) -> ev.ArrivalChecked | None:
+        """Return what came of asking a VM that has arrived, None while nothing is heard, or nobody saw since if it runs.
+        ``record``: as its target shows it."""
         heard = self._heard.get((m.id, False))
         if heard is None:
             return None
@@ -131,8 +132,11 @@ class Arrivals:
             # somebody stopped it, or it went down with its host: its silence has a reason of its own
             detail = f"it does not answer, and is not seen running on {m.target} any more"
         elif heard.answered is not None:
+            if not looked_since(m.target, heard.at):
+                return None
             arrival = Arrival.SILENT if answered_before else Arrival.UNPROVEN
-        return ev.ArrivalChecked(now.wall, m.id, arrival, round(heard.seconds, 1), detail)
+        seconds = max(0.0, heard.at.wall - (m.settled_wall or heard.at.wall))
+        return ev.ArrivalChecked(now.wall, m.id, arrival, round(seconds, 1), detail)
 
     def _why_given_up(self, m: Migration, ledger: Ledger, now: Instant, *, too_many: bool) -> str | None:
         if m.id not in self._until:
@@ -148,7 +152,10 @@ class Arrivals:
             return "the daemon restarted, and its time was over by then"
         if too_many:
             return f"{AWAITED_MAX} others are being asked"
-        return "nobody could say in time" if now.monotonic > self._until[m.id] + GRACE_SECONDS else None
+        if now.monotonic > self._until[m.id] + GRACE_SECONDS:
+            return ("it does not answer, and nobody saw since whether it runs" if (m.id, False) in self._heard
+                    else "nobody could say in time")
+        return None
 
 
 def _told(m: Migration, outcome: ev.ArrivalChecked) -> tuple[Notice, ...]:

@@ -356,7 +356,7 @@ class Controller:
         shutting = self._shut_down(step, snapshot, intents, plan_made, gates)
         care = self._under_way.follow(step.draft, self._policies, self._verdicts.health, gates, step.revision, step.now)
         step.take(care.events, care.notices)
-        asked = self._arrivals.follow(step.draft, record_at, step.now)
+        asked = self._arrivals.follow(step.draft, record_at, self._senses.looked_since, step.now)
         step.take(asked.events, asked.notices)
         self._probe_journal(step)
         made = Plan(plan_made.moves, (*plan_made.refusals, *switching.refusals, *shutting.refusals),

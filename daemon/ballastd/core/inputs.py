@@ -46,14 +46,13 @@ class ProgressSeen:
 @dataclass(frozen=True, slots=True)
 class VmAsked:
     """What came of asking the VM of a migration whether it answers, ``before`` it left or once it had arrived. ``answered``:
-    None where it was not asked after all. ``seconds``: for how long it was asked."""
+    None where it was not asked after all, or nobody knows."""
 
     migration: str
     before: bool
     answered: bool | None
     detail: str
     at: Instant
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

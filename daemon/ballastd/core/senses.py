@@ -78,6 +78,11 @@ class Senses:
         """Return a VM as a host shows it now; None where it shows none, or where nothing young is known of the host."""
         return self.inventories[host].find(vm) if self.is_reachable(host, now) else None
 
+    def looked_since(self, host: HostName, at: Instant) -> bool:
+        """Return whether the host's newest inventory was begun at that time or later."""
+        inventory = self.inventories.get(host)
+        return inventory is not None and inventory.begun.monotonic >= at.monotonic
+
     def was_asked(self, host: HostName) -> bool:
         """Return whether the host's hypervisor was asked since we started, and answered or did not."""
         return host in self.inventories or host in self.unreachable

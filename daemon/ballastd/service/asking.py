@@ -56,7 +56,6 @@ class Asker:
         await asyncio.gather(*asking, return_exceptions=True)
 
     async def _ask(self, check: ArrivalCheck) -> None:
-        begun = self._clock.now().monotonic
         try:
             answer = await (self._before(check) if check.before else self._after(check))
             answered, detail = answer.answered, answer.detail
@@ -65,10 +64,9 @@ class Asker:
         except Exception as surprise:
             log.exception("unexpected error from asking a VM", migration=check.migration)
             answered, detail = None, f"{type(surprise).__name__}: {surprise}"
-        now = self._clock.now()
         log.info("VM was asked whether it answers", migration=check.migration, vm=check.vm, before=check.before,
                  check=check.check.words(), answered=answered, detail=detail)
-        self._inbox.put(VmAsked(check.migration, check.before, answered, detail, now, now.monotonic - begun))
+        self._inbox.put(VmAsked(check.migration, check.before, answered, detail, self._clock.now()))
 
     async def _before(self, check: ArrivalCheck) -> ProbeAnswer:
         # no more than there are migrations in flight: nobody waits for a turn

@@ -19,7 +19,7 @@ from ballastd.service.inbox import Inbox
 log = structlog.get_logger("ballastd.watching")
 
 BUSY_SECONDS = 0.5
-"""How often the ends of an open migration are looked at."""
+"""How often the ends of an open migration are looked at, and hosts where a VM that arrived is asked whether it answers."""
 IDLE_SECONDS = 2.0
 """How often it is seen whether there is a job to ask about."""
 POWER_SECONDS = 60.0
@@ -76,8 +76,9 @@ class Watcher:
                 await asyncio.sleep(too_soon)
 
     def _pause(self, host: HostName) -> float:
-        ends = {end for m in self._ledger().open_migrations() for end in (m.source, m.target)}
         ledger = self._ledger()
+        ends = {end for m in ledger.open_migrations() for end in (m.source, m.target)}
+        ends.update(m.target for m in ledger.arrivals.values())
         busy = (host in ends or host in ledger.evacuating or host in ledger.switching() or host in ledger.shutdowns.hosts())
         return min(BUSY_SECONDS, self._timing.inventory_interval) if busy else self._timing.inventory_interval
 

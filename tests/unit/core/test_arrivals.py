@@ -43,7 +43,7 @@ def a_table(allowed: AllowedChecks = ALLOWED, **named: str) -> Table:
 
 
 def answer(check: ArrivalCheck, t: Table, answered: bool | None, detail: str = "so it is") -> VmAsked:
-    return VmAsked(check.migration, check.before, answered, detail, t.now, 2.0)
+    return VmAsked(check.migration, check.before, answered, detail, t.now)
 
 
 def leave(t: Table, host: str = "h1") -> Decision:
@@ -156,6 +156,22 @@ def test_who_is_not_seen_running_any_more_is_silent_for_a_reason_of_its_own(how:
     assert t.controller.ledger.silences == {}
 
 
+@pytest.mark.parametrize("fate", ["its host died", "it runs", "nobody looks"])
+def test_who_was_seen_before_it_fell_silent_and_not_since_is_not_called_silent(fate: str) -> None:
+    t = a_table()
+    settled = arrive(t, leave(t))
+    target = settled.checks[0].host
+    t.wait(WITHIN - 20.0).step()
+    t.wait(20.0)
+    heard = t.step(*(answer(check, t, answered=False) for check in settled.checks), look=False)
+    assert (outcomes(t), heard.notices) == ([], ()), "the last look is 20 s old"
+    if fate == "its host died":
+        t.dark.add(target)
+    t.wait(GRACE_SECONDS + 1.0 if fate == "nobody looks" else 1.0).step(look=fate != "nobody looks")
+    assert outcomes(t) == [Arrival.SILENT if fate == "it runs" else Arrival.UNCHECKED]
+    assert bool(t.controller.ledger.silences) is (fate == "it runs")
+
+
 def test_an_answer_takes_back_what_silences_before_it_said_of_the_vm() -> None:
     t = a_table()
     end(t, arrive(t, leave(t)), answered=False)
@@ -209,8 +225,9 @@ def test_a_run_after_this_one_asks_on_for_what_is_left_of_its_time() -> None:
     t.restart()
     [check] = t.step().checks
     assert check.until == pytest.approx(t.now.monotonic + WITHIN - 20.0)
-    t.step(answer(check, t, answered=False))
+    t.wait(30.0).step(answer(check, t, answered=False))
     assert outcomes(t) == [Arrival.SILENT], "that it answered before is in the books"
+    assert t.controller.ledger.settled[-1].arrival_seconds == 50.0, "since it was settled, in whatever run"
 
 
 def test_a_run_that_comes_too_late_says_so_and_leaves_nothing_open() -> None:

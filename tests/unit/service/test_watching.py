@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from ballastd.core.arrival_checks import AGENT
 from ballastd.core.inputs import PowerSeen
 from ballastd.core.inventory import HostInventory
 from ballastd.core.ledger import Ledger
+from ballastd.core.migrations import Ending, Migration
 from ballastd.core.policies import Timing
-from ballastd.core.quantities import HostName, Seconds
+from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
 from ballastd.service.inbox import Inbox
-from ballastd.service.watching import POWER_SECONDS, Watcher
+from ballastd.service.watching import BUSY_SECONDS, POWER_SECONDS, Watcher
 from ballastd.sim.virtual_time import run_virtual
+from tests.builders import vm_id
 from tests.unit.kernel.test_kernel import Bench, declared
 
 H0 = HostName("h0")
@@ -22,10 +25,10 @@ TIMING = Timing(inventory_interval=Seconds(10.0))
 class Watched:
     """A watcher of one quiet host, and when it asked: seconds since it began."""
 
-    def __init__(self) -> None:
+    def __init__(self, ledger: Ledger) -> None:
         bench = Bench(declared())
         self.inbox = Inbox(lambda _: False)
-        self.watcher = Watcher(bench.hypervisor, bench.controllers, self.inbox, bench.clock, TIMING, Ledger)
+        self.watcher = Watcher(bench.hypervisor, bench.controllers, self.inbox, bench.clock, TIMING, lambda: ledger)
 
     async def asked(self, seconds: float, kind: type) -> list[float]:
         """Let time pass; return when the host was asked meanwhile."""
@@ -38,9 +41,10 @@ class Watched:
         return found
 
 
-def watching(work: Callable[[Watcher], Awaitable[None]], story: Callable[[Watched], Awaitable[None]]) -> None:
+def watching(work: Callable[[Watcher], Awaitable[None]], story: Callable[[Watched], Awaitable[None]],
+             ledger: Ledger | None = None) -> None:
     async def run() -> None:
-        watched = Watched()
+        watched = Watched(ledger or Ledger())
         task = asyncio.ensure_future(work(watched.watcher))
         await story(watched)
         task.cancel()
@@ -66,6 +70,16 @@ def test_a_host_is_looked_at_soon_after_a_hint_and_then_in_its_turn_again() -> N
         assert await watched.asked(2.0, HostInventory) == [15.0]
 
     watching(lambda watcher: watcher.watch_host(H0), story)
+
+
+def test_a_host_is_looked_at_often_while_one_that_arrived_there_is_asked() -> None:
+    arrived = Migration("1-1", vm_id("a"), "a", HostName("h1"), H0, Bytes(GIB), 1, "p", "b", 0.0, 1.0, 1.0, check=AGENT,
+                        ending=Ending.COMPLETED)
+
+    async def story(watched: Watched) -> None:
+        assert len(await watched.asked(9.0, HostInventory)) >= 9.0 / BUSY_SECONDS - 1
+
+    watching(lambda watcher: watcher.watch_host(H0), story, Ledger(arrivals={arrived.id: arrived}))
 
 
 def test_hints_without_end_do_not_make_looks_without_end() -> None:
