@@ -161,6 +161,7 @@ class Controller:
         if self._pending is None or self._pending[0] != revision:
             raise ValueError(f"revision {revision} is not the one that was decided last")
         self._pending = None
+        self._arrivals.forget_closed(self._ledger)
         self._gatekeeper.journal_failed(reason)
 
     def observe_only(self, reason: str) -> None:

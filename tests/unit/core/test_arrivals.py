@@ -218,6 +218,17 @@ def test_what_was_heard_is_not_lost_where_the_journal_refuses() -> None:
     assert outcomes(t) == [Arrival.ANSWERED]
 
 
+def test_who_arrives_while_the_journal_refuses_has_its_time_once_that_is_durable() -> None:
+    t = a_table()
+    decision = leave(t)
+    t.wait(1.0).step(*t.carry_out(decision))
+    for _ in range(10):  # each of them settles it, in vain
+        t.wait(12.0).step(durable=False)
+    t.wait(1.0)
+    [check] = t.step().checks
+    assert (check.until, outcomes(t)) == (t.now.monotonic + WITHIN, [])
+
+
 def test_a_run_after_this_one_asks_on_for_what_is_left_of_its_time() -> None:
     t = a_table()
     arrive(t, leave(t))
