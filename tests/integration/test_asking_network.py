@@ -243,6 +243,7 @@ def test_an_address_of_this_machine_is_not_asked_unless_it_is_named_by_itself(mo
     from ballastd.core import arrival_checks
 
     monkeypatch.setattr(arrival_checks, "_SPECIAL", ())
+    monkeypatch.setattr(arrival_checks, "_OURS", ())
 
     async def story() -> None:
         server = Server(None)

@@ -21,8 +21,12 @@ _CURE = "write agent, tcp://10.0.0.7:22 or http://10.0.0.7:8080/health, or take 
 _URL = re.compile(r"(?P<kind>tcp|https?)://(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[0-9.]+))(?::(?P<port>[0-9]{1,5}))?"
                   r"(?P<path>/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?", re.ASCII)
 _PORTS = {"http": 80, "https": 443}
-_SPECIAL = tuple(ip_network(text) for text in ("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10"))
-"""Loopback and link-local: meant only by who names a part of them."""
+_OURS = tuple(ip_network(text) for text in ("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10"))
+"""Loopback and link-local."""
+_SPECIAL = (*_OURS, *(ip_network(text) for text in (
+    "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "::/96", "::ffff:0:0:0/96", "fec0::/10")))
+"""Meant only by who names a part of them: beside ours IPv4 addresses in other notations (RFC 6052, 8215, 3056, 4291, 2765),
+any address at all, and site-local (RFC 3879)."""
 
 
 class CheckKind(enum.Enum):
@@ -107,13 +111,13 @@ class AllowedChecks:
                     "those of guests")
         special = next((one for one in _SPECIAL if _within(check.address, one)), None)
         if special is not None and not any(_is_part(network, special) for network in around):
-            return f"{check.address} is loopback or link-local, which the settings would have to name as such"
+            return f"{check.address} is in {special}, which the settings would have to name as such"
         return ""
 
     def names(self, address: str) -> bool:
         """Return whether the settings mean this very address, or its loopback or link-local network: only then is it asked
         though it is our own."""
-        return any(network.num_addresses == 1 or any(_is_part(network, one) for one in _SPECIAL)
+        return any(network.num_addresses == 1 or any(_is_part(network, one) for one in _OURS)
                    for network in self._around(address))
 
     def _around(self, address: str) -> list[Network]:

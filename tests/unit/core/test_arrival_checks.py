@@ -56,6 +56,11 @@ def test_nothing_is_allowed_as_shipped(text: str) -> None:
     (("127.0.0.0/8",), "tcp://127.0.0.1:22", True), (("127.0.0.1",), "tcp://127.0.0.1:22", True),
     (("::1",), "tcp://[::1]:22", True), (("169.254.7.0/24",), "tcp://169.254.7.7:22", True),
     (("126.0.0.0/7",), "tcp://127.0.0.1:22", False), (("10.0.0.0/8",), "agent", False),
+    (("::/0",), "tcp://[64:ff9b::a9fe:a9fe]:80", False), (("::/0",), "tcp://[64:ff9b:1::a9fe:a9fe]:80", False),
+    (("::/0",), "tcp://[2002:a9fe:a9fe::1]:80", False), (("::/0",), "tcp://[::7f00:1]:80", False),
+    (("::/0",), "tcp://[::ffff:0:a9fe:a9fe]:80", False), (("::/0",), "tcp://[fec0::1]:80", False),
+    (("64:ff9b::/96",), "tcp://[64:ff9b::a00:7]:80", True), (("fec0:0:0:7::/64",), "tcp://[fec0:0:0:7::1]:80", True),
+    (("::/0",), "tcp://[2001:db8::7]:80", True),
 ])
 def test_only_addresses_in_networks_that_are_named_and_loopback_only_as_such(networks: tuple[str, ...], text: str,
                                                                             is_allowed: bool) -> None:
@@ -77,3 +82,7 @@ def test_an_address_of_our_own_has_to_be_named_by_itself(networks: tuple[str, ..
 def test_loopback_is_named_as_loopback() -> None:
     assert allowed("127.0.0.0/8").names("127.0.0.1")
     assert not allowed("0.0.0.0/0").names("127.0.0.1")
+
+
+def test_who_names_another_notation_does_not_mean_an_address_of_our_own() -> None:
+    assert not allowed("2002::/16").names("2002:a00:7::1")
