@@ -80,7 +80,7 @@ class Books:
 
     def recent_silences(self, vm: VmId, since_wall: float) -> int:
         """Return how often ``vm`` was silent after a move since ``since_wall``, and has not answered after another."""
-        return sum(1 for wall in self.silences.get(vm, ()) if wall > since_wall)
+        return sum(1 for wall in self.silences.get(vm, ()) if wall > since_wall) if self.silences else 0
 
     def last_moved(self, vm: VmId) -> Moved | None:
         """Return the last completed move of ``vm`` that is remembered, ours or not."""

@@ -8,7 +8,7 @@ import pytest
 
 from ballastd.core import events as ev
 from ballastd.core.inputs import Verb
-from ballastd.core.inventory import Pin, PinKind, VmRecord, VmState
+from ballastd.core.inventory import COME, Pin, PinKind, VmRecord, VmState
 from ballastd.core.last_resorts import ASK_AGAIN_SECONDS, ASKS_MAX, DARK_SECONDS, HELD_SECONDS, LastResorts, Resorts
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Ending, Migration, MigrationPhase
@@ -297,3 +297,8 @@ def test_migrations_are_begun_so_only_where_policy_and_owner_allow_it_and_once()
     assert prepared(RESORTS, wishes=(False, False)) == {False}
     assert prepared(RESORTS, failed=True) == {False}, "what failed may have been that very preparation"
     assert prepared(RESORTS, failed=True, wishes=(False, True)) == {True}, "that was not prepared"
+
+
+def test_who_has_come_by_post_copy_runs_and_only_what_is_down_holds_no_memory() -> None:
+    assert {state for state in VmState if state.runs} == COME | {VmState.RUNNING}
+    assert {state for state in VmState if not state.holds_memory} == {VmState.SHUTOFF, VmState.CRASHED}
