@@ -24,7 +24,7 @@ PLANNING: tuple[Mutant, ...] = (
            "    return max(0, fact.inventory.memory_total - fact.declared.memory_reserve - pooled)",
            "    return max(0, fact.inventory.memory_total - fact.declared.memory_reserve)", core("test_hardware.py")),
     Mutant("huge pages that no pool has are taken from nobody", f"{CORE}/inventory.py",
-           "        return held + self._beyond_pools(backed) if backed else held", "        return held", core("test_hardware.py")),
+           "        return held + self._beyond_pools(backings) if backings else held", "        return held", core("test_hardware.py")),
     Mutant("the checker believes in huge pages that no pool has", f"{CORE}/checking.py",
            "over, left = over + due - met, left - met", "left -= met", core("test_hardware.py")),
     Mutant("the checker takes pages of any size for pages of the right one", f"{CORE}/checking.py",

@@ -24,17 +24,33 @@ class Recent:
     def __init__(self) -> None:
         self._told: deque[RecentView] = deque(maxlen=KEPT)
         self._names: dict[str, str] = {}
+        self._targets: dict[str, str] = {}
 
     def note(self, events: Iterable[ev.Event]) -> None:
         """Remember what is worth telling of ``events``."""
+        orders: dict[str, ev.MigrationOrdered] = {}
         for event in events:
             if isinstance(event, ev.MigrationOrdered | sh.ShutdownOrdered):
                 self._names[event.id] = event.vm_name
+            if isinstance(event, ev.MigrationOrdered):
+                orders[event.id] = event
+            elif isinstance(event, ev.CheckOrdered) and event.id in orders:
+                self._targets[event.id] = orders[event.id].target
             told = tell(event, self._names)
             if told is not None:
                 self._told.append(told)
-            if isinstance(event, ev.MigrationSettled | sh.ShutdownEnded):
+            self._forget(event)
+
+    def _forget(self, event: ev.Event) -> None:
+        """Drop the name of what ended. A VM that is to be asked is spoken of once more after it has arrived."""
+        match event:
+            case ev.MigrationSettled() if event.ending is Ending.COMPLETED and event.id in self._targets:
+                self._names[event.id] += f" on {self._targets[event.id]}"
+            case ev.MigrationSettled() | ev.ArrivalChecked() | sh.ShutdownEnded():
                 self._names.pop(event.id, None)
+                self._targets.pop(event.id, None)
+            case _:
+                pass
 
     def newest_first(self) -> tuple[RecentView, ...]:
         """Return what is remembered."""
@@ -65,10 +81,11 @@ def _abort(e: ev.AbortOrdered, names: Names) -> RecentView:
     return RecentView(e.wall, "warning", f"{e.id}: {names.get(e.id, 'a migration')} is called off: {e.reason}")
 
 
-def _arrival(e: ev.ArrivalChecked, _names: Names) -> RecentView:
-    words = {Arrival.ANSWERED: "its VM answers", Arrival.SILENT: "its VM answered before it was moved, and does not since",
-             Arrival.UNPROVEN: "its VM does not answer, and is not known to have answered before",
-             Arrival.UNCHECKED: "its VM was not asked whether it answers"}[e.arrival]
+def _arrival(e: ev.ArrivalChecked, names: Names) -> RecentView:
+    who = names.get(e.id, "its VM")
+    words = {Arrival.ANSWERED: f"{who} answers", Arrival.SILENT: f"{who} answered before it was moved, and does not since",
+             Arrival.UNPROVEN: f"{who} does not answer, and is not known to have answered before",
+             Arrival.UNCHECKED: f"nothing can be said of whether {who} answers"}[e.arrival]
     return RecentView(e.wall, "warning" if e.arrival is Arrival.SILENT else "info",
                       f"{e.id}: {words}{f': {e.detail}' if e.detail else ''}")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ballastd.core import events as ev
 from ballastd.core import power_events as pw
+from ballastd.core.arrival_checks import Arrival
 from ballastd.core.ledger import Ledger, restored
 from ballastd.core.migrations import Ending
 from ballastd.core.power import PowerPhase
@@ -39,6 +40,8 @@ class Summary:
     noes: tuple[tuple[str, int], ...]
     shut_down: tuple[str, ...] = ()
     """Guests that went down as they were asked to."""
+    silent: tuple[str, ...] = ()
+    """VMs that answered before they were moved, and not since."""
 
     def lines(self) -> tuple[str, ...]:
         """Return it for people."""
@@ -51,6 +54,8 @@ class Summary:
             said.append(f"hosts emptied: {', '.join(self.evacuations)}")
         if self.shut_down:
             said.append(f"guests shut down, to be started by a person: {', '.join(self.shut_down)}")
+        if self.silent:
+            said.append(f"VMs that do not answer since they were moved: {', '.join(self.silent)}")
         if self.foreign_moves:
             said.append(f"moves by somebody else, respected: {self.foreign_moves}")
         if self.power_offs or self.wakes or self.off_seconds:
@@ -68,22 +73,24 @@ def summarize(events: Iterable[ev.Event], since: float, until: float, idle_watts
     """Return the summary of [since, until). ``events``: all there are since a checkpoint or the beginning, oldest first,
     so that a host which went off before is known to be off; ``noes``: minutes by words."""
     policies: dict[str, str] = {}
+    names: dict[str, str] = {}
     moves: Counter[str] = Counter()
     failed: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     emptied: list[str] = []
     failures: list[str] = []
-    off, shutdowns, down = _OffTimes(since, until), ShutdownBooks(), list[str]()
+    off, shutdowns, down, silent = _OffTimes(since, until), ShutdownBooks(), list[str](), list[str]()
     for event in events:
         books = restored(event) if isinstance(event, ev.CheckpointTaken) else None
         if books is not None:
             policies |= {migration.id: migration.policy for migration in books.open_migrations()}
+            names |= {one.id: one.vm_name for one in (*books.open_migrations(), *books.arrivals.values())}
             shutdowns = books.shutdowns
         off.note(event, books)
         if isinstance(event, ShutdownEvent):
             shutdowns.apply(event)
         if isinstance(event, ev.MigrationOrdered):
-            policies[event.id] = event.policy
+            policies[event.id], names[event.id] = event.policy, event.vm_name
         if not since <= event.wall < until:
             continue
         match event:
@@ -95,6 +102,8 @@ def summarize(events: Iterable[ev.Event], since: float, until: float, idle_watts
                 emptied.append(event.host)
             case ShutdownEnded() if event.ending is ShutdownEnding.DOWN:
                 down.extend(one.vm_name for one in shutdowns.by_vm.values() if one.id == event.id)
+            case ev.ArrivalChecked() if event.arrival is Arrival.SILENT:
+                silent.append(names.get(event.id, f"the VM of {event.id}"))
             case pw.PowerFailed():
                 failures.append(f"{event.host}: {event.detail}")
             case ev.ForeignMoveSeen() | pw.PowerOffOrdered() | pw.WakeOrdered():
@@ -107,7 +116,7 @@ def summarize(events: Iterable[ev.Event], since: float, until: float, idle_watts
     return Summary(since, until, dict(sorted(moves.items())), dict(sorted(failed.items())), tuple(emptied),
                    counts["ForeignMoveSeen"], counts["PowerOffOrdered"], counts["WakeOrdered"], tuple(failures),
                    {str(host): length for host, length in sorted(seconds.items())},
-                   sum(watts) / WATT_SECONDS_PER_KWH if watts else None, tuple(ranked), tuple(down))
+                   sum(watts) / WATT_SECONDS_PER_KWH if watts else None, tuple(ranked), tuple(down), tuple(silent))
 
 
 class _OffTimes:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ballastd.core import events as ev
 from ballastd.core import power_events as pw
 from ballastd.core import shutdown_events as sh
 from ballastd.core import summary
+from ballastd.core.arrival_checks import AGENT, Arrival
 from ballastd.core.ledger import Ledger, restored
-from ballastd.core.migrations import Ending
+from ballastd.core.migrations import CallResult, Ending
 from ballastd.core.quantities import GIB, Bytes, HostName
 from ballastd.core.summary import summarize
 from tests.builders import vm_id
@@ -90,3 +93,14 @@ def test_each_checkpoint_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(summary, "restored", lambda event: (read.append(event), restored(event))[1])
     summarize((Ledger().checkpoint(2.0), Ledger().checkpoint(3.0)), 0.0, DAY, {}, {})
     assert [event.wall for event in read] == [2.0, 3.0]
+def test_who_is_silent_since_its_move_is_told_by_name_also_of_before_a_checkpoint() -> None:
+    ledger = Ledger()
+    for event in (ordered("1", 1.0), ev.CheckOrdered(1.0, "1", AGENT), ev.MigrationCalled(2.0, "1", CallResult.OK),
+                  ev.MigrationSettled(3.0, "1", Ending.COMPLETED)):
+        ledger.apply(event)
+    found = summarize((ledger.checkpoint(4.0), replace(ordered("2", 20.0), vm_name="b"), ordered("3", 20.0),
+                       *(ev.MigrationSettled(30.0, key, Ending.COMPLETED) for key in "23"),
+                       ev.ArrivalChecked(60.0, "1", Arrival.SILENT), ev.ArrivalChecked(61.0, "2", Arrival.SILENT),
+                       ev.ArrivalChecked(62.0, "3", Arrival.UNPROVEN)), 10.0, DAY, {}, {})
+    assert found.silent == ("a", "b")
+    assert "VMs that do not answer since they were moved: a, b" in found.lines()
