@@ -240,6 +240,50 @@ async def _asked_for_ever(rogue: Rogue) -> None:
     await asyncio.sleep(600.0)
 
 
+async def _asked_otherwise(rogue: Rogue) -> None:
+    await _asked_honestly(rogue)
+    rogue.world.asking(vm_id("h1v0"), check_of("tcp://10.0.0.8:22"))
+
+
+async def _asked_on_loopback(rogue: Rogue) -> None:
+    rogue.world.declared = replace(rogue.world.declared, arrival_checks=AllowedChecks(networks=(ip_network("0.0.0.0/0"),)))
+    await _asked_where_it_is_not_allowed(rogue, check_of("tcp://127.0.0.1:22"))
+
+
+async def _silent(rogue: Rogue, *, mute: bool = True, arrives: bool = True, stops: bool = False) -> None:
+    """It arrives as it was ordered to, is asked, and is called silent."""
+    await _asked_honestly(rogue)
+    vm, hypervisor = vm_id("h1v0"), rogue.world.hypervisor
+    if arrives:
+        record = rogue.world.host(H1).vms[vm]
+        hypervisor.remove(H1, vm)
+        hypervisor.place(H2, record)
+    if mute:
+        rogue.world.probe.mute.add(vm)
+    rogue.world.asking(vm, ANSWERS)
+    if stops:
+        rogue.world.stop(vm)
+        await asyncio.sleep(20.0)
+    rogue.record("ArrivalChecked", id="1-1", arrival="silent", detail="")
+
+
+async def _silent_though_it_answers(rogue: Rogue) -> None:
+    await _silent(rogue, mute=False)
+
+
+async def _silent_elsewhere(rogue: Rogue) -> None:
+    await _silent(rogue, arrives=False)
+
+
+async def _silent_though_it_is_down(rogue: Rogue) -> None:
+    await _silent(rogue, stops=True)
+
+
+async def _silent_as_it_was_told(rogue: Rogue) -> None:
+    rogue.record("ShutdownOrdered", id="s1", vm=vm_id("h1v0"), vm_name="h1v0", host="h2", policy="failing-hosts", because="")
+    await _silent(rogue)
+
+
 async def _booked_unasked(rogue: Rogue) -> None:
     rogue.record("ArrivalChecked", id="1-1", arrival="answered", detail="")
 
@@ -673,7 +717,10 @@ BROKEN: list[tuple[str, Story, PolicySet]] = [
     ("standstill", _standstill_over_the_wish, ALL), ("journal-first", _unrecorded_parting, RESORTS),
     ("asked-few-only", _asked_unrecorded, ALL), ("asked-few-only", _asked_where_it_is_not_allowed, ALL),
     ("asked-few-only", _agent_asked_where_it_is_not_allowed, ALL), ("asked-few-only", _asked_for_ever, ALL),
-    ("asked-few-only", _booked_unasked, ALL),
+    ("asked-few-only", _booked_unasked, ALL), ("asked-few-only", _asked_otherwise, ALL),
+    ("asked-few-only", _asked_on_loopback, ALL), ("asked-few-only", _silent_though_it_answers, ALL),
+    ("asked-few-only", _silent_elsewhere, ALL), ("asked-few-only", _silent_though_it_is_down, ALL),
+    ("asked-few-only", _silent_as_it_was_told, ALL),
     ("last-resort", _part, ALL), ("last-resort", _parting_by_balance, RESORTS),
     ("last-resort", _part_from_a_sound_host, RESORTS),
     ("last-resort", _parting_against_its_owner, RESORTS), ("pause", _parting_while_paused, RESORTS),
@@ -755,6 +802,7 @@ def test_who_may_go_before_its_memory_breaks_no_rule_of_last_resorts() -> None:
 
 def test_who_is_asked_as_it_is_allowed_breaks_nothing() -> None:
     assert "asked-few-only" not in found(_asked_honestly)
+    assert "asked-few-only" not in found(_silent)
 
 
 def test_a_guest_that_may_be_asked_to_shut_down_breaks_no_rule() -> None:
