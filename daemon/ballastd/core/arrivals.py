@@ -94,11 +94,12 @@ class Arrivals:
         notices: list[Notice] = []
         answered = {event.id: event.answered for event in before}
         for place, m in enumerate(ledger.arrivals.values()):
-            asked = ledger.shutdowns.by_vm.get(m.vm)
-            goes_down = asked is not None and asked.ending is None
-            outcome = (ev.ArrivalChecked(now.wall, m.id, Arrival.UNCHECKED, 0.0, "it was asked to shut down") if goes_down
-                       else self._outcome(m, answered.get(m.id, m.answered_before), record_at(m.target, m.vm), looked_since, now))
-            why = None if outcome is not None else self._why_given_up(m, ledger, now, too_many=place >= AWAITED_MAX)
+            shutdown = ledger.shutdowns.by_vm.get(m.vm)
+            record, outcome, why = record_at(m.target, m.vm), None, None
+            if shutdown is not None and shutdown.ending is None:
+                why = "it was asked to shut down"
+            elif (outcome := self._outcome(m, answered.get(m.id, m.answered_before), record, looked_since, now)) is None:
+                why = self._why_given_up(m, ledger, now, too_many=place >= AWAITED_MAX)
             if why is not None:
                 outcome = ev.ArrivalChecked(now.wall, m.id, Arrival.UNCHECKED, 0.0, why)
             if outcome is not None:

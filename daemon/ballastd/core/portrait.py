@@ -85,11 +85,6 @@ class Portrait:
         return self.gates[0].kind.value if self.gates else ACTING
 
     @cached_property
-    def shutdowns(self) -> tuple[ShutdownView, ...]:
-        """The guests that were asked to shut down, the newest first."""
-        return _shutdowns(self)
-
-    @cached_property
     def never_arrive(self) -> frozenset[str]:
         """The ids of the open migrations that are known never to end by themselves."""
         return frozenset(m.id for m in self.ledger.open_migrations()
@@ -118,7 +113,7 @@ def _draw(p: Portrait) -> ClusterView:
         recent=p.recent,
         recommendations=recommendations.shown(p.ledger, p.now.wall, p.recommended),
         rejections=recommendations.rejections(p.ledger, p.now.wall),
-        demotions=recommendations.demotions(p.ledger), pairs=_pairs(p), shutdowns=p.shutdowns,
+        demotions=recommendations.demotions(p.ledger), pairs=_pairs(p), shutdowns=_shutdowns(p),
     )
 
 

@@ -93,6 +93,8 @@ def test_each_checkpoint_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(summary, "restored", lambda event: (read.append(event), restored(event))[1])
     summarize((Ledger().checkpoint(2.0), Ledger().checkpoint(3.0)), 0.0, DAY, {}, {})
     assert [event.wall for event in read] == [2.0, 3.0]
+
+
 def test_who_is_silent_since_its_move_is_told_by_name_also_of_before_a_checkpoint() -> None:
     ledger = Ledger()
     for event in (ordered("1", 1.0), ev.CheckOrdered(1.0, "1", AGENT), ev.MigrationCalled(2.0, "1", CallResult.OK),
