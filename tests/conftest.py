@@ -34,8 +34,8 @@ def clean() -> None:
 clean()
 assert sys.flags.optimize == 0, "with python -O no assertion can fail"
 
-LONGEST = ("tests/simulation/test_seeds.py", "tests/scenarios/test_scenarios.py", "tests/simulation/test_tabletop.py",
-           "tests/simulation/test_demo.py")
+LONGEST = ("tests/simulation/test_seeds.py", "tests/scenarios/test_busy.py", "tests/scenarios/test_quiet.py",
+           "tests/simulation/test_tabletop.py", "tests/simulation/test_crash_points.py", "tests/simulation/test_demo.py")
 """Files that compute for minutes: begun first, so that no worker is left alone with one at the end."""
 
 

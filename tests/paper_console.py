@@ -16,7 +16,7 @@ from ballastd.core.saved_cluster import ClusterCopy
 from ballastd.core.summary import Summary, summarize
 from ballastd.core.views import ClusterView
 from ballastd.errors import BallastdError
-from ballastd.ports import JournalRecord, KeptDefinition
+from ballastd.ports.keeping import JournalRecord, KeptDefinition
 from ballastd.web.app import create_app
 from ballastd.web.server import ApiServer
 

@@ -41,7 +41,7 @@ from ballastd.documents import (
 )
 from ballastd.documents.policy_files import PolicyFiles
 from ballastd.errors import ConfigurationError, JournalError
-from ballastd.ports import Blocking
+from ballastd.ports.running import Blocking
 from ballastd.service.chores import ChoreTimes
 from ballastd.service.daemon import Daemon, Parts
 from ballastd.web.app import create_app

@@ -32,7 +32,8 @@ from ballastd.core.telemetry import AgentState, Report
 from ballastd.documents import Settings
 from ballastd.documents.host_settings import HOST_NAME, URI
 from ballastd.errors import ConfigurationError, PowerRefused, Unreachable
-from ballastd.ports import Blocking, Malformed, TelemetryDown, TelemetryUp
+from ballastd.ports.messages import Malformed, TelemetryDown, TelemetryUp
+from ballastd.ports.running import Blocking
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from ballastd.adapters.power.command import CommandOptions, CommandPower
 from ballastd.adapters.power.redfish import RedfishOptions, RedfishPower
 from ballastd.adapters.power.routing import PowerDrivers
 from ballastd.core.quantities import HostName
-from ballastd.ports import Power
+from ballastd.ports.hosts import Power
 from ballastd.sim.power import Conduct, SimulatedController, SimulatedPower
 from ballastd.sim.virtual_time import run_virtual
 from tests.redfish import SYSTEMS, Emulator, uuid_of

@@ -15,7 +15,7 @@ import pytest
 
 from ballastd.adapters.blocking import WAITING_PER_LANE_MAX, Inline, Lanes
 from ballastd.errors import MigrationFailed, Unreachable
-from ballastd.ports import Blocking
+from ballastd.ports.running import Blocking
 from ballastd.sim.journal import MemoryJournal
 from ballastd.sim.virtual_time import VirtualTimeLoop
 

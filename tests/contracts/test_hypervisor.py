@@ -25,7 +25,7 @@ from ballastd.errors import (
     Unreachable,
     VmVanished,
 )
-from ballastd.ports import HostChange, HostHint
+from ballastd.ports.hosts import HostChange, HostHint
 from tests.contracts.worlds import H1, H2, H3, World, an_order
 
 NOBODY = VmId("deadbeef-0000-4000-8000-000000000000")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ballastd.adapters.journal import SqliteJournal
 from ballastd.errors import JournalDamaged, JournalError
-from ballastd.ports import Journal, JournalHealth, JournalRecord
+from ballastd.ports.keeping import Journal, JournalHealth, JournalRecord
 from ballastd.sim.journal import MemoryJournal
 
 WHOLE = JournalHealth(0, 0, None)

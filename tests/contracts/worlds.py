@@ -9,7 +9,7 @@ from ballastd.core.hardware import Hardware, PagePool
 from ballastd.core.inventory import VmRecord, VmState
 from ballastd.core.plans import Move, Order
 from ballastd.core.quantities import MIB, Bytes, HostName, Seconds, VmId
-from ballastd.ports import Hypervisor
+from ballastd.ports.hosts import Hypervisor
 from ballastd.sim.hypervisor import SimulatedHypervisor
 from ballastd.sim.jobs import SimulatedHost
 from ballastd.sim.virtual_time import VirtualClock, run_virtual

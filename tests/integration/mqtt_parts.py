@@ -18,7 +18,7 @@ from ballastd.adapters.mqtt.telemetry import MqttTelemetry
 from ballastd.adapters.mqtt.wire import encode_report
 from ballastd.core.quantities import HostName
 from ballastd.core.telemetry import Report, Sample
-from ballastd.ports import TelemetryDown, TelemetryItem, TelemetryUp
+from ballastd.ports.messages import TelemetryDown, TelemetryItem, TelemetryUp
 
 HOSTS = (HostName("kvm-01"), HostName("kvm-02"))
 PATIENCE_SECONDS = 15.0

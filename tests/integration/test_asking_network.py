@@ -20,7 +20,7 @@ from ballastd.adapters.asking.routing import Probes
 from ballastd.core.arrival_checks import AGENT, AllowedChecks, check_of
 from ballastd.core.quantities import HostName, VmId
 from ballastd.errors import CheckRefused
-from ballastd.ports import ProbeAnswer
+from ballastd.ports.hosts import ProbeAnswer
 
 LOOPBACK = AllowedChecks(networks=(ip_network("127.0.0.0/8"), ip_network("::1")))
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -19,7 +19,7 @@ from ballastd.core.inventory import JobKind, PinKind, VmState
 from ballastd.core.plans import RefusalKind
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.errors import MigrationAborted, MigrationFailed, MigrationRefused, Unreachable
-from ballastd.ports import HostChange, HostHint
+from ballastd.ports.hosts import HostChange, HostHint
 from tests.contracts.lab_world import OPTIONS, LibvirtWorld, declaration
 from tests.contracts.test_hypervisor import found, moving, until_back, until_copying
 from tests.contracts.worlds import H1, H2, an_order

@@ -17,7 +17,7 @@ from ballastd.adapters.mqtt.address import BrokerAddress
 from ballastd.adapters.mqtt.intake import Pace
 from ballastd.adapters.mqtt.wire import encode_state
 from ballastd.core.telemetry import AgentState, Report, Telemetry
-from ballastd.ports import Malformed, TelemetryDown
+from ballastd.ports.messages import Malformed, TelemetryDown
 from tests.broker import Broker, free_port
 from tests.integration.mqtt_parts import BrokerOfOld, Listener, eventually, listening, metrics, publish, sequences
 

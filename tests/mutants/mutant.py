@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.scenarios.playing import QUIET
+
 CORE, KERNEL = "daemon/ballastd/core", "daemon/ballastd/kernel"
 SERVICE, WIRE = "daemon/ballastd/service", "daemon/ballastd/adapters/mqtt"
 JOURNAL = "daemon/ballastd/adapters/journal"
@@ -17,12 +19,12 @@ NETS = {
     "unit": (UNIT_CORE, UNIT_KERNEL, "tests/unit/service"),
     "property": ("tests/properties",),
     "simulation": tuple(f"tests/simulation/test_{name}.py" for name in (
-        "whole_daemon", "nights", "strandings", "rest", "checkers", "crash_points")),
+        "whole_daemon", "nights", "strandings", "rest", "checkers", "checkers_of_arrivals", "checkers_of_last_resorts",
+        "checkers_of_power", "crash_points")),
     "scenario": ("tests/scenarios",),
     "seeds": ("tests/simulation/test_tabletop.py", "tests/simulation/test_seeds.py"),
 }
 """What is tried on a mutant that names nothing of its own, cheapest first."""
-ONE_SCENARIO = "tests/scenarios/test_scenarios.py::test_a_scenario_goes_as_it_was_reviewed[{}]"
 CRASHES, REST = "tests/simulation/test_crash_points.py", "tests/simulation/test_rest.py"
 TABLETOP = "tests/simulation/test_tabletop.py"
 
@@ -40,7 +42,8 @@ class Mutant:
 
 def scenarios(*names: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Return a net of some scenarios: what the story of each is about has to show there."""
-    return (("scenario", tuple(ONE_SCENARIO.format(name) for name in names)),)
+    return (("scenario", tuple(f"tests/scenarios/test_{'quiet' if name in QUIET else 'busy'}.py::"
+                               f"test_a_scenario_goes_as_it_was_reviewed[{name}]" for name in names)),)
 
 
 def only(net: str, *paths: str) -> tuple[tuple[str, tuple[str, ...]], ...]:

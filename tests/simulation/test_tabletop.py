@@ -48,9 +48,10 @@ def huge(decision: Decision) -> Decision:
     return replace(decision, orders=decision.orders * 20)
 
 
-def found(rule: str, seeds: int = 40) -> bool:
-    """Return whether one of the first seeds breaks the rule."""
-    return any(violation.rule == rule for seed in range(1, seeds + 1) for violation in play_seed(seed, 2.0).violations)
+def found(rule: str, likely: int = 1, seeds: int = 40) -> bool:
+    """Return whether one of the first seeds breaks the rule. ``likely``: the one that is tried first."""
+    tried = sorted(range(1, seeds + 1), key=lambda seed: (seed != likely, seed))
+    return any(violation.rule == rule for seed in tried for violation in play_seed(seed, 2.0).violations)
 
 
 def spoil(monkeypatch: pytest.MonkeyPatch, decided: Callable[[Decision], Decision]) -> None:
@@ -98,7 +99,7 @@ def test_the_judge_finds_one_that_does_not_notice_that_a_host_is_gone(monkeypatc
 
 def test_the_judge_finds_one_that_thinks_every_host_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
     hide(monkeypatch, errors=0.0)
-    assert found("fit-target")
+    assert found("fit-target", likely=13)
 
 
 def test_the_judge_finds_one_that_counts_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,9 +108,9 @@ def test_the_judge_finds_one_that_counts_no_memory(monkeypatch: pytest.MonkeyPat
     # the planner asks the columns of all hosts first, and they count memory as well
     monkeypatch.setattr(drafting, "shut", lambda snapshot, *_: ~snapshot.hosts.target)
     monkeypatch.setattr("ballastd.core.planning.check_plan", lambda *_: ())
-    assert found("memory")
+    assert found("memory", likely=11)
 
 
 def test_the_judge_finds_a_journal_that_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ballastd.core.ledger.Ledger.replay", lambda *_: None)
-    assert found("replay")
+    assert found("replay", likely=8)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ballastd.core.quantities import VmId
 from ballastd.errors import DefinitionNotKept, Unreachable
-from ballastd.ports import Blocking, KeptDefinition
+from ballastd.ports.keeping import KeptDefinition
+from ballastd.ports.running import Blocking
 
 LANE, DEADLINE_SECONDS = "definitions", 5.0
 SUFFIX, PART = ".xml", ".part"

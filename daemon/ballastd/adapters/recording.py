@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from ballastd.errors import Unreachable
-from ballastd.ports import Blocking, Clock
+from ballastd.ports.running import Blocking, Clock
 
 log = structlog.get_logger(__name__)
 

@@ -26,7 +26,7 @@ from ballastd.agent.urgency import Ration, Watch
 from ballastd.core.quantities import HostName
 from ballastd.core.telemetry import Sample
 from ballastd.errors import MalformedReport, Unreachable
-from ballastd.ports import Clock
+from ballastd.ports.running import Clock
 
 STATE_REPEAT_SECONDS = 60.0
 """The state is said again now and then: a broker may publish the will of a session that was taken over."""

@@ -15,7 +15,8 @@ from ballastd.adapters.mqtt.wire import decode_cordon, encode_reports, encode_st
 from ballastd.core.quantities import HostName
 from ballastd.core.telemetry import AgentState, Report
 from ballastd.errors import MalformedReport
-from ballastd.ports import Clock, TelemetryItem
+from ballastd.ports.messages import TelemetryItem
+from ballastd.ports.running import Clock
 from ballastd.sim.world import World
 
 log = structlog.get_logger(__name__)

@@ -31,7 +31,10 @@ from ballastd.errors import BallastdError, DefinitionNotKept, Unreachable, VmVan
 from ballastd.kernel.flights import Flight, Flights
 from ballastd.kernel.record import Record
 from ballastd.kernel.switches import Switches
-from ballastd.ports import Clock, Definitions, Hypervisor, Notices, Power
+from ballastd.ports.hosts import Hypervisor, Power
+from ballastd.ports.keeping import Definitions
+from ballastd.ports.messages import Notices
+from ballastd.ports.running import Clock
 
 
 class Withheld(BallastdError):

@@ -7,7 +7,8 @@ from ballastd.core import power_events as pw
 from ballastd.core import shutdown_events as sh
 from ballastd.core.ledger import Ledger, restored
 from ballastd.errors import JournalError, Unreachable
-from ballastd.ports import Blocking, Journal, JournalHealth, JournalRecord
+from ballastd.ports.keeping import Journal, JournalHealth, JournalRecord
+from ballastd.ports.running import Blocking
 
 LANE = "journal"
 ARCHIVE_LANE = "journal-archive"

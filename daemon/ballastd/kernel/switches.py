@@ -15,7 +15,8 @@ from ballastd.core.power import AGENT_WORD_SECONDS, STANDING_BY, PowerOrder, Pow
 from ballastd.core.quantities import HostName, Instant
 from ballastd.core.telemetry import AgentState
 from ballastd.errors import PowerRefused, Unreachable
-from ballastd.ports import Clock, Hypervisor, Power
+from ballastd.ports.hosts import Hypervisor, Power
+from ballastd.ports.running import Clock
 
 TEN_MINUTES_SECONDS = 600.0
 MINUTE_SECONDS = 60.0

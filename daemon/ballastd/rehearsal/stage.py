@@ -18,7 +18,7 @@ from ballastd.core.policies import PolicySet, Timing
 from ballastd.core.rehearsed import Violation
 from ballastd.core.saved_cluster import SavedCluster
 from ballastd.errors import BallastdError, ConfigurationError
-from ballastd.ports import Recording
+from ballastd.ports.keeping import Recording
 from ballastd.service.daemon import Daemon, Parts, PolicySource
 from ballastd.sim.checkers import CHECKERS, Checker
 from ballastd.sim.crashing import CrashPoints

@@ -13,7 +13,8 @@ from ballastd.core.arrivals import ArrivalCheck
 from ballastd.core.inputs import VmAsked
 from ballastd.core.quantities import HostName
 from ballastd.errors import CheckRefused
-from ballastd.ports import ArrivalProbe, Clock, ProbeAnswer
+from ballastd.ports.hosts import ArrivalProbe, ProbeAnswer
+from ballastd.ports.running import Clock
 from ballastd.service.inbox import Inbox
 
 log = structlog.get_logger("ballastd.asking")

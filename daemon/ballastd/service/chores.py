@@ -22,7 +22,9 @@ from ballastd.core.summary import Summary, summarize
 from ballastd.core.views import NoView
 from ballastd.errors import DefinitionNotKept, JournalError, Unreachable
 from ballastd.kernel.record import Record
-from ballastd.ports import Calendar, Clock, Console, Definitions, Notices
+from ballastd.ports.keeping import Definitions
+from ballastd.ports.messages import Notices
+from ballastd.ports.running import Calendar, Clock, Console
 
 log = structlog.get_logger("ballastd.chores")
 

@@ -22,7 +22,8 @@ from ballastd.core.views import ClusterView
 from ballastd.errors import JournalError
 from ballastd.kernel.kernel import Kernel
 from ballastd.kernel.record import Record
-from ballastd.ports import Clock, Notices
+from ballastd.ports.messages import Notices
+from ballastd.ports.running import Clock
 from ballastd.service.executor import Executor
 from ballastd.service.inbox import Inbox
 from ballastd.service.recorder import Recorder

@@ -35,24 +35,10 @@ from ballastd.core.views import ClusterView
 from ballastd.errors import ConfigurationError, DefinitionNotKept, JournalError, Unreachable
 from ballastd.kernel.kernel import Kernel
 from ballastd.kernel.record import Record
-from ballastd.ports import (
-    ArrivalProbe,
-    Blocking,
-    Calendar,
-    Clock,
-    Definitions,
-    Hypervisor,
-    Journal,
-    JournalRecord,
-    KeptDefinition,
-    Malformed,
-    Notices,
-    Power,
-    Recording,
-    TelemetryDown,
-    TelemetrySource,
-    TelemetryUp,
-)
+from ballastd.ports.hosts import ArrivalProbe, Hypervisor, Power
+from ballastd.ports.keeping import Definitions, Journal, JournalRecord, KeptDefinition, Recording
+from ballastd.ports.messages import Malformed, Notices, TelemetryDown, TelemetrySource, TelemetryUp
+from ballastd.ports.running import Blocking, Calendar, Clock
 from ballastd.service.asking import Asker
 from ballastd.service.chores import NO_CHORES, Chores, ChoreTimes
 from ballastd.service.control_loop import ControlLoop

@@ -22,7 +22,7 @@ from ballastd.errors import (
     ShutdownRefused,
 )
 from ballastd.kernel.kernel import Kernel, Withheld
-from ballastd.ports import Clock
+from ballastd.ports.running import Clock
 from ballastd.service.asking import Asker
 from ballastd.service.inbox import Inbox
 

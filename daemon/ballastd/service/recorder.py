@@ -6,7 +6,7 @@ from ballastd.core.diary import Diary
 from ballastd.core.inputs import Input
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import HostName, Instant
-from ballastd.ports import Recording
+from ballastd.ports.keeping import Recording
 
 DAY_SECONDS = 86400.0
 

@@ -13,7 +13,8 @@ from ballastd.core.policies import Timing
 from ballastd.core.power import PowerPhase
 from ballastd.core.quantities import HostName
 from ballastd.errors import PowerRefused, Unreachable
-from ballastd.ports import Clock, Hypervisor, Power
+from ballastd.ports.hosts import Hypervisor, Power
+from ballastd.ports.running import Clock
 from ballastd.service.inbox import Inbox
 
 log = structlog.get_logger("ballastd.watching")

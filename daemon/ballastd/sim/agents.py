@@ -14,7 +14,8 @@ from random import Random
 from ballastd.core.plausibility import implausible
 from ballastd.core.quantities import HostName
 from ballastd.core.telemetry import METRICS, AgentState, Report, Sample
-from ballastd.ports import Clock, Malformed, TelemetryDown, TelemetryItem, TelemetryUp
+from ballastd.ports.messages import Malformed, TelemetryDown, TelemetryItem, TelemetryUp
+from ballastd.ports.running import Clock
 
 INTERVAL_SECONDS = 10.0
 STATE_SECONDS = 60.0

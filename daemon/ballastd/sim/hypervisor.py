@@ -25,7 +25,8 @@ from ballastd.errors import (
     Unreachable,
     VmVanished,
 )
-from ballastd.ports import Clock, HostChange, HostHint
+from ballastd.ports.hosts import HostChange, HostHint
+from ballastd.ports.running import Clock
 from ballastd.sim.jobs import Fate, SimulatedHost, SimulatedJob
 from ballastd.sim.links import fair
 from ballastd.sim.pages import free_pages, take

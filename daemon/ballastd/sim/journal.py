@@ -10,7 +10,7 @@ from typing import Any
 
 from ballastd.adapters.journal.chain import canonical
 from ballastd.errors import JournalDamaged, JournalError
-from ballastd.ports import JournalHealth, JournalRecord
+from ballastd.ports.keeping import JournalHealth, JournalRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,19 +14,9 @@ from ballastd.core.inventory import HostInventory, Progress
 from ballastd.core.plans import Order, Refusal
 from ballastd.core.power import PowerStatus
 from ballastd.core.quantities import HostName, Seconds, VmId
-from ballastd.ports import (
-    ArrivalProbe,
-    HostHint,
-    Hypervisor,
-    Journal,
-    JournalHealth,
-    JournalRecord,
-    Notices,
-    Power,
-    ProbeAnswer,
-    TelemetryItem,
-    TelemetrySource,
-)
+from ballastd.ports.hosts import ArrivalProbe, HostHint, Hypervisor, Power, ProbeAnswer
+from ballastd.ports.keeping import Journal, JournalHealth, JournalRecord
+from ballastd.ports.messages import Notices, TelemetryItem, TelemetrySource
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ballastd.core.quantities import HostName
-from ballastd.ports import Clock
+from ballastd.ports.running import Clock
 
 
 class SimulatedNotices:

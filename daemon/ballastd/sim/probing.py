@@ -6,7 +6,7 @@ import asyncio
 
 from ballastd.core.arrival_checks import Check, CheckKind
 from ballastd.core.quantities import HostName, VmId
-from ballastd.ports import ProbeAnswer
+from ballastd.ports.hosts import ProbeAnswer
 from ballastd.sim.hypervisor import SimulatedHypervisor
 
 ANSWER_SECONDS = 0.01

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ballastd.core.quantities import HostName, Seconds, VmId
-from ballastd.ports import Clock
+from ballastd.ports.running import Clock
 
 OVERHEAD = 0.02
 """What a host's own work takes of its processors."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ballastd.core.quantities import MIB, HostName, VmId
-from ballastd.ports import Clock
+from ballastd.ports.running import Clock
 
 
 class Traffic:

@@ -21,7 +21,9 @@ from ballastd.core.policies import ClusterDeclaration, PolicySet
 from ballastd.core.quantities import HostName, VmId
 from ballastd.core.saved_cluster import Demand, SavedCluster
 from ballastd.core.telemetry import Report, Sample
-from ballastd.ports import Clock, HostHint, TelemetryItem
+from ballastd.ports.hosts import HostHint
+from ballastd.ports.messages import TelemetryItem
+from ballastd.ports.running import Clock
 from ballastd.sim.agents import INTERVAL_SECONDS, HostTruth, SimulatedAgents
 from ballastd.sim.demand import asked
 from ballastd.sim.hypervisor import SimulatedHypervisor

@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from ballastd.core.views import ClusterView
-from ballastd.ports import Console
+from ballastd.ports.running import Console
 from ballastd.web.peers import Names, Peer, asking
 from ballastd.web.problems import Problem
 from ballastd.web.text import one_line

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from ballastd import __version__
 from ballastd.errors import ConfigurationError
-from ballastd.ports import Blocking, Console
+from ballastd.ports.running import Blocking, Console
 from ballastd.web import commanding, problems, reading
 from ballastd.web.access import Desk
 from ballastd.web.body import BodyLimit

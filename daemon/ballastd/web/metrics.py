@@ -21,7 +21,7 @@ from prometheus_client.metrics_core import (
 
 from ballastd import __version__
 from ballastd.core.views import ClusterView, HostView
-from ballastd.ports import Console
+from ballastd.ports.running import Console
 
 HEALTHS = ("healthy", "suspect", "degraded", "failing")
 POWERS = ("unmanaged", "on", "emptying", "closing", "going-off", "off", "waking", "failed")

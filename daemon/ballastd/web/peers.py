@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from ballastd.errors import Unreachable
-from ballastd.ports import Blocking
+from ballastd.ports.running import Blocking
 from ballastd.web.text import one_line
 
 _UCRED = struct.Struct("3i")

@@ -17,7 +17,7 @@ from ballastd.core.saved_cluster import ClusterCopy
 from ballastd.core.statements import Explanation, SubjectKind
 from ballastd.core.summary import Summary
 from ballastd.core.views import ClusterView, HostView, MigrationView, RecommendationView, VmView
-from ballastd.ports import KeptDefinition
+from ballastd.ports.keeping import KeptDefinition
 from ballastd.web.access import DeskNeeded, ViewNeeded
 from ballastd.web.models import (
     HostList,

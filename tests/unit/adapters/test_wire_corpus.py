@@ -20,7 +20,7 @@ from ballastd.adapters.mqtt.wire import decode
 from ballastd.core.quantities import HostName, Instant
 from ballastd.core.telemetry import AgentState, Report, Telemetry
 from ballastd.errors import MalformedReport
-from ballastd.ports import Malformed, TelemetryDown
+from ballastd.ports.messages import Malformed, TelemetryDown
 
 CORPUS = json.loads((Path(__file__).parents[2] / "data" / "corpus_bad.json").read_text())
 ENTRIES = {entry["id"]: entry for entry in CORPUS["entries"]}

@@ -19,10 +19,9 @@ from click.testing import CliRunner, Result
 from ruamel.yaml import YAML
 
 from ballastd.cli.ctl import main
-from ballastd.cli.output import repeat
 from ballastd.core.quantities import VmId
 from ballastd.core.views import DemotionView, PairView, RejectionView
-from ballastd.ports import JournalRecord, KeptDefinition
+from ballastd.ports.keeping import JournalRecord, KeptDefinition
 from tests.paper_console import PaperConsole, served
 from tests.pictures import DB, NOW, WEB_1, WEB_2, a_busy_view, a_host, a_migration, a_recommendation, a_view, a_vm
 
@@ -469,33 +468,6 @@ def test_help_waits_for_nothing_heavy():
     seen = subprocess.run([sys.executable, "-c", "import sys, ballastd.cli.ctl; print(*sys.modules)"], check=True,
                           capture_output=True, text=True).stdout.split()
     assert not {"rich", "httpx", "pydantic", "fastapi", "ruamel.yaml"} & set(seen)
-
-
-def test_watching_shows_again_and_outlives_trouble():
-    shown = []
-
-    def show():
-        shown.append(len(shown))
-        if len(shown) == 2:
-            raise click.ClickException("for a moment")
-
-    repeat(0.01, show, rounds=3)
-    assert shown == [0, 1, 2]
-
-
-def test_watching_ends_quietly_when_interrupted():
-    def show():
-        raise KeyboardInterrupt
-
-    repeat(0.01, show)
-
-
-def test_a_refusal_while_not_watching_is_not_outlived():
-    def show():
-        raise click.ClickException("no")
-
-    with pytest.raises(click.ClickException):
-        repeat(None, show)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything")

@@ -20,7 +20,7 @@ from ballastd.core.quantities import GIB, MIB, Bytes, HostName, Seconds, VmId
 from ballastd.errors import BallastdError, DefinitionNotKept, JournalError
 from ballastd.kernel.kernel import Kernel, Withheld
 from ballastd.kernel.record import Record
-from ballastd.ports import Definitions, KeptDefinition
+from ballastd.ports.keeping import Definitions, KeptDefinition
 from ballastd.sim.hypervisor import SimulatedHypervisor
 from ballastd.sim.jobs import SimulatedHost
 from ballastd.sim.journal import MemoryJournal

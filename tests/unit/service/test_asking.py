@@ -13,7 +13,7 @@ from ballastd.core.arrivals import ArrivalCheck
 from ballastd.core.inputs import VmAsked
 from ballastd.core.quantities import HostName, VmId
 from ballastd.errors import CheckRefused
-from ballastd.ports import ProbeAnswer
+from ballastd.ports.hosts import ProbeAnswer
 from ballastd.service.asking import AGAIN_SECONDS, ANSWER_SECONDS_MAX, AT_ONCE_MAX, BEFORE_SECONDS, NO_TURN, Asker
 from ballastd.service.inbox import Inbox
 from ballastd.sim.virtual_time import VirtualClock, run_virtual

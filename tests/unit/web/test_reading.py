@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ballastd.ports import JournalRecord
+from ballastd.ports.keeping import JournalRecord
 from ballastd.web.models import Pictures, picture_json, picture_of, to_json
 from tests.paper_console import PaperConsole, asking
 from tests.pictures import DB, WEB_1, WEB_2, a_busy_view, a_full_view, a_host, a_view, a_vm

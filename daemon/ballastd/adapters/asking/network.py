@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator
 
 from ballastd.core.arrival_checks import AllowedChecks, Check, CheckKind
 from ballastd.errors import CheckRefused
-from ballastd.ports import ProbeAnswer
+from ballastd.ports.hosts import ProbeAnswer
 
 ATTEMPT_SECONDS = 3.0
 SHOWN_MAX = 120

@@ -8,7 +8,7 @@ from ballastd.adapters.asking.network import NetworkProbe
 from ballastd.core.arrival_checks import AllowedChecks, Check, CheckKind
 from ballastd.core.quantities import HostName, VmId
 from ballastd.errors import CheckRefused, Unreachable
-from ballastd.ports import ProbeAnswer
+from ballastd.ports.hosts import ProbeAnswer
 
 
 class Agents(Protocol):

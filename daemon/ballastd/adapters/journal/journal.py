@@ -25,7 +25,7 @@ from ballastd.adapters.journal.lock import WriterLock, lock_path
 from ballastd.adapters.journal.mark import MarkFile, create_mark, mark_path
 from ballastd.adapters.journal.verification import Walk, examine
 from ballastd.errors import JournalDamaged, JournalError
-from ballastd.ports import JournalHealth, JournalRecord
+from ballastd.ports.keeping import JournalHealth, JournalRecord
 
 TURN_SECONDS = 1.0
 CURE = "see it with `ballastctl journal verify`, set it aside with `ballastctl journal quarantine`"

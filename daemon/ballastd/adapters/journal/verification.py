@@ -16,7 +16,7 @@ from ballastd.adapters.journal.archive import archive_flaw
 from ballastd.adapters.journal.chain import NOTHING, Head, StoredRow, flaw
 from ballastd.adapters.journal.mark import mark_path, read_mark
 from ballastd.errors import JournalError
-from ballastd.ports import JournalHealth
+from ballastd.ports.keeping import JournalHealth
 
 LOOKS = 5
 

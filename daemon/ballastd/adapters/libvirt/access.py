@@ -21,7 +21,7 @@ from ballastd.adapters.libvirt.usage import Measured
 from ballastd.core.hardware import FreePages
 from ballastd.core.inventory import DeclaredHost
 from ballastd.errors import MigrationRefused, Unreachable
-from ballastd.ports import HostChange, HostHint
+from ballastd.ports.hosts import HostChange, HostHint
 
 T = TypeVar("T")
 

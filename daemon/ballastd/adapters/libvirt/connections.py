@@ -13,7 +13,7 @@ from ballastd.adapters.libvirt.links import CallFailed, Graveyard, Link
 from ballastd.adapters.libvirt.opening import Opening
 from ballastd.core.quantities import HostName
 from ballastd.errors import Unreachable
-from ballastd.ports import Blocking
+from ballastd.ports.running import Blocking
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ballastd.adapters.libvirt.binding import load_libvirt
 from ballastd.core.quantities import HostName, VmId
-from ballastd.ports import HostChange, HostHint
+from ballastd.ports.hosts import HostChange, HostHint
 
 HINTS_MAX = 1024
 

@@ -27,7 +27,8 @@ from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import HostName, Seconds, VmId
 from ballastd.core.shutdown_books import CALL_SECONDS
 from ballastd.errors import InvariantBroken, MigrationRefused, OutcomeUnknown, ShutdownRefused, Unreachable
-from ballastd.ports import Blocking, Clock, HostHint
+from ballastd.ports.hosts import HostHint
+from ballastd.ports.running import Blocking, Clock
 
 T = TypeVar("T")
 

@@ -19,7 +19,7 @@ from ballastd.adapters.libvirt.binding import load_libvirt
 from ballastd.adapters.libvirt.errors_map import LibvirtTrouble
 from ballastd.adapters.libvirt.xml_reading import shown
 from ballastd.errors import InvariantBroken, Unreachable
-from ballastd.ports import Blocking
+from ballastd.ports.running import Blocking
 
 T = TypeVar("T")
 

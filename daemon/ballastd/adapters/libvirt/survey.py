@@ -28,7 +28,8 @@ from ballastd.core.quantities import HostName
 from ballastd.core.readiness import Fit, Guest, HostSurvey, Pool
 from ballastd.core.suitability import why_lacking
 from ballastd.errors import Unreachable
-from ballastd.ports import Blocking, HostHint
+from ballastd.ports.hosts import HostHint
+from ballastd.ports.running import Blocking
 
 AT_ONCE = 20
 """Of so many guests a host is asked in one call, which has a time limit."""

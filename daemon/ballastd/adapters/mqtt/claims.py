@@ -12,7 +12,7 @@ from ballastd.adapters.mqtt.publisher import RIVAL_SECONDS
 from ballastd.adapters.mqtt.topics import DAEMON, topic_of
 from ballastd.adapters.mqtt.wire import decode_claim
 from ballastd.errors import MalformedReport
-from ballastd.ports import Clock
+from ballastd.ports.running import Clock
 
 
 class ClaimWatch:

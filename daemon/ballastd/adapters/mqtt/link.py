@@ -25,7 +25,7 @@ from ballastd.adapters.mqtt.connection import (
 )
 from ballastd.adapters.mqtt.diagnosis import explain
 from ballastd.errors import Unreachable
-from ballastd.ports import Clock
+from ballastd.ports.running import Clock
 
 BACKOFF_FIRST_SECONDS = 0.5
 BACKOFF_MAX_SECONDS = 30.0

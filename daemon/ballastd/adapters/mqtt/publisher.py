@@ -16,7 +16,7 @@ from ballastd.adapters.mqtt.topics import DAEMON, VERSION, Kind, topic_of
 from ballastd.adapters.mqtt.wire import Claim, CordonRequest, decode_claim, encode_claim, encode_cordon
 from ballastd.core.quantities import HostName, Instant
 from ballastd.errors import MalformedReport
-from ballastd.ports import Clock
+from ballastd.ports.running import Clock
 
 RIVAL_SECONDS = 120.0
 

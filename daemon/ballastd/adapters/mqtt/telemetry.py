@@ -18,7 +18,8 @@ from ballastd.adapters.mqtt.topics import Kind, parse_topic, telemetry_filters
 from ballastd.adapters.mqtt.wire import decode
 from ballastd.core.quantities import HostName
 from ballastd.errors import MalformedReport
-from ballastd.ports import Clock, Malformed, TelemetryDown, TelemetryItem, TelemetryUp
+from ballastd.ports.messages import Malformed, TelemetryDown, TelemetryItem, TelemetryUp
+from ballastd.ports.running import Clock
 
 NEWS_MAX = 64
 

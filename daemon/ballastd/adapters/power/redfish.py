@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ballastd.core.power import PowerStatus
 from ballastd.core.quantities import HostName
 from ballastd.errors import BallastdError, ConfigurationError, Unreachable
-from ballastd.ports import Blocking
+from ballastd.ports.running import Blocking
 
 if TYPE_CHECKING:
     from ballastd.adapters.power.redfish_controller import Controller

@@ -11,7 +11,7 @@ from ballastd.adapters.journal import SqliteJournal
 from ballastd.adapters.journal.mark import mark_path
 from ballastd.adapters.journal.sqlite import wal_path
 from ballastd.errors import JournalError
-from ballastd.ports import JournalRecord
+from ballastd.ports.keeping import JournalRecord
 
 
 def content(number: int) -> dict[str, Any]:

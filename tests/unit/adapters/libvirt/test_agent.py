@@ -15,7 +15,7 @@ from ballastd.core.arrival_checks import AGENT, AllowedChecks
 from ballastd.core.inventory import DeclaredHost
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import HostName, VmId
-from ballastd.ports import ProbeAnswer
+from ballastd.ports.hosts import ProbeAnswer
 
 libvirt = pytest.importorskip("libvirt")
 

@@ -11,7 +11,7 @@ from ballastd.adapters.libvirt.events import HintBox
 from ballastd.adapters.libvirt.identity import HostIdentity, Registry
 from ballastd.core.quantities import HostName, VmId
 from ballastd.errors import Unreachable
-from ballastd.ports import HostChange, HostHint
+from ballastd.ports.hosts import HostChange, HostHint
 
 H1, H2 = HostName("h1"), HostName("h2")
 
