@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from ballastd.adapters.blocking import Inline
 from ballastd.adapters.recording import FileRecording
 from ballastd.cli.ctl import main
 from ballastd.core.acts import Act
+from ballastd.core.diary import Diary
 from ballastd.core.policies import Timing
-from ballastd.core.quantities import Instant
+from ballastd.core.quantities import Instant, VmId
 from ballastd.core.recorded import Recorded, recorded
 from ballastd.documents.recordings import load_recording
 from ballastd.errors import ConfigurationError
 from ballastd.rehearsal.rehearsing import rehearse
+from ballastd.rehearsal.scenarios import load_scenario
 from ballastd.rehearsal.stage import Setting
 from tests.builders import POLICIES
 from tests.simulation.clusters import Fixed, four
@@ -95,6 +98,39 @@ def test_rehearsed_again_the_same_policies_do_the_same(told: Recorded) -> None:
     assert sorted(move.vm_name for move in again.moves) == sorted(move.vm_name for move in first.moves)
     assert len(first.moves) == 3
     assert not again.violations
+
+
+@pytest.fixture(scope="module")
+def last_resort() -> Kept:
+    """Three guests are asked to shut down on a failing host, and two of them obey."""
+    found, scenario = Kept(), load_scenario(Path(__file__).parents[1] / "scenarios" / "last-resort-shutdown")
+    rehearse(replace(scenario.setting(()), recording=found), scenario.script.lasts)
+    return found
+
+
+def test_guests_that_the_daemon_asked_to_shut_down_were_not_stopped_by_somebody(last_resort: Kept) -> None:
+    assert [len(entry["vms"]) for entry in last_resort.entries if entry["kind"] == "ours"][-1] == 2
+    assert not acts(recorded(last_resort.entries), "stop")
+
+
+def test_who_stays_down_when_that_is_not_our_doing_any_more_was_stopped_by_somebody(last_resort: Kept) -> None:
+    at = last_resort.entries[-1]["at"]
+    later = [{"at": at + 10.0, "kind": "ours", "vms": []}, {"at": at + 600.0, "kind": "alive"}]
+    assert [act.vm for act in acts(recorded([*last_resort.entries, *later]), "stop")] == ["gpu-1", "gpu-2"]
+
+
+def test_who_is_started_again_was_not_stopped(last_resort: Kept) -> None:
+    (running,) = [entry for entry in last_resort.entries if entry["kind"] == "host" and entry["host"] == "alder"][:1]
+    at = last_resort.entries[-1]["at"]
+    later = [{**running, "at": at + 5.0}, {"at": at + 10.0, "kind": "ours", "vms": []}, {"at": at + 600.0, "kind": "alive"}]
+    assert not acts(recorded([*last_resort.entries, *later]), "stop")
+
+
+def test_a_new_day_knows_who_is_down_by_our_doing() -> None:
+    diary = Diary(four().declaration(Timing()).hosts)
+    now = Instant(1.0, 1.0, "")
+    diary.note((), frozenset(), frozenset({VmId("b"), VmId("a")}), now)
+    assert [(one["kind"], one.get("vms")) for one in diary.opening(now)] == [("begin", None), ("ours", ["a", "b"])]
 
 
 def test_a_diary_is_small(kept: Kept) -> None:

@@ -1,7 +1,8 @@
 """What a daemon sees, as a diary that can be rehearsed on: what the VMs used, what the sensors showed, who was out of sight.
 
 Only changes are written down, and coarsely: an entry is plain data of a few dozen bytes. Nothing that we did ourselves is in
-it: what another policy set would have done is for a rehearsal to find out.
+it, but for whom we asked to shut down, so that nobody takes that for an owner's wish: what other policies would have done
+is for a rehearsal to find out.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class Diary:
         self._seen: dict[HostName, _Seen] = {host.name: _Seen() for host in hosts}
         self._said = float("-inf")
         self._is_deaf = False
+        self._down: frozenset[VmId] = frozenset()
 
     def opening(self, now: Instant) -> list[Entry]:
         """Return what a file begins with, so that it stands alone: who is declared, and all that is known."""
@@ -67,12 +69,17 @@ class Diary:
                 if seen.use:
                     entries.append({"at": at, "kind": "use", "host": host, "use": dict(seen.use)})
             entries.extend(_reading(host, sample, now) for sample in seen.readings.values())
-        return entries
+        # before the hosts that show them: whoever reads it has to know whose doing it is
+        return [entries[0], _ours(self._down, now), *entries[1:]] if self._down else entries
 
-    def note(self, inputs: tuple[Input, ...], standing_by: frozenset[HostName], now: Instant) -> list[Entry]:
+    def note(self, inputs: tuple[Input, ...], standing_by: frozenset[HostName], down: frozenset[VmId],
+             now: Instant) -> list[Entry]:
         """Return what is to be written down. ``standing_by``: hosts that we switched off, or are about to: their silence
-        is our doing."""
+        is our doing. ``down``: VMs whose guests we asked to shut down, and that nobody started since: so is theirs."""
         entries: list[Entry] = []
+        if down != self._down:
+            self._down = down
+            entries.append(_ours(down, now))
         for one in inputs:
             match one:
                 case HostInventory(complete=True):
@@ -160,6 +167,10 @@ class Diary:
             if before is None or abs(sample.value - before.value) > STEPS.get(sample.metric, 0.0):
                 seen.readings[sample.metric, sample.subject] = sample
                 yield _reading(one.host, sample, now)
+
+
+def _ours(down: frozenset[VmId], now: Instant) -> Entry:
+    return {"at": _wall(now.wall), "kind": "ours", "vms": sorted(down)}
 
 
 def _reading(host: HostName, sample: Sample, now: Instant) -> Entry:

@@ -1,8 +1,8 @@
 """A diary read again: the cluster as it was at first, and what happened to it since, as a script to rehearse.
 
 What the daemon did at the time is left out, and so is what strangers moved by hand, for nobody can tell the two apart from
-outside; VMs that were started and stopped are kept. A VM asks for what it used: where its host was overloaded it would have
-liked more.
+outside; VMs that were started and stopped are kept, but for guests that the daemon asked to shut down. A VM
+asks for what it used: where its host was overloaded it would have liked more.
 """
 
 from __future__ import annotations
@@ -58,6 +58,9 @@ class _Reader:
         self._vms: dict[VmId, _Vm] = {}
         self._shown: dict[HostName, frozenset[VmId]] = {}
         self._gone: dict[VmId, float] = {}
+        self._ours: frozenset[VmId] = frozenset()
+        self._down: set[VmId] = set()
+        """Those of ours that are not seen running any more; here they run on."""
 
     def read(self, entry: Entry) -> None:
         wall, kind = float(entry["at"]), entry["kind"]
@@ -78,6 +81,8 @@ class _Reader:
             case "broker":
                 # said at each start; what was up stays up
                 self.acts.append(Act(self.at, "broker-up" if entry["up"] else "broker-down"))
+            case "ours":
+                self._disown(frozenset(map(VmId, entry["vms"])))
             case "alive":
                 pass
             case _ if kind in _SIGHT:
@@ -99,7 +104,7 @@ class _Reader:
             self._meet(vm, record, host)
         for vm in self._shown.get(host, frozenset()) - records.keys():
             if vm in self._vms and self._vms[vm].host == host:
-                self._gone.setdefault(vm, self.at)
+                self._miss(vm)
         self._shown[host] = frozenset(records)
 
     def _meet(self, vm: VmId, record: VmRecord, host: HostName) -> None:
@@ -113,14 +118,32 @@ class _Reader:
             return
         if record.state.runs:
             self._gone.pop(vm, None)
+            self._down.discard(vm)
             self.changes += known.host != host
             if known.record.state is VmState.SHUTOFF:
                 self.acts.append(Act(self.at, "start", vm=record.name, host=host, value=record.memory_max / GIB))
         elif known.host != host:
             return  # a definition that stayed behind says nothing of a VM that runs elsewhere
         elif record.state is VmState.SHUTOFF and known.record.state.runs:
+            if vm in self._ours:
+                self._miss(vm)
+                return
             self.acts.append(Act(self.at, "stop", vm=record.name))
         known.record, known.host = record, host
+
+    def _miss(self, vm: VmId) -> None:
+        """Nobody shows any more that it runs."""
+        if vm in self._ours:
+            self._down.add(vm)
+        else:
+            self._gone.setdefault(vm, self.at)
+
+    def _disown(self, ours: frozenset[VmId]) -> None:
+        """Who is down, and not by our doing any more, stays so because somebody wants it."""
+        for vm in sorted(self._down - ours):
+            self._down.discard(vm)
+            self._gone.setdefault(vm, self.at)
+        self._ours = ours
 
     def _miss_those_gone(self) -> None:
         for vm, since in list(self._gone.items()):

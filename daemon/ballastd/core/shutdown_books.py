@@ -59,7 +59,7 @@ class GuestShutdown:
 
 @dataclass(slots=True)
 class ShutdownBooks:
-    """The last shutdown of each VM, oldest first; those that ended are kept for a while."""
+    """The last shutdown of each VM, oldest first; those that ended are kept for a while, those that are missed stay."""
 
     by_vm: dict[VmId, GuestShutdown] = field(default_factory=dict)
 
@@ -74,6 +74,10 @@ class ShutdownBooks:
     def missed(self) -> tuple[GuestShutdown, ...]:
         """Return those that somebody has to start."""
         return tuple(one for one in self.by_vm.values() if one.is_missed)
+
+    def down(self) -> frozenset[VmId]:
+        """Return the VMs that are down, or may be about to go down, because we asked."""
+        return frozenset(one.vm for one in self.by_vm.values() if one.ending is None or one.is_missed)
 
     def hosts(self) -> frozenset[HostName]:
         """Return the hosts of those."""
@@ -116,7 +120,8 @@ class ShutdownBooks:
             raise KeyError(e.id)
         self.by_vm.pop(e.vm, None)
         self.by_vm[e.vm] = GuestShutdown(e.id, e.vm, e.vm_name, e.host, e.policy, e.because, e.wall, e.wall, e.times)
-        for vm in [vm for vm, one in self.by_vm.items() if one.ending is not None][:max(0, len(self.by_vm) - KEPT)]:
+        over = [vm for vm, one in self.by_vm.items() if one.ending is not None and not one.is_missed]
+        for vm in over[:max(0, len(self.by_vm) - KEPT)]:
             del self.by_vm[vm]
 
     def _open(self, key: str) -> GuestShutdown:

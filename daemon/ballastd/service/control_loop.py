@@ -104,7 +104,8 @@ class ControlLoop:
         """Take one step with all that waits, and carry it out once it is durable."""
         inputs = self._inbox.drain()
         if self._recorder is not None:
-            self._recorder.note(inputs, self._controller.ledger.standing_by(), self._clock.now())
+            books = self._controller.ledger
+            self._recorder.note(inputs, books.standing_by(), books.shutdowns.down(), self._clock.now())
         try:
             decision = self._controller.step(inputs, self._clock.now())
         except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ballastd.core.diary import Diary
 from ballastd.core.inputs import Input
 from ballastd.core.policies import ClusterDeclaration
-from ballastd.core.quantities import HostName, Instant
+from ballastd.core.quantities import HostName, Instant, VmId
 from ballastd.ports.keeping import Recording
 
 DAY_SECONDS = 86400.0
@@ -19,12 +19,12 @@ class Recorder:
         self._recording = recording
         self._day: int | None = None
 
-    def note(self, inputs: tuple[Input, ...], standing_by: frozenset[HostName], now: Instant) -> None:
-        """Note what the mind was told in one step."""
+    def note(self, inputs: tuple[Input, ...], standing_by: frozenset[HostName], down: frozenset[VmId], now: Instant) -> None:
+        """Note what the mind was told in one step, and which hosts and VMs are, or go, down by our doing."""
         day = int(now.wall // DAY_SECONDS)
         if day != self._day:
             self._day = day
             self._recording.add(self._diary.opening(now))
-        entries = self._diary.note(inputs, standing_by, now)
+        entries = self._diary.note(inputs, standing_by, down, now)
         if entries:
             self._recording.add(entries)

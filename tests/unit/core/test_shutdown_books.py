@@ -40,6 +40,18 @@ def test_the_books_are_bounded_and_drop_nothing_that_is_open() -> None:
     books.apply(ordered(0, "open"))
     for number in range(1, KEPT + 50):
         books.apply(ordered(number, f"v{number}"))
-        books.apply(sh.ShutdownEnded(float(number), f"{number}-s1", ShutdownEnding.DOWN))
+        books.apply(sh.ShutdownEnded(float(number), f"{number}-s1", ShutdownEnding.STAYED))
     assert len(books.by_vm) == KEPT
     assert [one.vm_name for one in books.open()] == ["open"]
+
+
+def test_who_has_to_be_started_by_somebody_is_never_forgotten() -> None:
+    books = ShutdownBooks()
+    for number in range(KEPT + 50):
+        books.apply(ordered(number, f"v{number}"))
+        books.apply(sh.ShutdownEnded(float(number), f"{number}-s1", ShutdownEnding.DOWN))
+    assert len(books.missed()) == len(books.down()) == KEPT + 50
+    books.apply(sh.ShutdownOver(300.0, "0-s1", "v0", H1, "it runs again"))
+    assert vm_id("v0") not in books.down()
+    books.apply(ordered(400, "another"))
+    assert vm_id("v0") not in books.by_vm
