@@ -59,6 +59,8 @@ JUDGING: tuple[Mutant, ...] = (
            '        if False:\n            forced'),
     Mutant("a skewed clock is believed", f"{CORE}/standing.py", "if telemetry.has_skewed_clock(host) else []",
            "if False else []"),
+    Mutant("one report in time is enough after late ones", f"{CORE}/telemetry.py",
+           "return source is not None and source.timely < self.samples_min", "return source is not None and source.timely < 1"),
     Mutant("a host is hot at once", f"{CORE}/trends.py",
            "            holding = Holding(hold=policy.hot_hold)\n", "            holding = Holding()\n"),
     Mutant("noise is load", f"{CORE}/trends.py",

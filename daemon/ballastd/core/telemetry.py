@@ -140,7 +140,8 @@ class _Source:
     received: float
     interval: float
     heard: int
-    skew: float
+    timely: int
+    """How many of those in a row came within 30 s of when they were sent; ``samples_min`` where none ever did otherwise."""
     since: float
     """When it was first heard after its last silence, monotonic."""
     retired: deque[str] = field(default_factory=lambda: deque(maxlen=RETIRED_BOOTS_MAX))
@@ -221,10 +222,10 @@ class Telemetry:
         return None
 
     def _note_source(self, report: Report, source: _Source | None) -> None:
-        skew = report.sent_at - report.received.wall
+        in_time = abs(report.sent_at - report.received.wall) <= CLOCK_SKEW_SECONDS
         if source is None or source.boot_id != report.boot_id:
             fresh = _Source(report.boot_id, report.sequence, report.sent_at, report.received.monotonic,
-                            report.interval, 1, skew, report.received.monotonic)
+                            report.interval, 1, self.samples_min if in_time else 0, report.received.monotonic)
             if source is not None:
                 fresh.retired.extend((*source.retired, source.boot_id))
             self._sources[report.host] = fresh
@@ -233,7 +234,8 @@ class Telemetry:
         source.heard = 1 if gap > self._stale_after(source) else source.heard + 1
         if source.heard == 1:
             source.since = report.received.monotonic
-        source.sequence, source.sent_at, source.skew = report.sequence, report.sent_at, skew
+        source.timely = source.timely + 1 if in_time else 0
+        source.sequence, source.sent_at = report.sequence, report.sent_at
         source.received, source.interval = report.received.monotonic, report.interval
 
     def _stale_after(self, source: _Source) -> float:
@@ -269,9 +271,10 @@ class Telemetry:
         return now.monotonic - source.received <= self._stale_after(source)
 
     def has_skewed_clock(self, host: HostName) -> bool:
-        """Return whether the host's clock was off by more than 30 s in its last report."""
+        """Return whether one of the host's last reports was off by more than 30 s: of many that are late one may overtake
+        the others, and be in time alone."""
         source = self._sources.get(host)
-        return source is not None and abs(source.skew) > CLOCK_SKEW_SECONDS
+        return source is not None and source.timely < self.samples_min
 
     def subjects(self, host: HostName, metric: str) -> tuple[str, ...]:
         """Return the subjects of ``metric`` that the host ever reported, sorted."""

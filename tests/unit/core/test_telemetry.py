@@ -49,6 +49,18 @@ def test_a_report_from_the_future_is_refused_and_a_late_clock_is_flagged() -> No
     assert telemetry.has_skewed_clock(H)
 
 
+def test_one_report_that_overtakes_those_that_are_late_makes_no_clock_right() -> None:
+    telemetry = Telemetry(samples_min=3)
+    for number in range(5):
+        telemetry.absorb(report(number, number * 10.0, sent=T0.wall + number * 10.0 - 97.0))
+    telemetry.absorb(report(14, 50.0))
+    assert telemetry.has_skewed_clock(H)
+    telemetry.absorb(report(15, 60.0))
+    assert telemetry.has_skewed_clock(H)
+    telemetry.absorb(report(16, 70.0))
+    assert not telemetry.has_skewed_clock(H)
+
+
 def test_a_host_is_believed_after_enough_reports_in_a_row_and_not_after_a_silence() -> None:
     telemetry = Telemetry(samples_min=3)
     for i in range(3):
