@@ -1,0 +1,1 @@
+"""Certificates: read from files and taken from whoever shows them in a TLS handshake."""

@@ -1,0 +1,192 @@
+"""Certificates that were made for it, in files and shown by real TLS servers on the loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ballastd.adapters.certificates import looking
+from ballastd.adapters.certificates.looking import Server, look_at_authority, look_at_own, look_at_server
+from ballastd.core.certificates import DAY_SECONDS, Certificate, Flaw
+from tests.papers import authority, dated
+
+pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
+
+
+@pytest.fixture(scope="module")
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Authorities, and certificates of each kind that there is something to say about."""
+    place = tmp_path_factory.mktemp("papers")
+    for name in ("ca", "other"):
+        authority(place, name)
+    dated(place, "old", by="old", since=-20.0, until=-10.0)
+    dated(place, "well", until=400.0, names="DNS:kvm-01.example,DNS:*.lab.example,IP:127.0.0.1,IP:::1")
+    dated(place, "expired", since=-20.0, until=-3.0)
+    dated(place, "soon", until=5.5)
+    dated(place, "tomorrow", since=1.0, until=400.0)
+    dated(place, "elsewhere", until=400.0, names="DNS:kvm-02.example")
+    dated(place, "nameless", until=400.0, names="")
+    dated(place, "strange", by="other", until=400.0)
+    dated(place, "orphan", by="old", until=400.0)
+    (place / "both.pem").write_bytes((place / "old.pem").read_bytes() + (place / "ca.pem").read_bytes())
+    return place
+
+
+@contextlib.contextmanager
+def serving(papers: Path, name: str, *, demands: bool = False, tls12: bool = False) -> Iterator[int]:
+    """Show a certificate on a free port, which is what this yields."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(papers / f"{name}.pem", papers / f"{name}.key")
+    if tls12:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+    if demands:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(papers / "ca.pem")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(0.05)
+        ended = threading.Event()
+
+        def answer() -> None:
+            while not ended.is_set():
+                with contextlib.suppress(OSError):
+                    caller, _ = listening.accept()
+                    with caller, contextlib.suppress(OSError):
+                        caller.settimeout(2.0)
+                        with context.wrap_socket(caller, server_side=True) as secured:
+                            secured.recv(1)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            yield int(listening.getsockname()[1])
+        finally:
+            ended.set()
+            thread.join()
+
+
+def looked(papers: Path, shown: str, **changes: object) -> looking.Sight:
+    with serving(papers, shown) as port:
+        return look_at_server(replace(Server("127.0.0.1", port, "127.0.0.1", papers / "ca.pem"), **changes))  # type: ignore[arg-type]
+
+
+def days_left(certificate: Certificate | None) -> float:
+    assert certificate is not None
+    return certificate.days_left(time.time())
+
+
+def test_who_is_believed_is_read_whole(papers: Path) -> None:
+    sight = looked(papers, "well")
+    assert sight.certificate is not None
+    assert (sight.flaw, sight.words) == (None, "")
+    assert (sight.certificate.subject, sight.certificate.issuer) == ("well", "ca")
+    assert sight.certificate.names == ("kvm-01.example", "*.lab.example", "127.0.0.1", "::1")
+    assert days_left(sight.certificate) == pytest.approx(400.0, abs=0.01)
+    assert sight.certificate.valid_until - sight.certificate.valid_from == pytest.approx(401 * DAY_SECONDS, abs=5)
+
+
+@pytest.mark.parametrize(("shown", "flaw", "words", "left"), [
+    ("expired", Flaw.CHAIN, "certificate has expired", -3.0), ("soon", None, "", 5.5),
+    ("tomorrow", Flaw.CHAIN, "not yet valid", 400.0), ("elsewhere", Flaw.NAME, "mismatch", 400.0),
+    ("nameless", Flaw.NAME, "mismatch", 400.0), ("strange", Flaw.ISSUER, "unable to get local issuer certificate", 400.0)])
+def test_who_is_not_believed_is_read_all_the_same(
+        papers: Path, shown: str, flaw: Flaw | None, words: str, left: float) -> None:
+    sight = looked(papers, shown)
+    assert (sight.flaw, words in sight.words) == (flaw, True), sight
+    assert days_left(sight.certificate) == pytest.approx(left, abs=0.01)
+
+
+def test_an_authority_that_expired_takes_what_it_vouched_for_along(papers: Path) -> None:
+    sight = looked(papers, "orphan", ca_file=papers / "old.pem")
+    assert (sight.flaw, sight.words) == (Flaw.CHAIN, "certificate has expired")
+    assert days_left(sight.certificate) > 0
+
+
+@pytest.mark.parametrize(("name", "flaw"), [
+    ("kvm-01.example", None), ("any.lab.example", None), ("a.b.lab.example", Flaw.NAME), ("kvm-02.example", Flaw.NAME),
+    ("127.0.0.2", Flaw.NAME), ("::1", None)])
+def test_a_name_is_matched_as_clients_do(papers: Path, name: str, flaw: Flaw | None) -> None:
+    assert looked(papers, "well", name=name).flaw is flaw
+
+
+def test_where_anybody_is_believed_that_is_what_is_said(papers: Path) -> None:
+    sight = looked(papers, "strange", is_checked=False)
+    assert sight.flaw is Flaw.UNCHECKED
+    assert days_left(sight.certificate) > 0
+
+
+def test_a_file_of_authorities_that_is_missing_is_named(papers: Path) -> None:
+    sight = looked(papers, "well", ca_file=papers / "none.pem")
+    assert (sight.flaw, sight.words) == (Flaw.ISSUER, f"{papers}/none.pem: No such file or directory")
+    assert sight.certificate is not None
+
+
+def test_who_is_no_root_may_be_believed_where_that_is_the_rule(papers: Path) -> None:
+    assert looked(papers, "well", ca_file=papers / "well.pem").flaw is Flaw.ISSUER
+    assert looked(papers, "well", ca_file=papers / "well.pem", is_root_needed=False).flaw is None
+
+
+@pytest.mark.parametrize("tls12", [False, True])
+def test_who_demands_one_is_shown_ours(papers: Path, tls12: bool) -> None:
+    with serving(papers, "well", demands=True, tls12=tls12) as port:
+        server = Server("127.0.0.1", port, "127.0.0.1", papers / "ca.pem", papers / "soon.pem", papers / "soon.key")
+        assert look_at_server(server).flaw is None
+        without = look_at_server(replace(server, cert_file=papers / "none.pem"))
+    assert (without.flaw, "TLS: " in without.words) == ((Flaw.SILENT, True) if tls12 else (None, False)), without
+
+
+def test_a_port_where_nobody_listens_is_told(papers: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = int(listening.getsockname()[1])
+    sight = look_at_server(Server("127.0.0.1", port, "127.0.0.1", papers / "ca.pem"))
+    assert (sight.certificate, sight.flaw, sight.words) == (None, Flaw.SILENT, "Connection refused")
+
+
+def test_who_never_answers_takes_no_longer_than_it_may(papers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "HANDSHAKE_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        began = time.monotonic()
+        sight = look_at_server(Server("127.0.0.1", int(listening.getsockname()[1]), "127.0.0.1", papers / "ca.pem"))
+    assert time.monotonic() - began < 2.0
+    assert (sight.flaw, sight.words) == (Flaw.SILENT, "no answer within 0.2 s")
+
+
+def test_our_own_is_read_with_its_key(papers: Path) -> None:
+    sight = look_at_own(papers / "soon.pem", papers / "soon.key")
+    assert sight.flaw is None
+    assert days_left(sight.certificate) == pytest.approx(5.5, abs=0.01)
+
+
+@pytest.mark.parametrize(("cert", "key", "words"), [
+    ("none.pem", "soon.key", "none.pem: No such file"), ("soon.pem", "none.key", "none.key: No such file"),
+    ("soon.key", "soon.key", "there is no certificate in it"), ("soon.pem", "well.key", "well.key is not its key")])
+def test_what_is_wrong_with_our_own_names_the_file(papers: Path, cert: str, key: str, words: str) -> None:
+    sight = look_at_own(papers / cert, papers / key)
+    assert (sight.flaw, words in sight.words) == (Flaw.UNREAD, True), sight
+
+
+def test_a_key_with_a_password_asks_nobody(papers: Path, tmp_path: Path) -> None:
+    locked = tmp_path / "locked.key"
+    subprocess.run(["openssl", "pkcs8", "-topk8", "-in", papers / "soon.key", "-out", locked, "-passout", "pass:secret"],
+                   check=True, capture_output=True)
+    sight = look_at_own(papers / "soon.pem", locked)
+    assert (sight.flaw, "needs a password" in sight.words) == (Flaw.UNREAD, True), sight
+
+
+def test_of_several_authorities_the_one_that_lasts_is_meant(papers: Path, tmp_path: Path) -> None:
+    sight = look_at_authority(papers / "both.pem")
+    assert sight.certificate is not None
+    assert sight.certificate.subject == "ca"
+    assert look_at_authority(tmp_path / "none.pem").flaw is Flaw.UNREAD
+    (tmp_path / "torn.pem").write_text((papers / "ca.pem").read_text()[:300])
+    assert look_at_authority(tmp_path / "torn.pem").flaw is Flaw.UNREAD
+    assert look_at_authority(tmp_path).flaw is Flaw.UNREAD
