@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from ballastd import credentials
 from ballastd.adapters.blocking import Lanes
 from ballastd.adapters.clock import SystemClock
 from ballastd.adapters.libvirt.survey import LibvirtSurvey
@@ -98,8 +99,10 @@ async def _examined(settings: Settings, seconds: float, progress: Progress) -> S
             listening = group.create_task(_heard(settings, seconds, progress)) if seconds else None
             surveying = group.create_task(_surveyed(cluster, survey, progress))
             switching = group.create_task(_power(settings, blocking))
+            showing = group.create_task(credentials.certificates(settings, blocking, with_broker=seconds > 0))
         surveys, fits = surveying.result()
-        return Site(cluster, surveys, fits, listening.result() if listening else None, switching.result())
+        return Site(cluster, surveys, fits, listening.result() if listening else None, switching.result(), showing.result(),
+                    SystemClock().now().wall)
     finally:
         await survey.close()
         await blocking.close()

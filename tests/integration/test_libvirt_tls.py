@@ -22,7 +22,7 @@ from tests.integration.daemon_parts import (
     until_settled,
 )
 from tests.lab import Lab, LabHost, missing
-from tests.papers import authority, certificate
+from tests.papers import authority, certificate, dated
 
 pytestmark = [
     pytest.mark.lab,
@@ -116,9 +116,39 @@ def test_a_check_up_goes_there_and_back_over_tls(stand: Stand) -> None:
     code, found, _ = doctor(file)
     assert code == 0, found
     assert not [one for one in found["findings"] if one["area"] == "transport" and one["grade"] != "note"]  # type: ignore[attr-defined]
+    seen = {(one["role"], one["place"]): (tuple(one["hosts"]), one["issuer"], one["days_left"], one["flaw"])
+            for one in found["certificates"]}  # type: ignore[attr-defined]
+    hosts = stand.lab.hosts.values()
+    assert seen == {("server", f"{host.address}:16514"): ((host.name,), "ca", 89, None) for host in hosts} | {
+        (role, f"{papers(stand.lab)}/as-client/{name}"): (("h1", "h2", "h3"), "ca", 89, None)
+        for role, name in (("client", "clientcert.pem"), ("authority", "cacert.pem"))}
     code, found, said = doctor(file, "--rehearse", guest.name)
     assert code == 0, (found, said)
     assert stand.lab.runs_on(guest) == "h2"
+
+
+def test_hosts_that_show_what_ends_soon_or_is_of_another_name_are_told_apart(stand: Stand) -> None:
+    """One that ends within a week, and one that peers call by a name that it does not have."""
+    h1, place = stand.lab.hosts["h1"], papers(stand.lab)
+    kept = {end: (place / f"h1.{end}").read_bytes() for end in ("pem", "key")}
+    dated(place, "h1", until=5.5, names=f"IP:{h1.address}")
+    document = json.loads(written(stand))
+    document["hosts"][1]["peer_uri"] = document["hosts"][1]["peer_uri"].replace(stand.lab.hosts["h2"].address, "h2.inside")
+    file = stand.home / "soon.yaml"
+    file.write_text(json.dumps(document))
+    h1.restart_libvirtd()
+    try:
+        code, found, _ = doctor(file)
+    finally:
+        for end, content in kept.items():
+            (place / f"h1.{end}").write_bytes(content)
+        h1.restart_libvirtd()
+    about = [(one["grade"], one["hosts"], one["words"]) for one in found["findings"]  # type: ignore[attr-defined]
+             if one["area"] == "certificate"]
+    assert [(grade, hosts) for grade, hosts, _ in about] == [("fault", ["h1"]), ("warning", ["h2"])], about
+    assert "is good for 5 days more" in about[0][2]
+    assert f"is not good for h2.inside, only for {stand.lab.hosts['h2'].address}" in about[1][2]
+    assert code == 4
 
 
 def test_a_stranger_is_turned_away_and_told_why(stand: Stand) -> None:

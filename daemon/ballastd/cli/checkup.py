@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ballastd.cli.formats import printable, size
+from ballastd.cli.formats import clock, printable, size
 from ballastd.cli.output import Column, Row, Table, emit, heading
 
 if TYPE_CHECKING:
+    from ballastd.core.certificates import Shown
     from ballastd.core.readiness import Finding, Leg, Readiness, Site
 
 COLUMNS_MAX = 12
 """Hosts that a matrix of pairs can show; larger clusters are shown the pairs that fall short."""
+CERTIFICATES_MAX = 12
+"""Those that end first are shown; all of them are in JSON."""
 _GRADES = ("ok", "note", "warning", "fault")
 _TONES = {"ok": "green", "note": None, "warning": "yellow", "fault": "red"}
 
@@ -28,6 +32,8 @@ def show(name: str, site: Site, readiness: Readiness) -> None:
     click.echo()
     _show_grid(readiness)
     _show_pairs(readiness)
+    _show_links(site)
+    _show_certificates(site)
     for finding in readiness.findings:
         is_everybody = len(finding.hosts) == hosts > 1
         _show_finding(finding, "all hosts" if is_everybody else _hosts(finding.hosts))
@@ -48,7 +54,7 @@ def _show_grid(readiness: Readiness) -> None:
 
     seen = [[row.get(area.value, "-") for row in rows] for area in Area]
     well = [area.value for area, cells in zip(Area, seen, strict=True) if set(cells) == {"ok"}]
-    # all twelve would not fit a terminal of 80 columns, and what is well everywhere is said in a line
+    # all of them would not fit a terminal of 80 columns, and what is well everywhere is said in a line
     shown = [area.value for area, cells in zip(Area, seen, strict=True) if not set(cells) <= {"ok", "-"} or
              ("-" in cells and "ok" in cells)]
     if shown:
@@ -89,6 +95,58 @@ def _show_pairs(readiness: Readiness) -> None:
     click.echo()
 
 
+def _show_links(site: Site) -> None:
+    """Show how fast hosts' interfaces are, beside what is declared of them; nothing where that is not known of any."""
+    rows = _links(site)
+    if all(row["mbit_s"] is None for row in rows) or len(rows) > COLUMNS_MAX:
+        return
+    columns = (Column("LINK OF", lambda row: row["host"]),
+               Column("INTERFACES", lambda row: ", ".join(row["interfaces"]) + (" (its link)" if row["is_carrier"] else "")),
+               Column("MBIT/S", lambda row: str(row["mbit_s"] or "unknown"), right=True),
+               Column("DECLARED", lambda row: f"{row['declared_mbit_s']:.0f}", right=True))
+    emit(rows, Table(columns, lambda row: row["host"], ""), "table")
+    click.echo()
+
+
+def _links(site: Site) -> list[Row]:
+    from ballastd.core.checkup_links import declared_mbit_s, speeds
+
+    known = speeds(site)
+    rows: list[Row] = []
+    for host in site.declared.hosts:
+        speed = known.get(host.name)
+        rows.append({"host": host.name, "interfaces": list(speed.names) if speed else [],
+                     "is_carrier": speed is not None and speed.is_carrier, "mbit_s": speed.one if speed else None,
+                     "together_mbit_s": speed.all if speed else None, "declared_mbit_s": round(declared_mbit_s(host), 1)})
+    return rows
+
+
+def _show_certificates(site: Site) -> None:
+    rows = sorted((_certificate(one, site.wall) for one in site.shown if one.certificate is not None),
+                  key=lambda row: (row["days_left"], row["place"]))
+    if not rows:
+        return
+    columns = (Column("CERTIFICATE OF", lambda row: f"{row['service']} {row['role']}"),
+               Column("AT", lambda row: row["place"]), Column("ISSUED BY", lambda row: row["issuer"]),
+               Column("UNTIL", lambda row: row["valid_until"][:10]),
+               Column("DAYS", lambda row: f"{row['days_left']:.0f}", right=True))
+    emit(rows[:CERTIFICATES_MAX], Table(columns, lambda row: row["place"], ""), "table")
+    if len(rows) > CERTIFICATES_MAX:
+        click.echo(f"and {len(rows) - CERTIFICATES_MAX} more, which are good for longer")
+    click.echo()
+
+
+def _certificate(one: Shown, wall: float) -> dict[str, Any]:
+    """``days_left``: whole ones."""
+    seen = one.certificate
+    return {"service": one.service.value, "role": one.role.value, "place": one.place, "hosts": list(one.hosts),
+            "name": one.name, "subject": seen.subject if seen else None, "issuer": seen.issuer if seen else None,
+            "names": list(seen.names) if seen else [], "valid_from": clock(seen.valid_from) if seen else None,
+            "valid_until": clock(seen.valid_until) if seen else None,
+            "days_left": math.floor(seen.days_left(wall)) if seen else None,
+            "flaw": one.flaw.value if one.flaw else None, "words": one.words}
+
+
 def _show_finding(finding: Finding, where: str) -> None:
     grade = _GRADES[finding.grade]
     click.echo(f"{click.style(grade.upper() if grade == 'fault' else grade, fg=_TONES[grade], bold=grade == 'fault')} "
@@ -111,7 +169,9 @@ def document(name: str, site: Site, readiness: Readiness) -> dict[str, Any]:
         "hosts": [{"host": host, **{area.value: _GRADES[grade] for area, grade in grades.items()}}
                   for host, grades in readiness.grid.items()],
         "pairs": [{"source": pair.source, "target": pair.target, "could": pair.could, "of": pair.of,
-                   "obstacle": pair.obstacle} for pair in readiness.pairs],
+                   "obstacle": pair.obstacle, "mbit_s": list(pair.mbit_s)} for pair in readiness.pairs],
+        "links": _links(site),
+        "certificates": [_certificate(one, site.wall) for one in site.shown],
         "findings": [{"area": finding.area.value, "grade": _GRADES[finding.grade], "hosts": list(finding.hosts),
                       "words": finding.words, "cure": finding.cure} for finding in readiness.findings],
     }

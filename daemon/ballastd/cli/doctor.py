@@ -44,8 +44,9 @@ def doctor_command(ctx: click.Context, uris: tuple[str, ...], config: Path | Non
     """Check a whole cluster before it is trusted: what works, what does not, and the cure.
 
     Every host's libvirt is asked, and for each VM whether each other host could have it; then the broker, for telemetry,
-    clocks and agents, and the power controllers. Nothing is changed and nothing moved, no daemon is needed, and one that
-    runs is not disturbed. A cluster that was never seen can be looked at by its hosts' URIs alone.
+    clocks and agents, and the power controllers. Certificates are looked at for whether they are believed and when they end,
+    and declared links beside what hosts' interfaces do. Nothing is changed and nothing moved, no daemon is needed, and one
+    that runs is not disturbed. A cluster that was never seen can be looked at by its hosts' URIs alone.
 
     What can only be known by trying is tried with --rehearse: one VM goes to another host and comes back, each way looked at
     beforehand as the daemon does, and what was predicted is shown beside what it took. Not while a daemon is at work.

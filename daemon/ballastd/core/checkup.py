@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ballastd.core import checkup_vms
+from ballastd.core.checkup_certificates import certificates
+from ballastd.core.checkup_links import Speed, links, speeds
 from ballastd.core.inventory import DeclaredHost
 from ballastd.core.power import PowerState, same_machine
 from ballastd.core.quantities import HostName
@@ -22,11 +24,12 @@ KEEPALIVE_SECONDS_ADVISED = 120
 
 def judge(site: Site) -> Readiness:
     """Return what there is to say of a cluster."""
-    found = [*_reach(site), *_transports(site), *_versions(site), *checkup_vms.fits(site),
+    known = speeds(site)
+    found = [*_reach(site), *_transports(site), *certificates(site), *_versions(site), *checkup_vms.fits(site),
              *checkup_vms.unseen(site), *checkup_vms.vouching(site), *checkup_vms.pins(site), *checkup_vms.unasked(site),
-             *_telemetry(site), *_links(site), *_power(site)]
+             *_telemetry(site), *links(site, known), *_power(site)]
     found = sorted(_together(found), key=lambda one: -one.grade)
-    return Readiness(tuple(found), _grid(site, found), _pairs(site))
+    return Readiness(tuple(found), _grid(site, found), _pairs(site, known))
 
 
 def _together(found: Iterable[Finding]) -> list[Finding]:
@@ -46,6 +49,8 @@ def _grid(site: Site, found: Iterable[Finding]) -> dict[HostName, dict[Area, Gra
         looked = {Area.REACH, Area.TRANSPORT}
         if survey is not None and not survey.trouble:
             looked |= {Area.VERSION, Area.CPU, Area.NETWORK, Area.STORAGE, Area.LOCKS, Area.DEVICES}
+        if any(host.name in one.hosts or not one.hosts for one in site.shown):
+            looked |= {Area.CERTIFICATE}
         if site.heard is not None:
             looked |= {Area.TELEMETRY}
             looked |= {Area.CLOCK} if host.name in site.heard.reports else set()
@@ -60,7 +65,7 @@ def _grid(site: Site, found: Iterable[Finding]) -> dict[HostName, dict[Area, Gra
     return grid
 
 
-def _pairs(site: Site) -> tuple[Pair, ...]:
+def _pairs(site: Site, known: Mapping[HostName, Speed]) -> tuple[Pair, ...]:
     by_pair: dict[tuple[HostName, HostName], list[Fit]] = defaultdict(list)
     for fit in site.fits:
         by_pair[fit.source, fit.target].append(fit)
@@ -77,7 +82,9 @@ def _pairs(site: Site) -> tuple[Pair, ...]:
                 against = [f"{target} {'may not be steered' if target in answering else 'does not answer'}"]
                 fits = []
             could = sum(not fit.trouble and not fit.refusals for fit in fits)
-            pairs.append(Pair(source, target, could, len(survey.movable), against[0] if against else ""))
+            one, other = known.get(source), known.get(target)
+            pairs.append(Pair(source, target, could, len(survey.movable), against[0] if against else "",
+                              (one.one if one else None, other.one if other else None)))
     return tuple(pairs)
 
 
@@ -176,17 +183,6 @@ def _agent(name: HostName, agent: AgentState) -> Iterator[Finding]:
                       "libvirtd")
 
 
-def _links(site: Site) -> Iterator[Finding]:
-    speeds = defaultdict(list)
-    for host in site.declared.hosts:
-        speeds[host.link_mib_s].append(host.name)
-    said = "; ".join(f"{_gbit(speed)}: {named(names)}" for speed, names in sorted(speeds.items()))
-    if len(site.declared.hosts) > 1:
-        yield Finding(Area.LINK, Grade.NOTE, (), f"links are taken at the settings' word: {said}",
-                      "link_speed is what the network for guest memory can carry; --rehearse measures what one migration "
-                      "reaches")
-
-
 def _power(site: Site) -> Iterator[Finding]:
     without = tuple(host.name for host in site.declared.hosts if not host.power)
     if without:
@@ -220,7 +216,3 @@ def _controller(host: DeclaredHost, answer: PowerAnswer, survey: HostSurvey | No
 
 def _dotted(version: tuple[int, int, int]) -> str:
     return ".".join(map(str, version))
-
-
-def _gbit(mib_s: float) -> str:
-    return f"{mib_s * 8 * (1 << 20) / 1e9:.3g} Gbit/s"

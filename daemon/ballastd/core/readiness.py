@@ -10,6 +10,7 @@ import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ballastd.core.certificates import Shown
 from ballastd.core.inventory import PinKind, VmRecord, VmState
 from ballastd.core.plans import Refusal
 from ballastd.core.policies import ClusterDeclaration
@@ -25,6 +26,7 @@ class Area(enum.Enum):
 
     REACH = "reach"
     TRANSPORT = "transport"
+    CERTIFICATE = "certificate"
     VERSION = "version"
     CPU = "cpu"
     NETWORK = "network"
@@ -77,10 +79,24 @@ class Guest:
 
 
 @dataclass(frozen=True, slots=True)
+class Interface:
+    """A network interface of a host. ``mbit_s``: what it does while it is up, None where that is not said. ``is_real``:
+    whether there is hardware behind it; what a virtual one says of its speed is made up. ``is_bond``: whether it is several
+    others in one. ``addresses``: as far as libvirt knows them."""
+
+    name: str
+    is_up: bool = True
+    mbit_s: int | None = None
+    is_real: bool = True
+    is_bond: bool = False
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class HostSurvey:
     """What one host said. ``trouble``: why it said nothing; ``steering``: why nothing may be changed there; empty where it
     may be. ``machine``: its UUID, ``name``: what it calls itself. ``libvirt``, ``emulator``: versions. ``cpu``: model,
-    vendor and microcode. ``memory_total``: bytes."""
+    vendor and microcode. ``memory_total``: bytes. ``interfaces``: None where its libvirt shows none."""
 
     host: HostName
     trouble: str = ""
@@ -95,6 +111,7 @@ class HostSurvey:
     pools: tuple[Pool, ...] = ()
     guests: tuple[Guest, ...] = ()
     is_complete: bool = True
+    interfaces: tuple[Interface, ...] | None = None
 
     @property
     def movable(self) -> tuple[Guest, ...]:
@@ -141,13 +158,16 @@ class PowerAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A cluster as it was declared, and all that was found. ``heard``: None where no broker was asked."""
+    """A cluster as it was declared, and all that was found. ``heard``: None where no broker was asked. ``shown``:
+    certificates, looked at when it was ``wall``."""
 
     declared: ClusterDeclaration
     surveys: Mapping[HostName, HostSurvey]
     fits: tuple[Fit, ...] = ()
     heard: Heard | None = None
     power: Mapping[HostName, PowerAnswer] = field(default_factory=dict)
+    shown: tuple[Shown, ...] = ()
+    wall: float = 0.0
 
     @property
     def answering(self) -> dict[HostName, HostSurvey]:
@@ -157,13 +177,15 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """How many VMs of one host could come to another, of how many that could leave, and the first thing against one."""
+    """How many VMs of one host could come to another, of how many that could leave, and the first thing against one.
+    ``mbit_s``: how fast the interfaces of the two are, None where that is not known."""
 
     source: HostName
     target: HostName
     could: int
     of: int
     obstacle: str = ""
+    mbit_s: tuple[int | None, int | None] = (None, None)
 
 
 @dataclass(frozen=True, slots=True)

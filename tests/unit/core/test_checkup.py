@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 
 from ballastd.core.arrival_checks import AllowedChecks, check_of
+from ballastd.core.certificates import Certificate, Flaw, Role, Service, Shown
 from ballastd.core.checkup import judge
 from ballastd.core.inventory import DeclaredHost, Pin, PinKind, VmRecord, VmState
 from ballastd.core.plans import Refusal, RefusalKind
@@ -22,6 +24,7 @@ from ballastd.core.readiness import (
     Guest,
     Heard,
     HostSurvey,
+    Interface,
     Pool,
     PowerAnswer,
     Readiness,
@@ -48,6 +51,7 @@ def surveyed(name: HostName) -> HostSurvey:
     return HostSurvey(name, machine=MACHINE[name], name=name, libvirt=(9, 0, 0), emulator=(7, 2, 22),
                       cpu=("EPYC", "AMD", "1"), processors=16, memory_total=64 * GIB,
                       pools=(Pool("vms", "netfs", "/srv/vms", True),),
+                      interfaces=(Interface("eth0", mbit_s=10_000),),
                       guests=(guest(f"{name}-web"), guest(f"{name}-off", state=VmState.SHUTOFF)))
 
 
@@ -59,11 +63,31 @@ def sound() -> Site:
         agents={name: AgentState(name, True, NOW, hook=True, keepalive=(5, 24)) for name in NAMES})
     power = {name: PowerAnswer("", PowerState.ON, MACHINE[name]) for name in NAMES}
     surveys = {name: surveyed(name) for name in NAMES}
-    return Site(ClusterDeclaration(tuple(map(declared, NAMES))), surveys, fits, heard, power)
+    shown = (*(shows(name) for name in NAMES), Shown(Service.BROKER, Role.SERVER, "mq:8883", (), lasting(400.0), name="mq"))
+    return Site(ClusterDeclaration(tuple(map(declared, NAMES))), surveys, fits, heard, power, shown, NOW.wall)
+
+
+def lasting(until: float, since: float = -100.0) -> Certificate:
+    """Return a certificate that lasts from one day to another, counted from now."""
+    return Certificate("it", "an authority", ("it", "10.0.0.1"), NOW.wall + since * 86400, NOW.wall + until * 86400)
+
+
+def shows(name: HostName, **changes: Any) -> Shown:
+    return replace(Shown(Service.LIBVIRT, Role.SERVER, f"{name}:16514", (name,), lasting(400.0), name=name), **changes)
+
+
+def with_shown(*more: Shown) -> Callable[[Site], Site]:
+    """Replace what the same ones showed."""
+    return lambda site: replace(site, shown=tuple(
+        one for one in site.shown if one.place not in {other.place for other in more}) + more)
 
 
 def with_survey(name: HostName, **changes: object) -> Callable[[Site], Site]:
     return lambda site: replace(site, surveys={**site.surveys, name: replace(site.surveys[name], **changes)})  # type: ignore[arg-type]
+
+
+def with_interfaces(name: HostName, *interfaces: Interface) -> Callable[[Site], Site]:
+    return with_survey(name, interfaces=interfaces)
 
 
 def with_host(name: HostName, **changes: object) -> Callable[[Site], Site]:
@@ -113,6 +137,30 @@ F, W, N = Grade.FAULT, Grade.WARNING, Grade.NOTE
 TROUBLES: dict[str, tuple[Callable[[Site], Site], Area, Grade, tuple[HostName, ...]]] = {
     "a host does not answer": (with_survey(BIRCH, trouble="no answer"), Area.REACH, F, (BIRCH,)),
     "a host may only be looked at": (with_survey(BIRCH, steering="denied"), Area.REACH, F, (BIRCH,)),
+    "a certificate that ends": (with_shown(shows(BIRCH, certificate=lasting(29.9))), Area.CERTIFICATE, W, (BIRCH,)),
+    "a certificate that ends at once": (with_shown(shows(BIRCH, certificate=lasting(6.9))), Area.CERTIFICATE, F, (BIRCH,)),
+    "a certificate that ended": (with_shown(shows(BIRCH, certificate=lasting(-1.0))), Area.CERTIFICATE, F, (BIRCH,)),
+    "a certificate of tomorrow": (with_shown(shows(BIRCH, certificate=lasting(400.0, 1.0))), Area.CERTIFICATE, F, (BIRCH,)),
+    "a certificate of another name": (with_shown(shows(BIRCH, flaw=Flaw.NAME)), Area.CERTIFICATE, W, (BIRCH,)),
+    "a certificate of strangers": (with_shown(shows(BIRCH, flaw=Flaw.ISSUER)), Area.CERTIFICATE, W, (BIRCH,)),
+    "a certificate that leads nowhere": (with_shown(shows(BIRCH, flaw=Flaw.CHAIN)), Area.CERTIFICATE, W, (BIRCH,)),
+    "a certificate that is not checked": (with_shown(shows(BIRCH, flaw=Flaw.UNCHECKED)), Area.CERTIFICATE, W, (BIRCH,)),
+    "a certificate that nobody shows": (with_shown(shows(BIRCH, certificate=None, flaw=Flaw.SILENT)), Area.CERTIFICATE, W,
+                                        (BIRCH,)),
+    "our certificate that a host does not ask for": (with_shown(shows(
+        BIRCH, role=Role.CLIENT, certificate=None, flaw=Flaw.UNREAD)), Area.CERTIFICATE, N, (BIRCH,)),
+    "an authority that ends": (with_shown(shows(BIRCH, role=Role.AUTHORITY, certificate=lasting(20.0))), Area.CERTIFICATE, W,
+                               (BIRCH,)),
+    "a broker's certificate that ends": (with_shown(Shown(Service.BROKER, Role.SERVER, "mq:8883", (), lasting(3.0))),
+                                         Area.CERTIFICATE, F, ()),
+    "a controller's certificate of strangers": (with_shown(Shown(
+        Service.CONTROLLER, Role.SERVER, "bmc", (BIRCH,), lasting(99.0), Flaw.ISSUER)), Area.CERTIFICATE, W, (BIRCH,)),
+    "a link that is slower than declared": (with_interfaces(BIRCH, Interface("eth0", mbit_s=9_000)), Area.LINK, W, (BIRCH,)),
+    "a link of two that are slower": (with_interfaces(BIRCH, Interface("eth0", mbit_s=5_000), Interface(
+        "eth1", mbit_s=5_000)), Area.LINK, N, (BIRCH,)),
+    "an interface without a speed": (with_interfaces(BIRCH, Interface("eth0")), Area.LINK, N, (BIRCH,)),
+    "an interface that is made up": (with_interfaces(BIRCH, Interface("veth0", mbit_s=10_000, is_real=False)), Area.LINK, N,
+                                     (BIRCH,)),
     "a host shows not all": (with_survey(BIRCH, is_complete=False), Area.REACH, W, (BIRCH,)),
     "libvirt is reached in the clear": (with_host(BIRCH, uri="qemu+tcp://birch/system"), Area.TRANSPORT, W, (BIRCH,)),
     "peers reach it in the clear": (with_host(BIRCH, peer_uri="qemu+tcp://birch/system"), Area.TRANSPORT, W, (BIRCH,)),

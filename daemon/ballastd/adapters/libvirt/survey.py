@@ -6,6 +6,7 @@ opened for that and let go again.
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
 import re
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from ballastd.adapters.libvirt.access import HostAccess
 from ballastd.adapters.libvirt.binding import load_libvirt
 from ballastd.adapters.libvirt.connections import LibvirtOptions, Shared
 from ballastd.adapters.libvirt.identity import HostIdentity, Registry
+from ballastd.adapters.libvirt.interfaces import read_interfaces
 from ballastd.adapters.libvirt.inventory import Look, look
 from ballastd.adapters.libvirt.links import Graveyard, trouble_of
 from ballastd.adapters.libvirt.xml_facts import DomainFacts
@@ -72,10 +74,13 @@ class LibvirtSurvey:
             await access.steer(lambda conn: conn.getVersion())
         except Unreachable as error:
             steering = _without_name(str(error), host)
+        interfaces = None
+        with contextlib.suppress(Unreachable):
+            interfaces = await access.watch(read_interfaces)
         identity = self._registry.identity(host) or HostIdentity("", ())
         self._facts[host] = {uuid: facts for uuid, (_, facts) in seen.parsed.items() if isinstance(facts, DomainFacts)}
         return HostSurvey(host, "", steering, identity.uuid, offer.name, offer.libvirt, offer.emulator, identity.cpu,
-                          seen.cpus, seen.memory_total, offer.pools, self._guests(host, seen), seen.complete)
+                          seen.cpus, seen.memory_total, offer.pools, self._guests(host, seen), seen.complete, interfaces)
 
     def _guests(self, host: HostName, seen: Look) -> tuple[Guest, ...]:
         facts = self._facts[host]

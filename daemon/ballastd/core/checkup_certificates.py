@@ -1,0 +1,123 @@
+"""What a check-up finds about certificates: which end soon or have ended, and which are not believed, each with its cure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from ballastd.core.certificates import Certificate, Flaw, Role, Service, Shown
+from ballastd.core.readiness import Area, Finding, Grade, Site, named
+
+WARNED_DAYS = 30.0
+ALARMED_DAYS = 7.0
+_NAMES = {Service.LIBVIRT: "libvirt", Service.BROKER: "the broker", Service.CONTROLLER: "the power controller"}
+_RENEWED = {
+    Service.LIBVIRT: "issue a new one, put it where cert_file in its libvirtd.conf says, and have it read: virt-admin "
+                     "server-update-tls libvirtd, or restart libvirtd",
+    Service.BROKER: "issue a new one, put it where certfile in the broker's configuration says, and have it read that anew",
+    Service.CONTROLLER: "issue a new one and install it in the controller, by its own web page or Redfish",
+}
+_CHECKED = {
+    Service.LIBVIRT: "take no_verify out of its URI, once its certificate is one that is believed",
+    Service.BROKER: "name the authority that issued it as mqtt.tls.ca_file",
+    Service.CONTROLLER: "name the authority that issued it as power.ca_file, and take insecure_tls out",
+}
+
+
+def certificates(site: Site) -> Iterator[Finding]:
+    """Dates are judged of each that was seen, unless anybody is believed there, whatever they say."""
+    for one in site.shown:
+        if one.certificate is not None and one.flaw is not Flaw.UNCHECKED:
+            yield from _dates(one, one.certificate, site.wall)
+        if one.flaw is not None:
+            grade, words, cure = _flaw(one, one.flaw, _works(one, site))
+            yield Finding(Area.CERTIFICATE, grade, one.hosts, words, cure)
+
+
+def _dates(one: Shown, certificate: Certificate, wall: float) -> Iterator[Finding]:
+    left = certificate.days_left(wall)
+    by, ends = f"issued by {certificate.issuer}", day(certificate.valid_until)
+    if certificate.valid_from > wall:
+        yield Finding(Area.CERTIFICATE, Grade.FAULT, one.hosts,
+                      f"{_what(one)} is not good before {day(certificate.valid_from)}, {by}",
+                      "see whether this machine's clock is right: chronyc tracking; if it is, " + _renewal(one))
+    elif left <= 0:
+        yield Finding(Area.CERTIFICATE, Grade.FAULT, one.hosts,
+                      f"{_what(one)} expired on {ends}, {by}", _renewal(one))
+    elif left < WARNED_DAYS:
+        yield Finding(Area.CERTIFICATE, Grade.FAULT if left < ALARMED_DAYS else Grade.WARNING, one.hosts,
+                      f"{_what(one)} is good for {days(left)} more, until {ends}, {by}", _renewal(one))
+
+
+def _renewal(one: Shown) -> str:
+    match one.role:
+        case Role.SERVER:
+            return _RENEWED[one.service]
+        case Role.CLIENT:
+            return f"issue a new one and put it, with its key, in the place of {one.place}: it is read when next we connect"
+        case Role.AUTHORITY:
+            return (f"put the authority's next certificate beside it in {one.place}, and wherever else this one is "
+                    "believed, then have everybody's issued anew")
+
+
+def _flaw(one: Shown, flaw: Flaw, works: bool) -> tuple[Grade, str, str]:
+    """What stands in the way of nothing yet is no fault; of what did not answer at all a fault is told elsewhere."""
+    grade, said = Grade.WARNING if works else Grade.FAULT, f": {one.words}" if one.words else ""
+    match flaw:
+        case Flaw.UNREAD:
+            # libvirt goes without one of ours where the host asks for none
+            is_spare = works and one.role is Role.CLIENT and one.service is Service.LIBVIRT
+            return (Grade.NOTE if is_spare else grade, f"{_what(one)} cannot be used{said}",
+                    "put it there with its key, so that whoever runs the daemon, and this, can read both")
+        case Flaw.SILENT:
+            return (Grade.WARNING if works else Grade.NOTE, f"{_what(one)} was not seen{said}",
+                    f"see that it answers, and speaks TLS there: openssl s_client -connect {one.place}")
+        case Flaw.NAME:
+            good_for = named(one.certificate.names) if one.certificate is not None else ""
+            return (grade, f"{_what(one)} is not good for {one.name}, only for {good_for or 'nothing it names'}",
+                    f"issue one that has {one.name} as a name (subjectAltName), or have settings call it by one of those")
+        case Flaw.ISSUER:
+            issuer = one.certificate.issuer if one.certificate is not None else "unknown"
+            return (grade, f"{_what(one)} is not believed, issued by {issuer}{said}",
+                    f"have one issued by an authority in {one.trusted_by or 'the list of the system'}, or put the one that "
+                    "issued it there")
+        case Flaw.CHAIN:
+            return (grade, f"{_what(one)} is not believed{said}",
+                    f"see what it leads to: openssl s_client -showcerts -connect {one.place}; renew what is wrong there")
+        case Flaw.UNCHECKED:
+            return Grade.WARNING, f"{_what(one)} is not checked: whoever answers there is believed", _CHECKED[one.service]
+
+
+def _what(one: Shown) -> str:
+    """Return what it is, without the place where the host that it is told of says enough: then many can be told at once."""
+    match one.role:
+        case Role.SERVER if one.service is Service.LIBVIRT:
+            return "the certificate that its libvirt shows"
+        case Role.SERVER:
+            return f"the certificate that {_NAMES[one.service]} shows at {one.place}"
+        case Role.CLIENT:
+            return f"our certificate for {_NAMES[one.service]} ({one.place})"
+        case Role.AUTHORITY:
+            return f"the authority that we believe of {_NAMES[one.service]} ({one.place})"
+
+
+def _works(one: Shown, site: Site) -> bool:
+    """Return whether who is spoken to answered all the same."""
+    match one.service:
+        case Service.LIBVIRT:
+            return any(host in site.answering for host in one.hosts)
+        case Service.BROKER:
+            return site.heard is not None and not site.heard.trouble
+        case Service.CONTROLLER:
+            return any((answer := site.power.get(host)) is not None and not answer.trouble for host in one.hosts)
+
+
+def days(number: float) -> str:
+    """Return a number of whole days in words."""
+    whole = int(number)
+    return "less than a day" if whole < 1 else f"{whole} day{'' if whole == 1 else 's'}"
+
+
+def day(wall: float) -> str:
+    """Return a day in UTC."""
+    return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%d")

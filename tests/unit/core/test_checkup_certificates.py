@@ -1,0 +1,87 @@
+"""Certificates on paper: how bad it is depends on whether who is spoken to answered all the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from ballastd.core.certificates import DAY_SECONDS, Certificate, Flaw, Role, Service, Shown
+from ballastd.core.checkup_certificates import certificates
+from ballastd.core.inventory import DeclaredHost
+from ballastd.core.policies import ClusterDeclaration
+from ballastd.core.power import PowerState
+from ballastd.core.quantities import HostName
+from ballastd.core.readiness import Finding, Grade, Heard, HostSurvey, PowerAnswer, Site
+
+HOST = HostName("alder")
+WALL = 1_750_000_000.0  # 2025-06-15
+CLUSTER = ClusterDeclaration((DeclaredHost(HOST, "qemu+tls://alder/system"),))
+WELL = Site(CLUSTER, {HOST: HostSurvey(HOST)}, heard=Heard(1.0), power={HOST: PowerAnswer("", PowerState.ON)}, wall=WALL)
+SILENT = Site(CLUSTER, {HOST: HostSurvey(HOST, trouble="no")}, heard=Heard(1.0, "no"), power={HOST: PowerAnswer("no")},
+              wall=WALL)
+
+
+def lasting(days: float, since: float = -100.0) -> Certificate:
+    return Certificate("alder", "the authority", ("alder",), WALL + since * DAY_SECONDS, WALL + days * DAY_SECONDS)
+
+
+def found(site: Site, shown: Shown) -> list[Finding]:
+    return list(certificates(Site(site.declared, site.surveys, (), site.heard, site.power, (shown,), site.wall)))
+
+
+def shown(service: Service, flaw: Flaw | None = None, role: Role = Role.SERVER,
+          certificate: Certificate | None = None) -> Shown:
+    hosts = () if service is Service.BROKER else (HOST,)
+    return Shown(service, role, "alder:1", hosts, certificate, flaw, "so it says", "alder")
+
+
+@pytest.mark.parametrize("service", Service)
+@pytest.mark.parametrize("flaw", [Flaw.NAME, Flaw.ISSUER, Flaw.CHAIN])
+def test_what_is_not_believed_is_a_fault_unless_it_was_let_through(service: Service, flaw: Flaw) -> None:
+    for certificate in (None, lasting(100)):
+        [well], [silent] = (found(site, shown(service, flaw, certificate=certificate)) for site in (WELL, SILENT))
+        assert (well.grade, silent.grade) == (Grade.WARNING, Grade.FAULT)
+        assert "alder" in silent.words + "".join(silent.hosts)
+        assert silent.cure
+
+
+@pytest.mark.parametrize("service", Service)
+def test_that_a_silent_one_shows_nothing_is_no_second_fault(service: Service) -> None:
+    assert [one.grade for one in found(SILENT, shown(service, Flaw.SILENT))] == [Grade.NOTE]
+    assert [one.grade for one in found(WELL, shown(service, Flaw.SILENT))] == [Grade.WARNING]
+
+
+def test_a_file_of_ours_that_is_of_no_use_is_a_fault_unless_nobody_asked_for_it() -> None:
+    grades = {(service, role): tuple(found(site, shown(service, Flaw.UNREAD, role))[0].grade for site in (WELL, SILENT))
+              for service in Service for role in (Role.CLIENT, Role.AUTHORITY)}
+    assert grades.pop((Service.LIBVIRT, Role.CLIENT)) == (Grade.NOTE, Grade.FAULT)
+    assert set(grades.values()) == {(Grade.WARNING, Grade.FAULT)}
+
+
+@pytest.mark.parametrize(("days", "grade", "words"), [
+    (31.0, None, ""), (30.0, None, ""), (29.5, Grade.WARNING, "29 days more, until 2025-07-15"),
+    (7.0, Grade.WARNING, "7 days more"), (6.9, Grade.FAULT, "6 days more"), (1.5, Grade.FAULT, "1 day more"),
+    (0.5, Grade.FAULT, "less than a day more"), (0.0, Grade.FAULT, "expired on 2025-06-15"),
+    (-400.0, Grade.FAULT, "expired on 2024-05-11")])
+@pytest.mark.parametrize("role", Role)
+def test_an_end_is_told_in_time(days: float, grade: Grade | None, words: str, role: Role) -> None:
+    findings = found(WELL, shown(Service.LIBVIRT, role=role, certificate=lasting(days)))
+    assert [one.grade for one in findings] == ([] if grade is None else [grade])
+    assert all(words in one.words and "issued by the authority" in one.words and one.cure for one in findings)
+
+
+def test_what_begins_later_may_be_our_own_clock() -> None:
+    [finding] = found(WELL, shown(Service.LIBVIRT, certificate=lasting(400, 2.0)))
+    assert (finding.grade, "not good before 2025-06-17" in finding.words) == (Grade.FAULT, True)
+    assert "chronyc" in finding.cure
+
+
+def test_two_things_against_one_are_both_told() -> None:
+    findings = found(SILENT, shown(Service.BROKER, Flaw.NAME, certificate=lasting(-1)))
+    assert ["expired" in one.words for one in findings] == [True, False]
+    assert all("the broker shows at alder:1" in one.words for one in findings)
+
+
+def test_where_anybody_is_believed_dates_mean_nothing() -> None:
+    [finding] = found(WELL, shown(Service.CONTROLLER, Flaw.UNCHECKED, certificate=lasting(-1)))
+    assert (finding.grade, "whoever answers there is believed" in finding.words) == (Grade.WARNING, True)
+    assert "insecure_tls" in finding.cure

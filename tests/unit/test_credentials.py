@@ -1,0 +1,86 @@
+"""Whose certificates are looked at, by the settings alone: each once, whoever has it in common."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+from ballastd.adapters.blocking import Lanes
+from ballastd.core.certificates import Flaw, Role, Service, Shown
+from ballastd.credentials import certificates
+from ballastd.documents import load_settings
+from tests.papers import authority, dated
+
+pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What libvirt would find with ``pkipath``."""
+    place = tmp_path_factory.mktemp("pki")
+    authority(place, "cacert")
+    dated(place, "clientcert", by="cacert", until=40.0)
+    shutil.copy(place / "clientcert.key", place / "clientkey.pem")
+    return place
+
+
+@pytest.fixture
+def port() -> int:
+    """A port where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+async def shown(home: Path, *, with_broker: bool = True, **settings: object) -> dict[tuple[Service, Role, str], Shown]:
+    file = home / "ballastd.yaml"
+    file.write_text(json.dumps({"cluster": "c", **settings}))
+    lanes = Lanes()
+    try:
+        found = await certificates(load_settings(file), lanes, with_broker=with_broker)
+    finally:
+        await lanes.close()
+    assert len(found) == len({(one.service, one.role, one.place) for one in found})
+    return {(one.service, one.role, one.place): one for one in found}
+
+
+async def test_what_hosts_have_in_common_is_looked_at_once(pki: Path, tmp_path: Path, port: int) -> None:
+    hosts = [{"name": name, "uri": f"qemu+tls://127.0.0.{number}:{port}/system?pkipath={pki}"}
+             for number, name in enumerate(("a", "b", "c"), 1)]
+    hosts.append({"name": "d", "uri": "qemu+ssh://d/system"})
+    found = await shown(tmp_path, hosts=hosts)
+    own = found.pop((Service.LIBVIRT, Role.CLIENT, f"{pki}/clientcert.pem"))
+    believed = found.pop((Service.LIBVIRT, Role.AUTHORITY, f"{pki}/cacert.pem"))
+    assert own.hosts == believed.hosts == ("a", "b", "c")
+    assert own.certificate is not None
+    assert (own.certificate.subject, own.flaw, believed.flaw) == ("clientcert", None, None)
+    assert {one.hosts: (one.place, one.flaw) for one in found.values()} == {
+        (name,): (f"127.0.0.{number}:{port}", Flaw.SILENT) for number, name in enumerate(("a", "b", "c"), 1)}
+
+
+async def test_controllers_count_where_they_are_spoken_to_over_tls(pki: Path, tmp_path: Path, port: int) -> None:
+    def host(name: str, **power: object) -> dict[str, object]:
+        return {"name": name, "uri": f"qemu+ssh://{name}/system", "power": {"driver": "redfish", **power}}
+
+    shared = f"https://127.0.0.1:{port}"
+    found = await shown(tmp_path, hosts=[
+        host("a", url=shared, system="/redfish/v1/Systems/1", ca_file=f"{pki}/cacert.pem"),
+        host("b", url=shared, system="/redfish/v1/Systems/2", ca_file=f"{pki}/cacert.pem"),
+        host("c", url=f"http://127.0.0.2:{port}"), {"name": "d", "uri": "qemu+ssh://d/system", "power": "none"}])
+    assert {key: one.hosts for key, one in found.items()} == {
+        (Service.CONTROLLER, Role.SERVER, f"127.0.0.1:{port}"): ("a", "b"),
+        (Service.CONTROLLER, Role.AUTHORITY, f"{pki}/cacert.pem"): ("a", "b")}
+
+
+async def test_a_broker_counts_where_it_is_spoken_to_over_tls_and_asked_at_all(pki: Path, tmp_path: Path, port: int) -> None:
+    hosts = [{"name": "a", "uri": "qemu+ssh://a/system"}]
+    mqtt = {"host": "127.0.0.1", "port": port}
+    assert await shown(tmp_path, hosts=hosts, mqtt=mqtt) == {}
+    sealed = {**mqtt, "tls": {"cert_file": f"{pki}/clientcert.pem", "key_file": f"{pki}/none.key"}}
+    assert await shown(tmp_path, hosts=hosts, mqtt=sealed, with_broker=False) == {}
+    found = await shown(tmp_path, hosts=hosts, mqtt=sealed)
+    assert {key[1]: one.flaw for key, one in found.items()} == {Role.SERVER: Flaw.SILENT, Role.CLIENT: Flaw.UNREAD}
+    assert all(one.hosts == () for one in found.values()), "it concerns the cluster as a whole"
