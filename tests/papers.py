@@ -1,9 +1,14 @@
-"""Certificates for tests: authorities, and what they vouch for."""
+"""Certificates for tests: authorities, what they vouch for, and a server that shows it."""
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import ssl
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 _CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
@@ -40,6 +45,38 @@ def dated(place: Path, name: str, *, since: float = -1.0, until: float = 2.0, by
     _openssl("ca", "-batch", "-notext", "-config", f"{place}/{name}.cnf", "-in", f"{place}/{name}.csr",
              "-startdate", first, "-enddate", last, "-extfile", f"{place}/{name}.ext", "-keyfile", f"{place}/{by}.key",
              *(["-selfsign"] if is_authority else ["-cert", f"{place}/{by}.pem"]), "-out", f"{place}/{name}.pem")
+
+
+@contextlib.contextmanager
+def serving(papers: Path, name: str, *, demands: bool = False, tls12: bool = False) -> Iterator[int]:
+    """Show a certificate on a free port, which is what this yields."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(papers / f"{name}.pem", papers / f"{name}.key")
+    if tls12:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+    if demands:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(papers / "ca.pem")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(0.05)
+        ended = threading.Event()
+
+        def answer() -> None:
+            while not ended.is_set():
+                with contextlib.suppress(OSError):
+                    caller, _ = listening.accept()
+                    with caller, contextlib.suppress(OSError):
+                        caller.settimeout(2.0)
+                        with context.wrap_socket(caller, server_side=True) as secured:
+                            secured.recv(1)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            yield int(listening.getsockname()[1])
+        finally:
+            ended.set()
+            thread.join()
 
 
 def _openssl(*arguments: str) -> None:

@@ -36,11 +36,12 @@ MARGIN_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """One thing to look at. ``shown``: what it is, before it is seen. ``is_told``: whether what is seen is worth telling."""
+    """One thing to look at. ``shown``: what it is, before it is seen. ``told``: what of what was seen is worth telling,
+    None where nothing is."""
 
     shown: Shown
     look: Callable[[], Sight]
-    is_told: Callable[[Sight], bool] = lambda _: True
+    told: Callable[[Sight], Sight | None] = lambda sight: sight
 
 
 async def certificates(settings: Settings, blocking: Blocking, *, with_broker: bool) -> tuple[Shown, ...]:
@@ -51,7 +52,7 @@ async def certificates(settings: Settings, blocking: Blocking, *, with_broker: b
     together = _together(looks)
     seen = await asyncio.gather(*(_seen(look, blocking) for look in together))
     return tuple(replace(look.shown, certificate=sight.certificate, flaw=sight.flaw, words=sight.words)
-                 for look, sight in zip(together, seen, strict=True) if look.is_told(sight))
+                 for look, whole in zip(together, seen, strict=True) if (sight := look.told(whole)) is not None)
 
 
 async def _seen(look: _Look, blocking: Blocking) -> Sight:
@@ -78,18 +79,29 @@ def _of_libvirt(hosts: Iterable[DeclaredHost]) -> Iterator[_Look]:
     home = Path.home() if os.geteuid() else None
     for host in hosts:
         end, peers = tls_end(host.uri, home), tls_end(host.peer_uri, home)
-        if end is None:
-            continue
-        server = Server(end.host, end.port, end.host, end.ca_file, end.cert_file, end.key_file, end.is_checked, False)
-        yield from _looks(Service.LIBVIRT, (host.name,), server)
-        if peers is not None and _is_another_name(peers, end):
-            called = replace(server, name=peers.host, is_checked=True)
-            yield replace(_server(Service.LIBVIRT, (host.name,), called), is_told=lambda sight: sight.flaw is Flaw.NAME)
+        if end is not None:
+            server = Server(end.host, end.port, end.host, end.ca_file, end.cert_file, end.key_file, end.is_checked, False)
+            yield from _looks(Service.LIBVIRT, (host.name,), server)
+            if peers is not None and _is_another_name(peers, end):
+                called = replace(server, name=peers.host, is_checked=True)
+                yield replace(_server(Service.LIBVIRT, (host.name,), called), told=_of_its_name)
+        elif peers is not None:
+            unchecked = Server(peers.host, peers.port, peers.host, None, peers.cert_file, peers.key_file, is_checked=False)
+            yield replace(_server(Service.LIBVIRT, (host.name,), unchecked), told=_of_its_dates)
 
 
 def _is_another_name(peers: TlsEnd, end: TlsEnd) -> bool:
     """Return whether peers see the same certificate under a name that we do not use."""
     return peers.is_checked and peers.host != end.host and peers.port == end.port
+
+
+def _of_its_name(sight: Sight) -> Sight | None:
+    return sight if sight.flaw is Flaw.NAME else None
+
+
+def _of_its_dates(sight: Sight) -> Sight | None:
+    """Only peers speak to it over TLS: whom they believe is not known here, nor need we be able to reach it."""
+    return Sight(sight.certificate) if sight.certificate is not None else None
 
 
 def _of_broker(mqtt: MqttSettings) -> Iterator[_Look]:

@@ -13,7 +13,7 @@ from ballastd.adapters.blocking import Lanes
 from ballastd.core.certificates import Flaw, Role, Service, Shown
 from ballastd.credentials import certificates
 from ballastd.documents import load_settings
-from tests.papers import authority, dated
+from tests.papers import authority, dated, serving
 
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
 
@@ -59,6 +59,28 @@ async def test_what_hosts_have_in_common_is_looked_at_once(pki: Path, tmp_path: 
     assert (own.certificate.subject, own.flaw, believed.flaw) == ("clientcert", None, None)
     assert {one.hosts: (one.place, one.flaw) for one in found.values()} == {
         (name,): (f"127.0.0.{number}:{port}", Flaw.SILENT) for number, name in enumerate(("a", "b", "c"), 1)}
+
+
+async def test_what_only_peers_see_is_told_by_its_dates_alone(pki: Path, tmp_path: Path, port: int) -> None:
+    with serving(pki, "clientcert") as shown_at:
+        hosts = [{"name": name, "uri": f"qemu+ssh://{name}/system", "peer_uri": f"qemu+tls://127.0.0.1:{one}/system"}
+                 for name, one in (("a", shown_at), ("b", port))]
+        [one] = (await shown(tmp_path, hosts=hosts)).values()
+    assert one.certificate is not None
+    assert (one.hosts, one.certificate.subject, one.flaw) == (("a",), "clientcert", None)
+
+
+async def test_a_name_that_only_peers_use_is_looked_at_too(pki: Path, tmp_path: Path) -> None:
+    with serving(pki, "clientcert") as port:
+        hosts = [{"name": name, "uri": f"qemu+tls://127.0.0.1:{port}/system?pkipath={pki}&{name}", "peer_uri":
+                  f"qemu+tls://{peer}:{port}/system"} for name, peer in (("a", "127.0.0.1"), ("b", "b.inside"))]
+        file = tmp_path / "ballastd.yaml"
+        file.write_text(json.dumps({"cluster": "c", "hosts": hosts}))
+        lanes = Lanes()
+        found = await certificates(load_settings(file), lanes, with_broker=True)
+        await lanes.close()
+    assert {(one.hosts, one.name, one.flaw) for one in found if one.role is Role.SERVER} == {
+        (("a", "b"), "127.0.0.1", None), (("b",), "b.inside", Flaw.NAME)}
 
 
 async def test_controllers_count_where_they_are_spoken_to_over_tls(pki: Path, tmp_path: Path, port: int) -> None:

@@ -74,9 +74,10 @@ def _declared_too_fast(host: DeclaredHost, speed: Speed) -> Iterator[Finding]:
     asked = declared_mbit_s(host)
     cure = (f"link_speed: {gbit(speed.one, '')} for it, or find out why it is no faster: ethtool {speed.names[0]}; until "
             "then moves take longer than planned")
-    if speed.is_carrier and asked > speed.one * ROUNDING:
+    if (speed.is_carrier or len(speed.names) == 1) and asked > speed.all * ROUNDING:
+        which = "which carries it" if speed.is_carrier else "the only one that is up"
         yield Finding(Area.LINK, Grade.WARNING, (host.name,), f"its link is declared as {gbit(asked)}, and "
-                      f"{speed.names[0]}, which carries it, does {gbit(speed.one)}", cure)
+                      f"{speed.names[0]}, {which}, does {gbit(speed.all)}", cure)
     elif asked > speed.all * ROUNDING:
         yield Finding(Area.LINK, Grade.WARNING, (host.name,), f"its link is declared as {gbit(asked)}, and all its "
                       f"interfaces that are up ({named(speed.names)}) do {gbit(speed.all)} together", cure)
@@ -104,7 +105,7 @@ def declared_mbit_s(host: DeclaredHost) -> float:
 
 def gbit(mbit_s: float, space: str = " ") -> str:
     """Return a speed in words; without a space it is as settings have it."""
-    return f"{mbit_s / 1e3:.3g}{space}Gbit/s"
+    return f"{float(f'{mbit_s / 1e3:.3g}'):g}{space}Gbit/s"
 
 
 def _address(uri: str | None) -> str:

@@ -69,6 +69,14 @@ def test_a_link_that_is_declared_too_fast_is_told_with_what_to_write() -> None:
     assert finding.cure.startswith("link_speed: 1Gbit/s")
 
 
+def test_one_interface_is_named_and_several_are_added_up() -> None:
+    slow = site((declared(NAMES[0]), (ETH0,)), (declared(NAMES[1], 2_000.0), (ETH0, replace(ETH1, mbit_s=1_600_000))))
+    words = [finding.words for finding in of_links(slow) if finding.grade is Grade.WARNING]
+    assert words == ["its link is declared as 10 Gbit/s, and eth0, the only one that is up, does 1 Gbit/s",
+                     "its link is declared as 2000 Gbit/s, and all its interfaces that are up (eth0, eth1) do 1600 Gbit/s "
+                     "together"]
+
+
 def test_what_is_as_fast_as_declared_or_faster_is_well() -> None:
     one = site((declared(NAMES[0], 10.0), (ETH1,)), (declared(NAMES[1], 1.0), (ETH1,)))
     assert [finding.words for finding in of_links(one)] == [

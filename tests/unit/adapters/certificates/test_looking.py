@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import socket
-import ssl
 import subprocess
-import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +14,7 @@ import pytest
 from ballastd.adapters.certificates import looking
 from ballastd.adapters.certificates.looking import Server, look_at_authority, look_at_own, look_at_server
 from ballastd.core.certificates import DAY_SECONDS, Certificate, Flaw
-from tests.papers import authority, dated
+from tests.papers import authority, dated, serving
 
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
 
@@ -40,38 +36,6 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dated(place, "orphan", by="old", until=400.0)
     (place / "both.pem").write_bytes((place / "old.pem").read_bytes() + (place / "ca.pem").read_bytes())
     return place
-
-
-@contextlib.contextmanager
-def serving(papers: Path, name: str, *, demands: bool = False, tls12: bool = False) -> Iterator[int]:
-    """Show a certificate on a free port, which is what this yields."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(papers / f"{name}.pem", papers / f"{name}.key")
-    if tls12:
-        context.maximum_version = ssl.TLSVersion.TLSv1_2
-    if demands:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(papers / "ca.pem")
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.settimeout(0.05)
-        ended = threading.Event()
-
-        def answer() -> None:
-            while not ended.is_set():
-                with contextlib.suppress(OSError):
-                    caller, _ = listening.accept()
-                    with caller, contextlib.suppress(OSError):
-                        caller.settimeout(2.0)
-                        with context.wrap_socket(caller, server_side=True) as secured:
-                            secured.recv(1)
-
-        thread = threading.Thread(target=answer)
-        thread.start()
-        try:
-            yield int(listening.getsockname()[1])
-        finally:
-            ended.set()
-            thread.join()
 
 
 def looked(papers: Path, shown: str, **changes: object) -> looking.Sight:
