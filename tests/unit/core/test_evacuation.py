@@ -160,6 +160,22 @@ def test_an_error_whose_vm_arrived_is_a_success() -> None:
     assert [m.ending for m in done] == [Ending.COMPLETED]
 
 
+@pytest.mark.parametrize("ahead", [3600.0, 86400.0, 400 * 86400.0])
+def test_a_failure_under_a_clock_that_was_ahead_is_not_waited_for(ahead: float) -> None:
+    t = failing_host()
+    order, other = t.step().orders
+    t.begin(order).wait(1.0).step()
+    t.now = replace(t.now, wall=t.now.wall + ahead)
+    t.wait(1.0).step(t.roll_back(order), t.finish(other))
+    for _ in range(3):
+        assert order.move.vm not in [one.move.vm for one in t.wait(6.0).step().orders], "its pause is not over"
+    assert [m.ending for m in t.controller.ledger.settled if m.id == order.id] == [Ending.FAILED]
+    t.now = replace(t.now, wall=t.now.wall - ahead)
+    again = [one.move for one in t.wait(1.0).step().orders]
+    assert [move.vm for move in again] == [order.move.vm], "the clock is right again, and the host still fails"
+    assert again[0].target != order.move.target
+
+
 def test_a_failed_move_goes_to_the_next_target_after_a_pause() -> None:
     t = failing_host()
     order, other = t.step().orders
