@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tests.mutants.mutant import KERNEL, SERVICE, Mutant, only
 
+TROUBLES = only("unit", "tests/unit/service/test_troubles.py")
+
 ACTING: tuple[Mutant, ...] = (
     Mutant("the kernel does not ask the journal", f"{KERNEL}/kernel.py",
            "        if not self._record.has_order(order.id):", "        if False:"),
@@ -18,7 +20,7 @@ ACTING: tuple[Mutant, ...] = (
            "-> None:\n        if self._held is not None:\n            raise Withheld((Refusal(RefusalKind.GATE, self._held, host",
            "-> None:\n        if False:\n            raise Withheld((Refusal(RefusalKind.GATE, self._held, host"),
     Mutant("acting before the journal", f"{SERVICE}/control_loop.py",
-           "            if decision.events:\n                await self._record.append(decision.revision, decision.events)",
+           "            if decision.events:\n                await self._write(decision)",
            "            if decision.events:\n                pass"),
     Mutant("a withheld order is called a failure", f"{SERVICE}/executor.py",
            "        return CallResult.REFUSED if lies else CallResult.WITHHELD, str(no), None\n",
@@ -39,6 +41,10 @@ ACTING: tuple[Mutant, ...] = (
     Mutant("a run's orders outlive it", f"{KERNEL}/record.py",
            '        self._orders.clear()',
            '        pass'),
+    Mutant("a write that hangs starves the watchdog", f"{SERVICE}/control_loop.py",
+           '            self._alive(f"{self._posture}; {self._waits_for_journal()}")', "            pass", TROUBLES),
+    Mutant("a write that hangs is not told of", f"{SERVICE}/control_loop.py",
+           "self.journal_wait() < SLOW_WRITE_SECONDS", "True", TROUBLES),
     Mutant('after a hung write it writes on', f"{KERNEL}/record.py",
            '        if self._hung is not None:',
            '        if False:'),

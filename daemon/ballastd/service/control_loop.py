@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
@@ -35,6 +36,8 @@ CALM_SECONDS = 0.5
 QUIET_SECONDS = 10.0
 """How long it waits while nothing is: as long as it takes until everybody was looked at and has reported once."""
 COMMAND_SECONDS = 35.0
+SLOW_WRITE_SECONDS = 2.0
+"""A write to the journal that takes longer is told of."""
 ALIVE_SECONDS = 10.0
 """A step is taken at least this often, whatever the pace: the supervisor's watchdog hears of every one."""
 
@@ -59,6 +62,7 @@ class ControlLoop:
         self._wake_at: float | None = None
         self._posture = ""
         self._portrait: Portrait | None = None
+        self._writing_since: float | None = None
         self._told_undurable: set[str] = set()
         """The keys of the alarms that were told while the journal refuses."""
         self._mistake, self._mistake_recorded = "", False
@@ -75,7 +79,17 @@ class ControlLoop:
     @property
     def view(self) -> ClusterView | None:
         """The view of the last step, None before the first: drawn when somebody looks."""
-        return None if self._portrait is None else self._portrait.view
+        shown = None if self._portrait is None else self._portrait.view
+        if shown is None or self.journal_wait() < SLOW_WRITE_SECONDS:
+            return shown
+        return replace(shown, notes=(self._waits_for_journal(), *shown.notes))
+
+    def journal_wait(self) -> float:
+        """Return for how many seconds a write to the journal is being waited for; 0 while none is."""
+        return 0.0 if self._writing_since is None else self._clock.now().monotonic - self._writing_since
+
+    def _waits_for_journal(self) -> str:
+        return f"the journal has not answered for {self.journal_wait():.0f} s: nothing is decided or started until it does"
 
     async def run(self) -> None:
         """Step for ever."""
@@ -116,12 +130,28 @@ class ControlLoop:
         self.steps += 1
         try:
             if decision.events:
-                await self._record.append(decision.revision, decision.events)
+                await self._write(decision)
         except JournalError as error:
             self._rejected(decision, inputs, str(error))
             return
         self._controller.advance(decision.revision)
         self._follow(decision)
+
+    async def _write(self, decision: Decision) -> None:
+        """Make a decision durable. The disk may take longer for it than the supervisor's watchdog waits for a step."""
+        self._writing_since = self._clock.now().monotonic
+        still = asyncio.ensure_future(self._tell_waiting())
+        try:
+            await self._record.append(decision.revision, decision.events)
+        finally:
+            still.cancel()
+            self._writing_since = None
+
+    async def _tell_waiting(self) -> None:
+        while True:
+            await asyncio.sleep(ALIVE_SECONDS)
+            log.warning("the journal does not answer", seconds=round(self.journal_wait(), 1))
+            self._alive(f"{self._posture}; {self._waits_for_journal()}")
 
     def _follow(self, decision: Decision) -> None:
         self._hold_or_let_go(decision)

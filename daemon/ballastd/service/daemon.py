@@ -203,6 +203,7 @@ class Daemon:
         if self._loop is not None and self._inbox is not None:
             counts["steps"] = self._loop.steps
             counts["steps.rejected"] = self._loop.rejected
+            counts["journal.wait"] = self._loop.journal_wait()
             counts |= {f"migrations.ended.{ending}": n for ending, n in sorted(self._loop.ended.items())}
             counts |= {f"shutdowns.{ending}": n for ending, n in sorted(self._loop.shutdowns.items())}
             counts |= {f"arrivals.{arrival}": n for arrival, n in sorted(self._loop.arrivals.items())}

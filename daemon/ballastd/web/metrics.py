@@ -126,6 +126,8 @@ def _counts(counters: dict[str, float]) -> Iterator[Metric]:
     }
     for key, (name, text) in plain.items():
         yield CounterMetricFamily(name, text, value=counters.get(key, 0.0))
+    yield GaugeMetricFamily("ballastd_journal_wait_seconds", "How long a write to the journal is waited for.",
+                            value=counters.get("journal.wait", 0.0))
     yield GaugeMetricFamily("ballastd_calls_abandoned", "Calls given up that have not returned.",
                             value=counters.get("calls.abandoned", 0.0))
     for prefix, name, text, label in (

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import NoReturn
 
 import pytest
 
+from ballastd.core import events as ev
 from ballastd.core import planning
-from ballastd.core.inputs import Input, RivalSeen
+from ballastd.core.inputs import Input, OperatorCommand, RivalSeen, Verb
 from ballastd.core.quantities import Instant
 from ballastd.service.asking import Asker
 from ballastd.service.control_loop import ControlLoop
@@ -18,6 +20,8 @@ from tests.builders import Table, four_hosts, table
 from tests.unit.kernel.test_kernel import Bench, declared
 
 REFUSED = ("alarm", "journal")
+HUNG_SECONDS = 28.0
+PAUSE = OperatorCommand("t", Verb.PAUSE, "", "ann")
 RIVAL = RivalSeen(Instant(0.0, 0.0), "other")
 
 
@@ -27,10 +31,15 @@ class Stand:
     def __init__(self, t: Table) -> None:
         self.bench, self.table = Bench(declared()), t
         self.inbox = Inbox(t.controller.is_urgent)
+        self.alive: list[str] = []
         executor = Executor(self.bench.kernel, self.inbox, self.bench.clock, lambda _: None,
                             Asker(None, self.inbox, self.bench.clock))
         self.loop = ControlLoop(t.controller, self.inbox, self.bench.record, self.bench.kernel, executor, self.bench.clock,
-                                t.cluster.timing, self.bench.notices, lambda _: None)
+                                t.cluster.timing, self.bench.notices, self.alive.append)
+
+    def says_it_waits(self) -> bool:
+        view = self.loop.view
+        return view is not None and any("the journal has not answered for" in note for note in view.notes)
 
     async def turn(self, *inputs: Input, full: bool = False, times: int = 1) -> list[tuple[str, str]]:
         """Take steps; return the level and key of what was told meanwhile."""
@@ -51,6 +60,31 @@ def test_a_journal_that_refuses_is_told_once_and_its_end_is_told() -> None:
         assert await stand.turn() == [("info", "journal")]
         assert await stand.turn(times=3) == []
         assert await stand.turn(RIVAL, full=True) == [("alarm", "rival")], "nothing had to be written"
+
+    run_virtual(story())
+
+
+def test_a_journal_that_hangs_is_told_of_while_it_does_and_the_watchdog_hears_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        stand = Stand(table(four_hosts()))
+        await stand.turn()
+        append = stand.bench.record.append
+
+        async def hang(revision: int, events: tuple[ev.Event, ...]) -> None:
+            await asyncio.sleep(HUNG_SECONDS)
+            await append(revision, events)
+
+        monkeypatch.setattr(stand.bench.record, "append", hang)
+        turn = asyncio.ensure_future(stand.turn(PAUSE))
+        await asyncio.sleep(1.0)
+        assert not stand.says_it_waits(), "a disk may take that long"
+        await asyncio.sleep(HUNG_SECONDS - 2.0)
+        assert stand.says_it_waits()
+        assert stand.loop.journal_wait() == pytest.approx(HUNG_SECONDS - 1.0)
+        assert sum("has not answered for" in line for line in stand.alive) == 2, "every ten seconds, for there are no steps"
+        await turn
+        assert not stand.says_it_waits()
+        assert stand.loop.journal_wait() == 0.0
 
     run_virtual(story())
 
