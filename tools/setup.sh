@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 packages=(
     libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients libvirt-dev pkg-config gcc python3-dev
     python3-venv qemu-system-x86 qemu-utils binutils iproute2 mosquitto mosquitto-clients ca-certificates
+    e2fsprogs faketime
 )
 
 say() { printf 'setup: %s\n' "$*"; }

@@ -1,6 +1,6 @@
 """``make chaos``: random faults in the middle of real migrations; a report of what became of guests and books.
 
-    python -m tests.chaos [--rounds 20] [--first SEED] [--fault NAME] [--out FILE] [--hosts 4]
+    python -m tests.chaos [--rounds 20] [--first SEED] [--fault NAME ...] [--out FILE] [--hosts 4]
     python -m tests.chaos --report FILE
 
 Each round drains a host of a lab of real libvirtd hosts, strikes one of its migrations with the fault that its seed draws,
@@ -35,7 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--first", type=int, help="the first seed [default: one after the last in FILE]")
-    parser.add_argument("--fault", choices=sorted(BY_NAME), help="this fault alone")
+    parser.add_argument("--fault", choices=sorted(BY_NAME), action="append", help="this fault alone; several: in turn")
     parser.add_argument("--hosts", type=int, default=4)
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT)
     parser.add_argument("--report", type=Path, help="only report what is in a file")
@@ -48,10 +48,11 @@ def main() -> int:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     first = options.first if options.first is not None else max((row["seed"] for row in read(options.out)), default=0) + 1
     begun = time.monotonic()
+    chosen = [BY_NAME[name] for name in options.fault or ()]
     with a_lab("x", options.hosts) as lab, stood(lab) as stand:
         rounds = Rounds(lab, stand)
         for number, seed in enumerate(range(first, first + options.rounds), 1):
-            outcome = rounds.play(seed, BY_NAME[options.fault] if options.fault else None)
+            outcome = rounds.play(seed, chosen[number % len(chosen)] if chosen else None)
             with options.out.open("a") as file:
                 file.write(json.dumps(asdict(outcome) | {"pid": os.getpid()}) + "\n")
             left = (time.monotonic() - begun) / number * (options.rounds - number) / 60

@@ -9,7 +9,12 @@ from dataclasses import dataclass
 
 from tests.integration.daemon_parts import Stand
 from tests.lab import Lab, LabError, LabHost
+from tests.lab.clock import SteppedClock
 from tests.lab.guest import LabGuest
+from tests.lab.volume import Volume
+
+AHEAD_SECONDS, BEHIND_SECONDS = 86400, -3600
+CANNOT_WRITE, CLOCK_STEPPED = "the journal cannot be written", "the wall clock stepped"
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,10 @@ class Scene:
     target: str
     bystander: str
     """A host that has no part in the migration."""
+    volume: Volume
+    """Where the daemon keeps its state."""
+    clock: SteppedClock
+    """The daemon's own."""
 
     @property
     def src(self) -> LabHost:
@@ -41,7 +50,9 @@ Blow = Callable[[Scene], None]
 @dataclass(frozen=True)
 class Fault:
     """``seconds``: how long it lasts, at least and at most. ``loses``: whether the guest may be gone afterwards, for nothing
-    could save it; ``takes_host``: whether all that runs on the target may be."""
+    could save it; ``takes_host``: whether all that runs on the target may be. ``ends_daemon``: whether it may have to be
+    started again. ``bars_journal``: whether nothing can become durable; ``says``: what the daemon's status has to say
+    meanwhile, as a regular expression, ``must_say``: whether it cannot but notice."""
 
     name: str
     strike: Blow
@@ -49,6 +60,10 @@ class Fault:
     seconds: tuple[float, float]
     loses: bool = False
     takes_host: bool = False
+    ends_daemon: bool = False
+    bars_journal: bool = False
+    says: str = ""
+    must_say: bool = True
 
 
 def _nothing(_: Scene) -> None:
@@ -77,6 +92,23 @@ def _resume_daemon(scene: Scene) -> None:
     scene.stand.signal(signal.SIGCONT)
 
 
+def _thaw_and_restart(scene: Scene) -> None:
+    """What the docs ask for after a write that hung: it may still land, and only a new run knows whether it did."""
+    scene.volume.thaw()
+    scene.stand.running().stop()
+    scene.stand.running().start()
+
+
+def _fail_ahead(scene: Scene) -> None:
+    """The migration fails under a clock that is ahead: what is noted of it lies in the future once that is put right."""
+    scene.clock.step(AHEAD_SECONDS)
+    scene.dst.kill_qemu(scene.guest.name)
+
+
+def _put_clock_right(scene: Scene) -> None:
+    scene.clock.step(0)
+
+
 def _restart(host: LabHost) -> None:
     if host.libvirtd() is None:
         host.restart_libvirtd()
@@ -97,8 +129,8 @@ def _foreign_move(scene: Scene) -> None:
 
 
 FAULTS: tuple[Fault, ...] = (
-    Fault("daemon killed", _kill_daemon, _start_daemon, (0.0, 4.0)),
-    Fault("daemon stopped in order", _stop_daemon, _start_daemon, (0.0, 4.0)),
+    Fault("daemon killed", _kill_daemon, _start_daemon, (0.0, 4.0), ends_daemon=True),
+    Fault("daemon stopped in order", _stop_daemon, _start_daemon, (0.0, 4.0), ends_daemon=True),
     Fault("daemon suspended", _suspend_daemon, _resume_daemon, (2.0, 8.0)),
     Fault("source libvirtd killed", lambda scene: scene.src.kill_libvirtd(), lambda scene: _restart(scene.src), (0.5, 6.0)),
     Fault("target libvirtd killed", lambda scene: scene.dst.kill_libvirtd(), lambda scene: _restart(scene.dst), (0.5, 6.0)),
@@ -122,6 +154,17 @@ FAULTS: tuple[Fault, ...] = (
     Fault("a stranger moves a guest", _foreign_move, _nothing, (0.0, 0.0)),
     Fault("target loses power", lambda scene: scene.dst.power_off(), lambda scene: scene.dst.power_on(), (2.0, 8.0),
           takes_host=True),
+    Fault("journal disk full", lambda scene: scene.volume.fill(), lambda scene: scene.volume.free(), (6.0, 20.0),
+          bars_journal=True, says=CANNOT_WRITE, must_say=False),
+    Fault("journal disk hangs", lambda scene: scene.volume.freeze(), lambda scene: scene.volume.thaw(), (6.0, 20.0),
+          bars_journal=True, says="the journal has not answered", must_say=False),
+    Fault("journal disk hangs too long", lambda scene: scene.volume.freeze(), _thaw_and_restart, (32.0, 40.0),
+          bars_journal=True, ends_daemon=True, says=f"{CANNOT_WRITE}.*a write hung.*restart the daemon"),
+    Fault("clock leaps a day ahead", lambda scene: scene.clock.step(AHEAD_SECONDS), _put_clock_right, (3.0, 10.0),
+          says=CLOCK_STEPPED),
+    Fault("clock falls an hour back", lambda scene: scene.clock.step(BEHIND_SECONDS), _put_clock_right, (3.0, 10.0),
+          says=CLOCK_STEPPED),
+    Fault("clock ahead while it fails", _fail_ahead, _put_clock_right, (3.0, 10.0), says=CLOCK_STEPPED),
 )
 BY_NAME = {fault.name: fault for fault in FAULTS}
 

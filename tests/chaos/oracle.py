@@ -5,17 +5,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 
-from tests.integration.daemon_parts import Stand, journal
+from tests.integration.daemon_parts import journal
 from tests.lab import Lab, LabError
 from tests.lab.guest import LabGuest
 
 BEATS, BEAT_SECONDS = 3, 15.0
 
 
-def violations(lab: Lab, stand: Stand, guests: Sequence[LabGuest], may_be_lost: Collection[str]) -> list[str]:
-    """Return what is wrong, in words. ``may_be_lost``: guests whose own emulator was killed, or whose host was."""
-    return [*_guests(lab, guests, may_be_lost), *_books(stand, lab, guests, may_be_lost)]
+def violations(lab: Lab, books: Path, guests: Sequence[LabGuest], may_be_lost: Collection[str]) -> list[str]:
+    """Return what is wrong, in words. ``books``: the directory of the journal; ``may_be_lost``: guests whose own emulator
+    was killed, or whose host was."""
+    return [*_guests(lab, guests, may_be_lost), *_books(books, lab, guests, may_be_lost)]
 
 
 def _guests(lab: Lab, guests: Iterable[LabGuest], may_be_lost: Collection[str]) -> Iterable[str]:
@@ -39,8 +41,8 @@ def _guests(lab: Lab, guests: Iterable[LabGuest], may_be_lost: Collection[str]) 
             yield f"the heart of {guest.name} broke {breaks} times: it ran twice, or lost its state"
 
 
-def _books(stand: Stand, lab: Lab, guests: Iterable[LabGuest], may_be_lost: Collection[str]) -> Iterable[str]:
-    records = journal(stand.home)
+def _books(books: Path, lab: Lab, guests: Iterable[LabGuest], may_be_lost: Collection[str]) -> Iterable[str]:
+    records = journal(books)
     orders = Counter(record["id"] for record in records if record["kind"] == "MigrationOrdered")
     ends = Counter(record["id"] for record in records if record["kind"] == "MigrationSettled")
     yield from (f"migration {one} was ordered {times} times" for one, times in orders.items() if times > 1)

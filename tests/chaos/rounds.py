@@ -11,10 +11,13 @@ from typing import Any
 
 from tests.chaos.faults import FAULTS, Fault, Scene
 from tests.chaos.oracle import violations
+from tests.chaos.watch import Watch
 from tests.demo.cluster import DaemonProcess
 from tests.integration.daemon_parts import Stand, journal, until
 from tests.lab import Lab, LabError
+from tests.lab.clock import SteppedClock
 from tests.lab.guest import LabGuest
+from tests.lab.volume import Volume
 
 GUESTS, LINK_MBIT = 6, 70
 """5 MiB/s for each migration: a guest of 16 to 32 MiB is under way for some seconds."""
@@ -50,7 +53,10 @@ class Rounds:
 
     def __init__(self, lab: Lab, stand: Stand) -> None:
         self._lab, self._stand = lab, stand
-        self._daemon: DaemonProcess = stand.acting(link_mbit=LINK_MBIT)
+        self._volume = Volume(lab.plan.path / "state").make()
+        self._clock = SteppedClock(lab.plan.path / "clock")
+        self._daemon: DaemonProcess = stand.acting(link_mbit=LINK_MBIT, journal=self._volume.place,
+                                                   environment=self._clock.environment())
         self._guests: list[LabGuest] = []
 
     def play(self, seed: int, fault: Fault | None = None) -> Outcome:
@@ -61,9 +67,8 @@ class Rounds:
         self._stock(luck)
         before = {record["id"] for record in self._ordered()}
         source = luck.choice(sorted({host for guest in self._guests if (host := self._lab.runs_on(guest))}))
-        answer = self._daemon.ctl("host", "drain", source)
-        if answer.returncode:
-            outcome.violations.append(f"the drain was refused: {answer.stdout}{answer.stderr}")
+        if refused := self._drain(source):
+            outcome.violations.append(f"the drain was refused: {refused}")
             return outcome
         scene = self._under_way(source, luck)
         if scene is None:
@@ -73,14 +78,19 @@ class Rounds:
         time.sleep(luck.uniform(0.0, 3.0))
         outcome.progress = self._progress_of(scene.guest.name)
         doomed = self._doomed(scene, fault)
+        watch = Watch(scene, fault)
         began = time.monotonic()
         try:
             with suppress(LabError):  # the migration may be over already, and its emulators gone
                 fault.strike(scene)
                 outcome.is_struck = True
-            time.sleep(luck.uniform(*fault.seconds))
+            watch.look(luck.uniform(*fault.seconds))
+            outcome.is_struck &= watch.is_felt
+            outcome.violations.extend(watch.violations())
         finally:
             fault.heal(scene)
+            if not self._daemon.alive() and not fault.ends_daemon:
+                outcome.violations.append("the daemon ended by itself")
             self._heal_everything()
         outcome.lasted = time.monotonic() - began
         healed = time.monotonic()
@@ -89,8 +99,15 @@ class Rounds:
         outcome.recovered = time.monotonic() - healed
         doomed = doomed if outcome.is_struck else []
         outcome.lost = [guest.name for guest in self._guests if guest.name in doomed and self._lab.runs_on(guest) is None]
-        outcome.violations.extend(violations(self._lab, self._stand, self._guests, doomed))
+        outcome.violations.extend(violations(self._lab, self._volume.place, self._guests, doomed))
         return self._ended(outcome, source, before)
+
+    def _drain(self, source: str) -> str:
+        """Have a host emptied; return why that was refused for good. On a busy machine one may not answer for a moment."""
+        until_at = time.monotonic() + UNDER_WAY_SECONDS
+        while (answer := self._daemon.ctl("host", "drain", source)).returncode and time.monotonic() < until_at:
+            time.sleep(1.0)
+        return f"{answer.stdout}{answer.stderr}" if answer.returncode else ""
 
     def _doomed(self, scene: Scene, fault: Fault) -> list[str]:
         """Return whom a fault may end, whatever anybody does: who is struck himself, or who is on a host that dies, or may
@@ -128,7 +145,8 @@ class Rounds:
             if moving:
                 one = luck.choice(sorted(moving, key=lambda m: str(m["id"])))
                 others = sorted(set(self._lab.hosts) - {source, one["target"]})
-                return Scene(self._lab, self._stand, self._lab.book.find(one["vm_name"]), source, one["target"], others[0])
+                return Scene(self._lab, self._stand, self._lab.book.find(one["vm_name"]), source, one["target"], others[0],
+                             self._volume, self._clock)
             time.sleep(BREATH)
         return None
 
@@ -162,13 +180,13 @@ class Rounds:
     def _is_calm(self, source: str) -> bool:
         if self._daemon.posture() != "acting" or self._daemon.open_migrations():
             return False
-        ended = {record["id"] for record in journal(self._stand.home) if record["kind"] == "MigrationSettled"}
+        ended = {record["id"] for record in journal(self._volume.place) if record["kind"] == "MigrationSettled"}
         left = [guest for guest in self._guests if self._lab.runs_on(guest) == source]
         return not left and all(record["id"] in ended for record in self._ordered())
 
     def _ended(self, outcome: Outcome, source: str, before: set[str]) -> Outcome:
         self._daemon.ctl("host", "undrain", source)
-        settled = {record["id"]: record["ending"] for record in journal(self._stand.home)
+        settled = {record["id"]: record["ending"] for record in journal(self._volume.place)
                    if record["kind"] == "MigrationSettled"}
         mine = [record for record in self._ordered() if record["id"] not in before]
         outcome.endings = dict(Counter(str(settled.get(record["id"], "open")) for record in mine))
@@ -181,7 +199,7 @@ class Rounds:
         return outcome
 
     def _ordered(self) -> list[dict[str, Any]]:
-        return [record for record in journal(self._stand.home) if record["kind"] == "MigrationOrdered"]
+        return [record for record in journal(self._volume.place) if record["kind"] == "MigrationOrdered"]
 
     def _why(self) -> str:
         status = self._daemon.ask("status") or {}

@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -72,8 +72,10 @@ class _LocalConnection(http.client.HTTPConnection):
 class DaemonProcess:
     """`ballastd run` in the lab's network, started and killed by hand."""
 
-    def __init__(self, home: Path, settings: str, policies: str) -> None:
+    def __init__(self, home: Path, settings: str, policies: str, environment: Mapping[str, str] | None = None) -> None:
+        """``environment``: more of it than ours."""
         self.home = home
+        self._environment = dict(environment or {})
         self.socket = home / "api.sock"
         self.log = home / "ballastd.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -90,7 +92,7 @@ class DaemonProcess:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [str(BIN / "ballastd"), "run", "--config", str(self.home / "ballastd.yaml")], stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log)
+                stdout=log, stderr=log, env=os.environ | self._environment)
         return self
 
     @property

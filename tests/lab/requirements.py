@@ -13,7 +13,8 @@ ROOT = "the lab needs root: it makes namespaces, mounts and control groups"
 TOOLS = {
     "libvirtd": "libvirt-daemon-system", "virsh": "libvirt-clients", "qemu-nbd": "qemu-utils",
     "ip": "iproute2", "tc": "iproute2", "mosquitto": "mosquitto", "as": "binutils", "ld": "binutils",
-    "setsid": "util-linux", "unshare": "util-linux", "nsenter": "util-linux",
+    "setsid": "util-linux", "unshare": "util-linux", "nsenter": "util-linux", "fsfreeze": "util-linux",
+    "mkfs.ext4": "e2fsprogs", "faketime": "faketime",
 }
 
 

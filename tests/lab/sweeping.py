@@ -7,8 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.lab import cgroups, namespaces
+from tests.lab.clock import sweep_shared_memory
 from tests.lab.processes import end_all, in_network
 from tests.lab.state import DEFAULT_ROOT, REGISTRY, directory_of
+from tests.lab.volume import unmount_under
 
 
 def sweep(name: str, spare: frozenset[int] = frozenset()) -> None:
@@ -20,8 +22,10 @@ def sweep(name: str, spare: frozenset[int] = frozenset()) -> None:
     directory = directory_of(name)
     if directory is not None:
         _sweep_kernel(f"{name}-", spare)
+        sweep_shared_memory()
     for place in {directory or DEFAULT_ROOT / name, DEFAULT_ROOT / name}:
         if place.exists():
+            unmount_under(place)
             shutil.rmtree(place)
     (REGISTRY / name).unlink(missing_ok=True)
     for shared in (REGISTRY, DEFAULT_ROOT):

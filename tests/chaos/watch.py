@@ -1,0 +1,83 @@
+"""What is seen while a fault lasts: what the daemon says of it, and whether something begins that is not durable."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sqlite3
+import tempfile
+import time
+from pathlib import Path
+
+from tests.chaos.faults import Fault, Scene
+from tests.integration.daemon_parts import journal, reasons
+from tests.lab.commands import wait_until
+
+LOOK_SECONDS = 0.25
+COPY_SECONDS = 5.0
+SAY_SECONDS = 45.0
+FILES = ("journal.db", "journal.db-wal")
+
+
+class Watch:
+    """Looks for as long as a fault lasts. Made before it strikes."""
+
+    def __init__(self, scene: Scene, fault: Fault) -> None:
+        self._scene, self._fault = scene, fault
+        self._before = self._emulators()
+        self._seen = set(self._before)
+        self.said = False
+        """Whether the daemon's status said what is wrong."""
+
+    def look(self, seconds: float) -> None:
+        """Look for so long, and until the daemon has said what it must say, if that is later; only wait where there is
+        nothing to look at."""
+        if not (self._fault.says or self._fault.bars_journal):
+            time.sleep(seconds)
+            return
+        until = time.monotonic() + seconds
+        while (now := time.monotonic()) < until or (self._must_say() and now < until + SAY_SECONDS):
+            self._seen |= self._emulators()
+            self.said = self.said or bool(re.search(self._fault.says or "$^", reasons(self._scene.stand.running())))
+            time.sleep(LOOK_SECONDS)
+
+    @property
+    def is_felt(self) -> bool:
+        """Whether the fault made itself felt, as far as that can be told."""
+        return self.said or not self._fault.says
+
+    def violations(self) -> list[str]:
+        """Return what is wrong before the fault is healed, in words: what is durable then was not later."""
+        found = []
+        if self._must_say():
+            found.append(f"its status never said {self._fault.says!r}")
+        if self._fault.bars_journal:
+            durable = {(one["vm_name"], one["target"]) for one in durable_orders(self._scene.volume.place)}
+            found.extend(f"{vm} came to {host}, and no order for it was durable"
+                         for vm, host in sorted(self._seen - self._before - durable))
+        return found
+
+    def _must_say(self) -> bool:
+        return bool(self._fault.says) and self._fault.must_say and not self.said
+
+    def _emulators(self) -> set[tuple[str, str]]:
+        return {(vm, host.name) for host in self._scene.lab.hosts.values() for vm in host.emulated()}
+
+
+def durable_orders(directory: Path) -> list[dict[str, str]]:
+    """Return the orders that are on the disk, of a copy: whoever opens the journal itself may have to write."""
+    found: list[dict[str, str]] = []
+
+    def read() -> bool:
+        with tempfile.TemporaryDirectory() as folder:
+            for name in FILES:
+                if (directory / name).exists():
+                    shutil.copyfile(directory / name, Path(folder) / name)
+            try:
+                found[:] = [record for record in journal(Path(folder)) if record["kind"] == "MigrationOrdered"]
+            except sqlite3.DatabaseError:  # it was written to between the two files
+                return False
+        return bool(found)
+
+    wait_until(read, COPY_SECONDS, "a whole copy of the journal")
+    return found

@@ -1,0 +1,76 @@
+"""A small file system of its own, to be filled to the last block or frozen: a full disk, a stuck one."""
+
+from __future__ import annotations
+
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+from tests.lab.commands import LabError, find_tool, run
+
+FROZEN_SECONDS_MAX = 120
+"""Whatever becomes of us, it thaws after so long: what waits for a frozen disk cannot even be killed."""
+THAW_SECONDS = 10.0
+CHUNK = bytes(64 * 1024)
+# the pipe closes with whoever froze it, even by SIGKILL; `read` fails then, or when the time is over
+FREEZER = 'fsfreeze --freeze "$1" && echo frozen && { read -r -t "$2"; fsfreeze --unfreeze "$1"; }'
+
+
+class Volume:
+    """An ext4 on a loop device, mounted at ``place``; it goes with the lab whose directory it lies in."""
+
+    def __init__(self, place: Path, mib: int = 16) -> None:
+        self.place = place
+        self._image = place.with_name(f"{place.name}.img")
+        self._mib = mib
+        self._freezer: subprocess.Popen[bytes] | None = None
+
+    def make(self) -> Volume:
+        """Make it, empty, and mount it."""
+        self.place.mkdir()
+        with self._image.open("wb") as file:
+            file.truncate(self._mib * 1024 * 1024)
+        run(find_tool("mkfs.ext4") or "mkfs.ext4", "-q", "-m", "0", str(self._image))
+        run("mount", "-o", "loop", str(self._image), str(self.place))
+        return self
+
+    def fill(self) -> None:
+        """Take every block that is free."""
+        with suppress(OSError), self._ballast.open("ab", buffering=0) as file:
+            while True:
+                file.write(CHUNK)
+        with suppress(OSError), self._ballast.open("ab", buffering=0) as file:
+            while True:
+                file.write(CHUNK[:1024])
+
+    def free(self) -> None:
+        """Give back what was taken."""
+        self._ballast.unlink(missing_ok=True)
+
+    def freeze(self) -> None:
+        """Have every write wait in the kernel until ``thaw``; what is there can be read."""
+        freezer = subprocess.Popen(["bash", "-c", FREEZER, "freezer", str(self.place), str(FROZEN_SECONDS_MAX)],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+        assert freezer.stdout is not None
+        if freezer.stdout.readline() != b"frozen\n":
+            freezer.communicate(timeout=THAW_SECONDS)
+            raise LabError(f"{self.place} could not be frozen")
+        self._freezer = freezer
+
+    def thaw(self) -> None:
+        """Let the writes go on."""
+        if self._freezer is not None:
+            self._freezer.communicate(timeout=THAW_SECONDS)
+            self._freezer = None
+
+    @property
+    def _ballast(self) -> Path:
+        return self.place / "ballast"
+
+
+def unmount_under(directory: Path) -> None:
+    """Unmount every volume that is mounted below ``directory``; the loop device goes with it."""
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for mount in reversed(mounts):
+        if mount.startswith(f"{directory}/"):
+            run("umount", "--lazy", mount)
