@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from ballastd.core.acts import Act
-from ballastd.core.policies import BalancePolicy, Mode, PlacementPolicy, PolicySet, Rule, Timing, VmSelector
+from ballastd.core.policies import BalancePolicy, Mode, MoveBudget, PlacementPolicy, PolicySet, Rule, Timing, VmSelector
 from ballastd.core.quantities import GIB, Seconds
 from ballastd.core.saved_cluster import Demand, DemandKind, SavedCluster
 from ballastd.rehearsal.rest import judge_rest, legal_help, orders_of
@@ -43,6 +43,22 @@ def help_for(saved: SavedCluster, policies: PolicySet = KEEN, acts: tuple[Act, .
 def test_a_hot_host_that_nobody_relieves_is_found() -> None:
     [told] = help_for(cluster())
     assert told.startswith("h1 is too full for even-load (100% of its processors, 50% of its memory), h1v0 to h2 would")
+
+
+@pytest.mark.parametrize(("made", "helps"), [(4, 1), (5, 0)])
+def test_a_policy_that_made_all_its_moves_of_the_day_helps_nobody(made: int, helps: int) -> None:
+    few = replace(KEEN, balance=(replace(KEEN.balance[0], budget=MoveBudget(per_day=5)),))
+
+    async def story(stage: Stage) -> list[str]:
+        await stage.play(1200.0)
+        stage.world.policies = few
+        wall = stage.world.clock.now().wall - 80_000.0
+        stage.world.journal.append(1, [{
+            "kind": "MigrationOrdered", "wall": wall, "id": f"m{number}", "vm": f"v{number}", "vm_name": f"v{number}",
+            "target": "h2", "policy": "even-load", "routine": True} for number in range(made)])
+        return list(legal_help(stage))
+
+    assert len(perform(Setting(cluster(), Fixed(LAZY), QUICK), story)[0]) == helps
 
 
 def test_two_uneven_hosts_that_nobody_evens_out_are_found_where_none_is_hot() -> None:

@@ -27,7 +27,7 @@ ASKED: tuple[type[Checker], ...] = (
     OneMigration, Twins, NoOtherCopy, Concurrency, Cooldowns, Windows, Modes, Pause, Memory, MustRules, Wishes, FitTarget,
     Frozen, OwnersWord, StartUp)
 """Who is asked whether a move would be legal. Room for a failure is judged here, by packing, and how often a VM was moved
-within the day from the journal; what counts by the hour is not asked: nothing moved for an hour."""
+within the day, and for a policy, from the journal; what counts by the hour is not asked: nothing moved for an hour."""
 DAY_SECONDS = 86400.0
 EDGE = 0.03
 """How far beyond a policy's edge something has to be before this judge speaks of it."""
@@ -104,11 +104,12 @@ def legal_help(stage: Stage) -> Iterator[str]:
     broken, for a policy that may act."""
     hosts = tuple(_hosts(stage))
     for rule in stage.world.policies.placement:
-        found = next(_repairs(stage, rule, hosts), None) if rule.mode is Mode.AUTO else None
+        may_act = rule.mode is Mode.AUTO and _has_moves_left(stage, rule)
+        found = next(_repairs(stage, rule, hosts), None) if may_act else None
         if found is not None:
             yield f"{rule.name} is broken, {found} would put it right"
     for policy in stage.world.policies.balance:
-        if policy.mode is not Mode.AUTO:
+        if policy.mode is not Mode.AUTO or not _has_moves_left(stage, policy):
             continue
         for source in hosts:
             if _is_hot(policy, source, EDGE):
@@ -251,6 +252,15 @@ def _objections(stage: Stage, policy: BalancePolicy | PlacementPolicy, vm: VmRec
             if objects:
                 return True
     return False
+
+
+def _has_moves_left(stage: Stage, policy: BalancePolicy | PlacementPolicy) -> bool:
+    """Return whether a policy ordered fewer routine moves within the day than it may."""
+    since = stage.world.clock.now().wall - DAY_SECONDS
+    made = sum(1 for record in stage.world.journal.records if record.content["wall"] > since
+               and record.content["kind"] == "MigrationOrdered" and record.content["routine"]
+               and record.content["policy"] == policy.name)
+    return made < policy.budget.per_day
 
 
 def _moved_enough(stage: Stage, policy: BalancePolicy) -> set[str]:
