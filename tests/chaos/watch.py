@@ -26,8 +26,9 @@ class Watch:
         self._scene, self._fault = scene, fault
         self._before = self._emulators()
         self._seen = set(self._before)
+        self._logged = scene.stand.running().log.stat().st_size
         self.said = False
-        """Whether the daemon's status said what is wrong."""
+        """Whether the daemon's status or its log said what is wrong."""
 
     def look(self, seconds: float) -> None:
         """Look for so long, and until the daemon has said what it must say, if that is later; only wait where there is
@@ -38,7 +39,7 @@ class Watch:
         until = time.monotonic() + seconds
         while (now := time.monotonic()) < until or (self._must_say() and now < until + SAY_SECONDS):
             self._seen |= self._emulators()
-            self.said = self.said or bool(re.search(self._fault.says or "$^", reasons(self._scene.stand.running())))
+            self.said = self.said or self._says()
             time.sleep(LOOK_SECONDS)
 
     @property
@@ -50,12 +51,20 @@ class Watch:
         """Return what is wrong before the fault is healed, in words: what is durable then was not later."""
         found = []
         if self._must_say():
-            found.append(f"its status never said {self._fault.says!r}")
+            found.append(f"neither its status nor its log said {self._fault.says!r}")
         if self._fault.bars_journal:
             durable = {(one["vm_name"], one["target"]) for one in durable_orders(self._scene.volume.place)}
             found.extend(f"{vm} came to {host}, and no order for it was durable"
                          for vm, host in sorted(self._seen - self._before - durable))
         return found
+
+    def _says(self) -> bool:
+        """A gate may be gone between two looks, as short as the durations of the lab are; the log keeps its reason."""
+        daemon = self._scene.stand.running()
+        with daemon.log.open("rb") as log:
+            log.seek(self._logged)
+            words = f"{reasons(daemon)}\n{log.read().decode(errors='replace')}"
+        return bool(self._fault.says and re.search(self._fault.says, words))
 
     def _must_say(self) -> bool:
         return bool(self._fault.says) and self._fault.must_say and not self.said
