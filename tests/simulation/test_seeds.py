@@ -23,14 +23,13 @@ FOUND = {
     3017: "a daemon that was to be stopped while it was down came back twice, and two daemons had one journal",
     24009: "a VM with nothing but huge pages was to be packed, if its rack died, onto that rack",
     31155: "the judge of evidence asked of the host that makes room for a failing one why it is left",
-    41045: "the judge of rest asked for moves of a policy that had made all its moves of the day",
     25001: "hosts that people were offered to be switched off were tried first, in an order in which the last does not pay",
     1: "a counter that begins anew is not one that never rose",
 }
 """Seeds that once found something, in the daemon or in its checkers, and what."""
 
 
-JUDGES = frozenset({145, 1008, 2004, 2064, 3294, 3082, 3017, 31155, 41045})
+JUDGES = frozenset({145, 1008, 2004, 2064, 3294, 3082, 3017, 31155})
 """Of those, the ones that found a fault of the rehearsal. They take three minutes of a core, and only come along with
 ``BALLASTD_ALL_SEEDS=1``."""
 PLAYED = sorted({*SEEDS, *FOUND} - (frozenset() if os.environ.get("BALLASTD_ALL_SEEDS") else JUDGES))
