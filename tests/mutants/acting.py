@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.mutant import KERNEL, SERVICE, Mutant, only
+from tests.mutants.mutant import CORE, KERNEL, SERVICE, Mutant, only
 
 TROUBLES = only("unit", "tests/unit/service/test_troubles.py")
 
@@ -22,6 +22,10 @@ ACTING: tuple[Mutant, ...] = (
     Mutant("acting before the journal", f"{SERVICE}/control_loop.py",
            "            if decision.events:\n                await self._write(decision)",
            "            if decision.events:\n                pass"),
+    Mutant("a cordon outlives the run that lifted it", f"{SERVICE}/executor.py",
+           'dict.fromkeys(lifted, float("-inf"))', "{}"),
+    Mutant("a bandwidth dies with the run that ordered it", f"{CORE}/under_way.py",
+           "m.adopted and m.retuned and m.phase", "False and m.phase"),
     Mutant("a withheld order is called a failure", f"{SERVICE}/executor.py",
            "        return CallResult.REFUSED if lies else CallResult.WITHHELD, str(no), None\n",
            "        return CallResult.REFUSED, str(no), None\n"),

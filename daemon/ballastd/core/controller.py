@@ -350,7 +350,8 @@ class Controller:
         orders = self._book_orders(step, granted, admission.begins, intents, offered.approved)
         record_at = partial(self._senses.record, now=step.now)
         step.take(to_check(orders, record_at, self._cluster.arrival_checks, step.now.wall), ())
-        tunes = () if gates else self._book_tunes(step, admission.tunes)
+        tunes = () if gates else self._under_way.tell_again(
+            step.draft, self._book_tunes(step, admission.tunes), step.revision, step.now)
         step.take(*close_evacuations(snapshot, step.draft, intents))
         step.notices.extend(self._strandings.follow(plan_made, intents, gates, step.draft, snapshot))
         switching = self._switch(step, snapshot, outlook, plan_made, gates)

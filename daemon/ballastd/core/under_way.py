@@ -13,12 +13,14 @@ from ballastd.core.convergence import Convergence
 from ballastd.core.inventory import COME, LEFT
 from ballastd.core.last_resorts import LastResorts
 from ballastd.core.ledger import Ledger
-from ballastd.core.migrations import Migration
+from ballastd.core.migrations import Migration, MigrationPhase
 from ballastd.core.notices import Notice
-from ballastd.core.plans import AbortOrder, DowntimeOrder, PostCopyOrder
+from ballastd.core.plans import AbortOrder, DowntimeOrder, PostCopyOrder, TuneOrder
 from ballastd.core.policies import Health, PolicySet
 from ballastd.core.quantities import HostName, Instant
 from ballastd.core.senses import Senses
+
+TELL_AGAIN_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,12 @@ class Care:
 
 
 class UnderWay:
-    """Remembers the course and the time limit of each."""
+    """Remembers the course and the time limit of each, and when each was told its bandwidth again (monotonic seconds)."""
 
     def __init__(self, senses: Senses) -> None:
         self._senses = senses
         self._aborts, self._convergence, self._last_resorts = Aborts(), Convergence(), LastResorts()
+        self._told: dict[str, float] = {}
 
     def follow(self, ledger: Ledger, policies: PolicySet, health: Callable[[HostName], Health], gates: tuple[Gate, ...],
                revision: int, now: Instant) -> Care:
@@ -60,6 +63,17 @@ class UnderWay:
         hopeless = {key: why for key, why in eased.hopeless.items() if key not in resorts.awaited}
         called_off, aborts = self._aborts.follow(ledger, policies, health, hopeless, resorts.spared, revision, now)
         return Care((*eased.events, *resorts.events, *called_off), eased.orders, aborts, resorts.orders, resorts.notices)
+
+    def tell_again(self, ledger: Ledger, tunes: tuple[TuneOrder, ...], revision: int, now: Instant) -> tuple[TuneOrder, ...]:
+        """Return ``tunes``, and what the books say of jobs that a run before gave another bandwidth: it may have died before
+        they were told, and what others are given rests on it."""
+        self._told = {key: at for key, at in self._told.items() if key in ledger.migrations}
+        mine = {tune.migration for tune in tunes}
+        again = [TuneOrder(m.id, m.vm, m.source, m.bandwidth_mib_s, revision) for m in ledger.open_migrations()
+                 if m.adopted and m.retuned and m.phase is MigrationPhase.RUNNING and m.id not in mine
+                 and now.monotonic - self._told.get(m.id, float("-inf")) >= TELL_AGAIN_SECONDS]
+        self._told.update({tune.migration: now.monotonic for tune in again})
+        return tuple(sorted((*tunes, *again), key=lambda tune: tune.bandwidth_mib_s))
 
     def parted(self, ledger: Ledger, now: Instant) -> frozenset[str]:
         """Return the open migrations (ids) of which an end shows now that their VM went before its memory."""

@@ -42,7 +42,7 @@ from ballastd.ports.running import Blocking, Calendar, Clock
 from ballastd.service.asking import Asker
 from ballastd.service.chores import NO_CHORES, Chores, ChoreTimes
 from ballastd.service.control_loop import ControlLoop
-from ballastd.service.executor import Executor
+from ballastd.service.executor import Executor, lately_lifted
 from ballastd.service.inbox import Inbox
 from ballastd.service.recorder import Recorder
 from ballastd.service.watching import Watcher
@@ -127,6 +127,7 @@ class Daemon:
         self._loop: ControlLoop | None = None
         self._inbox: Inbox | None = None
         self._executor: Executor | None = None
+        self._lifted: frozenset[HostName] = frozenset()
         self._malformed: Counter[str] = Counter()
         self._late = 0
 
@@ -264,6 +265,7 @@ class Daemon:
             log.error("journal damaged: observing only", damage=doubt)
             controller.observe_only(f"journal damaged: {doubt}")
         self._chores.journal_doubted = bool(doubts)
+        self._lifted = frozenset() if doubts else lately_lifted(events, now.wall)
         self._record.replayed(events)
         self._kernel.remember(ledger)
         for migration in ledger.open_migrations():
@@ -283,7 +285,7 @@ class Daemon:
         self._inbox = inbox
         watcher = Watcher(parts.hypervisor, parts.power, inbox, parts.clock, parts.cluster.timing, lambda: controller.ledger)
         executor = self._executor = Executor(self._kernel, inbox, parts.clock, watcher.ask_power_soon,
-                                             Asker(parts.probe, inbox, parts.clock))
+                                             Asker(parts.probe, inbox, parts.clock), self._lifted)
         loop = ControlLoop(controller, inbox, self._record, self._kernel, executor, parts.clock,
                            parts.cluster.timing, parts.notices, self._alive,
                            None if parts.recording is None else Recorder(parts.cluster, parts.recording))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 import structlog
 
+from ballastd.core import events as ev
+from ballastd.core import power_events as pw
 from ballastd.core.decisions import Decision
 from ballastd.core.inputs import CallReturned, PowerReturned, ShutdownReturned
 from ballastd.core.migrations import CallResult
@@ -32,20 +34,23 @@ T = TypeVar("T")
 CORDON_SECONDS = 900.0
 """A cordon request expires by itself, so that a dead daemon does not leave a host closed for ever."""
 CORDON_RENEWAL_SECONDS = 300.0
+_LIFTING = (ev.HostUncordoned, ev.DrainCancelled, ev.VerdictsAcknowledged, pw.HostAwake, pw.HostKept)
 
 
 class Executor:
-    """Carries out decisions that are durable. Cancelling it detaches from running jobs; it never aborts them."""
+    """Carries out decisions that are durable. Cancelling it detaches from running jobs; it never aborts them.
+
+    ``lifted``: the hosts whose agents may not have heard from a run before that their cordon is over."""
 
     def __init__(self, kernel: Kernel, inbox: Inbox, clock: Clock, watch_power: Callable[[HostName], None],
-                 asker: Asker) -> None:
+                 asker: Asker, lifted: frozenset[HostName] = frozenset()) -> None:
         self._kernel = kernel
         self._asker = asker
         self._watch_power = watch_power
         self._inbox = inbox
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
-        self._cordoned: dict[HostName, float] = {}
+        self._cordoned: dict[HostName, float] = dict.fromkeys(lifted, float("-inf"))
         kernel.announce, kernel.concede = _announce, _concede
 
     def carry_out(self, decision: Decision) -> None:
@@ -119,6 +124,12 @@ class Executor:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def lately_lifted(events: Iterable[ev.Event], wall: float) -> frozenset[HostName]:
+    """Return the hosts whose cordon the books say was lifted so short a time before ``wall`` (seconds) that a request of
+    before may stand still."""
+    return frozenset(event.host for event in events if isinstance(event, _LIFTING) and event.wall > wall - CORDON_SECONDS)
 
 
 async def _steer(call: Awaitable[None], migration: str, otherwise: str) -> None:

@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from ballastd.core import events as ev
+from ballastd.core import power_events as pw
 from ballastd.core.inputs import CallReturned, ShutdownReturned
 from ballastd.core.migrations import CallResult
 from ballastd.core.plans import Order, ShutdownOrder
 from ballastd.core.quantities import HostName
 from ballastd.core.shutdown_events import ShutdownOrdered
 from ballastd.service.asking import Asker
-from ballastd.service.executor import Executor
+from ballastd.service.executor import CORDON_SECONDS, Executor, lately_lifted
 from ballastd.service.inbox import Inbox
 from ballastd.sim.jobs import Fate
 from ballastd.sim.virtual_time import run_virtual
@@ -110,3 +112,29 @@ def test_what_asking_a_guest_to_shut_down_came_to_is_told(is_written: bool) -> N
         await executor.detach()
 
     run_virtual(story())
+
+
+def test_a_cordon_that_a_run_before_lifted_is_lifted_by_this_one_too() -> None:
+    async def story() -> None:
+        bench, inbox = Bench(declared()), Inbox(lambda _: False)
+        h0, h1 = HostName("h0"), HostName("h1")
+        bench.notices.cordons = {h0: 900.0, h1: 900.0}
+        executor = Executor(bench.kernel, inbox, bench.clock, lambda _host: None, Asker(None, inbox, bench.clock),
+                            frozenset({h0}))
+        executor.carry_out(replace(table(four_hosts()).step(), cordons=frozenset()))
+        assert bench.notices.cordons == {h1: 900.0}, "of the other nothing is known"
+        bench.notices.cordons[h0] = 900.0
+        executor.carry_out(replace(table(four_hosts()).step(), cordons=frozenset()))
+        assert h0 in bench.notices.cordons, "once"
+
+    run_virtual(story())
+
+
+def test_only_a_cordon_whose_request_may_stand_still_counts_as_lately_lifted() -> None:
+    hosts = [HostName(f"h{number}") for number in range(7)]
+    lifted = [ev.HostUncordoned(1000.0, hosts[0], "ann"), ev.DrainCancelled(1000.0, hosts[1], "ann"),
+              ev.VerdictsAcknowledged(1000.0, hosts[2], "ann"), pw.HostAwake(1000.0, hosts[3], "back"),
+              pw.HostKept(1000.0, hosts[4], "busy")]
+    events = [*lifted, ev.HostCordoned(1000.0, hosts[5], "ann"), ev.HostUncordoned(99.0, hosts[6], "ann")]
+    assert lately_lifted(events, 1000.0) == frozenset(hosts[:5])
+    assert lately_lifted(events, 1000.0 + CORDON_SECONDS) == frozenset()

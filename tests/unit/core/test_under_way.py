@@ -1,0 +1,51 @@
+"""Jobs that a run before gave another bandwidth are told it again: it may have died between its journal and its call."""
+
+from __future__ import annotations
+
+import pytest
+
+from ballastd.core import events as ev
+from ballastd.core.ledger import Ledger
+from ballastd.core.plans import TuneOrder
+from ballastd.core.recommendations import ordered
+from ballastd.core.under_way import TELL_AGAIN_SECONDS
+from tests.builders import Table, four_hosts, table
+
+ALONE_MIB_S = 600
+
+
+def under_way(*, retuned: bool) -> Table:
+    """Return a table on which a VM is on its way at the bandwidth that it has alone, as by an order of its own, or one that
+    it was given since."""
+    stand = table(four_hosts()).warm_up()
+    order = stand.fly("h1v0", "h1", "h2")
+    stand.events.append(ordered(order, Ledger(), "", stand.now.wall))
+    stand.settle(2)
+    if retuned:
+        event = ev.BandwidthOrdered(stand.now.wall, order.id, ALONE_MIB_S)
+        stand.controller.ledger.apply(event)
+        stand.events.append(event)
+    return stand
+
+
+def told(stand: Table, seconds: float) -> list[TuneOrder]:
+    return [tune for decision in stand.settle(round(seconds)) for tune in decision.tunes]
+
+
+def test_what_a_run_before_ordered_is_said_again_until_the_job_is_gone() -> None:
+    stand = under_way(retuned=True)
+    assert told(stand, 2 * TELL_AGAIN_SECONDS) == [], "who ordered it has said it"
+    booked = len(stand.events)
+    stand.restart()
+    tunes = told(stand, TELL_AGAIN_SECONDS)
+    assert [(tune.migration, tune.source, tune.bandwidth_mib_s) for tune in tunes] == [("0-1", "h1", ALONE_MIB_S)]
+    assert len(told(stand, 2 * TELL_AGAIN_SECONDS)) == 2, "who was asked may not have been heard"
+    assert not any(isinstance(event, ev.BandwidthOrdered) for event in stand.events[booked:]), "it is in the books already"
+
+
+@pytest.mark.parametrize("restarts", [True, False])
+def test_what_came_with_the_call_needs_no_saying(restarts: bool) -> None:
+    stand = under_way(retuned=False)
+    if restarts:
+        stand.restart()
+    assert told(stand, 2 * TELL_AGAIN_SECONDS) == []
