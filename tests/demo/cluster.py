@@ -87,11 +87,11 @@ class DaemonProcess:
         """Write the policies that govern from the next start or reload on."""
         (self.home / "policies" / "all.yaml").write_text(policies)
 
-    def start(self) -> DaemonProcess:
+    def start(self, program: Sequence[str] = (str(BIN / "ballastd"),)) -> DaemonProcess:
         """Start it and return at once."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(BIN / "ballastd"), "run", "--config", str(self.home / "ballastd.yaml")], stdin=subprocess.DEVNULL,
+                [*program, "run", "--config", str(self.home / "ballastd.yaml")], stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, env=os.environ | self._environment)
         return self
 

@@ -77,15 +77,15 @@ class Stand:
 
     def daemon(self, *, link_mbit: int = 240, policies: str = POLICIES, mqtt: dict[str, Any] | None = None,
                journal: Path | None = None, power: Switch | None = None, timing: dict[str, str] | None = None,
-               environment: dict[str, str] | None = None) -> DaemonProcess:
+               environment: dict[str, str] | None = None, **sections: Any) -> DaemonProcess:
         """Return the daemon, not started. ``mqtt``: more of that section; ``journal``: the directory of its journal;
         ``power``: each host's power section, by name; ``timing``: other durations than usual;
-        ``environment``: more of it than ours."""
+        ``environment``: more of it than ours; ``sections``: others of the settings."""
         text = settings(
             self.lab, self.home, link_mbit=link_mbit, power=power, timing=TIMING | (timing or {}),
             defaults={"vouched_storage": [str(self.lab.plan.path / "disks")]}, mqtt={"keepalive": 2} | (mqtt or {}),
             libvirt={"unsafe_migration": True, "call_deadline": "3s", "keepalive_interval": 2, "keepalive_count": 5},
-            journal=f"{journal or self.home}/journal.db")
+            journal=f"{journal or self.home}/journal.db", **sections)
         self._daemon = DaemonProcess(self.home, text, policies, environment)
         return self._daemon
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.chaos.kills import play
 from tests.demo.cluster import DaemonProcess
 from tests.integration.daemon_parts import (
     Stand,
@@ -104,6 +105,14 @@ def test_killed_and_started_again_it_adopts_what_runs(lab: Lab, stand: Stand, in
         shown = next(m for m in flight.daemon.migrations() if m["id"] == key)
         assert shown["adopted"]
         assert shown["ending"] == "completed" or instant == "before the call"
+
+
+@pytest.mark.parametrize(("place", "instant"), [("uncordon", "before"), ("migrate", "during")])
+def test_killed_at_the_boundary_of_an_act_it_is_done_once_and_not_forgotten(lab: Lab, place: str, instant: str) -> None:
+    """The others are tried by ``python -m tests.chaos.kills``."""
+    outcome = play(lab, place, instant, 1)
+    assert outcome.violations == []
+    assert outcome.is_struck
 
 
 def test_asked_to_stop_it_leaves_the_job_to_the_hosts_and_settles_it_afterwards(lab: Lab, stand: Stand) -> None:

@@ -1,0 +1,217 @@
+"""The daemon killed at every boundary of every act on real hosts, and started again; a report of what came of it.
+
+    python -m tests.chaos.kills [--place NAME ...] [--instant before|during|after] [--times 3] [--seed 1] [--out FILE]
+    python -m tests.chaos.kills --report FILE
+
+Each try has a daemon of its own act as the place wants, which ends itself by SIGKILL before, during or after the call that
+the act comes down to (``striking``); the daemon as it is installed is started in its place at once, and has to come to rest:
+it acts, nothing is open or in doubt, every guest runs once where the journal says, and what was to be done is done. Then
+every effect that arrived at a libvirtd or a power switch is held against what is durable (``effects``). The seed decides
+when ``during`` is. Outcomes are appended to FILE, a line each. Exit status 1 if anything was violated. Root; half a minute
+a try.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import statistics
+import sys
+import time
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from tests.chaos.effects import Effects, reckon
+from tests.chaos.oracle import violations
+from tests.chaos.stories import BUSY_SECONDS, LINK_MBIT, STORIES, Scene, until_acting
+from tests.chaos.striking import INSTANTS, PLACES
+from tests.demo.cluster import BIN
+from tests.integration.daemon_parts import a_lab, stood, unsettled
+from tests.lab import Lab, LabError, missing
+from tests.lab.network import CONTROLLER_ADDRESS
+
+DEFAULT_OUT = Path("benchmarks/results/kills.jsonl")
+MIB_S_MAX = int(0.6 * LINK_MBIT * 1e6 / 8 / (1 << 20))
+"""The share of a host's link that migrations may use, as the policies of these tests say."""
+LOOK_SECONDS, RESTS_SECONDS = 0.3, 1.0
+REPLAYED = "journal replayed"
+
+
+@dataclass
+class Outcome:
+    """What became of one try. ``at``: seconds after the call began, of ``during``; ``has_returned``: whether it had returned
+    by then; ``starting``: seconds from the kill until the daemon that followed had read its journal; ``seconds``: from then
+    until it was at rest; ``again``: how often a job was told once more what it had been told; ``most_mib_s``: what all jobs
+    were given together at most; ``endings``: of migrations and power orders."""
+
+    place: str
+    instant: str
+    seed: int
+    at: float = 0.0
+    is_struck: bool = False
+    has_returned: bool = False
+    starting: float = 0.0
+    seconds: float = 0.0
+    again: int = 0
+    most_mib_s: int = 0
+    twice: list[str] = field(default_factory=list)
+    endings: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+
+
+def play(lab: Lab, place: str, instant: str, seed: int) -> Outcome:
+    """Have the daemon act, killed where the act's boundary is, and judge what is left."""
+    luck = Random(f"{place} {instant} {seed}")
+    outcome = Outcome(place, instant, seed, round(luck.uniform(0.0, PLACES[place].lasts), 4) if instant == "during" else 0.0)
+    with stood(lab) as stand, socket.create_server((CONTROLLER_ADDRESS, 0)) as listening:
+        scene = Scene(lab, stand, Effects(lab, stand.home), listening)
+        try:
+            _strike(scene, outcome)
+            if outcome.is_struck:
+                _recover(scene, outcome)
+                _judge(scene, outcome)
+            else:
+                outcome.violations.append("the daemon did not come to that")
+        except (AssertionError, LabError) as trouble:
+            outcome.violations.append(f"{type(trouble).__name__}: {trouble}")
+    return outcome
+
+
+def _strike(scene: Scene, outcome: Outcome) -> None:
+    story, mark = STORIES[outcome.place], scene.stand.home / "struck.json"
+    daemon = scene.stand.daemon(link_mbit=LINK_MBIT, **story.stage(scene))
+    daemon.start((str(BIN / "python"), "-m", "tests.chaos.striking", outcome.place, outcome.instant, str(outcome.at),
+                  str(mark)))
+    until_acting(scene)
+    story.provoke(scene)
+    scene.wait(lambda: False, 2 * BUSY_SECONDS, f"the daemon comes to its {outcome.place}")
+    if mark.exists():
+        outcome.is_struck, outcome.has_returned = True, json.loads(mark.read_text())["has_returned"]
+
+
+def _recover(scene: Scene, outcome: Outcome) -> None:
+    """Start the daemon as it is, as systemd would, say again what it may not have heard, and wait until it rests."""
+    story, daemon, killed, calm_since = STORIES[outcome.place], scene.daemon, time.monotonic(), None
+    runs = len(daemon.records(REPLAYED))
+    daemon.start()
+    scene.wait(lambda: len(daemon.records(REPLAYED)) > runs, BUSY_SECONDS, "it runs again")
+    begun = time.monotonic()
+    outcome.starting = round(begun - killed, 1)
+    while scene.unanswered and scene.wait(lambda: daemon.posture() == "acting", story.seconds, "it acts again"):
+        # what was durable already is refused, and that is an answer
+        daemon.ctl(*scene.unanswered.pop(0))
+    while (now := time.monotonic()) < begun + story.seconds + RESTS_SECONDS:
+        if not _rests(scene, outcome.place):
+            calm_since = None
+        elif calm_since is None:
+            calm_since = now
+        elif now - calm_since >= RESTS_SECONDS:
+            outcome.seconds = round(calm_since - begun, 1)
+            return
+        time.sleep(LOOK_SECONDS)
+    outcome.seconds = round(time.monotonic() - begun, 1)
+    raise LabError(f"not at rest within {story.seconds:.0f} s: {_why(scene)}")
+
+
+def _rests(scene: Scene, place: str) -> bool:
+    daemon = scene.daemon
+    return (daemon.posture() == "acting" and not daemon.open_migrations() and not unsettled(scene.stand.home)
+            and STORIES[place].is_over(scene))
+
+
+def _why(scene: Scene) -> str:
+    status = scene.daemon.ask("status") or {}
+    said = [gate["reason"] for gate in status.get("gates", ())]
+    closed = [name for name, host in scene.lab.hosts.items() if host.is_closed()]
+    return "; ".join([scene.daemon.posture() or "no answer", *said, f"open: {unsettled(scene.stand.home)}",
+                      f"closed: {closed}", *(r["kind"] for r in scene.records()[-6:])])
+
+
+def _judge(scene: Scene, outcome: Outcome) -> None:
+    records = scene.records()
+    outcome.violations.extend(violations(scene.lab, scene.stand, scene.guests, ()))
+    outcome.violations.extend(_places(scene, records))
+    found = reckon(scene.effects.seen(), records)
+    outcome.again, outcome.twice, outcome.most_mib_s = found.again, found.twice, found.most_mib_s
+    outcome.violations.extend(f"done though nothing durable says so: {one}" for one in found.twice)
+    if found.most_mib_s > MIB_S_MAX:
+        outcome.violations.append(f"the jobs of h1 were given {found.most_mib_s} MiB/s together, {MIB_S_MAX} is their share")
+    outcome.endings = [r.get("ending") or r["kind"] for r in records if r["kind"] in (
+        "MigrationSettled", "HostOff", "HostAwake", "HostKept", "PowerFailed")]
+
+
+def _places(scene: Scene, records: list[dict[str, Any]]) -> list[str]:
+    """Return which guests do not run where the journal says that they ended."""
+    ended = {r["id"]: r["ending"] for r in records if r["kind"] == "MigrationSettled"}
+    place = dict(scene.begun_on)
+    for r in records:
+        if r["kind"] == "MigrationOrdered" and ended.get(r["id"]) == "completed":
+            place[r["vm_name"]] = r["target"]
+    return [f"{guest.name} ought to run on {place[guest.name]}, and runs on {where}" for guest in scene.guests
+            if (where := scene.lab.runs_on(guest)) != place[guest.name]]
+
+
+def main() -> int:
+    """Kill and report; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--place", choices=list(PLACES), action="append", help="these alone")
+    parser.add_argument("--instant", choices=INSTANTS, help="this one alone")
+    parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=1, help="the first; one more each time")
+    parser.add_argument("--out", type=Path, default=DEFAULT_OUT)
+    parser.add_argument("--report", type=Path, help="only report what is in a file")
+    options = parser.parse_args()
+    if options.report:
+        return report(read(options.report))
+    if missing():
+        print(f"no lab here: {missing()}", file=sys.stderr)
+        return 2
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    tries = [(place, instant, options.seed + number) for number in range(options.times)
+             for place in options.place or PLACES for instant in ([options.instant] if options.instant else INSTANTS)]
+    with a_lab("y") as lab:
+        for number, (place, instant, seed) in enumerate(tries, 1):
+            outcome = play(lab, place, instant, seed)
+            with options.out.open("a") as file:
+                file.write(json.dumps(asdict(outcome)) + "\n")
+            wrong = "".join(f"; VIOLATED: {one}" for one in outcome.violations)
+            print(f"{number} of {len(tries)}; {place}, {instant}, seed {seed}: read its journal after "
+                  f"{outcome.starting:.1f} s, at rest after {outcome.seconds:.1f} more, "
+                  f"{', '.join(outcome.endings) or '-'}{wrong}", flush=True)
+    return report(read(options.out))
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Return the outcomes in a file, none where there is none."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def report(rows: list[dict[str, Any]]) -> int:
+    """Print what became of all tries, by boundary; return the exit status."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        found[row["place"], row["instant"]].append(row)
+    print(f"\n{'boundary':22} {'tries':>5} {'started, s':>10} {'median, s':>9} {'worst, s':>8} {'twice':>5} {'again':>5} "
+          f"{'violated':>8}")
+    for place in PLACES:
+        for instant in INSTANTS:
+            some = found.get((place, instant), [])
+            if some:
+                seconds = [row["seconds"] for row in some]
+                print(f"{f'{place}, {instant}':22} {len(some):5} {max(row['starting'] for row in some):10.1f} "
+                      f"{statistics.median(seconds):9.1f} {max(seconds):8.1f} "
+                      f"{sum(len(row['twice']) for row in some):5} {sum(row['again'] for row in some):5} "
+                      f"{sum(bool(row['violations']) for row in some):8}")
+    violated = [row for row in rows if row["violations"]]
+    print(f"{len(rows)} kills, {len(violated)} violated something")
+    for row in violated:
+        print(f"  {row['place']}, {row['instant']}, seed {row['seed']}: {'; '.join(row['violations'])}")
+    return 1 if violated else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""The daemon as it is, ended by SIGKILL at a named place.
+
+    python -m tests.chaos.striking PLACE INSTANT SECONDS MARK run ...
+
+Nothing of it is changed but the call that an act comes down to, and that only around itself: libvirt's own function, the
+journal's append, the write of a definition, the message to the broker, a guest that is asked, a command of a power switch.
+The first such call is struck: ``before`` it is made, ``during`` it (``SECONDS`` after it began, whether or not it has
+returned by then), or ``after`` it has returned and before anybody was told. What was struck is written to MARK; the rest of
+the command line is ``ballastd``'s.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+INSTANTS = ("before", "during", "after")
+FIRST_STANDSTILL_MS = 100
+"""What a migration begins with is no lengthening."""
+Fits = Callable[[tuple[Any, ...]], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A call, ``owner.method`` of ``module``. ``lasts``: about how long it takes, seconds; ``is_async``: whether it is
+    awaited; ``fits``: whether a call, by its arguments without ``self``, is the one."""
+
+    module: str
+    owner: str
+    method: str
+    lasts: float
+    is_async: bool = False
+    fits: Fits = lambda _: True
+
+
+def _of_kind(kind: str) -> Fits:
+    return lambda arguments: any(content["kind"] == kind for content in arguments[1])
+
+
+def _cordon(*, raised: bool) -> Fits:
+    return lambda arguments: arguments[0].topic.endswith("/cordon") and bool(arguments[0].payload) is raised
+
+
+JOURNAL = ("ballastd.adapters.journal.journal", "SqliteJournal", "append", 0.006)
+POWER = "ballastd.adapters.power.command", "CommandPower"
+BROKER = ("ballastd.adapters.mqtt.connection", "Connection", "send", 0.004, True)
+DOMAIN = "libvirt", "virDomain"
+PLACES: dict[str, Place] = {
+    "order": Place(*JOURNAL, fits=_of_kind("MigrationOrdered")),
+    "definition": Place("ballastd.adapters.definitions", "FileDefinitions", "_write", 0.01),
+    "migrate": Place(*DOMAIN, "migrateToURI3", 3.0),
+    "bandwidth": Place(*DOMAIN, "migrateSetMaxSpeed", 0.01),
+    "standstill": Place(*DOMAIN, "migrateSetMaxDowntime", 0.01, fits=lambda arguments: arguments[0] > FIRST_STANDSTILL_MS),
+    "abort": Place(*DOMAIN, "abortJob", 0.02),
+    "check": Place("ballastd.adapters.asking.network", "NetworkProbe", "ask", 0.05, is_async=True),
+    "outcome": Place(*JOURNAL, fits=_of_kind("MigrationSettled")),
+    "cordon": Place(*BROKER, fits=_cordon(raised=True)),
+    "uncordon": Place(*BROKER, fits=_cordon(raised=False)),
+    "power off": Place(*POWER, "power_off", 0.5, is_async=True),
+    "power on": Place(*POWER, "power_on", 0.5, is_async=True),
+}
+
+
+class Striker:
+    """Ends this process at an instant of the first call that fits."""
+
+    def __init__(self, place: Place, instant: str, seconds: float, mark: Path) -> None:
+        self._place, self._instant, self._seconds, self._mark = place, instant, seconds, mark
+        self._lock = threading.Lock()
+        self._is_spent = self._has_returned = False
+
+    def wrapped(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Return ``call`` with its instants around it."""
+        @functools.wraps(call)
+        def blocking(*arguments: Any, **named: Any) -> Any:
+            mine = self._enter(arguments)
+            result = call(*arguments, **named)
+            self._leave(mine=mine)
+            return result
+
+        @functools.wraps(call)
+        async def awaited(*arguments: Any, **named: Any) -> Any:
+            mine = self._enter(arguments)
+            result = await call(*arguments, **named)
+            self._leave(mine=mine)
+            return result
+
+        return awaited if self._place.is_async else blocking
+
+    def _enter(self, arguments: tuple[Any, ...]) -> bool:
+        with self._lock:
+            if self._is_spent or not self._place.fits(arguments[1:]):
+                return False
+            self._is_spent = True
+        if self._instant == "before":
+            self._strike()
+        if self._instant == "during":
+            threading.Thread(target=self._strike_later, daemon=True).start()
+        return True
+
+    def _leave(self, *, mine: bool) -> None:
+        if not mine:
+            return
+        self._has_returned = True
+        if self._instant == "after":
+            self._strike()
+
+    def _strike_later(self) -> None:
+        time.sleep(self._seconds)
+        self._strike()
+
+    def _strike(self) -> None:
+        self._mark.write_text(json.dumps({"has_returned": self._has_returned, "wall": time.time()}))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main() -> None:
+    """Install it, and be ``ballastd``."""
+    place, instant, seconds, mark, *words = sys.argv[1:]
+    where = PLACES[place]
+    owner = getattr(__import__(where.module, fromlist=[where.owner]), where.owner)
+    striker = Striker(where, instant, float(seconds), Path(mark))
+    setattr(owner, where.method, striker.wrapped(getattr(owner, where.method)))
+    from ballastd.cli.daemon import main as daemon
+
+    daemon(words)
+
+
+if __name__ == "__main__":
+    main()
