@@ -133,7 +133,7 @@ def _why(scene: Scene) -> str:
 
 def _judge(scene: Scene, outcome: Outcome) -> None:
     records = scene.records()
-    outcome.violations.extend(violations(scene.lab, scene.stand, scene.guests, ()))
+    outcome.violations.extend(violations(scene.lab, scene.stand.home, scene.guests, ()))
     outcome.violations.extend(_places(scene, records))
     found = reckon(scene.effects.seen(), records)
     outcome.again, outcome.twice, outcome.most_mib_s = found.again, found.twice, found.most_mib_s

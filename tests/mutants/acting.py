@@ -25,7 +25,7 @@ ACTING: tuple[Mutant, ...] = (
     Mutant("a cordon outlives the run that lifted it", f"{SERVICE}/executor.py",
            'dict.fromkeys(lifted, float("-inf"))', "{}"),
     Mutant("a bandwidth dies with the run that ordered it", f"{CORE}/under_way.py",
-           "m.adopted and m.retuned and m.phase", "False and m.phase"),
+           "if m.retuned and m.phase", "if False and m.phase"),
     Mutant("a withheld order is called a failure", f"{SERVICE}/executor.py",
            "        return CallResult.REFUSED if lies else CallResult.WITHHELD, str(no), None\n",
            "        return CallResult.REFUSED, str(no), None\n"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from tests.mutants.mutant import CORE, KERNEL, Mutant, core, only, scenarios
 
 POWER: tuple[Mutant, ...] = (
+    Mutant("a wake whose time passed while no daemon ran has failed", f"{CORE}/switching.py",
+           '        return self.board.ordered_at(host) == float("-inf") and watched < NEW_SECONDS', "        return False"),
     Mutant("a wake that died with the daemon is waited for", f"{CORE}/switching.py", "        elif self._was_never_told(host):",
            "        elif False:", core("test_packing.py")),
     Mutant("a wake that was told is told again and again", f"{CORE}/switching.py",
@@ -99,6 +101,6 @@ POWER: tuple[Mutant, ...] = (
            "        if why is None and (not self._is_empty(inventory) or self._has_migrations(host)):",
            "        if False:", core("test_packing.py")),
     Mutant("a host that does not come back is awaited for ever", f"{CORE}/switching.py",
-           "        elif self.now.wall - power.since_wall > self.outlook.timing.wake:", "        elif False:",
+           "        elif self.now.wall - power.since_wall > self.outlook.timing.wake and not self._is_new(host):", "        elif False:",
            core("test_packing.py") + scenarios("host-that-never-wakes")),
 )

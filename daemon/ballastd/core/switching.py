@@ -32,6 +32,9 @@ CORDON_LEFT_SECONDS = 60.0
 WAKE_RATE_SECONDS = 60.0
 TOLD_SECONDS = 60.0
 """For so long a controller may say off after it was told to switch a host on; an order to one that is on does nothing."""
+NEW_SECONDS = 3 * TOLD_SECONDS
+"""For so long a wake that a run before ordered is watched before it counts as failed: its time may have passed while no
+daemon ran, and with it the order."""
 WAKE_TRIES = 5
 """How often within an hour a wake is ordered anew when it was not even told to the controller."""
 
@@ -63,6 +66,7 @@ class Switchboard:
         self._ordered: dict[HostName, float] = {}
         self._stuck: dict[HostName, float] = {}
         self._said_off: dict[HostName, float] = {}
+        self._watched: dict[HostName, float] = {}
 
     def follow(self, snapshot: Snapshot, outlook: Outlook, senses: Senses, revision: int, *, held: bool, held_all: bool,
                stuck: Mapping[HostName, str], unplaced: int) -> Switching:
@@ -99,6 +103,7 @@ class Switchboard:
         self._closing.pop(host, None)
         self._stuck.pop(host, None)
         self._said_off.pop(host, None)
+        self._watched.pop(host, None)
 
     def confirmed(self, host: HostName, at: float) -> Closing:
         """Note that the host's hook is shut; return the notes of it."""
@@ -119,6 +124,10 @@ class Switchboard:
     def said_off_since(self, host: HostName, at: float) -> float:
         """Return since when the host's controller says off; ``at``: when it said so now."""
         return self._said_off.setdefault(host, at)
+
+    def watched_for(self, host: HostName, at: float) -> float:
+        """Return for how long this run has watched the host since its phase began."""
+        return at - self._watched.setdefault(host, at)
 
     def stuck_for(self, host: HostName, at: float, *, is_stuck: bool) -> float:
         """Return for how long emptying the host has been stuck."""
@@ -329,9 +338,14 @@ class _Turn:
         elif self._was_never_told(host):
             self._end(pw.WakeWithheld(self.now.wall, host, "the daemon was restarted, nobody knows whether its "
                                                            "controller was told, and that says off"))
-        elif self.now.wall - power.since_wall > self.outlook.timing.wake:
+        elif self.now.wall - power.since_wall > self.outlook.timing.wake and not self._is_new(host):
             self._fail(host, f"it did not come back within {human_seconds(self.outlook.timing.wake)}: "
                              f"{self._signs(host, silent=self._is_silent(host))}")
+
+    def _is_new(self, host: HostName) -> bool:
+        """Return whether a run before ordered a host's wake, and this one has not watched it for long enough."""
+        watched = self.board.watched_for(host, self.now.monotonic)
+        return self.board.ordered_at(host) == float("-inf") and watched < NEW_SECONDS
 
     def _was_never_told(self, host: HostName) -> bool:
         """Return whether a run before ordered a host's wake, and its controller has said for a while that it is off."""

@@ -398,12 +398,14 @@ def test_a_wake_that_was_not_told_is_told_again_and_the_host_does_not_oversleep(
     assert "h3" in p.table.controller.ledger.wakeable
 
 
-def test_a_wake_that_died_with_the_daemon_is_ordered_again() -> None:
+@pytest.mark.parametrize("away", [5.0, 5000.0])
+def test_a_wake_that_died_with_the_daemon_is_ordered_again(away: float) -> None:
     p = asleep()
     p.turns(1800.0)
     p.table.burn(h1v0=14.5, h2v0=14.5, h4v0=14.5)
     p.ignores.add("h3")
     p.until(PowerPhase.WAKING, "h3")
+    p.table.wait(away)
     p.restart()
     p.ignores.clear()
     p.turns(120.0)
