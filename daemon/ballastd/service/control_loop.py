@@ -63,6 +63,7 @@ class ControlLoop:
         self._posture = ""
         self._portrait: Portrait | None = None
         self._writing_since: float | None = None
+        self._telling: asyncio.TimerHandle | None = None
         self._told_undurable: set[str] = set()
         """The keys of the alarms that were told while the journal refuses."""
         self._mistake, self._mistake_recorded = "", False
@@ -140,18 +141,21 @@ class ControlLoop:
     async def _write(self, decision: Decision) -> None:
         """Make a decision durable. The disk may take longer for it than the supervisor's watchdog waits for a step."""
         self._writing_since = self._clock.now().monotonic
-        still = asyncio.ensure_future(self._tell_waiting())
+        self._tell_later()
         try:
             await self._record.append(decision.revision, decision.events)
         finally:
-            still.cancel()
-            self._writing_since = None
+            if self._telling is not None:
+                self._telling.cancel()
+            self._writing_since = self._telling = None
 
-    async def _tell_waiting(self) -> None:
-        while True:
-            await asyncio.sleep(ALIVE_SECONDS)
-            log.warning("the journal does not answer", seconds=round(self.journal_wait(), 1))
-            self._alive(f"{self._posture}; {self._waits_for_journal()}")
+    def _tell_later(self) -> None:
+        self._telling = asyncio.get_running_loop().call_later(ALIVE_SECONDS, self._tell_waiting)
+
+    def _tell_waiting(self) -> None:
+        log.warning("the journal does not answer", seconds=round(self.journal_wait(), 1))
+        self._alive(f"{self._posture}; {self._waits_for_journal()}")
+        self._tell_later()
 
     def _follow(self, decision: Decision) -> None:
         self._hold_or_let_go(decision)
