@@ -46,7 +46,7 @@ ACTING: tuple[Mutant, ...] = (
            '        self._orders.clear()',
            '        pass'),
     Mutant("a write that hangs starves the watchdog", f"{SERVICE}/control_loop.py",
-           '            self._alive(f"{self._posture}; {self._waits_for_journal()}")', "            pass", TROUBLES),
+           '        self._alive(f"{self._posture}; {self._waits_for_journal()}")', "        pass", TROUBLES),
     Mutant("a write that hangs is not told of", f"{SERVICE}/control_loop.py",
            "self.journal_wait() < SLOW_WRITE_SECONDS", "True", TROUBLES),
     Mutant('after a hung write it writes on', f"{KERNEL}/record.py",
