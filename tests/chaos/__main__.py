@@ -12,7 +12,6 @@ counting. Exit status 1 if anything was violated. Root; about 40 s a round.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import sys
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.faults import BY_NAME
+from tests.chaos.results import add, read
 from tests.chaos.rounds import Rounds
 from tests.integration.daemon_parts import a_lab, stood
 from tests.lab import missing
@@ -45,7 +45,6 @@ def main() -> int:
     if missing():
         print(f"no lab here: {missing()}", file=sys.stderr)
         return 2
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     first = options.first if options.first is not None else max((row["seed"] for row in read(options.out)), default=0) + 1
     begun = time.monotonic()
     chosen = [BY_NAME[name] for name in options.fault or ()]
@@ -53,19 +52,13 @@ def main() -> int:
         rounds = Rounds(lab, stand)
         for number, seed in enumerate(range(first, first + options.rounds), 1):
             outcome = rounds.play(seed, chosen[number % len(chosen)] if chosen else None)
-            with options.out.open("a") as file:
-                file.write(json.dumps(asdict(outcome) | {"pid": os.getpid()}) + "\n")
+            add(options.out, asdict(outcome) | {"pid": os.getpid()})
             left = (time.monotonic() - begun) / number * (options.rounds - number) / 60
             wrong = "".join(f"; VIOLATED: {one}" for one in outcome.violations)
             print(f"{number} of {options.rounds}, about {left:.0f} min left; seed {seed}: {outcome.fault} at "
                   f"{outcome.progress:.0%} for {outcome.lasted:.1f} s, {outcome.struck_ending or '-'}, at rest "
                   f"{outcome.recovered:.1f} s later{wrong}", flush=True)
     return report(read(options.out))
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """Return the outcomes in a file, none where there is none."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def report(rows: list[dict[str, Any]]) -> int:

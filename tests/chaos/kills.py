@@ -27,6 +27,7 @@ from typing import Any
 
 from tests.chaos.effects import Effects, reckon
 from tests.chaos.oracle import violations
+from tests.chaos.results import add, read
 from tests.chaos.stories import BUSY_SECONDS, LINK_MBIT, STORIES, Scene, until_acting
 from tests.chaos.striking import INSTANTS, PLACES
 from tests.demo.cluster import BIN
@@ -170,24 +171,17 @@ def main() -> int:
     if missing():
         print(f"no lab here: {missing()}", file=sys.stderr)
         return 2
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     tries = [(place, instant, options.seed + number) for number in range(options.times)
              for place in options.place or PLACES for instant in ([options.instant] if options.instant else INSTANTS)]
     with a_lab("y") as lab:
         for number, (place, instant, seed) in enumerate(tries, 1):
             outcome = play(lab, place, instant, seed)
-            with options.out.open("a") as file:
-                file.write(json.dumps(asdict(outcome)) + "\n")
+            add(options.out, asdict(outcome))
             wrong = "".join(f"; VIOLATED: {one}" for one in outcome.violations)
             print(f"{number} of {len(tries)}; {place}, {instant}, seed {seed}: read its journal after "
                   f"{outcome.starting:.1f} s, at rest after {outcome.seconds:.1f} more, "
                   f"{', '.join(outcome.endings) or '-'}{wrong}", flush=True)
     return report(read(options.out))
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """Return the outcomes in a file, none where there is none."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def report(rows: list[dict[str, Any]]) -> int:
