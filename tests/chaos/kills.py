@@ -28,7 +28,7 @@ from typing import Any
 from tests.chaos.effects import Effects, reckon
 from tests.chaos.oracle import violations
 from tests.chaos.results import add, read
-from tests.chaos.stories import BUSY_SECONDS, LINK_MBIT, STORIES, Scene, until_acting
+from tests.chaos.stories import BUSY_SECONDS, STORIES, Scene, until_acting
 from tests.chaos.striking import INSTANTS, PLACES
 from tests.demo.cluster import BIN
 from tests.integration.daemon_parts import a_lab, stood, unsettled
@@ -36,8 +36,6 @@ from tests.lab import Lab, LabError, missing
 from tests.lab.network import CONTROLLER_ADDRESS
 
 DEFAULT_OUT = Path("benchmarks/results/kills.jsonl")
-MIB_S_MAX = int(0.6 * LINK_MBIT * 1e6 / 8 / (1 << 20))
-"""The share of a host's link that migrations may use, as the policies of these tests say."""
 LOOK_SECONDS, RESTS_SECONDS = 0.3, 1.0
 REPLAYED = "journal replayed"
 
@@ -84,7 +82,7 @@ def play(lab: Lab, place: str, instant: str, seed: int) -> Outcome:
 
 def _strike(scene: Scene, outcome: Outcome) -> None:
     story, mark = STORIES[outcome.place], scene.stand.home / "struck.json"
-    daemon = scene.stand.daemon(link_mbit=LINK_MBIT, **story.stage(scene))
+    daemon = scene.stand.daemon(link_mbit=story.link_mbit, **story.stage(scene))
     daemon.start((str(BIN / "python"), "-m", "tests.chaos.striking", outcome.place, outcome.instant, str(outcome.at),
                   str(mark)))
     until_acting(scene)
@@ -139,8 +137,9 @@ def _judge(scene: Scene, outcome: Outcome) -> None:
     found = reckon(scene.effects.seen(), records)
     outcome.again, outcome.twice, outcome.most_mib_s = found.again, found.twice, found.most_mib_s
     outcome.violations.extend(f"done though nothing durable says so: {one}" for one in found.twice)
-    if found.most_mib_s > MIB_S_MAX:
-        outcome.violations.append(f"the jobs of h1 were given {found.most_mib_s} MiB/s together, {MIB_S_MAX} is their share")
+    share = STORIES[outcome.place].share_mib_s
+    if found.most_mib_s > share:
+        outcome.violations.append(f"the jobs of h1 were given {found.most_mib_s} MiB/s together, {share} is their share")
     outcome.endings = [r.get("ending") or r["kind"] for r in records if r["kind"] in (
         "MigrationSettled", "HostOff", "HostAwake", "HostKept", "PowerFailed")]
 

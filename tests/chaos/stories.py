@@ -19,7 +19,7 @@ NAMESPACE = "https://ballastd.org/1"
 OWNER = f"<b:ballastd xmlns:b='{NAMESPACE}' {{wish}}/>"
 BUSY_POLICIES = POLICIES.replace("retries:", "convergence: {downtime_max: 1s, auto_converge: never}\nretries:")
 LINK_MBIT = 120
-"""8 MiB/s for migrations."""
+"""8 MiB/s for migrations, where a story asks for no more."""
 POWER_TIMES = {"cordon_confirm": "20s", "power_off": "12s", "wake": "15s"}
 POWER_ENDS = frozenset({"HostOff", "HostAwake", "HostKept", "PowerFailed"})
 BREATH = 0.02
@@ -91,12 +91,18 @@ class Scene:
 class Story:
     """``stage``: starts the guests and returns what the daemon is started with; ``provoke``: has it act, once it may;
     ``is_over``: whether what it was to do is done, beside its books; ``seconds``: within which it has to be at rest
-    once the daemon runs again."""
+    once the daemon runs again; ``link_mbit``: what links have, of which jobs get three fifths."""
 
     stage: Callable[[Scene], dict[str, Any]]
     provoke: Callable[[Scene], None]
     is_over: Callable[[Scene], bool]
     seconds: float = 30.0
+    link_mbit: int = LINK_MBIT
+
+    @property
+    def share_mib_s(self) -> int:
+        """What the jobs of a host may have together."""
+        return int(0.6 * self.link_mbit * 1e6 / 8 / (1 << 20))
 
 
 def _a_guest_that_is_asked(scene: Scene) -> dict[str, Any]:
@@ -176,9 +182,10 @@ STORIES: dict[str, Story] = {
     "uncordon": Story(_one(16), _lift, lambda s: not s.lab.hosts["h2"].is_closed() and bool(s.host("h2").get("target"))),
     "bandwidth": Story(_three_of_which_two_are_pinned, _share, lambda s: s.empty("h1")),
     "abort": Story(_one(32), _call_off, lambda s: s.empty("h1")),
-    "standstill": Story(_one(16, "dirty", policies=BUSY_POLICIES), _drain, lambda s: s.empty("h1")),
+    "standstill": Story(_one(16, "dirty", policies=BUSY_POLICIES), _drain, lambda s: s.empty("h1"), link_mbit=240),
     "power off": Story(_with_switches, _off, lambda s: _power_is_settled(s, "PowerOffOrdered")),
-    "power on": Story(_with_switches, _on, lambda s: _power_is_settled(s, "WakeOrdered")),
+    # whether its controller was told nobody knows: only after a minute of its saying off it is told again
+    "power on": Story(_with_switches, _on, lambda s: _power_is_settled(s, "WakeOrdered"), seconds=150.0),
 }
 
 
