@@ -7,6 +7,9 @@ from tests.mutants.mutant import CORE, KERNEL, Mutant, core, only, scenarios
 POWER: tuple[Mutant, ...] = (
     Mutant("a wake whose time passed while no daemon ran has failed", f"{CORE}/switching.py",
            '        return self.board.ordered_at(host) == float("-inf") and watched < NEW_SECONDS', "        return False"),
+    Mutant("who asked for a wake that was held up is forgotten", f"{CORE}/booking_power.py",
+           "    # who asked for it is not forgotten before it is awake, or has failed: it may be withheld\n",
+           "    books.wake_asked.pop(e.host, None)\n", core("test_packing.py")),
     Mutant("a wake that died with the daemon is waited for", f"{CORE}/switching.py", "        elif self._was_never_told(host):",
            "        elif False:", core("test_packing.py")),
     Mutant("a wake that was told is told again and again", f"{CORE}/switching.py",

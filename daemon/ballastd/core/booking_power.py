@@ -40,7 +40,7 @@ def _wake_asked(books: Books, e: pw.WakeAsked) -> None:
 
 
 def _wake_ordered(books: Books, e: pw.WakeOrdered) -> None:
-    books.wake_asked.pop(e.host, None)
+    # who asked for it is not forgotten before it is awake, or has failed: it may be withheld
     before = books.power.get(e.host)
     books.power[e.host] = HostPower(PowerPhase.WAKING, e.policy, e.because, e.wall, e.id,
                                      off_wall=before.off_wall if before else None, machine=before.machine if before else "",
@@ -72,6 +72,7 @@ def _host_awake(books: Books, e: pw.HostAwake) -> None:
 
 def _power_failed(books: Books, e: pw.PowerFailed) -> None:
     _move_power(books, e.host, e.wall, PowerPhase.FAILED, because=e.detail)
+    books.wake_asked.pop(e.host, None)
     books.wakeable.pop(e.host, None)
 
 

@@ -424,6 +424,26 @@ def test_a_wake_that_was_told_is_waited_for_whatever_the_controller_says() -> No
     assert not [e for e in p.table.events if isinstance(e, pw.WakeWithheld)]
 
 
+def test_a_wake_that_an_operator_asked_for_and_was_held_up_is_ordered_again() -> None:
+    p = asleep()
+    assert p.say(Verb.POWER_ON, "h3").accepted, "its order dies with the daemon, for nobody carries it out"
+    p.restart()
+    p.until(None, "h3", 900.0)
+    asked = [e.policy for e in p.table.events if isinstance(e, pw.WakeOrdered)]
+    assert asked == ["operator"] * 2
+    assert p.table.controller.ledger.wake_asked == {}
+
+
+def test_who_asked_for_a_wake_that_failed_asks_no_more() -> None:
+    p = asleep()
+    p.ignores.add("h3")
+    assert p.say(Verb.POWER_ON, "h3").accepted
+    p.until(PowerPhase.FAILED, "h3", 3600.0)
+    p.turns(300.0)
+    assert len([e for e in p.table.events if isinstance(e, pw.WakeOrdered)]) == 1
+    assert p.table.controller.ledger.wake_asked == {}
+
+
 def test_a_wake_that_is_never_told_is_an_alarm_in_the_end() -> None:
     p = asleep()
     p.withholds = 99
