@@ -21,10 +21,14 @@ def test_watching_shows_again_and_outlives_trouble():
 
 
 def test_watching_ends_quietly_when_interrupted():
+    shown = []
+
     def show():
+        shown.append(len(shown))
         raise KeyboardInterrupt
 
     repeat(0.01, show)
+    assert shown == [0]
 
 
 def test_a_refusal_while_not_watching_is_not_outlived():

@@ -151,7 +151,7 @@ def test_a_migration_on_its_way_there_keeps_it_on() -> None:
         move = await bench.write(bench.order("h6v0", "h6", "h0"))
         task = asyncio.ensure_future(bench.kernel.migrate(move))
         await asyncio.sleep(0.1)
-        await bench.withheld()
+        assert "a migration from or to it is in flight" in await bench.withheld()
         await task
 
     on_bench(story)

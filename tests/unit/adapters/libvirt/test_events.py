@@ -80,7 +80,7 @@ def test_a_hint_after_the_end_does_no_harm() -> None:
     async def make() -> HintBox:
         return HintBox()
 
-    asyncio.run(make()).put(hint(1))
+    assert asyncio.run(make()).put(hint(1)) is None
 
 
 def test_two_hosts_with_one_uuid_are_refused_and_a_change_of_identity_is_not() -> None:
