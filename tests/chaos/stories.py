@@ -20,7 +20,7 @@ OWNER = f"<b:ballastd xmlns:b='{NAMESPACE}' {{wish}}/>"
 BUSY_POLICIES = POLICIES.replace("retries:", "convergence: {downtime_max: 1s, auto_converge: never}\nretries:")
 LINK_MBIT = 120
 """8 MiB/s for migrations, where a story asks for no more."""
-POWER_TIMES = {"cordon_confirm": "20s", "power_off": "12s", "wake": "15s"}
+POWER_TIMES = {"cordon_confirm": "20s", "power_off": "12s", "wake": "100s"}
 POWER_ENDS = frozenset({"HostOff", "HostAwake", "HostKept", "PowerFailed"})
 BREATH = 0.02
 BUSY_SECONDS = 120.0
@@ -184,8 +184,7 @@ STORIES: dict[str, Story] = {
     "abort": Story(_one(32), _call_off, lambda s: s.empty("h1")),
     "standstill": Story(_one(16, "dirty", policies=BUSY_POLICIES), _drain, lambda s: s.empty("h1"), link_mbit=240),
     "power off": Story(_with_switches, _off, lambda s: _power_is_settled(s, "PowerOffOrdered")),
-    # whether its controller was told nobody knows: it is told again once that has said off for a minute, and failed once
-    # it has said nothing of use for three
+    # whether its controller was told nobody knows: it is told again once that has said off for a minute
     "power on": Story(_with_switches, _on, lambda s: _power_is_settled(s, "WakeOrdered"), seconds=240.0),
 }
 

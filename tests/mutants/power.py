@@ -6,7 +6,10 @@ from tests.mutants.mutant import CORE, KERNEL, Mutant, core, only, scenarios
 
 POWER: tuple[Mutant, ...] = (
     Mutant("a wake whose time passed while no daemon ran has failed", f"{CORE}/switching.py",
-           '        return self.board.ordered_at(host) == float("-inf") and watched < NEW_SECONDS', "        return False"),
+           " and watched >= min(NEW_SECONDS, patience)", "", core("test_packing.py")),
+    Mutant("a clock that leaps ends what a host has time for", f"{CORE}/switching.py",
+           "        return known.before + now.monotonic - known.watched", "        return now.wall - known.since_wall",
+           core("test_packing.py")),
     Mutant("who asked for a wake that was held up is forgotten", f"{CORE}/booking_power.py",
            "    # who asked for it is not forgotten before it is awake, or has failed: it may be withheld\n",
            "    books.wake_asked.pop(e.host, None)\n", core("test_packing.py")),
@@ -104,6 +107,6 @@ POWER: tuple[Mutant, ...] = (
            "        if why is None and (not self._is_empty(inventory) or self._has_migrations(host)):",
            "        if False:", core("test_packing.py")),
     Mutant("a host that does not come back is awaited for ever", f"{CORE}/switching.py",
-           "        elif self.now.wall - power.since_wall > self.outlook.timing.wake and not self._is_new(host):", "        elif False:",
+           "        elif self.board.is_overdue(host, self.outlook.timing.wake, self.now):", "        elif False:",
            core("test_packing.py") + scenarios("host-that-never-wakes")),
 )

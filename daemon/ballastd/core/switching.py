@@ -33,8 +33,8 @@ WAKE_RATE_SECONDS = 60.0
 TOLD_SECONDS = 60.0
 """For so long a controller may say off after it was told to switch a host on; an order to one that is on does nothing."""
 NEW_SECONDS = 3 * TOLD_SECONDS
-"""For so long a wake that a run before ordered is watched before it counts as failed: its time may have passed while no
-daemon ran, and with it the order."""
+"""For so long at most a phase is watched before it is given up, though its time passed while no daemon ran, and perhaps
+with it an order."""
 WAKE_TRIES = 5
 """How often within an hour a wake is ordered anew when it was not even told to the controller."""
 
@@ -58,6 +58,16 @@ class Switching:
     suggested: Suggested | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Phase:
+    """A phase of a host: when this run saw it first (monotonic), and how long it had lasted then by the wall clock."""
+
+    phase: PowerPhase
+    since_wall: float
+    watched: float
+    before: float
+
+
 class Switchboard:
     """Remembers what was seen since each phase began. Phases themselves are the ledger's."""
 
@@ -66,7 +76,7 @@ class Switchboard:
         self._ordered: dict[HostName, float] = {}
         self._stuck: dict[HostName, float] = {}
         self._said_off: dict[HostName, float] = {}
-        self._watched: dict[HostName, float] = {}
+        self._phases: dict[HostName, _Phase] = {}
 
     def follow(self, snapshot: Snapshot, outlook: Outlook, senses: Senses, revision: int, *, held: bool, held_all: bool,
                stuck: Mapping[HostName, str], unplaced: int) -> Switching:
@@ -103,7 +113,6 @@ class Switchboard:
         self._closing.pop(host, None)
         self._stuck.pop(host, None)
         self._said_off.pop(host, None)
-        self._watched.pop(host, None)
 
     def confirmed(self, host: HostName, at: float) -> Closing:
         """Note that the host's hook is shut; return the notes of it."""
@@ -125,9 +134,21 @@ class Switchboard:
         """Return since when the host's controller says off; ``at``: when it said so now."""
         return self._said_off.setdefault(host, at)
 
-    def watched_for(self, host: HostName, at: float) -> float:
-        """Return for how long this run has watched the host since its phase began."""
-        return at - self._watched.setdefault(host, at)
+    def watch(self, host: HostName, power: HostPower, now: Instant) -> None:
+        """Note that the host is in this phase: what has passed of it before counts by the wall clock."""
+        known = self._phases.get(host)
+        if known is None or (known.phase, known.since_wall) != (power.phase, power.since_wall):
+            self._phases[host] = _Phase(power.phase, power.since_wall, now.monotonic, max(0.0, now.wall - power.since_wall))
+
+    def lasted(self, host: HostName, now: Instant) -> float:
+        """Return for how long the host has been in its phase, seconds, whatever the wall clock does meanwhile."""
+        known = self._phases[host]
+        return known.before + now.monotonic - known.watched
+
+    def is_overdue(self, host: HostName, patience: float, now: Instant) -> bool:
+        """Return whether the phase has lasted longer than ``patience``, and was watched for long enough to say so."""
+        watched = now.monotonic - self._phases[host].watched
+        return self.lasted(host, now) > patience and watched >= min(NEW_SECONDS, patience)
 
     def stuck_for(self, host: HostName, at: float, *, is_stuck: bool) -> float:
         """Return for how long emptying the host has been stuck."""
@@ -167,6 +188,7 @@ class _Turn:
         if host not in self.snapshot.hosts.names:
             self._end(pw.HostKept(self.now.wall, host, "it is no longer declared"))
             return
+        self.board.watch(host, power, self.now)
         match power.phase:
             case PowerPhase.EMPTYING:
                 self._emptying(host, power)
@@ -200,18 +222,18 @@ class _Turn:
         no = why_not_off(None, host, self.snapshot, self.outlook)
         return None if no is None else no.detail
 
-    def _is_out_of_sight(self, host: HostName, power: HostPower) -> bool:
+    def _is_out_of_sight(self, host: HostName) -> bool:
         """Return whether a host on its way off is not known well enough to say anything of it: then nothing follows,
         until it is seen again or its time is over."""
         fact = self.snapshot.facts[self.snapshot.row(host)]
         if fact.fresh and fact.reachable and host in self.outlook.agents and host in self.senses.inventories:
             return False
-        if self.now.wall - power.since_wall > self.outlook.timing.power_off:
+        if self.board.is_overdue(host, self.outlook.timing.power_off, self.now):
             self._end(pw.HostKept(self.now.wall, host, "it was out of sight for too long"))
         return True
 
     def _emptying(self, host: HostName, power: HostPower) -> None:
-        if self._is_out_of_sight(host, power):
+        if self._is_out_of_sight(host):
             return
         why = self.why_kept(host, power)
         stuck = self.board.stuck_for(host, self.now.monotonic, is_stuck=host in self.stuck and not self.held)
@@ -223,12 +245,12 @@ class _Turn:
             self._end(pw.HostClosing(self.now.wall, host))
 
     def _close(self, host: HostName, power: HostPower) -> None:
-        if self._is_out_of_sight(host, power):
+        if self._is_out_of_sight(host):
             return
         why, inventory = self.why_kept(host, power), self.senses.inventories[host]
         if why is None and (not self._is_empty(inventory) or self._has_migrations(host)):
             why = f"{_names(inventory)} appeared there"
-        late = self.now.wall - power.since_wall > self.outlook.timing.cordon_confirm
+        late = self.board.is_overdue(host, self.outlook.timing.cordon_confirm, self.now)
         notes = self._confirmation(host)
         if why is None and late and notes is None:
             why = f"its hook was not confirmed shut within {human_seconds(self.outlook.timing.cordon_confirm)}"
@@ -274,7 +296,7 @@ class _Turn:
                 self._fail(host, "its controller says off, but its hypervisor answers: one of them is another machine, "
                                  "or the controller lies")
                 return
-        if self.now.wall - power.since_wall > self.outlook.timing.power_off:
+        if self.board.is_overdue(host, self.outlook.timing.power_off, self.now):
             self._fail(host, f"it did not go off within {human_seconds(self.outlook.timing.power_off)}: "
                              f"{self._signs(host, silent=silent)}")
 
@@ -282,7 +304,8 @@ class _Turn:
 
     def _off(self, host: HostName, power: HostPower) -> None:
         inventory = self.senses.inventories.get(host)
-        if self.senses.is_reachable(host, self.now) and inventory and inventory.begun.wall > power.since_wall:
+        if (self.senses.is_reachable(host, self.now) and inventory
+                and self.now.monotonic - inventory.begun.monotonic < self.board.lasted(host, self.now)):
             self._end(pw.HostAwake(self.now.wall, host, "it answers: somebody else switched it on"))
             return
         why, urgent = reason_to_wake(host, self.snapshot, self.outlook, self.unplaced)
@@ -333,19 +356,14 @@ class _Turn:
             if power.machine and inventory.host_uuid != power.machine:
                 self._fail(host, f"another machine answers in its place ({inventory.host_uuid}, not {power.machine})")
                 return
-            took = self.now.wall - power.since_wall
+            took = round(self.board.lasted(host, self.now), 1)
             self._end(pw.HostAwake(self.now.wall, host, f"back after {human_seconds(took)}", took))
         elif self._was_never_told(host):
             self._end(pw.WakeWithheld(self.now.wall, host, "the daemon was restarted, nobody knows whether its "
                                                            "controller was told, and that says off"))
-        elif self.now.wall - power.since_wall > self.outlook.timing.wake and not self._is_new(host):
+        elif self.board.is_overdue(host, self.outlook.timing.wake, self.now):
             self._fail(host, f"it did not come back within {human_seconds(self.outlook.timing.wake)}: "
                              f"{self._signs(host, silent=self._is_silent(host))}")
-
-    def _is_new(self, host: HostName) -> bool:
-        """Return whether a run before ordered a host's wake, and this one has not watched it for long enough."""
-        watched = self.board.watched_for(host, self.now.monotonic)
-        return self.board.ordered_at(host) == float("-inf") and watched < NEW_SECONDS
 
     def _was_never_told(self, host: HostName) -> bool:
         """Return whether a run before ordered a host's wake, and its controller has said for a while that it is off."""

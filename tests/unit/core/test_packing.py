@@ -434,6 +434,19 @@ def test_a_wake_that_an_operator_asked_for_and_was_held_up_is_ordered_again() ->
     assert p.table.controller.ledger.wake_asked == {}
 
 
+@pytest.mark.parametrize("leap", [86400.0, -86400.0])
+def test_a_clock_that_leaps_is_no_time_that_a_host_had(leap: float) -> None:
+    p = asleep()
+    p.ignores.add("h3")
+    assert p.say(Verb.POWER_ON, "h3").accepted
+    p.turns(60.0)
+    p.table.now = replace(p.table.now, wall=p.table.now.wall + leap)
+    p.turns(600.0)
+    assert p.phase("h3") is PowerPhase.WAKING
+    p.turns(400.0)
+    assert p.phase("h3") is PowerPhase.FAILED, "and a quarter of an hour is one whatever the clock says"
+
+
 def test_who_asked_for_a_wake_that_failed_asks_no_more() -> None:
     p = asleep()
     p.ignores.add("h3")

@@ -16,7 +16,7 @@ from ballastd.core.inputs import Input, Verb
 from ballastd.core.inventory import JobKind
 from ballastd.core.plans import DeferralKind
 from ballastd.core.policies import LastResort, Mode, PolicySet, VmSelector
-from ballastd.core.quantities import HostName
+from ballastd.core.quantities import HostName, Seconds
 from ballastd.core.shutdowns import AT_ONCE, PATIENCE_SECONDS
 from tests.builders import HOT, POLICIES, Table, a_cluster, machine_of, table, vm_id
 from tests.unit.core.shutting import (
@@ -133,15 +133,14 @@ def test_who_has_no_target_is_asked_and_who_may_get_one_is_not() -> None:
 def test_a_host_that_is_going_off_is_waited_for_where_it_will_be_woken_again(policy: str, waits: bool) -> None:
     full = a_cluster().host("h1").running("big", 60).idlers(2, 3, 4, gib=40).host("h5", 40, power="redfish")
     for name, builder in (("big", full), ("a", pinned().host("h5", power="redfish"))):
-        stand = overdue(builder=builder)
+        # it takes longer to go off than all that is waited for here
+        stand = overdue(builder=replace(builder, timing=replace(builder.timing, power_off=Seconds(3 * DEADLINE))))
         h5 = HostName("h5")
         stand.events += [pw.HostEmptying(stand.now.wall, h5, policy, "because"), pw.HostClosing(stand.now.wall, h5),
                          pw.PowerOffOrdered(stand.now.wall, "1-p1", h5, policy, "because", machine_of("h5"))]
         stand.powered_off.add("h5")
         stand.restart(RESORTS)
         stand.warm_up()
-        # how long it has been so is counted anew, and the deadline with it
-        stand.controller.ledger.power[h5] = replace(stand.controller.ledger.power[h5], since_wall=stand.now.wall + DEADLINE)
         decisions = pass_by(stand, DEADLINE + 200.0)
         is_held = waits and name == "big"
         assert (asked(decisions) == []) is is_held
