@@ -127,3 +127,10 @@ def powered(builder: ClusterBuilder | None = None, policies: PolicySet = PACKED,
             p.say(Verb.CONFIRM_WAKEABLE, host.name)
     p.turns(40.0)
     return p
+
+
+def asleep() -> Powered:
+    """Return one whose h3 was switched off."""
+    p = powered()
+    p.until(PowerPhase.OFF, "h3")
+    return p

@@ -24,6 +24,7 @@ def _host_closing(books: Books, e: pw.HostClosing) -> None:
 
 def _host_kept(books: Books, e: pw.HostKept) -> None:
     books.power.pop(e.host, None)
+    books.wake_asked.pop(e.host, None)
     books.kept[e.host] = e
 
 

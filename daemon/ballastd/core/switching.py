@@ -90,7 +90,8 @@ class Switchboard:
         turn = _Turn(self, snapshot, outlook, senses, revision, held, stuck, unplaced)
         for host in sorted(outlook.ledger.power):
             turn.follow(host, outlook.ledger.power[host])
-        for host in sorted(outlook.ledger.wake_asked):
+        ended = {event.host for event in turn.events}
+        for host in sorted(outlook.ledger.wake_asked.keys() - ended):
             if not held_all:
                 turn.wake(host, OPERATOR, f"asked by {outlook.ledger.wake_asked[host].by}", urgent=True)
         if not held and not turn.events:
@@ -359,8 +360,8 @@ class _Turn:
             took = round(self.board.lasted(host, self.now), 1)
             self._end(pw.HostAwake(self.now.wall, host, f"back after {human_seconds(took)}", took))
         elif self._was_never_told(host):
-            self._end(pw.WakeWithheld(self.now.wall, host, "the daemon was restarted, nobody knows whether its "
-                                                           "controller was told, and that says off"))
+            self._order_again(host, "the daemon was restarted, nobody knows whether its controller was told, and that says "
+                                    "off")
         elif self.board.is_overdue(host, self.outlook.timing.wake, self.now):
             self._fail(host, f"it did not come back within {human_seconds(self.outlook.timing.wake)}: "
                              f"{self._signs(host, silent=self._is_silent(host))}")
@@ -421,17 +422,24 @@ class _Turn:
         returned = self.senses.power_returned.get(power.order)
         if returned is None or returned.result in (CallResult.OK, CallResult.ERROR):
             return False  # taken, or nobody knows: the signs decide
-        withheld, wall = returned.result is CallResult.WITHHELD, self.now.wall
-        tries = self.outlook.ledger.power_acts_since(wall - HOUR_SECONDS, on=True, host=host)
+        withheld = returned.result is CallResult.WITHHELD
         if withheld and (power.phase is PowerPhase.GOING_OFF or power.off_wall is None):
             # nothing was told, and it was on before
-            self._end(pw.HostKept(wall, host, f"withheld by the kernel: {returned.message}"))
-        elif withheld and tries < WAKE_TRIES:
-            # a controller that was busy for a moment shall not leave a host asleep until somebody looks
-            self._end(pw.WakeWithheld(wall, host, returned.message))
+            self._end(pw.HostKept(self.now.wall, host, f"withheld by the kernel: {returned.message}"))
+        elif withheld:
+            self._order_again(host, returned.message)
         else:
             self._fail(host, f"the order was not taken: {returned.message}")
         return True
+
+    def _order_again(self, host: HostName, why: str) -> None:
+        """A controller that was busy for a moment, or never heard of it, shall not leave a host asleep until somebody looks;
+        but it is tried a few times only."""
+        tries = self.outlook.ledger.power_acts_since(self.now.wall - HOUR_SECONDS, on=True, host=host)
+        if tries < WAKE_TRIES:
+            self._end(pw.WakeWithheld(self.now.wall, host, why))
+        else:
+            self._fail(host, f"the order was not taken: {why}")
 
     @staticmethod
     def _is_empty(inventory: HostInventory) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 
 import pytest
 
@@ -13,10 +12,9 @@ from ballastd.core.inputs import Verb
 from ballastd.core.inventory import VmRecord, VmState
 from ballastd.core.policies import Limits, Mode, Window
 from ballastd.core.power import PowerPhase, PowerState
-from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
-from ballastd.core.switching import WAKE_TRIES
+from ballastd.core.quantities import GIB, Bytes, Seconds
 from tests.builders import WALL, a_cluster, vm_id
-from tests.powered import NIGHT, NIGHTS, PACKED, Powered, four_powered, powered
+from tests.powered import NIGHT, NIGHTS, PACKED, Powered, asleep, four_powered, powered
 
 
 def test_an_idle_cluster_empties_one_host_and_switches_it_off() -> None:
@@ -193,12 +191,6 @@ def test_a_host_that_does_not_go_off_fails_and_is_not_filled() -> None:
     assert h3.health == "suspect"
     p.say(Verb.ACKNOWLEDGE, "h3")
     assert p.phase("h3") is None
-
-
-def asleep() -> Powered:
-    p = powered()
-    p.until(PowerPhase.OFF, "h3")
-    return p
 
 
 def test_rising_load_wakes_it_and_it_is_used_again() -> None:
@@ -381,90 +373,6 @@ def test_after_a_failure_of_power_it_says_why_nothing_more_goes_off() -> None:
     p.until(PowerPhase.FAILED, "h3")
     p.turns(700.0)
     assert "nothing more is switched off while the power of h3 failed" in str(p.decisions[-1].view.noes)
-
-
-def test_a_wake_that_was_not_told_is_told_again_and_the_host_does_not_oversleep() -> None:
-    p = asleep()
-    p.withholds = 3
-    off_wall = p.table.controller.ledger.power[HostName("h3")].off_wall
-    p.turns(1800.0)
-    p.table.burn(h1v0=14.5, h2v0=14.5, h4v0=14.5)
-    p.until(None, "h3")
-    held = [e for e in p.table.events if isinstance(e, pw.WakeWithheld)]
-    assert [e.detail for e in held] == ["its controller: busy"] * 3
-    asked = [e.wall for e in p.table.events if isinstance(e, pw.WakeOrdered)]
-    assert all(later - earlier >= 60.0 for earlier, later in pairwise(asked)), "one wake a minute"
-    assert off_wall is not None
-    assert "h3" in p.table.controller.ledger.wakeable
-
-
-@pytest.mark.parametrize("away", [5.0, 5000.0])
-def test_a_wake_that_died_with_the_daemon_is_ordered_again(away: float) -> None:
-    p = asleep()
-    p.turns(1800.0)
-    p.table.burn(h1v0=14.5, h2v0=14.5, h4v0=14.5)
-    p.ignores.add("h3")
-    p.until(PowerPhase.WAKING, "h3")
-    p.table.wait(away)
-    p.restart()
-    p.ignores.clear()
-    p.turns(120.0)
-    assert [e.host for e in p.table.events if isinstance(e, pw.WakeWithheld)] == ["h3"]
-    p.until(None, "h3", 900.0)
-    assert "h3" in p.table.controller.ledger.wakeable
-
-
-def test_a_wake_that_was_told_is_waited_for_whatever_the_controller_says() -> None:
-    p = asleep()
-    p.turns(1800.0)
-    p.table.burn(h1v0=14.5, h2v0=14.5, h4v0=14.5)
-    p.ignores.add("h3")
-    p.until(PowerPhase.WAKING, "h3")
-    p.turns(300.0)
-    assert not [e for e in p.table.events if isinstance(e, pw.WakeWithheld)]
-
-
-def test_a_wake_that_an_operator_asked_for_and_was_held_up_is_ordered_again() -> None:
-    p = asleep()
-    assert p.say(Verb.POWER_ON, "h3").accepted, "its order dies with the daemon, for nobody carries it out"
-    p.restart()
-    p.until(None, "h3", 900.0)
-    asked = [e.policy for e in p.table.events if isinstance(e, pw.WakeOrdered)]
-    assert asked == ["operator"] * 2
-    assert p.table.controller.ledger.wake_asked == {}
-
-
-@pytest.mark.parametrize("leap", [86400.0, -86400.0])
-def test_a_clock_that_leaps_is_no_time_that_a_host_had(leap: float) -> None:
-    p = asleep()
-    p.ignores.add("h3")
-    assert p.say(Verb.POWER_ON, "h3").accepted
-    p.turns(60.0)
-    p.table.now = replace(p.table.now, wall=p.table.now.wall + leap)
-    p.turns(600.0)
-    assert p.phase("h3") is PowerPhase.WAKING
-    p.turns(400.0)
-    assert p.phase("h3") is PowerPhase.FAILED, "and a quarter of an hour is one whatever the clock says"
-
-
-def test_who_asked_for_a_wake_that_failed_asks_no_more() -> None:
-    p = asleep()
-    p.ignores.add("h3")
-    assert p.say(Verb.POWER_ON, "h3").accepted
-    p.until(PowerPhase.FAILED, "h3", 3600.0)
-    p.turns(300.0)
-    assert len([e for e in p.table.events if isinstance(e, pw.WakeOrdered)]) == 1
-    assert p.table.controller.ledger.wake_asked == {}
-
-
-def test_a_wake_that_is_never_told_is_an_alarm_in_the_end() -> None:
-    p = asleep()
-    p.withholds = 99
-    p.turns(1800.0)
-    p.table.burn(h1v0=14.5, h2v0=14.5, h4v0=14.5)
-    decision = p.until(PowerPhase.FAILED, "h3")
-    assert "the order was not taken: its controller: busy" in str(decision.events)
-    assert len([e for e in p.table.events if isinstance(e, pw.WakeOrdered)]) == WAKE_TRIES
 
 
 def test_a_host_that_is_on_is_not_switched_on_and_proves_nothing_by_it() -> None:
