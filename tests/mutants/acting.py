@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import CORE, KERNEL, SERVICE, Mutant, only
 
 TROUBLES = only("unit", "tests/unit/service/test_troubles.py")
+EXECUTOR = only("unit", "tests/unit/service/test_executor.py")
 
 ACTING: tuple[Mutant, ...] = (
     Mutant("the kernel does not ask the journal", f"{KERNEL}/kernel.py",
@@ -20,10 +21,21 @@ ACTING: tuple[Mutant, ...] = (
            "-> None:\n        if self._held is not None:\n            raise Withheld((Refusal(RefusalKind.GATE, self._held, host",
            "-> None:\n        if False:\n            raise Withheld((Refusal(RefusalKind.GATE, self._held, host"),
     Mutant("acting before the journal", f"{SERVICE}/control_loop.py",
-           "            if decision.events:\n                await self._write(decision)",
+           "            if decision.events:\n                await self._write(decision.revision, decision.events)",
            "            if decision.events:\n                pass"),
     Mutant("a cordon outlives the run that lifted it", f"{SERVICE}/executor.py",
-           'dict.fromkeys(lifted, float("-inf"))', "{}"),
+           "        self._lifted = dict(lifted)", "        self._lifted = {}", EXECUTOR),
+    Mutant("a cordon that was set again is lifted", f"{SERVICE}/executor.py",
+           "until > lifted + CORDON_SECONDS)", "until > lifted + 2 * CORDON_SECONDS)", EXECUTOR),
+    Mutant("a cordon of which nobody heard is lifted", f"{SERVICE}/executor.py",
+           "            elif until is not None:", "            else:", EXECUTOR),
+    Mutant("every migration waits for every bandwidth", f"{SERVICE}/executor.py",
+           "for tune, task in tunes if tune.source in ends or tune.target in ends]", "for tune, task in tunes]", EXECUTOR),
+    Mutant("a bandwidth that arrived is said again", f"{CORE}/under_way.py",
+           "                 and self._senses.bandwidths.get(m.id) != m.bandwidth_mib_s\n", "",
+           only("unit", "tests/unit/core/test_under_way.py")),
+    Mutant("a journal that hangs over a mistake is told nobody", f"{SERVICE}/control_loop.py",
+           "await self._write(0, (ev.", "await self._record.append(0, (ev.", TROUBLES),
     Mutant("a bandwidth dies with the run that ordered it", f"{CORE}/under_way.py",
            "if m.retuned and m.phase", "if False and m.phase"),
     Mutant("a withheld order is called a failure", f"{SERVICE}/executor.py",

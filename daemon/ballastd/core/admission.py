@@ -391,5 +391,5 @@ def _retune(snapshot: Snapshot, ledger: Ledger, tally: _Tally, limits: Limits, r
             continue
         fair = _share(snapshot, tally, m.source, m.target, limits, 0)
         if abs(fair - m.bandwidth_mib_s) > TUNE_STEP * m.bandwidth_mib_s:
-            tunes.append(TuneOrder(m.id, m.vm, m.source, fair, revision))
+            tunes.append(TuneOrder(m.id, m.vm, m.source, m.target, fair, revision))
     return tuple(sorted(tunes, key=lambda tune: tune.bandwidth_mib_s))

@@ -28,6 +28,7 @@ from ballastd.core.emptying import close_evacuations
 from ballastd.core.gates import Gatekeeper
 from ballastd.core.homes import Homes, told_move
 from ballastd.core.inputs import (
+    BandwidthSet,
     CallReturned,
     HostUnreachable,
     Input,
@@ -168,6 +169,11 @@ class Controller:
         """Start nothing any more, until a person restarts the daemon."""
         self._gatekeeper.observe_only(reason)
 
+    def closed_until(self, host: HostName) -> float | None:
+        """Return until when (wall) the host's agent says that its hook refuses guests, None where it says no such thing."""
+        agent = self._senses.agents.get(host)
+        return agent.cordon_until if agent is not None and agent.online else None
+
     def is_urgent(self, one: Input) -> bool:
         """Return whether ``one`` should wake the loop at once: a counter rose, an alarm turned, an operator spoke, a call
         returned, a host was looked at that is the end of something under way, or one that is emptied has changed."""
@@ -212,6 +218,8 @@ class Controller:
 
     def _absorb_rare(self, one: Input, step: Step) -> None:
         match one:
+            case BandwidthSet():
+                self._senses.bandwidths[one.migration] = one.bandwidth_mib_s
             case PoliciesReplaced():
                 self._policies = one.policies
                 if one.policies.digest != step.draft.policies_digest:
@@ -244,7 +252,7 @@ class Controller:
         reachable = frozenset(host for host in hosts if self._senses.is_reachable(host, step.now))
         events, answer = carry_out(command, step.draft, hosts, reachable, step.now.wall, self._why_not_off(command, step),
                                    self._cluster.timing, self._recommendations.current,
-                                   self._under_way.parted(step.draft, step.now))
+                                   self._under_way.parted(step.draft, step.now) if command.verb is Verb.ABORT else ())
         for event in events:
             step.book(event)
             if isinstance(event, ev.VerdictsAcknowledged):

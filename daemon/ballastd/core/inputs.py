@@ -115,6 +115,15 @@ class PowerReturned:
 
 
 @dataclass(frozen=True, slots=True)
+class BandwidthSet:
+    """The call that gave a running job another bandwidth, MiB/s, returned, and well."""
+
+    migration: str
+    bandwidth_mib_s: int
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
 class ShutdownReturned:
     """The call that asked a guest to shut down for the time ``times`` returned. What it said is advice: its host shows what
     becomes of it."""
@@ -178,5 +187,5 @@ class Answer:
 Input = (
     Report | AgentState | HostInventory | HostUnreachable | CallReturned | ProgressSeen | PoliciesReplaced
     | TelemetryConnected | TelemetryLost | SelfSuspect | RivalSeen | OperatorCommand | PowerSeen | PowerReturned
-    | ShutdownReturned | VmAsked
+    | ShutdownReturned | VmAsked | BandwidthSet
 )

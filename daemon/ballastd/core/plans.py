@@ -212,6 +212,7 @@ class TuneOrder:
     migration: str
     vm: VmId
     source: HostName
+    target: HostName
     bandwidth_mib_s: int
     revision: int
 

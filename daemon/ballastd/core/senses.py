@@ -33,6 +33,8 @@ class Senses:
         self.power: dict[HostName, PowerSeen] = {}
         self.power_returned: dict[str, PowerReturned] = {}
         self.shutdown_returned: dict[str, ShutdownReturned] = {}
+        self.bandwidths: dict[str, int] = {}
+        """What jobs were given last in this run, so far as the call for it returned, MiB/s."""
         for (host, metric), values in sorted(ledger.counters.items()):
             for subject, value in sorted(values.items()):
                 self.telemetry.seed_counter(host, metric, subject, value)
@@ -105,6 +107,6 @@ class Senses:
         """Drop what belongs to migrations, power orders and shutdowns that are no longer open."""
         self.shutdown_returned = {key: one for key, one in self.shutdown_returned.items() if key in shutdown_ids}
         self.power_returned = {key: one for key, one in self.power_returned.items() if key in power_ids}
-        for memory in (self.returned, self.ended, self.progress):
+        for memory in (self.returned, self.ended, self.progress, self.bandwidths):
             for key in [key for key in memory if key not in open_ids]:
                 del memory[key]

@@ -90,8 +90,7 @@ class Switchboard:
         turn = _Turn(self, snapshot, outlook, senses, revision, held, stuck, unplaced)
         for host in sorted(outlook.ledger.power):
             turn.follow(host, outlook.ledger.power[host])
-        ended = {event.host for event in turn.events}
-        for host in sorted(outlook.ledger.wake_asked.keys() - ended):
+        for host in sorted(outlook.ledger.wake_asked.keys() - turn.ended):
             if not held_all:
                 turn.wake(host, OPERATOR, f"asked by {outlook.ledger.wake_asked[host].by}", urgent=True)
         if not held and not turn.events:
@@ -179,6 +178,8 @@ class _Turn:
     orders: list[PowerOrder] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     deferrals: list[Deferral] = field(default_factory=list)
+    ended: set[HostName] = field(default_factory=set)
+    """Hosts whose phase ends in this turn."""
     suggested: Suggested | None = None
 
     @property
@@ -454,6 +455,7 @@ class _Turn:
     def _end(self, event: pw.HostKept | pw.HostClosing | pw.PowerOffOrdered | pw.HostOff | pw.HostAwake | pw.PowerFailed
              | pw.WakeOrdered | pw.WakeWithheld) -> None:
         self.events.append(event)
+        self.ended.add(event.host)
         self.board.forget(event.host)
 
 

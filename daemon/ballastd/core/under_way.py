@@ -65,15 +65,16 @@ class UnderWay:
         return Care((*eased.events, *resorts.events, *called_off), eased.orders, aborts, resorts.orders, resorts.notices)
 
     def tell_again(self, ledger: Ledger, tunes: tuple[TuneOrder, ...], revision: int, now: Instant) -> tuple[TuneOrder, ...]:
-        """Return ``tunes``, and what the books say of jobs that were given another bandwidth before: it may not have reached
-        them, or a run before died before they were told, and what others are given rests on it."""
+        """Return ``tunes``, and what the books say of jobs that were given another bandwidth before, where nobody knows that
+        it reached them: the call failed, or a run before died; what others are given rests on it."""
         self._told = {key: at for key, at in self._told.items() if key in ledger.migrations}
         mine = {tune.migration for tune in tunes}
-        again = [TuneOrder(m.id, m.vm, m.source, m.bandwidth_mib_s, revision) for m in ledger.open_migrations()
+        again = [TuneOrder(m.id, m.vm, m.source, m.target, m.bandwidth_mib_s, revision) for m in ledger.open_migrations()
                  if m.retuned and m.phase is MigrationPhase.RUNNING and m.id not in mine
+                 and self._senses.bandwidths.get(m.id) != m.bandwidth_mib_s
                  and now.monotonic - self._told.get(m.id, float("-inf")) >= TELL_AGAIN_SECONDS]
         self._told.update({tune.migration: now.monotonic for tune in (*tunes, *again)})
-        return tuple(sorted((*tunes, *again), key=lambda tune: tune.bandwidth_mib_s))
+        return (*tunes, *again)
 
     def parted(self, ledger: Ledger, now: Instant) -> frozenset[str]:
         """Return the open migrations (ids) of which an end shows now that their VM went before its memory."""

@@ -131,19 +131,19 @@ class ControlLoop:
         self.steps += 1
         try:
             if decision.events:
-                await self._write(decision)
+                await self._write(decision.revision, decision.events)
         except JournalError as error:
             self._rejected(decision, inputs, str(error))
             return
         self._controller.advance(decision.revision)
         self._follow(decision)
 
-    async def _write(self, decision: Decision) -> None:
-        """Make a decision durable. The disk may take longer for it than the supervisor's watchdog waits for a step."""
+    async def _write(self, revision: int, events: tuple[ev.Event, ...]) -> None:
+        """Make what was decided durable. The disk may take longer for it than the supervisor's watchdog waits for a step."""
         self._writing_since = self._clock.now().monotonic
         self._tell_later()
         try:
-            await self._record.append(decision.revision, decision.events)
+            await self._record.append(revision, events)
         finally:
             if self._telling is not None:
                 self._telling.cancel()
@@ -245,7 +245,7 @@ class ControlLoop:
                               f"{mistake}"), self._controller.revision)
         if not self._mistake_recorded:
             try:
-                await self._record.append(0, (ev.InvariantFailed(self._clock.now().wall, mistake),))
+                await self._write(0, (ev.InvariantFailed(self._clock.now().wall, mistake),))
                 self._mistake_recorded = True
             except JournalError as trouble:
                 log.error("the journal refused as well", reason=str(trouble))

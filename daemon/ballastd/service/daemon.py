@@ -127,7 +127,7 @@ class Daemon:
         self._loop: ControlLoop | None = None
         self._inbox: Inbox | None = None
         self._executor: Executor | None = None
-        self._lifted: frozenset[HostName] = frozenset()
+        self._lifted: dict[HostName, float] = {}
         self._malformed: Counter[str] = Counter()
         self._late = 0
 
@@ -265,7 +265,7 @@ class Daemon:
             log.error("journal damaged: observing only", damage=doubt)
             controller.observe_only(f"journal damaged: {doubt}")
         self._chores.journal_doubted = bool(doubts)
-        self._lifted = frozenset() if doubts else lately_lifted(events, now.wall)
+        self._lifted = {} if doubts else lately_lifted(events, now.wall)
         self._record.replayed(events)
         self._kernel.remember(ledger)
         for migration in ledger.open_migrations():
@@ -285,7 +285,7 @@ class Daemon:
         self._inbox = inbox
         watcher = Watcher(parts.hypervisor, parts.power, inbox, parts.clock, parts.cluster.timing, lambda: controller.ledger)
         executor = self._executor = Executor(self._kernel, inbox, parts.clock, watcher.ask_power_soon,
-                                             Asker(parts.probe, inbox, parts.clock), self._lifted)
+                                             Asker(parts.probe, inbox, parts.clock), self._lifted, controller.closed_until)
         loop = ControlLoop(controller, inbox, self._record, self._kernel, executor, parts.clock,
                            parts.cluster.timing, parts.notices, self._alive,
                            None if parts.recording is None else Recorder(parts.cluster, parts.recording))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import structlog
@@ -11,9 +12,9 @@ import structlog
 from ballastd.core import events as ev
 from ballastd.core import power_events as pw
 from ballastd.core.decisions import Decision
-from ballastd.core.inputs import CallReturned, PowerReturned, ShutdownReturned
+from ballastd.core.inputs import BandwidthSet, CallReturned, PowerReturned, ShutdownReturned
 from ballastd.core.migrations import CallResult
-from ballastd.core.plans import CordonOrder, Order, RefusalKind, ShutdownOrder
+from ballastd.core.plans import CordonOrder, Order, RefusalKind, ShutdownOrder, TuneOrder
 from ballastd.core.power import PowerOrder
 from ballastd.core.quantities import HostName
 from ballastd.errors import (
@@ -40,24 +41,27 @@ _LIFTING = (ev.HostUncordoned, ev.DrainCancelled, ev.VerdictsAcknowledged, pw.Ho
 class Executor:
     """Carries out decisions that are durable. Cancelling it detaches from running jobs; it never aborts them.
 
-    ``lifted``: the hosts whose agents may not have heard from a run before that their cordon is over."""
+    ``lifted``: hosts that a run before opened, and when (wall); its agents may not have heard of it. ``closed_until``: until
+    when (wall) a host's agent says that it refuses guests, None where it does not, or nobody knows."""
 
     def __init__(self, kernel: Kernel, inbox: Inbox, clock: Clock, watch_power: Callable[[HostName], None],
-                 asker: Asker, lifted: frozenset[HostName] = frozenset()) -> None:
+                 asker: Asker, lifted: Mapping[HostName, float] = MappingProxyType({}),
+                 closed_until: Callable[[HostName], float | None] = lambda _host: None) -> None:
         self._kernel = kernel
         self._asker = asker
         self._watch_power = watch_power
         self._inbox = inbox
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
-        self._cordoned: dict[HostName, float] = dict.fromkeys(lifted, float("-inf"))
+        self._cordoned: dict[HostName, float] = {}
+        self._lifted = dict(lifted)
+        self._closed_until = closed_until
         kernel.announce, kernel.concede = _announce, _concede
 
     def carry_out(self, decision: Decision) -> None:
-        """Begin everything that ``decision`` orders. New bandwidths come before new migrations."""
+        """Begin everything that ``decision`` orders."""
         self._asker.follow(decision.checks)
-        if decision.tunes or decision.orders:
-            self._spawn(self._steer_then_move(decision))
+        self._steer_then_move(decision)
         for longer in decision.downtimes:
             log.info("standstill of a VM at the end of its migration", migration=longer.migration,
                      at_most_ms=longer.downtime_ms)
@@ -74,19 +78,31 @@ class Executor:
             self._spawn(self._switch(order))
         self._follow_cordons(decision)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
-    async def _steer_then_move(self, decision: Decision) -> None:
-        if decision.tunes:
-            await asyncio.gather(*(_steer(self._kernel.tune(tune), tune.migration, "bandwidth not changed")
-                                   for tune in decision.tunes))
+    def _steer_then_move(self, decision: Decision) -> None:
+        """Give jobs new bandwidths, and begin each migration once those that share an end with it have theirs, or cannot be
+        told: the kernel counts what they were told last."""
+        tunes = [(tune, self._spawn(self._tune(tune))) for tune in decision.tunes]
         for order in decision.orders:
-            self._spawn(self._migrate(order))
+            ends = {order.move.source, order.move.target}
+            beside = [task for tune, task in tunes if tune.source in ends or tune.target in ends]
+            self._spawn(self._migrate(order, beside))
 
-    async def _migrate(self, order: Order) -> None:
+    async def _tune(self, tune: TuneOrder) -> None:
+        try:
+            await self._kernel.tune(tune)
+        except BallastdError as no:
+            log.warning("bandwidth not changed", migration=tune.migration, reason=str(no))
+        else:
+            self._inbox.put(BandwidthSet(tune.migration, tune.bandwidth_mib_s, self._clock.now()))
+
+    async def _migrate(self, order: Order, after: Sequence[asyncio.Task[None]]) -> None:
+        await asyncio.gather(*after)
         result, message, downtime = await _outcome(self._kernel.migrate(order), order.id)
         log.info("migration call returned", migration=order.id, vm=order.move.vm_name, result=result.value,
                  message=message)
@@ -117,6 +133,18 @@ class Executor:
         for host in sorted(set(self._cordoned) - decision.cordons):
             del self._cordoned[host]
             self._kernel.cordon(CordonOrder(host, None, decision.revision))
+        self._lift_again(decision)
+
+    def _lift_again(self, decision: Decision) -> None:
+        """Open what a run before opened, where the agent still goes by a request of before that: one that is newer was set
+        again since, and one that nobody sees yet may be either."""
+        for host, lifted in list(self._lifted.items()):
+            until = self._closed_until(host)
+            if host in decision.cordons or (until is not None and until > lifted + CORDON_SECONDS):
+                del self._lifted[host]
+            elif until is not None:
+                del self._lifted[host]
+                self._kernel.cordon(CordonOrder(host, None, decision.revision))
 
     async def detach(self) -> None:
         """Let go of every running call; the jobs go on without us."""
@@ -126,10 +154,10 @@ class Executor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def lately_lifted(events: Iterable[ev.Event], wall: float) -> frozenset[HostName]:
+def lately_lifted(events: Iterable[ev.Event], wall: float) -> dict[HostName, float]:
     """Return the hosts whose cordon the books say was lifted so short a time before ``wall`` (seconds) that a request of
-    before may stand still."""
-    return frozenset(event.host for event in events if isinstance(event, _LIFTING) and event.wall > wall - CORDON_SECONDS)
+    before may stand still, and when the last time."""
+    return {event.host: event.wall for event in events if isinstance(event, _LIFTING) and event.wall > wall - CORDON_SECONDS}
 
 
 async def _steer(call: Awaitable[None], migration: str, otherwise: str) -> None:

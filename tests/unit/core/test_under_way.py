@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ballastd.core import events as ev
+from ballastd.core.inputs import BandwidthSet
 from ballastd.core.ledger import Ledger
 from ballastd.core.plans import TuneOrder
 from ballastd.core.recommendations import ordered
@@ -50,3 +51,14 @@ def test_what_came_with_the_call_needs_no_saying(restarts: bool) -> None:
     if restarts:
         stand.restart()
     assert told(stand, 2 * TELL_AGAIN_SECONDS) == []
+
+
+def test_a_bandwidth_that_is_known_to_have_arrived_is_not_said_again() -> None:
+    stand = under_way(retuned=True)
+    assert len(told(stand, 1)) == 1
+    stand.step(BandwidthSet("0-1", ALONE_MIB_S - 1, stand.now))
+    assert len(told(stand, TELL_AGAIN_SECONDS)) == 1, "that was another one"
+    stand.step(BandwidthSet("0-1", ALONE_MIB_S, stand.now))
+    assert told(stand, 2 * TELL_AGAIN_SECONDS) == []
+    stand.restart()
+    assert len(told(stand, TELL_AGAIN_SECONDS)) == 1, "the run that knew is gone"

@@ -225,7 +225,7 @@ def test_aborts_and_bandwidths_need_their_own_records() -> None:
         bench = Bench(declared())
         with pytest.raises(Withheld, match="not-journalled"):
             await bench.kernel.abort(AbortOrder("t-1", vm_id("h0v0"), HostName("h0"), "test", 1))
-        await bench.kernel.tune(TuneOrder("t-1", vm_id("h0v0"), HostName("h0"), 10, 1))
+        await bench.kernel.tune(TuneOrder("t-1", vm_id("h0v0"), HostName("h0"), HostName("h1"), 10, 1))
 
     assert "not-journalled" in withheld(story)
 

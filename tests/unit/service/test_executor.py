@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import asyncio
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from ballastd.core import events as ev
 from ballastd.core import power_events as pw
-from ballastd.core.inputs import CallReturned, ShutdownReturned
+from ballastd.core.inputs import BandwidthSet, CallReturned, ShutdownReturned
 from ballastd.core.migrations import CallResult
-from ballastd.core.plans import Order, ShutdownOrder
+from ballastd.core.plans import Order, ShutdownOrder, TuneOrder
 from ballastd.core.quantities import HostName
 from ballastd.core.shutdown_events import ShutdownOrdered
 from ballastd.service.asking import Asker
@@ -114,18 +115,99 @@ def test_what_asking_a_guest_to_shut_down_came_to_is_told(is_written: bool) -> N
     run_virtual(story())
 
 
+@dataclass
+class Reopening:
+    """An executor after a restart: a run before opened h0 at 1,000 s; ``until`` is what its agent is heard to say."""
+
+    until: float | None = None
+    closed: frozenset[HostName] = frozenset()
+    bench: Bench = field(default_factory=lambda: Bench(declared()))
+
+    def __post_init__(self) -> None:
+        inbox = Inbox(lambda _: False)
+        self.bench.notices.cordons = {HostName("h0"): 9.0, HostName("h1"): 9.0}
+        self.executor = Executor(self.bench.kernel, inbox, self.bench.clock, lambda _host: None,
+                                 Asker(None, inbox, self.bench.clock), {HostName("h0"): 1000.0},
+                                 lambda _host: self.until)
+
+    def requests(self) -> set[str]:
+        """Return the hosts whose agents are asked to refuse guests, after one more step."""
+        self.executor.carry_out(replace(table(four_hosts()).step(), cordons=self.closed))
+        return set(self.bench.notices.cordons)
+
+
 def test_a_cordon_that_a_run_before_lifted_is_lifted_by_this_one_too() -> None:
     async def story() -> None:
+        stand = Reopening()
+        assert stand.requests() == {"h0", "h1"}, "nobody heard what the agent goes by"
+        stand.until = 1000.0 + CORDON_SECONDS
+        assert stand.requests() == {"h1"}, "of the other nothing is known"
+        stand.bench.notices.cordons[HostName("h0")] = 9.0
+        assert stand.requests() == {"h0", "h1"}, "once"
+
+    run_virtual(story())
+
+
+def test_a_cordon_set_again_since_is_left_to_whoever_set_it() -> None:
+    async def story() -> None:
+        stand = Reopening(until=1001.0 + CORDON_SECONDS)
+        assert stand.requests() == {"h0", "h1"}
+        stand.until = 900.0 + CORDON_SECONDS
+        assert stand.requests() == {"h0", "h1"}, "what was seen once is settled"
+
+    run_virtual(story())
+
+
+def test_a_host_that_is_closed_now_is_not_opened_for_what_was() -> None:
+    async def story() -> None:
+        stand = Reopening(until=1000.0 + CORDON_SECONDS, closed=frozenset({HostName("h0")}))
+        assert stand.requests() == {"h0", "h1"}
+        stand.until = None
+        stand.closed = frozenset()
+        assert stand.requests() == {"h1"}, "who closed it opens it"
+
+    run_virtual(story())
+
+
+@pytest.mark.parametrize(("order", "waits"), [(("h0v1", "h0", "h3"), True), (("h2v0", "h2", "h1"), True),
+                                              (("h2v0", "h2", "h3"), False)])
+def test_only_a_migration_that_shares_an_end_waits_for_a_bandwidth(order: tuple[str, str, str], waits: bool) -> None:
+    async def story() -> None:
         bench, inbox = Bench(declared()), Inbox(lambda _: False)
-        h0, h1 = HostName("h0"), HostName("h1")
-        bench.notices.cordons = {h0: 900.0, h1: 900.0}
-        executor = Executor(bench.kernel, inbox, bench.clock, lambda _host: None, Asker(None, inbox, bench.clock),
-                            frozenset({h0}))
-        executor.carry_out(replace(table(four_hosts()).step(), cordons=frozenset()))
-        assert bench.notices.cordons == {h1: 900.0}, "of the other nothing is known"
-        bench.notices.cordons[h0] = 900.0
-        executor.carry_out(replace(table(four_hosts()).step(), cordons=frozenset()))
-        assert h0 in bench.notices.cordons, "once"
+        first = await bench.write(bench.order("h0v0", "h0", "h1"))
+        call = asyncio.ensure_future(bench.kernel.migrate(first))
+        await asyncio.sleep(0.1)
+        second = await bench.write(bench.order(*order))
+        await bench.record.append(1, (ev.BandwidthOrdered(1.0, first.id, 10),))
+        bench.hypervisor.hosts[HostName("h0")].hung = True
+        executor = Executor(bench.kernel, inbox, bench.clock, lambda _host: None, Asker(None, inbox, bench.clock))
+        tune = TuneOrder(first.id, first.move.vm, HostName("h0"), HostName("h1"), 10, 1)
+        executor.carry_out(replace(table(four_hosts()).step(), orders=(second,), tunes=(tune,), cordons=frozenset()))
+        await asyncio.sleep(1.0)
+        assert bench.kernel.calls == (1 if waits else 2)
+        await executor.detach()
+        call.cancel()
+
+    run_virtual(story())
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_a_bandwidth_that_arrived_is_told_to_the_mind(arrives: bool) -> None:
+    async def story() -> None:
+        bench, inbox = Bench(declared()), Inbox(lambda _: False)
+        order = await bench.write(bench.order("h0v0", "h0", "h1"))
+        executor = Executor(bench.kernel, inbox, bench.clock, lambda _host: None, Asker(None, inbox, bench.clock))
+        await bench.record.append(1, (ev.BandwidthOrdered(1.0, order.id, 10),))
+        if arrives:
+            call = asyncio.ensure_future(bench.kernel.migrate(order))
+            await asyncio.sleep(0.1)
+        tune = TuneOrder(order.id, order.move.vm, HostName("h0"), HostName("h1"), 10, 1)
+        executor.carry_out(replace(table(four_hosts()).step(), tunes=(tune,), cordons=frozenset()))
+        await asyncio.sleep(1.0)
+        heard = [(one.migration, one.bandwidth_mib_s) for one in inbox.drain() if isinstance(one, BandwidthSet)]
+        assert heard == ([(order.id, 10)] if arrives else [])
+        if arrives:
+            call.cancel()
 
     run_virtual(story())
 
@@ -136,5 +218,7 @@ def test_only_a_cordon_whose_request_may_stand_still_counts_as_lately_lifted() -
               ev.VerdictsAcknowledged(1000.0, hosts[2], "ann"), pw.HostAwake(1000.0, hosts[3], "back"),
               pw.HostKept(1000.0, hosts[4], "busy")]
     events = [*lifted, ev.HostCordoned(1000.0, hosts[5], "ann"), ev.HostUncordoned(99.0, hosts[6], "ann")]
-    assert lately_lifted(events, 1000.0) == frozenset(hosts[:5])
-    assert lately_lifted(events, 1000.0 + CORDON_SECONDS) == frozenset()
+    assert lately_lifted(events, 1000.0) == dict.fromkeys(hosts[:5], 1000.0)
+    assert lately_lifted(events, 1000.0 + CORDON_SECONDS) == {}
+    again = ev.HostUncordoned(1100.0, hosts[0], "ann")
+    assert lately_lifted([*events, again], 1000.0)[hosts[0]] == 1100.0, "the last time"

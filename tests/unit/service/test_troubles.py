@@ -64,7 +64,12 @@ def test_a_journal_that_refuses_is_told_once_and_its_end_is_told() -> None:
     run_virtual(story())
 
 
-def test_a_journal_that_hangs_is_told_of_while_it_does_and_the_watchdog_hears_us(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("mind", ["decides", "fails"])
+def test_a_journal_that_hangs_is_told_of_while_it_does_and_the_watchdog_hears_us(mind: str, monkeypatch: pytest.MonkeyPatch,
+                                                                                 ) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise ZeroDivisionError("by chance")
+
     async def story() -> None:
         stand = Stand(table(four_hosts()))
         await stand.turn()
@@ -75,6 +80,8 @@ def test_a_journal_that_hangs_is_told_of_while_it_does_and_the_watchdog_hears_us
             await append(revision, events)
 
         monkeypatch.setattr(stand.bench.record, "append", hang)
+        if mind == "fails":
+            monkeypatch.setattr(stand.table.controller, "step", fail)
         turn = asyncio.ensure_future(stand.turn(PAUSE))
         await asyncio.sleep(1.0)
         assert not stand.says_it_waits(), "a disk may take that long"
