@@ -262,11 +262,7 @@ def is_tried_out(vm: VmId, ledger: Ledger, limits: Limits, wall: float) -> bool:
 
 
 def _back_off(move: Move, ledger: Ledger, limits: Limits, wall: float) -> Deferral | None:
-    """Failed attempts back off by doubling and are counted; those the kernel withheld only back off.
-
-    One that lies further ahead than its pause was noted under a clock that was wrong, and says nothing of how long ago it
-    was: nobody waits for a clock to come to that time again. What a step of the clock holds up itself has to do.
-    """
+    """Failed attempts back off by doubling and are counted; those the kernel withheld only back off."""
     attempts = ledger.recent_failures(move.vm, wall - DAY_SECONDS)
     failures = counted_failures(move.vm, ledger, wall)
     if is_tried_out(move.vm, ledger, limits, wall):
@@ -280,7 +276,7 @@ def _back_off(move: Move, ledger: Ledger, limits: Limits, wall: float) -> Deferr
     if last.withheld:
         row = next((i for i, a in enumerate(reversed(attempts)) if not a.withheld), len(attempts))
         pause = min(WITHHELD_PAUSE_MAX_SECONDS, WITHHELD_PAUSE_SECONDS * 2 ** (row - 1))
-    if wall >= last.wall + pause or wall < last.wall - pause:
+    if wall >= last.wall + pause:
         return None
     what = "was withheld by the kernel" if last.withheld else "failed"
     return Deferral(DeferralKind.BACK_OFF, f"the last attempt {what} {wall - last.wall:.0f} s ago, next in "

@@ -16,6 +16,7 @@ from ballastd.core import events as ev
 from ballastd.core import power_events as pw
 from ballastd.core.admission import Gate, admit
 from ballastd.core.arrivals import Arrivals, to_check
+from ballastd.core.booking_clock import CLOCK_STEP_SECONDS, ClockWatch, ahead
 from ballastd.core.commands import POWER_VERBS, carry_out
 from ballastd.core.consolidation import Outlook, empty_intents, why_not_off
 from ballastd.core.copying import copy_of
@@ -97,6 +98,7 @@ class Controller:
         self._strandings, self._recommendations, self._shutdowns = Strandings(), Recommendations(), Shutdowns()
         self._arrivals = Arrivals(cluster.arrival_checks)
         self._last: Snapshot | None = None
+        self._clock = ClockWatch(now)
         self._remembered = -1
         self._first: list[ev.Event] = [ev.DaemonStarted(now.wall, now.boot_id, version),
                                        ev.PoliciesLoaded(now.wall, policies.digest)]
@@ -125,6 +127,7 @@ class Controller:
         self._revision += 1
         step = Step(now, self._ledger.draft(), self._revision)
         step.take(self._first, ())
+        self._follow_clock(step)
         commands = [one for one in inputs if isinstance(one, OperatorCommand)]
         for one in inputs:
             self._absorb(one, step)
@@ -148,6 +151,7 @@ class Controller:
         self._homes.keep()
         self._strandings.keep()
         self._first = []
+        self._clock.keep()
         orders = frozenset(power.order for power in self._ledger.power.values())
         asked = frozenset(one.id for one in self._ledger.shutdowns.open())
         self._senses.forget_closed(frozenset(self._ledger.migrations), orders, asked)
@@ -188,6 +192,17 @@ class Controller:
             return one.host in self._ledger.power
         return isinstance(one, OperatorCommand | CallReturned | SelfSuspect | RivalSeen | PoliciesReplaced | PowerReturned
                           | ShutdownReturned)
+
+    def _follow_clock(self, step: Step) -> None:
+        """Once the wall clock was set back, and at the start, see that nothing is noted later than now: until then it would
+        hold up what may begin."""
+        wall = step.now.wall
+        if not self._clock.is_in_doubt(step.now):
+            return
+        self._judge_of_health.set_clock_right(wall)
+        self._switchboard.set_clock_right(wall)
+        if (by := ahead(step.draft, wall)) > CLOCK_STEP_SECONDS:
+            step.book(ev.ClockSetRight(wall, round(by, 1)))
 
     def _absorb(self, one: Input, step: Step) -> None:
         match one:

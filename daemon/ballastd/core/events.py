@@ -394,6 +394,15 @@ class JournalReplaced:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockSetRight:
+    """The wall clock had been ahead, by at least so many seconds, when something was noted: whatever is noted later than
+    this counts as noted now. What may last until some time keeps its length."""
+
+    wall: float
+    ahead: float
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointTaken:
     """The whole ledger as it stood before this record: what came before may be archived. ``state``: as JSON text."""
 
@@ -408,7 +417,7 @@ Event = (
     | VerdictsAcknowledged | CountersNoted | EvacuationBegun | EvacuationEnded | HostCordoned | HostUncordoned
     | DrainRequested | DrainCancelled | HostConfirmedDead | Paused | Resumed | SiteEventBegun | SiteEventEnded
     | DuplicateSeen | DuplicateCleared | InvariantFailed | HostSeenAlive | JournalRecovered | JournalReplaced
-    | ForeignMoveSeen | CheckpointTaken | AutonomyEvent | PowerEvent | ShutdownEvent
+    | ForeignMoveSeen | ClockSetRight | CheckpointTaken | AutonomyEvent | PowerEvent | ShutdownEvent
 )
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in typing.get_args(Event)}

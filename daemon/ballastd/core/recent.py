@@ -179,5 +179,6 @@ _TELL: dict[type, Callable[[Any, Names], RecentView | None]] = {
     sh.ShutdownEnded: _shutdown_ended,
     sh.ShutdownOver: _on_host("info", "{vm_name}, which was shut down on {host}, is missed no more: {because}"),
     ev.InvariantFailed: _whole("alarm", "an invariant broke: {detail}"),
+    ev.ClockSetRight: _whole("warning", "the wall clock had been {ahead:.0f} s ahead: what was noted then counts as of now"),
     ev.JournalRecovered: _whole("info", "the journal can be written again"),
 }

@@ -9,7 +9,7 @@ Whatever goes wrong ends in FAILED, which only an operator clears.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ballastd.core import events as ev
 from ballastd.core import power_events as pw
@@ -139,6 +139,10 @@ class Switchboard:
         known = self._phases.get(host)
         if known is None or (known.phase, known.since_wall) != (power.phase, power.since_wall):
             self._phases[host] = _Phase(power.phase, power.since_wall, now.monotonic, max(0.0, now.wall - power.since_wall))
+
+    def set_clock_right(self, wall: float) -> None:
+        """Nothing began later than ``wall``: what was watched of a phase goes on."""
+        self._phases = {host: replace(one, since_wall=min(one.since_wall, wall)) for host, one in self._phases.items()}
 
     def lasted(self, host: HostName, now: Instant) -> float:
         """Return for how long the host has been in its phase, seconds, whatever the wall clock does meanwhile."""

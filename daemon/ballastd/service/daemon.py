@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import structlog
 
 from ballastd.core import events as ev
+from ballastd.core.booking_clock import CLOCK_STEP_SECONDS
 from ballastd.core.books import LedgerBroken
 from ballastd.core.controller import Controller
 from ballastd.core.inputs import (
@@ -50,7 +51,6 @@ from ballastd.service.watching import Watcher
 log = structlog.get_logger("ballastd.daemon")
 
 PULSE_SECONDS = 1.0
-CLOCK_STEP_SECONDS = 2.0
 RECOMPILE_SECONDS = 6 * 3600.0
 ABORT_ON_STOP_SECONDS = 20.0
 CLAIM_LOOK_SECONDS = 1.0
