@@ -6,11 +6,9 @@ Servers are asked side by side, each within its time; files are read where they 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from ballastd.adapters.certificates.looking import (
@@ -21,7 +19,7 @@ from ballastd.adapters.certificates.looking import (
     look_at_own,
     look_at_server,
 )
-from ballastd.adapters.libvirt.tls import TlsEnd, tls_end
+from ballastd.adapters.libvirt.tls import MACHINE, TlsEnd, tls_end, user_home
 from ballastd.core.certificates import Flaw, Role, Service, Shown
 from ballastd.core.inventory import DeclaredHost
 from ballastd.core.quantities import HostName
@@ -76,12 +74,15 @@ def _together(looks: Iterable[_Look]) -> list[_Look]:
 
 
 def _of_libvirt(hosts: Iterable[DeclaredHost]) -> Iterator[_Look]:
-    home = Path.home() if os.geteuid() else None
+    home, trouble = user_home()
     for host in hosts:
         end, peers = tls_end(host.uri, home), tls_end(host.peer_uri, home)
         if end is not None:
             server = Server(end.host, end.port, end.host, end.ca_file, end.cert_file, end.key_file, end.is_checked, False)
             yield from _looks(Service.LIBVIRT, (host.name,), server)
+            if trouble and end.ca_file.is_relative_to(MACHINE):
+                yield _Look(Shown(Service.LIBVIRT, Role.CLIENT, "~/.pki/libvirt", (host.name,)),
+                            partial(Sight, None, Flaw.HIDDEN, trouble))
             if peers is not None and _is_another_name(peers, end):
                 called = replace(server, name=peers.host, is_checked=True)
                 yield replace(_server(Service.LIBVIRT, (host.name,), called), told=_of_its_name)

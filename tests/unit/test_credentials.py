@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 from pathlib import Path
@@ -35,7 +36,8 @@ def port() -> int:
         return int(listening.getsockname()[1])
 
 
-async def shown(home: Path, *, with_broker: bool = True, **settings: object) -> dict[tuple[Service, Role, str], Shown]:
+async def shown(home: Path, *, with_broker: bool = True, unique: bool = True,
+                **settings: object) -> dict[tuple[Service, Role, str], Shown]:
     file = home / "ballastd.yaml"
     file.write_text(json.dumps({"cluster": "c", **settings}))
     lanes = Lanes()
@@ -43,7 +45,7 @@ async def shown(home: Path, *, with_broker: bool = True, **settings: object) -> 
         found = await certificates(load_settings(file), lanes, with_broker=with_broker)
     finally:
         await lanes.close()
-    assert len(found) == len({(one.service, one.role, one.place) for one in found})
+    assert not unique or len(found) == len({(one.service, one.role, one.place) for one in found})
     return {(one.service, one.role, one.place): one for one in found}
 
 
@@ -81,6 +83,18 @@ async def test_a_name_that_only_peers_use_is_looked_at_too(pki: Path, tmp_path: 
         await lanes.close()
     assert {(one.hosts, one.name, one.flaw) for one in found if one.role is Role.SERVER} == {
         (("a", "b"), "127.0.0.1", None), (("b",), "b.inside", Flaw.NAME)}
+
+
+async def test_a_home_that_nobody_finds_is_told_where_it_matters(
+        pki: Path, tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    monkeypatch.delenv("HOME", raising=False)
+    hosts = [{"name": name, "uri": f"qemu+tls://127.0.0.1:{port}/system{query}"}
+             for name, query in (("a", ""), ("b", f"?pkipath={pki}"))]
+    found = await shown(tmp_path, hosts=hosts, unique=False)
+    told = found[Service.LIBVIRT, Role.CLIENT, "~/.pki/libvirt"]
+    assert (told.hosts, told.flaw, told.words) == (("a",), Flaw.HIDDEN, "HOME is not set, and user 54321 is not in passwd")
 
 
 async def test_controllers_count_where_they_are_spoken_to_over_tls(pki: Path, tmp_path: Path, port: int) -> None:

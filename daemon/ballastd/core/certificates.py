@@ -43,11 +43,13 @@ class Role(enum.Enum):
 
 
 class Flaw(enum.Enum):
-    """What is against it besides its own dates. UNREAD: a file that could not be read, or is none. SILENT: no handshake, so
-    nothing was seen. NAME: it is not good for the name that it is called by. ISSUER: it leads to nobody we believe. CHAIN:
-    what vouches for it is not good. UNCHECKED: by the settings anybody is believed."""
+    """What is against it besides its own dates. UNREAD: a file that could not be read, or is none. HIDDEN: nobody can look
+    whether there is one of the user's own, and libvirt takes the machine's. SILENT: no
+    handshake, so nothing was seen. NAME: it is not good for the name that it is called by. ISSUER: it leads to nobody we
+    believe. CHAIN: what vouches for it is not good. UNCHECKED: by the settings anybody is believed."""
 
     UNREAD = "unread"
+    HIDDEN = "hidden"
     SILENT = "silent"
     NAME = "name"
     ISSUER = "issuer"

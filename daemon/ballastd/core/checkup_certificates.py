@@ -67,8 +67,14 @@ def _flaw(one: Shown, flaw: Flaw, works: bool) -> tuple[Grade, str, str]:
         case Flaw.UNREAD:
             # libvirt goes without one of ours where the host asks for none
             is_spare = works and one.role is Role.CLIENT and one.service is Service.LIBVIRT
-            return (Grade.NOTE if is_spare else grade, f"{_what(one)} cannot be used{said}",
+            cure = ("put the certificate of who vouches there, so that whoever runs the daemon, and this, can read it"
+                    if one.role is Role.AUTHORITY else
                     "put it there with its key, so that whoever runs the daemon, and this, can read both")
+            return Grade.NOTE if is_spare else grade, f"{_what(one)} cannot be used{said}", cure
+        case Flaw.HIDDEN:
+            return (Grade.NOTE if works else grade, f"whether the user has certificates of their own cannot be seen{said}; "
+                    "libvirt takes the machine's, in /etc/pki",
+                    "run the daemon, and this, with a HOME that it may read, or name their place in the URI: pkipath=...")
         case Flaw.SILENT:
             return (Grade.WARNING if works else Grade.NOTE, f"{_what(one)} was not seen{said}",
                     f"see that it answers, and speaks TLS there: openssl s_client -connect {one.place}")

@@ -85,3 +85,11 @@ def test_where_anybody_is_believed_dates_mean_nothing() -> None:
     [finding] = found(WELL, shown(Service.CONTROLLER, Flaw.UNCHECKED, certificate=lasting(-1)))
     assert (finding.grade, "whoever answers there is believed" in finding.words) == (Grade.WARNING, True)
     assert "insecure_tls" in finding.cure
+
+
+def test_a_cure_fits_what_it_is_for() -> None:
+    [own], [believed], [hidden] = (found(SILENT, shown(Service.LIBVIRT, flaw, role)) for flaw, role in (
+        (Flaw.UNREAD, Role.CLIENT), (Flaw.UNREAD, Role.AUTHORITY), (Flaw.HIDDEN, Role.CLIENT)))
+    assert ("with its key" in own.cure, "key" in believed.cure, "vouches" in believed.cure) == (True, False, True)
+    assert (hidden.grade, "pkipath" in hidden.cure) == (Grade.FAULT, True)
+    assert [one.grade for one in found(WELL, shown(Service.LIBVIRT, Flaw.HIDDEN, Role.CLIENT))] == [Grade.NOTE]

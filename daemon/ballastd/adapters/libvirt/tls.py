@@ -6,11 +6,13 @@ A URI with a host and without a transport means TLS too. The rules are those of 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import unquote, urlsplit
 
-PORT = 16514
+from ballastd.adapters.libvirt.opening import probe_address
+
 MACHINE = Path("/etc/pki")
 
 
@@ -30,16 +32,51 @@ def tls_end(uri: str, home: Path | None, machine: Path = MACHINE) -> TlsEnd | No
     """Return the end that a URI names, or None where it is not reached over TLS. ``home``: of the user that asks, None for
     root, who has none of their own."""
     try:
-        parts = urlsplit(uri)
-        host, port = parts.hostname, parts.port
+        address = probe_address(uri)
     except ValueError:
         return None
-    transport = parts.scheme.partition("+")[2] or "tls"
-    if transport != "tls" or not host:
+    parts = urlsplit(uri)
+    if address is None or (parts.scheme.partition("+")[2] or "tls") != "tls":
         return None
-    asked = parse_qs(parts.query)
-    ca_file, cert_file, key_file = _files(asked.get("pkipath", [""])[-1], home, machine)
-    return TlsEnd(host, port or PORT, ca_file, cert_file, key_file, asked.get("no_verify", ["0"])[-1] in ("", "0"))
+    asked = _parameters(parts.query)
+    ca_file, cert_file, key_file = _files(asked.get("pkipath", ""), home, machine)
+    return TlsEnd(address.host, address.port, ca_file, cert_file, key_file, not _is_set(asked.get("no_verify", "")))
+
+
+def user_home() -> tuple[Path | None, str]:
+    """Return the home that libvirt looks into, None for root, and why nobody can look there, empty where one can."""
+    if not os.geteuid():
+        return None, ""
+    try:
+        home = Path.home()
+        (_own(home) / "cacert.pem").stat()
+    except RuntimeError:
+        return None, f"HOME is not set, and user {os.geteuid()} is not in passwd"
+    except (FileNotFoundError, NotADirectoryError):
+        return home, ""
+    except OSError as error:
+        return home, f"{_own(home)}: {error.strerror}"
+    return home, ""
+
+
+def _parameters(query: str) -> dict[str, str]:
+    """Return what a query says, the last of a name, as libvirt reads it (``virURIParseParams``): ``;`` counts behind the
+    last ``&``, a ``+`` is a ``+``, and names are the same in capitals."""
+    *several, last = query.split("&")
+    found = (part.partition("=") for part in (*several, *last.split(";")))
+    return {unquote(name).lower(): unquote(value) for name, _, value in found}
+
+
+def _is_set(number: str) -> bool:
+    """Return whether a switch is on; with what is no number libvirt opens nothing."""
+    try:
+        return int(number) != 0
+    except ValueError:
+        return False
+
+
+def _own(home: Path) -> Path:
+    return home / ".pki" / "libvirt"
 
 
 def _files(pkipath: str, home: Path | None, machine: Path) -> tuple[Path, Path, Path]:
@@ -51,9 +88,17 @@ def _files(pkipath: str, home: Path | None, machine: Path) -> tuple[Path, Path, 
     key_file = machine / "libvirt" / "private" / "clientkey.pem"
     if home is None:
         return ca_file, cert_file, key_file
-    own = home / ".pki" / "libvirt"
-    if (own / "cacert.pem").exists():
+    own = _own(home)
+    if _is_there(own / "cacert.pem"):
         ca_file = own / "cacert.pem"
-    if (own / "clientcert.pem").exists() and (own / "clientkey.pem").exists():
+    if _is_there(own / "clientcert.pem") and _is_there(own / "clientkey.pem"):
         cert_file, key_file = own / "clientcert.pem", own / "clientkey.pem"
     return ca_file, cert_file, key_file
+
+
+def _is_there(file: Path) -> bool:
+    """Return whether there is such a file; what cannot be looked at is not there, for libvirt too."""
+    try:
+        return file.exists()
+    except OSError:
+        return False

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from ballastd.adapters.libvirt.tls import TlsEnd, tls_end
+from ballastd.adapters.libvirt.tls import TlsEnd, tls_end, user_home
 
 MACHINE = Path("/etc/pki")
 OF_MACHINE = (MACHINE / "CA/cacert.pem", MACHINE / "libvirt/clientcert.pem", MACHINE / "libvirt/private/clientkey.pem")
@@ -21,6 +22,13 @@ OF_PKIPATH = (Path("/srv/pki/cacert.pem"), Path("/srv/pki/clientcert.pem"), Path
     ("qemu+tls://kvm-01/system?pkipath=/srv/pki", TlsEnd("kvm-01", 16514, *OF_PKIPATH)),
     ("qemu+tls://kvm-01/system?no_verify=1", TlsEnd("kvm-01", 16514, *OF_MACHINE, False)),
     ("qemu+tls://kvm-01/system?no_verify=0", TlsEnd("kvm-01", 16514, *OF_MACHINE)),
+    ("qemu+tls://kvm-01/system?No_Verify=1", TlsEnd("kvm-01", 16514, *OF_MACHINE, False)),
+    ("qemu+tls://kvm-01/system?no_verify=yes", TlsEnd("kvm-01", 16514, *OF_MACHINE)),
+    ("qemu+tls://kvm-01/system?a=b&keepalive_count=5;no_verify=1", TlsEnd("kvm-01", 16514, *OF_MACHINE, False)),
+    ("qemu+tls://kvm-01/system?a=b;no_verify=1&c=d", TlsEnd("kvm-01", 16514, *OF_MACHINE)),
+    ("qemu+tls://kvm-01/system?pkipath=/srv%2Fpki", TlsEnd("kvm-01", 16514, *OF_PKIPATH)),
+    ("qemu+tls://kvm-01/system?pkipath=/srv/a+b", TlsEnd("kvm-01", 16514, *(
+        Path("/srv/a+b") / name for name in ("cacert.pem", "clientcert.pem", "clientkey.pem")))),
     ("qemu:///system", None), ("qemu+tcp://kvm-01/system", None), ("qemu+ssh://root@kvm-01/system", None),
     ("test:///default", None), ("qemu+unix:///system", None), ("qemu+tls://kvm-01:port/system", None)])
 def test_where_a_uri_leads_over_tls(uri: str, end: TlsEnd | None) -> None:
@@ -39,3 +47,23 @@ def test_what_the_user_has_comes_first_and_a_certificate_only_with_its_key(tmp_p
     names = ("cacert.pem", "clientcert.pem", "clientkey.pem")
     assert tls_end(uri, tmp_path) == TlsEnd("kvm-01", 16514, *(own / name for name in names))
     assert tls_end(f"{uri}?pkipath=/srv/pki", tmp_path) == TlsEnd("kvm-01", 16514, *OF_PKIPATH)
+
+
+def test_a_home_that_cannot_be_looked_into_has_nothing_for_libvirt_either(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert user_home() == (tmp_path, "")
+    monkeypatch.setenv("HOME", str(tmp_path / ("long" * 100)))
+    home, trouble = user_home()
+    assert trouble.endswith(": File name too long")
+    assert tls_end("qemu+tls://kvm-01/system", home) == TlsEnd("kvm-01", 16514, *OF_MACHINE)
+
+
+def test_a_user_without_a_home_is_told_and_root_looks_into_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    assert user_home() == (None, "HOME is not set, and user 54321 is not in passwd")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert user_home() == (None, "")
