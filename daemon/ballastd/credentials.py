@@ -6,13 +6,16 @@ Servers are asked side by side, each within its time; files are read where they 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from ballastd.adapters.certificates.looking import (
     LOOK_SECONDS,
+    Check,
+    Contexts,
     Server,
     Sight,
     look_at_authority,
@@ -20,7 +23,7 @@ from ballastd.adapters.certificates.looking import (
     look_at_server,
 )
 from ballastd.adapters.libvirt.tls import MACHINE, TlsEnd, tls_end, user_home
-from ballastd.core.certificates import Flaw, Role, Service, Shown
+from ballastd.core.certificates import Certificate, Flaw, Role, Service, Shown
 from ballastd.core.inventory import DeclaredHost
 from ballastd.core.quantities import HostName
 from ballastd.documents import MqttSettings, Settings
@@ -33,13 +36,20 @@ MARGIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
+class _Own:
+    """Who we are to somebody."""
+
+    cert_file: Path
+    key_file: Path
+
+
+@dataclass(frozen=True, slots=True)
 class _Look:
-    """One thing to look at. ``shown``: what it is, before it is seen. ``told``: what of what was seen is worth telling,
-    None where nothing is."""
+    """One thing to look at. ``shown``: what it is, before it is seen. ``at``: a server, two files of ours, a file of
+    authorities; or what there is to say without a look."""
 
     shown: Shown
-    look: Callable[[], Sight]
-    told: Callable[[Sight], Sight | None] = lambda sight: sight
+    at: Server | _Own | Path | Sight
 
 
 async def certificates(settings: Settings, blocking: Blocking, *, with_broker: bool) -> tuple[Shown, ...]:
@@ -47,30 +57,53 @@ async def certificates(settings: Settings, blocking: Blocking, *, with_broker: b
     looks = [*_of_libvirt(settings.cluster.hosts), *_of_controllers(settings)]
     if with_broker:
         looks += _of_broker(settings.mqtt)
-    together = _together(looks)
-    seen = await asyncio.gather(*(_seen(look, blocking) for look in together))
-    return tuple(replace(look.shown, certificate=sight.certificate, flaw=sight.flaw, words=sight.words)
-                 for look, whole in zip(together, seen, strict=True) if (sight := look.told(whole)) is not None)
+    together, contexts = _together(looks), Contexts()
+    sights = await asyncio.gather(*(_seen(look, number, blocking, contexts) for number, look in enumerate(together)))
+    seen = list(zip(together, sights, strict=True))
+    return tuple(one for look, sight in seen for one in _told(look, sight, seen))
 
 
-async def _seen(look: _Look, blocking: Blocking) -> Sight:
+def _told(look: _Look, sight: Sight, seen: list[tuple[_Look, Sight]]) -> Iterator[Shown]:
+    """What only peers speak to need not answer us. Of authorities those are told that somebody was seen to lead to; only
+    where nobody was, the one in their file that lasts."""
+    shown = look.shown
+    if shown.is_to_peers and sight.flaw is Flaw.SILENT:
+        return
+    anchors: dict[Certificate, list[HostName]] = defaultdict(list)
+    for other, found in seen:
+        if isinstance(look.at, Path) and isinstance(other.at, Server) and found.anchor is not None and (
+                other.shown.service, other.at.ca_file) == (shown.service, look.at):
+            anchors[found.anchor].extend(other.shown.hosts)
+    for anchor, hosts in anchors.items():
+        yield replace(shown, hosts=tuple(dict.fromkeys(hosts)), certificate=anchor)
+    if not anchors:
+        yield replace(shown, certificate=sight.certificate, flaw=sight.flaw, words=sight.words, vouchers=sight.vouchers)
+
+
+async def _seen(look: _Look, number: int, blocking: Blocking, contexts: Contexts) -> Sight:
+    def see() -> Sight:
+        match look.at:
+            case Server():
+                return look_at_server(look.at, contexts)
+            case _Own():
+                return look_at_own(look.at.cert_file, look.at.key_file)
+            case Path():
+                return look_at_authority(look.at)
+            case Sight():
+                return look.at
+
     try:
-        return await blocking.run(f"certificates:{look.shown.place}:{look.shown.name}", look.look,
-                                  deadline=LOOK_SECONDS + MARGIN_SECONDS)
-    except Unreachable:
-        return Sight(None, Flaw.SILENT if look.shown.role is Role.SERVER else Flaw.UNREAD,
-                     f"no answer within {LOOK_SECONDS + MARGIN_SECONDS:g} s")
+        return await blocking.run(f"certificates:{number}", see, deadline=LOOK_SECONDS + MARGIN_SECONDS)
+    except Unreachable as no:
+        return Sight(None, Flaw.SILENT if look.shown.role is Role.SERVER else Flaw.UNREAD, str(no))
 
 
 def _together(looks: Iterable[_Look]) -> list[_Look]:
-    """What several hosts have in common is looked at once."""
-    found: dict[Shown, _Look] = {}
-    hosts: dict[Shown, list[HostName]] = {}
+    """What several hosts have in common is looked at once: the same thing, looked at in the same way."""
+    hosts: dict[_Look, list[HostName]] = defaultdict(list)
     for look in looks:
-        alike = replace(look.shown, hosts=())
-        found.setdefault(alike, look)
-        hosts.setdefault(alike, []).extend(look.shown.hosts)
-    return [replace(look, shown=replace(alike, hosts=tuple(dict.fromkeys(hosts[alike])))) for alike, look in found.items()]
+        hosts[replace(look, shown=replace(look.shown, hosts=()))].extend(look.shown.hosts)
+    return [replace(look, shown=replace(look.shown, hosts=tuple(dict.fromkeys(those)))) for look, those in hosts.items()]
 
 
 def _of_libvirt(hosts: Iterable[DeclaredHost]) -> Iterator[_Look]:
@@ -78,31 +111,31 @@ def _of_libvirt(hosts: Iterable[DeclaredHost]) -> Iterator[_Look]:
     for host in hosts:
         end, peers = tls_end(host.uri, home), tls_end(host.peer_uri, home)
         if end is not None:
-            server = Server(end.host, end.port, end.host, end.ca_file, end.cert_file, end.key_file, end.is_checked, False)
+            server = Server(end.host, end.port, end.host, end.ca_file, end.cert_file, end.key_file, _check(end.is_checked),
+                            is_root_needed=False)
             yield from _looks(Service.LIBVIRT, (host.name,), server)
             if trouble and end.ca_file.is_relative_to(MACHINE):
                 yield _Look(Shown(Service.LIBVIRT, Role.CLIENT, "~/.pki/libvirt", (host.name,)),
-                            partial(Sight, None, Flaw.HIDDEN, trouble))
-            if peers is not None and _is_another_name(peers, end):
-                called = replace(server, name=peers.host, is_checked=True)
-                yield replace(_server(Service.LIBVIRT, (host.name,), called), told=_of_its_name)
-        elif peers is not None:
-            unchecked = Server(peers.host, peers.port, peers.host, None, peers.cert_file, peers.key_file, is_checked=False)
-            yield replace(_server(Service.LIBVIRT, (host.name,), unchecked), told=_of_its_dates)
+                            Sight(None, Flaw.HIDDEN, trouble))
+        if peers is not None and (end is None or _way(end) != _way(peers)):
+            yield _of_peers(host.name, peers, end)
 
 
-def _is_another_name(peers: TlsEnd, end: TlsEnd) -> bool:
-    """Return whether peers see the same certificate under a name that we do not use."""
-    return peers.is_checked and peers.host != end.host and peers.port == end.port
+def _way(end: TlsEnd) -> tuple[str, int, bool]:
+    return end.host, end.port, end.is_checked
 
 
-def _of_its_name(sight: Sight) -> Sight | None:
-    return sight if sight.flaw is Flaw.NAME else None
+def _check(is_checked: bool) -> Check:
+    return Check.WHOLE if is_checked else Check.NOTHING
 
 
-def _of_its_dates(sight: Sight) -> Sight | None:
-    """Only peers speak to it over TLS: whom they believe is not known here, nor need we be able to reach it."""
-    return Sight(sight.certificate) if sight.certificate is not None else None
+def _of_peers(host: HostName, peers: TlsEnd, end: TlsEnd | None) -> _Look:
+    """Whom peers believe is not known here, nor need we reach what they do: the same port is looked at where we reach it."""
+    at, own = (end.host if end is not None and end.port == peers.port else peers.host), end or peers
+    server = Server(at, peers.port, peers.host, None, own.cert_file, own.key_file,
+                    Check.NAME if peers.is_checked else Check.NOTHING, is_root_needed=False)
+    look = _server(Service.LIBVIRT, (host,), server)
+    return replace(look, shown=replace(look.shown, is_to_peers=True))
 
 
 def _of_broker(mqtt: MqttSettings) -> Iterator[_Look]:
@@ -115,21 +148,21 @@ def _of_controllers(settings: Settings) -> Iterator[_Look]:
     for host, power in settings.power.items():
         url = urlsplit(power.url) if isinstance(power, PowerRedfishSettings) else None
         if isinstance(power, PowerRedfishSettings) and url is not None and url.scheme == "https" and url.hostname:
-            yield from _looks(Service.CONTROLLER, (host,), Server(url.hostname, url.port or 443, url.hostname, power.ca_file,
-                                                                  is_checked=not power.insecure_tls))
+            yield from _looks(Service.CONTROLLER, (host,), Server(
+                url.hostname, url.port or 443, url.hostname, power.ca_file, check=_check(not power.insecure_tls),
+                is_common_name_good=False))
 
 
 def _looks(service: Service, hosts: tuple[HostName, ...], server: Server) -> Iterator[_Look]:
     """Yield what it shows, what we show it, and whom we believe that it is who it is."""
     yield _server(service, hosts, server)
     if server.cert_file is not None and server.key_file is not None:
-        yield _Look(Shown(service, Role.CLIENT, str(server.cert_file), hosts),
-                    partial(look_at_own, server.cert_file, server.key_file))
-    if server.ca_file is not None and server.is_checked:
-        yield _Look(Shown(service, Role.AUTHORITY, str(server.ca_file), hosts), partial(look_at_authority, server.ca_file))
+        yield _Look(Shown(service, Role.CLIENT, str(server.cert_file), hosts), _Own(server.cert_file, server.key_file))
+    if server.ca_file is not None and server.check is Check.WHOLE:
+        yield _Look(Shown(service, Role.AUTHORITY, str(server.ca_file), hosts), server.ca_file)
 
 
 def _server(service: Service, hosts: tuple[HostName, ...], server: Server) -> _Look:
     place = f"[{server.host}]:{server.port}" if ":" in server.host else f"{server.host}:{server.port}"
     shown = Shown(service, Role.SERVER, place, hosts, name=server.name, trusted_by=str(server.ca_file or ""))
-    return _Look(shown, partial(look_at_server, server))
+    return _Look(shown, server)

@@ -6,6 +6,7 @@ from tests.mutants.mutant import CORE, Mutant, core, only
 
 PAPER = core("test_checkup.py")
 DATES, LINKS = core("test_checkup_certificates.py"), core("test_checkup_links.py")
+LOOKED = only("unit", "tests/unit/test_credentials.py")
 SEEN = only("unit", "tests/unit/adapters/certificates")
 CHECKUPS: tuple[Mutant, ...] = (
     Mutant("a host that says nothing is well", f"{CORE}/checkup.py", "        if survey is not None and not survey.trouble:", "        if survey is not None:", PAPER),
@@ -18,5 +19,9 @@ CHECKUPS: tuple[Mutant, ...] = (
     Mutant("devices come along", f"{CORE}/readiness.py", "all(pin.kind is PinKind.DISK_UNLOCKED for pin in guest.record.pins)", "True", PAPER),
     Mutant("a certificate that begins tomorrow is good today", f"{CORE}/checkup_certificates.py", "    if certificate.valid_from > wall:", "    if False:", DATES),
     Mutant("who is not believed is believed once it was read", "daemon/ballastd/adapters/certificates/looking.py", "_anybody(server)), flaw, words)", "_anybody(server)))", SEEN),
+    Mutant("a name that only peers use need not be good", f"{CORE}/checkup_certificates.py", "        case Service.LIBVIRT if one.is_to_peers:\n            return False\n", "", DATES),
+    Mutant("whoever lasts in the file is the authority", "daemon/ballastd/credentials.py", "anchors[found.anchor].extend(other.shown.hosts)", "pass", LOOKED),
+    Mutant("what is called alike is looked at once", "daemon/ballastd/credentials.py", "hosts[replace(look, shown=replace(look.shown, hosts=()))]", "hosts[next((one for one in hosts if one.shown.place == look.shown.place), look)]", LOOKED),
+    Mutant("a common name is a name to everybody", "daemon/ballastd/adapters/certificates/looking.py", "    context.hostname_checks_common_name = server.is_common_name_good\n", "", SEEN),
     Mutant("what a virtual interface says of its speed counts", f"{CORE}/checkup_links.py", "if one.is_up and (one.is_real or one.is_bond)]", "if one.is_up]", LINKS),
 )

@@ -36,15 +36,20 @@ def port() -> int:
         return int(listening.getsockname()[1])
 
 
-async def shown(home: Path, *, with_broker: bool = True, unique: bool = True,
-                **settings: object) -> dict[tuple[Service, Role, str], Shown]:
+async def listed(home: Path, lanes: Lanes | None = None, *, with_broker: bool = True,
+                 **settings: object) -> tuple[Shown, ...]:
     file = home / "ballastd.yaml"
     file.write_text(json.dumps({"cluster": "c", **settings}))
-    lanes = Lanes()
+    lanes = lanes or Lanes()
     try:
-        found = await certificates(load_settings(file), lanes, with_broker=with_broker)
+        return await certificates(load_settings(file), lanes, with_broker=with_broker)
     finally:
         await lanes.close()
+
+
+async def shown(home: Path, *, with_broker: bool = True, unique: bool = True,
+                **settings: object) -> dict[tuple[Service, Role, str], Shown]:
+    found = await listed(home, with_broker=with_broker, **settings)
     assert not unique or len(found) == len({(one.service, one.role, one.place) for one in found})
     return {(one.service, one.role, one.place): one for one in found}
 
@@ -81,8 +86,70 @@ async def test_a_name_that_only_peers_use_is_looked_at_too(pki: Path, tmp_path: 
         lanes = Lanes()
         found = await certificates(load_settings(file), lanes, with_broker=True)
         await lanes.close()
-    assert {(one.hosts, one.name, one.flaw) for one in found if one.role is Role.SERVER} == {
-        (("a", "b"), "127.0.0.1", None), (("b",), "b.inside", Flaw.NAME)}
+    assert {(one.hosts, one.name, one.flaw, one.is_to_peers) for one in found if one.role is Role.SERVER} == {
+        (("a", "b"), "127.0.0.1", None, False), (("b",), "b.inside", Flaw.NAME, True)}
+
+
+async def test_what_peers_are_told_of_is_looked_at_wherever_it_is(pki: Path, tmp_path: Path, port: int) -> None:
+    with serving(pki, "clientcert") as first, serving(pki, "clientcert") as second:
+        uri = f"qemu+tls://127.0.0.1:{first}/system?pkipath={pki}"
+        for peer_uri, flaw in ((f"qemu+tls://127.0.0.1:{first}/system?no_verify=1", Flaw.UNCHECKED),
+                               (f"qemu+tls://a.inside:{first}/system?no_verify=1", Flaw.UNCHECKED),
+                               (f"qemu+tls://127.0.0.1:{second}/system", None),
+                               (f"qemu+tls://localhost:{second}/system", Flaw.NAME)):
+            found = await shown(tmp_path, unique=False, hosts=[{"name": "a", "uri": uri, "peer_uri": peer_uri}])
+            to_peers = [one for one in found.values() if one.is_to_peers]
+            assert [(one.flaw, one.certificate is None) for one in to_peers] == [(flaw, False)], peer_uri
+        for peer_uri in (f"qemu+tls://127.0.0.1:{first}/system", f"qemu+tls://127.0.0.1:{port}/system"):
+            found = await shown(tmp_path, hosts=[{"name": "a", "uri": uri, "peer_uri": peer_uri}])
+            assert not [one for one in found.values() if one.is_to_peers], "the same, or not for us to reach"
+
+
+async def test_one_controller_looked_at_in_two_ways_is_looked_at_twice(pki: Path, tmp_path: Path) -> None:
+    with serving(pki, "clientcert") as at:
+        hosts = [{"name": name, "uri": f"qemu+ssh://{name}/system", "power": {
+            "driver": "redfish", "url": f"https://127.0.0.1:{at}", "system": f"/redfish/v1/Systems/{name}", **how}}
+            for name, how in (("a", {}), ("b", {"insecure_tls": True}))]
+        for those in (hosts, hosts[::-1]):
+            found = await listed(tmp_path, hosts=those)
+            assert {(one.hosts, one.flaw) for one in found} == {(("a",), Flaw.ISSUER), (("b",), Flaw.UNCHECKED)}
+
+
+async def test_authorities_are_told_that_somebody_leads_to(pki: Path, tmp_path: Path) -> None:
+    place = tmp_path / "pki"
+    place.mkdir()
+    dated(place, "short", by="short", until=2.0)
+    dated(place, "long", by="long", until=900.0)
+    dated(place, "clientcert", by="short", until=400.0)
+    (place / "cacert.pem").write_bytes((place / "long.pem").read_bytes() + (place / "short.pem").read_bytes())
+    shutil.copy(place / "clientcert.key", place / "clientkey.pem")
+    with serving(place, "clientcert") as at:
+        hosts = [{"name": "a", "uri": f"qemu+tls://127.0.0.1:{at}/system?pkipath={place}"}]
+        believed = (await shown(tmp_path, hosts=hosts))[Service.LIBVIRT, Role.AUTHORITY, f"{place}/cacert.pem"]
+    assert believed.certificate is not None
+    assert (believed.certificate.subject, believed.hosts) == ("short", ("a",))
+
+
+async def test_why_a_look_came_to_nothing_is_kept(pki: Path, tmp_path: Path, port: int) -> None:
+    lanes = Lanes()
+    await lanes.close()
+    found = await listed(tmp_path, lanes, hosts=[{"name": "a", "uri": f"qemu+tls://127.0.0.1:{port}/system?pkipath={pki}"}])
+    assert {(one.role, one.flaw, "all lanes are closed" in one.words) for one in found} == {
+        (Role.SERVER, Flaw.SILENT, True), (Role.CLIENT, Flaw.UNREAD, True), (Role.AUTHORITY, Flaw.UNREAD, True)}
+
+
+async def test_a_controller_without_a_port_listens_where_https_does(pki: Path, tmp_path: Path) -> None:
+    [found] = await listed(tmp_path, hosts=[{"name": "a", "uri": "qemu+ssh://a/system", "power": {
+        "driver": "redfish", "url": "https://127.0.0.1"}}])
+    assert found.place == "127.0.0.1:443"
+
+
+async def test_a_controller_is_called_by_its_names_alone(pki: Path, tmp_path: Path) -> None:
+    dated(pki, "localhost", by="cacert", until=400.0, names="")
+    with serving(pki, "localhost") as at:
+        found = await listed(tmp_path, hosts=[{"name": "a", "uri": "qemu+ssh://a/system", "power": {
+            "driver": "redfish", "url": f"https://localhost:{at}", "ca_file": f"{pki}/cacert.pem"}}])
+    assert [one.flaw for one in found if one.role is Role.SERVER] == [Flaw.NAME]
 
 
 async def test_a_home_that_nobody_finds_is_told_where_it_matters(

@@ -128,7 +128,7 @@ def _show_certificates(site: Site) -> None:
         return
     columns = (Column("CERTIFICATE OF", lambda row: f"{row['service']} {row['role']}"),
                Column("AT", lambda row: row["place"]), Column("ISSUED BY", lambda row: row["issuer"]),
-               Column("UNTIL", lambda row: row["valid_until"][:10]),
+               Column("UNTIL", lambda row: row["good_until"][:10]),
                Column("DAYS", lambda row: f"{row['days_left']:.0f}", right=True))
     emit(rows[:CERTIFICATES_MAX], Table(columns, lambda row: row["place"], ""), "table")
     if len(rows) > CERTIFICATES_MAX:
@@ -137,13 +137,15 @@ def _show_certificates(site: Site) -> None:
 
 
 def _certificate(one: Shown, wall: float) -> dict[str, Any]:
-    """``days_left``: whole ones."""
-    seen = one.certificate
+    """``valid_until``: its own; ``good_until``, ``days_left`` (whole ones): of what ends first of it and its vouchers."""
+    seen, first = one.certificate, one.ends_first
     return {"service": one.service.value, "role": one.role.value, "place": one.place, "hosts": list(one.hosts),
             "name": one.name, "subject": seen.subject if seen else None, "issuer": seen.issuer if seen else None,
             "names": list(seen.names) if seen else [], "valid_from": clock(seen.valid_from) if seen else None,
             "valid_until": clock(seen.valid_until) if seen else None,
-            "days_left": math.floor(seen.days_left(wall)) if seen else None,
+            "vouchers": [voucher.subject for voucher in one.vouchers],
+            "good_until": clock(first.valid_until) if first else None,
+            "days_left": math.floor(first.days_left(wall)) if first else None,
             "flaw": one.flaw.value if one.flaw else None, "words": one.words}
 
 

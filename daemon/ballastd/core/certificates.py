@@ -62,7 +62,8 @@ class Shown:
     """One certificate that was looked at. ``place``: the file it is in, or who showed it (``kvm-01:16514``). ``hosts``: whom
     it concerns, none for the cluster as a whole. ``certificate``: None where none was seen. ``flaw``, ``words``: what is
     against it, and how that was said. ``name``: what a server's has to be good for; ``trusted_by``: the file of whom it has
-    to lead to, empty for the system's own list."""
+    to lead to, empty for the system's own list. ``vouchers``: what is shown along with it. ``is_to_peers``: whether it is
+    what other hosts see of a libvirt, not we."""
 
     service: Service
     role: Role
@@ -73,3 +74,10 @@ class Shown:
     words: str = ""
     name: str = ""
     trusted_by: str = ""
+    vouchers: tuple[Certificate, ...] = ()
+    is_to_peers: bool = False
+
+    @property
+    def ends_first(self) -> Certificate | None:
+        """What of it, and of what vouches for it, ends first."""
+        return min((self.certificate, *self.vouchers), key=lambda one: one.valid_until) if self.certificate else None

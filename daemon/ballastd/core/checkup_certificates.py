@@ -26,9 +26,12 @@ _CHECKED = {
 
 def certificates(site: Site) -> Iterator[Finding]:
     """Dates are judged of each that was seen, unless anybody is believed there, whatever they say."""
+    told = {one.certificate for one in site.shown if not one.is_to_peers and one.flaw is not Flaw.UNCHECKED}
     for one in site.shown:
-        if one.certificate is not None and one.flaw is not Flaw.UNCHECKED:
+        is_told = one.is_to_peers and one.certificate in told
+        if one.certificate is not None and one.flaw is not Flaw.UNCHECKED and not is_told:
             yield from _dates(one, one.certificate, site.wall)
+            yield from _vouchers(one, site)
         if one.flaw is not None:
             grade, words, cure = _flaw(one, one.flaw, _works(one, site))
             yield Finding(Area.CERTIFICATE, grade, one.hosts, words, cure)
@@ -47,6 +50,19 @@ def _dates(one: Shown, certificate: Certificate, wall: float) -> Iterator[Findin
     elif left < WARNED_DAYS:
         yield Finding(Area.CERTIFICATE, Grade.FAULT if left < ALARMED_DAYS else Grade.WARNING, one.hosts,
                       f"{_what(one)} is good for {days(left)} more, until {ends}, {by}", _renewal(one))
+
+
+def _vouchers(one: Shown, site: Site) -> Iterator[Finding]:
+    """What vouches for one takes it along when it ends, unless it was not needed."""
+    for voucher in one.vouchers:
+        left = voucher.days_left(site.wall)
+        if left < WARNED_DAYS:
+            is_fault = left < ALARMED_DAYS and not (left <= 0 and _works(one, site))
+            ends = f"expired on {day(voucher.valid_until)}" if left <= 0 else (
+                f"is good for {days(left)} more, until {day(voucher.valid_until)}")
+            yield Finding(Area.CERTIFICATE, Grade.FAULT if is_fault else Grade.WARNING, one.hosts,
+                          f"{voucher.subject}, which goes along with {_what(one)}, {ends}, issued by {voucher.issuer}",
+                          "put the next one of that name in its place behind the certificate; or " + _renewal(one))
 
 
 def _renewal(one: Shown) -> str:
@@ -81,7 +97,8 @@ def _flaw(one: Shown, flaw: Flaw, works: bool) -> tuple[Grade, str, str]:
         case Flaw.NAME:
             good_for = named(one.certificate.names) if one.certificate is not None else ""
             return (grade, f"{_what(one)} is not good for {one.name}, only for {good_for or 'nothing it names'}",
-                    f"issue one that has {one.name} as a name (subjectAltName), or have settings call it by one of those")
+                    f"issue one that has {one.name} as a name (subjectAltName), or have "
+                    f"{'its peer_uri' if one.is_to_peers else 'settings'} call it by one of those")
         case Flaw.ISSUER:
             issuer = one.certificate.issuer if one.certificate is not None else "unknown"
             return (grade, f"{_what(one)} is not believed, issued by {issuer}{said}",
@@ -91,12 +108,18 @@ def _flaw(one: Shown, flaw: Flaw, works: bool) -> tuple[Grade, str, str]:
             return (grade, f"{_what(one)} is not believed{said}",
                     f"see what it leads to: openssl s_client -showcerts -connect {one.place}; renew what is wrong there")
         case Flaw.UNCHECKED:
-            return Grade.WARNING, f"{_what(one)} is not checked: whoever answers there is believed", _CHECKED[one.service]
+            return Grade.WARNING, f"{_what(one)} is not checked: whoever answers there is believed", _cure_of_unchecked(one)
+
+
+def _cure_of_unchecked(one: Shown) -> str:
+    return _CHECKED[one.service].replace("its URI", "its peer_uri") if one.is_to_peers else _CHECKED[one.service]
 
 
 def _what(one: Shown) -> str:
     """Return what it is, without the place where the host that it is told of says enough: then many can be told at once."""
     match one.role:
+        case Role.SERVER if one.is_to_peers:
+            return "the certificate that its libvirt shows its peers"
         case Role.SERVER if one.service is Service.LIBVIRT:
             return "the certificate that its libvirt shows"
         case Role.SERVER:
@@ -104,12 +127,15 @@ def _what(one: Shown) -> str:
         case Role.CLIENT:
             return f"our certificate for {_NAMES[one.service]} ({one.place})"
         case Role.AUTHORITY:
-            return f"the authority that we believe of {_NAMES[one.service]} ({one.place})"
+            called = f"{one.certificate.subject}, " if one.certificate is not None else ""
+            return f"{called}the authority that we believe of {_NAMES[one.service]} ({one.place})"
 
 
 def _works(one: Shown, site: Site) -> bool:
-    """Return whether who is spoken to answered all the same."""
+    """Return whether who is spoken to answered all the same; what peers get to hear is not known here."""
     match one.service:
+        case Service.LIBVIRT if one.is_to_peers:
+            return False
         case Service.LIBVIRT:
             return any(host in site.answering for host in one.hosts)
         case Service.BROKER:

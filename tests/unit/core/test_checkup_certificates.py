@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ballastd.core.certificates import DAY_SECONDS, Certificate, Flaw, Role, Service, Shown
@@ -93,3 +95,33 @@ def test_a_cure_fits_what_it_is_for() -> None:
     assert ("with its key" in own.cure, "key" in believed.cure, "vouches" in believed.cure) == (True, False, True)
     assert (hidden.grade, "pkipath" in hidden.cure) == (Grade.FAULT, True)
     assert [one.grade for one in found(WELL, shown(Service.LIBVIRT, Flaw.HIDDEN, Role.CLIENT))] == [Grade.NOTE]
+
+
+def test_a_name_that_peers_do_not_find_is_a_fault_whatever_we_find() -> None:
+    one = replace(shown(Service.LIBVIRT, Flaw.NAME, certificate=lasting(100)), is_to_peers=True)
+    [finding] = found(WELL, one)
+    assert (finding.grade, "shows its peers" in finding.words, "peer_uri" in finding.cure) == (Grade.FAULT, True, True)
+    [unchecked] = found(WELL, replace(one, flaw=Flaw.UNCHECKED))
+    assert (unchecked.grade, "peer_uri" in unchecked.cure) == (Grade.WARNING, True)
+
+
+def test_one_certificate_that_peers_see_too_ends_once() -> None:
+    ours = shown(Service.LIBVIRT, certificate=lasting(5))
+    peers = replace(ours, is_to_peers=True)
+    for those, findings in (((ours, peers), 1), ((peers,), 1), ((ours, replace(peers, certificate=lasting(6))), 2),
+                            ((replace(ours, flaw=Flaw.UNCHECKED), peers), 2)):
+        assert len(list(certificates(replace(WELL, shown=those)))) == findings
+
+
+@pytest.mark.parametrize(("days", "site", "grade"), [
+    (40.0, WELL, None), (29.0, WELL, Grade.WARNING), (3.0, WELL, Grade.FAULT), (-1.0, WELL, Grade.WARNING),
+    (-1.0, SILENT, Grade.FAULT)])
+def test_what_vouches_for_one_takes_it_along(days: float, site: Site, grade: Grade | None) -> None:
+    one = shown(Service.BROKER, role=Role.CLIENT, certificate=lasting(100))
+    findings = found(site, replace(one, vouchers=(replace(lasting(days), subject="middle"),)))
+    assert [finding.grade for finding in findings] == ([] if grade is None else [grade])
+    assert all(finding.words.startswith("middle, which goes along with our certificate") for finding in findings)
+
+
+def test_a_controller_or_broker_that_asks_for_ours_needs_it() -> None:
+    assert found(WELL, shown(Service.BROKER, Flaw.UNREAD, Role.CLIENT))[0].grade is Grade.WARNING

@@ -6,11 +6,16 @@ second time without any rules. Nothing is ever said to it beyond the handshake.
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import enum
+import re
 import socket
 import ssl
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ballastd.adapters.certificates.reading import read_certificate
 from ballastd.core.certificates import Certificate, Flaw
@@ -19,7 +24,8 @@ HANDSHAKE_SECONDS = 5.0
 """For reaching one of its addresses, and for the handshake after that; a server is asked twice at most."""
 LOOK_SECONDS = 4 * HANDSHAKE_SECONDS
 FILE_BYTES_MAX = 1 << 20
-_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+_PEM = re.compile(r"-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----(.*?)(?:-----END \1-----|\Z)", re.DOTALL)
+"""The three heads that OpenSSL takes for a certificate."""
 _ANOTHER_NAME = frozenset({62, 64})
 _NOBODY_WE_BELIEVE = frozenset({2, 18, 19, 20, 21, 27})
 """OpenSSL's own numbers for why a certificate is not believed (``x509_vfy.h``)."""
@@ -31,18 +37,30 @@ class _Unread(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What was seen, and what is against it besides its dates. ``words``: how that was said."""
+    """What was seen, and what is against it besides its dates. ``words``: how that was said. ``vouchers``: what is shown
+    along with it and vouches for it; ``anchor``: whom we believe that all that leads to, None where it is not believed."""
 
     certificate: Certificate | None = None
     flaw: Flaw | None = None
     words: str = ""
+    vouchers: tuple[Certificate, ...] = ()
+    anchor: Certificate | None = None
+
+
+class Check(enum.Enum):
+    """How much of what a server shows matters. NAME: that it is good for its name, whoever vouches for it."""
+
+    WHOLE = enum.auto()
+    NAME = enum.auto()
+    NOTHING = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
     """``name``: what its certificate has to be good for. ``ca_file``: whom we believe, None for the system's own list.
-    ``cert_file``, ``key_file``: who we are, None where we do not say. ``is_checked``: whether we care who it is.
-    ``is_root_needed``: whether a chain has to end in who vouches for itself, as OpenSSL has it and GnuTLS has not."""
+    ``cert_file``, ``key_file``: who we are, None where we do not say. ``is_root_needed``: whether a chain has to end in who
+    vouches for itself, as OpenSSL has it and GnuTLS has not. ``is_common_name_good``: whether one that has no names at all
+    is good for its common name, as OpenSSL and GnuTLS have it and Redfish's client has not."""
 
     host: str
     port: int
@@ -50,16 +68,39 @@ class Server:
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
-    is_checked: bool = True
+    check: Check = Check.WHOLE
     is_root_needed: bool = True
+    is_common_name_good: bool = True
 
 
-def look_at_server(server: Server) -> Sight:
+class Contexts:
+    """TLS contexts, each made once, by whichever thread comes first: a list of all authorities takes a while to read, and
+    hundreds of servers may have it in common."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: dict[Server, ssl.SSLContext] = {}
+
+    def of(self, server: Server) -> ssl.SSLContext:
+        """Return the context for a server.
+
+        Raises:
+            _Unread: the file of whom we believe is of no use.
+        """
+        alike = replace(server, host="", port=0, name="")
+        with self._lock:
+            if alike not in self._made:
+                self._made[alike] = _believing(alike) if alike.check is Check.WHOLE else _anybody(alike)
+            return self._made[alike]
+
+
+def look_at_server(server: Server, contexts: Contexts) -> Sight:
     """Return what a server shows, and whether it is believed; within ``LOOK_SECONDS`` where its name has one address."""
-    flaw, words = Flaw.UNCHECKED, ""
-    if server.is_checked:
+    flaw, words = Flaw.UNCHECKED if server.check is Check.NOTHING else None, ""
+    if server.check is Check.WHOLE:
         try:
-            return Sight(_shown_by(server, _believing(server)))
+            shown, *vouchers = map(read_certificate, _shown_by(server, contexts.of(server)))
+            return Sight(shown, vouchers=tuple(vouchers[:-1]), anchor=vouchers[-1] if vouchers else shown)
         except ssl.SSLCertVerificationError as error:
             flaw, words = _flaw(error.verify_code), error.verify_message
         except _Unread as error:
@@ -67,15 +108,20 @@ def look_at_server(server: Server) -> Sight:
         except (OSError, ValueError) as error:
             return Sight(None, Flaw.SILENT, _why(error))
     try:
-        return Sight(_shown_by(server, _anybody(server)), flaw, words)
+        [der] = _shown_by(server, contexts.of(replace(server, check=Check.NOTHING)))
+        found = read_certificate(der)
+        if server.check is Check.NAME and (misnamed := _misnamed(server, der)):
+            flaw, words = Flaw.NAME, misnamed
+        return Sight(found, flaw, words)
     except (OSError, ValueError) as error:
         return Sight(None, Flaw.SILENT, f"{words}; {_why(error)}" if words else _why(error))
 
 
 def look_at_own(cert_file: Path, key_file: Path) -> Sight:
-    """Return the certificate that we show, which is the first in its file, and whether the key belongs to it."""
+    """Return the certificate that we show, which is the first in its file, what we show along with it, and whether the key
+    belongs to it."""
     try:
-        found = _read(cert_file)[0]
+        found, *others = _read(cert_file)
         _content(key_file)
     except _Unread as error:
         return Sight(None, Flaw.UNREAD, str(error))
@@ -83,7 +129,7 @@ def look_at_own(cert_file: Path, key_file: Path) -> Sight:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(cert_file, key_file, _no_password)
     except (OSError, ValueError) as error:
         return Sight(found, Flaw.UNREAD, f"{key_file} is not its key, or needs a password: {_why(error)}")
-    return Sight(found)
+    return Sight(found, vouchers=tuple(others))
 
 
 def look_at_authority(ca_file: Path) -> Sight:
@@ -95,10 +141,34 @@ def look_at_authority(ca_file: Path) -> Sight:
         return Sight(None, Flaw.UNREAD, str(error))
 
 
-def _shown_by(server: Server, context: ssl.SSLContext) -> Certificate:
+def _shown_by(server: Server, context: ssl.SSLContext) -> list[bytes]:
+    """Return what a server shows, and behind it, where it was believed, what that leads to by way of what."""
     with (socket.create_connection((server.host, server.port), HANDSHAKE_SECONDS) as plain,
           context.wrap_socket(plain, server_hostname=server.name) as secured):
-        return read_certificate(secured.getpeercert(binary_form=True) or b"")
+        if context.verify_mode is ssl.CERT_NONE:
+            return [secured.getpeercert(binary_form=True) or b""]
+        return _chain(secured)
+
+
+def _chain(secured: ssl.SSLSocket) -> list[bytes]:
+    """Return the chain that was believed. Python 3.13 has a method for it; before, only the object beneath has."""
+    below: Any = secured
+    if not hasattr(secured, "get_verified_chain"):
+        below = secured._sslobj  # type: ignore[attr-defined]  # noqa: SLF001
+    return [one if isinstance(one, bytes) else ssl.PEM_cert_to_DER_cert(one.public_bytes())
+            for one in below.get_verified_chain()]
+
+
+def _misnamed(server: Server, der: bytes) -> str:
+    """Return what OpenSSL has against the name alone: to this one, what the server shows is what is believed."""
+    context = _context(server)
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    context.load_verify_locations(cadata=der)
+    try:
+        _shown_by(server, context)
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message if _flaw(error.verify_code) is Flaw.NAME else ""
+    return ""
 
 
 def _believing(server: Server) -> ssl.SSLContext:
@@ -126,6 +196,7 @@ def _anybody(server: Server) -> ssl.SSLContext:
 def _context(server: Server) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.hostname_checks_common_name = server.is_common_name_good
     if server.cert_file is not None:
         # what is wrong with it is told of our own certificate; the server may show its own all the same
         with contextlib.suppress(OSError, ValueError):
@@ -150,11 +221,11 @@ def _read(file: Path) -> list[Certificate]:
     Raises:
         _Unread: there is none.
     """
-    blocks = _content(file).decode("ascii", "replace").split(_BEGIN)[1:]
+    blocks = _PEM.findall(_content(file).decode("ascii", "replace"))
     if not blocks:
         raise _Unread(f"{file}: there is no certificate in it (PEM)")
     try:
-        return [read_certificate(ssl.PEM_cert_to_DER_cert(f"{_BEGIN}{block.partition(_END)[0]}{_END}")) for block in blocks]
+        return [read_certificate(base64.b64decode(block)) for _, block in blocks]
     except ValueError as error:
         raise _Unread(f"{file}: {error}") from error
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ballastd.adapters.certificates import looking
-from ballastd.adapters.certificates.looking import Server, look_at_authority, look_at_own, look_at_server
+from ballastd.adapters.certificates.looking import Check, Contexts, Server, look_at_authority, look_at_own, look_at_server
 from ballastd.core.certificates import DAY_SECONDS, Certificate, Flaw
 from tests.papers import authority, dated, serving
 
@@ -34,13 +34,21 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dated(place, "nameless", until=400.0, names="")
     dated(place, "strange", by="other", until=400.0)
     dated(place, "orphan", by="old", until=400.0)
+    dated(place, "localhost", until=400.0, names="")
+    dated(place, "short", by="short", until=3.0)
+    dated(place, "brief", by="short", until=400.0)
+    dated(place, "middle", until=4.0, names="DNS:middle\nbasicConstraints=critical,CA:TRUE")
+    dated(place, "leaf", by="middle", until=400.0)
+    (place / "chain.pem").write_bytes((place / "leaf.pem").read_bytes() + (place / "middle.pem").read_bytes())
+    shutil.copy(place / "leaf.key", place / "chain.key")
+    (place / "several.pem").write_bytes((place / "short.pem").read_bytes() + (place / "ca.pem").read_bytes())
     (place / "both.pem").write_bytes((place / "old.pem").read_bytes() + (place / "ca.pem").read_bytes())
     return place
 
 
 def looked(papers: Path, shown: str, **changes: object) -> looking.Sight:
     with serving(papers, shown) as port:
-        return look_at_server(replace(Server("127.0.0.1", port, "127.0.0.1", papers / "ca.pem"), **changes))  # type: ignore[arg-type]
+        return look_at_server(replace(Server("127.0.0.1", port, "127.0.0.1", papers / "ca.pem"), **changes), Contexts())  # type: ignore[arg-type]
 
 
 def days_left(certificate: Certificate | None) -> float:
@@ -83,7 +91,7 @@ def test_a_name_is_matched_as_clients_do(papers: Path, name: str, flaw: Flaw | N
 
 
 def test_where_anybody_is_believed_that_is_what_is_said(papers: Path) -> None:
-    sight = looked(papers, "strange", is_checked=False)
+    sight = looked(papers, "strange", check=Check.NOTHING)
     assert sight.flaw is Flaw.UNCHECKED
     assert days_left(sight.certificate) > 0
 
@@ -103,15 +111,16 @@ def test_who_is_no_root_may_be_believed_where_that_is_the_rule(papers: Path) -> 
 def test_who_demands_one_is_shown_ours(papers: Path, tls12: bool) -> None:
     with serving(papers, "well", demands=True, tls12=tls12) as port:
         server = Server("127.0.0.1", port, "127.0.0.1", papers / "ca.pem", papers / "soon.pem", papers / "soon.key")
-        assert look_at_server(server).flaw is None
-        without = look_at_server(replace(server, cert_file=papers / "none.pem"))
+        assert look_at_server(server, Contexts()).flaw is None
+        nobody = replace(server, cert_file=papers / "none.pem")
+        without = look_at_server(nobody, Contexts())
     assert (without.flaw, "TLS: " in without.words) == ((Flaw.SILENT, True) if tls12 else (None, False)), without
 
 
 def test_a_port_where_nobody_listens_is_told(papers: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = int(listening.getsockname()[1])
-    sight = look_at_server(Server("127.0.0.1", port, "127.0.0.1", papers / "ca.pem"))
+    sight = look_at_server(Server("127.0.0.1", port, "127.0.0.1", papers / "ca.pem"), Contexts())
     assert (sight.certificate, sight.flaw, sight.words) == (None, Flaw.SILENT, "Connection refused")
 
 
@@ -119,7 +128,8 @@ def test_who_never_answers_takes_no_longer_than_it_may(papers: Path, monkeypatch
     monkeypatch.setattr(looking, "HANDSHAKE_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         began = time.monotonic()
-        sight = look_at_server(Server("127.0.0.1", int(listening.getsockname()[1]), "127.0.0.1", papers / "ca.pem"))
+        sight = look_at_server(
+            Server("127.0.0.1", int(listening.getsockname()[1]), "127.0.0.1", papers / "ca.pem"), Contexts())
     assert time.monotonic() - began < 2.0
     assert (sight.flaw, sight.words) == (Flaw.SILENT, "no answer within 0.2 s")
 
@@ -154,3 +164,74 @@ def test_of_several_authorities_the_one_that_lasts_is_meant(papers: Path, tmp_pa
     (tmp_path / "torn.pem").write_text((papers / "ca.pem").read_text()[:300])
     assert look_at_authority(tmp_path / "torn.pem").flaw is Flaw.UNREAD
     assert look_at_authority(tmp_path).flaw is Flaw.UNREAD
+
+
+def test_who_vouched_is_told_and_not_just_anybody_in_the_file(papers: Path) -> None:
+    for shown, anchor in (("brief", "short"), ("well", "ca")):
+        sight = looked(papers, shown, ca_file=papers / "several.pem")
+        assert sight.anchor is not None
+        assert (sight.anchor.subject, sight.vouchers) == (anchor, ())
+    assert looked(papers, "brief").anchor is None
+
+
+def test_what_goes_along_with_a_certificate_is_read_too(papers: Path) -> None:
+    sight, own = looked(papers, "chain"), look_at_own(papers / "chain.pem", papers / "chain.key")
+    for one in (sight, own):
+        assert days_left(one.certificate) == pytest.approx(400.0, abs=0.01)
+        assert [(voucher.subject, round(days_left(voucher))) for voucher in one.vouchers] == [("middle", 4)]
+    assert (sight.anchor.subject if sight.anchor else "", own.anchor) == ("ca", None)
+
+
+def test_a_common_name_is_a_name_to_some(papers: Path) -> None:
+    assert looked(papers, "localhost", name="localhost").flaw is None
+    assert looked(papers, "localhost", name="localhost", is_common_name_good=False).flaw is Flaw.NAME
+
+
+@pytest.mark.parametrize(("shown", "name", "flaw"), [
+    ("strange", "127.0.0.1", None), ("expired", "127.0.0.1", None), ("strange", "kvm-09", Flaw.NAME),
+    ("expired", "kvm-09", Flaw.NAME)])
+def test_a_name_can_be_all_that_is_asked_for(papers: Path, shown: str, name: str, flaw: Flaw | None) -> None:
+    sight = looked(papers, shown, name=name, ca_file=None, check=Check.NAME, is_root_needed=False)
+    assert (sight.flaw, sight.anchor, sight.certificate is None) == (flaw, None, False), sight
+
+
+@pytest.mark.parametrize("head", ["X509 CERTIFICATE", "TRUSTED CERTIFICATE"])
+def test_a_certificate_has_several_heads(papers: Path, tmp_path: Path, head: str) -> None:
+    file = tmp_path / "head.pem"
+    if head.startswith("TRUSTED"):
+        subprocess.run(["openssl", "x509", "-in", papers / "ca.pem", "-trustout", "-out", file], check=True)
+    else:
+        file.write_text((papers / "ca.pem").read_text().replace("CERTIFICATE", head))
+    assert f"BEGIN {head}" in file.read_text()
+    assert look_at_authority(file).flaw is None
+    assert looked(papers, "well", ca_file=file).flaw is None
+
+
+def test_a_file_that_is_no_list_of_certificates_is_not_read_to_its_end(papers: Path, tmp_path: Path) -> None:
+    large = tmp_path / "large.pem"
+    large.write_bytes((papers / "ca.pem").read_bytes() + b"\n" * looking.FILE_BYTES_MAX)
+    sight = look_at_authority(large)
+    assert (sight.flaw, "larger than" in sight.words) == (Flaw.UNREAD, True)
+
+
+def test_who_vouches_for_itself_is_nobody_we_believe(papers: Path) -> None:
+    assert looked(papers, "short").flaw is Flaw.ISSUER
+
+
+def test_the_list_of_the_system_counts_where_no_file_is_named(papers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert looked(papers, "well", ca_file=None).flaw is Flaw.ISSUER
+    monkeypatch.setenv("SSL_CERT_FILE", str(papers / "ca.pem"))
+    assert looked(papers, "well", ca_file=None).flaw is None
+
+
+def test_a_server_of_the_last_ten_years_is_spoken_to(papers: Path) -> None:
+    with serving(papers, "well", tls12=True) as port:
+        assert look_at_server(Server("127.0.0.1", port, "127.0.0.1", papers / "ca.pem"), Contexts()).flaw is None
+
+
+def test_who_believes_the_same_has_one_context(papers: Path) -> None:
+    contexts, one = Contexts(), Server("127.0.0.1", 1, "127.0.0.1", papers / "ca.pem")
+    assert contexts.of(one) is contexts.of(replace(one, host="127.0.0.2", port=2, name="kvm-02"))
+    for other in (replace(one, ca_file=papers / "other.pem"), replace(one, check=Check.NOTHING),
+                  replace(one, is_common_name_good=False)):
+        assert contexts.of(one) is not contexts.of(other)
