@@ -18,7 +18,7 @@ CHECKUPS: tuple[Mutant, ...] = (
     Mutant("storage vouched for here and there is vouched for", f"{CORE}/checkup_vms.py", "        if without:", "        if False:", PAPER),
     Mutant("devices come along", f"{CORE}/readiness.py", "all(pin.kind is PinKind.DISK_UNLOCKED for pin in guest.record.pins)", "True", PAPER),
     Mutant("a certificate that begins tomorrow is good today", f"{CORE}/checkup_certificates.py", "    if certificate.valid_from > wall:", "    if False:", DATES),
-    Mutant("who is not believed is believed once it was read", "daemon/ballastd/adapters/certificates/looking.py", "_anybody(server)), flaw, words)", "_anybody(server)))", SEEN),
+    Mutant("who is not believed is believed once it was read", "daemon/ballastd/adapters/certificates/looking.py", "        return Sight(found, flaw, words)", "        return Sight(found)", SEEN),
     Mutant("a name that only peers use need not be good", f"{CORE}/checkup_certificates.py", "        case Service.LIBVIRT if one.is_to_peers:\n            return False\n", "", DATES),
     Mutant("whoever lasts in the file is the authority", "daemon/ballastd/credentials.py", "anchors[found.anchor].extend(other.shown.hosts)", "pass", LOOKED),
     Mutant("what is called alike is looked at once", "daemon/ballastd/credentials.py", "hosts[replace(look, shown=replace(look.shown, hosts=()))]", "hosts[next((one for one in hosts if one.shown.place == look.shown.place), look)]", LOOKED),
