@@ -100,6 +100,10 @@ async def test_what_peers_are_told_of_is_looked_at_wherever_it_is(pki: Path, tmp
             found = await shown(tmp_path, unique=False, hosts=[{"name": "a", "uri": uri, "peer_uri": peer_uri}])
             to_peers = [one for one in found.values() if one.is_to_peers]
             assert [(one.flaw, one.certificate is None) for one in to_peers] == [(flaw, False)], peer_uri
+        elsewhere = await shown(tmp_path, unique=False, hosts=[{
+            "name": "a", "uri": f"qemu+tls://127.0.0.2:{port}/system?pkipath={pki}",
+            "peer_uri": f"qemu+tls://127.0.0.1:{second}/system"}])
+        assert [one.place for one in elsewhere.values() if one.is_to_peers] == [f"127.0.0.1:{second}"]
         for peer_uri in (f"qemu+tls://127.0.0.1:{first}/system", f"qemu+tls://127.0.0.1:{port}/system"):
             found = await shown(tmp_path, hosts=[{"name": "a", "uri": uri, "peer_uri": peer_uri}])
             assert not [one for one in found.values() if one.is_to_peers], "the same, or not for us to reach"

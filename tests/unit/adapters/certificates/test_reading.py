@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,15 @@ def test_noise_is_refused(noise: bytes) -> None:
 def test_what_is_too_large_is_refused() -> None:
     with pytest.raises(NoCertificate, match="larger"):
         read_certificate(DER + bytes(DER_BYTES_MAX))
+
+
+@pytest.mark.parametrize(("digits", "year"), [(b"50", 1950), (b"99", 1999), (b"00", 2000), (b"49", 2049)])
+def test_a_year_of_two_digits_is_of_the_century_that_rfc_5280_says(digits: bytes, year: int) -> None:
+    at = DER.index(b"\x17\x0d") + 2
+    found = read_certificate(DER[:at] + digits + DER[at + 2:])
+    assert datetime.fromtimestamp(found.valid_from, UTC).year == year
+
+
+def test_a_name_of_two_octets_a_sign_is_read() -> None:
+    found = read_certificate(DER.replace(b"\x0c\x06kvm-01", b"\x1e\x06" + "kvm".encode("utf-16-be")))
+    assert found.subject == "kvm"
