@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from ballastd.adapters.certificates.reading import read_certificate
+from ballastd.adapters.tls import CLOSED, HANDSHAKE_SECONDS, client_context
 from ballastd.core.certificates import Certificate, Flaw
 
-HANDSHAKE_SECONDS = 5.0
-"""For reaching one of its addresses, and for the handshake after that; a server is asked twice at most."""
 LOOK_SECONDS = 4 * HANDSHAKE_SECONDS
+"""One is for reaching one of its addresses, one for the handshake after that; a server is asked twice at most."""
 FILE_BYTES_MAX = 1 << 20
 _PEM = re.compile(r"-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----(.*?)(?:-----END \1-----|\Z)", re.DOTALL)
 """The three heads that OpenSSL takes for a certificate."""
@@ -161,7 +161,7 @@ def _chain(secured: ssl.SSLSocket) -> list[bytes]:
 
 def _misnamed(server: Server, der: bytes) -> str:
     """Return what OpenSSL has against the name alone: to this one, what the server shows is what is believed."""
-    context = _context(server)
+    context = _furnished(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), server)
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     context.load_verify_locations(cadata=der)
     try:
@@ -172,29 +172,26 @@ def _misnamed(server: Server, der: bytes) -> str:
 
 
 def _believing(server: Server) -> ssl.SSLContext:
-    context = _context(server)
-    if not server.is_root_needed:
-        context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
-    if server.ca_file is None:
-        context.load_default_certs()
-        return context
-    _read(server.ca_file)
+    if server.ca_file is not None:
+        _read(server.ca_file)
     try:
-        context.load_verify_locations(server.ca_file)
+        context = client_context(server.ca_file)
     except OSError as error:
         raise _Unread(f"{server.ca_file}: {_why(error)}") from error
-    return context
+    if not server.is_root_needed:
+        context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+        context.verify_flags &= ~ssl.VerifyFlags.VERIFY_X509_STRICT  # which newer Pythons are, and GnuTLS is not
+    return _furnished(context, server)
 
 
 def _anybody(server: Server) -> ssl.SSLContext:
-    context = _context(server)
+    context = _furnished(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), server)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
 
 
-def _context(server: Server) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+def _furnished(context: ssl.SSLContext, server: Server) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.hostname_checks_common_name = server.is_common_name_good
     if server.cert_file is not None:
@@ -245,7 +242,7 @@ def _why(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer within {HANDSHAKE_SECONDS:g} s"
     if isinstance(error, ssl.SSLEOFError | ConnectionResetError):
-        return "it closed the connection during the TLS handshake: does this port speak TLS?"
+        return CLOSED
     if isinstance(error, ssl.SSLError):
         return f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}"
     return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -22,6 +22,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from ballastd.adapters.mqtt.address import BrokerAddress
+from ballastd.adapters.tls import client_context
 from ballastd.errors import Unreachable
 
 OPERATION_SECONDS = 5.0
@@ -210,13 +211,12 @@ class _TidySocket(ssl.SSLSocket):
 
 
 def tls_context(address: BrokerAddress) -> ssl.SSLContext:
-    """Return the context for ``address``: server verified by name, TLS 1.2 or later.
+    """Return the context for ``address``. Files are read anew: this blocks.
 
     Raises:
         OSError, ssl.SSLError: a file cannot be read, or is not what it should be.
     """
-    context = ssl.create_default_context(cafile=None if address.ca_file is None else str(address.ca_file))
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context = client_context(address.ca_file)
     context.sslsocket_class = _TidySocket
     if address.cert_file is not None:
         context.load_cert_chain(address.cert_file, address.key_file)

@@ -8,9 +8,9 @@ import ssl
 
 from ballastd.adapters.mqtt.address import BrokerAddress
 from ballastd.adapters.mqtt.connection import tls_context
+from ballastd.adapters.tls import CLOSED, HANDSHAKE_SECONDS
 from ballastd.errors import Unreachable
 
-HANDSHAKE_SECONDS = 5.0
 ALERT_SECONDS = 1.0
 
 
@@ -43,7 +43,7 @@ async def _tls_alert(address: BrokerAddress) -> str | None:
     except ssl.SSLError as error:
         return f"TLS handshake failed: {error.reason or error}"
     except (ConnectionResetError, ConnectionAbortedError):
-        return "the connection was closed during the TLS handshake: does this port speak TLS?"
+        return CLOSED
     except (OSError, TimeoutError):
         return None
     try:

@@ -1,0 +1,21 @@
+"""TLS as a client, the same for whoever is spoken to: whom we believe, and what it looks like when nobody speaks it."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+HANDSHAKE_SECONDS = 5.0
+CLOSED = "the connection was closed during the TLS handshake: does this port speak TLS?"
+
+
+def client_context(ca_file: Path | None) -> ssl.SSLContext:
+    """Return a context by which a server is verified, its name as well, TLS 1.2 or later. ``ca_file`` None: the system's
+    list, which takes a while to read. Blocks.
+
+    Raises:
+        OSError, ssl.SSLError: the file cannot be read, or is not what it should be.
+    """
+    context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
