@@ -22,10 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.faults import BY_NAME
-from tests.chaos.results import add, read
+from tests.chaos.results import add, opened, read
 from tests.chaos.rounds import Rounds
 from tests.integration.daemon_parts import a_lab, stood
-from tests.lab import missing
 
 DEFAULT_OUT = Path("benchmarks/results/chaos.jsonl")
 
@@ -37,14 +36,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, help="the first seed [default: one after the last in FILE]")
     parser.add_argument("--fault", choices=sorted(BY_NAME), action="append", help="this fault alone; several: in turn")
     parser.add_argument("--hosts", type=int, default=4)
-    parser.add_argument("--out", type=Path, default=DEFAULT_OUT)
-    parser.add_argument("--report", type=Path, help="only report what is in a file")
-    options = parser.parse_args()
-    if options.report:
-        return report(read(options.report))
-    if missing():
-        print(f"no lab here: {missing()}", file=sys.stderr)
-        return 2
+    options = opened(parser, DEFAULT_OUT, report)
     first = options.first if options.first is not None else max((row["seed"] for row in read(options.out)), default=0) + 1
     begun = time.monotonic()
     chosen = [BY_NAME[name] for name in options.fault or ()]

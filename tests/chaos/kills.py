@@ -27,12 +27,12 @@ from typing import Any
 
 from tests.chaos.effects import Effects, reckon
 from tests.chaos.oracle import violations
-from tests.chaos.results import add, read
+from tests.chaos.results import add, opened, read
 from tests.chaos.stories import BUSY_SECONDS, STORIES, Scene, until_acting
 from tests.chaos.striking import INSTANTS, PLACES
 from tests.demo.cluster import BIN
 from tests.integration.daemon_parts import a_lab, stood, unsettled
-from tests.lab import Lab, LabError, missing
+from tests.lab import Lab, LabError
 from tests.lab.network import CONTROLLER_ADDRESS
 
 DEFAULT_OUT = Path("benchmarks/results/kills.jsonl")
@@ -162,14 +162,7 @@ def main() -> int:
     parser.add_argument("--instant", choices=INSTANTS, help="this one alone")
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1, help="the first; one more each time")
-    parser.add_argument("--out", type=Path, default=DEFAULT_OUT)
-    parser.add_argument("--report", type=Path, help="only report what is in a file")
-    options = parser.parse_args()
-    if options.report:
-        return report(read(options.report))
-    if missing():
-        print(f"no lab here: {missing()}", file=sys.stderr)
-        return 2
+    options = opened(parser, DEFAULT_OUT, report)
     tries = [(place, instant, options.seed + number) for number in range(options.times)
              for place in options.place or PLACES for instant in ([options.instant] if options.instant else INSTANTS)]
     with a_lab("y") as lab:

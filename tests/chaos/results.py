@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from tests.lab import missing
+
+Report = Callable[[list[dict[str, Any]]], int]
 
 
 def add(path: Path, row: dict[str, Any]) -> None:
@@ -17,3 +24,20 @@ def add(path: Path, row: dict[str, Any]) -> None:
 def read(path: Path) -> list[dict[str, Any]]:
     """Return the outcomes in a file, none where there is none."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def opened(parser: ArgumentParser, out: Path, report: Report) -> Namespace:
+    """Return what was chosen, once there is a lab to play on. ``out``: where outcomes go unless said otherwise.
+
+    Raises:
+        SystemExit: only a report was wanted, which is printed, or there can be no lab here.
+    """
+    parser.add_argument("--out", type=Path, default=out)
+    parser.add_argument("--report", type=Path, help="only report what is in a file")
+    options = parser.parse_args()
+    if options.report:
+        sys.exit(report(read(options.report)))
+    if missing():
+        print(f"no lab here: {missing()}", file=sys.stderr)
+        sys.exit(2)
+    return options
