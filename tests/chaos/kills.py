@@ -7,14 +7,13 @@ Each try has a daemon of its own act as the place wants, which ends itself by SI
 the act comes down to (``striking``); the daemon as it is installed is started in its place at once, and has to come to rest:
 it acts, nothing is open or in doubt, every guest runs once where the journal says, and what was to be done is done. Then
 every effect that arrived at a libvirtd or a power switch is held against what is durable (``effects``). The seed decides
-when ``during`` is. Outcomes are appended to FILE, a line each. Exit status 1 if anything was violated. Root; half a minute
-a try.
+when ``during`` is, as a share of how long that call took when it was killed after it last. Outcomes are appended to FILE,
+a line each. Exit status 1 if anything was violated. Root; half a minute a try.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import socket
 import statistics
 import sys
@@ -29,7 +28,7 @@ from tests.chaos.effects import Effects, reckon
 from tests.chaos.oracle import violations
 from tests.chaos.results import add, opened, read
 from tests.chaos.stories import BUSY_SECONDS, STORIES, Scene, until_acting
-from tests.chaos.striking import INSTANTS, PLACES
+from tests.chaos.striking import INSTANTS, PLACES, marked
 from tests.demo.cluster import BIN
 from tests.integration.daemon_parts import a_lab, stood, unsettled
 from tests.lab import Lab, LabError
@@ -43,9 +42,10 @@ REPLAYED = "journal replayed"
 @dataclass
 class Outcome:
     """What became of one try. ``at``: seconds after the call began, of ``during``; ``has_returned``: whether it had returned
-    by then; ``starting``: seconds from the kill until the daemon that followed had read its journal; ``seconds``: from then
-    until it was at rest; ``again``: how often a job was told once more what it had been told; ``most_mib_s``: what all jobs
-    were given together at most; ``endings``: of migrations and power orders."""
+    by then, and ``lasted`` how long it took, seconds; ``starting``: seconds from the kill until the daemon that followed had
+    read its journal; ``seconds``: from then until it was at rest; ``again``: how often a job was told
+    once more what it had been told; ``most_mib_s``: what all jobs were given together at most; ``endings``: of migrations
+    and power orders."""
 
     place: str
     instant: str
@@ -53,6 +53,7 @@ class Outcome:
     at: float = 0.0
     is_struck: bool = False
     has_returned: bool = False
+    lasted: float = 0.0
     starting: float = 0.0
     seconds: float = 0.0
     again: int = 0
@@ -62,10 +63,11 @@ class Outcome:
     violations: list[str] = field(default_factory=list)
 
 
-def play(lab: Lab, place: str, instant: str, seed: int) -> Outcome:
-    """Have the daemon act, killed where the act's boundary is, and judge what is left."""
-    luck = Random(f"{place} {instant} {seed}")
-    outcome = Outcome(place, instant, seed, round(luck.uniform(0.0, PLACES[place].lasts), 4) if instant == "during" else 0.0)
+def play(lab: Lab, place: str, instant: str, seed: int, lasts: float | None = None) -> Outcome:
+    """Have the daemon act, killed where the act's boundary is, and judge what is left. ``lasts``: how long the call takes
+    here, seconds, where that is known."""
+    share = Random(f"{place} {instant} {seed}").random() if instant == "during" else 0.0
+    outcome = Outcome(place, instant, seed, round(share * (lasts or PLACES[place].lasts), 6))
     with stood(lab) as stand, socket.create_server((CONTROLLER_ADDRESS, 0)) as listening:
         scene = Scene(lab, stand, Effects(lab, stand.home), listening)
         try:
@@ -81,15 +83,15 @@ def play(lab: Lab, place: str, instant: str, seed: int) -> Outcome:
 
 
 def _strike(scene: Scene, outcome: Outcome) -> None:
-    story, mark = STORIES[outcome.place], scene.stand.home / "struck.json"
+    story, mark = STORIES[outcome.place], scene.stand.home / "struck"
     daemon = scene.stand.daemon(link_mbit=story.link_mbit, **story.stage(scene))
     daemon.start((str(BIN / "python"), "-m", "tests.chaos.striking", outcome.place, outcome.instant, str(outcome.at),
                   str(mark)))
     until_acting(scene)
     story.provoke(scene)
     scene.wait(lambda: False, 2 * BUSY_SECONDS, f"the daemon comes to its {outcome.place}")
-    if mark.exists():
-        outcome.is_struck, outcome.has_returned = True, json.loads(mark.read_text())["has_returned"]
+    outcome.is_struck, lasted = marked(mark)
+    outcome.has_returned, outcome.lasted = lasted is not None, round(lasted or 0.0, 6)
 
 
 def _recover(scene: Scene, outcome: Outcome) -> None:
@@ -167,13 +169,19 @@ def main() -> int:
              for place in options.place or PLACES for instant in ([options.instant] if options.instant else INSTANTS)]
     with a_lab("y") as lab:
         for number, (place, instant, seed) in enumerate(tries, 1):
-            outcome = play(lab, place, instant, seed)
+            outcome = play(lab, place, instant, seed, lasted_last(read(options.out), place))
             add(options.out, asdict(outcome))
             wrong = "".join(f"; VIOLATED: {one}" for one in outcome.violations)
             print(f"{number} of {len(tries)}; {place}, {instant}, seed {seed}: read its journal after "
                   f"{outcome.starting:.1f} s, at rest after {outcome.seconds:.1f} more, "
                   f"{', '.join(outcome.endings) or '-'}{wrong}", flush=True)
     return report(read(options.out))
+
+
+def lasted_last(rows: list[dict[str, Any]], place: str) -> float | None:
+    """Return how long the call of a place took when it was let return last, seconds; None where it never was."""
+    return next((row["lasted"] for row in reversed(rows)
+                 if (row["place"], row["instant"]) == (place, "after") and row.get("lasted")), None)
 
 
 def report(rows: list[dict[str, Any]]) -> int:
@@ -193,7 +201,9 @@ def report(rows: list[dict[str, Any]]) -> int:
                       f"{sum(len(row['twice']) for row in some):5} {sum(row['again'] for row in some):5} "
                       f"{sum(bool(row['violations']) for row in some):8}")
     violated = [row for row in rows if row["violations"]]
-    print(f"{len(rows)} kills, {len(violated)} violated something")
+    during = [row for row in rows if row["instant"] == "during" and row["is_struck"]]
+    inside = sum(not row["has_returned"] for row in during)
+    print(f"{len(rows)} kills, {len(violated)} violated something; of those during a call, inside {inside} of {len(during)}")
     for row in violated:
         print(f"  {row['place']}, {row['instant']}, seed {row['seed']}: {'; '.join(row['violations'])}")
     return 1 if violated else 0

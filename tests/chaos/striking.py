@@ -5,14 +5,13 @@
 Nothing of it is changed but the call that an act comes down to, and that only around itself: libvirt's own function, the
 journal's append, the write of a definition, the message to the broker, a guest that is asked, a command of a power switch.
 The first such call is struck: ``before`` it is made, ``during`` it (``SECONDS`` after it began, whether or not it has
-returned by then), or ``after`` it has returned and before anybody was told. What was struck is written to MARK; the rest of
-the command line is ``ballastd``'s.
+returned by then), or ``after`` it has returned and before anybody was told. When it began and returned is written to MARK,
+which so says whether it was still open; the rest of the command line is ``ballastd``'s.
 """
 
 from __future__ import annotations
 
 import functools
-import json
 import os
 import signal
 import sys
@@ -23,16 +22,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-INSTANTS = ("before", "during", "after")
+INSTANTS = ("before", "after", "during")
+"""``after`` comes ahead of ``during``: how long the call takes is known from it."""
 FIRST_STANDSTILL_MS = 100
 """What a migration begins with is no lengthening."""
+SOONEST_SECONDS = 1e-6
+"""A timer of none is no timer."""
 Fits = Callable[[tuple[Any, ...]], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A call, ``owner.method`` of ``module``. ``lasts``: about how long it takes, seconds; ``is_async``: whether it is
-    awaited; ``fits``: whether a call, by its arguments without ``self``, is the one."""
+    """A call, ``owner.method`` of ``module``. ``lasts``: how long it may take until that was measured, seconds;
+    ``is_async``: whether it is awaited; ``fits``: whether a call, by its arguments without ``self``, is the one."""
 
     module: str
     owner: str
@@ -74,9 +76,10 @@ class Striker:
     """Ends this process at an instant of the first call that fits."""
 
     def __init__(self, place: Place, instant: str, seconds: float, mark: Path) -> None:
-        self._place, self._instant, self._seconds, self._mark = place, instant, seconds, mark
+        self._place, self._instant, self._seconds = place, instant, seconds
+        self._mark = mark.open("ab", buffering=0)
         self._lock = threading.Lock()
-        self._is_spent = self._has_returned = False
+        self._is_spent = False
 
     def wrapped(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """Return ``call`` with its instants around it."""
@@ -101,26 +104,33 @@ class Striker:
             if self._is_spent or not self._place.fits(arguments[1:]):
                 return False
             self._is_spent = True
+        self._note()
         if self._instant == "before":
             self._strike()
         if self._instant == "during":
-            threading.Thread(target=self._strike_later, daemon=True).start()
+            # the kernel's own timer: a thread of ours would be late by as much as these calls take. Nobody catches its
+            # signal, so it ends the process as SIGKILL would
+            signal.setitimer(signal.ITIMER_REAL, max(self._seconds, SOONEST_SECONDS))
         return True
 
     def _leave(self, *, mine: bool) -> None:
         if not mine:
             return
-        self._has_returned = True
+        self._note()
         if self._instant == "after":
             self._strike()
 
-    def _strike_later(self) -> None:
-        time.sleep(self._seconds)
-        self._strike()
+    def _note(self) -> None:
+        self._mark.write(f"{time.monotonic():.6f}\n".encode())
 
     def _strike(self) -> None:
-        self._mark.write_text(json.dumps({"has_returned": self._has_returned, "wall": time.time()}))
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def marked(mark: Path) -> tuple[bool, float | None]:
+    """Return whether the call was come to, and for how long it was open, seconds; None while it had not returned."""
+    times = [float(line) for line in mark.read_text().splitlines()] if mark.exists() else []
+    return bool(times), times[1] - times[0] if len(times) > 1 else None
 
 
 def main() -> None:
