@@ -139,6 +139,7 @@ def _judge(scene: Scene, outcome: Outcome) -> None:
     found = reckon(scene.effects.seen(), records)
     outcome.again, outcome.twice, outcome.most_mib_s = found.again, found.twice, found.most_mib_s
     outcome.violations.extend(f"done though nothing durable says so: {one}" for one in found.twice)
+    outcome.violations.extend(f"durable as done, and it never arrived: {one}" for one in found.unseen)
     share = STORIES[outcome.place].share_mib_s
     if found.most_mib_s > share:
         outcome.violations.append(f"the jobs of h1 were given {found.most_mib_s} MiB/s together, {share} is their share")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.chaos.effects import Effects
+from tests.chaos.effects import POWER_ENDS, Effects
 from tests.demo.cluster import DaemonProcess
 from tests.integration.daemon_parts import POLICIES, Stand, journal, until
 from tests.lab import Lab, LabError
@@ -21,7 +21,6 @@ BUSY_POLICIES = POLICIES.replace("retries:", "convergence: {downtime_max: 1s, au
 LINK_MBIT = 120
 """8 MiB/s for migrations, where a story asks for no more."""
 POWER_TIMES = {"cordon_confirm": "20s", "power_off": "12s", "wake": "100s"}
-POWER_ENDS = frozenset({"HostOff", "HostAwake", "HostKept", "PowerFailed"})
 BREATH = 0.02
 BUSY_SECONDS = 120.0
 """How long what has to come about before the kill may take on a machine that does other things as well."""
