@@ -52,7 +52,8 @@ class Fault:
     """``seconds``: how long it lasts, at least and at most. ``loses``: whether the guest may be gone afterwards, for nothing
     could save it; ``takes_host``: whether all that runs on the target may be. ``ends_daemon``: whether it may have to be
     started again. ``bars_journal``: whether nothing can become durable; ``says``: what the daemon's status has to say
-    meanwhile, as a regular expression, ``must_say``: whether it cannot but notice."""
+    meanwhile, as a regular expression; ``must_say``: whether it cannot but notice, else it has to where something
+    that it was asked for could not be written; ``patience``: for how many seconds longer it may last until that is said."""
 
     name: str
     strike: Blow
@@ -64,6 +65,7 @@ class Fault:
     bars_journal: bool = False
     says: str = ""
     must_say: bool = True
+    patience: float = 45.0
 
 
 def _nothing(_: Scene) -> None:
@@ -157,7 +159,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("journal disk full", lambda scene: scene.volume.fill(), lambda scene: scene.volume.free(), (6.0, 20.0),
           bars_journal=True, says=CANNOT_WRITE, must_say=False),
     Fault("journal disk hangs", lambda scene: scene.volume.freeze(), lambda scene: scene.volume.thaw(), (6.0, 20.0),
-          bars_journal=True, says="the journal has not answered", must_say=False),
+          bars_journal=True, says="the journal has not answered", must_say=False, patience=8.0),
     Fault("journal disk hangs too long", lambda scene: scene.volume.freeze(), _thaw_and_restart, (32.0, 40.0),
           bars_journal=True, ends_daemon=True, says=f"{CANNOT_WRITE}.*a write hung.*restart the daemon"),
     Fault("clock leaps a day ahead", lambda scene: scene.clock.step(AHEAD_SECONDS), _put_clock_right, (3.0, 10.0),

@@ -7,15 +7,17 @@ import shutil
 import sqlite3
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+from tests.chaos.asking import Asking
 from tests.chaos.faults import Fault, Scene
 from tests.integration.daemon_parts import journal, reasons
 from tests.lab.commands import wait_until
 
 LOOK_SECONDS = 0.25
 COPY_SECONDS = 5.0
-SAY_SECONDS = 45.0
 FILES = ("journal.db", "journal.db-wal")
 
 
@@ -26,21 +28,28 @@ class Watch:
         self._scene, self._fault = scene, fault
         self._before = self._emulators()
         self._seen = set(self._before)
+        self._settled = settled(journal(scene.volume.place)) if fault.bars_journal else frozenset()
+        self._asking = Asking(lambda: scene.stand.running().ctl("host", "confirm-wakeable", scene.bystander))
         self._logged = scene.stand.running().log.stat().st_size
         self.said = False
         """Whether the daemon's status or its log said what is wrong."""
 
     def look(self, seconds: float) -> None:
         """Look for so long, and until the daemon has said what it must say, if that is later; only wait where there is
-        nothing to look at."""
+        nothing to look at. Where nothing can be written it is given something to write: it would not notice otherwise."""
         if not (self._fault.says or self._fault.bars_journal):
             time.sleep(seconds)
             return
-        until = time.monotonic() + seconds
-        while (now := time.monotonic()) < until or (self._must_say() and now < until + SAY_SECONDS):
-            self._seen |= self._emulators()
-            self.said = self.said or self._says()
-            time.sleep(LOOK_SECONDS)
+        if self._fault.bars_journal:
+            self._asking.begin()
+        try:
+            until = time.monotonic() + seconds
+            while (now := time.monotonic()) < until or (self._must_say() and now < until + self._fault.patience):
+                self._seen |= self._emulators()
+                self.said = self.said or self._says()
+                time.sleep(LOOK_SECONDS)
+        finally:
+            self._asking.end()
 
     @property
     def is_felt(self) -> bool:
@@ -53,7 +62,7 @@ class Watch:
         if self._must_say():
             found.append(f"neither its status nor its log said {self._fault.says!r}")
         if self._fault.bars_journal:
-            durable = {(one["vm_name"], one["target"]) for one in durable_orders(self._scene.volume.place)}
+            durable = standing(durable_records(self._scene.volume.place), self._settled)
             found.extend(f"{vm} came to {host}, and no order for it was durable"
                          for vm, host in sorted(self._seen - self._before - durable))
         return found
@@ -67,15 +76,28 @@ class Watch:
         return bool(self._fault.says and re.search(self._fault.says, words))
 
     def _must_say(self) -> bool:
-        return bool(self._fault.says) and self._fault.must_say and not self.said
+        must = self._fault.must_say or self._asking.is_barred
+        return bool(self._fault.says) and must and not self.said
 
     def _emulators(self) -> set[tuple[str, str]]:
         return {(vm, host.name) for host in self._scene.lab.hosts.values() for vm in host.emulated()}
 
 
-def durable_orders(directory: Path) -> list[dict[str, str]]:
-    """Return the orders that are on the disk, of a copy: whoever opens the journal itself may have to write."""
-    found: list[dict[str, str]] = []
+def settled(records: Iterable[dict[str, Any]]) -> frozenset[str]:
+    """Return the migrations whose books are closed."""
+    return frozenset(record["id"] for record in records if record["kind"] == "MigrationSettled")
+
+
+def standing(records: Iterable[dict[str, Any]], over: frozenset[str]) -> set[tuple[str, str]]:
+    """Return which VM may come where, by name, by the orders that were not ``over`` already when the fault began: what was
+    ordered and settled before allows nothing any more."""
+    return {(record["vm_name"], record["target"]) for record in records
+            if record["kind"] == "MigrationOrdered" and record["id"] not in over}
+
+
+def durable_records(directory: Path) -> list[dict[str, Any]]:
+    """Return what is on the disk, of a copy: whoever opens the journal itself may have to write."""
+    found: list[dict[str, Any]] = []
 
     def read() -> bool:
         with tempfile.TemporaryDirectory() as folder:
@@ -83,7 +105,7 @@ def durable_orders(directory: Path) -> list[dict[str, str]]:
                 if (directory / name).exists():
                     shutil.copyfile(directory / name, Path(folder) / name)
             try:
-                found[:] = [record for record in journal(Path(folder)) if record["kind"] == "MigrationOrdered"]
+                found[:] = journal(Path(folder))
             except sqlite3.DatabaseError:  # it was written to between the two files
                 return False
         return bool(found)
