@@ -10,7 +10,7 @@ from tests.lab import cgroups, namespaces
 from tests.lab.clock import sweep_shared_memory
 from tests.lab.processes import end_all, in_network
 from tests.lab.state import DEFAULT_ROOT, REGISTRY, directory_of
-from tests.lab.volume import unmount_under
+from tests.lab.volume import thaw_under, unmount_under
 
 
 def sweep(name: str, spare: frozenset[int] = frozenset()) -> None:
@@ -21,6 +21,7 @@ def sweep(name: str, spare: frozenset[int] = frozenset()) -> None:
     """
     directory = directory_of(name)
     if directory is not None:
+        thaw_under(directory)  # what waits for a frozen disk cannot be ended
         _sweep_kernel(f"{name}-", spare)
         sweep_shared_memory()
     for place in {directory or DEFAULT_ROOT / name, DEFAULT_ROOT / name}:

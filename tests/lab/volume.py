@@ -12,8 +12,8 @@ FROZEN_SECONDS_MAX = 120
 """Whatever becomes of us, it thaws after so long: what waits for a frozen disk cannot even be killed."""
 THAW_SECONDS = 10.0
 CHUNK = bytes(64 * 1024)
-# the pipe closes with whoever froze it, even by SIGKILL; `read` fails then, or when the time is over
-FREEZER = 'fsfreeze --freeze "$1" && echo frozen && { read -r -t "$2"; fsfreeze --unfreeze "$1"; }'
+# the pipe closes with whoever froze it, even by SIGKILL; `read` fails then, or when the time is over, and by no signal
+FREEZER = 'trap "" HUP INT TERM; fsfreeze --freeze "$1" && echo frozen && { read -r -t "$2"; fsfreeze --unfreeze "$1"; }'
 
 
 class Volume:
@@ -61,6 +61,8 @@ class Volume:
         """Let the writes go on."""
         if self._freezer is not None:
             self._freezer.communicate(timeout=THAW_SECONDS)
+            if self._freezer.returncode:  # it was over already, or its guard was killed
+                thaw_under(self.place.parent)
             self._freezer = None
 
     @property
@@ -68,9 +70,22 @@ class Volume:
         return self.place / "ballast"
 
 
+def thaw_under(directory: Path) -> None:
+    """Thaw every volume that is mounted below ``directory``, whoever froze it and is gone."""
+    for mount in _mounts_under(directory):
+        with suppress(LabError):  # it is not frozen
+            run("fsfreeze", "--unfreeze", mount)
+
+
 def unmount_under(directory: Path) -> None:
-    """Unmount every volume that is mounted below ``directory``; the loop device goes with it."""
+    """Unmount every volume that is mounted below ``directory``; the loop device goes with it. One that is frozen can be
+    thawed no more once nothing leads to it."""
+    thaw_under(directory)
+    for mount in _mounts_under(directory):
+        run("umount", "--lazy", mount)
+
+
+def _mounts_under(directory: Path) -> list[str]:
+    """Return them innermost first."""
     mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    for mount in reversed(mounts):
-        if mount.startswith(f"{directory}/"):
-            run("umount", "--lazy", mount)
+    return [mount for mount in reversed(mounts) if mount.startswith(f"{directory}/")]

@@ -1,0 +1,116 @@
+"""A frozen file system thaws, whoever of those that could see to it is gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab import missing
+from tests.lab.commands import wait_until
+from tests.lab.volume import Volume, thaw_under, unmount_under
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 15.0
+OWNER = """
+import sys, time
+from pathlib import Path
+from tests.lab.volume import Volume
+
+Volume(Path(sys.argv[1])).freeze()
+print("frozen", flush=True)
+time.sleep(60.0)
+"""
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(bool(missing()), reason=f"NO LAB, REAL HOSTS ARE NOT TESTED: {missing()}"),
+]
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Iterator[Volume]:
+    one = Volume(tmp_path / "state").make()
+    try:
+        yield one
+    finally:
+        one.thaw()
+        unmount_under(tmp_path)
+
+
+def written(volume: Volume) -> subprocess.Popen[bytes]:
+    """Begin to write; who does that to a frozen one waits, and cannot be ended."""
+    return subprocess.Popen(["sh", "-c", f"echo >{volume.place}/line && sync -f {volume.place}/line"])
+
+
+def waits(writing: subprocess.Popen[bytes]) -> bool:
+    """Return whether it stands in the kernel."""
+    status = Path(f"/proc/{writing.pid}/stat").read_text()
+    return status.rpartition(")")[2].split()[0] == "D"
+
+
+def guards(place: Path) -> list[int]:
+    """Return who watches over the freeze of a place."""
+    found = []
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = line.read_bytes().split(b"\0")
+        except OSError:  # it ended meanwhile
+            continue
+        if b"freezer" in words and str(place).encode() in words:
+            found.append(int(line.parent.name))
+    return found
+
+
+def test_what_waits_for_a_frozen_one_goes_on_when_it_thaws(volume: Volume) -> None:
+    volume.freeze()
+    writing = written(volume)
+    wait_until(lambda: waits(writing), SECONDS, "somebody waits")
+    volume.thaw()
+    assert writing.wait(SECONDS) == 0
+    assert guards(volume.place) == []
+
+
+def test_it_thaws_when_whoever_froze_it_is_killed(volume: Volume) -> None:
+    with subprocess.Popen([sys.executable, "-c", OWNER, str(volume.place)], stdout=subprocess.PIPE, cwd=ROOT) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == b"frozen\n"
+        writing = written(volume)
+        wait_until(lambda: waits(writing), SECONDS, "somebody waits")
+        owner.kill()
+    assert writing.wait(SECONDS) == 0
+
+
+def test_who_guards_the_freeze_does_not_end_before_it(volume: Volume) -> None:
+    volume.freeze()
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        os.kill(guards(volume.place)[0], number)
+    writing = written(volume)
+    wait_until(lambda: waits(writing), SECONDS, "somebody waits")
+    assert len(guards(volume.place)) == 1
+    volume.thaw()
+    assert writing.wait(SECONDS) == 0
+
+
+@pytest.mark.parametrize("sees_to_it", [Volume.thaw, lambda volume: thaw_under(volume.place.parent)])
+def test_it_is_thawed_though_its_guard_was_killed(volume: Volume, sees_to_it: Callable[[Volume], None]) -> None:
+    volume.freeze()
+    os.kill(guards(volume.place)[0], signal.SIGKILL)
+    writing = written(volume)
+    wait_until(lambda: waits(writing), SECONDS, "somebody waits")
+    sees_to_it(volume)
+    assert writing.wait(SECONDS) == 0
+
+
+def test_it_is_not_unmounted_frozen(volume: Volume) -> None:
+    volume.freeze()
+    os.kill(guards(volume.place)[0], signal.SIGKILL)
+    writing = written(volume)
+    wait_until(lambda: waits(writing), SECONDS, "somebody waits")
+    unmount_under(volume.place.parent)
+    writing.wait(SECONDS)  # with its line, or without a place to write it to
