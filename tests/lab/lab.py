@@ -87,14 +87,15 @@ class Lab:
         """Build it, after sweeping what a dead one left; return when every libvirtd takes connections."""
         requirements.check()
         name = self.plan.name
-        if state.load_keeper(state.directory_of(name)) is not None:
-            raise LabError(f"a lab named {name!r} is up; take it down or choose another name")
-        sweep(name)
-        strange = leftovers(name)
-        if strange:
-            raise LabError(f"the name {name!r} is taken by something that is no lab: {'; '.join(strange)}")
-        self.plan.save()
-        self._lifeline = keeper.start(self.plan, detached=self._detached)
+        with state.alone():
+            if state.load_keeper(state.directory_of(name)) is not None:
+                raise LabError(f"a lab named {name!r} is up; take it down or choose another name")
+            sweep(name)
+            strange = leftovers(name)
+            if strange:
+                raise LabError(f"the name {name!r} is taken by something that is no lab: {'; '.join(strange)}")
+            self.plan.save()
+            self._lifeline = keeper.start(self.plan, detached=self._detached)
         if not self._detached:
             atexit.register(self._down_at_exit, os.getpid())
         try:

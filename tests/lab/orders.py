@@ -84,10 +84,11 @@ def down(options: Options) -> None:
 def sweep_all(options: Options) -> None:
     """Remove what dead labs left; labs that are up stay."""
     for name in sorted({options.name, *state.registered()}):
-        if state.load_keeper(state.directory_of(name)) is not None:
-            print(f"{name} is up and stays")
-            continue
-        sweep(name)
+        with state.alone():
+            if state.load_keeper(state.directory_of(name)) is not None:
+                print(f"{name} is up and stays")
+                continue
+            sweep(name)
         print(f"{name}: nothing is left")
 
 

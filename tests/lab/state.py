@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import json
 import os
 import re
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,7 +77,7 @@ class Plan:
         """Write the plan down and enter it in the registry."""
         self.path.mkdir(parents=True, exist_ok=True)
         write_whole(self.path / "lab.json", json.dumps(dataclasses.asdict(self), indent=1))
-        REGISTRY.mkdir(exist_ok=True)
+        REGISTRY.mkdir(exist_ok=True)  # it and the root of all labs stay: another one may be about to use them
         entry = REGISTRY / self.name
         entry.unlink(missing_ok=True)
         entry.symlink_to(self.path)
@@ -86,6 +89,19 @@ def load(name: str) -> Plan:
         return Plan(**json.loads((REGISTRY / name / "lab.json").read_text()))
     except FileNotFoundError as absent:
         raise LabError(f"there is no lab named {name!r}: `python -m tests.lab up` makes one") from absent
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Keep other processes from entering a lab, or from sweeping dead ones, until its keeper is known: before that an entry
+    looks like one that a dead lab left."""
+    REGISTRY.mkdir(exist_ok=True)
+    handle = os.open(REGISTRY, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def registered() -> list[str]:

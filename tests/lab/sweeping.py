@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import suppress
 from pathlib import Path
 
 from tests.lab import cgroups, namespaces
@@ -29,9 +28,6 @@ def sweep(name: str, spare: frozenset[int] = frozenset()) -> None:
             unmount_under(place)
             shutil.rmtree(place)
     (REGISTRY / name).unlink(missing_ok=True)
-    for shared in (REGISTRY, DEFAULT_ROOT):
-        with suppress(FileNotFoundError, OSError):  # another lab's entries are in it
-            shared.rmdir()
 
 
 def _sweep_kernel(prefix: str, spare: frozenset[int]) -> None:
