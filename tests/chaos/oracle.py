@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.integration.daemon_parts import journal
 from tests.lab import Lab, LabError
-from tests.lab.guest import LabGuest
+from tests.lab.guest import Heartbeat, LabGuest
 
 BEATS, BEAT_SECONDS = 3, 15.0
 
@@ -36,9 +36,14 @@ def _guests(lab: Lab, guests: Iterable[LabGuest], may_be_lost: Collection[str]) 
             lab.wait_beat(guest, BEATS, BEAT_SECONDS)
         except LabError as silent:
             yield f"{guest.name} on {running[0].host} does not beat: {silent}"
-        breaks = lab.heartbeat(guest).breaks
-        if breaks and guest.name not in may_be_lost:
-            yield f"the heart of {guest.name} broke {breaks} times: it ran twice, or lost its state"
+        heart = lab.heartbeat(guest)
+        if heart.breaks and guest.name not in may_be_lost:
+            yield f"the heart of {guest.name} broke {heart.breaks} times: {what_broke(heart)}"
+
+
+def what_broke(heart: Heartbeat) -> str:
+    """Return what breaks in a heart tell: a guest that died, and began again or wrote anything, did not run twice."""
+    return "it ran twice, or as it was before" if heart.again else "it lost its state, or a line"
 
 
 def _books(books: Path, lab: Lab, guests: Iterable[LabGuest], may_be_lost: Collection[str]) -> Iterable[str]:

@@ -50,25 +50,29 @@ class LabGuest:
 class Heartbeat:
     """What a guest wrote on its serial port, and how often a number was not the one before plus 1.
 
-    No breaks: it ran once, with its state. Two running copies show within a second; a guest that lost its
-    state starts again at 1.
+    No breaks: it ran once, with its state. Two running copies show within a second, and so does a state from before: numbers
+    come `again`. A guest that lost its state starts at 1, or writes what is no number, and then nothing more.
     """
 
     count: int
     last: int
     breaks: int
+    again: int = 0
 
 
 def read_heartbeat(path: Path) -> Heartbeat:
     """Return what the guest wrote so far; a line it is still writing does not count."""
     lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-    breaks, last = 0, 0
+    breaks, again, last, most = 0, 0, 0, 0
     for line in lines:
         text = line.strip()
         value = int(text, 16) if BEAT.fullmatch(text) else -1
-        breaks += value != last + 1
-        last = value
-    return Heartbeat(len(lines), last, breaks)
+        if value != last + 1:
+            breaks += 1
+            again += 1 < value <= most
+            most = 0 if value == 1 else most
+        last, most = value, max(most, value)
+    return Heartbeat(len(lines), last, breaks, again)
 
 
 def build_image(directory: Path) -> Path:
