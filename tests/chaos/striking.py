@@ -33,7 +33,7 @@ Fits = Callable[[tuple[Any, ...]], bool]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A call, ``owner.method`` of ``module``. ``lasts``: how long it may take until that was measured, seconds;
+    """A call, ``owner.method`` of ``module``. ``lasts``: about how long it takes, until it is measured, seconds;
     ``is_async``: whether it is awaited; ``fits``: whether a call, by its arguments without ``self``, is the one."""
 
     module: str
@@ -61,8 +61,8 @@ PLACES: dict[str, Place] = {
     "definition": Place("ballastd.adapters.definitions", "FileDefinitions", "_write", 0.01),
     "migrate": Place(*DOMAIN, "migrateToURI3", 3.0),
     "bandwidth": Place(*DOMAIN, "migrateSetMaxSpeed", 0.01),
-    "standstill": Place(*DOMAIN, "migrateSetMaxDowntime", 0.01, fits=lambda arguments: arguments[0] > FIRST_STANDSTILL_MS),
-    "abort": Place(*DOMAIN, "abortJob", 0.02),
+    "standstill": Place(*DOMAIN, "migrateSetMaxDowntime", 0.001, fits=lambda arguments: arguments[0] > FIRST_STANDSTILL_MS),
+    "abort": Place(*DOMAIN, "abortJob", 0.001),
     "check": Place("ballastd.adapters.asking.network", "NetworkProbe", "ask", 0.05, is_async=True),
     "outcome": Place(*JOURNAL, fits=_of_kind("MigrationSettled")),
     "cordon": Place(*BROKER, fits=_cordon(raised=True)),
