@@ -64,6 +64,8 @@ ASKING: tuple[Mutant, ...] = (
            "None if check.check.kind is CheckKind.AGENT else False", "False", ASKER),
     Mutant("one attempt that says nothing ends the asking", f"{SERVICE}/asking.py", "            if answer.answered or self._clock",
            "            if answer.answered is not False or self._clock", ASKER),
+    Mutant("an attempt that could not be made takes back one that was", f"{SERVICE}/asking.py",
+           "last = _that_says_more(last, ProbeAnswer(None, str(no)))", "last = ProbeAnswer(None, str(no))", ASKER),
     Mutant("what libvirt says of itself is said of the guest", f"{LIBVIRT}/agent.py",
            "trouble.lost_connection or trouble.code not in _WHY", "trouble.lost_connection", AGENTS),
     Mutant("each step asks anew", f"{SERVICE}/asking.py", "            if key not in self._asking:", "            if True:", ASKER),

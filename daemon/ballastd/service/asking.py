@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
+from collections.abc import AsyncIterator
 
 import structlog
 
@@ -57,31 +58,30 @@ class Asker:
         await asyncio.gather(*asking, return_exceptions=True)
 
     async def _ask(self, check: ArrivalCheck) -> None:
+        last = NO_TURN
         try:
-            answer = await (self._before(check) if check.before else self._after(check))
-            answered, detail = answer.answered, answer.detail
+            async for answer in self._before(check) if check.before else self._after(check):
+                last = _that_says_more(last, answer)
         except CheckRefused as no:
-            answered, detail = None, str(no)
+            last = _that_says_more(last, ProbeAnswer(None, str(no)))
         except Exception as surprise:
             log.exception("unexpected error from asking a VM", migration=check.migration)
-            answered, detail = None, f"{type(surprise).__name__}: {surprise}"
+            last = _that_says_more(last, ProbeAnswer(None, f"{type(surprise).__name__}: {surprise}"))
         log.info("VM was asked whether it answers", migration=check.migration, vm=check.vm, before=check.before,
-                 check=check.check.words(), answered=answered, detail=detail)
-        self._inbox.put(VmAsked(check.migration, check.before, answered, detail, self._clock.now()))
+                 check=check.check.words(), answered=last.answered, detail=last.detail)
+        self._inbox.put(VmAsked(check.migration, check.before, last.answered, last.detail, self._clock.now()))
 
-    async def _before(self, check: ArrivalCheck) -> ProbeAnswer:
+    async def _before(self, check: ArrivalCheck) -> AsyncIterator[ProbeAnswer]:
         # no more than there are migrations in flight: nobody waits for a turn
-        return await self._once(check, BEFORE_SECONDS)
+        yield await self._once(check, BEFORE_SECONDS)
 
-    async def _after(self, check: ArrivalCheck) -> ProbeAnswer:
-        """Ask until it answers or its time is over; return the last attempt that says anything of it."""
-        last = NO_TURN
+    async def _after(self, check: ArrivalCheck) -> AsyncIterator[ProbeAnswer]:
+        """Ask until it answers or its time is over; yield what came of each attempt."""
         while True:
             answer = await self._in_turn(check)
-            if answer.answered is not None or (last.answered is None and answer is not NO_TURN):
-                last = answer
+            yield answer
             if answer.answered or self._clock.now().monotonic + AGAIN_SECONDS > check.until:
-                return last
+                return
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def _in_turn(self, check: ArrivalCheck) -> ProbeAnswer:
@@ -107,3 +107,10 @@ class Asker:
             # of an agent we do not even know that it was asked: that happens at its host, and after others
             answered = None if check.check.kind is CheckKind.AGENT else False
             return ProbeAnswer(answered, f"no answer within {seconds:g} s")
+
+
+def _that_says_more(last: ProbeAnswer, answer: ProbeAnswer) -> ProbeAnswer:
+    """Return what stands after one more attempt: the last that was really made; where none was, the last that had a turn."""
+    if answer.answered is not None or (last.answered is None and answer is not NO_TURN):
+        return answer
+    return last

@@ -83,6 +83,16 @@ async def surprised(_: Probe) -> ProbeAnswer:
     raise ZeroDivisionError("surprise")
 
 
+def not_after_that(trouble: Exception) -> Answering:
+    """Answer twice that there is none, and then not be able to ask any more."""
+    async def answering(probe: Probe) -> ProbeAnswer:
+        if probe.asked > 2:
+            raise trouble
+        return NO
+
+    return answering
+
+
 class Bench:
     def __init__(self, answering: Answering) -> None:
         self.probe, self.inbox = Probe(answering), Inbox(lambda _: False)
@@ -154,6 +164,17 @@ def test_an_attempt_that_says_nothing_is_made_again_and_is_no_answer(
         [heard] = await bench.after(100.0)
         detail = NO.detail if answered is False else NOBODY_KNOWS.detail
         assert (heard.answered, heard.detail, bench.probe.asked) == (answered, detail, attempts)
+
+    played(story())
+
+
+@pytest.mark.parametrize("trouble", [CheckRefused("it is our own"), ZeroDivisionError("surprise")])
+def test_an_attempt_that_could_not_be_made_takes_back_none_that_was(trouble: Exception) -> None:
+    async def story() -> None:
+        bench = Bench(not_after_that(trouble))
+        bench.asker.follow((check(),))
+        [heard] = await bench.after(100.0)
+        assert (heard.answered, heard.detail, bench.probe.asked) == (False, NO.detail, 3)
 
     played(story())
 
