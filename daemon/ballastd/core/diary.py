@@ -56,7 +56,8 @@ class Diary:
         self._seen: dict[HostName, _Seen] = {host.name: _Seen() for host in hosts}
         self._said = float("-inf")
         self._is_deaf = False
-        self._down: frozenset[VmId] = frozenset()
+        self._down: frozenset[VmId] | None = None
+        """None until it is known: what a run before wrote of it may not hold any more."""
 
     def opening(self, now: Instant) -> list[Entry]:
         """Return what a file begins with, so that it stands alone: who is declared, and all that is known."""
@@ -70,7 +71,7 @@ class Diary:
                     entries.append({"at": at, "kind": "use", "host": host, "use": dict(seen.use)})
             entries.extend(_reading(host, sample, now) for sample in seen.readings.values())
         # before the hosts that show them: whoever reads it has to know whose doing it is
-        return [entries[0], _ours(self._down, now), *entries[1:]] if self._down else entries
+        return entries if self._down is None else [entries[0], _ours(self._down, now), *entries[1:]]
 
     def note(self, inputs: tuple[Input, ...], standing_by: frozenset[HostName], down: frozenset[VmId],
              now: Instant) -> list[Entry]:

@@ -41,8 +41,11 @@ class Recorded:
 
 @dataclass(slots=True)
 class _Vm:
+    """``name``: what acts call it, as it was called when it began to run here; ``record``: as it was seen last."""
+
     record: VmRecord
     host: HostName
+    name: str
     use: float | None = None
 
 
@@ -110,7 +113,7 @@ class _Reader:
     def _meet(self, vm: VmId, record: VmRecord, host: HostName) -> None:
         known = self._vms.get(vm)
         if known is None:
-            self._vms[vm] = _Vm(record, host)
+            self._vms[vm] = _Vm(record, host, record.name)
             if self.at <= FIRST_SECONDS:
                 self.initial[vm] = SavedVm(_as_found(record), host)
             elif record.state.runs:
@@ -121,6 +124,7 @@ class _Reader:
             self._down.discard(vm)
             self.changes += known.host != host
             if known.record.state is VmState.SHUTOFF:
+                known.name = record.name
                 self.acts.append(Act(self.at, "start", vm=record.name, host=host, value=record.memory_max / GIB))
         elif known.host != host:
             return  # a definition that stayed behind says nothing of a VM that runs elsewhere
@@ -128,12 +132,13 @@ class _Reader:
             if vm in self._ours:
                 self._miss(vm)
                 return
-            self.acts.append(Act(self.at, "stop", vm=record.name))
+            self.acts.append(Act(self.at, "stop", vm=known.name))
         known.record, known.host = record, host
 
     def _miss(self, vm: VmId) -> None:
         """Nobody shows any more that it runs."""
         if vm in self._ours:
+            self._gone.pop(vm, None)
             self._down.add(vm)
         else:
             self._gone.setdefault(vm, self.at)
@@ -151,7 +156,7 @@ class _Reader:
                 del self._gone[vm]
                 one = self._vms.pop(vm)
                 if one.record.state.runs:
-                    self.acts.append(Act(since, "stop", vm=one.record.name))
+                    self.acts.append(Act(since, "stop", vm=one.name))
 
     def _work(self, use: dict[str, Any]) -> None:
         names = {one.record.name: vm for vm, one in self._vms.items()}
@@ -162,7 +167,7 @@ class _Reader:
             if one.use is None and names[name] in self.initial:
                 self.initial[names[name]] = replace(self.initial[names[name]], demand=Demand(high=now))
             elif one.use != now:
-                self.acts.append(Act(self.at, "burn", vm=name, value=now))
+                self.acts.append(Act(self.at, "burn", vm=one.name, value=now))
             one.use = now
 
 
