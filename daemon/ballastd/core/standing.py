@@ -7,7 +7,7 @@ from ballastd.core.plans import Refusal, RefusalKind
 from ballastd.core.policies import Health
 from ballastd.core.power import STANDING_BY, PowerPhase
 from ballastd.core.quantities import HostName, Instant
-from ballastd.core.telemetry import Telemetry
+from ballastd.core.telemetry import CLOCK_SKEW_SECONDS, Telemetry
 
 _K = RefusalKind
 _PHASES = {PowerPhase.EMPTYING: "being emptied to be switched off", PowerPhase.CLOSING: "about to be switched off",
@@ -58,4 +58,8 @@ def _silence(host: HostName, telemetry: Telemetry, now: Instant) -> list[tuple[R
 
 
 def _doubts(host: HostName, telemetry: Telemetry) -> list[tuple[RefusalKind, str]]:
-    return [(_K.HOST_CLOCK, "its clock is off by more than 30 s")] if telemetry.has_skewed_clock(host) else []
+    if not telemetry.has_skewed_clock(host):
+        return []
+    # it is not ahead: reports of a clock that is are not taken at all
+    return [(_K.HOST_CLOCK, f"its reports come more than {CLOCK_SKEW_SECONDS:g} s late, or its clock is behind; "
+                            f"{telemetry.samples_min} in a row have to come in time")]

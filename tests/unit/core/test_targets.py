@@ -8,6 +8,7 @@ from dataclasses import replace
 from ballastd.core.inputs import Verb
 from ballastd.core.inventory import Pin, PinKind, VmRecord, VmState
 from ballastd.core.quantities import GIB, Bytes
+from ballastd.core.telemetry import Report
 from tests.builders import Table, a_cluster, table, vm_id
 
 
@@ -29,6 +30,17 @@ def targets(t: Table) -> set[str]:
 
 def test_both_hosts_are_used_when_nothing_is_wrong_with_them() -> None:
     assert targets(two_targets()) == {"b", "c"}
+
+
+def test_a_host_whose_reports_are_late_says_so_and_is_a_target_once_enough_came_in_time() -> None:
+    t, said = two_targets().show("h1", "ecc.uncorrected", 0.0, "D"), []
+    for seconds in (45.0, 0.0, 0.0, 0.0):
+        t.wait(10.0)
+        late = [replace(one, sent_at=one.sent_at - seconds) for one in t.reports() if isinstance(one, Report)]
+        decision = t.step(*late, *t.inventories(), look=False)
+        said += [host.why_not for host in decision.view.hosts if host.name == "b"]
+    why = "host-clock-skewed: its reports come more than 30 s late, or its clock is behind; 3 in a row have to come in time"
+    assert said == [(why,), (why,), (why,), ()]
 
 
 def test_who_leaves_a_failing_host_does_not_fill_the_next_one_up_with_work() -> None:
