@@ -320,9 +320,9 @@ def _outrun(move: Move, intent: Intent, tally: _Tally, snapshot: Snapshot, ledge
         dirties = one.dirties if isinstance(one, Move) else _dirtying(one, snapshot, ledger)
         if not one.routine or dirties is None:
             continue
-        share, alone = (_share(snapshot, those, one.source, one.target, limits, 0) for those in (shared, tally))
-        if _copies_for_ever(one, share, dirties, snapshot, limits) and (
-                one is move or not _copies_for_ever(one, alone, dirties, snapshot, limits)):
+        share = _share(snapshot, shared, one.source, one.target, limits, 0)
+        if _copies_for_ever(one, share, dirties, snapshot, limits) and (one is move or not _copies_for_ever(
+                one, _share(snapshot, tally, one.source, one.target, limits, 0), dirties, snapshot, limits)):
             return Deferral(DeferralKind.BANDWIDTH, f"{share} MiB/s would be left for {one.vm_name}, which dirties its "
                             f"memory at {dirties.words()}", move.vm, move.source)
     return None
