@@ -58,7 +58,7 @@ JUDGING: tuple[Mutant, ...] = (
            '        if latched is not None:\n            forced',
            '        if False:\n            forced'),
     Mutant("a skewed clock is believed", f"{CORE}/standing.py", "    if not telemetry.has_skewed_clock(host):",
-           "    if True:"),
+           "    if True:", core("test_targets.py")),
     Mutant("one report in time is enough after late ones", f"{CORE}/telemetry.py",
            "return source is not None and source.timely < self.samples_min", "return source is not None and source.timely < 1"),
     Mutant("a host is hot at once", f"{CORE}/trends.py",
