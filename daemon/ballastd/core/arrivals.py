@@ -18,7 +18,6 @@ from ballastd.core.migrations import Migration
 from ballastd.core.notices import Notice
 from ballastd.core.plans import Order
 from ballastd.core.quantities import HostName, Instant, VmId
-from ballastd.core.snapshot import Snapshot
 
 RecordAt = Callable[[HostName, VmId], VmRecord | None]
 LookedSince = Callable[[HostName, Instant], bool]
@@ -175,12 +174,10 @@ def _told(m: Migration, outcome: ev.ArrivalChecked) -> tuple[Notice, ...]:
             return ()
 
 
-def flawed_checks(snapshot: Snapshot, allowed: AllowedChecks) -> tuple[str, ...]:
+def flawed_checks(checked: Iterable[VmRecord], allowed: AllowedChecks) -> tuple[str, ...]:
     """Return a note for each VM whose owner names a check that cannot be used, ``FLAWS_SHOWN`` at most, and one for those
-    whose check is not allowed."""
-    records = {record.vm: record for fact in snapshot.facts if fact.inventory is not None for record in fact.inventory.vms
-               if record.check is not None or record.check_flaw}
-    found = sorted(records.values(), key=lambda record: (record.name, record.vm))
+    whose check is not allowed. ``checked``: the VMs whose owner names one, or tries to, once each."""
+    found = sorted(checked, key=lambda record: (record.name, record.vm))
     unusable = [f"{one.name} is not asked whether it answers: its check cannot be used: {one.check_flaw}"
                 for one in found if one.check_flaw]
     more = [f"nor are {len(unusable) - FLAWS_SHOWN} more"] if len(unusable) > FLAWS_SHOWN else []

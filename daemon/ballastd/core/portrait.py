@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from ballastd.core import evaluation, recommendations
@@ -96,19 +96,30 @@ class Portrait:
         return _draw(self)
 
 
+@dataclass(slots=True)
+class _Shown:
+    """What one walk over the VMs of all inventories finds: a view of each where it is shown, how many run per host, and
+    those whose owner names a check, or tries to."""
+
+    views: dict[tuple[VmId, HostName], VmView] = field(default_factory=dict)
+    running: dict[HostName, int] = field(default_factory=dict)
+    checked: dict[VmId, VmRecord] = field(default_factory=dict)
+
+
 def _draw(p: Portrait) -> ClusterView:
+    shown, names = _shown(p), _names(p)
     return ClusterView(
         revision=p.revision, wall=p.now.wall, posture=p.posture,
         gates=tuple(GateView(g.kind.value, g.reason, g.until_wall) for g in p.gates),
-        hosts=tuple(_host(p, row) for row in range(len(p.snapshot.facts))),
-        vms=_vms(p),
+        hosts=tuple(_host(p, row, shown.running) for row in range(len(p.snapshot.facts))),
+        vms=tuple(sorted(shown.views.values(), key=lambda view: (view.name, view.id, view.host))),
         migrations=_migrations(p),
         intents=tuple(_intent(p, intent) for intent in p.intents),
-        moves=_moves(p),
-        noes=_noes(p),
+        moves=_moves(p, names),
+        noes=_noes(p, names),
         budgets=_budgets(p),
         policies_digest=p.policies.digest,
-        notes=_notes(p),
+        notes=_notes(p, shown.checked.values()),
         windows=_windows(p),
         recent=p.recent,
         recommendations=recommendations.shown(p.ledger, p.now.wall, p.recommended),
@@ -127,7 +138,7 @@ def _windows(p: Portrait) -> tuple[WindowView, ...]:
     return tuple(found)
 
 
-def _notes(p: Portrait) -> tuple[str, ...]:
+def _notes(p: Portrait, checked: Iterable[VmRecord]) -> tuple[str, ...]:
     """Return what an operator should put right: the broker, and host-to-host keepalives that invite two copies."""
     found = [f"telemetry: {p.telemetry_trouble}"] if p.telemetry_trouble else []
     asked = sum(1 for one in recommendations.shown(p.ledger, p.now.wall, p.recommended) if not one.by)
@@ -136,7 +147,7 @@ def _notes(p: Portrait) -> tuple[str, ...]:
     found.extend(f"{name} only recommends, though it says auto: {e.because}; once its cause is known: ballastctl policy "
                  f"promote {name}" for name, e in sorted(p.ledger.autonomy.demoted.items()))
     found.extend(without_vms(p.policies, p.snapshot))
-    found.extend(flawed_checks(p.snapshot, p.arrival_checks))
+    found.extend(flawed_checks(checked, p.arrival_checks))
     found.extend(f"{one.vm_name} is asked to shut down on {one.host}: ballastctl explain {one.vm}"
                  for one in p.ledger.shutdowns.open() if one.is_asked)
     found.extend(f"{one.vm_name} was shut down on {one.host}, and runs nowhere: ballastctl vm definition {one.vm}"
@@ -150,7 +161,7 @@ def _notes(p: Portrait) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _host(p: Portrait, row: int) -> HostView:
+def _host(p: Portrait, row: int, running: Mapping[HostName, int]) -> HostView:
     fact, hosts = p.snapshot.facts[row], p.snapshot.hosts
     name, inventory, agent = fact.declared.name, fact.inventory, p.senses.agents.get(fact.declared.name)
     carried, least = _network(p, row)
@@ -170,7 +181,7 @@ def _host(p: Portrait, row: int) -> HostView:
         memory_total=inventory.memory_total if inventory else 0, memory_limit=int(hosts.limit[row]),
         memory_used=int(hosts.used[row]), memory_reserved=int(hosts.reserved[row]),
         memory_room=int(hosts.room[row]),
-        vms_running=sum(1 for vm in inventory.vms if vm.state is VmState.RUNNING) if inventory else 0,
+        vms_running=running.get(name, 0),
         migrations_in=int(hosts.jobs_in[row]), migrations_out=int(hosts.jobs_out[row]),
         verdicts=_verdicts(p, name), labels=fact.declared.labels,
         unreachable_reason=unreachable.reason if unreachable else "",
@@ -218,23 +229,35 @@ def _verdicts(p: Portrait, host: HostName) -> tuple[VerdictView, ...]:
     return tuple(found)
 
 
-def _vms(p: Portrait) -> tuple[VmView, ...]:
-    views: dict[tuple[VmId, HostName], VmView] = {}
+def _shown(p: Portrait) -> _Shown:
+    shown = _Shown()
     cpu = dict(zip(p.snapshot.vms.ids, p.snapshot.vms.cpu.tolist(), strict=True))
     for fact in p.snapshot.facts:
         if fact.inventory is None:
             continue
-        usage = fact.inventory.usage
+        usage, running = fact.inventory.usage, 0
         for r in fact.inventory.vms:
+            running += r.state is VmState.RUNNING
+            if r.check is not None or r.check_flaw:
+                shown.checked[r.vm] = r
             migration = p.ledger.open_migration_of(r.vm)
-            views[r.vm, fact.declared.name] = VmView(
+            shown.views[r.vm, fact.declared.name] = VmView(
                 r.vm, r.name, fact.declared.name, r.state.value, r.memory_max, r.vcpus, r.priority,
                 tuple(f"{pin.kind.value}: {pin.thing}; cure: {pin.cure}" for pin in r.pins),
                 migration.id if migration else "", _cpu(cpu.get(r.vm)), usage.get(r.vm, NO_USAGE).memory, r.tags,
                 r.group, r.ignored, r.mobility.value, r.downtime_max_ms, r.post_copy, r.memory_max - r.ordinary,
                 r.shutdown, _shutdown_state(p, r.vm, fact.declared.name), _check_of(p, r),
                 r.check_flaw or (p.arrival_checks.why_not(r.check) if r.check else ""))
-    return tuple(sorted(views.values(), key=lambda view: (view.name, view.id, view.host)))
+        shown.running[fact.declared.name] = running
+    return shown
+
+
+def _names(p: Portrait) -> Mapping[VmId, str]:
+    """Return the names of the VMs that the plan speaks of by their ids."""
+    wanted = {*(vm for move in p.plan.moves for vm in move.after), *(no.vm for no in p.plan.refusals if no.vm),
+              *(no.vm for no in p.plan.deferrals if no.vm)}
+    return {vm: record.name for vm, record in zip(p.snapshot.vms.ids, p.snapshot.records, strict=True)
+            if vm in wanted} if wanted else {}
 
 
 def _check_of(p: Portrait, record: VmRecord) -> str:
@@ -371,12 +394,9 @@ def _coverage(leavings: tuple[Leaving, ...]) -> tuple[CoverageView, ...]:
     return tuple(points)
 
 
-def _moves(p: Portrait) -> tuple[MoveView, ...]:
+def _moves(p: Portrait, names: Mapping[VmId, str]) -> tuple[MoveView, ...]:
     starting = {order.move.vm for order in p.orders}
     offers = {(o.vm, o.target): o for o in p.ledger.autonomy.offers.values() if p.now.wall < o.until_wall}
-    awaited = {vm for move in p.plan.moves for vm in move.after}
-    names = {vm: record.name for vm, record in zip(p.snapshot.vms.ids, p.snapshot.records, strict=True)
-             if vm in awaited} if awaited else {}
     return tuple(_move(m, offers.get((m.vm, m.target)), names, starting=m.vm in starting) for m in p.plan.moves)
 
 
@@ -389,8 +409,7 @@ def _move(m: Move, offer: Offer | None, names: Mapping[VmId, str], *, starting: 
                     m.room_for or "", m.ends)
 
 
-def _noes(p: Portrait) -> tuple[NoView, ...]:
-    names = {vm: p.snapshot.records[row].name for row, vm in enumerate(p.snapshot.vms.ids)}
+def _noes(p: Portrait, names: Mapping[VmId, str]) -> tuple[NoView, ...]:
     cannot = [NoView("refusal", r.kind.value, r.detail, r.vm or "", names.get(r.vm, "") if r.vm else "", r.host or "",
                      against=r.against)
               for r in p.plan.refusals]

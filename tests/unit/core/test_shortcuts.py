@@ -3,7 +3,7 @@ against the one thing that ends it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -37,6 +37,27 @@ def test_a_vm_that_appears_or_leaves_is_seen_at_once() -> None:
     view = t.wait(1.0).step().view
     assert [host.vms_running for host in view.hosts] == [1, 1]
     assert [host.memory_used for host in view.hosts] == [8 * GIB, GIB]
+
+
+class Walked(tuple[VmRecord, ...]):
+    """VMs of an inventory that count how often somebody walks over them."""
+
+    __slots__ = ()
+    times = 0
+
+    def __iter__(self) -> Iterator[VmRecord]:
+        Walked.times += 1
+        return super().__iter__()
+
+
+def test_a_view_is_drawn_in_one_walk_over_the_vms_of_each_host() -> None:
+    portrait = pair().step().portrait
+    facts = tuple(replace(fact, inventory=replace(fact.inventory, vms=Walked(fact.inventory.vms)))
+                  for fact in portrait.snapshot.facts if fact.inventory is not None)
+    Walked.times = 0
+    view = replace(portrait, snapshot=replace(portrait.snapshot, facts=facts)).view
+    assert view == portrait.view
+    assert Walked.times == len(facts) == 2
 
 
 @pytest.mark.parametrize(("change", "reason"), [
