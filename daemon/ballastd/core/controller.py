@@ -51,7 +51,7 @@ from ballastd.core.inventory import DeclaredHost, HostInventory, same_but_for_us
 from ballastd.core.judging import Judge
 from ballastd.core.ledger import Ledger
 from ballastd.core.loads import Loads, host_load
-from ballastd.core.migrations import ALARMING, Ending, Migration
+from ballastd.core.migrations import ALARMING
 from ballastd.core.notices import Notice
 from ballastd.core.planning import PlanUnsound, plan
 from ballastd.core.plans import (
@@ -271,7 +271,7 @@ class Controller:
         for event in events:
             step.book(event)
             if isinstance(event, ev.VerdictsAcknowledged):
-                self._forget_latched(event.host, step.now)
+                self._judge_of_health.acknowledge(event.host, step.now)
         step.answers.append(answer)
 
     def _why_not_off(self, command: OperatorCommand, step: Step) -> dict[HostName, str | None]:
@@ -286,9 +286,6 @@ class Controller:
 
     def _outlook(self, step: Step) -> Outlook:
         return Outlook(step.draft, self._policies, self._trends, self._senses.agents, self._cluster.timing)
-
-    def _forget_latched(self, host: HostName, now: Instant) -> None:
-        self._judge_of_health.acknowledge(host, now)
 
     def _judge(self, step: Step) -> None:
         deaf, hosts = self._gatekeeper.telemetry_trouble is not None, self._cluster.hosts
@@ -315,8 +312,7 @@ class Controller:
             event = with_rate(settling, step.draft, self._senses.progress)
             step.book(event)
             if isinstance(event, ev.MigrationSettled) and event.ending in ALARMING:
-                cure = _cure(event.ending, step.draft.settled[-1])
-                step.notices.append(Notice("alarm", f"migration/{event.id}", f"{event.ending.value}: {event.detail}{cure}"))
+                step.notices.append(reconciliation.told_ending(event, step.draft.settled[-1]))
         doubles = self._doubles.follow(step.draft, inventories, reachable, turn, step.now)
         step.take(doubles, map(told_double, (one for one in doubles if isinstance(one, ev.DuplicateSeen))))
         moved = self._homes.follow(step.draft, inventories, reachable, turn, step.now)
@@ -493,14 +489,6 @@ class Controller:
         walls += [d.until_wall for d in deferrals if d.kind is not DeferralKind.MODE]
         times += [now.monotonic + max(0.0, wall - now.wall) for wall in walls if wall is not None]
         return min((t for t in times if t > now.monotonic), default=None)
-
-
-def _cure(ending: Ending, migration: Migration) -> str:
-    """Return what a person can do about a VM that is nowhere, or has lost half of itself."""
-    if ending is Ending.TORN:
-        return (f"; cure: stop what is left of it, and start it anew; ballastctl vm definition {migration.vm} shows what it "
-                "was")
-    return f"; cure: ballastctl vm definition {migration.vm} shows what it was" if ending is Ending.VANISHED else ""
 
 
 def _empty(host: HostName, now: Instant) -> HostInventory:

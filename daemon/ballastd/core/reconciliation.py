@@ -15,6 +15,7 @@ from ballastd.core import events as ev
 from ballastd.core.inventory import BROKEN, COME, LEFT, HostInventory, JobKind, VmRecord, VmState
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import CallResult, Ending, Migration, MigrationPhase
+from ballastd.core.notices import Notice
 from ballastd.core.policies import Timing
 from ballastd.core.quantities import HostName, Instant, VmId
 
@@ -280,3 +281,12 @@ def find_duplicates(inventories: Mapping[HostName, HostInventory], reachable: fr
                 seen.setdefault(record.vm, []).append((host, record.name))
     return {vm: (places[0][1], tuple(host for host, _ in places))
             for vm, places in seen.items() if len(places) > 1}
+
+
+def told_ending(e: ev.MigrationSettled, migration: Migration) -> Notice:
+    """Return the alarm about an ending that a person has to look into, with what can be done where a VM is nowhere, or has
+    lost half of itself."""
+    shown = f"ballastctl vm definition {migration.vm} shows what it was"
+    cure = {Ending.TORN: f"; cure: stop what is left of it, and start it anew; {shown}",
+            Ending.VANISHED: f"; cure: {shown}"}.get(e.ending, "")
+    return Notice("alarm", f"migration/{e.id}", f"{e.ending.value}: {e.detail}{cure}")

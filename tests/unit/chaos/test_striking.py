@@ -29,6 +29,14 @@ def struck(mark: Path, instant: str, seconds: float, lasts: float) -> int:
     return subprocess.run(words, check=False, cwd=ROOT, timeout=60.0).returncode
 
 
+def lasted(mark: Path) -> float:
+    """Return for how long the call was open, of which the mark says that it was come to and returned."""
+    is_struck, seconds = marked(mark)
+    assert is_struck
+    assert seconds is not None
+    return seconds
+
+
 def test_before_it_was_not_made(tmp_path: Path) -> None:
     assert struck(tmp_path / "mark", "before", 0.0, 30.0) == -signal.SIGKILL
     assert marked(tmp_path / "mark") == (True, None)
@@ -36,10 +44,7 @@ def test_before_it_was_not_made(tmp_path: Path) -> None:
 
 def test_after_says_how_long_it_took(tmp_path: Path) -> None:
     assert struck(tmp_path / "mark", "after", 0.0, 0.2) == -signal.SIGKILL
-    is_struck, lasted = marked(tmp_path / "mark")
-    assert is_struck
-    assert lasted is not None
-    assert lasted >= 0.2
+    assert lasted(tmp_path / "mark") >= 0.2
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.2])
@@ -50,10 +55,7 @@ def test_during_is_inside_a_call_that_is_still_open(tmp_path: Path, seconds: flo
 
 def test_during_that_comes_too_late_says_so(tmp_path: Path) -> None:
     assert struck(tmp_path / "mark", "during", 0.5, 0.0) == -signal.SIGALRM
-    is_struck, lasted = marked(tmp_path / "mark")
-    assert is_struck
-    assert lasted is not None
-    assert lasted < 0.5
+    assert lasted(tmp_path / "mark") < 0.5
 
 
 def test_what_was_never_come_to_is_not_struck(tmp_path: Path) -> None:

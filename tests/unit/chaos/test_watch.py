@@ -55,13 +55,16 @@ def test_what_was_not_recorded_bars(tmp_path: Path, script: str, is_barred: bool
 
 
 def test_what_is_not_answered_bars_until_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "UNANSWERED_SECONDS", 0.5)
+    monkeypatch.setattr(asking, "UNANSWERED_SECONDS", 1.0)
     asked_once: Callable[[], bool] = (tmp_path / "asked").exists
     with asked(f"touch {tmp_path}/asked; while ! test -e {tmp_path}/thawed; do sleep 0.05; done") as one:
         wait_until(asked_once, 20.0, "it is asked")
+        assert not one.is_barred, "it may take that long"
         wait_until(lambda: one.is_barred, 20.0, "nothing is answered")
         (tmp_path / "thawed").touch()
         wait_until(lambda: not one.is_barred, 20.0, "it is answered")
+        time.sleep(2 * asking.UNANSWERED_SECONDS)
+        assert not one.is_barred, "whoever is asked next answers as well"
 
 
 def test_nothing_is_asked_once_it_is_over(tmp_path: Path) -> None:
