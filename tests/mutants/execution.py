@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tests.mutants.mutant import CORE, CRASHES, LIBVIRT, TABLETOP, UNIT_LIBVIRT, Mutant, core, only, scenarios
+from tests.mutants.mutant import CORE, CRASHES, LIBVIRT, SERVICE, TABLETOP, UNIT_LIBVIRT, Mutant, core, only, scenarios
 
+CLOCK = core("test_evacuation.py", "test_booking_clock.py")
 COURSE = core("test_convergence.py")
 KERNEL = only("unit", "tests/unit/kernel")
 KERNEL_FILE = "daemon/ballastd/kernel/kernel.py"
@@ -16,16 +17,38 @@ EXECUTION: tuple[Mutant, ...] = (
            "        if used >= limit:\n            return Deferral(kind", "        if False:\n            return Deferral(kind"),
     Mutant("a failed move is tried again at once", f"{CORE}/admission.py", "    if wall >= last.wall + pause:", "    if True:"),
     Mutant("a failure under a clock that was ahead is waited for", f"{CORE}/controller.py",
-           "            step.book(ev.ClockSetRight(wall, round(by, 1)))", "            pass",
-           core("test_evacuation.py", "test_booking_clock.py")),
+           "if by or (self._first and ahead(step.draft, now.wall) > CLOCK_STEP_SECONDS):", "if by:", CLOCK),
+    Mutant("a step of the clock makes what is noted older", f"{CORE}/controller.py",
+           "if by or (self._first and", "if (self._first and", CLOCK),
+    Mutant("a step of the clock that was refused is forgotten", f"{CORE}/controller.py",
+           "            self._clock.keep(now)\n", "            self._clock.keep(now)\n            self._books_clock.keep(now)\n", CLOCK),
+    Mutant("a step of the clock is booked again and again", f"{CORE}/controller.py",
+           "        self._books_clock.keep(step.now)\n", "", CLOCK),
+    Mutant("a step of the clock makes verdicts older", f"{CORE}/judging.py",
+           "        self._verdicts.standings.wall += by\n", "", CLOCK),
+    Mutant("what was noted before this machine booted goes along", f"{CORE}/booking_clock.py",
+           "    return wall + e.by if wall >= e.booted_wall else wall", "    return wall + e.by", CLOCK),
+    Mutant("a phase is watched anew once the clock is set", f"{CORE}/switching.py",
+           "        known = self._phases.get(host)\n        if known is None or", "        known = self._phases.get(host)\n"
+           "        if known is None or known.before != max(0.0, now.wall - power.since_wall) or", CLOCK),
+    Mutant("windows hold before they were compiled", f"{CORE}/policies.py",
+           "        return self.begins <= wall < self.horizon", "        return wall < self.horizon", core("test_admission.py")),
+    Mutant("a move is called off by a window of which nothing is known", f"{CORE}/aborts.py",
+           "all(w.is_known(wall) and w.open_until", "all(w.open_until", core("test_admission.py")),
+    Mutant("windows stay as they were by a clock that was wrong", f"{SERVICE}/daemon.py",
+           "                self._clock_was_set.set()\n", "                pass\n",
+           scenarios("business-hours-end-after-the-clock-was-ahead")),
+    Mutant("a cordon lifted under a clock that was ahead is lifted for ever", f"{SERVICE}/executor.py",
+           "if wall - CORDON_SECONDS < at <= wall}", "if wall - CORDON_SECONDS < at}",
+           only("unit", "tests/unit/service/test_executor.py")),
     Mutant("one of the books keeps what was noted ahead", f"{CORE}/booking_clock.py", '"crashes", "silences"', '"crashes"',
            core("test_booking_clock.py")),
     Mutant("a clock that is set right makes deadlines longer", f"{CORE}/booking_clock.py",
-           "value - excess if value is not None and begin > at else value", "value", core("test_booking_clock.py")),
+           "None if value is None else value + by", "value", CLOCK),
     Mutant("an observing policy acts", f"{CORE}/admission.py",
            "    if intent.mode is not Mode.AUTO and not (approved and", "    if False and not (approved and"),
     Mutant("a denial does not win", f"{CORE}/admission.py",
-           "        if not window.allows and (end is not None or beyond):", "        if False:"),
+           "        if not window.allows and (end is not None or not window.is_known(wall)):", "        if False:"),
     Mutant("one look settles an error", f"{CORE}/reconciliation.py",
            "    return oldest - first[0] >= sight.timing.second_look", "    return True"),
     Mutant("an error is a failure", f"{CORE}/reconciliation.py",
@@ -42,7 +65,7 @@ EXECUTION: tuple[Mutant, ...] = (
     Mutant("a duplicate freezes nobody", f"{CORE}/ledger.py",
            "    ledger.duplicates[e.vm] = e", "    pass"),
     Mutant("an order is not booked", f"{CORE}/controller.py",
-           "        self._ledger, events = self._pending[1], self._pending[2]\n", "        events = self._pending[2]\n"),
+           "        self._ledger = step.draft\n", ""),
     Mutant("a refused journal is no reason to stop", f"{CORE}/gates.py",
            "        if self._journal_reason is not None:", "        if False:"),
     Mutant("crashes are not counted", f"{CORE}/ledger.py", "    if ledger.running:", "    if False:"),

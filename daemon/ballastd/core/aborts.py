@@ -66,7 +66,8 @@ def _closed_window(m: Migration, policies: PolicySet, wall: float) -> str:
     named = [policies.windows[name] for name in _windows_of(m.policy, policies)]
     denied = any(not w.allows and w.open_until(wall) is not None for w in named if w.cancel_at_close)
     allowing = [w for w in named if w.allows]
-    closed = (any(w.cancel_at_close for w in allowing) and all(w.open_until(wall) is None for w in allowing))
+    closed = (any(w.cancel_at_close for w in allowing)
+              and all(w.is_known(wall) and w.open_until(wall) is None for w in allowing))
     return "its window closed" if denied or closed else ""
 
 

@@ -216,9 +216,8 @@ def window_deferral(move: Move, policies: PolicySet, wall: float) -> Deferral | 
         return None
     named = [policies.windows[name] for name in move.windows]
     for window in named:
-        beyond = wall >= window.horizon
         end = window.open_until(wall)
-        if not window.allows and (end is not None or beyond):
+        if not window.allows and (end is not None or not window.is_known(wall)):
             return Deferral(DeferralKind.WINDOW, f"window {window.name} denies", move.vm, move.source, end)
         starts = window.next_open(wall)
         if not window.allows and starts is not None and wall + move.predicted * FIT_FACTOR > starts:

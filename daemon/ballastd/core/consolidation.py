@@ -101,7 +101,7 @@ def open_until(policy: ConsolidationPolicy, policies: PolicySet, wall: float) ->
     window = policies.windows.get(policy.window)
     closes = window.open_until(wall) if window else None
     for denial in (policies.windows[name] for name in policy.denials):
-        if closes is None or wall >= denial.horizon or denial.open_until(wall) is not None:
+        if closes is None or not denial.is_known(wall) or denial.open_until(wall) is not None:
             return None
         closes = min(closes, denial.next_open(wall) or denial.horizon)
     return closes

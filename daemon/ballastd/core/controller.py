@@ -86,7 +86,7 @@ class Controller:
                  revision: int = 0, version: str = "") -> None:
         self._cluster, self._policies = cluster, policies
         self._ledger, self._revision = ledger, revision
-        self._pending: tuple[int, Ledger, tuple[ev.Event, ...]] | None = None
+        self._pending: Step | None = None
         self._senses = Senses(cluster.timing, ledger)
         self._judge_of_health, self._notebook = Judge(self._senses.telemetry), latching.Notebook()
         self._verdicts = self._judge_of_health.verdicts
@@ -98,7 +98,7 @@ class Controller:
         self._strandings, self._recommendations, self._shutdowns = Strandings(), Recommendations(), Shutdowns()
         self._arrivals = Arrivals(cluster.arrival_checks)
         self._last: Snapshot | None = None
-        self._clock = ClockWatch(now)
+        self._clock, self._books_clock = ClockWatch(now), ClockWatch(now)
         self._remembered = -1
         self._first: list[ev.Event] = [ev.DaemonStarted(now.wall, now.boot_id, version),
                                        ev.PoliciesLoaded(now.wall, policies.digest)]
@@ -143,15 +143,13 @@ class Controller:
 
     def advance(self, revision: int) -> None:
         """The decision of ``revision`` is durable: what it booked is the truth now."""
-        if self._pending is None or self._pending[0] != revision:
-            raise ValueError(f"revision {revision} is not the one that was decided last")
-        self._ledger, events = self._pending[1], self._pending[2]
-        self._pending = None
-        self._recent.note(events)
+        step = self._decided(revision)
+        self._ledger = step.draft
+        self._books_clock.keep(step.now)
+        self._recent.note(tuple(step.events))
         self._homes.keep()
         self._strandings.keep()
         self._first = []
-        self._clock.keep()
         orders = frozenset(power.order for power in self._ledger.power.values())
         asked = frozenset(one.id for one in self._ledger.shutdowns.open())
         self._senses.forget_closed(frozenset(self._ledger.migrations), orders, asked)
@@ -163,11 +161,17 @@ class Controller:
 
     def reject(self, revision: int, reason: str) -> None:
         """The decision of ``revision`` could not be made durable: forget it, and start nothing until it can."""
-        if self._pending is None or self._pending[0] != revision:
-            raise ValueError(f"revision {revision} is not the one that was decided last")
-        self._pending = None
+        self._decided(revision)
         self._arrivals.forget_closed(self._ledger)
         self._gatekeeper.journal_failed(reason)
+
+    def _decided(self, revision: int) -> Step:
+        """Return the step of ``revision``, of which now is known whether it is durable."""
+        step = self._pending
+        if step is None or step.revision != revision:
+            raise ValueError(f"revision {revision} is not the one that was decided last")
+        self._pending = None
+        return step
 
     def observe_only(self, reason: str) -> None:
         """Start nothing any more, until a person restarts the daemon."""
@@ -194,15 +198,14 @@ class Controller:
                           | ShutdownReturned)
 
     def _follow_clock(self, step: Step) -> None:
-        """Once the wall clock was set back, and at the start, see that nothing is noted later than now: until then it would
-        hold up what may begin."""
-        wall = step.now.wall
-        if not self._clock.is_in_doubt(step.now):
-            return
-        self._judge_of_health.set_clock_right(wall)
-        self._switchboard.set_clock_right(wall)
-        if (by := ahead(step.draft, wall)) > CLOCK_STEP_SECONDS:
-            step.book(ev.ClockSetRight(wall, round(by, 1)))
+        """Where the wall clock was set, have what is noted keep its age; and at the start see that nothing is noted later
+        than now: until then it would hold up what may begin."""
+        now, by = step.now, self._books_clock.stepped(step.now)
+        if since := self._clock.stepped(now):
+            self._judge_of_health.step_clock(since)
+            self._clock.keep(now)
+        if by or (self._first and ahead(step.draft, now.wall) > CLOCK_STEP_SECONDS):
+            step.book(ev.ClockStepped(now.wall, by, self._books_clock.booted()))
 
     def _absorb(self, one: Input, step: Step) -> None:
         match one:
@@ -385,7 +388,7 @@ class Controller:
         portrait = Portrait(snapshot, step.draft, self._policies, self._senses, self._verdicts, intents, made, orders,
                             gates, step.now, step.revision, self._gatekeeper.telemetry_trouble, self._recent.newest_first(),
                             self._recommendations.current, self._cluster.arrival_checks)
-        self._pending = (step.revision, step.draft, tuple(step.events))
+        self._pending = step
         return Decision(
             step.revision, tuple(step.events), orders, care.aborts, tunes, care.downtimes, care.post_copies,
             shutting.orders, asked.checks, switching.orders,

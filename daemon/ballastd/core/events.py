@@ -394,12 +394,14 @@ class JournalReplaced:
 
 
 @dataclass(frozen=True, slots=True)
-class ClockSetRight:
-    """The wall clock had been ahead, by at least so many seconds, when something was noted: whatever is noted later than
-    this counts as noted now. What may last until some time keeps its length."""
+class ClockStepped:
+    """The wall clock was set, ``by`` so many seconds: whatever was noted since ``booted_wall``, when this machine booted by
+    the clock as it was, is as old as it was before. What lies later than ``wall`` even so counts as noted now. With a ``by``
+    of 0 that alone holds: a run begins, and knows of no step. What may last until some time keeps its length."""
 
     wall: float
-    ahead: float
+    by: float
+    booted_wall: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,7 +419,7 @@ Event = (
     | VerdictsAcknowledged | CountersNoted | EvacuationBegun | EvacuationEnded | HostCordoned | HostUncordoned
     | DrainRequested | DrainCancelled | HostConfirmedDead | Paused | Resumed | SiteEventBegun | SiteEventEnded
     | DuplicateSeen | DuplicateCleared | InvariantFailed | HostSeenAlive | JournalRecovered | JournalReplaced
-    | ForeignMoveSeen | ClockSetRight | CheckpointTaken | AutonomyEvent | PowerEvent | ShutdownEvent
+    | ForeignMoveSeen | ClockStepped | CheckpointTaken | AutonomyEvent | PowerEvent | ShutdownEvent
 )
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in typing.get_args(Event)}

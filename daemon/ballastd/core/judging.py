@@ -97,11 +97,10 @@ class Judge:
         self._verdicts.summarize(np.array([row]))
         self._verdicts.stamps[row] += 1
 
-    def set_clock_right(self, wall: float) -> None:
-        """Nothing began later than ``wall``."""
-        since = self._verdicts.standings.wall
-        self._verdicts.stamps[(since > wall).any(axis=0)] += 1
-        np.minimum(since, wall, out=since)
+    def step_clock(self, by: float) -> None:
+        """The wall clock was set ``by`` so many seconds: what stands is as old as it was."""
+        self._verdicts.standings.wall += by
+        self._verdicts.stamps += 1
 
     def restart_holds(self) -> None:
         """Forget what is pending: it proves nothing now."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from ballastd.core import events as ev
 from ballastd.core.autonomy import AUTONOMY_EVENTS
-from ballastd.core.booking_clock import clock_set_right
+from ballastd.core.booking_clock import clock_stepped
 from ballastd.core.booking_migrations import MIGRATIONS
 from ballastd.core.booking_power import POWER
 from ballastd.core.books import HOUR_SECONDS, OPERATOR, SETTLED_KEPT, Books, LedgerBroken
@@ -229,7 +229,7 @@ _BOOK: dict[type, Callable[[Ledger, Any], None]] = {
     ev.InvariantFailed: _invariant_failed,
     ev.JournalRecovered: _nothing,
     ev.JournalReplaced: _nothing,
-    ev.ClockSetRight: clock_set_right,
+    ev.ClockStepped: clock_stepped,
     ev.CheckpointTaken: _checkpoint_taken,
     **MIGRATIONS,
     **POWER,

@@ -307,9 +307,9 @@ class PlacementPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A time window as UTC intervals (wall seconds, half-open, sorted, disjoint) up to ``horizon``.
+    """A time window as UTC intervals (wall seconds, half-open, sorted, disjoint) from ``begins`` up to ``horizon``.
 
-    ``allows``: True for an allow-window, False for a denial. Beyond the horizon nothing is known, which
+    ``allows``: True for an allow-window, False for a denial. Before the one and beyond the other nothing is known, which
     counts as denied. ``closing``: whether a running move is cancelled when the window closes.
     """
 
@@ -318,6 +318,11 @@ class Window:
     intervals: tuple[tuple[float, float], ...]
     horizon: float
     cancel_at_close: bool = False
+    begins: float = float("-inf")
+
+    def is_known(self, wall: float) -> bool:
+        """Return whether anything is known of ``wall``."""
+        return self.begins <= wall < self.horizon
 
     def open_until(self, wall: float) -> float | None:
         """Return until when this window is open at ``wall``, or None where it is not."""

@@ -90,6 +90,12 @@ def _arrival(e: ev.ArrivalChecked, names: Names) -> RecentView:
                       f"{e.id}: {words}{f': {e.detail}' if e.detail else ''}")
 
 
+def _clock_stepped(e: ev.ClockStepped, _names: Names) -> RecentView:
+    what = (f"the wall clock was set by {e.by:+.0f} s: what was noted keeps its age" if e.by
+            else "the wall clock was ahead when something was noted: that counts as noted now")
+    return RecentView(e.wall, "warning", what)
+
+
 def _shutdown_ordered(e: sh.ShutdownOrdered, _names: Names) -> RecentView:
     return RecentView(e.wall, "alarm", f"{e.id}: {e.vm_name} is asked to shut down on {e.host}: {e.policy}: {e.because}",
                       e.host, e.vm)
@@ -179,6 +185,6 @@ _TELL: dict[type, Callable[[Any, Names], RecentView | None]] = {
     sh.ShutdownEnded: _shutdown_ended,
     sh.ShutdownOver: _on_host("info", "{vm_name}, which was shut down on {host}, is missed no more: {because}"),
     ev.InvariantFailed: _whole("alarm", "an invariant broke: {detail}"),
-    ev.ClockSetRight: _whole("warning", "the wall clock had been {ahead:.0f} s ahead: what was noted then counts as of now"),
+    ev.ClockStepped: _clock_stepped,
     ev.JournalRecovered: _whole("info", "the journal can be written again"),
 }

@@ -9,7 +9,7 @@ Whatever goes wrong ends in FAILED, which only an operator clears.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ballastd.core import events as ev
 from ballastd.core import power_events as pw
@@ -63,7 +63,7 @@ class _Phase:
     """A phase of a host: when this run saw it first (monotonic), and how long it had lasted then by the wall clock."""
 
     phase: PowerPhase
-    since_wall: float
+    order: str
     watched: float
     before: float
 
@@ -88,6 +88,8 @@ class Switchboard:
         ``unplaced``: VMs on failing or drained hosts that no host takes.
         """
         turn = _Turn(self, snapshot, outlook, senses, revision, held, stuck, unplaced)
+        for host in self._phases.keys() - outlook.ledger.power.keys():
+            self.forget(host)
         for host in sorted(outlook.ledger.power):
             turn.follow(host, outlook.ledger.power[host])
         for host in sorted(outlook.ledger.wake_asked.keys() - turn.ended):
@@ -113,6 +115,7 @@ class Switchboard:
         self._closing.pop(host, None)
         self._stuck.pop(host, None)
         self._said_off.pop(host, None)
+        self._phases.pop(host, None)
 
     def confirmed(self, host: HostName, at: float) -> Closing:
         """Note that the host's hook is shut; return the notes of it."""
@@ -137,12 +140,8 @@ class Switchboard:
     def watch(self, host: HostName, power: HostPower, now: Instant) -> None:
         """Note that the host is in this phase: what has passed of it before counts by the wall clock."""
         known = self._phases.get(host)
-        if known is None or (known.phase, known.since_wall) != (power.phase, power.since_wall):
-            self._phases[host] = _Phase(power.phase, power.since_wall, now.monotonic, max(0.0, now.wall - power.since_wall))
-
-    def set_clock_right(self, wall: float) -> None:
-        """Nothing began later than ``wall``: what was watched of a phase goes on."""
-        self._phases = {host: replace(one, since_wall=min(one.since_wall, wall)) for host, one in self._phases.items()}
+        if known is None or (known.phase, known.order) != (power.phase, power.order):
+            self._phases[host] = _Phase(power.phase, power.order, now.monotonic, max(0.0, now.wall - power.since_wall))
 
     def lasted(self, host: HostName, now: Instant) -> float:
         """Return for how long the host has been in its phase, seconds, whatever the wall clock does meanwhile."""

@@ -41,7 +41,7 @@ class TimedWindow:
     def compiled(self, now_wall: float) -> Window:
         """Return the window as UTC intervals from ``now_wall`` on."""
         found, horizon = intervals(self.rules, now_wall)
-        return Window(self.name, self.allows, found, horizon, self.cancel_at_close)
+        return Window(self.name, self.allows, found, horizon, self.cancel_at_close, now_wall)
 
 
 @dataclass(slots=True)

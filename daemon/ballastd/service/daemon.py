@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -130,6 +131,7 @@ class Daemon:
         self._lifted: dict[HostName, float] = {}
         self._malformed: Counter[str] = Counter()
         self._late = 0
+        self._clock_was_set = asyncio.Event()
 
     def view(self) -> ClusterView | None:
         """See ``ports.Console``."""
@@ -333,6 +335,8 @@ class Daemon:
         while True:
             await asyncio.sleep(PULSE_SECONDS)
             now = self._parts.clock.now()
+            if _stepped(last, now):
+                self._clock_was_set.set()
             doubt = _doubt(last, now, lag_max)
             if doubt:
                 self._late += 1
@@ -353,9 +357,13 @@ class Daemon:
                 await asyncio.sleep(CLAIM_LOOK_SECONDS)
 
     async def _keep_windows_ahead(self) -> None:
-        """Compile the policies' windows anew well before their horizon, for ever."""
+        """Compile the policies' windows anew well before their horizon, and once the clock by which they were was set, for
+        ever."""
         while True:
-            await asyncio.sleep(RECOMPILE_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RECOMPILE_SECONDS):
+                    await self._clock_was_set.wait()
+            self._clock_was_set.clear()
             await self.reload()
 
     async def _wind_down(self, server: Server | None) -> None:
@@ -407,7 +415,12 @@ def _doubt(last: Instant, now: Instant, lag_max: float) -> str | None:
     passed = now.monotonic - last.monotonic
     if passed > PULSE_SECONDS + lag_max:
         return f"our loop stood still for {passed - PULSE_SECONDS:.1f} s"
-    stepped = (now.wall - last.wall) - passed
-    if abs(stepped) > CLOCK_STEP_SECONDS:
-        return f"the wall clock stepped by {stepped:+.1f} s"
+    if by := _stepped(last, now):
+        return f"the wall clock stepped by {by:+.1f} s"
     return None
+
+
+def _stepped(last: Instant, now: Instant) -> float:
+    """Return by how much the wall clock was set from one to the other, seconds; 0 where it was not."""
+    by = (now.wall - last.wall) - (now.monotonic - last.monotonic)
+    return by if abs(by) > CLOCK_STEP_SECONDS else 0.0

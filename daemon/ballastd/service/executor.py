@@ -11,6 +11,7 @@ import structlog
 
 from ballastd.core import events as ev
 from ballastd.core import power_events as pw
+from ballastd.core.booking_clock import moved
 from ballastd.core.decisions import Decision
 from ballastd.core.inputs import BandwidthSet, CallReturned, PowerReturned, ShutdownReturned
 from ballastd.core.migrations import CallResult
@@ -157,7 +158,13 @@ class Executor:
 def lately_lifted(events: Iterable[ev.Event], wall: float) -> dict[HostName, float]:
     """Return the hosts whose cordon the books say was lifted so short a time before ``wall`` (seconds) that a request of
     before may stand still, and when the last time."""
-    return {event.host: event.wall for event in events if isinstance(event, _LIFTING) and event.wall > wall - CORDON_SECONDS}
+    lifted: dict[HostName, float] = {}
+    for event in events:
+        if isinstance(event, _LIFTING):
+            lifted[event.host] = event.wall
+        elif isinstance(event, ev.ClockStepped):
+            lifted = {host: moved(at, event) for host, at in lifted.items()}
+    return {host: at for host, at in lifted.items() if wall - CORDON_SECONDS < at <= wall}
 
 
 async def _steer(call: Awaitable[None], migration: str, otherwise: str) -> None:

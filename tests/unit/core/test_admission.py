@@ -24,8 +24,8 @@ from ballastd.core.policies import (
 from ballastd.core.quantities import Bytes, HostName, Seconds, VmId
 from tests.builders import FAN, POLICIES, UNCORRECTED, four_hosts, table
 
-OPEN = Window("open", True, ((100.0, 200.0), (300.0, 400.0)), 1000.0)
-SHUT = Window("freeze", False, ((150.0, 160.0),), 1000.0)
+OPEN = Window("open", True, ((100.0, 200.0), (300.0, 400.0)), 1000.0, begins=50.0)
+SHUT = Window("freeze", False, ((150.0, 160.0),), 1000.0, begins=50.0)
 
 
 def move(*windows: str, predicted: float = 10.0, urgent: bool = False) -> Move:
@@ -48,6 +48,9 @@ POLICY = PolicySet(windows={"open": OPEN, "freeze": SHUT})
     (130.0, ("freeze",), None),
     (170.0, ("freeze",), None),
     (2000.0, ("freeze",), DeferralKind.WINDOW),
+    (49.0, ("freeze",), DeferralKind.WINDOW),
+    (51.0, ("freeze",), None),
+    (49.0, ("open",), DeferralKind.WINDOW),
     (2000.0, ("open",), DeferralKind.WINDOW),
     (99.0, (), None),
 ])
@@ -84,6 +87,8 @@ def test_what_would_not_fit_before_a_denial_waits_for_its_end() -> None:
     (250.0, ("finish",), False),
     (250.0, ("cancel",), True),
     (250.0, ("finish", "cancel"), True),
+    (9.0, ("cancel",), False),
+    (11.0, ("cancel",), True),
     (150.0, ("finish", "deny-cancel"), False),
     (160.0, ("finish", "deny-cancel"), True),
     (250.0, ("finish", "deny-cancel"), False),
@@ -93,7 +98,7 @@ def test_what_would_not_fit_before_a_denial_waits_for_its_end() -> None:
 def test_a_running_move_ends_or_is_called_off_when_a_window_closes_as_that_window_says(
         wall: float, windows: tuple[str, ...], called_off: bool) -> None:
     open_, shut = ((100.0, 200.0),), ((155.0, 165.0),)
-    known = {"finish": Window("finish", True, open_, 1000.0), "cancel": Window("cancel", True, open_, 1000.0, True),
+    known = {"finish": Window("finish", True, open_, 1000.0), "cancel": Window("cancel", True, open_, 1000.0, True, 10.0),
              "deny-cancel": Window("deny-cancel", False, shut, 1000.0, True),
              "deny-finish": Window("deny-finish", False, shut, 1000.0)}
     balance = BalancePolicy("even", windows=windows)

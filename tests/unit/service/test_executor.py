@@ -221,4 +221,13 @@ def test_only_a_cordon_whose_request_may_stand_still_counts_as_lately_lifted() -
     assert lately_lifted(events, 1000.0) == dict.fromkeys(hosts[:5], 1000.0)
     assert lately_lifted(events, 1000.0 + CORDON_SECONDS) == {}
     again = ev.HostUncordoned(1100.0, hosts[0], "ann")
-    assert lately_lifted([*events, again], 1000.0)[hosts[0]] == 1100.0, "the last time"
+    assert lately_lifted([*events, again], 1100.0)[hosts[0]] == 1100.0, "the last time"
+
+
+def test_a_cordon_that_was_lifted_under_a_clock_that_was_ahead_was_not_lifted_lately_for_ever() -> None:
+    host = HostName("h0")
+    lifted = ev.HostUncordoned(9e6, host, "ann")
+    assert lately_lifted([lifted], 1000.0) == {}, "nobody knows when that was"
+    assert lately_lifted([lifted, ev.ClockStepped(1000.0, 0.0, 0.0)], 1010.0) == {host: 1000.0}
+    assert lately_lifted([lifted, ev.ClockStepped(9e6 - 3600.0, -3600.0, 0.0)], 9e6 - 3500.0) == {host: 9e6 - 3600.0}
+    assert lately_lifted([lifted, ev.ClockStepped(1000.0, 0.0, 0.0)], 1000.0 + CORDON_SECONDS) == {}
