@@ -53,7 +53,7 @@ class Executor:
         self._watch_power = watch_power
         self._inbox = inbox
         self._clock = clock
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
         self._cordoned: dict[HostName, float] = {}
         self._lifted = dict(lifted)
         self._closed_until = closed_until
@@ -79,8 +79,8 @@ class Executor:
             self._spawn(self._switch(order))
         self._follow_cordons(decision)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.ensure_future(work)
+    def _spawn(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
+        task: asyncio.Task[object] = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -95,15 +95,11 @@ class Executor:
             self._spawn(self._migrate(order, beside))
 
     async def _tune(self, tune: TuneOrder) -> None:
-        try:
-            await self._kernel.tune(tune)
-        except BallastdError as no:
-            log.warning("bandwidth not changed", migration=tune.migration, reason=str(no))
-        else:
+        if await _steer(self._kernel.tune(tune), tune.migration, "bandwidth not changed"):
             self._inbox.put(BandwidthSet(tune.migration, tune.bandwidth_mib_s, self._clock.now()))
 
-    async def _migrate(self, order: Order, after: Sequence[asyncio.Task[None]]) -> None:
-        await asyncio.gather(*after)
+    async def _migrate(self, order: Order, after: Sequence[asyncio.Task[object]]) -> None:
+        await asyncio.gather(*after, return_exceptions=True)
         result, message, downtime = await _outcome(self._kernel.migrate(order), order.id)
         log.info("migration call returned", migration=order.id, vm=order.move.vm_name, result=result.value,
                  message=message)
@@ -167,12 +163,17 @@ def lately_lifted(events: Iterable[ev.Event], wall: float) -> dict[HostName, flo
     return {host: at for host, at in lifted.items() if wall - CORDON_SECONDS < at <= wall}
 
 
-async def _steer(call: Awaitable[None], migration: str, otherwise: str) -> None:
-    """Await a call of the kernel that steers a job; say so where it is not made or does not arrive."""
+async def _steer(call: Awaitable[None], migration: str, otherwise: str) -> bool:
+    """Await a call of the kernel that steers a job; return whether it arrived, and say so where it did not."""
     try:
         await call
     except BallastdError as no:
         log.warning(otherwise, migration=migration, reason=str(no))
+    except Exception:
+        log.exception(otherwise, migration=migration)
+    else:
+        return True
+    return False
 
 
 async def _outcome(call: Awaitable[T], order: str) -> tuple[CallResult, str, T | None]:

@@ -6,10 +6,11 @@ import asyncio
 from dataclasses import dataclass, field, replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from ballastd.core import events as ev
 from ballastd.core import power_events as pw
-from ballastd.core.inputs import BandwidthSet, CallReturned, ShutdownReturned
+from ballastd.core.inputs import BandwidthSet, CallReturned, Input, ShutdownReturned
 from ballastd.core.migrations import CallResult
 from ballastd.core.plans import Order, ShutdownOrder, TuneOrder
 from ballastd.core.quantities import HostName
@@ -169,24 +170,69 @@ def test_a_host_that_is_closed_now_is_not_opened_for_what_was() -> None:
     run_virtual(story())
 
 
-@pytest.mark.parametrize(("order", "waits"), [(("h0v1", "h0", "h3"), True), (("h2v0", "h2", "h1"), True),
-                                              (("h2v0", "h2", "h3"), False)])
-def test_only_a_migration_that_shares_an_end_waits_for_a_bandwidth(order: tuple[str, str, str], waits: bool) -> None:
+async def beside_a_bandwidth(bench: Bench, inbox: Inbox, move: tuple[str, str, str]) -> Executor:
+    """Return an executor that has been told to give a job from h0 to h1 a bandwidth, and to begin ``move`` (VM, source,
+    target): one second ago."""
+    order = await bench.write(bench.order(*move))
+    executor = Executor(bench.kernel, inbox, bench.clock, lambda _host: None, Asker(None, inbox, bench.clock))
+    tune = TuneOrder("t-0", vm_id("h0v0"), HostName("h0"), HostName("h1"), 10, 1)
+    executor.carry_out(replace(table(four_hosts()).step(), orders=(order,), tunes=(tune,), cordons=frozenset()))
+    await asyncio.sleep(1.0)
+    return executor
+
+
+@pytest.mark.parametrize(("move", "waits"), [
+    (("h0v1", "h0", "h3"), True), (("h2v0", "h2", "h0"), True), (("h1v0", "h1", "h3"), True), (("h2v0", "h2", "h1"), True),
+    (("h2v0", "h2", "h3"), False)])
+def test_only_a_migration_that_shares_an_end_waits_for_a_bandwidth(
+        monkeypatch: pytest.MonkeyPatch, move: tuple[str, str, str], waits: bool) -> None:
     async def story() -> None:
-        bench, inbox = Bench(declared()), Inbox(lambda _: False)
-        first = await bench.write(bench.order("h0v0", "h0", "h1"))
-        call = asyncio.ensure_future(bench.kernel.migrate(first))
-        await asyncio.sleep(0.1)
-        second = await bench.write(bench.order(*order))
-        await bench.record.append(1, (ev.BandwidthOrdered(1.0, first.id, 10),))
-        bench.hypervisor.hosts[HostName("h0")].hung = True
-        executor = Executor(bench.kernel, inbox, bench.clock, lambda _host: None, Asker(None, inbox, bench.clock))
-        tune = TuneOrder(first.id, first.move.vm, HostName("h0"), HostName("h1"), 10, 1)
-        executor.carry_out(replace(table(four_hosts()).step(), orders=(second,), tunes=(tune,), cordons=frozenset()))
+        bench, inbox, answered = Bench(declared()), Inbox(lambda _: False), asyncio.Event()
+
+        async def slow(_order: TuneOrder) -> None:
+            await answered.wait()
+
+        monkeypatch.setattr(bench.kernel, "tune", slow)
+        executor = await beside_a_bandwidth(bench, inbox, move)
+        assert bench.kernel.calls == (0 if waits else 1)
+        answered.set()
         await asyncio.sleep(1.0)
-        assert bench.kernel.calls == (1 if waits else 2)
+        assert bench.kernel.calls == 1
         await executor.detach()
-        call.cancel()
+
+    run_virtual(story())
+
+
+class Torn(Inbox):
+    """An inbox that takes no word of bandwidths."""
+
+    def put(self, one: Input) -> bool:
+        if isinstance(one, BandwidthSet):
+            raise ZeroDivisionError("surprise")
+        return super().put(one)
+
+
+@pytest.mark.parametrize("from_kernel", [True, False])
+def test_a_surprise_from_a_bandwidth_loses_no_migration_beside_it(
+        monkeypatch: pytest.MonkeyPatch, from_kernel: bool) -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        inbox = Inbox(lambda _: False) if from_kernel else Torn(lambda _: False)
+
+        async def tune(_order: TuneOrder) -> None:
+            if from_kernel:
+                raise ZeroDivisionError("surprise")
+
+        monkeypatch.setattr(bench.kernel, "tune", tune)
+        with capture_logs() as logs:
+            executor = await beside_a_bandwidth(bench, inbox, ("h0v1", "h0", "h3"))
+        assert bench.kernel.calls == 1
+        if from_kernel:
+            told = [(one["log_level"], one["migration"]) for one in logs if one["event"] == "bandwidth not changed"]
+            assert told == [("error", "t-0")]
+        await inbox.wait(600.0, 0.0)
+        assert [type(one) for one in inbox.drain()] == [CallReturned]
+        await executor.detach()
 
     run_virtual(story())
 
