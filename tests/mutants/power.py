@@ -13,6 +13,8 @@ POWER: tuple[Mutant, ...] = (
     Mutant("who asked for a wake that was held up is forgotten", f"{CORE}/booking_power.py",
            "    # who asked for it is not forgotten before it is awake, or has failed: it may be withheld\n",
            "    books.wake_asked.pop(e.host, None)\n", core("test_packing.py", "test_wakes.py")),
+    Mutant("who asked for a wake asks for ever", f"{CORE}/books.py",
+           " if wall - asked.wall < WAKE_ASKED_SECONDS}", "}", core("test_wakes.py")),
     Mutant("a wake that died with the daemon is waited for", f"{CORE}/switching.py", "        elif self._was_never_told(host):",
            "        elif False:", core("test_packing.py", "test_wakes.py")),
     Mutant("a wake that was told is told again and again", f"{CORE}/switching.py",

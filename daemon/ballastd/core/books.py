@@ -17,6 +17,9 @@ SETTLED_KEPT = 200
 HOUR_SECONDS = 3600.0
 FAILURE_MEMORY_SECONDS = 24 * HOUR_SECONDS
 DAY_SECONDS = 24 * HOUR_SECONDS
+WAKE_ASKED_SECONDS = 12 * HOUR_SECONDS
+"""For so long (wall clock) it is acted upon that an operator wants a host switched on; who asked longer ago may have
+forgotten it."""
 OPERATOR = "operator"
 """The policy of what a person asked for."""
 
@@ -98,6 +101,10 @@ class Books:
     def power_acts_since(self, wall: float, *, on: bool, host: HostName | None = None) -> int:
         """Return how many power orders of one kind were given after ``wall``, to one host where given."""
         return sum(1 for act in self.power_acts if act.wall > wall and act.on is on and host in (None, act.host))
+
+    def wakes_asked(self, wall: float) -> dict[HostName, pw.WakeAsked]:
+        """Return what operators want switched on and have asked for lately enough, by host."""
+        return {host: asked for host, asked in self.wake_asked.items() if wall - asked.wall < WAKE_ASKED_SECONDS}
 
     def standing_by(self) -> frozenset[HostName]:
         """Return the hosts whose silence is expected: on their way off, off, or on their way back."""

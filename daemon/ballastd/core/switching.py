@@ -92,9 +92,9 @@ class Switchboard:
             self.forget(host)
         for host in sorted(outlook.ledger.power):
             turn.follow(host, outlook.ledger.power[host])
-        for host in sorted(outlook.ledger.wake_asked.keys() - turn.ended):
-            if not held_all:
-                turn.wake(host, OPERATOR, f"asked by {outlook.ledger.wake_asked[host].by}", urgent=True)
+        asked = {} if held_all else outlook.ledger.wakes_asked(snapshot.now.wall)
+        for host in sorted(asked.keys() - turn.ended):
+            turn.wake(host, OPERATOR, f"asked by {asked[host].by}", urgent=True)
         if not held and not turn.events:
             turn.choose()
         return Switching(tuple(turn.events), tuple(turn.orders), tuple(turn.refusals), tuple(turn.deferrals),

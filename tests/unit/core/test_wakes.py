@@ -68,6 +68,23 @@ def test_a_wake_that_an_operator_asked_for_and_was_held_up_is_ordered_again() ->
     assert p.table.controller.ledger.wake_asked == {}
 
 
+@pytest.mark.parametrize(("hours", "ordered"), [(11.0, True), (13.0, False), (720.0, False)])
+def test_a_wake_that_was_asked_for_long_ago_is_not_ordered_any_more(hours: float, ordered: bool) -> None:
+    """As in a journal of a release that forgot the asking with the order, and did not ask again."""
+    p = powered()
+    assert p.say(Verb.POWER_OFF, "h3").accepted, "so that no policy wakes it"
+    p.until(PowerPhase.OFF, "h3")
+    wall, h3 = p.table.now.wall, HostName("h3")
+    p.table.events += [pw.WakeAsked(wall, h3, "ann"), pw.WakeOrdered(wall, "1-on-h3", h3, "operator", "asked by ann"),
+                       pw.WakeWithheld(wall, h3, "its controller: busy")]
+    before = wakes(p)
+    p.table.wait(hours * 3600.0)
+    p.restart()
+    p.turns(600.0)
+    assert (wakes(p) - before)["WakeOrdered"] == int(ordered)
+    assert p.phase("h3") is (None if ordered else PowerPhase.OFF)
+
+
 @pytest.mark.parametrize("leap", [86400.0, -86400.0])
 def test_a_clock_that_leaps_is_no_time_that_a_host_had(leap: float) -> None:
     p = asleep()
