@@ -15,6 +15,8 @@ POWER: tuple[Mutant, ...] = (
            "    books.wake_asked.pop(e.host, None)\n", core("test_packing.py", "test_wakes.py")),
     Mutant("who asked for a wake asks for ever", f"{CORE}/books.py",
            " if wall - asked.wall < WAKE_ASKED_SECONDS}", "}", core("test_wakes.py")),
+    Mutant("who did not go off by us is ours to wake", f"{CORE}/switching.py",
+           "        if power.off_wall is None:\n            self._end(", "        if False:\n            self._end(", core("test_wakes.py")),
     Mutant("a wake that died with the daemon is waited for", f"{CORE}/switching.py", "        elif self._was_never_told(host):",
            "        elif False:", core("test_packing.py", "test_wakes.py")),
     Mutant("a wake that was told is told again and again", f"{CORE}/switching.py",

@@ -364,8 +364,8 @@ class _Turn:
             took = round(self.board.lasted(host, self.now), 1)
             self._end(pw.HostAwake(self.now.wall, host, f"back after {human_seconds(took)}", took))
         elif self._was_never_told(host):
-            self._order_again(host, "the daemon was restarted, nobody knows whether its controller was told, and that says "
-                                    "off")
+            self._order_again(host, power, "the daemon was restarted, nobody knows whether its controller was told, and "
+                                           "that says off")
         elif self.board.is_overdue(host, self.outlook.timing.wake, self.now):
             self._fail(host, f"it did not come back within {human_seconds(self.outlook.timing.wake)}: "
                              f"{self._signs(host, silent=self._is_silent(host))}")
@@ -427,18 +427,20 @@ class _Turn:
         if returned is None or returned.result in (CallResult.OK, CallResult.ERROR):
             return False  # taken, or nobody knows: the signs decide
         withheld = returned.result is CallResult.WITHHELD
-        if withheld and (power.phase is PowerPhase.GOING_OFF or power.off_wall is None):
-            # nothing was told, and it was on before
+        if withheld and power.phase is PowerPhase.GOING_OFF:
             self._end(pw.HostKept(self.now.wall, host, f"withheld by the kernel: {returned.message}"))
         elif withheld:
-            self._order_again(host, returned.message)
+            self._order_again(host, power, returned.message)
         else:
             self._fail(host, f"the order was not taken: {returned.message}")
         return True
 
-    def _order_again(self, host: HostName, why: str) -> None:
+    def _order_again(self, host: HostName, power: HostPower, why: str) -> None:
         """A controller that was busy for a moment, or never heard of it, shall not leave a host asleep until somebody looks;
-        but it is tried a few times only."""
+        but it is tried a few times only. Whoever did not go off by us is not ours to wake: that takes another asking."""
+        if power.off_wall is None:
+            self._end(pw.HostKept(self.now.wall, host, f"its wake is not ordered again, for it did not go off by us: {why}"))
+            return
         tries = self.outlook.ledger.power_acts_since(self.now.wall - HOUR_SECONDS, on=True, host=host)
         if tries < WAKE_TRIES:
             self._end(pw.WakeWithheld(self.now.wall, host, why))

@@ -141,6 +141,20 @@ def test_a_host_that_somebody_else_switched_off_is_not_asked_for_without_end() -
     assert wakes(p) - before == {"WakeOrdered": 1, "HostKept": 1}
 
 
+def test_a_wake_that_died_with_the_daemon_is_ordered_again_only_where_we_switched_off() -> None:
+    p = powered()
+    p.table.powered_off.add("h2")
+    p.turns(60.0)
+    before = wakes(p)
+    assert p.say(Verb.POWER_ON, "h2").accepted
+    p.restart()
+    p.turns(1800.0)
+    assert wakes(p) - before == {"WakeOrdered": 1, "HostKept": 1}
+    kept = p.table.controller.ledger.kept[HostName("h2")]
+    assert "did not go off by us: the daemon was restarted" in kept.detail
+    assert p.phase("h2") is None, "it counts as no host of ours that stands by"
+
+
 def test_a_host_that_is_not_declared_any_more_is_not_woken() -> None:
     p = asleep()
     p.ignores.add("h3")
