@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.mutant import CORE, KERNEL, SERVICE, Mutant, only
+from tests.mutants.mutant import CORE, KERNEL, SERVICE, Mutant, core, only
 
 TROUBLES = only("unit", "tests/unit/service/test_troubles.py")
 EXECUTOR = only("unit", "tests/unit/service/test_executor.py")
@@ -39,9 +39,10 @@ ACTING: tuple[Mutant, ...] = (
            "gather(*after, return_exceptions=True)", "gather(*after)", EXECUTOR),
     Mutant("a surprise from a bandwidth is told nobody", f"{SERVICE}/executor.py",
            "    except Exception:\n        log.exception(otherwise, migration=migration)\n", "", EXECUTOR),
-    Mutant("a bandwidth that arrived is said again", f"{CORE}/under_way.py",
-           "                 and self._senses.bandwidths.get(m.id) != m.bandwidth_mib_s\n", "",
-           only("unit", "tests/unit/core/test_under_way.py")),
+    Mutant("a bandwidth that arrived is said again without end", f"{CORE}/under_way.py",
+           "        return REASSURE_SECONDS if has_arrived else", "        return", core("test_under_way.py")),
+    Mutant("a bandwidth that arrived is never said again", f"{CORE}/under_way.py",
+           "        return REASSURE_SECONDS if has_arrived else", "        return 1e9 if has_arrived else", core("test_under_way.py")),
     Mutant("a journal that hangs over a mistake is told nobody", f"{SERVICE}/control_loop.py",
            "await self._write(0, (ev.", "await self._record.append(0, (ev.", TROUBLES),
     Mutant("a bandwidth dies with the run that ordered it", f"{CORE}/under_way.py",

@@ -21,6 +21,10 @@ from ballastd.core.quantities import HostName, Instant
 from ballastd.core.senses import Senses
 
 TELL_AGAIN_SECONDS = 10.0
+"""How often a job is told a bandwidth of which nobody knows that it reached it."""
+REASSURE_SECONDS = 60.0
+"""How often it is told one that did: a call that was given up earlier may be carried out after it, and others may set
+another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +69,19 @@ class UnderWay:
         return Care((*eased.events, *resorts.events, *called_off), eased.orders, aborts, resorts.orders, resorts.notices)
 
     def tell_again(self, ledger: Ledger, tunes: tuple[TuneOrder, ...], revision: int, now: Instant) -> tuple[TuneOrder, ...]:
-        """Return ``tunes``, and what the books say of jobs that were given another bandwidth before, where nobody knows that
-        it reached them: the call failed, or a run before died; what others are given rests on it."""
+        """Return ``tunes``, and what the books say of jobs that were given another bandwidth before: soon where nobody knows
+        that it reached them, for the call failed or a run before died, else seldom; what others are given rests on it."""
         self._told = {key: at for key, at in self._told.items() if key in ledger.migrations}
         mine = {tune.migration for tune in tunes}
         again = [TuneOrder(m.id, m.vm, m.source, m.target, m.bandwidth_mib_s, revision) for m in ledger.open_migrations()
                  if m.retuned and m.phase is MigrationPhase.RUNNING and m.id not in mine
-                 and self._senses.bandwidths.get(m.id) != m.bandwidth_mib_s
-                 and now.monotonic - self._told.get(m.id, float("-inf")) >= TELL_AGAIN_SECONDS]
+                 and now.monotonic - self._told.get(m.id, float("-inf")) >= self._patience(m)]
         self._told.update({tune.migration: now.monotonic for tune in (*tunes, *again)})
         return (*tunes, *again)
+
+    def _patience(self, m: Migration) -> float:
+        has_arrived = self._senses.bandwidths.get(m.id) == m.bandwidth_mib_s
+        return REASSURE_SECONDS if has_arrived else TELL_AGAIN_SECONDS
 
     def parted(self, ledger: Ledger, now: Instant) -> frozenset[str]:
         """Return the open migrations (ids) of which an end shows now that their VM went before its memory."""
