@@ -192,6 +192,19 @@ def test_who_is_wanted_by_two_is_woken_once(comes_back: bool) -> None:
     assert [order.host for order in orders] == ([] if comes_back else ["h3"])
 
 
+@pytest.mark.parametrize(("age", "awake"), [(20.0, False), (9.0, True)])
+def test_only_a_look_begun_since_it_went_off_shows_that_somebody_else_switched_a_host_on(age: float, awake: bool) -> None:
+    """A look may come in late: it shows what was, and the host was seen silent since."""
+    p = powered()
+    look = p.table.controller._senses.inventories[HostName("h3")]
+    p.until(PowerPhase.OFF, "h3")
+    now = p.table.wait(10.0).now
+    late = replace(look, begun=now.later(-age), taken=now.later(-age), vms=())
+    events = p.table.step(late, look=False).events
+    assert [(e.host, e.detail) for e in events if isinstance(e, pw.HostAwake)] == (
+        [("h3", "it answers: somebody else switched it on")] if awake else [])
+
+
 def test_who_went_off_while_no_daemon_ran_did_not_fail() -> None:
     p = powered()
     while not p.turn().power:
