@@ -142,7 +142,7 @@ def _judge(scene: Scene, outcome: Outcome) -> None:
     outcome.violations.extend(f"durable as done, and it never arrived: {one}" for one in found.unseen)
     share = STORIES[outcome.place].share_mib_s
     if found.most_mib_s > share:
-        outcome.violations.append(f"the jobs of h1 were given {found.most_mib_s} MiB/s together, {share} is their share")
+        outcome.violations.append(f"jobs of one host were given {found.most_mib_s} MiB/s together, {share} is their share")
     outcome.endings = [r.get("ending") or r["kind"] for r in records if r["kind"] in (
         "MigrationSettled", "HostOff", "HostAwake", "HostKept", "PowerFailed")]
 

@@ -32,6 +32,21 @@ def without(place: str, *kinds: str) -> list[dict[str, Any]]:
     return [record for record in records(place) if record["kind"] not in kinds]
 
 
+def later(place: str, kind: str, seconds: float) -> list[dict[str, Any]]:
+    """Return the records with all from the last of a kind on dated so much later."""
+    known = records(place)
+    last = max(number for number, record in enumerate(known) if record["kind"] == kind)
+    return [record | ({"wall": record["wall"] + seconds} if number >= last else {}) for number, record in enumerate(known)]
+
+
+def but(effects: list[Effect], act: str, value: int) -> list[Effect]:
+    return [one for one in effects if (one.act, one.value) != (act, value)]
+
+
+def failed(place: str) -> list[dict[str, Any]]:
+    return [record | ({"ending": "failed"} if record["kind"] == "MigrationSettled" else {}) for record in records(place)]
+
+
 def migrations(effects: list[Effect]) -> list[Effect]:
     return [one for one in effects if one.act == "migrate"]
 
@@ -126,11 +141,93 @@ def test_a_completed_migration_that_never_began_is_told() -> None:
     assert found.unseen == ["migration 29-1 of web from h1 to h3"], "the other one was aborted, maybe before it began"
 
 
+def test_an_abort_that_never_arrived_is_told_where_its_migration_was_begun_and_ended_by_it() -> None:
+    unheard = but(seen("abort"), "abort", 0)
+    assert reckon(unheard, records("abort")).unseen == ["abort of web at h1, ordered 1796011606.054"]
+    assert reckon(unheard, failed("abort")).unseen == [], "it ended by itself"
+    never_begun = [one for one in unheard if one != migrations(seen("abort"))[0]]
+    assert reckon(never_begun, records("abort")).unseen == [], "there was nothing to call off"
+
+
+def test_a_host_that_went_off_or_came_back_and_was_never_told_is_told() -> None:
+    off, on = OFF_AND_ON.splitlines(keepends=True)
+    assert reckon(switchings(on), records("power-on")).unseen == ["power off of h3 at h3, ordered 1796011625.059"]
+    assert reckon(switchings(off), records("power-on")).unseen == ["power on of h3 at h3, ordered 1796011626.256"]
+    withheld = [r | {"kind": {"HostAwake": "WakeWithheld"}.get(r["kind"], r["kind"])} for r in records("power-on")]
+    assert reckon(switchings(off), withheld).unseen == []
+
+
+def test_how_a_job_that_lived_on_should_be_and_was_not_told_is_told() -> None:
+    assert reckon(but(seen("bandwidth"), "bandwidth", 4), records("bandwidth")).unseen == [
+        "bandwidth of web at h1 (4), ordered 1796011577.801"]
+    untold = but(seen("bandwidth"), "bandwidth", 8)
+    assert reckon(untold, records("bandwidth")).unseen == [], "its migration ended before long"
+    assert reckon(untold, later("bandwidth", "MigrationSettled", 10.0)).unseen == [
+        "bandwidth of web at h1 (8), ordered 1796011590.548"]
+    untold = but(seen("standstill"), "standstill", 1000)
+    assert reckon(untold, later("standstill", "MigrationSettled", 10.0)).unseen == [
+        "standstill of web at h1 (1000), ordered 1796011563.636"]
+    assert reckon(untold, later("standstill", "DaemonStarted", 10.0)).unseen == [], "no daemon was there to say it"
+    both = but(untold, "standstill", 100)
+    assert reckon(both, later("standstill", "DowntimeOrdered", 10.0)).unseen == [], "more was allowed since"
+
+
 def test_a_bandwidth_that_comes_while_its_migration_ends_is_late_and_not_wrong() -> None:
     last = seen("bandwidth")[-1]
     late = [*seen("bandwidth")[:-1], replace(last, wall=1796011595.6)]
     assert reckon(late, records("bandwidth")).twice == []
     assert len(reckon([*late[:-1], replace(last, wall=1796011597.0)], records("bandwidth")).twice) == 1
+
+
+def test_a_bandwidth_that_comes_late_gives_nobody_anything() -> None:
+    last = seen("bandwidth")[-1]
+    late = [*seen("bandwidth")[:-1], replace(last, wall=1796011595.6, value=100)]
+    assert reckon(late, records("bandwidth")).most_mib_s == 8
+
+
+def test_what_the_jobs_of_several_sources_are_given_is_no_sum() -> None:
+    def elsewhere(r: dict[str, Any]) -> dict[str, Any]:
+        return r | ({"source": "h2"} if r.get("vm_name") == "log" else {})
+
+    arrived = [replace(one, at="h2") if one.who == "log" else one for one in seen("bandwidth")]
+    quick = [replace(one, mib_s=8) if one.act == "migrate" and one.who == "log" else one for one in arrived]
+    assert reckon(quick, [elsewhere(r) for r in records("bandwidth")]).most_mib_s == 8
+    together = [replace(one, mib_s=8) if one.act == "migrate" and one.who == "log" else one for one in seen("bandwidth")]
+    assert reckon(together, records("bandwidth")).most_mib_s == 12
+
+
+@pytest.mark.parametrize(("place", "act", "value", "wall"), [
+    ("bandwidth", "bandwidth", 4, 1796011593.0), ("standstill", "standstill", 100, 1796011565.9)])
+def test_a_job_that_is_set_back_to_what_was_ordered_before_is_told(place: str, act: str, value: int, wall: float) -> None:
+    former = next(one for one in seen(place) if (one.act, one.value) == (act, value))
+    found = reckon([*seen(place), replace(former, wall=wall)], records(place))
+    assert found.twice == [f"{act} of web at h1 ({value}), {wall:.3f}: no order for it was open"]
+    ordered = next(r["wall"] for r in reversed(records(place)) if r["kind"] in ("BandwidthOrdered", "DowntimeOrdered"))
+    assert reckon([*seen(place), replace(former, wall=ordered + 0.5)], records(place)).twice == [], "it was on its way"
+
+
+def test_a_migration_that_fails_is_given_back_its_standstill_once() -> None:
+    last = [one for one in seen("standstill") if one.act == "standstill"][-1]
+    back = replace(last, wall=1796011566.0, value=300)
+    assert len(reckon([*seen("standstill"), back], records("standstill")).twice) == 1, "it completed"
+    found = reckon([*seen("standstill"), back], failed("standstill"))
+    assert (found.twice, found.again) == ([], 1)
+    found = reckon([*seen("standstill"), back, replace(back, wall=1796011566.1)], failed("standstill"))
+    assert len(found.twice) == 1
+    assert "standstill of web at h1 (300)" in found.twice[0]
+
+
+def test_a_guest_is_asked_to_shut_down_once_for_each_record_of_it() -> None:
+    said = ("2026-11-30 04:06:44.687+0000: 28: debug : virDomainShutdownFlags:1995 : dom=0x55b3a8836730, "
+            "(VM: name=web, uuid=30db173d-3569-4efb-99fe-78987e67722d), flags=0x3\n")
+    asked = calls(said + said.replace("04:06:44", "04:07:44"), "h1", NAMES)
+    books = [{"kind": "ShutdownOrdered", "wall": 1796011604.68, "id": "5-s1", "vm_name": "web", "host": "h1"},
+             {"kind": "ShutdownAskedAgain", "wall": 1796011664.68, "id": "5-s1"},
+             {"kind": "ShutdownEnded", "wall": 1796011670.0, "id": "5-s1"}]
+    assert reckon(asked, books).twice == []
+    assert len(reckon(asked, [books[0], books[2]]).twice) == 1
+    assert len(reckon([*asked, replace(asked[1], wall=1796011666.0)], books).twice) == 1
+    assert len(reckon([*asked, replace(asked[1], wall=1796011671.0)], books).twice) == 1
 
 
 def test_a_host_that_is_told_without_an_order_or_once_more_is_told() -> None:
