@@ -3,8 +3,8 @@
     python -m tests.chaos.kills [--place NAME ...] [--instant before|during|after] [--times 3] [--seed 1] [--out FILE]
     python -m tests.chaos.kills --report FILE
 
-Each try has a daemon of its own act as the place wants, which ends itself by SIGKILL before, during or after the call that
-the act comes down to (``striking``); the daemon as it is installed is started in its place at once, and has to come to rest:
+Each try has a daemon of its own act as the place wants, which is killed before, during or after the call that the act comes
+down to (``striking``); the daemon as it is installed is started in its place at once, and has to come to rest:
 it acts, nothing is open or in doubt, every guest runs once where the journal says, and what was to be done is done. Then
 every effect that arrived at a libvirtd or a power switch is held against what is durable (``effects``). The seed decides
 when ``during`` is, as a share of how long that call took at least when it returned. Outcomes are appended to FILE, a line

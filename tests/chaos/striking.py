@@ -1,12 +1,12 @@
-"""The daemon as it is, ended by SIGKILL at a named place.
+"""The daemon as it is, killed at a named place.
 
     python -m tests.chaos.striking PLACE INSTANT SECONDS MARK run ...
 
 Nothing of it is changed but the call that an act comes down to, and that only around itself: libvirt's own function, the
 journal's append, the write of a definition, the message to the broker, a guest that is asked, a command of a power switch.
 The first such call is struck: ``before`` it is made, ``during`` it (``SECONDS`` after it began, whether or not it has
-returned by then), or ``after`` it has returned and before anybody was told. When it began and returned is written to MARK,
-which so says whether it was still open; the rest of the command line is ``ballastd``'s.
+returned by then), or ``after`` it has returned, with an error as well, and before anybody was told. When it began and
+returned is written to MARK, which so says whether it was still open; the rest of the command line is ``ballastd``'s.
 """
 
 from __future__ import annotations
@@ -86,16 +86,18 @@ class Striker:
         @functools.wraps(call)
         def blocking(*arguments: Any, **named: Any) -> Any:
             mine = self._enter(arguments)
-            result = call(*arguments, **named)
-            self._leave(mine=mine)
-            return result
+            try:
+                return call(*arguments, **named)
+            finally:
+                self._leave(mine=mine)
 
         @functools.wraps(call)
         async def awaited(*arguments: Any, **named: Any) -> Any:
             mine = self._enter(arguments)
-            result = await call(*arguments, **named)
-            self._leave(mine=mine)
-            return result
+            try:
+                return await call(*arguments, **named)
+            finally:
+                self._leave(mine=mine)
 
         return awaited if self._place.is_async else blocking
 
