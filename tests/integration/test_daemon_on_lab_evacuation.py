@@ -127,7 +127,11 @@ def test_a_busy_guest_stands_still_for_longer_or_is_not_moved(lab: Lab, stand: S
     until_settled(daemon, stand.home, 60.0)
     steps = [r["downtime_ms"] for r in journal(stand.home) if r["kind"] in ("MigrationOrdered", "DowntimeOrdered")]
     assert steps[0] == 100
-    assert sorted(set(steps)) == steps if ends else steps[:8] == [100, 150, 200, 300, 400, 500, 700, 1000]
+    if ends:
+        assert len(steps) > 1
+        assert sorted(set(steps)) == steps
+    else:
+        assert steps[:8] == [100, 150, 200, 300, 400, 500, 700, 1000]
     assert lab.runs_on(guest) == "h1" or ends
     assert_lives_once(lab, guest)
     assert_books_are_closed(stand.home)

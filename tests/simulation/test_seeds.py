@@ -30,8 +30,8 @@ FOUND = {
 
 
 JUDGES = frozenset({145, 1008, 2004, 2064, 3294, 3082, 3017, 31155})
-"""Of those, the ones that found a fault of the rehearsal. They take three minutes of a core, and only come along with
-``BALLASTD_ALL_SEEDS=1``."""
+"""Of those, the ones that found a fault of the rehearsal, but for 1 and 43. They take three minutes of a core, and only
+come along with ``BALLASTD_ALL_SEEDS=1``."""
 PLAYED = sorted({*SEEDS, *FOUND} - (frozenset() if os.environ.get("BALLASTD_ALL_SEEDS") else JUDGES))
 
 
