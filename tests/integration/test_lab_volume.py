@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.lab import missing
+from tests.lab import missing, sweep
 from tests.lab.commands import wait_until
+from tests.lab.processes import identify
+from tests.lab.state import Plan, alone, registered, save_keeper
 from tests.lab.volume import Volume, thaw_under, unmount_under
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,13 +37,27 @@ pytestmark = [
 
 
 @pytest.fixture
-def volume(tmp_path: Path) -> Iterator[Volume]:
-    one = Volume(tmp_path / "state").make()
+def plan(tmp_path: Path) -> Iterator[Plan]:
+    """Yield a lab that is nothing but its entry, watched over by this process: should that be killed, the next sweep knows
+    where its volume is."""
+    one, keeper = Plan(f"v{os.getpid()}", 1, str(tmp_path / "lab")), identify(os.getpid())
+    assert keeper is not None
+    with alone():
+        one.save()
+        save_keeper(one.path, keeper)
+    try:
+        yield one
+    finally:
+        sweep(one.name)
+
+
+@pytest.fixture
+def volume(plan: Plan) -> Iterator[Volume]:
+    one = Volume(plan.path / "state").make()
     try:
         yield one
     finally:
         one.thaw()
-        unmount_under(tmp_path)
 
 
 def written(volume: Volume) -> subprocess.Popen[bytes]:
@@ -52,6 +69,15 @@ def waits(writing: subprocess.Popen[bytes]) -> bool:
     """Return whether it stands in the kernel."""
     status = Path(f"/proc/{writing.pid}/stat").read_text()
     return status.rpartition(")")[2].split()[0] == "D"
+
+
+def loops() -> str:
+    """Return what loop devices are made of."""
+    found = []
+    for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with suppress(OSError):  # it is given back meanwhile
+            found.append(backing.read_text())
+    return "".join(found)
 
 
 def guards(place: Path) -> list[int]:
@@ -115,3 +141,16 @@ def test_it_is_not_unmounted_frozen(volume: Volume) -> None:
     unmount_under(volume.place.parent)
     assert writing.wait(SECONDS) in {0, 1, 2}, "with its line, or without a place to write it to"
     assert str(volume.place) not in Path("/proc/self/mounts").read_text()
+
+
+def test_a_sweep_thaws_it_and_leaves_no_mount(plan: Plan, volume: Volume) -> None:
+    volume.freeze()
+    os.kill(guards(volume.place)[0], signal.SIGKILL)
+    writing = written(volume)
+    wait_until(lambda: waits(writing), SECONDS, "somebody waits")
+    sweep(plan.name)
+    assert str(plan.path) not in Path("/proc/self/mounts").read_text()
+    assert not plan.path.exists()
+    assert plan.name not in registered()
+    assert writing.wait(SECONDS) in {0, 1, 2}, "with its line, or without a place to write it to"
+    wait_until(lambda: str(plan.path) not in loops(), SECONDS, "its loop device is given back")

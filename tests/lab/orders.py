@@ -66,15 +66,16 @@ def up(options: Options) -> None:
 
 def down(options: Options) -> None:
     """Take a lab down; say so when there is none."""
-    watching = state.load_keeper(state.directory_of(options.name))
-    if options.name not in state.registered():
-        sweep(options.name)
+    is_there = options.name in state.registered()
+    if not _swept(options.name):
+        attached(options)  # for its effect: namespaces can only be removed from where they were made
+        if (watching := state.load_keeper(state.directory_of(options.name))) is not None:
+            keeper.dismiss(watching)
+        # the keeper has done it all; should it have died before, this does
+        _swept(options.name)
+    elif not is_there:
         print(f"there is no lab {options.name}")
         return
-    if watching is not None:
-        attached(options)  # for its effect: namespaces can only be removed from where they were made
-        keeper.dismiss(watching)
-    sweep(options.name)
     left = leftovers(options.name)
     if left:
         raise LabError("left behind: " + "; ".join(left))
@@ -84,12 +85,7 @@ def down(options: Options) -> None:
 def sweep_all(options: Options) -> None:
     """Remove what dead labs left; labs that are up stay."""
     for name in sorted({options.name, *state.registered()}):
-        with state.alone():
-            if state.load_keeper(state.directory_of(name)) is not None:
-                print(f"{name} is up and stays")
-                continue
-            sweep(name)
-        print(f"{name}: nothing is left")
+        print(f"{name}: nothing is left" if _swept(name) else f"{name} is up and stays")
 
 
 def status(options: Options) -> None:
@@ -202,6 +198,15 @@ def execute(options: Options) -> int:
 def keep(options: Options) -> None:
     """Be a lab's keeper; labs start it themselves."""
     keeper.keep(options.lab, detached=options.detached)
+
+
+def _swept(name: str) -> bool:
+    """Sweep a lab that nobody watches over; return whether that is so."""
+    with state.alone():
+        if state.load_keeper(state.directory_of(name)) is not None:
+            return False
+        sweep(name)
+        return True
 
 
 def _agent_command(words: list[str]) -> Callable[[LabHost], list[str]]:

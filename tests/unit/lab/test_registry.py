@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 from argparse import Namespace
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import orders, state, sweep, sweeping
+from tests.lab import Lab, LabError, missing, orders, state, sweep, sweeping
 from tests.lab.processes import identify
 from tests.lab.state import Plan
 
@@ -51,6 +53,52 @@ def test_a_lab_that_is_entered_and_has_no_keeper_yet_is_not_swept(root: Path) ->
             state.save_keeper(plan.path, keeper)
         sweeping_all.result(10.0)
     assert state.load("young") == plan
+
+
+@pytest.mark.skipif(bool(missing()), reason=f"NO LAB CAN BEGIN HERE: {missing()}")
+def test_a_lab_that_begins_waits_for_one_that_is_being_entered(root: Path) -> None:
+    plan, keeper = a_plan(root, "young"), identify(os.getpid())
+    assert keeper is not None
+    with ThreadPoolExecutor(1) as other:
+        with state.alone():
+            plan.save()
+            begins = other.submit(Lab("young", 1, root / "labs").up)
+            with pytest.raises(NotYet):
+                begins.result(HOLDS_SECONDS)
+            state.save_keeper(plan.path, keeper)
+        with pytest.raises(LabError, match="is up"):
+            begins.result(10.0)
+    assert state.load("young") == plan
+
+
+def test_a_lab_that_is_being_entered_is_not_taken_down_meanwhile(root: Path) -> None:
+    with ThreadPoolExecutor(1) as other:
+        with state.alone():
+            a_plan(root, "young").save()
+            taken_down = other.submit(orders.down, Namespace(name="young"))
+            with pytest.raises(NotYet):
+                taken_down.result(HOLDS_SECONDS)
+            assert state.registered() == ["young"]
+        taken_down.result(10.0)
+    assert state.registered() == []
+
+
+def test_a_lab_whose_keeper_lives_is_taken_down_by_it(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = a_plan(root, "old")
+    plan.save()
+    with subprocess.Popen(["sleep", "60"]) as watching:
+        keeper = identify(watching.pid)
+        assert keeper is not None
+        state.save_keeper(plan.path, keeper)
+        orders.down(Namespace(name="old"))
+        assert watching.wait(10.0) == -signal.SIGTERM
+    assert state.registered() == []
+    assert "nothing is left of lab old" in capsys.readouterr().out
+
+
+def test_a_lab_that_is_not_there_is_not_taken_down(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    orders.down(Namespace(name="none"))
+    assert "there is no lab none" in capsys.readouterr().out
 
 
 def test_a_lab_whose_keeper_is_dead_is_swept(root: Path) -> None:
