@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 import time
 from collections.abc import Callable
+from http.client import HTTPException
 
+Ask = Callable[[Callable[[], None]], str]
+"""Asks, calls what it is given once it is connected, and returns the answer; see ``DaemonProcess.say``."""
 PAUSE_SECONDS = 0.5
 UNANSWERED_SECONDS = 5.0
 """What is written at once is answered sooner, on a busy machine as well."""
@@ -17,7 +19,7 @@ REFUSED = "not recorded"
 class Asking:
     """Asks for something of which nothing follows but its record, again and again, in a thread of its own."""
 
-    def __init__(self, ask: Callable[[], subprocess.CompletedProcess[str]]) -> None:
+    def __init__(self, ask: Ask) -> None:
         self._ask = ask
         self._over = threading.Event()
         self._asked_at: float | None = None
@@ -39,11 +41,17 @@ class Asking:
 
     def _go_on(self) -> None:
         while not self._over.is_set():
-            self._asked_at = time.monotonic()
             try:
-                answer = self._ask()
-            except subprocess.TimeoutExpired:
+                answer = self._ask(self._is_connected)
+            except TimeoutError:
                 continue
+            except (OSError, HTTPException):  # nobody is there
+                answer = ""
             self._asked_at = None
-            self._was_refused |= REFUSED in answer.stderr
+            self._was_refused |= REFUSED in answer
             self._over.wait(PAUSE_SECONDS)
+
+    def _is_connected(self) -> None:
+        # whoever is asked once more has been silent since he was first
+        if self._asked_at is None:
+            self._asked_at = time.monotonic()

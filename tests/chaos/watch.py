@@ -29,7 +29,8 @@ class Watch:
         self._before = self._emulators()
         self._seen = set(self._before)
         self._settled = settled(journal(scene.volume.place)) if fault.bars_journal else frozenset()
-        self._asking = Asking(lambda: scene.stand.running().ctl("host", "confirm-wakeable", scene.bystander))
+        self._asking = Asking(lambda connected: scene.stand.running().say(
+            f"hosts/{scene.bystander}/confirm-wakeable", connected))
         self._logged = scene.stand.running().log.stat().st_size
         self.said = False
         """Whether the daemon's status or its log said what is wrong."""

@@ -132,6 +132,20 @@ class DaemonProcess:
             except (OSError, http.client.HTTPException):
                 return None
 
+    def say(self, path: str, connected: Callable[[], None]) -> str:
+        """Post a command to the local API; return what that answers, a refusal as well. ``connected``: called once there is
+        somebody who has to answer.
+
+        Raises:
+            OSError: nobody is there, or hangs up; TimeoutError where it does not answer for as long as anybody would wait.
+            HTTPException: it hangs up in the middle of its answer.
+        """
+        with closing(_LocalConnection(self.socket)) as connection:
+            connection.connect()
+            connected()
+            connection.request("POST", f"/v1/{path}", headers={"Host": "ballastd"})
+            return connection.getresponse().read().decode(errors="replace")
+
     def migrations(self) -> list[dict[str, Any]]:
         """Return open and lately settled migrations, as the daemon shows them; empty while it does not answer."""
         return list((self.ask("migrations") or {}).get("migrations", ()))
