@@ -25,9 +25,10 @@ from random import Random
 from typing import Any
 
 from tests.chaos.effects import POWER_ENDS, Effects, reckon
+from tests.chaos.kept import wrong_of_kept
 from tests.chaos.oracle import violations
 from tests.chaos.results import add, opened, read
-from tests.chaos.stories import BUSY_SECONDS, STORIES, Scene, until_acting
+from tests.chaos.stories import ANSWER_SECONDS, BUSY_SECONDS, STORIES, Scene, until_acting
 from tests.chaos.striking import INSTANTS, PLACES, marked
 from tests.demo.cluster import BIN
 from tests.integration.daemon_parts import a_lab, stood, unsettled
@@ -37,6 +38,8 @@ from tests.lab.network import CONTROLLER_ADDRESS
 DEFAULT_OUT = Path("benchmarks/results/kills.jsonl")
 LOOK_SECONDS, RESTS_SECONDS = 0.3, 1.0
 REPLAYED = "journal replayed"
+ASKING_SECONDS = 2.0
+"""Whoever has less time left to ask a guest may not come to it."""
 NEWEST = 5
 """From so many of the newest returns it is told how long a call takes."""
 
@@ -138,6 +141,9 @@ def _judge(scene: Scene, outcome: Outcome) -> None:
     records = scene.records()
     outcome.violations.extend(violations(scene.lab, scene.stand.home, scene.guests, ()))
     outcome.violations.extend(_places(scene, records))
+    outcome.violations.extend(unanswered(records))
+    moved = {r["vm_name"] for r in _completed(records)}
+    outcome.violations.extend(wrong_of_kept(scene.stand.home, scene.lab.book, [g for g in scene.guests if g.name in moved]))
     found = reckon(scene.effects.seen(), records)
     outcome.again, outcome.twice, outcome.most_mib_s = found.again, found.twice, found.most_mib_s
     outcome.violations.extend(f"done though nothing durable says so: {one}" for one in found.twice)
@@ -151,13 +157,27 @@ def _judge(scene: Scene, outcome: Outcome) -> None:
 
 def _places(scene: Scene, records: list[dict[str, Any]]) -> list[str]:
     """Return which guests do not run where the journal says that they ended."""
-    ended = {r["id"]: r["ending"] for r in records if r["kind"] == "MigrationSettled"}
-    place = dict(scene.begun_on)
-    for r in records:
-        if r["kind"] == "MigrationOrdered" and ended.get(r["id"]) == "completed":
-            place[r["vm_name"]] = r["target"]
+    place = scene.begun_on | {r["vm_name"]: r["target"] for r in _completed(records)}
     return [f"{guest.name} ought to run on {place[guest.name]}, and runs on {where}" for guest in scene.guests
             if (where := scene.lab.runs_on(guest)) != place[guest.name]]
+
+
+def _completed(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the orders of the migrations that completed."""
+    ended = {r["id"]: r["ending"] for r in records if r["kind"] == "MigrationSettled"}
+    return [r for r in records if r["kind"] == "MigrationOrdered" and ended.get(r["id"]) == "completed"]
+
+
+def unanswered(records: list[dict[str, Any]]) -> list[str]:
+    """Return which guests are not recorded as answering that do, though a daemon was there to ask them in time."""
+    settled = {r["id"]: r["wall"] for r in records if r["kind"] == "MigrationSettled"}
+    found = []
+    for r in records:
+        if r["kind"] == "ArrivalChecked" and r["arrival"] != "answered":
+            runs_since = max(s["wall"] for s in records if s["kind"] == "DaemonStarted" and s["wall"] <= r["wall"])
+            if runs_since - settled[r["id"]] <= ANSWER_SECONDS - ASKING_SECONDS:
+                found.append(f"the guest of {r['id']} answers, and is recorded as {r['arrival']}: {r['detail']}")
+    return found
 
 
 def main() -> int:

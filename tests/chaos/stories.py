@@ -20,6 +20,8 @@ OWNER = f"<b:ballastd xmlns:b='{NAMESPACE}' {{wish}}/>"
 BUSY_POLICIES = POLICIES.replace("retries:", "convergence: {downtime_max: 1s, auto_converge: never}\nretries:")
 LINK_MBIT = 120
 """8 MiB/s for migrations, where a story asks for no more."""
+ANSWER_SECONDS = 10.0
+"""For so long a guest that has arrived is asked whether it answers, and it does."""
 POWER_TIMES = {"cordon_confirm": "20s", "power_off": "12s", "wake": "100s"}
 BREATH = 0.02
 BUSY_SECONDS = 120.0
@@ -107,7 +109,7 @@ class Story:
 def _a_guest_that_is_asked(scene: Scene) -> dict[str, Any]:
     port = scene.listening.getsockname()[1]
     scene.guest("h1", "web", 16, wish=f"check='tcp://{CONTROLLER_ADDRESS}:{port}'")
-    return {"arrival_checks": {"networks": [CONTROLLER_ADDRESS], "within": "10s"}}
+    return {"arrival_checks": {"networks": [CONTROLLER_ADDRESS], "within": f"{ANSWER_SECONDS:g}s"}}
 
 
 def _has_left_and_answered(scene: Scene) -> bool:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 import pytest
 
-from tests.chaos.kills import Outcome, report, shortest
+from tests.chaos.kills import Outcome, report, shortest, unanswered
+from tests.chaos.stories import STORIES
+from tests.chaos.striking import PLACES
 
 ROWS = [asdict(one) for one in (
     Outcome("migrate", "after", 1, is_struck=True, has_returned=True, lasted=2.5),
@@ -31,6 +34,25 @@ def test_one_short_call_of_long_ago_is_no_measure_of_those_to_come() -> None:
     slow = [asdict(Outcome("migrate", "after", 1, is_struck=True, has_returned=True, lasted=3.0 + n)) for n in range(9)]
     assert shortest([*ROWS, *slow[:2]], "migrate") == 2.1
     assert shortest([*ROWS, *slow], "migrate") == 7.0
+
+
+def checked(arrival: str, started: float) -> list[dict[str, Any]]:
+    """Return the books of a guest that was asked by a daemon that was started so long after its migration was settled."""
+    return [{"kind": "DaemonStarted", "wall": 90.0}, {"kind": "MigrationSettled", "wall": 100.0, "id": "7-1"},
+            {"kind": "DaemonStarted", "wall": 100.0 + started},
+            {"kind": "ArrivalChecked", "wall": 115.0, "id": "7-1", "arrival": arrival, "detail": "said nothing"}]
+
+
+def test_a_guest_that_a_daemon_had_time_to_ask_is_recorded_as_answering() -> None:
+    told = ["the guest of 7-1 answers, and is recorded as silent: said nothing"]
+    assert unanswered(checked("silent", 2.0)) == told
+    assert unanswered(checked("silent", 12.0)) == [], "nobody was there to ask it"
+    assert unanswered(checked("silent", -2.0)) == told
+    assert unanswered(checked("answered", 2.0)) == []
+
+
+def test_each_place_has_its_story() -> None:
+    assert set(STORIES) == set(PLACES)
 
 
 def test_how_many_were_inside_the_call_is_told(capsys: pytest.CaptureFixture[str]) -> None:
