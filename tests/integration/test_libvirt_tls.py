@@ -145,7 +145,7 @@ def test_hosts_that_show_what_ends_soon_or_is_of_another_name_are_told_apart(sta
         h1.restart_libvirtd()
     about = [(one["grade"], one["hosts"], one["words"]) for one in found["findings"]  # type: ignore[attr-defined]
              if one["area"] == "certificate"]
-    assert [(grade, hosts) for grade, hosts, _ in about] == [("fault", ["h1"]), ("warning", ["h2"])], about
+    assert [(grade, hosts) for grade, hosts, _ in about] == [("fault", ["h1"]), ("fault", ["h2"])], about
     assert "is good for 5 days more" in about[0][2]
     assert f"is not good for h2.inside, only for {stand.lab.hosts['h2'].address}" in about[1][2]
     assert code == 4
