@@ -34,6 +34,7 @@ from ballastd.ports.running import Blocking
 MARGIN_SECONDS = 1.0
 """So much before its deadline a look gives up by itself, so that its thread need not be given up."""
 
+Anchors = dict[tuple[Service, Path], dict[Certificate, list[HostName]]]
 
 @dataclass(frozen=True, slots=True)
 class _Own:
@@ -60,23 +61,33 @@ async def certificates(settings: Settings, blocking: Blocking, *, with_broker: b
     together, contexts = _together(looks), Contexts()
     sights = await asyncio.gather(*(_seen(look, number, blocking, contexts) for number, look in enumerate(together)))
     seen = list(zip(together, sights, strict=True))
-    return tuple(one for look, sight in seen for one in _told(look, sight, seen))
+    anchors = _anchors(seen)
+    return tuple(one for look, sight in seen for one in _told(look, sight, anchors))
 
 
-def _told(look: _Look, sight: Sight, seen: list[tuple[_Look, Sight]]) -> Iterator[Shown]:
+def _anchors(seen: Iterable[tuple[_Look, Sight]]) -> Anchors:
+    """Return whom in each file of authorities servers were seen to lead to, with the hosts of those."""
+    found: Anchors = defaultdict(lambda: defaultdict(list))
+    for look, sight in seen:
+        if isinstance(look.at, Server) and look.at.ca_file is not None and sight.anchor is not None:
+            found[look.shown.service, look.at.ca_file][sight.anchor].extend(look.shown.hosts)
+    return found
+
+
+def _told(look: _Look, sight: Sight, anchors: Anchors) -> Iterator[Shown]:
     """What only peers speak to need not answer us. Of authorities those are told that somebody was seen to lead to; only
-    where nobody was, the one in their file that lasts."""
+    where nobody was, the one in their file that lasts. Of libvirt's all are told: it opens no connection where one of them
+    has ended, whoever leads to it (``virNetTLSContextSanityCheckCredentials``)."""
     shown = look.shown
     if shown.is_to_peers and sight.flaw is Flaw.SILENT:
         return
-    anchors: dict[Certificate, list[HostName]] = defaultdict(list)
-    for other, found in seen:
-        if isinstance(look.at, Path) and isinstance(other.at, Server) and found.anchor is not None and (
-                other.shown.service, other.at.ca_file) == (shown.service, look.at):
-            anchors[found.anchor].extend(other.shown.hosts)
-    for anchor, hosts in anchors.items():
+    if shown.service is Service.LIBVIRT and sight.authorities:
+        yield from (replace(shown, certificate=one) for one in sight.authorities)
+        return
+    met = anchors.get((shown.service, look.at), {}) if isinstance(look.at, Path) else {}
+    for anchor, hosts in met.items():
         yield replace(shown, hosts=tuple(dict.fromkeys(hosts)), certificate=anchor)
-    if not anchors:
+    if not met:
         yield replace(shown, certificate=sight.certificate, flaw=sight.flaw, words=sight.words, vouchers=sight.vouchers)
 
 

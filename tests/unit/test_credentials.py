@@ -29,6 +29,18 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.fixture(scope="module")
+def two_authorities(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As above, by an authority that ends soon beside one that lasts."""
+    place = tmp_path_factory.mktemp("two")
+    dated(place, "short", by="short", until=2.0)
+    dated(place, "long", by="long", until=900.0)
+    dated(place, "clientcert", by="short", until=400.0)
+    (place / "cacert.pem").write_bytes((place / "long.pem").read_bytes() + (place / "short.pem").read_bytes())
+    shutil.copy(place / "clientcert.key", place / "clientkey.pem")
+    return place
+
+
 @pytest.fixture
 def port() -> int:
     """A port where nobody listens."""
@@ -119,19 +131,24 @@ async def test_one_controller_looked_at_in_two_ways_is_looked_at_twice(pki: Path
             assert {(one.hosts, one.flaw) for one in found} == {(("a",), Flaw.ISSUER), (("b",), Flaw.UNCHECKED)}
 
 
-async def test_authorities_are_told_that_somebody_leads_to(pki: Path, tmp_path: Path) -> None:
-    place = tmp_path / "pki"
-    place.mkdir()
-    dated(place, "short", by="short", until=2.0)
-    dated(place, "long", by="long", until=900.0)
-    dated(place, "clientcert", by="short", until=400.0)
-    (place / "cacert.pem").write_bytes((place / "long.pem").read_bytes() + (place / "short.pem").read_bytes())
-    shutil.copy(place / "clientcert.key", place / "clientkey.pem")
-    with serving(place, "clientcert") as at:
-        hosts = [{"name": "a", "uri": f"qemu+tls://127.0.0.1:{at}/system?pkipath={place}"}]
-        believed = (await shown(tmp_path, hosts=hosts))[Service.LIBVIRT, Role.AUTHORITY, f"{place}/cacert.pem"]
+async def test_authorities_are_told_that_somebody_leads_to(two_authorities: Path, tmp_path: Path) -> None:
+    with serving(two_authorities, "clientcert") as at:
+        hosts = [{"name": "a", "uri": "qemu+ssh://a/system", "power": {
+            "driver": "redfish", "url": f"https://127.0.0.1:{at}", "ca_file": f"{two_authorities}/cacert.pem"}}]
+        believed = (await shown(tmp_path, hosts=hosts))[Service.CONTROLLER, Role.AUTHORITY, f"{two_authorities}/cacert.pem"]
     assert believed.certificate is not None
     assert (believed.certificate.subject, believed.hosts) == ("short", ("a",))
+
+
+async def test_of_libvirt_every_authority_in_the_file_is_told(two_authorities: Path, tmp_path: Path, port: int) -> None:
+    """It looks at the dates of each, and opens nothing where one has ended, whoever leads to it."""
+    with serving(two_authorities, "clientcert") as at:
+        for where in (at, port):
+            hosts = [{"name": name, "uri": f"qemu+tls://127.0.0.1:{where}/system?pkipath={two_authorities}&{name}"}
+                     for name in "ab"]
+            believed = [one for one in await listed(tmp_path, hosts=hosts) if one.role is Role.AUTHORITY]
+            assert [(one.certificate.subject, one.hosts) for one in believed if one.certificate is not None] == [
+                ("long", ("a", "b")), ("short", ("a", "b"))]
 
 
 async def test_why_a_look_came_to_nothing_is_kept(pki: Path, tmp_path: Path, port: int) -> None:

@@ -43,7 +43,9 @@ def _dates(one: Shown, certificate: Certificate, wall: float) -> Iterator[Findin
     if certificate.valid_from > wall:
         yield Finding(Area.CERTIFICATE, Grade.FAULT, one.hosts,
                       f"{_what(one)} is not good before {day(certificate.valid_from)}, {by}",
-                      "see whether this machine's clock is right: chronyc tracking; if it is, " + _renewal(one))
+                      "see whether this machine's clock is right: chronyc tracking; if it is, " +
+                      (f"take it out of {one.place} until then" if is_early else _renewal(one)))
+        is_early = one.service is Service.LIBVIRT and one.role is Role.AUTHORITY  # which takes the others of its file along
     elif left <= 0:
         yield Finding(Area.CERTIFICATE, Grade.FAULT, one.hosts,
                       f"{_what(one)} expired on {ends}, {by}", _renewal(one))
@@ -73,8 +75,9 @@ def _renewal(one: Shown) -> str:
             return f"issue a new one and put it, with its key, in the place of {one.place}: it is read when next we connect"
         case Role.AUTHORITY:
             return (f"put the authority's next certificate beside it in {one.place}, and wherever else this one is "
-                    "believed, then have everybody's issued anew")
+                    f"believed, then have everybody's issued anew{out if one.service is Service.LIBVIRT else ''}")
 
+            out = ", and take this one out before it ends: libvirt reaches nobody while one in that file has ended"
 
 def _flaw(one: Shown, flaw: Flaw, works: bool) -> tuple[Grade, str, str]:
     """What stands in the way of nothing yet is no fault; of what did not answer at all a fault is told elsewhere."""

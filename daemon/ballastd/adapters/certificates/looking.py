@@ -38,13 +38,15 @@ class _Unread(ValueError):
 @dataclass(frozen=True, slots=True)
 class Sight:
     """What was seen, and what is against it besides its dates. ``words``: how that was said. ``vouchers``: what is shown
-    along with it and vouches for it; ``anchor``: whom we believe that all that leads to, None where it is not believed."""
+    along with it and vouches for it; ``anchor``: whom we believe that all that leads to, None where it is not believed.
+    ``authorities``: all that a file of those has."""
 
     certificate: Certificate | None = None
     flaw: Flaw | None = None
     words: str = ""
     vouchers: tuple[Certificate, ...] = ()
     anchor: Certificate | None = None
+    authorities: tuple[Certificate, ...] = ()
 
 
 class Check(enum.Enum):
@@ -133,12 +135,13 @@ def look_at_own(cert_file: Path, key_file: Path) -> Sight:
 
 
 def look_at_authority(ca_file: Path) -> Sight:
-    """Return the certificate in a file of authorities that is good the longest: others may be there until nobody shows any
-    more what they vouched for."""
+    """Return the certificate in a file of authorities that is good the longest, and all of them: others may be there until
+    nobody shows any more what they vouched for."""
     try:
-        return Sight(max(_read(ca_file), key=lambda one: one.valid_until))
+        found = _read(ca_file)
     except _Unread as error:
         return Sight(None, Flaw.UNREAD, str(error))
+    return Sight(max(found, key=lambda one: one.valid_until), authorities=tuple(dict.fromkeys(found)))
 
 
 def _shown_by(server: Server, context: ssl.SSLContext) -> list[bytes]:
