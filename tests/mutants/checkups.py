@@ -22,6 +22,7 @@ CHECKUPS: tuple[Mutant, ...] = (
     Mutant("a name that only peers use need not be good", f"{CORE}/checkup_certificates.py", "        case Service.LIBVIRT if one.is_to_peers:\n            return False\n", "", DATES),
     Mutant("whoever lasts in the file is the authority", "daemon/ballastd/credentials.py", "found[look.shown.service, look.at.ca_file][sight.anchor].extend(look.shown.hosts)", "pass", LOOKED),
     Mutant("libvirt is content with an authority that has not ended", "daemon/ballastd/credentials.py", "    if shown.service is Service.LIBVIRT and sight.authorities:", "    if False:", LOOKED),
+    Mutant("what one host shows us is what another shows its peers", f"{CORE}/checkup_certificates.py", "if (host, one.certificate) not in told)", "if one.certificate not in {certificate for _, certificate in told})", DATES),
     Mutant("what is called alike is looked at once", "daemon/ballastd/credentials.py", "hosts[replace(look, shown=replace(look.shown, hosts=()))]", "hosts[next((one for one in hosts if one.shown.place == look.shown.place), look)]", LOOKED),
     Mutant("a common name is a name to everybody", "daemon/ballastd/adapters/certificates/looking.py", "    context.hostname_checks_common_name = server.is_common_name_good\n", "", SEEN),
     Mutant("what a virtual interface says of its speed counts", f"{CORE}/checkup_links.py", "if one.is_up and (one.is_real or one.is_bond)]", "if one.is_up]", LINKS),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from ballastd.core.certificates import Certificate, Flaw, Role, Service, Shown
@@ -25,13 +26,15 @@ _CHECKED = {
 
 
 def certificates(site: Site) -> Iterator[Finding]:
-    """Dates are judged of each that was seen, unless anybody is believed there, whatever they say."""
-    told = {one.certificate for one in site.shown if not one.is_to_peers and one.flaw is not Flaw.UNCHECKED}
+    """Dates are judged of each that was seen, unless anybody is believed there, whatever they say. What a host's peers see
+    as we do is told of that host once."""
+    told = {(host, one.certificate) for one in site.shown for host in one.hosts if one.service is Service.LIBVIRT and
+            one.role is Role.SERVER and not one.is_to_peers and one.flaw is not Flaw.UNCHECKED}
     for one in site.shown:
-        is_told = one.is_to_peers and one.certificate in told
-        if one.certificate is not None and one.flaw is not Flaw.UNCHECKED and not is_told:
-            yield from _dates(one, one.certificate, site.wall)
-            yield from _vouchers(one, site)
+        rest = tuple(host for host in one.hosts if (host, one.certificate) not in told) if one.is_to_peers else one.hosts
+        if one.certificate is not None and one.flaw is not Flaw.UNCHECKED and (rest or not one.is_to_peers):
+            yield from _dates(replace(one, hosts=rest), one.certificate, site.wall)
+            yield from _vouchers(replace(one, hosts=rest), site)
         if one.flaw is not None:
             grade, words, cure = _flaw(one, one.flaw, _works(one, site))
             yield Finding(Area.CERTIFICATE, grade, one.hosts, words, cure)
@@ -41,11 +44,11 @@ def _dates(one: Shown, certificate: Certificate, wall: float) -> Iterator[Findin
     left = certificate.days_left(wall)
     by, ends = f"issued by {certificate.issuer}", day(certificate.valid_until)
     if certificate.valid_from > wall:
+        is_early = one.service is Service.LIBVIRT and one.role is Role.AUTHORITY  # which takes the others of its file along
         yield Finding(Area.CERTIFICATE, Grade.FAULT, one.hosts,
                       f"{_what(one)} is not good before {day(certificate.valid_from)}, {by}",
                       "see whether this machine's clock is right: chronyc tracking; if it is, " +
                       (f"take it out of {one.place} until then" if is_early else _renewal(one)))
-        is_early = one.service is Service.LIBVIRT and one.role is Role.AUTHORITY  # which takes the others of its file along
     elif left <= 0:
         yield Finding(Area.CERTIFICATE, Grade.FAULT, one.hosts,
                       f"{_what(one)} expired on {ends}, {by}", _renewal(one))
@@ -74,10 +77,10 @@ def _renewal(one: Shown) -> str:
         case Role.CLIENT:
             return f"issue a new one and put it, with its key, in the place of {one.place}: it is read when next we connect"
         case Role.AUTHORITY:
+            out = ", and take this one out before it ends: libvirt reaches nobody while one in that file has ended"
             return (f"put the authority's next certificate beside it in {one.place}, and wherever else this one is "
                     f"believed, then have everybody's issued anew{out if one.service is Service.LIBVIRT else ''}")
 
-            out = ", and take this one out before it ends: libvirt reaches nobody while one in that file has ended"
 
 def _flaw(one: Shown, flaw: Flaw, works: bool) -> tuple[Grade, str, str]:
     """What stands in the way of nothing yet is no fault; of what did not answer at all a fault is told elsewhere."""

@@ -121,6 +121,15 @@ def test_one_certificate_that_peers_see_too_ends_once() -> None:
         assert len(list(certificates(replace(WELL, shown=those)))) == findings
 
 
+def test_what_one_host_shows_us_is_not_what_another_shows_its_peers() -> None:
+    """A wildcard's certificate may be on all of them, and an equal one in a file of ours is no libvirt's."""
+    ours, birch = shown(Service.LIBVIRT, certificate=lasting(5)), HostName("birch")
+    for told in (ours, replace(ours, role=Role.CLIENT), replace(ours, service=Service.CONTROLLER)):
+        peers = replace(ours, hosts=(HOST, birch), is_to_peers=True)
+        _, second = certificates(replace(WELL, shown=(told, peers)))
+        assert second.hosts == ((birch,) if told is ours else (HOST, birch))
+
+
 @pytest.mark.parametrize(("days", "site", "grade"), [
     (40.0, WELL, None), (29.0, WELL, Grade.WARNING), (3.0, WELL, Grade.FAULT), (-1.0, WELL, Grade.WARNING),
     (-1.0, SILENT, Grade.FAULT)])
