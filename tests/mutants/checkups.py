@@ -24,6 +24,10 @@ CHECKUPS: tuple[Mutant, ...] = (
     Mutant("libvirt is content with an authority that has not ended", "daemon/ballastd/credentials.py", "    if shown.service is Service.LIBVIRT and sight.authorities:", "    if False:", LOOKED),
     Mutant("what one host shows us is what another shows its peers", f"{CORE}/checkup_certificates.py", "if (host, one.certificate) not in told)", "if one.certificate not in {certificate for _, certificate in told})", DATES),
     Mutant("what is called alike is looked at once", "daemon/ballastd/credentials.py", "hosts[replace(look, shown=replace(look.shown, hosts=()))]", "hosts[next((one for one in hosts if one.shown.place == look.shown.place), look)]", LOOKED),
-    Mutant("a common name is a name to everybody", "daemon/ballastd/adapters/certificates/looking.py", "    context.hostname_checks_common_name = server.is_common_name_good\n", "", SEEN),
+    Mutant("a common name is a name to everybody", "daemon/ballastd/adapters/certificates/contexts.py", "        context.hostname_checks_common_name = server.is_common_name_good\n", "", SEEN),
+    Mutant("who hangs on a file is waited for by everybody", "daemon/ballastd/credentials.py", "    hanging = await _hanging(together, blocking)", "    hanging: dict[Path, str] = {}", LOOKED),
+    Mutant("words of ours reach operators", "daemon/ballastd/credentials.py", "    return str(no).removeprefix(f\"lane {lane}: \")", "    return str(no)", LOOKED),
+    Mutant("a file that cannot be read is read for every server", "daemon/ballastd/adapters/certificates/contexts.py", "            made = self._made.setdefault(alike, own)", "            made = self._made[alike] = own", SEEN),
+    Mutant("a name that no file can have ends the check-up", "daemon/ballastd/adapters/certificates/files.py", "    except (OSError, ValueError) as error:  # a name", "    except OSError as error:  # a name", LOOKED),
     Mutant("what a virtual interface says of its speed counts", f"{CORE}/checkup_links.py", "if one.is_up and (one.is_real or one.is_bond)]", "if one.is_up]", LINKS),
 )

@@ -6,10 +6,12 @@ import json
 import os
 import shutil
 import socket
+import time
 from pathlib import Path
 
 import pytest
 
+from ballastd import credentials
 from ballastd.adapters.blocking import Lanes
 from ballastd.core.certificates import Flaw, Role, Service, Shown
 from ballastd.credentials import certificates
@@ -157,6 +159,41 @@ async def test_why_a_look_came_to_nothing_is_kept(pki: Path, tmp_path: Path, por
     found = await listed(tmp_path, lanes, hosts=[{"name": "a", "uri": f"qemu+tls://127.0.0.1:{port}/system?pkipath={pki}"}])
     assert {(one.role, one.flaw, "all lanes are closed" in one.words) for one in found} == {
         (Role.SERVER, Flaw.SILENT, True), (Role.CLIENT, Flaw.UNREAD, True), (Role.AUTHORITY, Flaw.UNREAD, True)}
+
+
+@pytest.mark.parametrize("hung", ["cacert.pem", "clientcert.pem", "clientkey.pem"])
+async def test_a_file_that_hangs_is_named_and_holds_up_nobody_else(
+        pki: Path, tmp_path: Path, hung: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credentials, "FILE_SECONDS", 0.3)
+    place = tmp_path / "pki"
+    shutil.copytree(pki, place)
+    (place / hung).unlink()
+    os.mkfifo(place / hung)
+    with serving(pki, "clientcert") as at:
+        began = time.monotonic()
+        found = await listed(tmp_path, hosts=[{"name": name, "uri": f"qemu+tls://127.0.0.1:{at}/system?pkipath={where}"}
+                                              for name, where in (("a", place), ("b", pki))])
+    assert time.monotonic() - began < credentials.LOOK_SECONDS / 2
+    assert all((one.flaw, one.certificate is None) == (None, False) for one in found if one.hosts == ("b",))
+    told = {one.role: (one.flaw, one.words) for one in found if one.hosts == ("a",)}
+    words = f"{place}/{hung}: no answer within 0.3 s"
+    assert told == ({Role.SERVER: (Flaw.ISSUER, words), Role.CLIENT: (None, ""), Role.AUTHORITY: (Flaw.UNREAD, words)}
+                    if hung == "cacert.pem" else
+                    {Role.SERVER: (None, ""), Role.CLIENT: (Flaw.UNREAD, words), Role.AUTHORITY: (None, "")})
+
+
+async def test_what_never_answers_is_told_without_words_of_ours(
+        pki: Path, tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credentials, "look_at_server", lambda *_: time.sleep(1.0))
+    monkeypatch.setattr(credentials, "LOOK_SECONDS", -0.9)
+    [found] = await listed(tmp_path, hosts=[{"name": "a", "uri": "qemu+ssh://a/system", "power": {
+        "driver": "redfish", "url": f"https://127.0.0.1:{port}"}}])
+    assert (found.flaw, found.words) == (Flaw.SILENT, "no answer within 0.1 s")
+
+
+async def test_a_place_that_no_file_can_have_is_no_trouble_of_ours(tmp_path: Path, port: int) -> None:
+    found = await listed(tmp_path, hosts=[{"name": "a", "uri": f"qemu+tls://127.0.0.1:{port}/system?pkipath=/srv/%00x"}])
+    assert {(one.role, "embedded null byte" in one.words) for one in found} == {(role, True) for role in Role}
 
 
 async def test_a_controller_without_a_port_listens_where_https_does(pki: Path, tmp_path: Path) -> None:

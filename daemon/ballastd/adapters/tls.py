@@ -19,3 +19,12 @@ def client_context(ca_file: Path | None) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
+
+
+def why(error: Exception) -> str:
+    """Return what went wrong with a handshake, or what was to lead to one, in words."""
+    if isinstance(error, ssl.SSLEOFError | ConnectionResetError):
+        return CLOSED
+    if isinstance(error, ssl.SSLError):
+        return f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

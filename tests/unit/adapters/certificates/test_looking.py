@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ballastd.adapters.certificates import looking
-from ballastd.adapters.certificates.looking import Check, Contexts, Server, look_at_authority, look_at_own, look_at_server
+from ballastd.adapters.certificates.contexts import Contexts, Server, Verification
+from ballastd.adapters.certificates.files import FILE_BYTES_MAX, Unread
+from ballastd.adapters.certificates.looking import look_at_authority, look_at_own, look_at_server
 from ballastd.core.certificates import DAY_SECONDS, Certificate, Flaw
 from tests.papers import authority, dated, serving
 
@@ -48,7 +52,7 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def looked(papers: Path, shown: str, **changes: object) -> looking.Sight:
     with serving(papers, shown) as port:
-        return look_at_server(replace(Server("127.0.0.1", port, "127.0.0.1", papers / "ca.pem"), **changes), Contexts())  # type: ignore[arg-type]
+        return look_at_server(replace(Server("127.0.0.1", port, "127.0.0.1", papers / "ca.pem"), **changes), Contexts({}))  # type: ignore[arg-type]
 
 
 def days_left(certificate: Certificate | None) -> float:
@@ -91,7 +95,7 @@ def test_a_name_is_matched_as_clients_do(papers: Path, name: str, flaw: Flaw | N
 
 
 def test_where_anybody_is_believed_that_is_what_is_said(papers: Path) -> None:
-    sight = looked(papers, "strange", check=Check.NOTHING)
+    sight = looked(papers, "strange", verification=Verification.NOTHING)
     assert sight.flaw is Flaw.UNCHECKED
     assert days_left(sight.certificate) > 0
 
@@ -111,16 +115,16 @@ def test_who_is_no_root_may_be_believed_where_that_is_the_rule(papers: Path) -> 
 def test_who_demands_one_is_shown_ours(papers: Path, tls12: bool) -> None:
     with serving(papers, "well", demands=True, tls12=tls12) as port:
         server = Server("127.0.0.1", port, "127.0.0.1", papers / "ca.pem", papers / "soon.pem", papers / "soon.key")
-        assert look_at_server(server, Contexts()).flaw is None
+        assert look_at_server(server, Contexts({})).flaw is None
         nobody = replace(server, cert_file=papers / "none.pem")
-        without = look_at_server(nobody, Contexts())
+        without = look_at_server(nobody, Contexts({}))
     assert (without.flaw, "TLS: " in without.words) == ((Flaw.SILENT, True) if tls12 else (None, False)), without
 
 
 def test_a_port_where_nobody_listens_is_told(papers: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = int(listening.getsockname()[1])
-    sight = look_at_server(Server("127.0.0.1", port, "127.0.0.1", papers / "ca.pem"), Contexts())
+    sight = look_at_server(Server("127.0.0.1", port, "127.0.0.1", papers / "ca.pem"), Contexts({}))
     assert (sight.certificate, sight.flaw, sight.words) == (None, Flaw.SILENT, "Connection refused")
 
 
@@ -129,7 +133,7 @@ def test_who_never_answers_takes_no_longer_than_it_may(papers: Path, monkeypatch
     with socket.create_server(("127.0.0.1", 0)) as listening:
         began = time.monotonic()
         sight = look_at_server(
-            Server("127.0.0.1", int(listening.getsockname()[1]), "127.0.0.1", papers / "ca.pem"), Contexts())
+            Server("127.0.0.1", int(listening.getsockname()[1]), "127.0.0.1", papers / "ca.pem"), Contexts({}))
     assert time.monotonic() - began < 2.0
     assert (sight.flaw, sight.words) == (Flaw.SILENT, "no answer within 0.2 s")
 
@@ -191,7 +195,7 @@ def test_a_common_name_is_a_name_to_some(papers: Path) -> None:
     ("strange", "127.0.0.1", None), ("expired", "127.0.0.1", None), ("strange", "kvm-09", Flaw.NAME),
     ("expired", "kvm-09", Flaw.NAME)])
 def test_a_name_can_be_all_that_is_asked_for(papers: Path, shown: str, name: str, flaw: Flaw | None) -> None:
-    sight = looked(papers, shown, name=name, ca_file=None, check=Check.NAME, is_root_needed=False)
+    sight = looked(papers, shown, name=name, ca_file=None, verification=Verification.NAME, is_root_needed=False)
     assert (sight.flaw, sight.anchor, sight.certificate is None) == (flaw, None, False), sight
 
 
@@ -209,7 +213,7 @@ def test_a_certificate_has_several_heads(papers: Path, tmp_path: Path, head: str
 
 def test_a_file_that_is_no_list_of_certificates_is_not_read_to_its_end(papers: Path, tmp_path: Path) -> None:
     large = tmp_path / "large.pem"
-    large.write_bytes((papers / "ca.pem").read_bytes() + b"\n" * looking.FILE_BYTES_MAX)
+    large.write_bytes((papers / "ca.pem").read_bytes() + b"\n" * FILE_BYTES_MAX)
     sight = look_at_authority(large)
     assert (sight.flaw, "larger than" in sight.words) == (Flaw.UNREAD, True)
 
@@ -226,12 +230,33 @@ def test_the_list_of_the_system_counts_where_no_file_is_named(papers: Path, monk
 
 def test_a_server_of_the_last_ten_years_is_spoken_to(papers: Path) -> None:
     with serving(papers, "well", tls12=True) as port:
-        assert look_at_server(Server("127.0.0.1", port, "127.0.0.1", papers / "ca.pem"), Contexts()).flaw is None
+        assert look_at_server(Server("127.0.0.1", port, "127.0.0.1", papers / "ca.pem"), Contexts({})).flaw is None
 
 
 def test_who_believes_the_same_has_one_context(papers: Path) -> None:
-    contexts, one = Contexts(), Server("127.0.0.1", 1, "127.0.0.1", papers / "ca.pem")
+    contexts, one = Contexts({}), Server("127.0.0.1", 1, "127.0.0.1", papers / "ca.pem")
     assert contexts.of(one) is contexts.of(replace(one, host="127.0.0.2", port=2, name="kvm-02"))
-    for other in (replace(one, ca_file=papers / "other.pem"), replace(one, check=Check.NOTHING),
+    for other in (replace(one, ca_file=papers / "other.pem"), replace(one, verification=Verification.NOTHING),
                   replace(one, is_common_name_good=False)):
         assert contexts.of(one) is not contexts.of(other)
+
+
+def test_whom_we_believe_is_read_once_also_where_that_fails(papers: Path, tmp_path: Path) -> None:
+    contexts, one = Contexts({}), Server("127.0.0.1", 1, "127.0.0.1", tmp_path / "late.pem")
+    for _ in range(2):
+        with pytest.raises(Unread, match="No such file"):
+            contexts.of(one)
+        shutil.copy(papers / "ca.pem", tmp_path / "late.pem")
+
+
+def test_whoever_waits_for_one_file_waits_for_no_other(papers: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.pem")
+    contexts, well = Contexts({}), Server("127.0.0.1", 1, "127.0.0.1", papers / "ca.pem")
+    hung = replace(well, ca_file=tmp_path / "fifo.pem")
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(contexts.of, hung) for _ in range(2)]
+        try:
+            assert pool.submit(contexts.of, well).result(5.0)
+        finally:
+            (tmp_path / "fifo.pem").write_bytes(b"nothing")
+        assert all("no certificate in it" in str(one.exception(5.0)) for one in waiting)
