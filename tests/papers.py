@@ -48,8 +48,9 @@ def dated(place: Path, name: str, *, since: float = -1.0, until: float = 2.0, by
 
 
 @contextlib.contextmanager
-def serving(papers: Path, name: str, *, demands: bool = False, tls12: bool = False) -> Iterator[int]:
-    """Show a certificate on a free port, which is what this yields."""
+def serving(papers: Path, name: str, *, demands: bool = False, tls12: bool = False,
+            times: int | None = None) -> Iterator[int]:
+    """Show a certificate on a free port, which is what this yields, ``times`` so often; who comes later is hung up on."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(papers / f"{name}.pem", papers / f"{name}.key")
     if tls12:
@@ -62,10 +63,14 @@ def serving(papers: Path, name: str, *, demands: bool = False, tls12: bool = Fal
         ended = threading.Event()
 
         def answer() -> None:
+            answered = 0
             while not ended.is_set():
                 with contextlib.suppress(OSError):
                     caller, _ = listening.accept()
                     with caller, contextlib.suppress(OSError):
+                        if answered == times:
+                            continue
+                        answered += 1
                         caller.settimeout(2.0)
                         with context.wrap_socket(caller, server_side=True) as secured:
                             secured.recv(1)

@@ -91,7 +91,7 @@ def _told(look: _Look, sight: Sight, anchors: Anchors) -> Iterator[Shown]:
     where nobody was, the one in their file that lasts. Of libvirt's all are told: it opens no connection where one of them
     has ended, whoever leads to it (``virNetTLSContextSanityCheckCredentials``)."""
     shown = look.shown
-    if shown.is_to_peers and sight.flaw is Flaw.SILENT:
+    if shown.is_to_peers and sight.flaw is Flaw.SILENT and sight.certificate is None:
         return
     if shown.service is Service.LIBVIRT and sight.authorities:
         yield from (replace(shown, certificate=one) for one in sight.authorities)
@@ -100,7 +100,8 @@ def _told(look: _Look, sight: Sight, anchors: Anchors) -> Iterator[Shown]:
     for anchor, hosts in met.items():
         yield replace(shown, hosts=tuple(dict.fromkeys(hosts)), certificate=anchor)
     if not met:
-        yield replace(shown, certificate=sight.certificate, flaw=sight.flaw, words=sight.words, vouchers=sight.vouchers)
+        yield replace(shown, certificate=sight.certificate, flaw=sight.flaw, words=sight.words, vouchers=sight.vouchers,
+                      held=sight.held)
 
 
 async def _hanging(looks: Iterable[_Look], blocking: Blocking) -> dict[Path, str]:

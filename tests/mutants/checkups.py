@@ -29,5 +29,9 @@ CHECKUPS: tuple[Mutant, ...] = (
     Mutant("words of ours reach operators", "daemon/ballastd/credentials.py", "    return str(no).removeprefix(f\"lane {lane}: \")", "    return str(no)", LOOKED),
     Mutant("a file that cannot be read is read for every server", "daemon/ballastd/adapters/certificates/contexts.py", "            made = self._made.setdefault(alike, own)", "            made = self._made[alike] = own", SEEN),
     Mutant("a name that no file can have ends the check-up", "daemon/ballastd/adapters/certificates/files.py", "    except (OSError, ValueError) as error:  # a name", "    except OSError as error:  # a name", LOOKED),
+    Mutant("whatever is in a file of ours vouches", "daemon/ballastd/adapters/certificates/looking.py", "vouchers=_leading_from(found, others))", "vouchers=tuple(others))", SEEN),
+    Mutant("what our own file has is renewed at the server", "daemon/ballastd/adapters/certificates/looking.py", "held=held, anchor=", "anchor=", SEEN),
+    Mutant("a name that was not looked at is good", "daemon/ballastd/adapters/certificates/looking.py", "        return Flaw.NAME if error.verify_code in _ANOTHER_NAME else Flaw.UNFIT, error.verify_message", "        return (Flaw.NAME, error.verify_message) if error.verify_code in _ANOTHER_NAME else (None, \"\")", SEEN),
+    Mutant("what was seen is forgotten where its name was not", "daemon/ballastd/credentials.py", " and sight.flaw is Flaw.SILENT and sight.certificate is None:", " and sight.flaw is Flaw.SILENT:", LOOKED),
     Mutant("what a virtual interface says of its speed counts", f"{CORE}/checkup_links.py", "if one.is_up and (one.is_real or one.is_bond)]", "if one.is_up]", LINKS),
 )

@@ -91,6 +91,23 @@ async def test_what_only_peers_see_is_told_by_its_dates_alone(pki: Path, tmp_pat
     assert (one.hosts, one.certificate.subject, one.flaw) == (("a",), "clientcert", None)
 
 
+async def test_what_peers_see_is_told_though_its_name_was_not_looked_at(pki: Path, tmp_path: Path) -> None:
+    with serving(pki, "clientcert", times=1) as at:
+        [one] = await listed(tmp_path, hosts=[{"name": "a", "uri": "qemu+ssh://a/system",
+                                               "peer_uri": f"qemu+tls://127.0.0.1:{at}/system"}])
+    assert (one.flaw, one.certificate is None) == (Flaw.SILENT, False)
+
+
+async def test_what_vouches_from_our_own_file_is_told_as_such(pki: Path, tmp_path: Path) -> None:
+    dated(pki, "middle", by="cacert", until=4.0, names="DNS:middle\nbasicConstraints=critical,CA:TRUE")
+    dated(pki, "leaf", by="middle", until=400.0)
+    (tmp_path / "bundle.pem").write_bytes((pki / "cacert.pem").read_bytes() + (pki / "middle.pem").read_bytes())
+    with serving(pki, "leaf") as at:
+        found = await listed(tmp_path, hosts=[{"name": "a", "uri": "qemu+ssh://a/system", "power": {
+            "driver": "redfish", "url": f"https://127.0.0.1:{at}", "ca_file": f"{tmp_path}/bundle.pem"}}])
+    assert [[held.subject for held in one.held] for one in found if one.role is Role.SERVER] == [["middle"]]
+
+
 async def test_a_name_that_only_peers_use_is_looked_at_too(pki: Path, tmp_path: Path) -> None:
     with serving(pki, "clientcert") as port:
         hosts = [{"name": name, "uri": f"qemu+tls://127.0.0.1:{port}/system?pkipath={pki}&{name}", "peer_uri":

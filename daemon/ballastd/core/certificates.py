@@ -46,7 +46,8 @@ class Flaw(enum.Enum):
     """What is against it besides its own dates. UNREAD: a file that could not be read, or is none. HIDDEN: nobody can look
     whether there is one of the user's own, and libvirt takes the machine's. SILENT: no
     handshake, so nothing was seen. NAME: it is not good for the name that it is called by. ISSUER: it leads to nobody we
-    believe. CHAIN: what vouches for it is not good. UNCHECKED: by the settings anybody is believed."""
+    believe. CHAIN: what vouches for it is not good. UNFIT: it is not taken for a
+    server's at all, so that its name was not looked at. UNCHECKED: by the settings anybody is believed."""
 
     UNREAD = "unread"
     HIDDEN = "hidden"
@@ -54,6 +55,7 @@ class Flaw(enum.Enum):
     NAME = "name"
     ISSUER = "issuer"
     CHAIN = "chain"
+    UNFIT = "unfit"
     UNCHECKED = "unchecked"
 
 
@@ -62,8 +64,8 @@ class Shown:
     """One certificate that was looked at. ``place``: the file it is in, or who showed it (``kvm-01:16514``). ``hosts``: whom
     it concerns, none for the cluster as a whole. ``certificate``: None where none was seen. ``flaw``, ``words``: what is
     against it, and how that was said. ``name``: what a server's has to be good for; ``trusted_by``: the file of whom it has
-    to lead to, empty for the system's own list. ``vouchers``: what is shown along with it. ``is_to_peers``: whether it is
-    what other hosts see of a libvirt, not we."""
+    to lead to, empty for the system's own list. ``vouchers``: what is shown along with it, ``held``: those of them that are
+    taken from ``trusted_by`` instead. ``is_to_peers``: whether it is what other hosts see of a libvirt, not we."""
 
     service: Service
     role: Role
@@ -75,6 +77,7 @@ class Shown:
     name: str = ""
     trusted_by: str = ""
     vouchers: tuple[Certificate, ...] = ()
+    held: tuple[Certificate, ...] = ()
     is_to_peers: bool = False
 
     @property

@@ -65,9 +65,15 @@ def _vouchers(one: Shown, site: Site) -> Iterator[Finding]:
             is_fault = left < ALARMED_DAYS and not (left <= 0 and _works(one, site))
             ends = f"expired on {day(voucher.valid_until)}" if left <= 0 else (
                 f"is good for {days(left)} more, until {day(voucher.valid_until)}")
+            if voucher in one.held:
+                how = f"by way of which {_what(one)} is believed"
+                place = f"its place in {_believed(one)}: what is there counts before what is shown"
+            else:
+                how = f"which goes along with {_what(one)}"
+                place = f"its place behind the certificate; or {_renewal(one)}"
             yield Finding(Area.CERTIFICATE, Grade.FAULT if is_fault else Grade.WARNING, one.hosts,
-                          f"{voucher.subject}, which goes along with {_what(one)}, {ends}, issued by {voucher.issuer}",
-                          "put the next one of that name in its place behind the certificate; or " + _renewal(one))
+                          f"{voucher.subject}, {how}, {ends}, issued by {voucher.issuer}",
+                          f"put the next one of that name in {place}")
 
 
 def _renewal(one: Shown) -> str:
@@ -98,8 +104,10 @@ def _flaw(one: Shown, flaw: Flaw, works: bool) -> tuple[Grade, str, str]:
                     "libvirt takes the machine's, in /etc/pki",
                     "run the daemon, and this, with a HOME that it may read, or name their place in the URI: pkipath=...")
         case Flaw.SILENT:
-            return (Grade.WARNING if works else Grade.NOTE, f"{_what(one)} was not seen{said}",
-                    f"see that it answers, and speaks TLS there: openssl s_client -connect {one.place}")
+            cure = f"see that it answers, and speaks TLS there: openssl s_client -connect {one.place}"
+            if one.certificate is not None:
+                return Grade.WARNING, f"{_what(one)} was not seen a second time, for its name {one.name}{said}", cure
+            return Grade.WARNING if works else Grade.NOTE, f"{_what(one)} was not seen{said}", cure
         case Flaw.NAME:
             good_for = named(one.certificate.names) if one.certificate is not None else ""
             return (grade, f"{_what(one)} is not good for {one.name}, only for {good_for or 'nothing it names'}",
@@ -108,13 +116,22 @@ def _flaw(one: Shown, flaw: Flaw, works: bool) -> tuple[Grade, str, str]:
         case Flaw.ISSUER:
             issuer = one.certificate.issuer if one.certificate is not None else "unknown"
             return (grade, f"{_what(one)} is not believed, issued by {issuer}{said}",
-                    f"have one issued by an authority in {one.trusted_by or 'the list of the system'}, or put the one that "
-                    "issued it there")
+                    f"have one issued by an authority in {_believed(one)}, or put the one that issued it there")
         case Flaw.CHAIN:
+            with_ours = f" -CAfile {one.trusted_by}" if one.trusted_by else ""
             return (grade, f"{_what(one)} is not believed{said}",
-                    f"see what it leads to: openssl s_client -showcerts -connect {one.place}; renew what is wrong there")
+                    f"see what it leads to: openssl s_client -showcerts -connect {one.place}{with_ours}; renew what is "
+                    f"wrong there, or in {_believed(one)}, which counts first")
+        case Flaw.UNFIT:
+            return (Grade.WARNING, f"whether {_what(one)} is good for {one.name} could not be seen{said}",
+                    "issue one that OpenSSL takes for a server's: serverAuth in its extendedKeyUsage, or none at all, no "
+                    "critical extension of one's own, a key of 2048 bits or a curve")
         case Flaw.UNCHECKED:
             return Grade.WARNING, f"{_what(one)} is not checked: whoever answers there is believed", _cure_of_unchecked(one)
+
+
+def _believed(one: Shown) -> str:
+    return one.trusted_by or "the list of the system"
 
 
 def _cure_of_unchecked(one: Shown) -> str:

@@ -142,3 +142,23 @@ def test_what_vouches_for_one_takes_it_along(days: float, site: Site, grade: Gra
 
 def test_a_controller_or_broker_that_asks_for_ours_needs_it() -> None:
     assert found(WELL, shown(Service.BROKER, Flaw.UNREAD, Role.CLIENT))[0].grade is Grade.WARNING
+
+
+def test_what_vouches_from_our_own_file_is_renewed_there() -> None:
+    middle = replace(lasting(5), subject="middle")
+    one = replace(shown(Service.BROKER, certificate=lasting(100)), vouchers=(middle,), trusted_by="/etc/ca.pem")
+    [along], [held] = found(WELL, one), found(WELL, replace(one, held=(middle,)))
+    assert ("behind the certificate" in along.cure, "in /etc/ca.pem" in along.cure) == (True, False)
+    assert ("behind the certificate" in held.cure, "in /etc/ca.pem" in held.cure) == (False, True)
+    assert held.words.startswith("middle, by way of which the certificate that the broker shows at alder:1 is believed")
+    [wrong] = found(SILENT, replace(one, vouchers=(), flaw=Flaw.CHAIN))
+    assert ("-CAfile /etc/ca.pem" in wrong.cure, "or in /etc/ca.pem" in wrong.cure) == (True, True)
+
+
+def test_a_name_that_nobody_looked_at_is_said_to_be_unknown() -> None:
+    one = replace(shown(Service.LIBVIRT, certificate=lasting(5)), is_to_peers=True)
+    for flaw, words in ((Flaw.UNFIT, "good for alder could not be seen: so it says"),
+                        (Flaw.SILENT, "not seen a second time, for its name alder: so it says")):
+        ends, unknown = found(WELL, replace(one, flaw=flaw))
+        assert ("5 days more" in ends.words, unknown.grade, words in unknown.words) == (True, Grade.WARNING, True)
+        assert unknown.cure

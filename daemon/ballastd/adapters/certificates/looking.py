@@ -21,6 +21,7 @@ from ballastd.core.certificates import Certificate, Flaw
 LOOK_SECONDS = 4 * HANDSHAKE_SECONDS
 """One is for reaching one of its addresses, one for the handshake after that; a server is asked twice at most."""
 _ANOTHER_NAME = frozenset({62, 64})
+_DATES = frozenset({9, 10})
 _NOBODY_WE_BELIEVE = frozenset({2, 18, 19, 20, 21, 27})
 """OpenSSL's own numbers for why a certificate is not believed (``x509_vfy.h``)."""
 
@@ -28,13 +29,15 @@ _NOBODY_WE_BELIEVE = frozenset({2, 18, 19, 20, 21, 27})
 @dataclass(frozen=True, slots=True)
 class Sight:
     """What was seen, and what is against it besides its dates. ``words``: how that was said. ``vouchers``: what is shown
-    along with it and vouches for it; ``anchor``: whom we believe that all that leads to, None where it is not believed.
-    ``authorities``: all that a file of those has."""
+    along with it and vouches for it, ``held`` those of them that are taken from the file of whom we believe instead;
+    ``anchor``: whom we believe that all that leads to, None where it is not believed. ``authorities``: all that a file of
+    those has."""
 
     certificate: Certificate | None = None
     flaw: Flaw | None = None
     words: str = ""
     vouchers: tuple[Certificate, ...] = ()
+    held: tuple[Certificate, ...] = ()
     anchor: Certificate | None = None
     authorities: tuple[Certificate, ...] = ()
 
@@ -44,8 +47,8 @@ def look_at_server(server: Server, contexts: Contexts) -> Sight:
     flaw, words = Flaw.UNCHECKED if server.verification is Verification.NOTHING else None, ""
     if server.verification is Verification.WHOLE:
         try:
-            shown, *vouchers = map(read_certificate, _shown_by(server, contexts.of(server)))
-            return Sight(shown, vouchers=tuple(vouchers[:-1]), anchor=vouchers[-1] if vouchers else shown)
+            context = contexts.of(server)
+            return _believed(_shown_by(server, context), context)
         except ssl.SSLCertVerificationError as error:
             flaw, words = _flaw(error.verify_code), error.verify_message
         except Unread as error:
@@ -55,11 +58,19 @@ def look_at_server(server: Server, contexts: Contexts) -> Sight:
     try:
         [der] = _shown_by(server, contexts.of(replace(server, verification=Verification.NOTHING)))
         found = read_certificate(der)
-        if server.verification is Verification.NAME and (misnamed := _misnamed(server, der, contexts)):
-            flaw, words = Flaw.NAME, misnamed
-        return Sight(found, flaw, words)
     except (OSError, ValueError) as error:
         return Sight(None, Flaw.SILENT, f"{words}; {_why(error)}" if words else _why(error))
+    if server.verification is Verification.NAME:
+        flaw, words = _against_name(server, der, contexts)
+    return Sight(found, flaw, words)
+
+
+def _believed(chain: list[bytes], context: ssl.SSLContext) -> Sight:
+    """OpenSSL takes what vouches from among those it believes, and only what it does not find there from what is shown."""
+    shown, *others = map(read_certificate, chain)
+    ours = context.get_ca_certs(binary_form=True) if len(chain) > 2 else ()
+    held = tuple(one for one, der in zip(others[:-1], chain[1:-1], strict=True) if der in ours)
+    return Sight(shown, vouchers=tuple(others[:-1]), held=held, anchor=others[-1] if others else shown)
 
 
 def look_at_own(cert_file: Path, key_file: Path) -> Sight:
@@ -74,7 +85,19 @@ def look_at_own(cert_file: Path, key_file: Path) -> Sight:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(cert_file, key_file, no_password)
     except (OSError, ValueError) as error:
         return Sight(found, Flaw.UNREAD, f"{key_file} is not its key, or needs a password: {_why(error)}")
-    return Sight(found, vouchers=tuple(others))
+    return Sight(found, vouchers=_leading_from(found, others))
+
+
+def _leading_from(first: Certificate, others: list[Certificate]) -> tuple[Certificate, ...]:
+    """Return those that it leads to by the names of who issued it, and who issued those; others in its file vouch for
+    nothing."""
+    met: list[Certificate] = []
+    issuers = [first.issuer]
+    for issuer in issuers:  # which grows on the way
+        found = [one for one in others if one.subject == issuer and one != first and one not in met]
+        met += found
+        issuers += [one.issuer for one in found]
+    return tuple(met)
 
 
 def look_at_authority(ca_file: Path) -> Sight:
@@ -105,13 +128,18 @@ def _chain(secured: ssl.SSLSocket) -> list[bytes]:
             for one in below.get_verified_chain()]
 
 
-def _misnamed(server: Server, der: bytes, contexts: Contexts) -> str:
-    """Return what OpenSSL has against the name alone: to this one, what the server shows is what is believed."""
+def _against_name(server: Server, der: bytes, contexts: Contexts) -> tuple[Flaw | None, str]:
+    """Return what OpenSSL has against the name alone: to this one, what the server shows is what is believed. It looks at
+    what a certificate is for before the name, and at its dates, which are told by themselves, behind it."""
     try:
         _shown_by(server, contexts.believing_only(server, der))
     except ssl.SSLCertVerificationError as error:
-        return error.verify_message if _flaw(error.verify_code) is Flaw.NAME else ""
-    return ""
+        if error.verify_code in _DATES:
+            return None, ""
+        return Flaw.NAME if error.verify_code in _ANOTHER_NAME else Flaw.UNFIT, error.verify_message
+    except (OSError, ValueError) as error:
+        return Flaw.SILENT, _why(error)
+    return None, ""
 
 
 def _flaw(code: int) -> Flaw:

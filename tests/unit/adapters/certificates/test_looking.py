@@ -45,6 +45,12 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dated(place, "leaf", by="middle", until=400.0)
     (place / "chain.pem").write_bytes((place / "leaf.pem").read_bytes() + (place / "middle.pem").read_bytes())
     shutil.copy(place / "leaf.key", place / "chain.key")
+    (place / "bundle.pem").write_bytes((place / "ca.pem").read_bytes() + (place / "middle.pem").read_bytes())
+    (place / "strays.pem").write_bytes(b"".join(
+        (place / f"{name}.pem").read_bytes() for name in ("leaf", "short", "ca", "middle")))
+    shutil.copy(place / "leaf.key", place / "strays.key")
+    for name, more in (("client", "extendedKeyUsage=clientAuth"), ("critical", "1.2.3.4.5=critical,ASN1:UTF8String:hello")):
+        dated(place, name, until=400.0, names=f"DNS:right\n{more}")
     (place / "several.pem").write_bytes((place / "short.pem").read_bytes() + (place / "ca.pem").read_bytes())
     (place / "both.pem").write_bytes((place / "old.pem").read_bytes() + (place / "ca.pem").read_bytes())
     return place
@@ -186,6 +192,21 @@ def test_what_goes_along_with_a_certificate_is_read_too(papers: Path) -> None:
     assert (sight.anchor.subject if sight.anchor else "", own.anchor) == ("ca", None)
 
 
+def test_only_what_a_certificate_leads_to_vouches_for_it(papers: Path) -> None:
+    own = look_at_own(papers / "strays.pem", papers / "strays.key")
+    assert [one.subject for one in own.vouchers] == ["middle", "ca"]
+
+
+def test_what_vouches_from_a_file_of_ours_is_told_from_what_is_shown(
+        papers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for shown in ("leaf", "chain"):
+        ours = looked(papers, shown, ca_file=papers / "bundle.pem")
+        assert ([one.subject for one in ours.vouchers], ours.held) == (["middle"], ours.vouchers)
+    assert looked(papers, "chain").held == ()
+    monkeypatch.setenv("SSL_CERT_FILE", str(papers / "bundle.pem"))
+    assert [one.subject for one in looked(papers, "leaf", ca_file=None).held] == ["middle"]
+
+
 def test_a_common_name_is_a_name_to_some(papers: Path) -> None:
     assert looked(papers, "localhost", name="localhost").flaw is None
     assert looked(papers, "localhost", name="localhost", is_common_name_good=False).flaw is Flaw.NAME
@@ -197,6 +218,21 @@ def test_a_common_name_is_a_name_to_some(papers: Path) -> None:
 def test_a_name_can_be_all_that_is_asked_for(papers: Path, shown: str, name: str, flaw: Flaw | None) -> None:
     sight = looked(papers, shown, name=name, ca_file=None, verification=Verification.NAME, is_root_needed=False)
     assert (sight.flaw, sight.anchor, sight.certificate is None) == (flaw, None, False), sight
+
+
+@pytest.mark.parametrize(("shown", "words"), [
+    ("client", "unsuitable certificate purpose"), ("critical", "unhandled critical extension")])
+@pytest.mark.parametrize("name", ["right", "wrong"])
+def test_a_name_that_was_not_looked_at_is_not_good(papers: Path, shown: str, words: str, name: str) -> None:
+    sight = looked(papers, shown, name=name, ca_file=None, verification=Verification.NAME, is_root_needed=False)
+    assert (sight.flaw, sight.words, sight.certificate is None) == (Flaw.UNFIT, words, False)
+
+
+def test_what_was_seen_is_kept_where_nobody_answers_a_second_time(papers: Path) -> None:
+    with serving(papers, "strange", times=1) as port:
+        sight = look_at_server(Server("127.0.0.1", port, "127.0.0.1", verification=Verification.NAME), Contexts({}))
+    assert sight.flaw is Flaw.SILENT
+    assert days_left(sight.certificate) == pytest.approx(400.0, abs=0.01)
 
 
 @pytest.mark.parametrize("head", ["X509 CERTIFICATE", "TRUSTED CERTIFICATE"])
