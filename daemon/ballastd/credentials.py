@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from ballastd.adapters.certificates.contexts import Contexts, Server, Verification
 from ballastd.adapters.certificates.files import Unread, content_of
 from ballastd.adapters.certificates.looking import LOOK_SECONDS, Sight, look_at_authority, look_at_own, look_at_server
-from ballastd.adapters.libvirt.tls import MACHINE, TlsEnd, tls_end, user_home
+from ballastd.adapters.libvirt.tls import TlsEnd, tls_end, user_home
 from ballastd.core.certificates import Certificate, Flaw, Role, Service, Shown
 from ballastd.core.inventory import DeclaredHost
 from ballastd.core.quantities import HostName
@@ -164,7 +164,7 @@ def _of_libvirt(hosts: Iterable[DeclaredHost]) -> Iterator[_Look]:
             server = Server(end.host, end.port, end.host, end.ca_file, end.cert_file, end.key_file,
                             _verification(end.is_checked), is_root_needed=False)
             yield from _looks(Service.LIBVIRT, (host.name,), server)
-            if trouble and end.ca_file.is_relative_to(MACHINE):
+            if trouble and not end.is_placed:
                 yield _Look(Shown(Service.LIBVIRT, Role.CLIENT, "~/.pki/libvirt", (host.name,)),
                             Sight(None, Flaw.HIDDEN, trouble))
         if peers is not None and (end is None or _way(end) != _way(peers)):

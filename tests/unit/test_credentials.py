@@ -233,7 +233,7 @@ async def test_a_home_that_nobody_finds_is_told_where_it_matters(
     monkeypatch.setattr(os, "getuid", lambda: 54321)
     monkeypatch.delenv("HOME", raising=False)
     hosts = [{"name": name, "uri": f"qemu+tls://127.0.0.1:{port}/system{query}"}
-             for name, query in (("a", ""), ("b", f"?pkipath={pki}"))]
+             for name, query in (("a", ""), ("b", f"?pkipath={pki}"), ("c", "?pkipath=/etc/pki/east"))]
     found = await shown(tmp_path, hosts=hosts, unique=False)
     told = found[Service.LIBVIRT, Role.CLIENT, "~/.pki/libvirt"]
     assert (told.hosts, told.flaw, told.words) == (("a",), Flaw.HIDDEN, "HOME is not set, and user 54321 is not in passwd")

@@ -18,7 +18,8 @@ MACHINE = Path("/etc/pki")
 
 @dataclass(frozen=True, slots=True)
 class TlsEnd:
-    """``is_checked``: whether libvirt looks at the certificate that it is shown."""
+    """``is_checked``: whether libvirt looks at the certificate that it is shown. ``is_placed``: whether the URI says where
+    the files are."""
 
     host: str
     port: int
@@ -26,6 +27,7 @@ class TlsEnd:
     cert_file: Path
     key_file: Path
     is_checked: bool = True
+    is_placed: bool = False
 
 
 def tls_end(uri: str, home: Path | None, machine: Path = MACHINE) -> TlsEnd | None:
@@ -39,8 +41,10 @@ def tls_end(uri: str, home: Path | None, machine: Path = MACHINE) -> TlsEnd | No
     if address is None or (parts.scheme.partition("+")[2] or "tls") != "tls":
         return None
     asked = _parameters(parts.query)
-    ca_file, cert_file, key_file = _files(asked.get("pkipath", ""), home, machine)
-    return TlsEnd(address.host, address.port, ca_file, cert_file, key_file, not _is_set(asked.get("no_verify", "")))
+    place = asked.get("pkipath", "")
+    ca_file, cert_file, key_file = _files(place, home, machine)
+    return TlsEnd(address.host, address.port, ca_file, cert_file, key_file, not _is_set(asked.get("no_verify", "")),
+                  bool(place))
 
 
 def user_home() -> tuple[Path | None, str]:

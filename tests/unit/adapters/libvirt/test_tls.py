@@ -19,16 +19,16 @@ OF_PKIPATH = (Path("/srv/pki/cacert.pem"), Path("/srv/pki/clientcert.pem"), Path
     ("qemu://kvm-01/system", TlsEnd("kvm-01", 16514, *OF_MACHINE)),
     ("qemu+tls://10.0.0.1:1234/system", TlsEnd("10.0.0.1", 1234, *OF_MACHINE)),
     ("qemu+tls://[fd00::1]:1234/system", TlsEnd("fd00::1", 1234, *OF_MACHINE)),
-    ("qemu+tls://kvm-01/system?pkipath=/srv/pki", TlsEnd("kvm-01", 16514, *OF_PKIPATH)),
+    ("qemu+tls://kvm-01/system?pkipath=/srv/pki", TlsEnd("kvm-01", 16514, *OF_PKIPATH, is_placed=True)),
     ("qemu+tls://kvm-01/system?no_verify=1", TlsEnd("kvm-01", 16514, *OF_MACHINE, False)),
     ("qemu+tls://kvm-01/system?no_verify=0", TlsEnd("kvm-01", 16514, *OF_MACHINE)),
     ("qemu+tls://kvm-01/system?No_Verify=1", TlsEnd("kvm-01", 16514, *OF_MACHINE, False)),
     ("qemu+tls://kvm-01/system?no_verify=yes", TlsEnd("kvm-01", 16514, *OF_MACHINE)),
     ("qemu+tls://kvm-01/system?a=b&keepalive_count=5;no_verify=1", TlsEnd("kvm-01", 16514, *OF_MACHINE, False)),
     ("qemu+tls://kvm-01/system?a=b;no_verify=1&c=d", TlsEnd("kvm-01", 16514, *OF_MACHINE)),
-    ("qemu+tls://kvm-01/system?pkipath=/srv%2Fpki", TlsEnd("kvm-01", 16514, *OF_PKIPATH)),
+    ("qemu+tls://kvm-01/system?pkipath=/srv%2Fpki", TlsEnd("kvm-01", 16514, *OF_PKIPATH, is_placed=True)),
     ("qemu+tls://kvm-01/system?pkipath=/srv/a+b", TlsEnd("kvm-01", 16514, *(
-        Path("/srv/a+b") / name for name in ("cacert.pem", "clientcert.pem", "clientkey.pem")))),
+        Path("/srv/a+b") / name for name in ("cacert.pem", "clientcert.pem", "clientkey.pem")), is_placed=True)),
     ("qemu:///system", None), ("qemu+tcp://kvm-01/system", None), ("qemu+ssh://root@kvm-01/system", None),
     ("test:///default", None), ("qemu+unix:///system", None), ("qemu+tls://kvm-01:port/system", None)])
 def test_where_a_uri_leads_over_tls(uri: str, end: TlsEnd | None) -> None:
@@ -46,7 +46,7 @@ def test_what_the_user_has_comes_first_and_a_certificate_only_with_its_key(tmp_p
     (own / "clientkey.pem").touch()
     names = ("cacert.pem", "clientcert.pem", "clientkey.pem")
     assert tls_end(uri, tmp_path) == TlsEnd("kvm-01", 16514, *(own / name for name in names))
-    assert tls_end(f"{uri}?pkipath=/srv/pki", tmp_path) == TlsEnd("kvm-01", 16514, *OF_PKIPATH)
+    assert tls_end(f"{uri}?pkipath=/srv/pki", tmp_path) == TlsEnd("kvm-01", 16514, *OF_PKIPATH, is_placed=True)
 
 
 def test_a_home_that_cannot_be_looked_into_has_nothing_for_libvirt_either(
