@@ -33,5 +33,7 @@ CHECKUPS: tuple[Mutant, ...] = (
     Mutant("what our own file has is renewed at the server", "daemon/ballastd/adapters/certificates/looking.py", "held=held, anchor=", "anchor=", SEEN),
     Mutant("a name that was not looked at is good", "daemon/ballastd/adapters/certificates/looking.py", "        return Flaw.NAME if error.verify_code in _ANOTHER_NAME else Flaw.UNFIT, error.verify_message", "        return (Flaw.NAME, error.verify_message) if error.verify_code in _ANOTHER_NAME else (None, \"\")", SEEN),
     Mutant("what was seen is forgotten where its name was not", "daemon/ballastd/credentials.py", " and sight.flaw is Flaw.SILENT and sight.certificate is None:", " and sight.flaw is Flaw.SILENT:", LOOKED),
+    Mutant("a place that the URI names is looked for at home", "daemon/ballastd/credentials.py", "            if trouble and not end.is_placed:", "            if trouble:", LOOKED),
+    Mutant("what peers see looks like what we see", "daemon/ballastd/cli/checkup.py", "' (peers)' if row['to_peers'] else ''", "''", only("unit", "tests/unit/cli/test_checkup.py")),
     Mutant("what a virtual interface says of its speed counts", f"{CORE}/checkup_links.py", "if one.is_up and (one.is_real or one.is_bond)]", "if one.is_up]", LINKS),
 )

@@ -126,7 +126,8 @@ def _show_certificates(site: Site) -> None:
                   key=lambda row: (row["days_left"], row["place"]))
     if not rows:
         return
-    columns = (Column("CERTIFICATE OF", lambda row: f"{row['service']} {row['role']}"),
+    columns = (Column("CERTIFICATE OF",
+                      lambda row: f"{row['service']} {row['role']}{' (peers)' if row['to_peers'] else ''}"),
                Column("AT", lambda row: row["place"]), Column("ISSUED BY", lambda row: row["issuer"]),
                Column("UNTIL", lambda row: row["good_until"][:10]),
                Column("DAYS", lambda row: f"{row['days_left']:.0f}", right=True))
@@ -140,7 +141,8 @@ def _certificate(one: Shown, wall: float) -> dict[str, Any]:
     """``valid_until``: its own; ``good_until``, ``days_left`` (whole ones): of what ends first of it and its vouchers."""
     seen, first = one.certificate, one.ends_first
     return {"service": one.service.value, "role": one.role.value, "place": one.place, "hosts": list(one.hosts),
-            "name": one.name, "subject": seen.subject if seen else None, "issuer": seen.issuer if seen else None,
+            "to_peers": one.is_to_peers, "name": one.name, "subject": seen.subject if seen else None,
+            "issuer": seen.issuer if seen else None,
             "names": list(seen.names) if seen else [], "valid_from": clock(seen.valid_from) if seen else None,
             "valid_until": clock(seen.valid_until) if seen else None,
             "vouchers": [voucher.subject for voucher in one.vouchers],
