@@ -35,5 +35,6 @@ CHECKUPS: tuple[Mutant, ...] = (
     Mutant("what was seen is forgotten where its name was not", "daemon/ballastd/credentials.py", " and sight.flaw is Flaw.SILENT and sight.certificate is None:", " and sight.flaw is Flaw.SILENT:", LOOKED),
     Mutant("a place that the URI names is looked for at home", "daemon/ballastd/credentials.py", "            if trouble and not end.is_placed:", "            if trouble:", LOOKED),
     Mutant("what peers see looks like what we see", "daemon/ballastd/cli/checkup.py", "' (peers)' if row['to_peers'] else ''", "''", only("unit", "tests/unit/cli/test_checkup.py")),
+    Mutant("who is believed hangs on the Python that asks", "daemon/ballastd/adapters/tls.py", "    context.verify_flags &= ~(ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags.VERIFY_X509_STRICT)\n", "", only("unit", "tests/unit/adapters/test_tls_context.py")),
     Mutant("what a virtual interface says of its speed counts", f"{CORE}/checkup_links.py", "if one.is_up and (one.is_real or one.is_bond)]", "if one.is_up]", LINKS),
 )

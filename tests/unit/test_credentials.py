@@ -99,7 +99,7 @@ async def test_what_peers_see_is_told_though_its_name_was_not_looked_at(pki: Pat
 
 
 async def test_what_vouches_from_our_own_file_is_told_as_such(pki: Path, tmp_path: Path) -> None:
-    dated(pki, "middle", by="cacert", until=4.0, names="DNS:middle\nbasicConstraints=critical,CA:TRUE")
+    dated(pki, "middle", by="cacert", until=4.0, names="DNS:middle", vouches=True)
     dated(pki, "leaf", by="middle", until=400.0)
     (tmp_path / "bundle.pem").write_bytes((pki / "cacert.pem").read_bytes() + (pki / "middle.pem").read_bytes())
     with serving(pki, "leaf") as at:

@@ -16,8 +16,15 @@ def client_context(ca_file: Path | None) -> ssl.SSLContext:
     Raises:
         OSError, ssl.SSLError: the file cannot be read, or is not what it should be.
     """
-    context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+    context = settled(ssl.create_default_context(cafile=None if ca_file is None else str(ca_file)))
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def settled(context: ssl.SSLContext) -> ssl.SSLContext:
+    """Return a context that believes whom it would with any Python: since 3.13 chains may end in who is no root, and must be
+    by the letter of RFC 5280, as many a site's own authority is not. An upgrade must cut off no broker or controller."""
+    context.verify_flags &= ~(ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags.VERIFY_X509_STRICT)
     return context
 
 

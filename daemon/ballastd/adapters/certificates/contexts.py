@@ -85,7 +85,6 @@ class Contexts:
             raise Unread(f"{server.ca_file}: {why(error)}") from error
         if not server.is_root_needed:
             context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
-            context.verify_flags &= ~ssl.VerifyFlags.VERIFY_X509_STRICT  # which newer Pythons are, and GnuTLS is not
         return self._furnished(context, server)
 
     def _anybody(self, server: Server) -> ssl.SSLContext:

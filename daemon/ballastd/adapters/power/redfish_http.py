@@ -7,6 +7,7 @@ proxy or ``.netrc`` of ours has a say, and a request that is not a question is n
 from __future__ import annotations
 
 import io
+import ssl
 import time
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +17,9 @@ from requests.adapters import HTTPAdapter
 from sushy import auth, connector
 from urllib3.exceptions import HTTPError
 from urllib3.response import HTTPResponse
+from urllib3.util.ssl_ import create_urllib3_context
+
+from ballastd.adapters.tls import settled
 
 BODY_BYTES_MAX = 1 << 20
 CONNECT_SECONDS = 10.0
@@ -44,7 +48,17 @@ def reason(error: BaseException) -> str:
 
 
 class BoundedAdapter(HTTPAdapter):
-    """Reads a whole answer at once, up to a bound, and never unpacks one: a packed answer can be a bomb."""
+    """Reads a whole answer at once, up to a bound, and never unpacks one: a packed answer can be a bomb. ``is_checked``:
+    whether the controller's certificate has to be believed."""
+
+    def __init__(self, is_checked: bool) -> None:
+        self._is_checked = is_checked
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Have everything sent by a context that is the same with any Python."""
+        required = ssl.CERT_REQUIRED if self._is_checked else ssl.CERT_NONE
+        super().init_poolmanager(*args, **kwargs, ssl_context=settled(create_urllib3_context(cert_reqs=required)))
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
         """Return the answer with its body read."""
@@ -64,14 +78,14 @@ class BoundedAdapter(HTTPAdapter):
 class BoundedSession(requests.Session):
     """``until``: when, on the monotonic clock, there is no time left for anything."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, is_checked: bool) -> None:
         super().__init__()
         self.until = 0.0
         self.trust_env = False
         self.max_redirects = REDIRECTS_MAX
         self._home = _origin(url)
         for scheme in ("https://", "http://"):
-            self.mount(scheme, BoundedAdapter())
+            self.mount(scheme, BoundedAdapter(is_checked))
 
     def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]
         """Ask; follow it to another place on the same machine, but only with a question."""
@@ -113,7 +127,7 @@ class Connector(connector.Connector):  # type: ignore[misc]  # sushy has no type
 
     def __init__(self, url: str, verify: bool | str) -> None:
         super().__init__(url, verify=verify, server_side_retries=TRIES, server_side_retries_delay=PAUSE_SECONDS)
-        self.bounded = BoundedSession(url)
+        self.bounded = BoundedSession(url, verify is not False)
         self.bounded.headers["Connection"] = "close"  # as sushy does it: some controllers choke on long connections
         self._session: requests.Session = self.bounded
 

@@ -41,7 +41,7 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dated(place, "localhost", until=400.0, names="")
     dated(place, "short", by="short", until=3.0)
     dated(place, "brief", by="short", until=400.0)
-    dated(place, "middle", until=4.0, names="DNS:middle\nbasicConstraints=critical,CA:TRUE")
+    dated(place, "middle", until=4.0, names="DNS:middle", vouches=True)
     dated(place, "leaf", by="middle", until=400.0)
     (place / "chain.pem").write_bytes((place / "leaf.pem").read_bytes() + (place / "middle.pem").read_bytes())
     shutil.copy(place / "leaf.key", place / "chain.key")
