@@ -36,5 +36,6 @@ CHECKUPS: tuple[Mutant, ...] = (
     Mutant("a place that the URI names is looked for at home", "daemon/ballastd/credentials.py", "            if trouble and not end.is_placed:", "            if trouble:", LOOKED),
     Mutant("what peers see looks like what we see", "daemon/ballastd/cli/checkup.py", "' (peers)' if row['to_peers'] else ''", "''", only("unit", "tests/unit/cli/test_checkup.py")),
     Mutant("who is believed hangs on the Python that asks", "daemon/ballastd/adapters/tls.py", "    context.verify_flags &= ~(ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags.VERIFY_X509_STRICT)\n", "", only("unit", "tests/unit/adapters/test_tls_context.py")),
+    Mutant("an address among the names is no trouble to see", f"{CORE}/checkup_certificates.py", "    if _is_address(one.name) and one.name in (*names, subject):", "    if False:", DATES),
     Mutant("what a virtual interface says of its speed counts", f"{CORE}/checkup_links.py", "if one.is_up and (one.is_real or one.is_bond)]", "if one.is_up]", LINKS),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,11 +18,6 @@ _RENEWED = {
                      "server-update-tls libvirtd, or restart libvirtd",
     Service.BROKER: "issue a new one, put it where certfile in the broker's configuration says, and have it read that anew",
     Service.CONTROLLER: "issue a new one and install it in the controller, by its own web page or Redfish",
-}
-_CHECKED = {
-    Service.LIBVIRT: "take no_verify out of its URI, once its certificate is one that is believed",
-    Service.BROKER: "name the authority that issued it as mqtt.tls.ca_file",
-    Service.CONTROLLER: "name the authority that issued it as power.ca_file, and take insecure_tls out",
 }
 
 
@@ -109,10 +105,7 @@ def _flaw(one: Shown, flaw: Flaw, works: bool) -> tuple[Grade, str, str]:
                 return Grade.WARNING, f"{_what(one)} was not seen a second time, for its name {one.name}{said}", cure
             return Grade.WARNING if works else Grade.NOTE, f"{_what(one)} was not seen{said}", cure
         case Flaw.NAME:
-            good_for = named(one.certificate.names) if one.certificate is not None else ""
-            return (grade, f"{_what(one)} is not good for {one.name}, only for {good_for or 'nothing it names'}",
-                    f"issue one that has {one.name} as a name (subjectAltName), or have "
-                    f"{'its peer_uri' if one.is_to_peers else 'settings'} call it by one of those")
+            return grade, f"{_what(one)} is not good for {one.name}{_good_for(one)}", _cure_of_name(one)
         case Flaw.ISSUER:
             issuer = one.certificate.issuer if one.certificate is not None else "unknown"
             return (grade, f"{_what(one)} is not believed, issued by {issuer}{said}",
@@ -134,8 +127,37 @@ def _believed(one: Shown) -> str:
     return one.trusted_by or "the list of the system"
 
 
+def _good_for(one: Shown) -> str:
+    """An address that stands in the place of a name is none: of the same letters, it is not what is compared."""
+    names, subject = (one.certificate.names, one.certificate.subject) if one.certificate is not None else ((), "")
+    if _is_address(one.name) and one.name in (*names, subject):
+        return f": that is {'a DNS name' if one.name in names else 'its common name'} in it, and an address is an IP entry"
+    return f", only for {named(names)}" if names else ": it has no names at all (subjectAltName)"
+
+
+def _cure_of_name(one: Shown) -> str:
+    entry = f"IP:{one.name}" if _is_address(one.name) else f"DNS:{one.name}"
+    others = [name for name in (one.certificate.names if one.certificate is not None else ()) if name != one.name]
+    by_those = f", or have {'its peer_uri' if one.is_to_peers else 'settings'} call it by one of those" if others else ""
+    return f"issue one that has {entry} in its subjectAltName{by_those}"
+
+
+def _is_address(name: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False
+
+
 def _cure_of_unchecked(one: Shown) -> str:
-    return _CHECKED[one.service].replace("its URI", "its peer_uri") if one.is_to_peers else _CHECKED[one.service]
+    match one.service:
+        case Service.LIBVIRT:
+            where = "peer_uri" if one.is_to_peers else "URI"
+            return f"take no_verify out of its {where}, once its certificate is one that is believed"
+        case Service.BROKER:
+            return "name the authority that issued it as mqtt.tls.ca_file"
+        case Service.CONTROLLER:
+            return "name the authority that issued it as power.ca_file, and take insecure_tls out"
 
 
 def _what(one: Shown) -> str:

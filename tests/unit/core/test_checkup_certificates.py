@@ -106,7 +106,8 @@ def test_a_cure_fits_what_it_is_for() -> None:
 
 
 def test_a_name_that_peers_do_not_find_is_a_fault_whatever_we_find() -> None:
-    one = replace(shown(Service.LIBVIRT, Flaw.NAME, certificate=lasting(100)), is_to_peers=True)
+    certificate = replace(lasting(100), names=("birch",))
+    one = replace(shown(Service.LIBVIRT, Flaw.NAME, certificate=certificate), is_to_peers=True)
     [finding] = found(WELL, one)
     assert (finding.grade, "shows its peers" in finding.words, "peer_uri" in finding.cure) == (Grade.FAULT, True, True)
     [unchecked] = found(WELL, replace(one, flaw=Flaw.UNCHECKED))
@@ -162,3 +163,18 @@ def test_a_name_that_nobody_looked_at_is_said_to_be_unknown() -> None:
         ends, unknown = found(WELL, replace(one, flaw=flaw))
         assert ("5 days more" in ends.words, unknown.grade, words in unknown.words) == (True, Grade.WARNING, True)
         assert unknown.cure
+
+
+@pytest.mark.parametrize(("name", "subject", "names", "words", "cure"), [
+    ("10.0.0.1", "alder", ("10.0.0.1",), "10.0.0.1: that is a DNS name in it, and an address is an IP entry",
+     "has IP:10.0.0.1"),
+    ("fd00::1", "fd00::1", (), "fd00::1: that is its common name in it, and an address is an IP entry", "has IP:fd00::1"),
+    ("10.0.0.1", "alder", ("birch",), "good for 10.0.0.1, only for birch", "has IP:10.0.0.1"),
+    ("alder", "alder", (), "good for alder: it has no names at all", "has DNS:alder"),
+    ("alder", "birch", ("birch",), "good for alder, only for birch", "has DNS:alder")])
+def test_what_a_certificate_is_not_good_for_says_how_it_would_be(
+        name: str, subject: str, names: tuple[str, ...], words: str, cure: str) -> None:
+    certificate = replace(lasting(100), subject=subject, names=names)
+    [finding] = found(SILENT, replace(shown(Service.CONTROLLER, Flaw.NAME, certificate=certificate), name=name))
+    assert (words in finding.words, cure in finding.cure) == (True, True), finding
+    assert ("call it by one of those" in finding.cure) == (names == ("birch",))
