@@ -77,10 +77,13 @@ async def test_hints_from_many_threads_all_arrive() -> None:
 
 
 def test_a_hint_after_the_end_does_no_harm() -> None:
-    async def make() -> HintBox:
-        return HintBox()
+    async def make() -> tuple[HintBox, asyncio.AbstractEventLoop]:
+        return HintBox(), asyncio.get_running_loop()
 
-    assert asyncio.run(make()).put(hint(1)) is None
+    box, loop = asyncio.run(make())
+    with pytest.raises(RuntimeError):
+        loop.call_soon_threadsafe(lambda: None)
+    box.put(hint(1))
 
 
 def test_two_hosts_with_one_uuid_are_refused_and_a_change_of_identity_is_not() -> None:
