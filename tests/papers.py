@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _VOUCHES = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n"
+_SERVES = "keyUsage=digitalSignature,keyEncipherment\n"
 _KEYS = "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
 """What newer Pythons ask for (RFC 5280, 4.2.1), and every authority of these days writes."""
 _CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
@@ -25,7 +26,7 @@ def authority(place: Path, name: str) -> None:
 
 def certificate(place: Path, name: str, by: str = "ca", address: str = "127.0.0.1") -> None:
     """Have an authority vouch for somebody at an address: ``name.pem`` and its key."""
-    (place / f"{name}.ext").write_text(f"subjectAltName=IP:{address}\n{_KEYS}keyUsage=digitalSignature\n")
+    (place / f"{name}.ext").write_text(f"subjectAltName=IP:{address}\n{_KEYS}{_SERVES}")
     _openssl("req", *_CURVE, "-subj", f"/CN={name}", "-keyout", f"{place}/{name}.key", "-out", f"{place}/{name}.csr")
     _openssl("x509", "-req", "-days", "90", "-in", f"{place}/{name}.csr", "-CA", f"{place}/{by}.pem",
              "-CAkey", f"{place}/{by}.key", "-CAcreateserial", "-extfile", f"{place}/{name}.ext",
@@ -38,9 +39,10 @@ def dated(place: Path, name: str, *, since: float = -1.0, until: float = 2.0, by
     where it is ``by`` its own name. ``names``: as a subjectAltName has them; none where that is empty. ``vouches``: whether
     it may vouch for others though another did for it."""
     is_authority = name == by
-    (place / f"{name}.ext").write_text(
-        (_VOUCHES if is_authority or vouches else "keyUsage=digitalSignature\n") + ("" if is_authority or not names else
-        f"subjectAltName={names}\n") + ("subjectKeyIdentifier=hash\n" if is_authority else _KEYS))
+    lines = [_VOUCHES if is_authority or vouches else _SERVES]
+    lines.append("subjectKeyIdentifier=hash\n" if is_authority else _KEYS)
+    lines.append("" if is_authority or not names else f"subjectAltName={names}\n")
+    (place / f"{name}.ext").write_text("".join(lines))
     (place / f"{name}.txt").write_text("")
     (place / f"{name}.cnf").write_text(f"[ca]\ndefault_ca = it\n[it]\ndatabase = {place}/{name}.txt\nrand_serial = yes\n"
                                        f"new_certs_dir = {place}\ndefault_md = sha256\npolicy = any\nunique_subject = no\n"

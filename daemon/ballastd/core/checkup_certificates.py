@@ -40,14 +40,15 @@ def _dates(one: Shown, certificate: Certificate, wall: float) -> Iterator[Findin
     left = certificate.days_left(wall)
     by, ends = f"issued by {certificate.issuer}", day(certificate.valid_until)
     if certificate.valid_from > wall:
-        is_early = one.service is Service.LIBVIRT and one.role is Role.AUTHORITY  # which takes the others of its file along
         yield Finding(Area.CERTIFICATE, Grade.FAULT, one.hosts,
                       f"{_what(one)} is not good before {day(certificate.valid_from)}, {by}",
                       "see whether this machine's clock is right: chronyc tracking; if it is, " +
-                      (f"take it out of {one.place} until then" if is_early else _renewal(one)))
+                      (f"take it out of {one.place} until then" if _takes_others_along(one) else _renewal(one)))
     elif left <= 0:
         yield Finding(Area.CERTIFICATE, Grade.FAULT, one.hosts,
-                      f"{_what(one)} expired on {ends}, {by}", _renewal(one))
+                      f"{_what(one)} expired on {ends}, {by}",
+                      f"take it out of {one.place}, while it is there libvirt reaches nobody; where it is the only one, put "
+                      "the authority's next certificate there" if _takes_others_along(one) else _renewal(one))
     elif left < WARNED_DAYS:
         yield Finding(Area.CERTIFICATE, Grade.FAULT if left < ALARMED_DAYS else Grade.WARNING, one.hosts,
                       f"{_what(one)} is good for {days(left)} more, until {ends}, {by}", _renewal(one))
@@ -79,9 +80,14 @@ def _renewal(one: Shown) -> str:
         case Role.CLIENT:
             return f"issue a new one and put it, with its key, in the place of {one.place}: it is read when next we connect"
         case Role.AUTHORITY:
-            out = ", and take this one out before it ends: libvirt reaches nobody while one in that file has ended"
+            out = ", and take the old one out before it ends: libvirt reaches nobody while one in that file has ended"
             return (f"put the authority's next certificate beside it in {one.place}, and wherever else this one is "
-                    f"believed, then have everybody's issued anew{out if one.service is Service.LIBVIRT else ''}")
+                    f"believed, then have everybody's issued anew{out if _takes_others_along(one) else ''}")
+
+
+def _takes_others_along(one: Shown) -> bool:
+    """Return whether it is one of libvirt's authorities, of which none may have ended, nor begin later."""
+    return one.service is Service.LIBVIRT and one.role is Role.AUTHORITY
 
 
 def _flaw(one: Shown, flaw: Flaw, works: bool) -> tuple[Grade, str, str]:

@@ -74,9 +74,11 @@ def test_an_end_is_told_in_time(days: float, grade: Grade | None, words: str, ro
 def test_an_old_authority_of_libvirt_has_to_leave_its_file() -> None:
     cures = {service: found(WELL, shown(service, role=Role.AUTHORITY, certificate=lasting(5)))[0].cure
              for service in Service}
-    assert {service for service, cure in cures.items() if "take this one out before it ends" in cure} == {Service.LIBVIRT}
+    assert {service for service, cure in cures.items() if "take the old one out before it ends" in cure} == {Service.LIBVIRT}
     [early] = found(WELL, shown(Service.LIBVIRT, role=Role.AUTHORITY, certificate=lasting(400, 2.0)))
     assert "take it out of alder:1 until then" in early.cure
+    [ended] = found(WELL, shown(Service.LIBVIRT, role=Role.AUTHORITY, certificate=lasting(-1)))
+    assert ended.cure.startswith("take it out of alder:1, ")
 
 
 def test_what_begins_later_may_be_our_own_clock() -> None:
