@@ -204,11 +204,12 @@ def _of_controllers(settings: Settings) -> Iterator[_Look]:
 
 
 def _looks(service: Service, hosts: tuple[HostName, ...], server: Server) -> Iterator[_Look]:
-    """Yield what it shows, what we show it, and whom we believe that it is who it is."""
+    """Yield what it shows, what we show it, and whom we believe that it is who it is: libvirt reads those though anybody is
+    believed."""
     yield _server(service, hosts, server)
     if server.cert_file is not None and server.key_file is not None:
         yield _Look(Shown(service, Role.CLIENT, str(server.cert_file), hosts), _Own(server.cert_file, server.key_file))
-    if server.ca_file is not None and server.verification is Verification.WHOLE:
+    if server.ca_file is not None and (server.verification is Verification.WHOLE or service is Service.LIBVIRT):
         yield _Look(Shown(service, Role.AUTHORITY, str(server.ca_file), hosts), server.ca_file)
 
 

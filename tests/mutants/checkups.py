@@ -18,7 +18,7 @@ CHECKUPS: tuple[Mutant, ...] = (
     Mutant("storage vouched for here and there is vouched for", f"{CORE}/checkup_vms.py", "        if without:", "        if False:", PAPER),
     Mutant("devices come along", f"{CORE}/readiness.py", "all(pin.kind is PinKind.DISK_UNLOCKED for pin in guest.record.pins)", "True", PAPER),
     Mutant("a certificate that begins tomorrow is good today", f"{CORE}/checkup_certificates.py", "    if certificate.valid_from > wall:", "    if False:", DATES),
-    Mutant("who is not believed is believed once it was read", "daemon/ballastd/adapters/certificates/looking.py", "        return Sight(found, flaw, words)", "        return Sight(found)", SEEN),
+    Mutant("who is not believed is believed once it was read", "daemon/ballastd/adapters/certificates/looking.py", "    return Sight(found, flaw, words)", "    return Sight(found)", SEEN),
     Mutant("a name that only peers use need not be good", f"{CORE}/checkup_certificates.py", "        case Service.LIBVIRT if one.is_to_peers:\n            return False\n", "", DATES),
     Mutant("whoever lasts in the file is the authority", "daemon/ballastd/credentials.py", "found[look.shown.service, look.at.ca_file][sight.anchor].extend(look.shown.hosts)", "pass", LOOKED),
     Mutant("libvirt is content with an authority that has not ended", "daemon/ballastd/credentials.py", "    if shown.service is Service.LIBVIRT and sight.authorities:", "    if False:", LOOKED),
@@ -37,5 +37,6 @@ CHECKUPS: tuple[Mutant, ...] = (
     Mutant("what peers see looks like what we see", "daemon/ballastd/cli/checkup.py", "' (peers)' if row['to_peers'] else ''", "''", only("unit", "tests/unit/cli/test_checkup.py")),
     Mutant("who is believed hangs on the Python that asks", "daemon/ballastd/adapters/tls.py", "    context.verify_flags &= ~(ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags.VERIFY_X509_STRICT)\n", "", only("unit", "tests/unit/adapters/test_tls_context.py")),
     Mutant("an address among the names is no trouble to see", f"{CORE}/checkup_certificates.py", "    if _is_address(one.name) and one.name in (*names, subject):", "    if False:", DATES),
+    Mutant("libvirt that believes anybody reads no authorities", "daemon/ballastd/credentials.py", " or service is Service.LIBVIRT):", "):", LOOKED),
     Mutant("what a virtual interface says of its speed counts", f"{CORE}/checkup_links.py", "if one.is_up and (one.is_real or one.is_bond)]", "if one.is_up]", LINKS),
 )
