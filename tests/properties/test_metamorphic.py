@@ -116,10 +116,10 @@ LIES = {"temperature": (99.0, "x"), "fan.alarm": (1.0, ""), "cpu.utilization": (
 @given(clusters(least=4), st.sampled_from(sorted(LIES)))
 @settings(max_examples=8, deadline=None)
 def test_what_a_host_says_of_itself_makes_nobody_else_sick(builder: ClusterBuilder, metric: str) -> None:
-    """One host may lose its own place as a target, or its VMs, and nothing else: nobody leaves another host for it but the one
-    that is hot and the one that fails, each by the policy for it, which may have to be emptied otherwise; or to make room.
-    Memory makes nobody hot here, and evening out is left to a test of its own: it looks past sick hosts, as past closed ones,
-    and may begin with the next."""
+    """One host may lose its own place as a target, or its VMs, and nothing else: nobody leaves another host for it but the
+    one that is hot and the one that fails, each by the policy for it, which may have to be emptied otherwise; or to make
+    room. Memory makes nobody hot here, and evening out is left to a test of its own: it looks past sick hosts, as past
+    closed ones, and may begin with the next."""
     liar = builder.hosts[-1].name
 
     def lie(t: Table, i: int) -> None:
