@@ -1,4 +1,4 @@
-"""What the daemon kept of guests that were moved, should a host die with one, held against what they were made as."""
+"""What the daemon kept of guests that were moved, should a host die with one, held against what they are."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tests.lab.guest import GuestBook, LabGuest
+from tests.lab.guest import LabGuest
 
 DIRECTORY, SUFFIX, PART = "definitions", ".xml", ".part"
 MODE = 0o600
 KIB = {"KiB": 1, "MiB": 1024}
 
 
-def wrong_of_kept(home: Path, book: GuestBook, moved: list[LabGuest]) -> Iterator[str]:
+def wrong_of_kept(home: Path, moved: list[tuple[LabGuest, str]]) -> Iterator[str]:
     """Yield what is wrong of the definitions beside the journal in ``home``, in words: each of those that were ``moved`` has
-    a whole one that says what it is, which its owner alone may read, and none is half written any more."""
-    for guest in moved:
+    a whole one that says what it is, which its owner alone may read, and none is half written any more. ``moved``: each with
+    its definition as the host shows it where it runs now."""
+    for guest, shown in moved:
         path = home / DIRECTORY / f"{guest.uuid}{SUFFIX}"
         if not path.exists():
             yield f"{guest.name} was moved, and nothing was kept of what it is"
@@ -26,8 +27,8 @@ def wrong_of_kept(home: Path, book: GuestBook, moved: list[LabGuest]) -> Iterato
         except (ElementTree.ParseError, UnicodeDecodeError) as error:
             yield f"what was kept of {guest.name} is no whole definition: {error}"
             continue
-        if said != (made := essence(book.definition(guest.name).read_text())):
-            yield f"{guest.name} was made as {made}, and was kept as {said}"
+        if said != (is_now := essence(shown)):
+            yield f"{guest.name} is {is_now}, and was kept as {said}"
         if path.stat().st_mode & 0o777 != MODE:
             yield f"what was kept of {guest.name} may be read by others"
     yield from (f"{half.name} was half written, and is there still" for half in (home / DIRECTORY).glob(f"*{PART}"))

@@ -143,7 +143,9 @@ def _judge(scene: Scene, outcome: Outcome) -> None:
     outcome.violations.extend(_places(scene, records))
     outcome.violations.extend(unanswered(records))
     moved = {r["vm_name"] for r in _completed(records)}
-    outcome.violations.extend(wrong_of_kept(scene.stand.home, scene.lab.book, [g for g in scene.guests if g.name in moved]))
+    shown = [(guest, scene.lab.hosts[where].virsh("dumpxml", guest.name)) for guest in scene.guests
+             if guest.name in moved and (where := scene.lab.runs_on(guest)) is not None]
+    outcome.violations.extend(wrong_of_kept(scene.stand.home, shown))
     found = reckon(scene.effects.seen(), records)
     outcome.again, outcome.twice, outcome.most_mib_s = found.again, found.twice, found.most_mib_s
     outcome.violations.extend(f"done though nothing durable says so: {one}" for one in found.twice)
