@@ -78,7 +78,7 @@ def same(one: float | None, other: float | None) -> bool:
 
 def play(seed: int, turns: int, pace: tuple[float, ...]) -> tuple[int, int]:
     """Return how often VMs were compared, and how many of them had been busier than they are."""
-    compared, told = 0, 0
+    compared, told, asked = 0, 0, 0.0
     world, loads, plain = World(seed), Loads(Seconds(WINDOW), counts_network=True), PlainLoads(WINDOW)
     network = PlainLoads(WINDOW, lambda usage: None if usage.network_bytes is None else usage.network_bytes / MIB,
                          falls_to_zero=False)
@@ -92,7 +92,8 @@ def play(seed: int, turns: int, pace: tuple[float, ...]) -> tuple[int, int]:
             newest[look.host] = look
         if world.luck.random() < 0.5:
             continue  # what is not asked for waits
-        now = Instant(world.at + world.luck.choice((0.0, 0.0, 100.0, 149.0, 200.0)), world.at)
+        asked = max(asked, world.at + world.luck.choice((0.0, 0.0, 100.0, 149.0, 200.0)))  # this clock never goes back
+        now = Instant(asked, world.at)
         cpu, peak = loads.columns(EVERYBODY, now)
         for columns, by in (((cpu, peak), plain), (loads.network(EVERYBODY, now) or (), network)):
             for vm, used, most in zip(EVERYBODY, *(column.tolist() for column in columns), strict=True):
