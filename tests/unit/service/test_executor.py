@@ -226,8 +226,9 @@ def test_a_surprise_from_a_bandwidth_loses_no_migration_beside_it(
 
         monkeypatch.setattr(bench.kernel, "tune", tune)
         logs = LogCapture()
-        # a logger that was used before is bound to how it was set up then
-        monkeypatch.setattr("ballastd.service.executor.log", structlog.wrap_logger(None, processors=[logs]))
+        # a logger that was used before is bound to how it was set up then; others may have set it up to say nothing
+        ours = structlog.wrap_logger(None, processors=[logs], wrapper_class=structlog.BoundLogger)
+        monkeypatch.setattr("ballastd.service.executor.log", ours)
         executor = await beside_a_bandwidth(bench, inbox, ("h0v1", "h0", "h3"))
         assert bench.kernel.calls == 1
         if from_kernel:
