@@ -77,6 +77,16 @@ def test_who_may_not_move_is_no_help(vm: dict[str, object]) -> None:
     assert help_for(cluster(4, **vm)) == []
 
 
+@pytest.mark.parametrize(("rate", "is_told"), [(200.0, True), (1800.0, False)])
+def test_who_dirties_its_memory_as_fast_as_it_is_copied_is_no_help(rate: float, is_told: bool) -> None:
+    """Migrations may use 600 MiB/s of these links."""
+    acts = tuple(Act(60.0, "dirty", vm=f"h1v{i}", value=rate) for i in range(4))
+    assert bool(help_for(cluster(), acts=acts)) is is_told
+    apart = PlacementPolicy("apart", VmSelector(names=("h1v*",)), Rule.APART, mode=Mode.AUTO)
+    idle = replace(cluster(2), vms=tuple(replace(vm, demand=Demand()) for vm in cluster(2).vms))
+    assert bool(help_for(idle, replace(KEEN, placement=(apart,)), acts[:2])) is is_told
+
+
 NO_HELP: dict[str, tuple[PolicySet, tuple[Act, ...]]] = {
     "a policy that rests": (LAZY, ()),
     "a rule": (replace(KEEN, placement=(PlacementPolicy("stay", VmSelector(names=("h1v*",)), Rule.PINNED),)), ()),

@@ -35,6 +35,8 @@ GAIN = 1.5
 """How many times as much as the policy asks for a move has to bring."""
 WORTH = 0.05
 """What it has to bring at least, as a share of a host: far more than any copying costs."""
+COPIED = 0.5
+"""At most at this share of the speed at which it would be copied may a VM dirty its memory, so that it surely arrives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,7 @@ def _moves(stage: Stage, policy: BalancePolicy, source: _Host, hosts: Sequence[_
             continue
         asks, most = stage.world.hypervisor.processors.asked(vm.vm), stage.world.most(vm.vm)
         for target in hosts:
-            if target is source or (vm.vm, target.name) in failed:
+            if target is source or (vm.vm, target.name) in failed or not _surely_copied(stage, vm.vm, source, target):
                 continue
             carries = _carries(stage, vm.vm)
             gains = _evens(policy, asks, source, target, hosts) if uneven else _relieves(policy, vm, asks, carries, source)
@@ -191,6 +193,7 @@ def _repairs(stage: Stage, rule: PlacementPolicy, hosts: Sequence[_Host]) -> Ite
             most = stage.world.most(vm.vm)
             for target in hosts:
                 if (target is not source and (vm.vm, target.name) not in failed
+                        and _surely_copied(stage, vm.vm, source, target)
                         and all(_stays_cool(policy, vm, most, _carries(stage, vm.vm), target) for policy in cool)
                         and _survives(hosts, vm, source, target) and not _objections(stage, rule, vm, source, target)):
                     yield f"{vm.name} to {target.name}"
@@ -222,6 +225,12 @@ def _stays_cool(policy: BalancePolicy, vm: VmRecord, most: float, carries: float
     busy, full = (target.cpu + most) / target.cpu_limit, (target.held + vm.ordinary) / target.limit
     loaded = (target.carried + carries) / target.network_limit
     return busy < policy.cool_cpu - EDGE and full < policy.cool_memory - EDGE and loaded < policy.cool_network - EDGE
+
+
+def _surely_copied(stage: Stage, vm: VmId, source: _Host, target: _Host) -> bool:
+    """Return whether a VM dirties its memory far more slowly than migrations may copy it from one host to another."""
+    link = min(stage.world.host(host.name).link_mib_s for host in (source, target))
+    return stage.world.hypervisor.dirty_mib_s.get(vm, 0.0) <= COPIED * stage.world.policies.limits.link_share * link
 
 
 def _survives(hosts: Sequence[_Host], vm: VmRecord, source: _Host, target: _Host) -> bool:
