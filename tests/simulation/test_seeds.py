@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 
 import pytest
 
-from ballastd.rehearsal.seeds import run_seed
+from ballastd.rehearsal.seeds import Outcome, run_seed
 
 HOURS = 4.0
-SEEDS = range(1, 4)
+SEEDS = (2,)
 FOUND = {
     43: "an operator's drains were counted among the evacuations that the blast radius bounds",
     107: "of two hosts chosen to be emptied in one breath, the second was the target of the first",
@@ -29,21 +30,28 @@ FOUND = {
 """Seeds that once found something, in the daemon or in its checkers, and what."""
 
 
-JUDGES = frozenset({145, 1008, 2004, 2064, 3294, 3082, 3017, 31155})
-"""Of those, the ones that found a fault of the rehearsal, but for 1 and 43. They take three minutes of a core, and only
-come along with ``BALLASTD_ALL_SEEDS=1``."""
+JUDGES = frozenset({1, 43, 145, 1008, 2004, 2064, 3294, 3082, 3017, 31155})
+"""Of those, the ones that found a fault of the rehearsal. They take four minutes of a core, and only come along with
+``BALLASTD_ALL_SEEDS=1``."""
 PLAYED = sorted({*SEEDS, *FOUND} - (frozenset() if os.environ.get("BALLASTD_ALL_SEEDS") else JUDGES))
+
+
+@cache
+def night(seed: int) -> Outcome:
+    """Return what came of a seed, the first time."""
+    return run_seed(seed, HOURS)
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", PLAYED)
 def test_a_night_breaks_no_rule_and_comes_to_rest(seed: int) -> None:
-    outcome = run_seed(seed, HOURS)
+    outcome = night(seed)
     again = f"make sim SEEDS=1 FIRST={seed} ARGS='--hours {HOURS:g} --trace'"
     assert not outcome.violations, f"{again}: {outcome.violations[0]}"
 
 
+@pytest.mark.timeout(300)
 def test_the_same_seed_is_the_same_night_byte_for_byte() -> None:
-    first, second = run_seed(2, 1.0), run_seed(2, 1.0)
+    first, second = night(2), run_seed(2, HOURS)
     assert "\n".join(first.trace).encode() == "\n".join(second.trace).encode()
     assert first == second

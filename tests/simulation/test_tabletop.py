@@ -20,9 +20,8 @@ BUSY = 3
 """A seed with many orders."""
 
 
-@pytest.mark.parametrize("first", [1, 11])
-def test_seeds(first: int) -> None:
-    outcomes = [play_seed(seed, 2.0) for seed in range(first, first + 10)]
+def test_seeds() -> None:
+    outcomes = [play_seed(seed, 2.0) for seed in range(1, 11)]
     assert [(one.seed, one.violations) for one in outcomes if one.violations] == []
     assert sum(one.happened["moves"] for one in outcomes) > 10
     assert sum(one.happened["restarts"] for one in outcomes) > 5
