@@ -25,19 +25,22 @@ CALLS = {"virDomainMigratePerform3Params": "migrate", "virDomainMigrateSetMaxSpe
 _CALL = re.compile(r"^(\S+ \S+): (\d+): debug : (virDomain\w+):\d+ : (?:dom=\S+, \(VM: name=(\S+), uuid=\S+\)"
                    r"(?:.*?, (?:bandwidth|downtime)=(\d+)|, dconnuri=\w+(?:\+\w+)?://([^/:,]+))?"
                    r"|params\[\"bandwidth\"\]=\(ullong\)(\d+))")
-JOB_ORDERS = {"AbortOrdered": "abort", "PostCopyOrdered": "post-copy"}
-"""What is ordered of a migration that runs."""
+JOB_ORDERS = {"AbortOrdered": ("abort", "aborted", ""), "PostCopyOrdered": ("post-copy", "completed", "PostCopyWithdrawn")}
+"""What is ordered of a migration that runs: the act, how the migration ends by it (one that is dirtied faster than it is
+copied completes by nothing else), and what takes the order back."""
 STANDING_ORDERS = {"BandwidthOrdered": ("bandwidth", "bandwidth_mib_s"), "DowntimeOrdered": ("standstill", "downtime_ms")}
 """How it shall be, until the next order of that kind: the act, and which field says how much."""
 SHUTDOWN_ORDERS = frozenset({"ShutdownOrdered", "ShutdownAskedAgain"})
 SHUTDOWN_ENDS = frozenset({"ShutdownAskedAgain", "ShutdownWithdrawn", "ShutdownEnded"})
+DOWN = "down"
+"""How the books of a guest are closed that went down."""
 POWER_ORDERS = {"PowerOffOrdered": "power off", "WakeOrdered": "power on"}
 POWER_ENDS = frozenset({"HostOff", "HostAwake", "HostKept", "PowerFailed"})
 ORDER_ENDS = POWER_ENDS | {"WakeWithheld"}
 SWITCHED = frozenset({"HostOff", "HostAwake"})
 """By these it is over because it was done."""
 NO_END: dict[str, Any] = {"kind": "", "wall": math.inf, "ending": ""}
-SAID_AGAIN = frozenset({"bandwidth", "standstill", "abort"})
+SAID_AGAIN = frozenset({"bandwidth", "standstill", "abort", "post-copy"})
 """What only says once more how something shall be: twice is no more than once."""
 EARLY_SECONDS = 0.01
 """A log that leaves out parts of a millisecond is earlier than the clock by which records are dated."""
@@ -168,7 +171,9 @@ def ordered(records: list[dict[str, Any]]) -> list[Order]:
                                is_due=over["kind"] in SWITCHED))
         elif kind in SHUTDOWN_ORDERS:
             one, over = first[r["id"]], _first(later, SHUTDOWN_ENDS, "id", r["id"])
-            found.append(Order("shutdown", one["vm_name"], one["host"], r["wall"], over["wall"]))
+            # what comes within a moment of the next record is by that one, and not late
+            found.append(Order("shutdown", one["vm_name"], one["host"], r["wall"], over["wall"] - EARLY_SECONDS,
+                               is_due=over.get("ending") == DOWN))
         elif kind == "MigrationOrdered" or kind in JOB_ORDERS or kind in STANDING_ORDERS:
             found.extend(_of_a_job(r, first[r["id"]], records, later))
     return found
@@ -181,8 +186,10 @@ def _of_a_job(r: dict[str, Any], job: dict[str, Any], records: list[dict[str, An
     act, amount = STANDING_ORDERS.get(kind, ("standstill", "downtime_ms"))
     one = Order(act, job["vm_name"], job["source"], r["wall"], end["wall"], job=r["id"])
     if kind in JOB_ORDERS:
-        act = JOB_ORDERS[kind]
-        yield replace(one, act=act, is_due=act == "abort" and end["ending"] == "aborted")
+        act, ending, taken_back = JOB_ORDERS[kind]
+        back = _first(later, (taken_back,), "id", r["id"])
+        yield replace(one, act=act, until=min(end["wall"], back["wall"]),
+                      is_due=back is NO_END and end["ending"] == ending)
         return
     if kind == "MigrationOrdered":
         yield replace(one, act="migrate", to=r["target"], is_due=end["ending"] == "completed")

@@ -1,6 +1,6 @@
 """The daemon killed at every boundary of every act on real hosts, and started again; a report of what came of it.
 
-    python -m tests.chaos.kills [--place NAME ...] [--instant before|during|after] [--times 3] [--seed 1] [--out FILE]
+    python -m tests.chaos.kills [--place NAME ...] [--instant before|during|after] [--times 3] [--seed SEED] [--out FILE]
     python -m tests.chaos.kills --report FILE
 
 Each try has a daemon of its own act as the place wants, which is killed before, during or after the call that the act
@@ -8,7 +8,8 @@ comes down to (``striking``); the daemon as it is installed is started in its pl
 it acts, nothing is open or in doubt, every guest runs once where the journal says, and what was to be done is done. Then
 every effect that arrived at a libvirtd or a power switch is held against what is durable (``effects``). The seed decides
 when ``during`` is, as a share of how long that call took at least when it last returned. Outcomes are appended to FILE, a
-line each. Exit status 1 if anything was violated. Root; half a minute a try.
+line each: the same words again, after a run that was cut off, play what is still missing there. Exit status 1 if anything
+was violated. Root; half a minute a try.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.chaos.effects import POWER_ENDS, Effects, reckon
+from tests.chaos.effects import DOWN, POWER_ENDS, Effects, reckon
 from tests.chaos.kept import wrong_of_kept
 from tests.chaos.oracle import violations
 from tests.chaos.results import add, opened, read
@@ -33,6 +34,8 @@ from tests.chaos.striking import INSTANTS, PLACES, marked
 from tests.demo.cluster import BIN
 from tests.integration.daemon_parts import a_lab, stood, unsettled
 from tests.lab import Lab, LabError
+from tests.lab.guest import LabGuest
+from tests.lab.lab import SHUT_OFF, Sighting
 from tests.lab.network import CONTROLLER_ADDRESS
 
 DEFAULT_OUT = Path("benchmarks/results/kills.jsonl")
@@ -40,6 +43,8 @@ LOOK_SECONDS, RESTS_SECONDS = 0.3, 1.0
 REPLAYED = "journal replayed"
 ASKING_SECONDS = 2.0
 """Whoever has less time left to ask a guest may not come to it."""
+BY_ITSELF = 1
+"""libvirt's reason of a guest that is shut off because it powered off."""
 NEWEST = 5
 """From so many of the newest returns it is told how long a call takes."""
 
@@ -139,12 +144,18 @@ def _why(scene: Scene) -> str:
 
 def _judge(scene: Scene, outcome: Outcome) -> None:
     records = scene.records()
-    outcome.violations.extend(violations(scene.lab, scene.stand.home, scene.guests, ()))
-    outcome.violations.extend(_places(scene, records))
+    down = shut_down(records)
+    up = [guest for guest in scene.guests if guest.name not in down]
+    outcome.violations.extend(violations(scene.lab, scene.stand.home, up, ()))
+    outcome.violations.extend(_places(scene, up, records))
     outcome.violations.extend(unanswered(records))
     moved = {r["vm_name"] for r in _completed(records)}
     shown = [(guest, scene.lab.hosts[where].virsh("dumpxml", guest.name)) for guest in scene.guests
              if guest.name in moved and (where := scene.lab.runs_on(guest)) is not None]
+    for guest in scene.guests:
+        if guest.name in down:
+            outcome.violations.extend(_not_off(scene.lab, guest, down[guest.name]))
+            shown.append((guest, scene.lab.hosts[down[guest.name]].virsh("dumpxml", guest.name)))
     outcome.violations.extend(wrong_of_kept(scene.stand.home, shown))
     found = reckon(scene.effects.seen(), records)
     outcome.again, outcome.twice, outcome.most_mib_s = found.again, found.twice, found.most_mib_s
@@ -154,13 +165,27 @@ def _judge(scene: Scene, outcome: Outcome) -> None:
     if found.most_mib_s > share:
         outcome.violations.append(f"jobs of one host were given {found.most_mib_s} MiB/s together, {share} is their share")
     outcome.endings = [r.get("ending") or r["kind"] for r in records if r["kind"] in (
-        "MigrationSettled", *POWER_ENDS)]
+        "MigrationSettled", "ShutdownEnded", *POWER_ENDS)]
 
 
-def _places(scene: Scene, records: list[dict[str, Any]]) -> list[str]:
+def shut_down(records: list[dict[str, Any]]) -> dict[str, str]:
+    """Return who went down by the books, by name, and on which host."""
+    ended = {r["id"] for r in records if r["kind"] == "ShutdownEnded" and r["ending"] == DOWN}
+    return {r["vm_name"]: r["host"] for r in records if r["kind"] == "ShutdownOrdered" and r["id"] in ended}
+
+
+def _not_off(lab: Lab, guest: LabGuest, host: str) -> list[str]:
+    """Return what is wrong of a guest that went down in order: it is shut off where it was, by itself, and its heart beat
+    without a break until then."""
+    seen, heart = lab.where(guest), lab.heartbeat(guest)
+    found = [] if seen == [Sighting(host, SHUT_OFF, BY_ITSELF, 0)] else [f"{guest.name} is not just off: {seen}"]
+    return [*found, *([f"the heart of {guest.name} broke {heart.breaks} times"] if heart.breaks else [])]
+
+
+def _places(scene: Scene, guests: list[LabGuest], records: list[dict[str, Any]]) -> list[str]:
     """Return which guests do not run where the journal says that they ended."""
     place = scene.begun_on | {r["vm_name"]: r["target"] for r in _completed(records)}
-    return [f"{guest.name} ought to run on {place[guest.name]}, and runs on {where}" for guest in scene.guests
+    return [f"{guest.name} ought to run on {place[guest.name]}, and runs on {where}" for guest in guests
             if (where := scene.lab.runs_on(guest)) != place[guest.name]]
 
 
@@ -187,11 +212,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--place", choices=list(PLACES), action="append", help="these alone")
     parser.add_argument("--instant", choices=INSTANTS, help="this one alone")
-    parser.add_argument("--times", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=1, help="the first; one more each time")
+    parser.add_argument("--times", type=int, default=3, help="how often each boundary, with those that stand in FILE")
+    parser.add_argument("--seed", type=int, help="the first, one more each time, whatever stands in FILE "
+                        "[default: after the last of its boundary there]")
     options = opened(parser, DEFAULT_OUT, report)
-    tries = [(place, instant, options.seed + number) for number in range(options.times)
-             for place in options.place or PLACES for instant in ([options.instant] if options.instant else INSTANTS)]
+    boundaries = [(place, instant) for place in options.place or PLACES
+                  for instant in ([options.instant] if options.instant else INSTANTS)]
+    tries = (left(read(options.out), boundaries, options.times, 1) if options.seed is None
+             else left([], boundaries, options.times, options.seed))
     with a_lab("y") as lab:
         for number, (place, instant, seed) in enumerate(tries, 1):
             outcome = play(lab, place, instant, seed, shortest(read(options.out), place))
@@ -201,6 +229,15 @@ def main() -> int:
                   f"{outcome.starting:.1f} s, at rest after {outcome.seconds:.1f} more, "
                   f"{', '.join(outcome.endings) or '-'}{wrong}", flush=True)
     return report(read(options.out))
+
+
+def left(rows: list[dict[str, Any]], boundaries: list[tuple[str, str]], times: int, first: int
+         ) -> list[tuple[str, str, int]]:
+    """Return what is still to be tried, place, instant and seed, so that each boundary has been that often; those that were
+    tried less often come first. ``first``: the seed where there is none yet."""
+    had = {one: [row["seed"] for row in rows if (row["place"], row["instant"]) == one] for one in boundaries}
+    return [(*one, max(had[one], default=first - 1) + 1 + number - len(had[one])) for number in range(times)
+            for one in boundaries if number >= len(had[one])]
 
 
 def shortest(rows: list[dict[str, Any]], place: str) -> float | None:

@@ -18,6 +18,10 @@ from tests.lab.network import CONTROLLER_ADDRESS
 NAMESPACE = "https://ballastd.org/1"
 OWNER = f"<b:ballastd xmlns:b='{NAMESPACE}' {{wish}}/>"
 BUSY_POLICIES = POLICIES.replace("retries:", "convergence: {downtime_max: 1s, auto_converge: never}\nretries:")
+RESORT = "on: {severity: failing}\n"
+POST_COPY_POLICIES = POLICIES.replace(RESORT, f"{RESORT}last_resort: [post_copy]\n").replace(
+    "retries:", "convergence: {downtime_max: 300ms, auto_converge: never, no_progress: 3s}\nretries:")
+SHUTDOWN_POLICIES = POLICIES.replace(RESORT, f"{RESORT}last_resort: [shutdown]\n").replace("deadline: 30m", "deadline: 1s")
 LINK_MBIT = 120
 """8 MiB/s for migrations, where a story asks for no more."""
 ANSWER_SECONDS = 10.0
@@ -46,9 +50,10 @@ class Scene:
         """The daemon that runs, or ran last."""
         return self.stand.running()
 
-    def guest(self, host: str, name: str, memory_mib: int, mode: str = "1", wish: str = "") -> LabGuest:
+    def guest(self, host: str, name: str, memory_mib: int, mode: str = "1", wish: str = "", *, persistent: bool = False
+              ) -> LabGuest:
         """Start a guest."""
-        one = self.lab.start_guest(host, name, memory_mib=memory_mib, mode=mode,
+        one = self.lab.start_guest(host, name, memory_mib=memory_mib, mode=mode, persistent=persistent,
                                    metadata=OWNER.format(wish=wish) if wish else "")
         self.guests.append(one)
         self.begun_on[name] = host
@@ -155,6 +160,15 @@ def _drain(scene: Scene) -> None:
     scene.order("host", "drain", "h1")
 
 
+def _one_that_stays(scene: Scene) -> dict[str, Any]:
+    scene.guest("h1", "web", 16, wish="pinned='yes'", persistent=True)
+    return {"policies": SHUTDOWN_POLICIES}
+
+
+def _fail(scene: Scene) -> None:
+    scene.lab.hosts["h1"].fault("uncorrected")
+
+
 def _with_switches(scene: Scene) -> dict[str, Any]:
     scene.guest("h1", "web", 16)
     return {"power": scene.effects.switch, "timing": POWER_TIMES}
@@ -185,9 +199,13 @@ STORIES: dict[str, Story] = {
     "abort": Story(_one(32), _call_off, lambda s: s.empty("h1")),
     # its guest halts at each tick: one that never does loses a page now and then as it is copied (docs/libvirt.md)
     "standstill": Story(_one(16, "9", policies=BUSY_POLICIES), _drain, lambda s: s.empty("h1"), link_mbit=240),
+    # all of it is rewritten in less time than it is copied in, so nothing but this gets it off
+    "post-copy": Story(_one(24, "9", policies=POST_COPY_POLICIES), _fail, lambda s: s.empty("h1")),
     "power off": Story(_with_switches, _off, lambda s: _power_is_settled(s, "PowerOffOrdered")),
     # whether its controller was told nobody knows: it is told again once that has said off for a minute
     "power on": Story(_with_switches, _on, lambda s: _power_is_settled(s, "WakeOrdered"), seconds=240.0),
+    # whether it was asked nobody knows: it is asked again a minute later, after a minute in which nothing spoke against it
+    "shutdown": Story(_one_that_stays, _fail, lambda s: bool(s.records("ShutdownEnded")), seconds=150.0),
 }
 
 

@@ -63,12 +63,14 @@ PLACES: dict[str, Place] = {
     "bandwidth": Place(*DOMAIN, "migrateSetMaxSpeed", 0.01),
     "standstill": Place(*DOMAIN, "migrateSetMaxDowntime", 0.001, fits=lambda arguments: arguments[0] > FIRST_STANDSTILL_MS),
     "abort": Place(*DOMAIN, "abortJob", 0.001),
+    "post-copy": Place(*DOMAIN, "migrateStartPostCopy", 0.005),
     "check": Place("ballastd.adapters.asking.network", "NetworkProbe", "ask", 0.05, is_async=True),
     "outcome": Place(*JOURNAL, fits=_of_kind("MigrationSettled")),
     "cordon": Place(*BROKER, fits=_cordon(raised=True)),
     "uncordon": Place(*BROKER, fits=_cordon(raised=False)),
     "power off": Place(*POWER, "power_off", 0.5, is_async=True),
     "power on": Place(*POWER, "power_on", 0.5, is_async=True),
+    "shutdown": Place(*DOMAIN, "shutdownFlags", 0.005),
 }
 
 

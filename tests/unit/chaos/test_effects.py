@@ -217,14 +217,46 @@ def test_a_migration_that_fails_is_given_back_its_standstill_once() -> None:
     assert "standstill of web at h1 (300)" in found.twice[0]
 
 
+GONE_BEFORE = [
+    {"kind": "MigrationOrdered", "wall": 1796011600.0, "id": "7-1", "vm_name": "web", "source": "h1", "target": "h2",
+     "downtime_ms": 100, "bandwidth_mib_s": 8},
+    {"kind": "PostCopyOrdered", "wall": 1796011604.68, "id": "7-1"},
+    {"kind": "MigrationSettled", "wall": 1796011609.0, "id": "7-1", "ending": "completed"}]
+BEGUN = Effect("migrate", "web", "h1", 1796011600.1, to="h2", mib_s=8)
+
+
+def test_a_guest_goes_before_its_memory_by_an_order_of_that_alone() -> None:
+    said = ("2026-11-30 04:06:44.687+0000: 28: debug : virDomainMigrateStartPostCopy:9903 : dom=0x55b3a8836730, "
+            "(VM: name=web, uuid=30db173d-3569-4efb-99fe-78987e67722d), flags=0x0\n")
+    seen_all = [BEGUN, *calls(said, "h1", NAMES)]
+    found = reckon(seen_all, GONE_BEFORE)
+    assert (found.twice, found.unseen, found.again) == ([], [], 0)
+    assert reckon([*seen_all, replace(seen_all[1], wall=1796011606.0)], GONE_BEFORE).again == 1
+    assert len(reckon(seen_all, [GONE_BEFORE[0], GONE_BEFORE[2]]).twice) == 1
+    assert len(reckon(seen_all, GONE_BEFORE[:1]).twice) == 1
+    taken_back = {"kind": "PostCopyWithdrawn", "wall": 1796011604.7, "id": "7-1"}
+    late = [BEGUN, replace(seen_all[1], wall=1796011607.0)]
+    assert len(reckon(late, [*GONE_BEFORE[:2], taken_back, GONE_BEFORE[2]]).twice) == 1
+
+
+def test_one_that_cannot_be_had_otherwise_and_completes_was_put_into_post_copy() -> None:
+    assert reckon([BEGUN], GONE_BEFORE).unseen == ["post-copy of web at h1, ordered 1796011604.680"]
+    assert reckon([BEGUN], [*GONE_BEFORE[:2], GONE_BEFORE[2] | {"ending": "failed"}]).unseen == []
+    taken_back = {"kind": "PostCopyWithdrawn", "wall": 1796011604.7, "id": "7-1"}
+    assert reckon([BEGUN], [*GONE_BEFORE[:2], taken_back, GONE_BEFORE[2]]).unseen == []
+
+
 def test_a_guest_is_asked_to_shut_down_once_for_each_record_of_it() -> None:
     said = ("2026-11-30 04:06:44.687+0000: 28: debug : virDomainShutdownFlags:1995 : dom=0x55b3a8836730, "
             "(VM: name=web, uuid=30db173d-3569-4efb-99fe-78987e67722d), flags=0x3\n")
     asked = calls(said + said.replace("04:06:44", "04:07:44"), "h1", NAMES)
     books = [{"kind": "ShutdownOrdered", "wall": 1796011604.68, "id": "5-s1", "vm_name": "web", "host": "h1"},
              {"kind": "ShutdownAskedAgain", "wall": 1796011664.68, "id": "5-s1"},
-             {"kind": "ShutdownEnded", "wall": 1796011670.0, "id": "5-s1"}]
+             {"kind": "ShutdownEnded", "wall": 1796011670.0, "id": "5-s1", "ending": "down"}]
     assert reckon(asked, books).twice == []
+    assert reckon(asked[1:], books).unseen == [], "the first was never made"
+    assert reckon(asked[:1], books).unseen == ["shutdown of web at h1, ordered 1796011664.680"]
+    assert reckon(asked[:1], [*books[:2], books[2] | {"ending": "stayed"}]).unseen == []
     assert len(reckon(asked, [books[0], books[2]]).twice) == 1
     assert len(reckon([*asked, replace(asked[1], wall=1796011666.0)], books).twice) == 1
     assert len(reckon([*asked, replace(asked[1], wall=1796011671.0)], books).twice) == 1

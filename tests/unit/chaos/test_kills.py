@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.kills import Outcome, report, shortest, unanswered
+from tests.chaos.kills import Outcome, left, report, shortest, shut_down, unanswered
 from tests.chaos.stories import STORIES
 from tests.chaos.striking import PLACES
 
@@ -49,6 +49,31 @@ def test_a_guest_that_a_daemon_had_time_to_ask_is_recorded_as_answering() -> Non
     assert unanswered(checked("silent", 12.0)) == [], "nobody was there to ask it"
     assert unanswered(checked("silent", -2.0)) == told
     assert unanswered(checked("answered", 2.0)) == []
+
+
+def test_a_run_that_was_cut_off_goes_on_where_it_was() -> None:
+    boundaries = [("abort", "after"), ("order", "after")]
+    whole = left([], boundaries, 3, 1)
+    assert whole == [(*one, seed) for seed in (1, 2, 3) for one in boundaries]
+    for cut in range(len(whole) + 1):
+        had = [asdict(Outcome(*one)) for one in whole[:cut]]
+        assert left([*had, *ROWS[:1]], boundaries, 3, 1) == whole[cut:]
+
+
+def test_other_seeds_count_and_are_not_played_again() -> None:
+    had = [asdict(Outcome("abort", "after", seed)) for seed in (7, 5)]
+    assert left(had, [("abort", "after"), ("order", "after")], 3, 1) == [
+        ("order", "after", 1), ("order", "after", 2), ("abort", "after", 8), ("order", "after", 3)]
+    assert left(had, [("abort", "after")], 2, 1) == []
+
+
+def test_who_went_down_is_told_by_the_end_of_its_own_books() -> None:
+    asked = [{"kind": "ShutdownOrdered", "id": "5-s1", "vm_name": "web", "host": "h1"},
+             {"kind": "ShutdownOrdered", "id": "5-s2", "vm_name": "db", "host": "h1"}]
+    ended = [{"kind": "ShutdownEnded", "id": "5-s1", "ending": "down"},
+             {"kind": "ShutdownEnded", "id": "5-s2", "ending": "stayed"}]
+    assert shut_down([*asked, *ended]) == {"web": "h1"}
+    assert shut_down([*asked, {"kind": "ShutdownWithdrawn", "id": "5-s1"}]) == {}
 
 
 def test_each_place_has_its_story() -> None:
