@@ -40,7 +40,7 @@ def main() -> int:
     first = options.first if options.first is not None else max((row["seed"] for row in read(options.out)), default=0) + 1
     begun = time.monotonic()
     chosen = [BY_NAME[name] for name in options.fault or ()]
-    with a_lab("x", options.hosts) as lab, stood(lab) as stand:
+    with a_lab("x", options.hosts, storage=True) as lab, stood(lab) as stand:
         rounds = Rounds(lab, stand)
         for number, seed in enumerate(range(first, first + options.rounds), 1):
             outcome = rounds.play(seed, chosen[number % len(chosen)] if chosen else None)

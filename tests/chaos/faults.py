@@ -53,7 +53,8 @@ class Fault:
     could save it; ``takes_host``: whether all that runs on the target may be. ``ends_daemon``: whether it may have to be
     started again. ``bars_journal``: whether nothing can become durable; ``says``: what the daemon's status has to say
     meanwhile, as a regular expression; ``must_say``: whether it cannot but notice, else it has to where something
-    that it was asked for could not be written; ``patience``: for how many seconds longer it may last until that is said."""
+    that it was asked for could not be written; ``patience``: for how many seconds longer it may last until that is said.
+    ``hangs``: on which host somebody has to wait for its disk, else it found nothing to strike."""
 
     name: str
     strike: Blow
@@ -66,6 +67,7 @@ class Fault:
     says: str = ""
     must_say: bool = True
     patience: float = 45.0
+    hangs: Callable[[Scene], LabHost] | None = None
 
 
 def _nothing(_: Scene) -> None:
@@ -150,6 +152,10 @@ FAULTS: tuple[Fault, ...] = (
     Fault("target cut off", lambda scene: scene.dst.cut(), lambda scene: scene.dst.heal(), (5.0, 40.0)),
     Fault("source cut off further away", lambda scene: scene.src.cut_further(), lambda scene: scene.src.heal(), (5.0, 40.0)),
     Fault("link starved", lambda scene: scene.src.shape(8.0, 20.0, 1.0), lambda scene: scene.src.unshape(), (5.0, 15.0)),
+    Fault("source's disk hangs", lambda scene: scene.lab.storage[scene.source].freeze(),
+          lambda scene: scene.lab.storage[scene.source].thaw(), (6.0, 40.0), hangs=lambda scene: scene.src),
+    Fault("target's disk hangs", lambda scene: scene.lab.storage[scene.target].freeze(),
+          lambda scene: scene.lab.storage[scene.target].thaw(), (6.0, 40.0), hangs=lambda scene: scene.dst),
     Fault("agent killed", _kill_agent, lambda scene: scene.src.start_agent(), (1.0, 8.0)),
     Fault("broker killed", lambda scene: scene.lab.broker().kill(), lambda scene: scene.stand.rouse(), (1.0, 8.0)),
     Fault("broker hangs", lambda scene: scene.lab.broker().hang(), lambda scene: scene.lab.broker().resume(), (2.0, 8.0)),

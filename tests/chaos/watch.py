@@ -34,11 +34,13 @@ class Watch:
         self._logged = scene.stand.running().log.stat().st_size
         self.said = False
         """Whether the daemon's status or its log said what is wrong."""
+        self._stuck = set[int]()
+        self._has_hung = False
 
     def look(self, seconds: float) -> None:
         """Look for so long, and until the daemon has said what it must say, if that is later; only wait where there is
         nothing to look at. Where nothing can be written it is given something to write: it would not notice otherwise."""
-        if not (self._fault.says or self._fault.bars_journal):
+        if not (self._fault.says or self._fault.bars_journal or self._fault.hangs):
             time.sleep(seconds)
             return
         if self._fault.bars_journal:
@@ -48,6 +50,7 @@ class Watch:
             while (now := time.monotonic()) < until or (self._must_say() and now < until + self._fault.patience):
                 self._seen |= self._emulators()
                 self.said = self.said or self._says()
+                self._look_who_hangs()
                 time.sleep(LOOK_SECONDS)
         finally:
             self._asking.end()
@@ -55,7 +58,7 @@ class Watch:
     @property
     def is_felt(self) -> bool:
         """Whether the fault made itself felt, as far as that can be told."""
-        return self.said or not self._fault.says
+        return (self.said or not self._fault.says) and (self._has_hung or self._fault.hangs is None)
 
     def violations(self) -> list[str]:
         """Return what is wrong before the fault is healed, in words: what is durable then was not later."""
@@ -67,6 +70,12 @@ class Watch:
             found.extend(f"{vm} came to {host}, and no order for it was durable"
                          for vm, host in sorted(self._seen - self._before - durable))
         return found
+
+    def _look_who_hangs(self) -> None:
+        """Who stands in the kernel in two looks, one after another, waits for longer than any write."""
+        if self._fault.hangs is not None:
+            before, self._stuck = self._stuck, self._fault.hangs(self._scene).stuck()
+            self._has_hung |= not self._stuck.isdisjoint(before)
 
     def _says(self) -> bool:
         """A gate may be gone between two looks, as short as the durations of the lab are; the log keeps its reason."""

@@ -53,9 +53,9 @@ def quick_agent(host: LabHost) -> Sequence[str]:
 
 @contextmanager
 def a_lab(letter: str, hosts: int = 3, hook: Path = HOOK,
-          agent: Callable[[LabHost], Sequence[str]] = quick_agent) -> Iterator[Lab]:
-    """Yield a lab with hook, agents and broker, and this thread in its network."""
-    with Lab(f"d{os.getpid()}{letter}", hosts, cpu_quota=0.6, hook=hook, agent_command=agent) as lab:
+          agent: Callable[[LabHost], Sequence[str]] = quick_agent, *, storage: bool = False) -> Iterator[Lab]:
+    """Yield a lab with hook, agents and broker, and this thread in its network. ``storage``: whether hosts have disks."""
+    with Lab(f"d{os.getpid()}{letter}", hosts, cpu_quota=0.6, hook=hook, agent_command=agent, storage=storage) as lab:
         lab.broker().start()
         lab.enter()
         yield lab

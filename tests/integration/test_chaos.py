@@ -1,4 +1,4 @@
-"""Two rounds of chaos: real migrations, a fault in the middle of each, and nothing lost, doubled or left open afterwards."""
+"""Three rounds of chaos: a fault in the middle of real migrations, and nothing lost, doubled or left open afterwards."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def rounds() -> Iterator[Rounds]:
     """Three hosts, six guests, and one daemon for all rounds."""
-    with a_lab("x") as lab, stood(lab) as stand:
+    with a_lab("x", storage=True) as lab, stood(lab) as stand:
         yield Rounds(lab, stand)
 
 
-@pytest.mark.parametrize(("seed", "fault"), [(1, "source libvirtd killed"), (2, "target QEMU killed")])
+@pytest.mark.parametrize(("seed", "fault"), [(1, "source libvirtd killed"), (2, "target QEMU killed"),
+                                              (3, "target's disk hangs")])
 def test_nothing_is_lost_doubled_or_left_open(rounds: Rounds, seed: int, fault: str) -> None:
     """The others are thrown by ``make chaos``."""
     outcome = rounds.play(seed, BY_NAME[fault])

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.lab import missing, sweep
-from tests.lab.commands import wait_until
-from tests.lab.processes import identify
+from tests.lab.commands import LabError, run, wait_until
+from tests.lab.processes import identify, stuck
 from tests.lab.state import Plan, alone, registered, save_keeper
 from tests.lab.volume import Volume, thaw_under, unmount_under
 
@@ -67,8 +67,7 @@ def written(volume: Volume) -> subprocess.Popen[bytes]:
 
 def waits(writing: subprocess.Popen[bytes]) -> bool:
     """Return whether it stands in the kernel."""
-    status = Path(f"/proc/{writing.pid}/stat").read_text()
-    return status.rpartition(")")[2].split()[0] == "D"
+    return stuck(writing.pid) == {writing.pid}
 
 
 def loops() -> str:
@@ -100,6 +99,19 @@ def test_what_waits_for_a_frozen_one_goes_on_when_it_thaws(volume: Volume) -> No
     volume.thaw()
     assert writing.wait(SECONDS) == 0
     assert guards(volume.place) == []
+
+
+def test_what_is_not_mounted_is_not_frozen_in_its_place(tmp_path: Path) -> None:
+    # one that cannot be frozen: should this fail, nothing of the machine's own is
+    run("mount", "-t", "tmpfs", "under", str(tmp_path))
+    try:
+        one = Volume(tmp_path / "state")
+        one.place.mkdir()
+        with pytest.raises(LabError, match="nothing is mounted"):
+            one.freeze()
+        assert guards(one.place) == []
+    finally:
+        run("umount", str(tmp_path))
 
 
 def test_it_thaws_when_whoever_froze_it_is_killed(volume: Volume) -> None:

@@ -13,7 +13,7 @@ from tests.lab import virsh
 from tests.lab.commands import LabError
 from tests.lab.machine import Machine, joining
 from tests.lab.namespaces import path_of
-from tests.lab.processes import arguments, command, in_network, send
+from tests.lab.processes import arguments, command, in_network, send, stuck
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,10 @@ class LabHost(Machine):
         """Return the names of the guests which have a QEMU process on this host."""
         named = [word for _, words in self._emulators() for word in words if word.startswith("guest=")]
         return [word.removeprefix("guest=").split(",", 1)[0] for word in named]
+
+    def stuck(self) -> set[int]:
+        """Return every thread on it that stands in the kernel, as those do that wait for its disk."""
+        return set[int]().union(*map(stuck, in_network(path_of(self.link.netns))))
 
     def kill_qemu(self, guest: str) -> None:
         """End the guest's QEMU here at once: the guest is lost unless another copy runs elsewhere."""

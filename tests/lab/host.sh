@@ -7,10 +7,14 @@ hostname "$name"
 mount --make-rprivate /
 # a copy of another lab's namespace mount would keep that lab's network alive for as long as this host
 umount -R /run/netns 2>/dev/null || true
-for d in /etc/libvirt /run/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt; do
-    mkdir -p "$d"; mount -t tmpfs "$name" "$d"
-done
-mkdir -p /run/lock; mount -t tmpfs "$name" /run/lock
+own() { mount -t tmpfs "$name" "$1"; }
+if mountpoint -q "$home/storage"; then
+    # a disk of its own, which every start finds empty: it is diskless to everybody who looks from outside
+    rm -rf "$home"/storage/*
+    own() { mkdir -p "$home/storage$1"; mount --bind "$home/storage$1" "$1"; }
+fi
+for d in /etc/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt; do mkdir -p "$d"; own "$d"; done
+for d in /run/libvirt /run/lock; do mkdir -p "$d"; mount -t tmpfs "$name" "$d"; done
 mkdir -p /etc/libvirt/qemu /etc/libvirt/hooks /var/lib/libvirt/qemu /var/log/libvirt/qemu
 cp -r "$home"/etc/. /etc/libvirt/
 # what libvirtd learnt of QEMU on the first host: to ask again costs a second of CPU per host and power-on

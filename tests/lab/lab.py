@@ -25,10 +25,12 @@ from tests.lab.network import Port, build_switch
 from tests.lab.parts import controller_link, hosts_of
 from tests.lab.state import Plan
 from tests.lab.sweeping import leftovers, sweep
+from tests.lab.volume import Volume
 
 RUNNING, SHUT_OFF = 1, 5
 BEAT_SECONDS = 30.0
 MIGRATION_SECONDS = 120.0
+STORAGE_MIB = 32
 ARRIVAL_SECONDS = 20.0
 """How long a guest that is on the move is waited for."""
 SWITCH = Path(__file__).parent
@@ -51,32 +53,35 @@ class Lab:
 
     It goes down with its owner, however that ends, unless it is detached. `cpu_quota`: processors for each
     host, None for no limit. `memory_mib`: what each host's /proc shows, by default the machine's.
-    `agent_command`: what to run in each host from its power-on, None for nothing.
+    `agent_command`: what to run in each host from its power-on, None for nothing. `storage`: whether each has a file
+    system of its own for what it keeps on its disk.
     """
 
     def __init__(
         self, name: str = "blst", hosts: int = 2, directory: Path | None = None, *,
         cpu_quota: float | None = 0.5, memory_mib: int | None = None, hook: Path | None = None,
-        detached: bool = False,
+        detached: bool = False, storage: bool = False,
         agent_command: Callable[[LabHost], Sequence[str] | None] | None = None,
     ) -> None:
         place = (directory or state.DEFAULT_ROOT) / name
         plan = Plan(name, hosts, str(place.absolute()), cpu_quota, memory_mib, 0 if detached else os.getpid())
         self._take(plan)
         self._hook, self._agent_command, self._detached = hook, agent_command, detached
+        self._has_storage = storage
 
     @classmethod
     def attach(cls, name: str) -> Lab:
         """Return a lab that another process made; it stays that process's to take down, or a detached one."""
         lab = cls.__new__(cls)
         lab._take(state.load(name))
-        lab._hook, lab._agent_command, lab._detached = None, None, True
+        lab._hook, lab._agent_command, lab._detached, lab._has_storage = None, None, True, False
         return lab
 
     def _take(self, plan: Plan) -> None:
         self.plan = plan
         self.hosts: dict[str, LabHost] = hosts_of(plan)
         self.link: Port = controller_link(plan)
+        self.storage = {name: Volume(host.home / "storage", STORAGE_MIB) for name, host in self.hosts.items()}
         self.book = GuestBook(plan.path)
         self._lifeline: keeper.Lifeline | None = None
         self._outside: int | None = None
@@ -142,6 +147,8 @@ class Lab:
             host.link.build()
             host.group.build()
             host.prepare(self._hook, self._agent_command(host) if self._agent_command else None)
+            if self._has_storage:
+                self.storage[host.name].make()
         first, *others = self.hosts.values()
         first.power_on()
         first.virsh("domcapabilities", "--virttype", "qemu")

@@ -95,6 +95,16 @@ def command(pid: int) -> str:
         return ""
 
 
+def stuck(pid: int) -> set[int]:
+    """Return the threads of a process that stand in the kernel and cannot even be killed, as those that wait for a disk."""
+    found = set()
+    for status in (PROC / str(pid)).glob("task/*/stat"):
+        with suppress(OSError):  # it ended meanwhile
+            if status.read_text().rpartition(")")[2].split()[0] == "D":
+                found.add(int(status.parent.name))
+    return found
+
+
 def arguments(pid: int) -> list[str]:
     """Return the argument list of a process, empty when it is gone or a zombie."""
     try:

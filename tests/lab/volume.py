@@ -1,4 +1,5 @@
-"""A small file system of its own, to be filled to the last block or frozen: a full disk, a stuck one."""
+"""A small file system of its own, for a daemon's state or as a host's disk, to be filled to the last block or frozen: a full
+disk, a stuck one."""
 
 from __future__ import annotations
 
@@ -48,7 +49,13 @@ class Volume:
         self._ballast.unlink(missing_ok=True)
 
     def freeze(self) -> None:
-        """Have every write wait in the kernel until ``thaw``; what is there can be read."""
+        """Have every write wait in the kernel until ``thaw``; what is there can be read.
+
+        Raises:
+            LabError: it is not mounted: whatever lies there would be frozen in its place, the machine's own file system.
+        """
+        if str(self.place) not in _mounts_under(self.place.parent):
+            raise LabError(f"nothing is mounted at {self.place}")
         freezer = subprocess.Popen(["bash", "-c", FREEZER, "freezer", str(self.place), str(FROZEN_SECONDS_MAX)],
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
         assert freezer.stdout is not None
