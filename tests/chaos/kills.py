@@ -220,6 +220,8 @@ def main() -> int:
                   for instant in ([options.instant] if options.instant else INSTANTS)]
     tries = (left(read(options.out), boundaries, options.times, 1) if options.seed is None
              else left([], boundaries, options.times, options.seed))
+    if not tries:
+        return report(read(options.out))
     with a_lab("y") as lab:
         for number, (place, instant, seed) in enumerate(tries, 1):
             outcome = play(lab, place, instant, seed, shortest(read(options.out), place))
