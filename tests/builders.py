@@ -73,10 +73,11 @@ class ClusterBuilder:
         return replace(self, hardware=(*self.hardware, (self.vms[-1][0], hardware)))
 
     def host(self, name: str, gib: int = 64, *, link_mib_s: float = 1000.0, network_mib_s: float | None = None,
-             power: str = "", **labels: str) -> ClusterBuilder:
+             link_interfaces: tuple[str, ...] = (), power: str = "", **labels: str) -> ClusterBuilder:
         """Add a host with 16 processors and ``gib`` GiB for VMs."""
         declared = DeclaredHost(HostName(name), f"test://{name}", link_mib_s=link_mib_s, network_mib_s=network_mib_s,
-                                power=power, memory_limit=Bytes(gib * GIB), labels=tuple(sorted(labels.items())))
+                                link_interfaces=link_interfaces, power=power, memory_limit=Bytes(gib * GIB),
+                                labels=tuple(sorted(labels.items())))
         return replace(self, hosts=(*self.hosts, declared), vms=(*self.vms, (name, ())))
 
     def running(self, name: str, gib: int = 8, *, state: VmState = VmState.RUNNING, priority: int = 0,

@@ -260,7 +260,7 @@ EXECUTION: tuple[Mutant, ...] = (
     Mutant("called off moves teach", f"{CORE}/calibration.py", "m.ending is Ending.COMPLETED and m.called", "m.called",
            core("test_calibration.py")),
     Mutant("a forecast lengthens deadlines", f"{CORE}/admission.py",
-           "Seconds(max(floor, 2 * copy.takes))", "Seconds(max(floor, 99 * copy.takes))", core("test_calibration.py")),
+           "Seconds(max(floor, 2 * takes))", "Seconds(max(floor, 99 * takes))", core("test_calibration.py")),
     Mutant("what is dirtied is copied once", f"{CORE}/prediction.py", "        left = again\n", "        left = again / 2\n",
            core("test_prediction.py")),
     Mutant("balancing copies for ever", f"{CORE}/constraints.py", "    copying_ends,\n", "", core("test_dirtying.py")),
@@ -282,4 +282,9 @@ EXECUTION: tuple[Mutant, ...] = (
     Mutant("a host that is kept on is left all the same", f"{CORE}/switching.py",
            "        return tuple(order for order in orders if order.move.source not in kept)", "        return orders",
            core("test_packing.py")),
+    Mutant("what we copy is taken for others' traffic", f"{CORE}/giving_way.py", "rate - self._ours(jobs, at, interval)", "rate",
+           core("test_giving_way.py")),
+    Mutant("giving way knows no least", f"{CORE}/giving_way.py", "max(part.least, int(", "max(1, int(", core("test_giving_way.py")),
+    Mutant("who gives way has no more time", f"{CORE}/admission.py", "takes = max(copy.takes, slowest.takes)",
+           "takes = copy.takes", core("test_giving_way.py")),
 )

@@ -31,6 +31,8 @@ DURATIONS = {"same_sensor_within", "settle_after_freeze", "retry_backoff", "no_p
 HELD_BACK_BY_MORE = {"migration_minimum_mib_s", "failover_hosts"}
 """The larger, the less is done."""
 WORDS = {"failover_domain", "auto_converge"}
+LEFT_TO_OTHERS = {"give_way"}
+"""Takes from what a limit with a ceiling allows, and adds nothing."""
 OF_A_WHOLE = {"cool_cpu", "cool_memory", "cool_network", "imbalance_above", "minimum_gain", "ignore_below", "fill_cpu",
               "fill_memory", "fill_network", "spare_share", "power_off_below", "power_on_above"}
 """Shares of a host or of the cluster that cannot be above 100 %."""
@@ -40,7 +42,7 @@ OF_NO_LIMIT = {"guest_shutdowns": AT_ONCE}
 
 
 def test_every_number_of_a_limit_has_a_ceiling_or_a_reason() -> None:
-    assert {spec.name for spec in fields(Limits)} == set(LIMITS) | DURATIONS | HELD_BACK_BY_MORE | WORDS
+    assert {spec.name for spec in fields(Limits)} == set(LIMITS) | DURATIONS | HELD_BACK_BY_MORE | WORDS | LEFT_TO_OTHERS
     assert {spec.name for spec in fields(MoveBudget)} == set(BUDGET)
     assert {spec.name for spec in fields(Ceilings)} == {*LIMITS.values(), *BUDGET.values(), *OF_NO_LIMIT}
     assert all(ours <= getattr(CEILINGS, name) for name, ours in OF_NO_LIMIT.items())
@@ -77,7 +79,8 @@ BUDGETS = mapping(in_flight=WHOLE, per_hour=WHOLE, per_day=WHOLE, per_vm_per_day
 DOCUMENTS = {
     "Limits": mapping(
         in_flight=mapping(cluster=WHOLE, host_out=WHOLE, host_in=WHOLE), failover=mapping(hosts=WHOLE),
-        bandwidth=mapping(link_share=SHARE, migration_minimum=RATE), evacuations=mapping(at_once=WHOLE, per_hour=WHOLE),
+        bandwidth=mapping(link_share=SHARE, migration_minimum=RATE, give_way=SHARE),
+        evacuations=mapping(at_once=WHOLE, per_hour=WHOLE),
         blast_radius=mapping(share=SHARE, at_least=WHOLE,
                              same_sensor=st.tuples(WHOLE, SPAN).map(lambda pair: f"{pair[0]} in {pair[1]}")),
         freeze=mapping(caution=SHARE, freeze=SHARE, at_least=WHOLE, settle=SPAN),
@@ -113,6 +116,7 @@ def test_no_document_that_is_accepted_exceeds_a_ceiling(kind: str, data: st.Data
     for field, ceiling in LIMITS.items():
         assert 0 <= getattr(policies.limits, field) <= getattr(CEILINGS, ceiling), (field, text)
     assert policies.limits.failover_hosts in (0, 1)
+    assert policies.limits.give_way is None or policies.limits.link_share <= policies.limits.give_way <= 1.0
     for policy in (*policies.balance, *policies.consolidation):
         for field, ceiling in BUDGET.items():
             assert 1 <= getattr(policy.budget, field) <= getattr(CEILINGS, ceiling), (field, text)

@@ -147,6 +147,11 @@ def _answers(migration: Row) -> str:
             f"{migration['check']})")
 
 
+def _gives_way(migration: Row) -> str:
+    less = migration.get("less_mib_s")
+    return f"{f'by {less} MiB/s: ' if less else ''}{migration['gives_way']}"
+
+
 def _fields(migration: Row) -> list[tuple[str, str]]:
     settled = migration["settled_wall"]
     return [
@@ -162,6 +167,7 @@ def _fields(migration: Row) -> list[tuple[str, str]]:
         ("copied", share(migration["progress"])),
         ("bandwidth", f"{'-' if migration['rate_mib_s'] is None else format(migration['rate_mib_s'], '.0f')} of "
                       f"{migration['bandwidth_mib_s']} MiB/s"),
+        *([("gives way", _gives_way(migration))] if migration.get("gives_way") else []),
         ("left", time_left(migration)),
         ("rounds", _rounds(migration)),
         ("standstill", _standstill(migration) + (", may be slowed down" if migration.get("auto_converge") else "")

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
+from math import ceil
 from types import MappingProxyType
 
 from ballastd.core.books import DAY_SECONDS, HOUR_SECONDS, OPERATOR
 from ballastd.core.convergence import ladder
 from ballastd.core.dirtying import SHOWN_SECONDS, dirtying_of, shown
+from ballastd.core.giving_way import FASTER, WHOLE, Others, Part, Rooms, rooms
 from ballastd.core.intents import Intent, IntentKind, Wants
 from ballastd.core.inventory import Dirtying, VmRecord
 from ballastd.core.last_resorts import may_begin
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Failure, Migration
-from ballastd.core.plans import Deferral, DeferralKind, Move, Order, Plan, TuneOrder
-from ballastd.core.policies import Limits, Mode, PolicySet, Timing, Window
+from ballastd.core.plans import Deferral, DeferralKind, Given, Move, Order, Plan, TuneOrder
+from ballastd.core.policies import Health, Limits, Mode, PolicySet, Timing, Window
 from ballastd.core.prediction import Passage, fair_share, foretell, never_ends
 from ballastd.core.quantities import GIB, HostName, Seconds, VmId
 from ballastd.core.snapshot import Snapshot
@@ -44,12 +46,14 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What may start, what must wait, which evacuations begin with it, and new bandwidths for running jobs."""
+    """What may start, what must wait, which evacuations begin with it, and new bandwidths for running jobs. ``given``: what
+    those under way (ids) that give way are given now, and why."""
 
     orders: tuple[Order, ...]
     deferrals: tuple[Deferral, ...]
     begins: tuple[HostName, ...]
     tunes: tuple[TuneOrder, ...]
+    given: Mapping[str, Given]
 
 
 @dataclass(slots=True)
@@ -66,11 +70,13 @@ class _Tally:
 
 def admit(plan: Plan, intents: tuple[Intent, ...], snapshot: Snapshot, ledger: Ledger, policies: PolicySet,
           gates: tuple[Gate, ...], timing: Timing, revision: int, approved: Container[VmId] = (),
-          going_down: Mapping[VmId, float] = NOBODY) -> Admission:
+          going_down: Mapping[VmId, float] = NOBODY, others: Others | None = None) -> Admission:
     """Return the orders that may start now, in plan order, and a deferral for each other move.
 
     ``approved``: VMs whose planned moves a person approved: the mode of their policy does not hold them, all else does.
     ``going_down``: VMs that were asked to shut down just now, and until when (wall) they may be on their way down.
+    ``others``: what others use of links, None where nobody gives way. It changes what jobs are given, and not what may
+    start: that rests on static shares.
     """
     tally = _tally(snapshot, ledger)
     wants = Wants(intents)
@@ -90,10 +96,12 @@ def admit(plan: Plan, intents: tuple[Intent, ...], snapshot: Snapshot, ledger: L
         tally.out[move.source] += 1
         tally.into[move.target] += 1
         tally.granted.append((move, len(tally.granted) + 1))
-    orders = tuple(_order(move, number, snapshot, ledger, tally, policies, timing, revision)
+    sharing = _sharing(snapshot, ledger, tally, policies.limits, others)
+    orders = tuple(_order(move, number, snapshot, ledger, sharing, policies, timing, revision)
                    for move, number in tally.granted)
-    return Admission(orders, tuple(deferrals), tuple(tally.begins),
-                     _retune(snapshot, ledger, tally, policies.limits, revision))
+    running = {m.id: sharing.given(m) for m in ledger.open_migrations() if m.id in sharing.parts}
+    return Admission(orders, tuple(deferrals), tuple(tally.begins), _retune(ledger, running, revision),
+                     {m.id: running[m.id] for m in ledger.open_migrations() if m.gives_way is not None and m.id in running})
 
 
 def _tally(snapshot: Snapshot, ledger: Ledger) -> _Tally:
@@ -359,10 +367,66 @@ def _share(snapshot: Snapshot, tally: _Tally, source: HostName, target: HostName
                       float(snapshot.hosts.link_mib_s[there]), tally.into[target] + more, limits.link_share)
 
 
-def _order(move: Move, number: int, snapshot: Snapshot, ledger: Ledger, tally: _Tally, policies: PolicySet, timing: Timing,
-           revision: int) -> Order:
-    limits = policies.limits
-    bandwidth = _share(snapshot, tally, move.source, move.target, limits, 0)
+@dataclass(frozen=True, slots=True)
+class _Sharing:
+    """The links as they are shared once all orders are granted. ``parts``: by the id of what is under way, by the VM of what
+    is granted."""
+
+    parts: Mapping[str, Part]
+    rooms: Rooms
+
+    def given(self, one: Move | Migration) -> Given:
+        """Return what it is given."""
+        return self.rooms.given(self.part(one))
+
+    def part(self, one: Move | Migration) -> Part:
+        """Return its part of the links."""
+        return self.parts[one.vm if isinstance(one, Move) else one.id]
+
+
+def _sharing(snapshot: Snapshot, ledger: Ledger, tally: _Tally, limits: Limits, others: Others | None) -> _Sharing:
+    parts: dict[str, Part] = {}
+    begun = [m for m in ledger.open_migrations() if m.holds_slot and m.source in tally.out and m.target in tally.into]
+    ours: list[Move | Migration] = [*begun, *(move for move, _ in tally.granted)]
+    for one in ours:
+        whole = _share(snapshot, tally, one.source, one.target, limits, 0)
+        gives = others is not None and _gives_way(one, snapshot, others)
+        least = _least(one, whole, snapshot, ledger, limits, others) if others is not None and gives else None
+        parts[one.vm if isinstance(one, Move) else one.id] = Part(one.source, one.target, whole, least)
+    if others is None:
+        return _Sharing(parts, Rooms())
+    parted = {m.id for m in begun if m.post_copy_because}
+    links = {host: float(snapshot.hosts.link_mib_s[snapshot.row(host)])
+             for part in parts.values() for host in (part.source, part.target)}
+    # a VM that went before its memory takes what it gets: that is in what others use
+    steered = [part for key, part in parts.items() if key not in parted]
+    return _Sharing(parts, rooms(steered, links, others))
+
+
+def _gives_way(one: Move | Migration, snapshot: Snapshot, others: Others) -> bool:
+    """Return whether a move gives way to others: not where it takes a VM off a failing host, or makes room for one, and not
+    where its time was set before anybody asked for that."""
+    from_host = one.source if isinstance(one, Migration) else one.wanted_by
+    if snapshot.facts[snapshot.row(from_host)].health is Health.FAILING:
+        return False
+    if isinstance(one, Migration):
+        return one.gives_way is not None and not one.post_copy_because
+    return not one.reserve_waived and (others.is_asked_of(one.source) or others.is_asked_of(one.target))
+
+
+def _least(one: Move | Migration, whole: int, snapshot: Snapshot, ledger: Ledger, limits: Limits, others: Others) -> int:
+    """Return how little a migration is given at least, whatever others use: what is worth beginning with, and so much that
+    copying ends as well as it would with its whole share."""
+    known = one.dirties if isinstance(one, Move) else _dirtying(one, snapshot, ledger)
+    shown_now = 0.0 if isinstance(one, Move) else others.dirtied(one.id)
+    dirties = max(shown_now, 0.0 if known is None else known.mib_s)
+    return min(whole, max(1, ceil(limits.migration_minimum_mib_s), ceil(FASTER * dirties)))
+
+
+def _order(move: Move, number: int, snapshot: Snapshot, ledger: Ledger, sharing: _Sharing, policies: PolicySet,
+           timing: Timing, revision: int) -> Order:
+    limits, part, given = policies.limits, sharing.part(move), sharing.given(move)
+    bandwidth = given.bandwidth_mib_s
     floor = max(timing.migration_floor, timing.migration_per_gib * move.memory / GIB)
     record = _record(snapshot, move)
     # what spoke against an attempt that was prepared for post-copy may have been that very preparation
@@ -370,21 +434,29 @@ def _order(move: Move, number: int, snapshot: Snapshot, ledger: Ledger, tally: _
                       for one in ledger.recent_failures(move.vm, snapshot.now.wall - DAY_SECONDS))
     steps, may_slow = ladder(limits, record.downtime_max_ms if record else None), limits.may_slow(routine=move.routine)
     links = snapshot.hosts.link_mib_s[[snapshot.row(move.source), snapshot.row(move.target)]]
-    copy = foretell(move.memory, Passage(bandwidth, float(links.min()), steps[0], steps[-1], may_slow),
-                    None if move.dirties is None else move.dirties.mib_s)
-    return Order(f"{revision}-{number}", move, bandwidth, Seconds(max(floor, 2 * copy.takes)), revision, steps[0], may_slow,
+    over = Passage(bandwidth, float(links.min()), steps[0], steps[-1], may_slow)
+    dirties = None if move.dirties is None else move.dirties.mib_s
+    copy = foretell(move.memory, over, dirties)
+    # whoever else comes, it has the time that it needs with the least that it is given
+    slowest = copy if part.least is None else foretell(move.memory, replace(over, bandwidth_mib_s=part.least), dirties)
+    takes = max(copy.takes, slowest.takes)
+    return Order(f"{revision}-{number}", move, bandwidth, Seconds(max(floor, 2 * takes)), revision, steps[0], may_slow,
                  not (move.routine or had_no_luck) and may_begin(policies.evacuation_named(move.policy), record),
-                 copy.takes, None if copy.downtime is None else round(1000 * copy.downtime, 1))
+                 copy.takes, None if copy.downtime is None else round(1000 * copy.downtime, 1),
+                 None if part.least is None else replace(given, because="") if given.because == WHOLE else given)
 
 
-def _retune(snapshot: Snapshot, ledger: Ledger, tally: _Tally, limits: Limits, revision: int
-            ) -> tuple[TuneOrder, ...]:
-    """Return new bandwidths for running jobs whose fair share changed by more than a tenth."""
+def _retune(ledger: Ledger, running: Mapping[str, Given], revision: int) -> tuple[TuneOrder, ...]:
+    """Return new bandwidths for running jobs whose share changed by more than a tenth, or who have their whole one again."""
     tunes = []
     for m in ledger.open_migrations():
-        if m.phase.value != "running" or m.source not in tally.out or m.target not in tally.into:
+        if m.phase.value != "running" or m.id not in running:
             continue
-        fair = _share(snapshot, tally, m.source, m.target, limits, 0)
-        if abs(fair - m.bandwidth_mib_s) > TUNE_STEP * m.bandwidth_mib_s:
-            tunes.append(TuneOrder(m.id, m.vm, m.source, m.target, fair, revision))
+        given = running[m.id]
+        is_whole_again = bool(m.gives_way) and not given.less_mib_s
+        if is_whole_again or abs(given.bandwidth_mib_s - m.bandwidth_mib_s) > TUNE_STEP * m.bandwidth_mib_s:
+            # a share that changed because of our own migrations alone is as any other
+            is_for_others = m.gives_way is not None and (given.less_mib_s or is_whole_again)
+            tunes.append(TuneOrder(m.id, m.vm, m.source, m.target, given.bandwidth_mib_s, revision,
+                                   given if is_for_others else None))
     return tuple(sorted(tunes, key=lambda tune: tune.bandwidth_mib_s))

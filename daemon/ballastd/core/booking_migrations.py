@@ -98,6 +98,11 @@ def _bandwidth_ordered(books: Books, e: ev.BandwidthOrdered) -> None:
     books.migrations[e.id] = replace(migration, bandwidth_mib_s=e.bandwidth_mib_s, retuned=True)
 
 
+def _way_given(books: Books, e: ev.WayGiven) -> None:
+    migration = books.open_migration(e.id)
+    books.migrations[e.id] = replace(migration, gives_way=e.because if e.less_mib_s else "")
+
+
 def _downtime_ordered(books: Books, e: ev.DowntimeOrdered) -> None:
     migration = books.open_migration(e.id)
     books.migrations[e.id] = replace(migration, downtime_ms=e.downtime_ms)
@@ -156,6 +161,7 @@ MIGRATIONS: dict[type, Callable[[Books, Any], None]] = {
     ev.ForeignMoveSeen: _foreign_move_seen,
     ev.AbortOrdered: _abort_ordered,
     ev.BandwidthOrdered: _bandwidth_ordered,
+    ev.WayGiven: _way_given,
     ev.DowntimeOrdered: _downtime_ordered,
     ev.PostCopyOrdered: _post_copy_ordered,
     ev.PostCopyWithdrawn: _post_copy_withdrawn,

@@ -54,13 +54,7 @@ from ballastd.core.loads import Loads, host_load
 from ballastd.core.migrations import ALARMING
 from ballastd.core.notices import Notice
 from ballastd.core.planning import PlanUnsound, plan
-from ballastd.core.plans import (
-    Deferral,
-    DeferralKind,
-    Order,
-    Plan,
-    TuneOrder,
-)
+from ballastd.core.plans import Deferral, DeferralKind, Order, Plan, TuneOrder
 from ballastd.core.policies import ClusterDeclaration, Health, Mode, PolicySet
 from ballastd.core.portrait import Portrait
 from ballastd.core.power import PowerPhase
@@ -76,7 +70,7 @@ from ballastd.core.strandings import Strandings
 from ballastd.core.switching import Switchboard, Switching, unplaced
 from ballastd.core.telemetry import AgentState, Report
 from ballastd.core.trends import Trends
-from ballastd.core.under_way import UnderWay
+from ballastd.core.under_way import UnderWay, way_given
 
 
 class Controller:
@@ -366,8 +360,11 @@ class Controller:
         offered = self._recommendations.follow(plan_made, intents, self._policies, step.draft,
                                                self._cluster.timing.recommendation, snapshot, held=bool(gates))
         step.take(offered.events, offered.notices)
+        others, limits = self._under_way.others, self._policies.limits
+        others.follow(self._cluster.hosts, step.draft, limits.give_way, step.now)
         admission = admit(plan_made, intents, snapshot, step.draft, self._policies, gates, self._cluster.timing,
-                          step.revision, offered.approved, self._shutdowns.going_down(step.draft, step.now))
+                          step.revision, offered.approved, self._shutdowns.going_down(step.draft, step.now),
+                          None if limits.give_way is None else others)
         granted = self._switchboard.still_wanted(admission.orders, plan_made, snapshot, outlook, self._senses)
         orders = self._book_orders(step, granted, admission.begins, intents, offered.approved)
         record_at = partial(self._senses.record, now=step.now)
@@ -387,7 +384,7 @@ class Controller:
                     (*admission.deferrals, *switching.deferrals, *shutting.deferrals))
         portrait = Portrait(snapshot, step.draft, self._policies, self._senses, self._verdicts, intents, made, orders,
                             gates, step.now, step.revision, self._gatekeeper.telemetry_trouble, self._recent.newest_first(),
-                            self._recommendations.current, self._cluster.arrival_checks)
+                            self._recommendations.current, self._cluster.arrival_checks, admission.given)
         self._pending = step
         return Decision(
             step.revision, tuple(step.events), orders, care.aborts, tunes, care.downtimes, care.post_copies,
@@ -467,12 +464,14 @@ class Controller:
             step.notices.append(Notice("warning", f"evacuation/{host}", f"emptying {host}: {because}"))
         for order in orders:
             step.book(ordered(order, step.draft, approved.get(order.move.vm, ""), step.now.wall))
+            step.take(way_given(order.id, order.given, step.now.wall), ())
         return orders
 
     @staticmethod
     def _book_tunes(step: Step, tunes: tuple[TuneOrder, ...]) -> tuple[TuneOrder, ...]:
         for tune in tunes:
             step.book(ev.BandwidthOrdered(step.now.wall, tune.migration, tune.bandwidth_mib_s))
+            step.take(way_given(tune.migration, tune.given, step.now.wall), ())
         return tunes
 
     def _probe_journal(self, step: Step) -> None:

@@ -141,6 +141,17 @@ class BandwidthOrdered:
 
 
 @dataclass(frozen=True, slots=True)
+class WayGiven:
+    """A migration that gives way to others on its links got so much less of them than its static share, and why: with an
+    order of its own, which says that it may, and with each bandwidth that changes on that account."""
+
+    wall: float
+    id: str
+    less_mib_s: int
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
 class DowntimeOrdered:
     """The intent to let the VM of a running job stand still for longer at its end, milliseconds. ``needed_ms``: how long it
     would have to at what its last round left."""
@@ -414,7 +425,7 @@ class CheckpointTaken:
 
 Event = (
     DaemonStarted | DaemonStopped | PoliciesLoaded | MigrationOrdered | MigrationCalled | MigrationMoved
-    | MigrationOutOfSight | MigrationSettled | AbortOrdered | BandwidthOrdered | DowntimeOrdered
+    | MigrationOutOfSight | MigrationSettled | AbortOrdered | BandwidthOrdered | WayGiven | DowntimeOrdered
     | PostCopyOrdered | PostCopyWithdrawn | CheckOrdered | AskedBefore | ArrivalChecked | VerdictLatched
     | VerdictsAcknowledged | CountersNoted | EvacuationBegun | EvacuationEnded | HostCordoned | HostUncordoned
     | DrainRequested | DrainCancelled | HostConfirmedDead | Paused | Resumed | SiteEventBegun | SiteEventEnded

@@ -23,8 +23,9 @@ class DeclaredHost:
     ``uri``: libvirt URI for us; ``peer_uri``: libvirt URI its peers use for it (peer-to-peer migration);
     ``migration_uri``: address of the network that carries guest memory (``tcp://10.0.0.1``), or None for the default.
     ``link_mib_s``: speed of that network, MiB/s, each direction. ``network_mib_s``: speed of the network that its VMs
-    use, MiB/s, both directions together, or None where nothing is asked of it. ``memory_limit``: bytes that VMs may use
-    at most, or None for what the hypervisor reports. ``memory_reserve``: bytes never given to VMs.
+    use, MiB/s, both directions together, or None where nothing is asked of it. ``link_interfaces``: by which interfaces
+    guest memory travels, as its telemetry calls them; none where nobody says. ``memory_limit``: bytes that VMs may use at
+    most, or None for what the hypervisor reports. ``memory_reserve``: bytes never given to VMs.
     ``cpu_limit``: processors that VMs may use, or None for all of ``processors``. ``processors``: what its
     ``cpu.utilization`` is a share of, or None for what the hypervisor reports.
     ``labels``: failure domains and other groups: rack, cooling, power, ...
@@ -40,6 +41,7 @@ class DeclaredHost:
     migration_uri: str | None = None
     link_mib_s: float = 1192.0
     network_mib_s: float | None = None
+    link_interfaces: tuple[str, ...] = ()
     memory_limit: Bytes | None = None
     memory_reserve: Bytes = Bytes(4 << 30)
     cpu_limit: float | None = None

@@ -111,6 +111,8 @@ def _outcome(view: ClusterView, m: MigrationView) -> tuple[Statement, ...]:
     said = [Statement("predicted", predicted, vm=m.vm), *_experience(view, m)]
     if m.downtime_predicted_ms is not None or m.downtime_took_ms is not None:
         said.append(Statement("standstill", _standstill(m), vm=m.vm))
+    if m.gives_way:
+        said.append(Statement("gives-way", gives_way_told(m), m.policy, vm=m.vm))
     if m.settled_wall is None:
         said.append(Statement("so-far", _so_far(m), vm=m.vm))
     else:
@@ -119,6 +121,14 @@ def _outcome(view: ClusterView, m: MigrationView) -> tuple[Statement, ...]:
     if m.check:
         said.append(Statement("arrival", _arrival(m), m.policy, m.target, m.vm))
     return tuple(said)
+
+
+def gives_way_told(m: MigrationView) -> str:
+    """Return by how much a migration gives way to others on its links, and why, in words."""
+    if m.settled_wall is not None:
+        return f"at its end it gave way: {m.gives_way}"
+    less = f"it gives way by {m.less_mib_s} MiB/s" if m.less_mib_s else "it does not give way"
+    return f"{less}: {m.gives_way}"
 
 
 _ARRIVALS = {"": "it is asked once it has arrived", "awaited": "it is being asked", "answered": "it answers",

@@ -98,7 +98,8 @@ class Migration:
     where nobody heard. ``dirtied``: how fast its VM dirtied its memory meanwhile, None where it did not show.
     ``check``: how its VM is asked whether it answers, None where it is not; ``answered_before``: whether it did before it
     was moved, None where nobody knows; ``arrival``: what came of asking once it had arrived, ``arrival_detail`` in words and
-    ``arrival_seconds`` after it was settled.
+    ``arrival_seconds`` after it was settled. ``gives_way``: None where it gives way to nobody on its links; else why it has
+    less of them than its static share, empty where it has that.
     """
 
     id: str
@@ -145,6 +146,7 @@ class Migration:
     arrival: Arrival | None = None
     arrival_detail: str = ""
     arrival_seconds: float = 0.0
+    gives_way: str | None = None
 
     @property
     def is_open(self) -> bool:

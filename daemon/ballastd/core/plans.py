@@ -171,6 +171,15 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """What a migration is given of its links, MiB/s, and by how much that is less than its static share; in words why."""
+
+    bandwidth_mib_s: int
+    less_mib_s: int = 0
+    because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """A granted move with its bandwidth and deadline: what the kernel is asked to carry out.
 
@@ -192,6 +201,8 @@ class Order:
     post_copy: bool = False
     reckoned: Seconds = Seconds(0.0)
     downtime_reckoned_ms: float | None = None
+    given: Given | None = None
+    """What it was given of its share of the links; None where it gives way to nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +226,8 @@ class TuneOrder:
     target: HostName
     bandwidth_mib_s: int
     revision: int
+    given: Given | None = None
+    """Why so much, where that is for what others use of the links."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -342,7 +342,8 @@ class Limits:
 
     ``failover_domain``: what dies together, ``host`` or a host label (rack, power, ...), where ``failover_hosts`` is not 0.
     ``downtime_max_ms``: for how long a VM may stand still at the end of its migration. ``no_progress``: how long a migration
-    may go on without getting anywhere.
+    may go on without getting anywhere. ``give_way``: up to which share of a link migrations and others together may fill it,
+    None where migrations take their share whatever others use.
     """
 
     in_flight_cluster: int = 4
@@ -350,6 +351,7 @@ class Limits:
     in_flight_host_in: int = 2
     link_share: float = 0.60
     migration_minimum_mib_s: float = 100.0
+    give_way: float | None = None
     failover_hosts: int = 1
     failover_domain: str = "host"
     evacuations_at_once: int = 1

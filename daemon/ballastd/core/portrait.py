@@ -19,7 +19,7 @@ from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import NO_USAGE, DeclaredHost, VmRecord, VmState
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Migration
-from ballastd.core.plans import Move, Order, Plan, RefusalKind
+from ballastd.core.plans import Given, Move, Order, Plan, RefusalKind
 from ballastd.core.policies import Mode, MoveBudget, PolicySet
 from ballastd.core.power import PowerPhase
 from ballastd.core.prediction import remaining
@@ -78,6 +78,8 @@ class Portrait:
     recommended: frozenset[str] = frozenset()
     """The ids of what the plan would do that people are asked about."""
     arrival_checks: AllowedChecks = NOTHING_ALLOWED
+    given: Mapping[str, Given] = field(default_factory=dict)
+    """What the migrations under way that give way (ids) are given of their links now."""
 
     @property
     def posture(self) -> str:
@@ -275,7 +277,7 @@ def _migrations(p: Portrait) -> tuple[MigrationView, ...]:
 
 
 def _migration(p: Portrait, m: Migration) -> MigrationView:
-    seen = p.senses.progress.get(m.id)
+    seen, given = p.senses.progress.get(m.id), p.given.get(m.id)
     progress = None if seen is None or m.ending else seen.progress
     share = None
     if progress is not None and progress.memory_total > 0:
@@ -293,7 +295,8 @@ def _migration(p: Portrait, m: Migration) -> MigrationView:
         1000 * progress.expected_downtime if progress and progress.iteration > 1 else None, m.auto_converge,
         m.post_copy_because, m.downtime_predicted_ms, m.downtime_took_ms, m.check.words() if m.check else "",
         m.answered_before, m.arrival.value if m.arrival else AWAITED if m.id in p.ledger.arrivals else "", m.arrival_detail,
-        m.arrival_seconds, m.id not in p.never_arrive)
+        m.arrival_seconds, m.id not in p.never_arrive, m.gives_way if given is None else given.because,
+        0 if given is None else given.less_mib_s)
 
 
 def _pairs(p: Portrait) -> tuple[PairView, ...]:

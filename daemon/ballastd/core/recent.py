@@ -81,6 +81,13 @@ def _abort(e: ev.AbortOrdered, names: Names) -> RecentView:
     return RecentView(e.wall, "warning", f"{e.id}: {names.get(e.id, 'a migration')} is called off: {e.reason}")
 
 
+def _way_given(e: ev.WayGiven, names: Names) -> RecentView | None:
+    if not e.because:
+        return None
+    what = f"gives way by {e.less_mib_s} MiB/s" if e.less_mib_s else "does not give way"
+    return RecentView(e.wall, "info", f"{e.id}: {names.get(e.id, 'a migration')} {what}: {e.because}")
+
+
 def _arrival(e: ev.ArrivalChecked, names: Names) -> RecentView:
     who = names.get(e.id, "its VM")
     words = {Arrival.ANSWERED: f"{who} answers", Arrival.SILENT: f"{who} answered before it was moved, and does not since",
@@ -144,6 +151,7 @@ _TELL: dict[type, Callable[[Any, Names], RecentView | None]] = {
     ev.MigrationOrdered: _ordered,
     ev.MigrationSettled: _settled,
     ev.AbortOrdered: _abort,
+    ev.WayGiven: _way_given,
     ev.ArrivalChecked: _arrival,
     ev.VerdictLatched: _on_host("alarm", "{host}: {policy}: {evidence}"),
     ev.VerdictsAcknowledged: _on_host("info", "{host}: acknowledged by {by}"),

@@ -292,6 +292,11 @@ class Telemetry:
         series = self._series.get(host, {}).get((metric, subject))
         return series.points[-1][1] if series and series.points else None
 
+    def interval(self, host: HostName) -> float:
+        """Return how often the host said last that it reports, seconds; 0 where it was never heard."""
+        source = self._sources.get(host)
+        return 0.0 if source is None else source.interval
+
     def reading(self, host: HostName, metric: str, subject: str, now: Instant) -> Reading | None:
         """Return the newest value, or None when the series or its host is silent or unheard since."""
         source, series = self._sources.get(host), self._series.get(host, {}).get((metric, subject))
@@ -316,3 +321,13 @@ class Telemetry:
             return None, None
         begin = max(now.monotonic - window, self._sources[host].since)
         return reading.value, self._series[host][(metric, subject)].mean(begin, now.monotonic, window / 2)
+
+    def lately(self, host: HostName, metric: str, subject: str, seconds: float, now: Instant
+               ) -> tuple[tuple[float, float], ...]:
+        """Return a level's values of the ``seconds`` until its newest, oldest first, each with when it came (monotonic);
+        none from before a silence, and none where ``reading`` gives none. Of a run of equal ones the two ends."""
+        if self.reading(host, metric, subject, now) is None:
+            return ()
+        points = self._series[host][(metric, subject)].points
+        begin = max(points[-1][0] - seconds, self._sources[host].since)
+        return tuple([(at, value) for at, value, _ in points if at >= begin])

@@ -10,12 +10,13 @@ from ballastd.core import events as ev
 from ballastd.core.aborts import Aborts
 from ballastd.core.admission import Gate
 from ballastd.core.convergence import Convergence
+from ballastd.core.giving_way import Others
 from ballastd.core.inventory import COME, LEFT
 from ballastd.core.last_resorts import LastResorts
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Migration, MigrationPhase
 from ballastd.core.notices import Notice
-from ballastd.core.plans import AbortOrder, DowntimeOrder, PostCopyOrder, TuneOrder
+from ballastd.core.plans import AbortOrder, DowntimeOrder, Given, PostCopyOrder, TuneOrder
 from ballastd.core.policies import Health, PolicySet
 from ballastd.core.quantities import HostName, Instant
 from ballastd.core.senses import Senses
@@ -38,6 +39,11 @@ class Care:
     notices: tuple[Notice, ...]
 
 
+def way_given(migration: str, given: Given | None, wall: float) -> tuple[ev.WayGiven, ...]:
+    """Return what to book of what a migration was given for the sake of others, nothing where it was for nobody's."""
+    return () if given is None else (ev.WayGiven(wall, migration, given.less_mib_s, given.because),)
+
+
 class UnderWay:
     """Remembers the course and the time limit of each, and when each was told its bandwidth again (monotonic seconds)."""
 
@@ -45,6 +51,7 @@ class UnderWay:
         self._senses = senses
         self._aborts, self._convergence, self._last_resorts = Aborts(), Convergence(), LastResorts()
         self._told: dict[str, float] = {}
+        self.others = Others(senses)
 
     def follow(self, ledger: Ledger, policies: PolicySet, health: Callable[[HostName], Health], gates: tuple[Gate, ...],
                revision: int, now: Instant) -> Care:

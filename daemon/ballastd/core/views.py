@@ -178,6 +178,10 @@ class MigrationView:
     ends: bool = True
     """False where it is known, while it is open, that copying never ends by itself: then ``predicted`` is of its first
     round."""
+    gives_way: str | None = None
+    """Why it is given as much of its links as it is, None where it gives way to nobody on them."""
+    less_mib_s: int = 0
+    """By how much that is less than its static share, MiB/s, while it is open."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from ballastd.core.quantities import GIB, Bytes, HostName, Seconds, VmId, human_
 from ballastd.core.saved_cluster import Demand, DemandKind, SavedHost, SavedVm
 from ballastd.documents import identities
 from ballastd.documents.hardware_models import HardwareModel, NeedsModel
-from ballastd.documents.host_settings import HOST_NAME, MIGRATION_URI, MemoryLimit
+from ballastd.documents.host_settings import HOST_NAME, MIGRATION_URI, Interface, MemoryLimit
 from ballastd.documents.scalars import (
     PROCESSORS_MAX,
     AbsolutePath,
@@ -230,6 +230,7 @@ class HostKeys(Strict):
     processors: Count | None = None
     link_speed: LinkSpeed | None = None
     network_speed: LinkSpeed | None = None
+    link_interfaces: list[Interface] | None = None
     memory_limit: MemoryLimit = None
     memory_reserve: Size | None = None
     cpu_limit: Processors | None = None
@@ -289,6 +290,7 @@ class HostModel(HostKeys):
         declared = DeclaredHost(
             HostName(self.name), self.uri or simulated_uri(self.name), self.peer_uri, self.migration_uri,
             link_mib_s=said("link_speed", link("10Gbit/s")), network_mib_s=said("network_speed", None),
+            link_interfaces=tuple(said("link_interfaces", ())),
             memory_limit=None if limit is None else Bytes(limit),
             memory_reserve=Bytes(said("memory_reserve", RESERVE)), cpu_limit=said("cpu_limit", None),
             processors=said("telemetry_processors", None), power="" if power == "none" else power,

@@ -24,6 +24,7 @@ def doubt(taken: Taken, cluster: ClusterDeclaration | None) -> None:
     if cluster is not None:
         _doubt_consolidation(taken, cluster)
         _doubt_failover(taken, cluster)
+        _doubt_giving_way(taken, cluster)
     doubt_placement(taken, cluster)
     named = {name for _, _, name in named_windows(taken)}
     for document, model in taken.of(WindowModel):
@@ -87,3 +88,11 @@ def _doubt_failover(taken: Taken, cluster: ClusterDeclaration) -> None:
         if len(values) == 1 < len(cluster.hosts) and (only := values.pop()) is not None:
             taken.warnings.append(f"{place}: every declared host has {shown(label)}: {shown(only)}, so all die together and "
                                   "no room is kept for any of them; take it out, or label the hosts")
+
+
+def _doubt_giving_way(taken: Taken, cluster: ClusterDeclaration) -> None:
+    for document, model in taken.of(LimitsModel):
+        if model.bandwidth.give_way is not None and not any(host.link_interfaces for host in cluster.hosts):
+            taken.warnings.append(f"{document.where(('bandwidth', 'give_way'))}: no host says in the settings by which "
+                                  "interfaces guest memory travels, so migrations give way to nobody; write there for "
+                                  "example link_interfaces: [eno1]")

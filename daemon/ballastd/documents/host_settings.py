@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, field_validator
 
 from ballastd.core.inventory import DeclaredHost
+from ballastd.core.plausibility import is_subject
 from ballastd.core.quantities import GIB, Bytes, HostName
 from ballastd.documents.power_settings import PowerChoice, PowerChoiceOrNone, PowerCommandSettings, PowerSettings
 from ballastd.documents.scalars import AbsolutePath, LinkSpeed, Processors, Size, Watts, link, shown
@@ -24,6 +25,13 @@ def _some_memory(value: int | None) -> int | None:
     return value
 
 
+def _an_interface(value: str) -> str:
+    if not value or not is_subject(value):
+        raise ValueError(f"{shown(value)} is no interface; write it as the host's telemetry does, for example eno1")
+    return value
+
+
+Interface = Annotated[str, AfterValidator(_an_interface)]
 MemoryLimit = Annotated[Size | None, AfterValidator(_some_memory)]
 
 
@@ -32,6 +40,7 @@ class HostDefaults(Strict):
 
     link_speed: LinkSpeed = link("10Gbit/s")
     network_speed: LinkSpeed | None = None
+    link_interfaces: list[Interface] = Field(default_factory=list)
     memory_limit: MemoryLimit = None
     memory_reserve: Size = 4 * GIB
     cpu_limit: Processors | None = None
@@ -51,6 +60,7 @@ class HostEntry(Strict):
     migration_uri: str | None = None
     link_speed: LinkSpeed | None = None
     network_speed: LinkSpeed | None = None
+    link_interfaces: list[Interface] | None = None
     memory_limit: MemoryLimit = None
     memory_reserve: Size | None = None
     cpu_limit: Processors | None = None
@@ -101,6 +111,7 @@ class HostEntry(Strict):
             name=HostName(self.name), uri=self.uri, peer_uri=self.peer_uri or self.uri,
             migration_uri=self.migration_uri, link_mib_s=self.link_speed or defaults.link_speed,
             network_mib_s=self.network_speed or defaults.network_speed,
+            link_interfaces=tuple(defaults.link_interfaces if self.link_interfaces is None else self.link_interfaces),
             memory_limit=None if limit is None else Bytes(limit), memory_reserve=Bytes(reserve),
             cpu_limit=self.cpu_limit if self.cpu_limit is not None else defaults.cpu_limit,
             processors=self.processors if self.processors is not None else defaults.processors,

@@ -11,7 +11,7 @@ from ballastd.core.ceilings import CEILINGS
 from ballastd.core.policies import AutoConverge, Limits
 from ballastd.core.quantities import Seconds
 from ballastd.documents.policy_models import PolicyModel
-from ballastd.documents.scalars import Bandwidth, Duration, Lasting, Moment, Percent, Whole, lasting, shown
+from ballastd.documents.scalars import Bandwidth, Duration, Lasting, Moment, Percent, Whole, as_percent, lasting, shown
 from ballastd.documents.validation import Clash, Strict
 from ballastd.documents.vm_selectors import Word
 
@@ -55,6 +55,7 @@ class BandwidthLimits(Strict):
 
     link_share: Percent = DEFAULT.link_share
     migration_minimum: Bandwidth = DEFAULT.migration_minimum_mib_s
+    give_way: Percent | None = DEFAULT.give_way
 
     _s = field_validator("link_share")(capped(CEILINGS.link_share, "80%"))
 
@@ -64,6 +65,15 @@ class BandwidthLimits(Strict):
         if value <= 0:
             raise ValueError("must be above zero, or no migration could ever begin; write for example 60%")
         return value
+
+
+    @model_validator(mode="after")
+    def _room_for_others(self) -> BandwidthLimits:
+        if self.give_way is not None and self.give_way < self.link_share:
+            raise Clash(("give_way",), f"{as_percent(self.give_way)} is less than migrations may take by themselves "
+                        f"(link_share: {as_percent(self.link_share)}): they would never have their share; write that or "
+                        "more, for example 90%")
+        return self
 
 
 class Failover(Strict):
@@ -189,8 +199,8 @@ class LimitsModel(PolicyModel):
         return Limits(
             in_flight_cluster=self.in_flight.cluster, in_flight_host_out=self.in_flight.host_out,
             in_flight_host_in=self.in_flight.host_in, link_share=self.bandwidth.link_share,
-            migration_minimum_mib_s=self.bandwidth.migration_minimum, failover_hosts=self.failover.hosts,
-            failover_domain=self.failover.domain,
+            migration_minimum_mib_s=self.bandwidth.migration_minimum, give_way=self.bandwidth.give_way,
+            failover_hosts=self.failover.hosts, failover_domain=self.failover.domain,
             evacuations_at_once=self.evacuations.at_once, evacuations_per_hour=self.evacuations.per_hour,
             blast_share=self.blast_radius.share, blast_at_least=self.blast_radius.at_least,
             same_sensor_hosts=self.blast_radius.same_sensor[0],

@@ -176,6 +176,8 @@ MEANINGS: dict[str, str] = {
     "InFlight.host_in": "into one host",
     "BandwidthLimits.link_share": "of a host's migration link, all migrations together, each direction",
     "BandwidthLimits.migration_minimum": "a further migration waits if less would be left for each",
+    "BandwidthLimits.give_way": "up to which share of a link migrations and others together may fill it, where the settings "
+                                "say `link_interfaces`; none: migrations take their share whatever others use",
     "Failover.hosts": "0 or 1: no move may make worse what would be stranded if any one `domain` died",
     "Failover.domain": "what dies together: `host`, or a label of the hosts (all with one value of it)",
     "Evacuations.at_once": "at once; operators' drains do not count",

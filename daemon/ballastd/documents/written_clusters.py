@@ -75,6 +75,7 @@ def _host(host: SavedHost, cluster: str) -> dict[str, Any]:
     _put(found, "migration_uri", declared.migration_uri, None)
     _put(found, "link_speed", link_text(declared.link_mib_s), link_text(link("10Gbit/s")))
     _put(found, "network_speed", None if declared.network_mib_s is None else link_text(declared.network_mib_s), None)
+    _put(found, "link_interfaces", list(declared.link_interfaces), [])
     _put(found, "memory_limit", None if declared.memory_limit is None else size(declared.memory_limit), None)
     _put(found, "memory_reserve", size(declared.memory_reserve), size(RESERVE))
     for key, value in (("cpu_limit", declared.cpu_limit), ("telemetry_processors", declared.processors),

@@ -37,7 +37,7 @@ class Trace:
     def record(self, content: dict[str, Any]) -> None:
         """The daemon made something durable."""
         kind = str(content["kind"])
-        if kind in HIDDEN:
+        if kind in HIDDEN or (kind == "WayGiven" and not content["because"]):
             return
         if kind in NUMBERED:
             self._numbers[str(content["id"])] = f"{NUMBERED[kind]}{len(self._numbers) + 1}"
@@ -72,6 +72,11 @@ def _settled(content: dict[str, Any], name: str) -> str:
     return f"{name} settled {content['ending']}{detail}"
 
 
+def _way_given(content: dict[str, Any], name: str) -> str:
+    less = f"gives way by {content['less_mib_s']} MiB/s" if content["less_mib_s"] else "does not give way"
+    return f"{name} {less}: {content['because']}"
+
+
 def _to_ask(content: dict[str, Any], name: str) -> str:
     return f"{name} is to be asked: {from_plain(Check, content['check']).words()}"
 
@@ -103,5 +108,5 @@ _WORDS: dict[str, Callable[[dict[str, Any], str], str]] = {
     "MigrationOrdered": _ordered, "MigrationMoved": _moved, "MigrationSettled": _settled,
     "CheckOrdered": _to_ask, "AskedBefore": _asked_before, "ArrivalChecked": _arrived,
     "PowerOffOrdered": _power, "WakeOrdered": _power, "Recommended": _recommended,
-    "ShutdownOrdered": _shut_down,
+    "ShutdownOrdered": _shut_down, "WayGiven": _way_given,
 }

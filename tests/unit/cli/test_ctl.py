@@ -210,6 +210,15 @@ def test_a_migration_shows_how_fast_its_memory_travels(desk):
     assert "bandwidth   344 of 357 MiB/s" in desk.run("migration show 41-1").stdout
 
 
+def test_a_migration_shows_to_whom_it_gives_way(desk):
+    assert "gives way" not in desk.run("migration show 41-1").stdout
+    giving = a_migration(gives_way="others use 600 of 1000 MiB/s out of h1", less_mib_s=300)
+    desk.console.shown = replace(a_view(migrations=(giving,)), wall=time.time())
+    shown = desk.run("migration show 41-1").stdout
+    assert "gives way   by 300 MiB/s: others use 600 of 1000 MiB/s out of h1\n" in shown
+    assert "it gives way by 300 MiB/s: others use 600 of 1000 MiB/s out of h1" in desk.run("explain 41-1").stdout
+
+
 @pytest.mark.parametrize(("seen", "left"), [
     ({"left": 12.0, "rounds": 3}, "12s"), ({"rounds": 3}, "for ever"), ({"rounds": 1}, "7s"), ({"progress": None}, "3s"),
     ({"rounds": 1, "ends": False}, "for ever"), ({"settled_wall": 1.0, "left": 12.0}, "-")])

@@ -198,6 +198,8 @@ SETTINGS = "hosts:\n  - {name: kvm-01, uri: \"qemu+tls://kvm-01/system\"}\n"
      "inventory_interval, or no host would ever be reachable"),
     (SETTINGS + "defaults: {link_speed: 10}\n",
      "s.yaml:3:12: defaults.link_speed: 10 has no unit; write a link speed, for example 10Gbit/s"),
+    (SETTINGS + "defaults: {link_interfaces: [\"\"]}\n",
+     "s.yaml:3:30: defaults.link_interfaces.0: '' is no interface; write it as the host's telemetry does, for example eno1"),
     (SETTINGS + "polices: /x\n", "s.yaml:3:1: polices: unknown key; did you mean policies?"),
     (SETTINGS + "---\n" + SETTINGS, "s.yaml: 2 documents, exactly one is expected; see the commented config/ballastd.yaml"),
 ])
@@ -211,10 +213,12 @@ def test_settings_are_refused_with_place_and_cure(tmp_path: Path, text: str, pro
 
 def test_hosts_take_defaults_and_keep_their_own(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
-    path.write_text("defaults: {link_speed: 1Gbit/s, labels: {site: a}, vouched_storage: [/srv]}\n" + SETTINGS.replace(
+    path.write_text("defaults: {link_speed: 1Gbit/s, link_interfaces: [eno1, eno2], labels: {site: a}, vouched_storage: "
+                    "[/srv]}\n" + SETTINGS.replace(
         "system\"}", "system\", labels: {rack: r1}, memory_limit: 64GiB}"))
     host = load_settings(path).cluster.host(HostName("kvm-01"))
     assert host is not None
     assert host.labels == (("rack", "r1"), ("site", "a"))
     assert (host.memory_limit, host.vouched_storage) == (64 << 30, ("/srv",))
     assert round(host.link_mib_s, 1) == 119.2
+    assert host.link_interfaces == ("eno1", "eno2")

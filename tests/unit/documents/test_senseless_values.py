@@ -91,6 +91,9 @@ def limits(more: str) -> str:
      "3:13: in_flight.cluster: expected a whole number, found '4'; take the quotes off"),
     (limits("bandwidth: {link_share: 0%}"),
      "3:13: bandwidth.link_share: must be above zero, or no migration could ever begin; write for example 60%"),
+    (limits("bandwidth: {give_way: 50%}"),
+     "3:13: bandwidth.give_way: 50% is less than migrations may take by themselves (link_share: 60%): they would never have "
+     "their share; write that or more, for example 90%"),
     (limits("freeze: {caution: 20%, freeze: 10%}"),
      "3:1: freeze: caution comes before freeze: it must not be above it; for example {caution: 10%, freeze: 20%}"),
     (limits("failover: {hosts: 2}"), "3:12: failover.hosts: 2 is above 1, the most"),

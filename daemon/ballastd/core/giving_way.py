@@ -1,0 +1,228 @@
+"""How much of a link migrations leave to others: what those use as telemetry measures it, and what is left to each of ours.
+
+An agent says how much its host's interfaces carried, as a mean over its interval. What our own jobs copied meanwhile is
+taken off it; the rest is others', whoever they are. Who asks for less than is there gets what they ask for; to who takes all
+that is left, as bulk transfers do, a migration gives way down to the least with which one is begun.
+"""
+
+from __future__ import annotations
+
+import enum
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from math import inf
+
+from ballastd.core.inventory import DeclaredHost
+from ballastd.core.ledger import Ledger
+from ballastd.core.migrations import Migration
+from ballastd.core.plans import Given
+from ballastd.core.quantities import MIB, HostName, Instant
+from ballastd.core.senses import Senses
+
+HELD_SECONDS = 60.0
+"""Others are left as much as they used at most in so long: less for migrations at the next report, more only after this."""
+UNSEEN_SECONDS = 5.0
+"""Of a job that was not seen for so long nobody knows what it copied, nor what of its host's traffic is others'."""
+LATE_SECONDS = 2.0
+"""By so much a report may be late: an agent reads its counters once a second."""
+KEPT_SECONDS = 240.0
+"""How far back it is remembered what jobs copied. Means over longer intervals are not made use of."""
+FASTER = 2.0
+"""Memory is copied at least so many times as fast as it is dirtied, or its copying would end late or never: so each round
+leaves half of the one before."""
+
+WHOLE = "others leave it its whole share"
+NO_LONGER = "nobody asks for it now, or it takes its VM off a failing host"
+
+
+class Way(enum.Enum):
+    """A direction of a link, as seen from its host."""
+
+    OUT = "out of"
+    IN = "into"
+
+
+METRICS = {Way.OUT: "network.tx", Way.IN: "network.rx"}
+End = tuple[HostName, Way]
+
+
+@dataclass(slots=True)
+class _Trail:
+    """What one job copied: (monotonic seconds, bytes so far), oldest first."""
+
+    source: HostName
+    target: HostName
+    points: list[tuple[float, float]]
+    is_told: bool = False
+    """Whether its hypervisor has said where it is."""
+    is_open: bool = True
+
+    def note(self, at: float, elapsed: float, copied: int) -> None:
+        """Note what was copied so far by a job that began ``elapsed`` seconds ago."""
+        if not self.is_told:
+            self.points, self.is_told = [(at - elapsed, 0.0)], True
+        if at > self.points[-1][0]:
+            self.points.append((at, float(copied)))
+        if len(self.points) > 2 and self.points[1][0] < at - 2 * KEPT_SECONDS:
+            self.points = [point for point in self.points if point[0] >= at - KEPT_SECONDS]
+
+    def copied(self, begin: float, end: float) -> float:
+        """Return how much was copied between two instants, bytes."""
+        return self._by(end) - self._by(begin)
+
+    def _by(self, at: float) -> float:
+        row = bisect_right(self.points, (at, inf))
+        if row in (0, len(self.points)):
+            return self.points[max(0, row - 1)][1]
+        (then, before), (later, after) = self.points[row - 1:row + 1]
+        return before + (after - before) * (at - then) / (later - then)
+
+
+class Others:
+    """Remembers what our jobs copied in this run, and how fast their VMs dirtied their memory; asks telemetry for the rest.
+    ``give_way``: up to which share of a link migrations and others together may fill it, None where migrations give way to
+    nobody."""
+
+    def __init__(self, senses: Senses) -> None:
+        self.give_way: float | None = None
+        self._senses = senses
+        self._interfaces: dict[HostName, tuple[str, ...]] = {}
+        self._trails: dict[str, _Trail] = {}
+        self._dirtied: dict[str, float] = {}
+        self._since, self._now = inf, Instant(0.0, 0.0, "")
+
+    def follow(self, hosts: Iterable[DeclaredHost], ledger: Ledger, give_way: float | None, now: Instant) -> None:
+        """Take in where jobs are, and how far they give way from now on; where they do not, everything is forgotten."""
+        self.give_way = give_way
+        if give_way is None:
+            self._since, self._trails, self._dirtied, self._interfaces = inf, {}, {}, {}
+            return
+        if self._since == inf:
+            self._since = now.monotonic
+            self._interfaces = {host.name: host.link_interfaces for host in hosts if host.link_interfaces}
+        self._now = now
+        for trail in self._trails.values():
+            trail.is_open = False
+        for m in ledger.open_migrations():
+            # a VM that went before its memory is not told how fast to follow: that is as others' traffic
+            if m.holds_slot and not m.post_copy_because:
+                self._take_in(m)
+        self._trails = {key: trail for key, trail in self._trails.items()
+                        if trail.is_open or trail.points[-1][0] > now.monotonic - KEPT_SECONDS}
+        self._dirtied = {key: rate for key, rate in self._dirtied.items() if key in ledger.migrations}
+
+    def _take_in(self, m: Migration) -> None:
+        trail = self._trails.setdefault(m.id, _Trail(m.source, m.target, [(self._now.monotonic, 0.0)]))
+        trail.is_open, seen = True, self._senses.progress.get(m.id)
+        if seen is not None and seen.progress is not None:
+            trail.note(seen.at.monotonic, seen.progress.elapsed, seen.progress.memory_processed)
+            self._dirtied[m.id] = max(self._dirtied.get(m.id, 0.0), seen.progress.dirty_bytes_s / MIB)
+
+    def dirtied(self, migration: str) -> float:
+        """Return how fast the VM of a job dirtied its memory at most since it began, MiB/s; 0 where nobody said."""
+        return self._dirtied.get(migration, 0.0)
+
+    def is_asked_of(self, host: HostName) -> bool:
+        """Return whether anybody said by which interfaces guest memory travels there."""
+        return host in self._interfaces
+
+    def use(self, end: End) -> float | None:
+        """Return how much of a link others used at most of late, MiB/s; None where that is not known: the interface is not
+        declared, nothing fresh is heard of it, or not all that we copied meanwhile is known."""
+        host, way = end
+        if self._senses.telemetry.has_skewed_clock(host):
+            return None
+        carried = self._carried(host, METRICS[way])
+        interval = self._senses.telemetry.interval(host)
+        jobs = [t for t in self._trails.values() if (t.source if way is Way.OUT else t.target) == host]
+        found = [max(0.0, rate - self._ours(jobs, at, interval)) for at, rate in carried
+                 if at - interval - LATE_SECONDS >= max(self._since, self._now.monotonic - KEPT_SECONDS)
+                 and not any(job.is_open and job.points[-1][0] < at - UNSEEN_SECONDS for job in jobs)]
+        return max(found) / MIB if found else None
+
+    @staticmethod
+    def _ours(jobs: Collection[_Trail], at: float, interval: float) -> float:
+        """Return how fast our jobs copied in the interval that a report is about, bytes/s: the most it can be."""
+        return max(sum(job.copied(end - interval, end) for job in jobs) / interval for end in (at, at - LATE_SECONDS))
+
+    def _carried(self, host: HostName, metric: str) -> list[tuple[float, float]]:
+        """Return how much a host's link carried of late, bytes/s, and when that was said (monotonic); nothing where one of
+        its interfaces says nothing."""
+        said = [self._senses.telemetry.lately(host, metric, one, HELD_SECONDS, self._now)
+                for one in self._interfaces.get(host, ())]
+        if not said or not all(said):
+            return []
+        begin = max(points[0][0] for points in said)
+        times = sorted({at for points in said for at, _ in points if at >= begin})
+        return [(at, sum(points[bisect_right(points, (at, inf)) - 1][1] for points in said)) for at in times]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A migration of ours on the links of its two hosts. ``whole``: MiB/s, its static share; ``least``: to how little of
+    that it gives way, None where it does not."""
+
+    source: HostName
+    target: HostName
+    whole: int
+    least: int | None
+
+    @property
+    def ends(self) -> tuple[End, End]:
+        """Of which links, and which way."""
+        return (self.source, Way.OUT), (self.target, Way.IN)
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """What is left of a link to each migration that gives way, and what others use of it, MiB/s."""
+
+    each: float
+    used: float
+    link: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What others leave of the links on which migrations are that give way. ``unheard``: of which that is not known, though
+    their interfaces are declared."""
+
+    by_end: Mapping[End, _Room] = field(default_factory=dict)
+    unheard: frozenset[End] = frozenset()
+
+    def given(self, part: Part) -> Given:
+        """Return what a migration is given of its share."""
+        if part.least is None:
+            return Given(part.whole, because=NO_LONGER)
+        known = [(self.by_end[end].each, place) for place, end in enumerate(part.ends) if end in self.by_end]
+        each, place = min(known, default=(inf, 0))
+        bandwidth = max(part.least, int(min(float(part.whole), max(0.0, each))))
+        if bandwidth < part.whole:
+            room = self.by_end[part.ends[place]]
+            return Given(bandwidth, part.whole - bandwidth,
+                         f"others use {room.used:.0f} of {room.link:.0f} MiB/s {_link(part.ends[place])}")
+        lacking = [end for end in part.ends if end in self.unheard] or ([] if known else [*part.ends])
+        words = f"what others use {' and '.join(map(_link, lacking))} is not known" if lacking else WHOLE
+        return Given(part.whole, because=words)
+
+
+def rooms(parts: Collection[Part], links: Mapping[HostName, float], others: Others) -> Rooms:
+    """Return what others leave. ``links``: what each host's link carries, MiB/s. Those that do not give way have their
+    static share first; the others divide what is left evenly."""
+    found: dict[End, _Room] = {}
+    unheard: set[End] = set()
+    for end in dict.fromkeys(end for part in parts if part.least is not None for end in part.ends):
+        used = others.use(end)
+        if used is None or others.give_way is None:
+            unheard |= {end} if others.is_asked_of(end[0]) else set()
+            continue
+        there = [part for part in parts if end in part.ends]
+        firm = sum(part.whole for part in there if part.least is None)
+        giving = sum(1 for part in there if part.least is not None)
+        found[end] = _Room((others.give_way * links[end[0]] - used - firm) / giving, used, links[end[0]])
+    return Rooms(found, frozenset(unheard))
+
+
+def _link(end: End) -> str:
+    return f"{end[1].value} {end[0]}"
