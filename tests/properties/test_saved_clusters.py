@@ -112,7 +112,9 @@ def renamed(cluster: SavedCluster) -> SavedCluster:
     hosts = {name: HostName(f"other-{number:04}") for number, name in enumerate(sorted(host.name for host in cluster.hosts))}
     return replace(
         cluster, name=f"other {cluster.name}",
-        hosts=tuple(replace(host, declared=replace(host.declared, name=hosts[host.name])) for host in cluster.hosts),
+        hosts=tuple(replace(host, declared=replace(
+            host.declared, name=hosts[host.name],
+            link_interfaces=tuple(f"other {one}" for one in host.declared.link_interfaces))) for host in cluster.hosts),
         vms=tuple(replace(vm, host=hosts[vm.host], record=replace(vm.record, name=f"other {vm.record.name}"))
                   for vm in cluster.vms))
 

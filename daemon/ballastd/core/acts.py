@@ -69,6 +69,8 @@ ACTS: dict[str, ActKind] = {
     "hang": ActKind("the host's libvirtd takes calls and never answers", ("host",), ("seconds",)),
     "kill-libvirtd": ActKind("the host's libvirtd dies; its guests run on", ("host",), ("seconds",)),
     "lose-power": ActKind("the host and all that runs on it are gone", ("host",), ("seconds",)),
+    "use-link": ActKind("others want `value` MiB/s of the link of the host, each way, from now on", ("host", "value"),
+                        ("seconds",)),
     "heal": ActKind("whatever is wrong with the host is over", ("host",)),
     # VMs and strangers' hands
     "burn": ActKind("the VM asks for `value` processors from now on", ("vm", "value")),

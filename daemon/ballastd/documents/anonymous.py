@@ -26,7 +26,8 @@ def anonymous(cluster: SavedCluster) -> SavedCluster:
     def host(saved: SavedHost) -> SavedHost:
         one = saved.declared
         declared = replace(one, name=hosts[one.name], uri=simulated_uri(hosts[one.name]), peer_uri="", migration_uri=None,
-                            labels=tuple((key, called(key, value)) for key, value in one.labels), vouched_storage=())
+                            labels=tuple((key, called(key, value)) for key, value in one.labels), vouched_storage=(),
+                            link_interfaces=tuple(called("interface", known) for known in one.link_interfaces))
         return replace(saved, declared=declared, machine=identities.machine_id("anonymous", hosts[one.name]))
 
     def vm(saved: SavedVm) -> SavedVm:

@@ -141,6 +141,14 @@ def _put_back(world: World, host: HostName) -> None:
         world.power.press(host)
 
 
+def _use_link(world: World, act: Act) -> Undo:
+    host, value = world.host(_host(act)).name, act.value
+    before = world.hypervisor.interfaces.others.get(host, 0.0)
+    assert value is not None
+    world.hypervisor.use_link(host, value)
+    return lambda: world.hypervisor.use_link(host, before)
+
+
 def _heal(world: World, act: Act) -> Undo:
     host = _host(act)
     if host in world.power.controllers and not world.power.controllers[host].is_powered:
@@ -273,7 +281,7 @@ EFFECTS: dict[str, Callable[[World, Act], Undo]] = {
     "deafen": _manner("deaf"), "unhook": _manner("hookless"), "behave": _behave,
     "broker-down": _broker_down, "broker-up": _broker_up,
     "cut": _trouble("cut"), "hang": _trouble("hang"), "kill-libvirtd": _trouble("kill_libvirtd"),
-    "lose-power": _lose_power, "heal": _heal,
+    "lose-power": _lose_power, "use-link": _use_link, "heal": _heal,
     "burn": _burn, "dirty": _dirty, "ignore-shutdown": _ignore_shutdown, "mute": _mute, "isolate": _isolate,
     "fate": _fate, "start": _start, "stop": _stop, "halt": _halt, "carry": _carry,
     "conduct": _conduct, "swap": _swap, "press": _press,

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from dataclasses import replace
 from functools import partial
+from math import inf
 from random import Random
 from typing import Any
 
@@ -27,6 +28,7 @@ from ballastd.errors import (
 )
 from ballastd.ports.hosts import HostChange, HostHint
 from ballastd.ports.running import Clock
+from ballastd.sim.interfaces import NOBODY, Interfaces
 from ballastd.sim.jobs import Fate, SimulatedHost, SimulatedJob
 from ballastd.sim.links import fair
 from ballastd.sim.pages import free_pages, take
@@ -66,6 +68,7 @@ class SimulatedHypervisor:
         self.locked = locked
         self.processors = Processors(clock)
         self.traffic = Traffic(clock)
+        self.interfaces = Interfaces(clock)
         for host in self.hosts.values():
             running = [vm for vm, record in host.vms.items() if record.state.runs]
             self.processors.add(host.name, host.cpus, host.watts, running, is_on=host.powered)
@@ -219,13 +222,20 @@ class SimulatedHypervisor:
         self.traffic.run(host, vm, runs=runs)
 
     def _share(self) -> None:
-        """Share the links among the jobs that copy now."""
+        """Share the links among the jobs that copy now, and others that use them."""
         jobs = list(self._jobs.values())
         flows = [job.flow() for job in jobs]
-        rates = iter(fair([flow for flow in flows if flow is not None],
-                          {host.name: host.link_mib_s for host in self.hosts.values()}))
+        flowing = [*(flow for flow in flows if flow is not None), *self.interfaces.flows()]
+        rates = fair(flowing, {NOBODY: inf, **{host.name: host.link_mib_s for host in self.hosts.values()}})
+        self.interfaces.carry(zip(flowing, rates, strict=True))
+        of_jobs = iter(rates)
         for job, flow in zip(jobs, flows, strict=True):
-            job.count(0.0 if flow is None else next(rates))
+            job.count(0.0 if flow is None else next(of_jobs))
+
+    def use_link(self, host: HostName, mib_s: float) -> None:
+        """Others want so much of a host's link from now on, each way."""
+        self.interfaces.others[host] = mib_s
+        self._share()
 
     def place(self, host: HostName, record: VmRecord) -> None:
         """Somebody starts or defines a VM."""

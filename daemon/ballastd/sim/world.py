@@ -129,6 +129,8 @@ class World:
         self.notices = SimulatedNotices(clock, lambda: self.agents.is_up, self._noticed)
         self.agents = SimulatedAgents([host.name for host in saved.hosts], clock, self.truth,
                                       self.notices.cordoned_until, Random(f"{seed} agents"), report_seconds)
+        self._report_seconds = report_seconds
+        self._interfaces = {host.name: host.declared.link_interfaces for host in saved.hosts}
         self._demands: dict[VmId, Demand] = {vm.record.vm: vm.demand for vm in saved.vms}
         self._most = {vm: demand.high for vm, demand in self._demands.items()}
 
@@ -170,7 +172,15 @@ class World:
         return HostTruth(host.powered, emulators, not host.cut, (
             Sample("cpu.utilization", round(load.utilization, 4)), Sample("cpu.pressure.some", round(load.pressure, 4)),
             Sample("io.pressure.some", round(load.io_pressure, 4)),
-            Sample("memory.utilization", round(min(1.0, held / host.memory_total), 4))))
+            Sample("memory.utilization", round(min(1.0, held / host.memory_total), 4)), *self._link(name)))
+
+    def _link(self, name: HostName) -> tuple[Sample, ...]:
+        """Return what the interfaces of a host's link carry, which are alike; nothing where nobody declared them."""
+        interfaces = self._interfaces[name]
+        rates = self.hypervisor.interfaces.rates(name, self._report_seconds) if interfaces else None
+        return () if rates is None else tuple(
+            Sample(metric, round(rate / len(interfaces), 1), interface) for interface in interfaces
+            for metric, rate in zip(("network.tx", "network.rx"), rates, strict=True))
 
     async def live(self) -> None:
         """Let agents report and VMs work, for ever."""
