@@ -10,6 +10,7 @@ import sys
 import tempfile
 from itertools import groupby
 
+import hypothesis
 import pytest
 
 TEMPORARY_CHARACTERS_MAX = 30
@@ -32,6 +33,9 @@ def clean() -> None:
 
 
 clean()
+# how long an example takes says nothing of what it shows, and others compute beside it
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 assert sys.flags.optimize == 0, "with python -O no assertion can fail"
 
 LONGEST = ("tests/simulation/test_seeds.py", "tests/scenarios/test_busy.py", "tests/scenarios/test_quiet.py",

@@ -134,7 +134,7 @@ def test_whatever_json_can_say_comes_back_exactly(make: Callable[[Path], Journal
     journal = make(tmp_path_factory.mktemp("exact"))
     journal.open()
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
     @given(st.lists(contents, max_size=3))
     def tried(batch: list[dict[str, Any]]) -> None:
         journal.append(1, batch)

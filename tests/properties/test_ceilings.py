@@ -103,7 +103,7 @@ def flow(value: object) -> str:
 
 @pytest.mark.parametrize("kind", DOCUMENTS)
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_document_that_is_accepted_exceeds_a_ceiling(kind: str, data: st.DataObject) -> None:
     body = data.draw(DOCUMENTS[kind])
     with tempfile.TemporaryDirectory() as directory:

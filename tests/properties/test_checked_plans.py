@@ -21,7 +21,7 @@ SEEDS = range(800)
 Sabotage = Callable[[pytest.MonkeyPatch], None]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.integers(0, 10**9))
 def test_whatever_is_asked_at_once_the_plan_passes(seed: int) -> None:
     assert why_unsound(seed) == ""

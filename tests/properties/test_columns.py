@@ -53,7 +53,7 @@ def snapshot_of(t: Table, last: Snapshot | None = None) -> tuple[Snapshot, Ledge
 
 
 @given(clusters(), st.integers(0, 10_000), st.booleans())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_hosts_that_the_columns_shut_are_those_that_the_constraints_refuse(builder: ClusterBuilder, seed: int,
                                                                            routine: bool) -> None:
     t = failing(builder)
@@ -87,7 +87,7 @@ def test_hosts_that_the_columns_shut_are_those_that_the_constraints_refuse(build
 
 
 @given(clusters())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_cast_that_was_kept_is_the_one_that_would_be_made(builder: ClusterBuilder) -> None:
     t = failing(builder)
     last, _ = snapshot_of(t)

@@ -82,7 +82,7 @@ def run(case: Case) -> Evening:
     return even(case.heat, case.told.doors, case.aim, case.after)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(seeds)
 def test_nobody_goes_where_he_may_not(seed: int) -> None:
     case = a_case(seed)
@@ -99,7 +99,7 @@ def test_nobody_goes_where_he_may_not(seed: int) -> None:
             assert at[one] != at[other] or before[one] == before[other], "a shut door was gone through"
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(seeds)
 def test_no_host_is_made_hot_and_none_hotter(seed: int) -> None:
     case = a_case(seed)
@@ -110,7 +110,7 @@ def test_no_host_is_made_hot_and_none_hotter(seed: int) -> None:
         assert memory <= max(memory_mark, memory_before) * (1 + 1e-9)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(seeds)
 def test_what_is_claimed_is_so_and_nothing_becomes_less_even_than_it_was_or_is_wanted(seed: int) -> None:
     case = a_case(seed)
@@ -122,7 +122,7 @@ def test_what_is_claimed_is_so_and_nothing_becomes_less_even_than_it_was_or_is_w
         assert wanted[name] == inf or end[name] <= max(start[name], wanted[name]) + 1e-8
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seeds)
 def test_what_was_planned_is_never_made_dearer_where_hosts_are_even_enough_with_it(seed: int) -> None:
     case = a_case(seed)
@@ -132,7 +132,7 @@ def test_what_was_planned_is_never_made_dearer_where_hosts_are_even_enough_with_
         assert sum(cost[vm] for vm, _ in run(case).moves) <= sum(cost[vm] for vm, _ in case.after) + 1e-3
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seeds)
 def test_the_same_cluster_is_evened_out_in_the_same_way_and_leaves_the_doors_as_they_were(seed: int) -> None:
     case = a_case(seed)

@@ -37,7 +37,7 @@ def clusters(draw: st.DrawFn) -> ClusterBuilder:
 
 
 @given(clusters(), st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_columns_constraints_and_checker_agree(builder: ClusterBuilder, luck: object) -> None:
     snapshot, ledger = snapshot_of(table(builder).warm_up())
     count, homes = len(snapshot.hosts.names), occupied(snapshot, ledger, {})

@@ -21,7 +21,7 @@ OPERANDS: tuple[tuple[Predicate, int], ...] = ((HIGH, TRUE), (LOW, FALSE), (GONE
 
 
 @given(STORIES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_verdicts_are_those_of_a_plain_reading(story: Story) -> None:
     for turn, (judge, plain) in enumerate(Told(story).tell()):
         assert differences(judge, plain) == [], f"after turn {turn}"

@@ -118,7 +118,7 @@ def play(seed: int, turns: int, pace: tuple[float, ...]) -> tuple[int, int]:
 
 
 @given(st.integers(0, 1_000_000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_vms_use_is_what_the_plain_way_finds(seed: int) -> None:
     compared, _ = play(seed, 150, (0.0, 1.0, 5.0, 10.0, 10.0, 10.0, 60.0, 400.0))
     assert compared > 0
@@ -141,7 +141,7 @@ def test_what_was_busy_the_day_before_yesterday_is_not_its_peak() -> None:
 
 
 @given(st.integers(0, 1_000_000))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_hours_of_the_day_are_what_the_plain_way_finds(seed: int) -> None:
     luck, loads, plain = Random(seed), Loads(Seconds(WINDOW)), PlainLoads(WINDOW)
     at, ahead = float(luck.randrange(9_000_000)), float(luck.randrange(90_000))

@@ -76,7 +76,7 @@ def seen(t: Table) -> tuple[dict[str, int], Places]:
 
 
 @given(tight_clusters())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_order_that_keeps_to_who_waits_for_whom_is_sound_at_every_instant(builder: ClusterBuilder) -> None:
     t, decision = planned(builder)
     limits, start = seen(t)
@@ -87,7 +87,7 @@ def test_every_order_that_keeps_to_who_waits_for_whom_is_sound_at_every_instant(
 
 
 @given(tight_clusters(), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whatever_ends_first_the_cluster_stays_sound_and_nobody_makes_room_twice(builder: ClusterBuilder,
                                                                                   data: st.DataObject) -> None:
     t, decision = planned(builder)
@@ -123,7 +123,7 @@ def one_is_enough(t: Table) -> bool:
 
 
 @given(tight_clusters())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_where_one_vm_can_make_room_it_does(builder: ClusterBuilder) -> None:
     host, records = builder.vms[0]
     t, decision = planned(replace(builder, vms=((host, records[:1]), *builder.vms[1:])))
@@ -132,7 +132,7 @@ def test_where_one_vm_can_make_room_it_does(builder: ClusterBuilder) -> None:
 
 
 @given(tight_clusters())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.filter_too_much])
 def test_the_checker_finds_out_who_does_not_wait_or_waits_for_the_wrong_one(builder: ClusterBuilder) -> None:
     t, decision = planned(builder)
     waiting = [move for move in decision.view.moves if move.after]

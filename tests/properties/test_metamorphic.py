@@ -65,7 +65,7 @@ def renamed(builder: ClusterBuilder, host: str, vm: str) -> ClusterBuilder:
 
 
 @given(clusters())
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_names_do_not_matter(builder: ClusterBuilder) -> None:
     plain = told(builder)
     other = told(renamed(builder, "kvm-", "guest-"), first="kvm-h0", second="kvm-h1")
@@ -74,7 +74,7 @@ def test_names_do_not_matter(builder: ClusterBuilder) -> None:
 
 
 @given(clusters(), st.sampled_from([-86400.0, -3600.0, 3600.0, 1e9]))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_what_year_it_is_does_not_matter(builder: ClusterBuilder, seconds: float) -> None:
     def another_year(t: Table, i: int) -> None:
         if i == 0:
@@ -84,7 +84,7 @@ def test_what_year_it_is_does_not_matter(builder: ClusterBuilder, seconds: float
 
 
 @given(clusters(), st.sampled_from([-3600.0, -60.0, 60.0, 3600.0]), st.integers(1, 59))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_a_clock_that_is_set_while_nothing_rests_does_not_matter(builder: ClusterBuilder, seconds: float, when: int) -> None:
     """What rests after a move rests by the wall clock, which alone outlives a restart: so nothing but the failing host."""
     policies = POLICIES
@@ -97,7 +97,7 @@ def test_a_clock_that_is_set_while_nothing_rests_does_not_matter(builder: Cluste
 
 
 @given(clusters(), st.integers(0, 50))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_doubled_late_and_retained_reports_do_not_matter(builder: ClusterBuilder, when: int) -> None:
     def again(t: Table, i: int) -> None:
         if when <= i < 60:
@@ -114,7 +114,7 @@ LIES = {"temperature": (99.0, "x"), "fan.alarm": (1.0, ""), "cpu.utilization": (
 
 
 @given(clusters(least=4), st.sampled_from(sorted(LIES)))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_what_a_host_says_of_itself_makes_nobody_else_sick(builder: ClusterBuilder, metric: str) -> None:
     """One host may lose its own place as a target, or its VMs, and nothing else: nobody leaves another host for it but the
     one that is hot and the one that fails, each by the policy for it, which may have to be emptied otherwise; or to make
@@ -138,7 +138,7 @@ def said_of_itself(record: VmRecord) -> VmRecord:
 
 
 @given(clusters())
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_tags_that_no_policy_speaks_of_do_not_matter(builder: ClusterBuilder) -> None:
     marked = replace(builder, vms=tuple((host, tuple(map(said_of_itself, records))) for host, records in builder.vms))
     assert told(marked) == told(builder)

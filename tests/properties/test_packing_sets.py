@@ -72,7 +72,7 @@ def clusters(draw: st.DrawFn) -> ClusterBuilder:
     return builder
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(clusters())
 def test_the_vms_of_a_set_fit_on_what_stays_on_and_any_one_of_that_may_die(builder: ClusterBuilder) -> None:
     t = table(builder).warm_up()

@@ -52,7 +52,7 @@ def fits(t: Table) -> bool:
 
 
 @given(clusters(), st.data())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_memory_fits_at_both_ends_at_every_instant_in_any_order_of_endings(builder: ClusterBuilder,
                                                                            data: st.DataObject) -> None:
     t = failing(builder)
@@ -85,7 +85,7 @@ def test_memory_fits_at_both_ends_at_every_instant_in_any_order_of_endings(build
 
 
 @given(clusters())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_same_cluster_in_another_order_gives_the_same_decision(builder: ClusterBuilder) -> None:
     turned = replace(builder, hosts=builder.hosts[::-1], vms=tuple((h, r[::-1]) for h, r in builder.vms[::-1]))
     one, other = failing(builder).step(), failing(turned).step()
@@ -94,7 +94,7 @@ def test_the_same_cluster_in_another_order_gives_the_same_decision(builder: Clus
 
 
 @given(clusters())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_every_vm_that_stays_has_a_reason(builder: ClusterBuilder) -> None:
     t = failing(builder)
     decision = t.step()
@@ -104,7 +104,7 @@ def test_every_vm_that_stays_has_a_reason(builder: ClusterBuilder) -> None:
 
 
 @given(clusters())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_an_unknown_host_never_enables_a_move(builder: ClusterBuilder) -> None:
     """Metamorphic: taking a host's telemetry away can only take targets away. Where that was the only room, somebody may
     have to make some elsewhere; but nobody more leaves the host that fails."""
@@ -131,7 +131,7 @@ def sabotaged(snapshot: Snapshot) -> Snapshot:
 
 
 @given(clusters())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_checker_does_not_believe_the_planners_columns(builder: ClusterBuilder) -> None:
     """The columns say that there is room, the inventories say that there is none: the checker must object."""
     t = failing(builder)

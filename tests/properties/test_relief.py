@@ -22,7 +22,7 @@ from ballastd.core.sequencing import Step, sequence
 amounts = st.lists(st.tuples(st.floats(0.01, 16.0), st.integers(1, 64)), min_size=1, max_size=9)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(amounts, st.floats(-0.2, 1.1), st.floats(-0.2, 1.1), st.floats(0.0, 2.0), st.floats(0.0, 3.0))
 def test_a_cover_is_enough_and_no_dearer_than_the_best_of_all_sets_but_for_rounding(
         vms: list[tuple[float, int]], cpu_share: float, memory_share: float, processor: float, move: float) -> None:
@@ -49,7 +49,7 @@ def a_heat(seed: int, fill: float) -> Heat:
     return problem(generate(Random(seed).randint(3, 12), 8, fill, seed)).heat
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.sampled_from((0.5, 0.7, 0.8, 0.88)))
 def test_relief_makes_no_host_hotter_and_says_which_stay_hot(seed: int, fill: float) -> None:
     told = problem(generate(Random(seed).randint(3, 12), 8, fill, seed))
@@ -68,7 +68,7 @@ def test_relief_makes_no_host_hotter_and_says_which_stay_hot(seed: int, fill: fl
     assert len({vm for vm, _ in relief.moves}) == len(relief.moves)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6))
 def test_who_may_not_move_or_receive_does_not(seed: int) -> None:
     heat, luck = a_heat(seed, 0.75), Random(seed)
@@ -78,7 +78,7 @@ def test_who_may_not_move_or_receive_does_not(seed: int) -> None:
     assert all(opens[host] and movable[vm] for vm, host in found.moves)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.sampled_from((0.6, 0.8)))
 def test_the_same_cluster_is_relieved_in_the_same_way_and_leaves_the_doors_as_they_were(seed: int, fill: float) -> None:
     told = problem(generate(6, 8, fill, seed))
@@ -97,7 +97,7 @@ def test_whatever_is_answered_is_legal_move_by_move(seed: int) -> None:
     assert answer.still_hot or judged["hot_cpu"] == judged["hot_memory"] == 0
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.randoms(use_true_random=False))
 def test_an_order_holds_whichever_of_the_moves_under_way_end_first(seed: int, luck: Random) -> None:
     hosts, vms = luck.randint(2, 5), luck.randint(2, 10)

@@ -112,7 +112,7 @@ def left_over(way: list[tuple[int, int | None]]) -> int:
 
 
 @given(st.integers(0, 1_000_000))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_packings_stay_true_whatever_moves(seed: int) -> None:
     shelf = Shelf(seed)
     luck, hosts = shelf.luck, len(shelf.room)
@@ -148,7 +148,7 @@ def test_packings_stay_true_whatever_moves(seed: int) -> None:
 
 
 @given(st.integers(0, 1_000_000))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_refusal_says_what_all_ways_of_packing_strand_of_a_domain(seed: int) -> None:
     shelf = Shelf(seed)
     source, target = shelf.luck.sample(range(len(shelf.room)), 2)
@@ -168,7 +168,7 @@ def test_a_refusal_says_what_all_ways_of_packing_strand_of_a_domain(seed: int) -
 
 @given(st.lists(st.sampled_from(SIZES), max_size=5), st.lists(st.integers(0, 20), min_size=2, max_size=4),
        st.sets(st.integers(0, 3), min_size=1, max_size=3), st.integers(0, 4))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_packing_is_the_first_of_three_plain_ones_that_leaves_least_over(
         sizes: list[int], room: list[int], dying: set[int], begin: int) -> None:
     dying = {row % len(room) for row in dying}

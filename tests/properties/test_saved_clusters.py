@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ballastd.core.arrival_checks import AGENT, check_of
@@ -90,7 +90,6 @@ def clusters(draw: st.DrawFn) -> SavedCluster:
 
 
 @given(clusters())
-@settings(deadline=None)
 def test_yaml_and_json_are_read_back_as_the_same_cluster(cluster: SavedCluster) -> None:
     assert read_cluster(dump_cluster(cluster)) == cluster
     assert read_cluster(dump_json(cluster)) == cluster
@@ -98,7 +97,6 @@ def test_yaml_and_json_are_read_back_as_the_same_cluster(cluster: SavedCluster) 
 
 
 @given(clusters())
-@settings(deadline=None)
 def test_what_is_anonymous_says_no_name_and_can_be_read(cluster: SavedCluster) -> None:
     hidden = anonymous(cluster)
     assert read_cluster(dump_cluster(hidden)) == hidden

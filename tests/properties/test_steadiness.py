@@ -75,7 +75,7 @@ STRETCHES = st.lists(st.tuples(st.integers(-70, 50), st.sampled_from((0, 2, 5, 1
 
 
 @given(STRETCHES, st.sampled_from((10.0, 30.0, 70.0)), st.integers(0, 1000))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_what_is_made_of_a_level_over_its_mark_is_what_a_plain_reading_of_all_finds(
         stretches: list[tuple[int, int, int]], pace: float, seed: int) -> None:
     spans, plain, luck, at = Spans(Seconds(WINDOW)), Plain(), Random(seed), 1000.0
@@ -131,7 +131,7 @@ def test_steady_load_fires_within_the_hour_or_never(hold: float, middle: float) 
 
 
 @given(st.floats(-0.05, -0.005), st.floats(0.0, 0.02), st.floats(0.045, 0.15), st.integers(0, 1000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_whatever_rises_well_over_its_mark_fires_within_its_hold_and_a_window(
         middle: float, noise: float, above: float, seed: int) -> None:
     mind, luck = Mind(HOLD), Random(seed)

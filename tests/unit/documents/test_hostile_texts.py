@@ -106,7 +106,7 @@ def mutilated(draw: st.DrawFn, texts: list[str]) -> str:
     return text[:begin] + draw(st.text(alphabet=string.printable, max_size=6) | st.sampled_from(NASTY)) + text[end:]
 
 
-slow_disk = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+slow_disk = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @given(st.text(max_size=120))
@@ -137,7 +137,7 @@ def test_a_mutilated_policy_file_is_told_or_still_sound(tmp_path: Path, text: st
 
 
 @given(mutilated([CONFIG]))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_mutilated_settings_are_told_or_still_sound(tmp_path: Path, text: str) -> None:
     assert_told(the_settings(tmp_path, text))
 

@@ -119,7 +119,7 @@ def test_the_schema_names_every_kind() -> None:
 
 
 @given(st.text(max_size=200) | st.text(alphabet="kind: Health\n-{}[]'\"&*!|>%@,#?:\t0", max_size=120))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_text_is_documents_or_a_configuration_error(text: str) -> None:
     with contextlib.suppress(ConfigurationError):
         for document in parse("any.yaml", text):

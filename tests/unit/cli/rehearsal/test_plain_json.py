@@ -38,7 +38,7 @@ def rehearsals(draw: st.DrawFn) -> Rehearsed:
         draw(st.none() | NUMBER), draw(each), draw(tuples(TEXT)), draw(tuples(TEXT)))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(rehearsals())
 def test_what_was_written_is_read_back_to_an_equal_value(rehearsed: Rehearsed):
     try:

@@ -11,7 +11,7 @@ from ballastd.core.quantities import HostName
 from tests.rehearsals import a_day, a_rehearsal, a_sample
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 3000), st.data())
 def test_a_peak_of_one_sample_is_in_the_picture_at_its_time(count: int, data: st.DataObject):
     peak = data.draw(st.integers(0, count - 1))
