@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import statistics
 import sys
@@ -24,8 +23,8 @@ from tests.demo.cluster import HOOK, DaemonProcess, agent_command, settings
 from tests.demo.witness import Witness
 from tests.lab import Lab, LabError
 
-from ballastd.cli.demo.telling import wait_for
 from ballastd.demo.policies import EVACUATION, LIMITS, TIMING
+from benchmarks.on_lab import at_work, resident_mib, spent
 
 HOSTS, GUESTS_EACH, GUEST_MIB = 4, 3, 32
 MODES = ("idle", "work2", "work4", "work6", "work8", "work9")
@@ -69,16 +68,14 @@ def main() -> int:
         guests = {f"{h}-vm{i}": lab.start_guest(h, f"{h}-vm{i}", memory_mib=GUEST_MIB, mode="1")
                   for h in lab.hosts for i in range(GUESTS_EACH)}
         text = settings(lab, home, timing=TIMING | {"load_window": "20s", "pace": "5s"})
-        daemon, witness, soak = DaemonProcess(home, text, POLICIES).start(), Witness(lab), Soak()
+        witness, soak = Witness(lab), Soak()
         witness.start()
         try:
-            if not wait_for(daemon.knows_everybody, 60.0):
-                raise RuntimeError(f"the daemon did not get ready: {daemon.log}")
-            run(lab, guests, daemon, soak, random.Random(options.seed), options.minutes * 60)
-            report = result(daemon, witness, soak, guests, lab, options)
+            with at_work(home, text, POLICIES) as daemon:
+                run(lab, guests, daemon, soak, random.Random(options.seed), options.minutes * 60)
+                report = result(daemon, witness, soak, guests, lab, options)
         finally:
             witness.stop()
-            daemon.stop()
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(report, indent=1))
     width = max(map(len, report))
@@ -120,17 +117,6 @@ def sample(daemon: DaemonProcess, soak: Soak) -> None:
     if loads:
         soak.spreads.append(max(loads) - min(loads))
         soak.hot_samples += max(loads) > 0.8
-
-
-def spent(pid: int) -> tuple[float, float]:
-    """Return the time now and the processor seconds of a process, both in seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return time.monotonic(), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def resident_mib(pid: int) -> float:
-    """Return the memory a process holds."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
 def result(daemon: DaemonProcess, witness: Witness, soak: Soak, guests: dict[str, object], lab: Lab,

@@ -1,0 +1,56 @@
+"""The benchmarks on the lab: what they make of what they measured."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from benchmarks import hung, reaction
+from benchmarks.on_lab import proportional_mib, resident_mib, spent
+
+
+def emptied(way: str, called: float | None, emptied: float | None) -> dict[str, Any]:
+    return {"way": way, "called": called, "emptied": emptied}
+
+
+def test_a_hung_libvirtd_is_held_against_the_medians_of_the_same_work_without() -> None:
+    rows = [emptied("new", 0.2, 3.0), emptied("free", 0.1, 2.0), emptied("free", 0.3, 2.0), emptied("free", 0.2, 4.0)]
+    free, new = hung.compared(rows)
+    assert (free.way, free.rounds, free.called, free.emptied, free.called_ratio, free.emptied_ratio) == (
+        "free", 3, 0.2, 2.0, 1.0, 1.0)
+    assert (new.way, new.called_ratio, new.emptied_ratio) == ("new", 1.0, 1.5)
+    assert free.is_no_later()
+    assert not new.is_no_later()
+
+
+def test_a_host_that_was_not_emptied_misses_the_target_however_soon_the_others_were() -> None:
+    _, known = hung.compared([emptied("free", 0.1, 2.0), emptied("known", 0.1, 2.0), emptied("known", None, None)])
+    assert (known.rounds, known.unanswered, known.called_ratio) == (2, 1, 1.0)
+    assert not known.is_no_later()
+
+
+def test_nothing_while_all_is_well_is_no_comparison(capsys: pytest.CaptureFixture[str]) -> None:
+    assert hung.report([emptied("new", 0.1, 2.0), emptied("free", None, None)]) == 1
+    assert "nothing was measured" in capsys.readouterr().out
+
+
+def reacted(*called: float | None) -> list[dict[str, Any]]:
+    return [{"hosts": 10, "interval": 1.0, "called": one, "stepped": one and one / 2, "bare": 0.001,
+             "reports_a_second": 10.0} for one in called]
+
+
+@pytest.mark.parametrize(("called", "status"), [
+    ((0.099, 0.099, 0.499), 0), ((0.101, 0.099, 0.101), 1), ((0.05, 0.05, 0.501), 1), ((0.05, 0.05, None), 1), ((None,), 1)])
+def test_each_target_of_the_reaction_is_missed_by_a_hair(called: tuple[float | None, ...], status: int) -> None:
+    assert reaction.report(reacted(*called)) == status
+
+
+def test_a_process_costs_what_the_kernel_says() -> None:
+    (then, before), held = spent(os.getpid()), bytearray(64 << 20)
+    held[::4096] = b"x" * len(held[::4096])
+    while spent(os.getpid())[1] < before + 0.05:
+        pass
+    now, after = spent(os.getpid())
+    assert 0.05 <= after - before <= now - then + 0.02
+    assert 64 < proportional_mib(os.getpid()) <= resident_mib(os.getpid()) + 1
