@@ -15,7 +15,7 @@ from tests.lab import Lab, LabHost
 
 from ballastd.cli.demo.telling import wait_for
 
-READY_SECONDS = 90.0
+READY_SECONDS = 120.0
 MIB = 1 << 20
 
 
@@ -55,7 +55,7 @@ def await_ready(daemon: DaemonProcess) -> None:
     """
     if not wait_for(daemon.knows_everybody, READY_SECONDS):
         raise RuntimeError(f"the daemon did not get ready: {daemon.posture() or 'silent'}, heard {daemon.heard()}; it said "
-                           + "\n".join(daemon.log.read_text().splitlines()[-20:]))
+                           + "\n".join(daemon.log.read_text().splitlines()[-5:]))
 
 
 @dataclass(frozen=True, slots=True)

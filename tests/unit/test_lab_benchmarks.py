@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from benchmarks import hung, reaction
 from benchmarks.on_lab import proportional_mib, resident_mib, spent
+from benchmarks.steady import Minute, missed, summary
 
 
 def emptied(way: str, called: float | None, emptied: float | None) -> dict[str, Any]:
@@ -54,3 +55,22 @@ def test_a_process_costs_what_the_kernel_says() -> None:
     now, after = spent(os.getpid())
     assert 0.05 <= after - before <= now - then + 0.02
     assert 64 < proportional_mib(os.getpid()) <= resident_mib(os.getpid()) + 1
+
+
+def minutes(*resident: float, share: float = 0.01) -> list[Minute]:
+    return [Minute(share, one, one - 30.0) for one in resident]
+
+
+def test_a_steady_hour_comes_to_its_mean_share_its_most_memory_and_how_much_that_grew() -> None:
+    found = summary([*minutes(100.0, 101.0, 102.0, 103.0, 104.0, 105.0, 106.0, 99.0), Minute(0.10, 110.0, 90.0)])
+    assert found == pytest.approx(
+        {"share": 0.02, "share_worst": 0.10, "resident": 110.0, "proportional": 90.0, "grown": 4.0})
+
+
+@pytest.mark.parametrize(("held", "share", "orders", "target"), [
+    ((119.0, 119.0), 0.029, 0, ""), ((100.0, 120.0, 100.0, 100.0), 0.01, 0, "120.0 MiB"), ((100.0, 102.1), 0.01, 0, "grown"),
+    ((100.0, 100.0), 0.03, 0, "of a core"), ((100.0, 100.0), 0.01, 1, "something to do")])
+def test_each_target_of_a_steady_hour_is_missed_by_a_hair(held: tuple[float, ...], share: float, orders: int,
+                                                          target: str) -> None:
+    wrong = missed(summary(minutes(*held, share=share)) | {"orders": orders})
+    assert [target in one for one in wrong] == [True] * bool(target)
