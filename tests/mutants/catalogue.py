@@ -12,6 +12,7 @@ from tests.mutants.edges import EDGES
 from tests.mutants.evening import EVENING
 from tests.mutants.execution import EXECUTION
 from tests.mutants.judging import JUDGING
+from tests.mutants.measuring import MEASURING
 from tests.mutants.mutant import Mutant
 from tests.mutants.owners import OWNERS
 from tests.mutants.planning import PLANNING
@@ -21,4 +22,4 @@ from tests.mutants.remembering import REMEMBERING
 from tests.mutants.shortcuts import SHORTCUTS
 
 ALL: tuple[Mutant, ...] = (*JUDGING, *PLANNING, *RELIEVING, *EVENING, *EXECUTION, *POWER, *ACTING, *REMEMBERING, *EDGES, *OWNERS,
-                            *SHORTCUTS, *CHECKUPS, *ASKING)
+                            *SHORTCUTS, *CHECKUPS, *ASKING, *MEASURING)
