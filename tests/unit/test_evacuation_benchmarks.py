@@ -29,7 +29,7 @@ def test_the_most_in_any_window_is_found_wherever_it_lies() -> None:
 
 
 def test_a_burst_is_what_ran_ahead_of_the_share_at_the_end_of_a_guest_alone() -> None:
-    before, jump, after = ramp(10.0, 10.0), (10.1, 105 * MIB), ramp(10.0, 10.0, 10.2, 106.0)
+    before, jump, after = ramp(10.0, 10.0), (10.1, 105 * MIB), ramp(10.0, 8.0, 10.2, 106.0)
     curve = [*before, jump, *after]
     assert burst(curve, 10.0, 10.5) == pytest.approx(4.0, abs=0.01)
     assert burst(curve, 10.0, 8.0) == pytest.approx(0.0, abs=0.01)
