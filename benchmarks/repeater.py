@@ -39,6 +39,7 @@ class Repeater:
         """``heard``, ``said``: prefixes of the topics."""
         self._times, self._interval, self._heard, self._said = times, interval, heard, said
         self._sequences: Counter[HostName] = Counter()
+        self._hushed = False
         self._due: dict[HostName, list[asyncio.TimerHandle]] = {}
         self.counts: Counter[HostName] = Counter()
         address = BrokerAddress(host=CONTROLLER_ADDRESS, client_id="repeater")
@@ -47,6 +48,8 @@ class Repeater:
 
     def message(self, message: Incoming) -> None:
         """Say it again, as often as it is to be said."""
+        if self._hushed:
+            return
         if message.topic.startswith(f"{self._said}/"):
             host, kind = parse_topic(self._said, message.topic)
             self.link.send(Outgoing(topic_of(self._heard, host, kind), message.payload, retain=True))
@@ -69,7 +72,15 @@ class Repeater:
 
     def _say(self, host: HostName, kind: Kind, payload: bytes) -> None:
         self.counts[host] += 1
-        self.link.send(Outgoing(topic_of(self._said, host, kind), payload, retain=kind is Kind.STATE))
+        # nothing is retained: of what is, an older one would give way to a newer here, and be sent again after a reconnect
+        self.link.send(Outgoing(topic_of(self._said, host, kind), payload))
+
+    def hush(self) -> None:
+        """Say nothing more: what is counted from now on might not arrive."""
+        self._hushed = True
+        for due in self._due.values():
+            for one in due:
+                one.cancel()
 
     def link_up(self) -> None:
         """Nothing is to be said of itself."""
@@ -93,6 +104,7 @@ async def repeat(repeater: Repeater) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     linked = asyncio.ensure_future(repeater.link.run())
     await stop.wait()
+    repeater.hush()
     is_said = await repeater.link.flush(FLUSH_SECONDS)
     linked.cancel()
     await asyncio.gather(linked, return_exceptions=True)

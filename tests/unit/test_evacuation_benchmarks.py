@@ -74,6 +74,17 @@ class Sent:
         self.messages.append(message)
 
 
+async def test_who_was_hushed_says_nothing_more() -> None:
+    repeater = Repeater(10, 0.1, "agents", "ballastd")
+    repeater.link = sent = Sent()
+    repeater.message(Incoming("agents/v1/h1/metrics", b"{}", retained=False))
+    repeater.hush()
+    repeater.message(Incoming("agents/v1/h1/events", b"{}", retained=False))
+    await asyncio.sleep(0.2)
+    assert len(sent.messages) == 1
+    assert repeater.counts == {"h1": 1}
+
+
 async def test_what_an_agent_says_is_repeated_until_there_is_something_newer_and_numbered_anew() -> None:
     repeater = Repeater(10, 0.2, "agents", "ballastd")
     repeater.link = sent = Sent()
@@ -98,6 +109,6 @@ def test_states_are_passed_on_as_they_are_and_requests_the_other_way() -> None:
     repeater.link = sent = Sent()
     repeater.message(Incoming("agents/v1/h1/state", b"state", retained=True))
     repeater.message(Incoming("ballastd/v1/h1/cordon", b"", retained=False))
-    assert sent.messages == [Outgoing("ballastd/v1/h1/state", b"state", retain=True),
+    assert sent.messages == [Outgoing("ballastd/v1/h1/state", b"state"),
                              Outgoing("agents/v1/h1/cordon", b"", retain=True)]
     assert repeater.counts == {"h1": 1}
