@@ -13,7 +13,7 @@ from ballastd.core.quantities import GIB, Seconds
 from ballastd.core.saved_cluster import Demand, DemandKind, SavedCluster
 from ballastd.rehearsal.rest import judge_rest, legal_help, orders_of
 from ballastd.rehearsal.stage import Setting, Stage, perform
-from tests.builders import POLICIES
+from tests.builders import POLICIES, vm_id
 from tests.simulation.clusters import PINNED, Fixed, a_host, a_vm
 
 QUICK = Timing(startup_quiet=Seconds(40.0), inventory_interval=Seconds(5.0), pace=Seconds(10.0))
@@ -85,6 +85,23 @@ def test_who_dirties_its_memory_as_fast_as_it_is_copied_is_no_help(rate: float, 
     apart = PlacementPolicy("apart", VmSelector(names=("h1v*",)), Rule.APART, mode=Mode.AUTO)
     idle = replace(cluster(2), vms=tuple(replace(vm, demand=Demand()) for vm in cluster(2).vms))
     assert bool(help_for(idle, replace(KEEN, placement=(apart,)), acts[:2])) is is_told
+
+
+@pytest.mark.parametrize(("ago", "is_told"), [(80_000.0, False), (90_000.0, True)])
+def test_what_a_migration_showed_of_it_within_the_day_speaks_for_a_vm(ago: float, is_told: bool) -> None:
+    async def story(stage: Stage) -> list[str]:
+        await stage.play(1200.0)
+        stage.world.policies = KEEN
+        wall = stage.world.clock.now().wall - ago
+        for number in range(4):
+            stage.world.journal.append(1, [
+                {"kind": "MigrationOrdered", "wall": wall, "id": f"m{number}", "vm": vm_id(f"h1v{number}"), "vm_name": "",
+                 "target": "h9", "policy": "even-load", "routine": True},
+                {"kind": "MigrationSettled", "wall": wall, "id": f"m{number}", "ending": "failed",
+                 "dirtied": {"mib_s": 1800.0}}])
+        return list(legal_help(stage))
+
+    assert bool(perform(Setting(cluster(), Fixed(LAZY), QUICK), story)[0]) is is_told
 
 
 NO_HELP: dict[str, tuple[PolicySet, tuple[Act, ...]]] = {

@@ -36,7 +36,8 @@ GAIN = 1.5
 WORTH = 0.05
 """What it has to bring at least, as a share of a host: far more than any copying costs."""
 COPIED = 0.5
-"""At most at this share of the speed at which it would be copied may a VM dirty its memory, so that it surely arrives."""
+"""At most at this share of the speed at which it would be copied may a VM dirty its memory, or have shown within the day
+that it does (for so long a migration speaks for its VM), so that it surely arrives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +163,14 @@ def _is_hot(policy: BalancePolicy, host: _Host, margin: float) -> bool:
 
 def _moves(stage: Stage, policy: BalancePolicy, source: _Host, hosts: Sequence[_Host], *, uneven: bool) -> Iterator[str]:
     """Yield the moves off a host that would help and that nobody objects to."""
-    failed, resting = _failed_pairs(stage), _moved_enough(stage, policy)
+    failed, resting, dirties = _failed_pairs(stage), _moved_enough(stage, policy), _dirties(stage)
     for vm in source.vms:
         if vm.state is not VmState.RUNNING or vm.name in resting:
             continue
         asks, most = stage.world.hypervisor.processors.asked(vm.vm), stage.world.most(vm.vm)
         for target in hosts:
-            if target is source or (vm.vm, target.name) in failed or not _surely_copied(stage, vm.vm, source, target):
+            is_copied = dirties.get(vm.vm, 0.0) <= _copies(stage, source, target)
+            if target is source or (vm.vm, target.name) in failed or not is_copied:
                 continue
             carries = _carries(stage, vm.vm)
             gains = _evens(policy, asks, source, target, hosts) if uneven else _relieves(policy, vm, asks, carries, source)
@@ -180,7 +182,7 @@ def _moves(stage: Stage, policy: BalancePolicy, source: _Host, hosts: Sequence[_
 def _repairs(stage: Stage, rule: PlacementPolicy, hosts: Sequence[_Host]) -> Iterator[str]:
     """Yield the moves that put a rule right and that nobody objects to; none where somebody moved one of its VMs within the
     day, which is left in peace then, and none of VMs of which other wishes speak."""
-    failed, moved = _failed_pairs(stage), _moved_lately(stage)
+    failed, moved, dirties = _failed_pairs(stage), _moved_lately(stage), _dirties(stage)
     if any(rule.vms.covers(vm) and vm.name in moved for host in hosts for vm in host.vms):
         return
     others = [one for one in stage.world.policies.placement if one is not rule and not one.must]
@@ -193,7 +195,7 @@ def _repairs(stage: Stage, rule: PlacementPolicy, hosts: Sequence[_Host]) -> Ite
             most = stage.world.most(vm.vm)
             for target in hosts:
                 if (target is not source and (vm.vm, target.name) not in failed
-                        and _surely_copied(stage, vm.vm, source, target)
+                        and dirties.get(vm.vm, 0.0) <= _copies(stage, source, target)
                         and all(_stays_cool(policy, vm, most, _carries(stage, vm.vm), target) for policy in cool)
                         and _survives(hosts, vm, source, target) and not _objections(stage, rule, vm, source, target)):
                     yield f"{vm.name} to {target.name}"
@@ -227,10 +229,25 @@ def _stays_cool(policy: BalancePolicy, vm: VmRecord, most: float, carries: float
     return busy < policy.cool_cpu - EDGE and full < policy.cool_memory - EDGE and loaded < policy.cool_network - EDGE
 
 
-def _surely_copied(stage: Stage, vm: VmId, source: _Host, target: _Host) -> bool:
-    """Return whether a VM dirties its memory far more slowly than migrations may copy it from one host to another."""
+def _dirties(stage: Stage) -> dict[VmId, float]:
+    """Return how fast VMs dirty their memory, or showed on a migration within the day that they do, MiB/s."""
+    world, since = stage.world, stage.world.clock.now().wall - DAY_SECONDS
+    found, ordered = dict(world.hypervisor.dirty_mib_s), dict[str, VmId]()
+    for record in world.journal.records:
+        content = record.content
+        if content["kind"] == "MigrationOrdered":
+            ordered[content["id"]] = VmId(content["vm"])
+        elif content["kind"] == "MigrationSettled" and content.get("dirtied") and content["wall"] > since:
+            vm = ordered.get(content["id"])
+            if vm is not None:
+                found[vm] = max(found.get(vm, 0.0), content["dirtied"]["mib_s"])
+    return found
+
+
+def _copies(stage: Stage, source: _Host, target: _Host) -> float:
+    """Return how fast a VM may dirty its memory that is surely copied from one host to another, MiB/s."""
     link = min(stage.world.host(host.name).link_mib_s for host in (source, target))
-    return stage.world.hypervisor.dirty_mib_s.get(vm, 0.0) <= COPIED * stage.world.policies.limits.link_share * link
+    return COPIED * stage.world.policies.limits.link_share * link
 
 
 def _survives(hosts: Sequence[_Host], vm: VmRecord, source: _Host, target: _Host) -> bool:
