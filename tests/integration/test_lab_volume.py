@@ -16,7 +16,7 @@ from tests.lab import missing, sweep
 from tests.lab.commands import LabError, run, wait_until
 from tests.lab.processes import identify, stuck
 from tests.lab.state import Plan, alone, registered, save_keeper
-from tests.lab.volume import Volume, thaw_under, unmount_under
+from tests.lab.volume import FREEZER, FROZEN_SECONDS_MAX, Volume, thaw_under, unmount_under
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 15.0
@@ -122,6 +122,17 @@ def test_it_thaws_when_whoever_froze_it_is_killed(volume: Volume) -> None:
         wait_until(lambda: waits(writing), SECONDS, "somebody waits")
         owner.kill()
     assert writing.wait(SECONDS) == 0
+
+
+def test_it_thaws_when_whoever_froze_it_was_killed_before_he_knew(volume: Volume) -> None:
+    with subprocess.Popen(["bash", "-c", FREEZER, "freezer", str(volume.place), str(FROZEN_SECONDS_MAX)],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as guard:
+        assert guard.stdin is not None
+        assert guard.stdout is not None
+        guard.stdin.close()
+        guard.stdout.close()
+    assert guard.returncode == 0
+    assert written(volume).wait(SECONDS) == 0
 
 
 def test_who_guards_the_freeze_does_not_end_before_it(volume: Volume) -> None:

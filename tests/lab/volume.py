@@ -13,8 +13,10 @@ FROZEN_SECONDS_MAX = 120
 """Whatever becomes of us, it thaws after so long: what waits for a frozen disk cannot even be killed."""
 THAW_SECONDS = 10.0
 CHUNK = bytes(64 * 1024)
-# the pipe closes with whoever froze it, even by SIGKILL; `read` fails then, or when the time is over, and by no signal
-FREEZER = 'trap "" HUP INT TERM; fsfreeze --freeze "$1" && echo frozen && { read -r -t "$2"; fsfreeze --unfreeze "$1"; }'
+# the pipes close with whoever froze it, even by SIGKILL: `echo` fails then, should it not have come to that yet, and `read`
+# fails then or when the time is over, and both by no signal
+FREEZER = ('trap "" HUP INT TERM PIPE; '
+           'fsfreeze --freeze "$1" && { echo frozen; read -r -t "$2"; fsfreeze --unfreeze "$1"; }')
 
 
 class Volume:
