@@ -36,7 +36,8 @@ def _round(number: int) -> int:
     turns = 0
 
     @seed(number)
-    @settings(max_examples=ROUND, database=None, phases=(Phase.generate, Phase.shrink),
+    # the tests' own profile is not loaded where nobody tests
+    @settings(max_examples=ROUND, deadline=None, database=None, phases=(Phase.generate, Phase.shrink),
               suppress_health_check=list(HealthCheck))
     @given(STORIES)
     def tell(story: Story) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from itertools import product
 
@@ -13,6 +14,7 @@ from ballastd.core.policies import Health, HealthPolicy, Scope
 from ballastd.core.predicates import FALSE, TRUE, UNKNOWN
 from ballastd.core.quantities import HostName
 from ballastd.core.telemetry import Sample
+from tests.fuzz import evaluator
 from tests.judging_stories import STORIES, Story, Told, Turn, differences
 from tests.unit.core.test_conditions import heard, judged
 
@@ -25,6 +27,21 @@ OPERANDS: tuple[tuple[Predicate, int], ...] = ((HIGH, TRUE), (LOW, FALSE), (GONE
 def test_verdicts_are_those_of_a_plain_reading(story: Story) -> None:
     for turn, (judge, plain) in enumerate(Told(story).tell()):
         assert differences(judge, plain) == [], f"after turn {turn}"
+
+
+def test_a_story_that_takes_long_is_nothing_wrong_to_whoever_tells_them_by_hand(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(story: Story) -> Told:
+        time.sleep(0.3)
+        return Told(story)
+
+    monkeypatch.setattr(evaluator, "Told", slow)
+    monkeypatch.setattr(evaluator, "ROUND", 2)
+    settings.load_profile("default")  # as it is outside of tests
+    try:
+        assert evaluator.run(0.1, 1)
+    finally:
+        settings.load_profile("untimed")
 
 
 def test_what_a_host_showed_for_a_policy_that_let_go_of_it_is_no_sample() -> None:
