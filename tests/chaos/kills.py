@@ -8,8 +8,8 @@ comes down to (``striking``); the daemon as it is installed is started in its pl
 it acts, nothing is open or in doubt, every guest runs once where the journal says, and what was to be done is done. Then
 every effect that arrived at a libvirtd or a power switch is held against what is durable (``effects``). The seed decides
 when ``during`` is, as a share of how long that call took at least when it last returned. Outcomes are appended to FILE, a
-line each: the same words again, after a run that was cut off, play what is still missing there. Exit status 1 if anything
-was violated. Root; half a minute a try.
+line each: the same words again, after a run that was cut off, play what is still missing there of the daemon as it is now.
+Exit status 1 if anything was violated. Root; half a minute a try.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any
 from tests.chaos.effects import DOWN, POWER_ENDS, Effects, reckon
 from tests.chaos.kept import wrong_of_kept
 from tests.chaos.oracle import violations
-from tests.chaos.results import add, opened, read
+from tests.chaos.results import add, opened, product, read
 from tests.chaos.stories import ANSWER_SECONDS, BUSY_SECONDS, STORIES, Scene, until_acting
 from tests.chaos.striking import INSTANTS, PLACES, marked
 from tests.demo.cluster import BIN
@@ -54,8 +54,8 @@ class Outcome:
     """What became of one try. ``at``: seconds after the call began, of ``during``; ``has_returned``: whether it had returned
     by then, and ``lasted`` how long it took, seconds; ``starting``: seconds from the kill until the daemon that followed had
     read its journal; ``seconds``: from then until it was at rest; ``again``: how often a job was told
-    once more what it had been told; ``most_mib_s``: what all jobs were given together at most; ``endings``: of migrations
-    and power orders."""
+    once more what it had been told; ``most_mib_s``: what all jobs were given together at most; ``endings``: of migrations,
+    shutdowns and power orders; ``product``: which daemon it was."""
 
     place: str
     instant: str
@@ -71,6 +71,7 @@ class Outcome:
     twice: list[str] = field(default_factory=list)
     endings: list[str] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
+    product: str = ""
 
 
 def play(lab: Lab, place: str, instant: str, seed: int, lasts: float | None = None) -> Outcome:
@@ -212,34 +213,43 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--place", choices=list(PLACES), action="append", help="these alone")
     parser.add_argument("--instant", choices=INSTANTS, help="this one alone")
-    parser.add_argument("--times", type=int, default=3, help="how often each boundary, with those that stand in FILE")
+    parser.add_argument("--times", type=int, default=3, help="how often at each boundary, with the kills that stand in FILE")
     parser.add_argument("--seed", type=int, help="the first, one more each time, whatever stands in FILE "
                         "[default: after the last of its boundary there]")
     options = opened(parser, DEFAULT_OUT, report)
     boundaries = [(place, instant) for place in options.place or PLACES
                   for instant in ([options.instant] if options.instant else INSTANTS)]
-    tries = (left(read(options.out), boundaries, options.times, 1) if options.seed is None
+    ours = product()
+    tries = (left(of(ours, read(options.out)), boundaries, options.times, 1) if options.seed is None
              else left([], boundaries, options.times, options.seed))
     if not tries:
-        return report(read(options.out))
+        return report(of(ours, read(options.out)))
     with a_lab("y") as lab:
         for number, (place, instant, seed) in enumerate(tries, 1):
             outcome = play(lab, place, instant, seed, shortest(read(options.out), place))
+            outcome.product = ours
             add(options.out, asdict(outcome))
             wrong = "".join(f"; VIOLATED: {one}" for one in outcome.violations)
             print(f"{number} of {len(tries)}; {place}, {instant}, seed {seed}: read its journal after "
                   f"{outcome.starting:.1f} s, at rest after {outcome.seconds:.1f} more, "
                   f"{', '.join(outcome.endings) or '-'}{wrong}", flush=True)
-    return report(read(options.out))
+    return report(of(ours, read(options.out)))
+
+
+def of(ours: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what was tried of one daemon: how another fared says nothing of it."""
+    return [row for row in rows if row.get("product") == ours]
 
 
 def left(rows: list[dict[str, Any]], boundaries: list[tuple[str, str]], times: int, first: int
          ) -> list[tuple[str, str, int]]:
-    """Return what is still to be tried, place, instant and seed, so that each boundary has been that often; those that were
-    tried less often come first. ``first``: the seed where there is none yet."""
-    had = {one: [row["seed"] for row in rows if (row["place"], row["instant"]) == one] for one in boundaries}
-    return [(*one, max(had[one], default=first - 1) + 1 + number - len(had[one])) for number in range(times)
-            for one in boundaries if number >= len(had[one])]
+    """Return what is still to be tried, place, instant and seed, so that the daemon was killed at each boundary that often;
+    those where it was less often come first. ``first``: the seed where there is none yet."""
+    had = {one: [row for row in rows if (row["place"], row["instant"]) == one] for one in boundaries}
+    kills = {one: sum(row["is_struck"] for row in some) for one, some in had.items()}
+    last = {one: max((row["seed"] for row in some), default=first - 1) for one, some in had.items()}
+    return [(*one, last[one] + 1 + number - kills[one]) for number in range(times)
+            for one in boundaries if number >= kills[one]]
 
 
 def shortest(rows: list[dict[str, Any]], place: str) -> float | None:

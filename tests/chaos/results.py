@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from argparse import ArgumentParser, Namespace
@@ -12,6 +13,7 @@ from typing import Any
 from tests.lab import missing
 
 Report = Callable[[list[dict[str, Any]]], int]
+SOURCES = Path(__file__).resolve().parents[2] / "daemon"
 
 
 def add(path: Path, row: dict[str, Any]) -> None:
@@ -24,6 +26,14 @@ def add(path: Path, row: dict[str, Any]) -> None:
 def read(path: Path) -> list[dict[str, Any]]:
     """Return the outcomes in a file, none where there is none."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def product(sources: Path = SOURCES) -> str:
+    """Return what tells the daemon as it is now from what it was before any of its sources changed."""
+    digest = hashlib.sha256()
+    for path in sorted(sources.rglob("*.py")):
+        digest.update(f"{path.relative_to(sources)} {path.stat().st_size}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def opened(parser: ArgumentParser, out: Path, report: Report) -> Namespace:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.chaos.kills import Outcome, left, report, shortest, shut_down, unanswered
+from tests.chaos.kills import Outcome, left, of, report, shortest, shut_down, unanswered
+from tests.chaos.results import product
 from tests.chaos.stories import STORIES
 from tests.chaos.striking import PLACES
 
@@ -51,20 +53,40 @@ def test_a_guest_that_a_daemon_had_time_to_ask_is_recorded_as_answering() -> Non
     assert unanswered(checked("answered", 2.0)) == []
 
 
+def killed(place: str, instant: str, seed: int) -> dict[str, Any]:
+    return asdict(Outcome(place, instant, seed, is_struck=True))
+
+
 def test_a_run_that_was_cut_off_goes_on_where_it_was() -> None:
     boundaries = [("abort", "after"), ("order", "after")]
     whole = left([], boundaries, 3, 1)
     assert whole == [(*one, seed) for seed in (1, 2, 3) for one in boundaries]
     for cut in range(len(whole) + 1):
-        had = [asdict(Outcome(*one)) for one in whole[:cut]]
-        assert left([*had, *ROWS[:1]], boundaries, 3, 1) == whole[cut:]
+        assert left([*(killed(*one) for one in whole[:cut]), *ROWS[:1]], boundaries, 3, 1) == whole[cut:]
 
 
 def test_other_seeds_count_and_are_not_played_again() -> None:
-    had = [asdict(Outcome("abort", "after", seed)) for seed in (7, 5)]
+    had = [killed("abort", "after", seed) for seed in (7, 5)]
     assert left(had, [("abort", "after"), ("order", "after")], 3, 1) == [
         ("order", "after", 1), ("order", "after", 2), ("abort", "after", 8), ("order", "after", 3)]
     assert left(had, [("abort", "after")], 2, 1) == []
+
+
+def test_a_try_that_never_struck_is_no_kill_and_is_made_up_for() -> None:
+    had = [asdict(Outcome("abort", "after", 1)), killed("abort", "after", 2)]
+    assert left(had, [("abort", "after")], 2, 1) == [("abort", "after", 3)]
+
+
+def test_how_another_daemon_fared_says_nothing_of_this_one(tmp_path: Path) -> None:
+    source = tmp_path / "one.py"
+    source.write_text("1")
+    before = product(tmp_path)
+    rows = [killed("abort", "after", 1) | {"product": before}]
+    assert of(product(tmp_path), rows) == rows
+    source.write_text("2")
+    assert of(product(tmp_path), [*rows, {"place": "abort"}]) == []
+    source.rename(tmp_path / "two.py")
+    assert product(tmp_path) != before
 
 
 def test_who_went_down_is_told_by_the_end_of_its_own_books() -> None:
