@@ -26,7 +26,6 @@ NETS = {
 }
 """What is tried on a mutant that names nothing of its own, cheapest first."""
 CRASHES, REST = "tests/simulation/test_crash_points.py", "tests/simulation/test_rest.py"
-TABLETOP = "tests/simulation/test_tabletop.py"
 
 
 @dataclass(frozen=True)

@@ -240,6 +240,15 @@ def test_pause_stops_within_one_step_and_resume_goes_on() -> None:
     assert t.wait(1.0).say(Verb.RESUME).orders
 
 
+def test_a_pause_outlives_a_restart() -> None:
+    t = failing_host()
+    t.say(Verb.PAUSE)
+    t.wait(5.0).restart()
+    assert t.settle(20)[-1].view.posture == "paused"
+    assert not t.controller.ledger.migrations
+    assert t.wait(1.0).say(Verb.RESUME).orders
+
+
 def test_acknowledging_clears_and_only_a_new_error_counts_again() -> None:
     t = failing_host()
     t.run_to_rest()
