@@ -14,6 +14,7 @@ import pytest
 
 from tests.lab import missing, sweep
 from tests.lab.commands import LabError, run, wait_until
+from tests.lab.namespaces import inside
 from tests.lab.processes import identify, stuck
 from tests.lab.state import Plan, alone, registered, save_keeper
 from tests.lab.volume import FREEZER, FROZEN_SECONDS_MAX, Volume, thaw_under, unmount_under
@@ -28,6 +29,16 @@ from tests.lab.volume import Volume
 Volume(Path(sys.argv[1])).freeze()
 print("frozen", flush=True)
 time.sleep(60.0)
+"""
+
+FREEZING = """
+import fcntl, os, sys
+from contextlib import suppress
+
+handle = os.open(sys.argv[1], os.O_RDONLY)
+while True:
+    with suppress(OSError):  # it is frozen still
+        fcntl.ioctl(handle, 0xC0045877, 0)  # FIFREEZE
 """
 
 pytestmark = [
@@ -164,6 +175,18 @@ def test_it_is_not_unmounted_frozen(volume: Volume) -> None:
     unmount_under(volume.place.parent)
     assert writing.wait(SECONDS) in {0, 1, 2}, "with its line, or without a place to write it to"
     assert str(volume.place) not in Path("/proc/self/mounts").read_text()
+
+
+def test_who_freezes_it_while_it_is_swept_leaves_nobody_behind(plan: Plan, volume: Volume) -> None:
+    place, ours, host = volume.place, f"{plan.name}-ctl", f"{plan.name}-h1"
+    for netns in (ours, host):
+        run("ip", "netns", "add", netns)
+    freezing = subprocess.Popen(inside(ours, sys.executable, "-c", FREEZING, str(place)))
+    writing = subprocess.Popen(inside(host, "sh", "-c", f"while :; do echo >{place}/line && sync -f {place}/line; done"))
+    wait_until(lambda: waits(writing), SECONDS, "somebody waits")
+    sweep(plan.name)
+    assert freezing.wait(SECONDS) == writing.wait(SECONDS) == -signal.SIGKILL
+    assert str(plan.path) not in Path("/proc/self/mounts").read_text()
 
 
 def test_a_sweep_thaws_it_and_leaves_no_mount(plan: Plan, volume: Volume) -> None:

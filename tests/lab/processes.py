@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,12 +119,15 @@ def send(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def end_all(where: Path, spare: frozenset[int], seconds: float = 10.0) -> None:
-    """Kill everything in the network namespace except `spare`, and return when it is gone."""
+def end_all(where: Path, spare: frozenset[int], free: Callable[[], object], seconds: float = 10.0) -> None:
+    """Kill everything in the network namespace except `spare`, and return when it is gone. `free`: what to do, for as long
+    as somebody is left, so that whoever stands in the kernel can end."""
     def emptied() -> bool:
         left = [pid for pid in in_network(where) if pid not in spare]
         for pid in left:
             send(pid, signal.SIGKILL)
+        if left:
+            free()
         return not left
 
     wait_until(emptied, seconds, f"the processes of {where.name} to end")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 from tests.lab import cgroups, namespaces
@@ -20,8 +21,7 @@ def sweep(name: str, spare: frozenset[int] = frozenset()) -> None:
     """
     directory = directory_of(name)
     if directory is not None:
-        thaw_under(directory)  # what waits for a frozen disk cannot be ended
-        _sweep_kernel(f"{name}-", spare)
+        _sweep_kernel(f"{name}-", spare, directory)
         sweep_shared_memory()
     for place in {directory or DEFAULT_ROOT / name, DEFAULT_ROOT / name}:
         if place.exists():
@@ -30,10 +30,11 @@ def sweep(name: str, spare: frozenset[int] = frozenset()) -> None:
     (REGISTRY / name).unlink(missing_ok=True)
 
 
-def _sweep_kernel(prefix: str, spare: frozenset[int]) -> None:
+def _sweep_kernel(prefix: str, spare: frozenset[int], directory: Path) -> None:
     names = namespaces.with_prefix(prefix)
     for netns in names:
-        end_all(namespaces.path_of(netns), spare)
+        # what waits for a frozen disk cannot be ended; who was freezing one may come to that yet, and not to its thaw
+        end_all(namespaces.path_of(netns), spare, partial(thaw_under, directory))
     for netns in names:
         namespaces.delete(netns)
     for group in cgroups.leftovers(prefix):
