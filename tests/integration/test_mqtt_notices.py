@@ -15,7 +15,8 @@ import pytest
 
 from ballastd.adapters.clock import SystemClock
 from ballastd.adapters.mqtt.address import BrokerAddress
-from ballastd.adapters.mqtt.link import OUTBOX_MAX
+from ballastd.adapters.mqtt.connection import Incoming, Outgoing
+from ballastd.adapters.mqtt.link import OUTBOX_MAX, Link
 from ballastd.adapters.mqtt.publisher import MqttNotices
 from ballastd.adapters.mqtt.wire import decode_cordon
 from ballastd.core.quantities import HostName
@@ -99,6 +100,46 @@ async def test_what_is_retained_is_said_again_to_a_broker_that_forgot(broker: Br
         await connected(notices, 2)
         assert await notices.flush(5)
         assert await retained(broker, "ballastd/v1/daemon/status") == {"posture": "paused"}
+
+
+class Flushing:
+    """Wants to know at once, whenever the broker is reached, whether it has everything."""
+
+    def __init__(self) -> None:
+        self.link: Link | None = None
+        self.flushes: list[asyncio.Future[bool]] = []
+
+    def link_up(self) -> None:
+        assert self.link is not None
+        self.flushes.append(asyncio.ensure_future(self.link.flush(5)))
+
+    def link_down(self, reason: str) -> None:
+        pass
+
+    def message(self, message: Incoming) -> None:
+        pass
+
+    def will(self) -> Outgoing | None:
+        return None
+
+
+@pytest.mark.timeout(30)
+async def test_who_waits_for_what_is_said_again_after_a_reconnect_holds_nobody_up(broker: Broker) -> None:
+    flushing = Flushing()
+    flushing.link = Link(BrokerAddress(port=broker.port, client_id="flushing", keepalive=5), SystemClock(), random.Random(1),
+                         flushing)
+    flushing.link.send(Outgoing("ballastd/v1/daemon/status", b"1", retain=True))
+    linked = asyncio.ensure_future(flushing.link.run())
+    try:
+        await eventually(lambda: len(flushing.flushes) == 1)
+        assert await flushing.flushes[0]
+        broker.stop()
+        broker.start()
+        await eventually(lambda: len(flushing.flushes) == 2)
+        assert await flushing.flushes[1]
+    finally:
+        linked.cancel()
+        await asyncio.gather(linked, return_exceptions=True)
 
 
 async def test_a_notice_given_while_the_broker_is_away_arrives_later(broker: Broker) -> None:

@@ -99,7 +99,6 @@ class Link:
             self._outbox.popleft()
             self.dropped += 1
         self._outbox.append(due)
-        self._sent.clear()
         self._wake.set()
 
     def _remember(self, due: _Due) -> None:
@@ -118,6 +117,7 @@ class Link:
         try:
             async with asyncio.timeout(seconds):
                 while self._outbox:
+                    self._sent.clear()
                     await self._sent.wait()
         except TimeoutError:
             return False
