@@ -25,6 +25,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from itertools import accumulate, pairwise
@@ -146,17 +147,20 @@ def burst(curve: Curve, share: float, end: float) -> float:
 
 @contextmanager
 def measured(lab: Lab) -> Iterator[Meter]:
-    """Yield a meter that reads in threads of its own."""
+    """Yield a meter that reads in threads of its own.
+
+    Raises:
+        OSError, libvirtError: it could not read on; what it read is not all there was.
+    """
     meter = Meter(lab)
-    reading = [threading.Thread(target=read, daemon=True) for read in (meter.read_link, meter.read_jobs)]
-    for thread in reading:
-        thread.start()
-    try:
-        yield meter
-    finally:
-        meter.stop()
-        for thread in reading:
-            thread.join(5.0)
+    with ThreadPoolExecutor() as pool:
+        reading = [pool.submit(read) for read in (meter.read_link, meter.read_jobs)]
+        try:
+            yield meter
+        finally:
+            meter.stop()
+    for one in reading:
+        one.result()
 
 
 def by_daemon(lab: Lab, _guests: list[LabGuest], mbit: int) -> float:

@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,11 +30,13 @@ from tests.lab import Lab, LabGuest, LabHost
 
 from ballastd.cli.demo.telling import wait_for
 from ballastd.demo.policies import EVACUATION, TIMING
-from benchmarks.on_lab import a_lab, at_work, reaction
+from benchmarks.on_lab import a_lab, alike, at_work, failing, reaction, reported, setup, sized
 from benchmarks.reaction import LIMITS
 
+SETUP = ("hosts", "guests", "memory", "interval")
 FREE, NEW, KNOWN = "free", "new", "known"
 WAYS = (FREE, NEW, KNOWN)
+FAILED = "failed"
 NEW_SECONDS = 1.0
 PATIENCE_SECONDS = 120.0
 LATER_TARGET = 1.10
@@ -42,8 +45,8 @@ LATER_TARGET = 1.10
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """The medians of one way, seconds, and how many times those while all is well they are. ``unanswered``: hosts that
-    were not emptied."""
+    """The medians of one way, seconds, and how many times those while all is well they are; infinite where no host was
+    emptied. ``unanswered``: hosts that were not."""
 
     way: str
     rounds: int
@@ -59,16 +62,15 @@ class Later:
 
 
 def compared(rows: Sequence[dict[str, Any]]) -> list[Later]:
-    """Return the medians of every way that was measured, beside those while all is well, of which there must be some."""
+    """Return the medians of every way, beside those while all is well, of which there must be some."""
     found: list[Later] = []
     for way in WAYS:  # free first: what the others are held against
         these = [row for row in rows if row["way"] == way]
         answered = [row for row in these if row["emptied"] is not None]
-        if answered:
-            called, emptied = median(row["called"] for row in answered), median(row["emptied"] for row in answered)
-            free = found[0] if found else None
-            found.append(Later(way, len(these), len(these) - len(answered), called, called / free.called if free else 1.0,
-                               emptied, emptied / free.emptied if free else 1.0))
+        called, emptied = (median(row[what] for row in answered) if answered else inf for what in ("called", "emptied"))
+        free = found[0] if found else None
+        found.append(Later(way, len(these), len(these) - len(answered), called, called / free.called if free else 1.0,
+                           emptied, emptied / free.emptied if free else 1.0))
     return found
 
 
@@ -76,25 +78,28 @@ def main() -> int:
     """Measure what is missing and print; return 0 where nobody is served later."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--hosts", type=int, default=10)
-    parser.add_argument("--guests", type=int, default=2, help="on each host")
-    parser.add_argument("--memory", type=int, default=32, metavar="MIB")
-    parser.add_argument("--interval", type=float, default=1.0, metavar="S", help="how often each host reports")
+    sized(parser, guests=2, memory=32, interval=1.0)
     options = opened(parser, Path("benchmarks/results/hung.jsonl"), report)
-    setup = {name: getattr(options, name) for name in ("hosts", "guests", "memory", "interval")}
-    there = {(row["round"], row["way"]) for row in read(options.out) if setup.items() <= row.items()}
-    due = [n for n in range(options.rounds) if any((n, way) not in there for way in WAYS)]
-    if due:
+    on = setup(options, SETUP)
+    there = {(row["round"], row["way"]) for row in alike(read(options.out), on)}
+    due = {n: [way for way in turn(n) if not {(n, way), (n, FAILED)} & there] for n in range(options.rounds)}
+    if any(due.values()):
         with a_lab("hung", options.hosts, options.interval) as lab:
             homes = {h: [lab.start_guest(h, f"{h}-vm{i}", options.memory) for i in range(options.guests)] for h in lab.hosts}
-            for n in due:
-                for row in one_round(lab, homes, n):
-                    add(options.out, setup | row)
+            for n, ways in due.items():
+                with failing(options.out, on | {"round": n, "way": FAILED}):
+                    for row in one_round(lab, homes, n, ways) if ways else ():
+                        add(options.out, on | row)
     return report(read(options.out))
 
 
-def one_round(lab: Lab, homes: dict[str, list[LabGuest]], number: int) -> Iterator[dict[str, Any]]:
-    """Yield what was measured of one host in each way, by one daemon."""
+def turn(number: int) -> list[str]:
+    """Return the ways in the order of a round: each has its turn at being what a new daemon does first."""
+    return [WAYS[(number + place) % len(WAYS)] for place in range(len(WAYS))]
+
+
+def one_round(lab: Lab, homes: dict[str, list[LabGuest]], number: int, ways: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield what was measured of one host in each of these ways, by one daemon."""
     home = lab.plan.path / f"daemon-{number}"
     home.mkdir()
     listener = Listener(home)
@@ -102,8 +107,7 @@ def one_round(lab: Lab, homes: dict[str, list[LabGuest]], number: int) -> Iterat
     try:
         wait_listening()
         with at_work(home, settings(lab, home, link_mbit=1000, timing=TIMING), EVACUATION + LIMITS) as daemon:
-            for place in range(len(WAYS)):
-                way = WAYS[(number + place) % len(WAYS)]
+            for place, way in enumerate(ways):
                 host = others[(number * len(WAYS) + place) % len(others)]
                 if way == FREE:
                     row = emptied(lab, daemon, listener, host)
@@ -173,12 +177,17 @@ def bring_home(lab: Lab, homes: dict[str, list[LabGuest]]) -> None:
 
 
 def report(rows: list[dict[str, Any]]) -> int:
+    """Print a table for each set-up; return 0 where nobody is served later."""
+    return reported(rows, SETUP, told)
+
+
+def told(rows: list[dict[str, Any]]) -> int:
     """Print the table; return 0 where nobody is served later."""
     if not any(row["way"] == FREE and row["emptied"] is not None for row in rows):
         print("nothing was measured while all is well")
         return 1
     lines = compared(rows)
-    print(f"\n{'libvirtd':8} {'hosts':>6} {'not emptied':>12} {'first call':>12} {'ratio':>6} {'emptied':>9} {'ratio':>6}")
+    print(f"{'libvirtd':8} {'hosts':>6} {'not emptied':>12} {'first call':>12} {'ratio':>6} {'emptied':>9} {'ratio':>6}")
     for one in lines:
         print(f"{one.way:8} {one.rounds:>6} {one.unanswered:>12} {one.called * 1000:>9.1f} ms {one.called_ratio:>6.2f} "
               f"{one.emptied:>7.2f} s {one.emptied_ratio:>6.2f}")

@@ -2,21 +2,79 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+from tests.chaos.results import Report, add
 from tests.demo.cluster import HOOK, DaemonProcess, Listener, agent_command
 from tests.lab import Lab, LabHost
 
 from ballastd.cli.demo.telling import wait_for
+from benchmarks.driving import ROOT
 
 READY_SECONDS = 120.0
 MIB = 1 << 20
+Rows = Sequence[dict[str, Any]]
+
+
+def sized(parser: ArgumentParser, guests: int, memory: int, interval: float) -> None:
+    """Have it asked how big the lab is to be. ``memory``: MiB of each guest; ``interval``: seconds from report to report."""
+    parser.add_argument("--hosts", type=int, default=10)
+    parser.add_argument("--guests", type=int, default=guests, help="on each host")
+    parser.add_argument("--memory", type=int, default=memory, metavar="MIB")
+    parser.add_argument("--interval", type=float, default=interval, metavar="S", help="how often each host reports")
+
+
+def setup(options: Namespace, names: Sequence[str]) -> dict[str, Any]:
+    """Return what was measured on: the options of these names, and the product with what measures it."""
+    return {name: getattr(options, name) for name in names} | {"product": product()}
+
+
+@cache
+def product() -> str:
+    """Return what tells this state of the daemon and the benchmarks from any other."""
+    digest = hashlib.sha256()
+    for path in sorted(path for part in ("daemon", "benchmarks") for path in (ROOT / part).rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def alike(rows: Rows, setup: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the outcomes that were measured on the same."""
+    return [row for row in rows if setup.items() <= row.items()]
+
+
+def reported(rows: Rows, names: Sequence[str], report: Report) -> int:
+    """Report on what was measured on the same, one after the other, and on what failed; return 0 where all went well."""
+    setups = dict[tuple[Any, ...], list[dict[str, Any]]]()
+    for row in rows:
+        setups.setdefault(tuple(row.get(name) for name in (*names, "product")), []).append(row)
+    status = 0 if setups else 1
+    for of, these in setups.items():
+        print("\n" + ", ".join(f"{name} {value}" for name, value in zip((*names, "product"), of, strict=True)))
+        failed = [row["failed"] for row in these if "failed" in row]
+        print(*(f"failed: {one}" for one in failed), sep="\n", end="\n" if failed else "")
+        status |= report([row for row in these if "failed" not in row]) or bool(failed)
+    return status
+
+
+@contextmanager
+def failing(out: Path, row: dict[str, Any]) -> Iterator[None]:
+    """Have what fails in the block counted as that before it ends the run: it is not tried again until it goes well."""
+    try:
+        yield
+    except RuntimeError as trouble:
+        add(out, row | {"failed": str(trouble)})
+        raise
 
 
 @contextmanager
@@ -56,6 +114,18 @@ def await_ready(daemon: DaemonProcess) -> None:
     if not wait_for(daemon.knows_everybody, READY_SECONDS):
         raise RuntimeError(f"the daemon did not get ready: {daemon.posture() or 'silent'}, heard {daemon.heard()}; it said "
                            + "\n".join(daemon.log.read_text().splitlines()[-5:]))
+
+
+def counters(daemon: DaemonProcess) -> dict[str, float]:
+    """Return what the daemon counts.
+
+    Raises:
+        RuntimeError: it does not answer.
+    """
+    found: dict[str, float] | None = daemon.ask("counters")
+    if found is None:
+        raise RuntimeError("the daemon does not answer")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,19 @@ class Repeater:
             for one in due:
                 one.cancel()
 
+    async def end(self) -> None:
+        """Say nothing more, and return once the broker has all that was said.
+
+        Raises:
+            RuntimeError: some of it was lost on the way there, or may have been said twice.
+        """
+        self.hush()
+        is_said = await self.link.flush(FLUSH_SECONDS)
+        if self.link.dropped or not is_said:
+            raise RuntimeError("not all of it was said: this machine is too slow for so much")
+        if self.link.connections != 1:
+            raise RuntimeError("the broker was lost: some of it may have been said twice, or to nobody")
+
     def link_up(self) -> None:
         """Nothing is to be said of itself."""
 
@@ -98,18 +111,17 @@ async def repeat(repeater: Repeater) -> None:
     """Repeat until SIGTERM, and until the broker has all of it.
 
     Raises:
-        RuntimeError: some of it was lost on the way there.
+        RuntimeError: some of it was lost on the way there, or may have been said twice.
     """
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     linked = asyncio.ensure_future(repeater.link.run())
     await stop.wait()
-    repeater.hush()
-    is_said = await repeater.link.flush(FLUSH_SECONDS)
-    linked.cancel()
-    await asyncio.gather(linked, return_exceptions=True)
-    if repeater.link.dropped or not is_said:
-        raise RuntimeError("not all of it was said: this machine is too slow for so much")
+    try:
+        await repeater.end()
+    finally:
+        linked.cancel()
+        await asyncio.gather(linked, return_exceptions=True)
 
 
 def main() -> None:

@@ -13,7 +13,6 @@ import json
 import random
 import statistics
 import sys
-import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -61,12 +60,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/soak.json"))
     options = parser.parse_args()
-    home = Path(tempfile.mkdtemp(prefix="ballastd-soak-"))
     with Lab("soak", HOSTS, cpu_quota=0.6, hook=HOOK, agent_command=agent_command) as lab:
         lab.broker().start()
         lab.enter()
         guests = {f"{h}-vm{i}": lab.start_guest(h, f"{h}-vm{i}", memory_mib=GUEST_MIB, mode="1")
                   for h in lab.hosts for i in range(GUESTS_EACH)}
+        home = lab.plan.path / "daemon"
         text = settings(lab, home, timing=TIMING | {"load_window": "20s", "pace": "5s"})
         witness, soak = Witness(lab), Soak()
         witness.start()

@@ -26,7 +26,7 @@ from tests.demo.cluster import DaemonProcess, settings
 from tests.lab import Lab, missing
 
 from benchmarks.driving import ROOT
-from benchmarks.on_lab import a_lab, at_work, proportional_mib, resident_mib, spent
+from benchmarks.on_lab import a_lab, at_work, proportional_mib, resident_mib, setup, sized, spent
 
 STARTERS = 4
 MINUTE_SECONDS = 60.0
@@ -46,10 +46,7 @@ def main() -> int:
     """Measure and print; return 0 where every target is met."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=int, default=60)
-    parser.add_argument("--hosts", type=int, default=10)
-    parser.add_argument("--guests", type=int, default=6, help="on each host")
-    parser.add_argument("--memory", type=int, default=8, metavar="MIB")
-    parser.add_argument("--interval", type=float, default=10.0, metavar="S", help="how often each host reports")
+    sized(parser, guests=6, memory=8, interval=10.0)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/steady.json"))
     options = parser.parse_args()
     if missing():
@@ -126,10 +123,10 @@ def missed(found: dict[str, Any]) -> list[str]:
 
 def write(options: argparse.Namespace, minutes: Sequence[Minute], found: dict[str, Any] | None = None) -> None:
     """Write the JSON; what there is of it, should somebody have enough."""
-    setup = {name: getattr(options, name) for name in ("hosts", "guests", "memory", "interval")}
+    on = setup(options, ("hosts", "guests", "memory", "interval"))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     rows = [asdict(one) for one in minutes]
-    options.out.write_text(json.dumps(setup | (found or {}) | {"minutes": rows}, indent=1) + "\n")
+    options.out.write_text(json.dumps(on | (found or {}) | {"minutes": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from benchmarks import flood
-from benchmarks.evacuating import Curve, Meter, burst, most
+from benchmarks.evacuating import LINK_SECONDS, Curve, Meter, burst, measured, most
 from benchmarks.on_lab import MIB
 from benchmarks.repeater import Repeater
 
@@ -42,6 +44,12 @@ def test_payload_is_what_all_guests_copied_and_of_one_that_left_all_of_it() -> N
     assert meter.payload({"a": 25, "b": 9}) == [(2.0, 10), (3.0, 20), (3.5, 27), (4.0, 32)]
 
 
+def test_a_meter_that_cannot_read_on_fails_the_run_instead_of_showing_less() -> None:
+    gone = SimpleNamespace(hosts={"h1": SimpleNamespace(first=lambda: 2**31 - 1, uri="test:///default")})
+    with pytest.raises(FileNotFoundError), measured(gone):
+        time.sleep(3 * LINK_SECONDS)
+
+
 def evacuation(times: int, seconds: float, lost: int = 0) -> dict[str, Any]:
     return {"times": times, "seconds": seconds, "messages_a_second": 10.0 * times, "share": 0.1, "lost": lost,
             "given_way": lost, "torn": 0}
@@ -51,7 +59,7 @@ def evacuation(times: int, seconds: float, lost: int = 0) -> dict[str, Any]:
     ((evacuation(10, 21.9), evacuation(1, 20.0), evacuation(1, 19.0), evacuation(1, 30.0), evacuation(10, 30.0),
       evacuation(10, 1.0)), 0),
     ((evacuation(1, 20.0), evacuation(10, 22.1)), 1), ((evacuation(1, 20.0), evacuation(10, 20.0, lost=1)), 1),
-    ((evacuation(1, 20.0) | {"torn": 1}, evacuation(10, 20.0)), 1)])
+    ((evacuation(1, 20.0) | {"torn": 1}, evacuation(10, 20.0)), 1), ((evacuation(1, 20.0),), 1)])
 def test_a_flood_may_neither_slow_an_evacuation_nor_lose_what_it_says(rows: tuple[dict[str, Any], ...], status: int) -> None:
     assert flood.report(list(rows)) == status
 
@@ -69,6 +77,10 @@ class Sent:
 
     def __init__(self) -> None:
         self.messages: list[Outgoing] = []
+        self.dropped, self.connections = 0, 1
+
+    async def flush(self, _seconds: float) -> bool:
+        return True
 
     def send(self, message: Outgoing) -> None:
         self.messages.append(message)
@@ -83,6 +95,16 @@ async def test_who_was_hushed_says_nothing_more() -> None:
     await asyncio.sleep(0.2)
     assert len(sent.messages) == 1
     assert repeater.counts == {"h1": 1}
+
+
+@pytest.mark.parametrize(("dropped", "connections"), [(1, 1), (0, 2), (0, 0)])
+async def test_what_may_have_been_said_twice_or_to_nobody_is_no_measure(dropped: int, connections: int) -> None:
+    repeater = Repeater(10, 0.1, "agents", "ballastd")
+    repeater.link = sent = Sent()
+    await repeater.end()
+    sent.dropped, sent.connections = dropped, connections
+    with pytest.raises(RuntimeError):
+        await repeater.end()
 
 
 async def test_what_an_agent_says_is_repeated_until_there_is_something_newer_and_numbered_anew() -> None:
