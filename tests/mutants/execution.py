@@ -285,6 +285,8 @@ EXECUTION: tuple[Mutant, ...] = (
            core("test_packing.py")),
     Mutant("what we copy is taken for others' traffic", f"{CORE}/giving_way.py", "rate - self._ours(jobs, at, interval)", "rate",
            core("test_giving_way.py")),
+    Mutant("an interface that stands by shortens the minute", f"{CORE}/telemetry.py", "        if before >= 0 and begin > since and",
+           "        if False and", core("test_giving_way.py")),
     Mutant("giving way knows no least", f"{CORE}/giving_way.py", "max(part.least, int(", "max(1, int(", core("test_giving_way.py")),
     Mutant("who gives way has no more time", f"{CORE}/admission.py", "takes = max(copy.takes, slowest.takes)",
            "takes = copy.takes", core("test_giving_way.py")),

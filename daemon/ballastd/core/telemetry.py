@@ -325,9 +325,14 @@ class Telemetry:
     def lately(self, host: HostName, metric: str, subject: str, seconds: float, now: Instant
                ) -> tuple[tuple[float, float], ...]:
         """Return a level's values of the ``seconds`` until its newest, oldest first, each with when it came (monotonic);
-        none from before a silence, and none where ``reading`` gives none. Of a run of equal ones the two ends."""
+        none from before a silence, and none where ``reading`` gives none. Of a run of equal ones the two ends, the first one
+        no earlier than ``seconds`` allow: what stands still was said all the while."""
         if self.reading(host, metric, subject, now) is None:
             return ()
-        points = self._series[host][(metric, subject)].points
-        begin = max(points[-1][0] - seconds, self._sources[host].since)
-        return tuple([(at, value) for at, value, _ in points if at >= begin])
+        points, since = self._series[host][(metric, subject)].points, self._sources[host].since
+        begin = max(points[-1][0] - seconds, since)
+        said = [(at, value) for at, value, _ in points if at >= begin]
+        before = len(points) - len(said) - 1
+        if before >= 0 and begin > since and points[before][1] == said[0][1]:
+            said.insert(0, (begin, said[0][1]))
+        return tuple(said)
