@@ -287,6 +287,8 @@ EXECUTION: tuple[Mutant, ...] = (
            core("test_giving_way.py")),
     Mutant("an interface that stands by shortens the minute", f"{CORE}/telemetry.py", "        if before >= 0 and begin > since and",
            "        if False and", core("test_giving_way.py")),
+    Mutant("what a job copied since it was seen is taken for others'", f"{CORE}/giving_way.py",
+           "job.is_open and job.points[-1][0] < at", "job.is_open and job.points[-1][0] < at - 5.0", core("test_giving_way.py")),
     Mutant("giving way knows no least", f"{CORE}/giving_way.py", "max(part.least, int(", "max(1, int(", core("test_giving_way.py")),
     Mutant("who gives way has no more time", f"{CORE}/admission.py", "takes = max(copy.takes, slowest.takes)",
            "takes = copy.takes", core("test_giving_way.py")),

@@ -22,8 +22,6 @@ from ballastd.core.senses import Senses
 
 HELD_SECONDS = 60.0
 """Others are left as much as they used at most in so long: less for migrations at the next report, more only after this."""
-UNSEEN_SECONDS = 5.0
-"""Of a job that was not seen for so long nobody knows what it copied, nor what of its host's traffic is others'."""
 LATE_SECONDS = 2.0
 """By so much a report may be late: an agent reads its counters once a second."""
 KEPT_SECONDS = 240.0
@@ -129,7 +127,8 @@ class Others:
 
     def use(self, end: End) -> float | None:
         """Return how much of a link others used at most of late, MiB/s; None where that is not known: the interface is not
-        declared, nothing fresh is heard of it, or not all that we copied meanwhile is known."""
+        declared, nothing fresh is heard of it, or not all that we copied meanwhile is known. A report counts once each job
+        was seen that was there: a hypervisor may be slow to say."""
         host, way = end
         if self._senses.telemetry.has_skewed_clock(host):
             return None
@@ -138,7 +137,7 @@ class Others:
         jobs = [t for t in self._trails.values() if (t.source if way is Way.OUT else t.target) == host]
         found = [max(0.0, rate - self._ours(jobs, at, interval)) for at, rate in carried
                  if at - interval - LATE_SECONDS >= max(self._since, self._now.monotonic - KEPT_SECONDS)
-                 and not any(job.is_open and job.points[-1][0] < at - UNSEEN_SECONDS for job in jobs)]
+                 and not any(job.is_open and job.points[-1][0] < at for job in jobs)]
         return max(found) / MIB if found else None
 
     @staticmethod

@@ -264,6 +264,11 @@ def test_what_a_job_copies_that_nobody_sees_is_not_taken_for_others() -> None:
     assert road.view().gives_way == "what others use out of h1 and into h2 is not known"
 
 
+def test_what_a_job_copies_until_it_is_seen_again_is_not_taken_for_others() -> None:
+    road = under_way(others=280.0, seen_every=5)
+    assert set(road.tick(60)) == {WHOLE_MIB_S}, "of a link of 1000 we have 600, as much as is left of nine tenths"
+
+
 def test_a_link_of_two_interfaces_is_known_where_both_are() -> None:
     road = a_road(interfaces=("eno1", "eno2"), others=600.0)
     road.begin()
