@@ -289,6 +289,8 @@ EXECUTION: tuple[Mutant, ...] = (
            "        if False and", core("test_giving_way.py")),
     Mutant("what a job copied since it was seen is taken for others'", f"{CORE}/giving_way.py",
            "job.is_open and job.points[-1][0] < at", "job.is_open and job.points[-1][0] < at - 5.0", core("test_giving_way.py")),
+    Mutant("a policy that asks for less takes time from who is on its way", f"{CORE}/admission.py", ", ceil(in_time)))", "))",
+           core("test_giving_way.py")),
     Mutant("giving way knows no least", f"{CORE}/giving_way.py", "max(part.least, int(", "max(1, int(", core("test_giving_way.py")),
     Mutant("who gives way has no more time", f"{CORE}/admission.py", "takes = max(copy.takes, slowest.takes)",
            "takes = copy.takes", core("test_giving_way.py")),

@@ -23,7 +23,7 @@ from ballastd.core.migrations import Failure, Migration
 from ballastd.core.plans import Deferral, DeferralKind, Given, Move, Order, Plan, TuneOrder
 from ballastd.core.policies import Health, Limits, Mode, PolicySet, Timing, Window
 from ballastd.core.prediction import Passage, fair_share, foretell, never_ends
-from ballastd.core.quantities import GIB, HostName, Seconds, VmId
+from ballastd.core.quantities import GIB, MIB, HostName, Seconds, VmId
 from ballastd.core.snapshot import Snapshot
 from ballastd.core.statements import have_left
 
@@ -415,12 +415,14 @@ def _gives_way(one: Move | Migration, snapshot: Snapshot, others: Others) -> boo
 
 
 def _least(one: Move | Migration, whole: int, snapshot: Snapshot, ledger: Ledger, limits: Limits, others: Others) -> int:
-    """Return how little a migration is given at least, whatever others use: what is worth beginning with, and so much that
-    copying ends as well as it would with its whole share."""
+    """Return how little a migration is given at least, whatever others use: what is worth beginning with, so much that
+    copying ends as well as it would with its whole share, and no less than its time was set for, whatever policies say since
+    then."""
     known = one.dirties if isinstance(one, Move) else _dirtying(one, snapshot, ledger)
     shown_now = 0.0 if isinstance(one, Move) else others.dirtied(one.id)
     dirties = max(shown_now, 0.0 if known is None else known.mib_s)
-    return min(whole, max(1, ceil(limits.migration_minimum_mib_s), ceil(FASTER * dirties)))
+    in_time = 0.0 if isinstance(one, Move) else 2 * one.memory / MIB / max(1.0, one.deadline_wall - one.ordered_wall)
+    return min(whole, max(1, ceil(limits.migration_minimum_mib_s), ceil(FASTER * dirties), ceil(in_time)))
 
 
 def _order(move: Move, number: int, snapshot: Snapshot, ledger: Ledger, sharing: _Sharing, policies: PolicySet,

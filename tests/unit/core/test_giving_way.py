@@ -219,6 +219,16 @@ def test_who_may_be_given_less_has_the_time_for_that(give_way: float | None, tak
     assert order.deadline == pytest.approx(2 * (0.7 + 64 * 1024 / takes_mib_s))
 
 
+def test_a_policy_that_asks_for_less_takes_no_time_from_who_is_on_its_way() -> None:
+    road = under_way(are_greedy=True)
+    road.tick(60)
+    [m] = road.jobs()
+    road.stand.step(PoliciesReplaced(replace(GIVING, limits=replace(LIMITS, migration_minimum_mib_s=1.0))))
+    given = road.tick(60)[-1]
+    assert given < LEAST
+    assert m.memory / MIB / given <= (m.deadline_wall - m.ordered_wall) / 2, "half of the time that it has"
+
+
 def test_one_that_begins_on_a_busy_link_is_given_less() -> None:
     road = a_road(others=700.0)
     [order] = road.begin()
