@@ -52,7 +52,7 @@ def clusters(draw: st.DrawFn) -> SavedCluster:
             HostName(name), draw(st.sampled_from([f"simulated://{name}", "qemu+tls://kvm/system"])),
             migration_uri=draw(st.sampled_from([None, "tcp://10.0.0.1"])), link_mib_s=draw(st.floats(1.0, 10000.0)),
             network_mib_s=draw(st.none() | st.floats(1.0, 10000.0)),
-            link_interfaces=tuple(draw(st.lists(st.sampled_from(["eno1", "eno2"]), max_size=2))),
+            link_interfaces=tuple(draw(st.lists(st.sampled_from(["eno1", "eno2"]), max_size=2, unique=True))),
             memory_limit=draw(st.sampled_from([None, Bytes(3 * GIB + 1)])), memory_reserve=draw(SIZES),
             cpu_limit=draw(st.none() | NUMBERS), processors=draw(st.none() | NUMBERS),
             power=draw(st.sampled_from(["", "redfish", "simulated"])), power_identity=draw(st.booleans()),

@@ -15,7 +15,7 @@ from ballastd.core.quantities import GIB, Bytes, HostName, Seconds, VmId, human_
 from ballastd.core.saved_cluster import Demand, DemandKind, SavedHost, SavedVm
 from ballastd.documents import identities
 from ballastd.documents.hardware_models import HardwareModel, NeedsModel
-from ballastd.documents.host_settings import HOST_NAME, MIGRATION_URI, Interface, MemoryLimit
+from ballastd.documents.host_settings import HOST_NAME, MIGRATION_URI, Interfaces, MemoryLimit
 from ballastd.documents.scalars import (
     PROCESSORS_MAX,
     AbsolutePath,
@@ -230,7 +230,7 @@ class HostKeys(Strict):
     processors: Count | None = None
     link_speed: LinkSpeed | None = None
     network_speed: LinkSpeed | None = None
-    link_interfaces: list[Interface] | None = None
+    link_interfaces: Interfaces | None = None
     memory_limit: MemoryLimit = None
     memory_reserve: Size | None = None
     cpu_limit: Processors | None = None

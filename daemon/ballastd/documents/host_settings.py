@@ -31,7 +31,13 @@ def _an_interface(value: str) -> str:
     return value
 
 
-Interface = Annotated[str, AfterValidator(_an_interface)]
+def _each_once(value: list[str]) -> list[str]:
+    if (again := next((one for i, one in enumerate(value) if one in value[:i]), None)) is not None:
+        raise ValueError(f"{shown(again)} stands there twice, and what it carries would count twice; keep one")
+    return value
+
+
+Interfaces = Annotated[list[Annotated[str, AfterValidator(_an_interface)]], AfterValidator(_each_once)]
 MemoryLimit = Annotated[Size | None, AfterValidator(_some_memory)]
 
 
@@ -40,7 +46,7 @@ class HostDefaults(Strict):
 
     link_speed: LinkSpeed = link("10Gbit/s")
     network_speed: LinkSpeed | None = None
-    link_interfaces: list[Interface] = Field(default_factory=list)
+    link_interfaces: Interfaces = Field(default_factory=list)
     memory_limit: MemoryLimit = None
     memory_reserve: Size = 4 * GIB
     cpu_limit: Processors | None = None
@@ -60,7 +66,7 @@ class HostEntry(Strict):
     migration_uri: str | None = None
     link_speed: LinkSpeed | None = None
     network_speed: LinkSpeed | None = None
-    link_interfaces: list[Interface] | None = None
+    link_interfaces: Interfaces | None = None
     memory_limit: MemoryLimit = None
     memory_reserve: Size | None = None
     cpu_limit: Processors | None = None

@@ -200,6 +200,8 @@ SETTINGS = "hosts:\n  - {name: kvm-01, uri: \"qemu+tls://kvm-01/system\"}\n"
      "s.yaml:3:12: defaults.link_speed: 10 has no unit; write a link speed, for example 10Gbit/s"),
     (SETTINGS + "defaults: {link_interfaces: [\"\"]}\n",
      "s.yaml:3:30: defaults.link_interfaces.0: '' is no interface; write it as the host's telemetry does, for example eno1"),
+    (SETTINGS + "defaults: {link_interfaces: [eno1, eno2, eno1]}\n",
+     "s.yaml:3:12: defaults.link_interfaces: 'eno1' stands there twice, and what it carries would count twice; keep one"),
     (SETTINGS + "polices: /x\n", "s.yaml:3:1: polices: unknown key; did you mean policies?"),
     (SETTINGS + "---\n" + SETTINGS, "s.yaml: 2 documents, exactly one is expected; see the commented config/ballastd.yaml"),
 ])
