@@ -14,7 +14,7 @@ from types import MappingProxyType
 from ballastd.core.books import DAY_SECONDS, HOUR_SECONDS, OPERATOR
 from ballastd.core.convergence import ladder
 from ballastd.core.dirtying import SHOWN_SECONDS, dirtying_of, shown
-from ballastd.core.giving_way import FASTER, WHOLE, Others, Part, Rooms, rooms
+from ballastd.core.giving_way import FASTER, NOT_ASKED, PARTED, SAVING, WHOLE, Others, Part, Rooms, rooms
 from ballastd.core.intents import Intent, IntentKind, Wants
 from ballastd.core.inventory import Dirtying, VmRecord
 from ballastd.core.last_resorts import may_begin
@@ -390,9 +390,9 @@ def _sharing(snapshot: Snapshot, ledger: Ledger, tally: _Tally, limits: Limits, 
     ours: list[Move | Migration] = [*begun, *(move for move, _ in tally.granted)]
     for one in ours:
         whole = _share(snapshot, tally, one.source, one.target, limits, 0)
-        gives = others is not None and _gives_way(one, snapshot, others)
-        least = _least(one, whole, snapshot, ledger, limits, others) if others is not None and gives else None
-        parts[one.vm if isinstance(one, Move) else one.id] = Part(one.source, one.target, whole, least)
+        firm = NOT_ASKED if others is None else _firm(one, snapshot, others)
+        least = None if others is None or firm else _least(one, whole, snapshot, ledger, limits, others)
+        parts[one.vm if isinstance(one, Move) else one.id] = Part(one.source, one.target, whole, least, firm)
     if others is None:
         return _Sharing(parts, Rooms())
     parted = {m.id for m in begun if m.post_copy_because}
@@ -403,15 +403,17 @@ def _sharing(snapshot: Snapshot, ledger: Ledger, tally: _Tally, limits: Limits, 
     return _Sharing(parts, rooms(steered, links, others))
 
 
-def _gives_way(one: Move | Migration, snapshot: Snapshot, others: Others) -> bool:
-    """Return whether a move gives way to others: not where it takes a VM off a failing host, or makes room for one, and not
-    where its time was set before anybody asked for that."""
+def _firm(one: Move | Migration, snapshot: Snapshot, others: Others) -> str:
+    """Return why a move gives way to nobody: it takes a VM off a failing host, or makes room for one, or its time was set
+    before anybody asked for that. Empty where it does."""
     from_host = one.source if isinstance(one, Migration) else one.wanted_by
     if snapshot.facts[snapshot.row(from_host)].health is Health.FAILING:
-        return False
+        return SAVING
     if isinstance(one, Migration):
-        return one.gives_way is not None and not one.post_copy_because
-    return not one.reserve_waived and (others.is_asked_of(one.source) or others.is_asked_of(one.target))
+        return PARTED if one.post_copy_because else NOT_ASKED if one.gives_way is None else ""
+    if one.reserve_waived:
+        return SAVING
+    return "" if others.is_asked_of(one.source) or others.is_asked_of(one.target) else NOT_ASKED
 
 
 def _least(one: Move | Migration, whole: int, snapshot: Snapshot, ledger: Ledger, limits: Limits, others: Others) -> int:

@@ -31,7 +31,9 @@ FASTER = 2.0
 leaves half of the one before."""
 
 WHOLE = "others leave it its whole share"
-NO_LONGER = "nobody asks for it now, or it takes its VM off a failing host"
+NOT_ASKED = "no policy asks for it now"
+SAVING = "it takes its VM off a failing host"
+PARTED = "its VM went before its memory"
 
 
 class Way(enum.Enum):
@@ -160,12 +162,13 @@ class Others:
 @dataclass(frozen=True, slots=True)
 class Part:
     """A migration of ours on the links of its two hosts. ``whole``: MiB/s, its static share; ``least``: to how little of
-    that it gives way, None where it does not."""
+    that it gives way, None where it does not, and ``firm`` says why."""
 
     source: HostName
     target: HostName
     whole: int
     least: int | None
+    firm: str = ""
 
     @property
     def ends(self) -> tuple[End, End]:
@@ -193,7 +196,7 @@ class Rooms:
     def given(self, part: Part) -> Given:
         """Return what a migration is given of its share."""
         if part.least is None:
-            return Given(part.whole, because=NO_LONGER)
+            return Given(part.whole, because=part.firm)
         known = [(self.by_end[end].each, place) for place, end in enumerate(part.ends) if end in self.by_end]
         each, place = min(known, default=(inf, 0))
         bandwidth = max(part.least, int(min(float(part.whole), max(0.0, each))))

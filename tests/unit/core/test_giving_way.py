@@ -8,7 +8,7 @@ import pytest
 
 from ballastd.core import events as ev
 from ballastd.core.explanation import explain
-from ballastd.core.giving_way import HELD_SECONDS, NO_LONGER, WHOLE
+from ballastd.core.giving_way import HELD_SECONDS, NOT_ASKED, PARTED, SAVING, WHOLE
 from ballastd.core.inputs import PoliciesReplaced, ProgressSeen
 from ballastd.core.inventory import Progress, VmState
 from ballastd.core.migrations import Migration
@@ -197,7 +197,18 @@ def test_who_was_on_its_way_when_its_host_failed_gives_way_no_longer() -> None:
     assert road.tick(15)[-1] < WHOLE_MIB_S
     road.stand.show("h1", "ecc.uncorrected", 1.0, "x")
     assert road.tick(2)[-1] == WHOLE_MIB_S
-    assert road.given_ways()[-1] == (0, NO_LONGER)
+    assert road.given_ways()[-1] == (0, SAVING)
+
+
+def test_who_gave_way_has_all_of_it_once_no_policy_asks_any_more_and_gives_way_once_one_does() -> None:
+    road = under_way(others=600.0)
+    assert road.tick(15)[-1] < WHOLE_MIB_S
+    road.stand.step(PoliciesReplaced(replace(GIVING, limits=replace(LIMITS, give_way=None))))
+    assert set(road.tick(20)) == {WHOLE_MIB_S}
+    assert road.given_ways()[-1] == (0, NOT_ASKED)
+    road.stand.step(PoliciesReplaced(GIVING))
+    assert set(road.tick(INTERVAL)) == {WHOLE_MIB_S}, "what it copied before is forgotten, and with it what others had"
+    assert road.tick(INTERVAL)[-1] <= 300 * 1.12
 
 
 def test_a_job_that_was_given_its_time_before_gives_way_to_nobody() -> None:
@@ -313,6 +324,7 @@ def test_what_follows_its_vm_in_post_copy_is_as_others() -> None:
         records[first.vm] = replace(records[first.vm], state=state)
     road.others = 500.0
     road.tick(40)
+    assert next(view for view in road.stand.step().view.migrations if view.id == first.id).gives_way == PARTED
     # nine tenths of the link less 500 of others and 300 of what is torn
     assert next(m for m in road.jobs() if m.id == second.id).bandwidth_mib_s <= 1.1 * LEAST
 
