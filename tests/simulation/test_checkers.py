@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
 from ballastd.core.acts import Act
 from ballastd.core.inventory import JobKind, VmState
+from ballastd.core.plans import Order
 from ballastd.core.policies import Limits, Mode, PlacementPolicy, PolicySet, Rule, Scope, VmSelector
 from ballastd.core.quantities import GIB, Bytes, HostName, VmId
 from ballastd.core.saved_cluster import SavedCluster
@@ -23,6 +25,7 @@ from tests.simulation.test_checkers_of_last_resorts import BROKEN as OF_LAST_RES
 from tests.simulation.test_checkers_of_power import BROKEN as OF_POWER
 
 BY_RACK = replace(ALL, limits=replace(ALL.limits, failover_domain="rack"))
+GIVING = replace(ALL, limits=replace(ALL.limits, migration_minimum_mib_s=100.0, give_way=0.9))
 
 
 async def _second_copy(rogue: Rogue) -> None:
@@ -106,6 +109,37 @@ async def _back(rogue: Rogue) -> None:
 async def _over_the_link(rogue: Rogue) -> None:
     order = rogue.note(replace(rogue.order(), bandwidth_mib_s=700))
     rogue.world.migrating(order)
+    rogue.settle(order)
+
+
+def _give_way(rogue: Rogue, order: Order, mib_s: int, less: int) -> None:
+    rogue.record("BandwidthOrdered", id=order.id, bandwidth_mib_s=mib_s)
+    rogue.record("WayGiven", id=order.id, less_mib_s=less, because="others use 900 of 1000 MiB/s out of h1")
+
+
+async def _down_to_nothing(rogue: Rogue) -> None:
+    _give_way(rogue, rogue.note(rogue.order()), 50, 550)
+
+
+async def _down_from_all_of_the_link(rogue: Rogue) -> None:
+    _give_way(rogue, rogue.note(rogue.order()), 300, 700)
+
+
+async def _down_off_a_failing_host(rogue: Rogue) -> None:
+    for count in (0.0, 1.0):
+        rogue.world.agents.set(H1, "ecc.uncorrected", count, "D1")
+        await asyncio.sleep(60.0)
+    _give_way(rogue, rogue.note(rogue.order()), 200, 400)
+
+
+async def _down_to_what_is_dirtied(rogue: Rogue, mib_s: int = 110) -> None:
+    rogue.world.hypervisor.dirty_mib_s[vm_id("h1v0")] = 90.0
+    order = rogue.note(rogue.order())
+    rogue.world.migrating(order)
+    job = asyncio.ensure_future(rogue.world.hypervisor.migrate(order))
+    await asyncio.sleep(150.0)
+    _give_way(rogue, order, mib_s, 600 - mib_s)
+    job.cancel()
     rogue.settle(order)
 
 
@@ -261,7 +295,9 @@ BROKEN: list[tuple[str, Story, PolicySet]] = [
     ("journal-first", _unrecorded_abort, ALL), ("journal-first", _unrecorded_standstill, ALL),
     ("standstill", _standstill_over_the_limit, ALL), ("standstill", _standstill_over_the_wish, ALL),
     ("concurrency", _too_many, ALL), ("rates", _too_often, ALL), ("cooldown", _too_soon, ALL), ("cooldown", _back, ALL),
-    ("link", _over_the_link, ALL), ("pause", _paused, ALL),
+    ("link", _over_the_link, ALL), ("giving-way", _down_to_nothing, GIVING),
+    ("giving-way", _down_from_all_of_the_link, GIVING), ("giving-way", _down_off_a_failing_host, GIVING),
+    ("giving-way", _down_to_what_is_dirtied, GIVING), ("pause", _paused, ALL),
     ("windows", quiet, replace(ALL, balance=(replace(BALANCE, windows=(FREEZE.name,)),),
                                   windows={FREEZE.name: FREEZE, NIGHT.name: NIGHT})),
     ("windows", _by_nights, replace(ALL, windows={NIGHT.name: replace(NIGHT, intervals=())})),
@@ -302,6 +338,14 @@ def test_an_honest_move_breaks_nothing() -> None:
     assert found(quiet) == []
     assert found(_by_nights) == []
     assert found(quiet, replace(ALL, limits=Limits(failover_hosts=0))) == []
+
+
+def test_who_gives_way_as_far_as_it_may_breaks_nothing() -> None:
+    async def story(rogue: Rogue) -> None:
+        _give_way(rogue, rogue.note(rogue.order()), 100, 500)
+
+    assert "giving-way" not in found(story, GIVING)
+    assert "giving-way" not in found(partial(_down_to_what_is_dirtied, mib_s=180), GIVING)
 
 
 def test_who_makes_room_for_a_sick_host_leaves_for_a_reason() -> None:

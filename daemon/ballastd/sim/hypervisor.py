@@ -185,6 +185,12 @@ class SimulatedHypervisor:
         job = self._jobs.get(vm)
         return None if job is None else job.downtime_ms
 
+    def dirties_of(self, vm: VmId) -> float:
+        """Return how fast the VM of a job dirties its memory, MiB/s, once a hypervisor says so: 0 in the first round, and
+        without a job."""
+        job = self._jobs.get(vm)
+        return 0.0 if job is None else job.dirties
+
     async def shut_down(self, host: HostName, vm: VmId) -> None:
         """Ask a guest to shut down: one that obeys is down after a while, wherever it is by then."""
         record = (await self._reach(host)).vms.get(vm)

@@ -226,6 +226,11 @@ class SimulatedJob:
         """For how long the guest may stand still at the end."""
         return round(1000 * self._copy_of.downtime_max)
 
+    @property
+    def dirties(self) -> float:
+        """How fast its VM dirties its memory, MiB/s; 0 in its first round."""
+        return self._copy_of.dirties if self._copy_of.iteration > 1 else 0.0
+
     def progress(self) -> Progress:
         """Return where it is; sizes are 0 until it copies, rates until its second round."""
         self.count()
@@ -236,7 +241,7 @@ class SimulatedJob:
         return Progress(
             elapsed=elapsed, memory_total=Bytes(int(copy.total * MIB)), memory_processed=Bytes(int(copy.sent * MIB)),
             memory_remaining=Bytes(int(copy.remaining * MIB)), iteration=copy.iteration,
-            dirty_bytes_s=copy.dirties * MIB if copy.iteration > 1 else 0.0,
+            dirty_bytes_s=self.dirties * MIB,
             throughput_bytes_s=self.rate_mib_s * MIB,
             expected_downtime=self._needed if is_reckoned else self._needed_before)
 

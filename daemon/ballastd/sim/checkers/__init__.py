@@ -6,7 +6,8 @@ from ballastd.sim.checkers.arrivals import AskedFewOnly
 from ballastd.sim.checkers.base import Checker
 from ballastd.sim.checkers.copies import NobodyLost, NoOtherCopy, OneCopy, OneMigration, Twins
 from ballastd.sim.checkers.journal import JournalFirst, OneEnding
-from ballastd.sim.checkers.limits import Concurrency, Cooldowns, LastResort, Links, Modes, Pause, Rates, Standstill, Windows
+from ballastd.sim.checkers.limits import Concurrency, Cooldowns, LastResort, Modes, Pause, Rates, Standstill, Windows
+from ballastd.sim.checkers.links import GivingWay, Links
 from ballastd.sim.checkers.room import FailoverReserve, Memory
 from ballastd.sim.checkers.rules import MustRules, Wishes
 from ballastd.sim.checkers.shutdowns import LastOfAll
@@ -23,8 +24,8 @@ from ballastd.sim.checkers.targets import (
 
 CHECKERS: tuple[type[Checker], ...] = (
     OneCopy, NobodyLost, OneMigration, Twins, JournalFirst, Concurrency, Rates, Cooldowns, Windows, Modes, Pause, Standstill,
-    LastResort, LastOfAll, Links, Memory, FailoverReserve, MustRules, Wishes, EmptyBeforeOff, FewSwitches, OnlyOurs,
-    FitTarget,
+    LastResort, LastOfAll, Links, GivingWay, Memory, FailoverReserve, MustRules, Wishes, EmptyBeforeOff, FewSwitches,
+    OnlyOurs, FitTarget,
     Evidence, Frozen, BlastRadius, OwnersWord, StartUp, TurnedTarget, OneEnding, NoOtherCopy, Rhythm, ProvedToWake,
     AskedFewOnly,
 )

@@ -1,4 +1,4 @@
-"""How much at once and how fast: jobs, links, routine moves by the hour and the day, cooldowns, windows, modes, pause."""
+"""How much at once and how fast: jobs, routine moves by the hour and the day, cooldowns, windows, modes, pause."""
 
 from __future__ import annotations
 
@@ -280,49 +280,3 @@ class Pause(Checker):
     def switching(self, host: HostName, *, on: bool) -> None:
         if self._paused:
             self.complain(f"{host} is switched {'on' if on else 'off'} while everything is paused")
-
-
-class Links(Checker):
-    """What all migrations of ours may use together leaves the rest of a link to guests."""
-
-    rule = "link"
-
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
-        self._share: dict[str, tuple[HostName, HostName, float]] = {}
-        self._over: dict[str, VmId] = {}
-        """Whose job the daemon holds for gone though the books are open: it copies nothing any more, if that is so."""
-        self._vms: dict[str, VmId] = {}
-
-    def recorded(self, content: dict[str, Any]) -> None:
-        match content["kind"]:
-            case "MigrationOrdered":
-                self._share[content["id"]] = (HostName(content["source"]), HostName(content["target"]),
-                                              float(content["bandwidth_mib_s"]))
-                self._vms[content["id"]] = VmId(content["vm"])
-            case "MigrationMoved" if content["phase"] == "running":
-                self._over.pop(content["id"], None)
-            case "MigrationMoved" if content["id"] in self._vms:
-                self._over[content["id"]] = self._vms[content["id"]]
-            case "BandwidthOrdered" if content["id"] in self._share:
-                source, target, _ = self._share[content["id"]]
-                self._share[content["id"]] = (source, target, float(content["bandwidth_mib_s"]))
-            case "MigrationSettled":
-                self._share.pop(content["id"], None)
-            case _:
-                pass
-
-    def migrating(self, order: Order) -> None:
-        move, share = order.move, self.policies.limits.link_share
-        for end, host in ((0, move.source), (1, move.target)):
-            used = sum(mib for key, (*ends, mib) in self._share.items() if ends[end] == host and self._copies(key, ends[0]))
-            allowed = self.declared(host).link_mib_s * share
-            if used > allowed + 1.0 * len(self._share):
-                self.complain(f"{used:g} MiB/s are granted {'out of' if end == 0 else 'into'} {host}; its link allows "
-                              f"{allowed:g}")
-
-    def _copies(self, migration: str, source: HostName) -> bool:
-        if migration not in self._over:
-            return True
-        record = self.world.host(source).vms.get(self._over[migration])
-        return record is not None and outgoing(record)
