@@ -116,3 +116,25 @@ def test_a_daemon_that_is_down_and_is_to_be_stopped_comes_back_once() -> None:
     stage, _ = rehearse(Act(60.0, "crash", seconds=30.0), Act(70.0, "stop-daemon", seconds=2.0), until=150.0)
     assert stage.lives == 2
     assert kinds(stage).count("DaemonStarted") == 2
+
+
+def test_of_what_is_put_there_for_a_while_the_newest_holds_and_at_last_what_was_there_before() -> None:
+    """Two that overlap, whichever ends first; and one that stays outlives what was there for a while when it came."""
+    shown: list[tuple[float, float | None]] = []
+
+    async def story(stage: Stage) -> None:
+        for at in (120.0, 160.0, 220.0, 320.0, 420.0):
+            await stage.play(at)
+            used, warm = stage.world.hypervisor.interfaces.others[H1], stage.world.agents.reading(H2, "temperature", "cpu")
+            shown.append((used, warm))
+
+    def use(at: float, value: float, seconds: float) -> Act:
+        return Act(at, "use-link", host="h1", value=value, seconds=seconds)
+
+    def heat(at: float, value: float, seconds: float | None) -> Act:
+        return Act(at, "reading", host="h2", metric="temperature", subject="cpu", value=value, seconds=seconds)
+
+    rehearse(use(100.0, 10.0, 100.0), use(150.0, 20.0, 150.0), use(400.0, 30.0, 100.0), use(410.0, 40.0, 5.0),
+             heat(90.0, 40.0, None), heat(100.0, 50.0, 200.0), heat(150.0, 55.0, 50.0), heat(310.0, 60.0, 100.0),
+             heat(315.0, 45.0, None), until=110.0, story=story)
+    assert shown == [(10.0, 50.0), (20.0, 55.0), (20.0, 50.0), (0.0, 45.0), (30.0, 45.0)]

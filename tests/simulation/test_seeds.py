@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from ballastd.rehearsal.seeds import Outcome, run_seed
+from ballastd.rehearsal.seeds import Outcome, run_seed, setting_of
 
 HOURS = 4.0
 SEEDS = (2,)
@@ -55,3 +55,14 @@ def test_the_same_seed_is_the_same_night_byte_for_byte() -> None:
     first, second = night(2), run_seed(2, HOURS)
     assert "\n".join(first.trace).encode() == "\n".join(second.trace).encode()
     assert first == second
+
+
+def test_links_are_busy_in_some_seeds_and_in_none_that_is_kept() -> None:
+    def is_busy(seed: int) -> bool:
+        setting = setting_of(seed, HOURS)
+        gives_way = setting.policies.load(0.0)[0].limits.give_way is not None
+        assert gives_way == any(act.do == "use-link" for act in setting.acts)
+        return gives_way
+
+    assert 5 <= sum(map(is_busy, range(10, 50))) <= 15
+    assert not any(map(is_busy, {*SEEDS, *FOUND}))

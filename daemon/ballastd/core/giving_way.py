@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
-from ballastd.core.inventory import DeclaredHost
+from ballastd.core.inventory import DeclaredHost, Progress
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Migration
 from ballastd.core.plans import Given
@@ -49,23 +49,33 @@ End = tuple[HostName, Way]
 
 @dataclass(slots=True)
 class _Trail:
-    """What one job copied: (monotonic seconds, bytes so far), oldest first."""
+    """What one job copied: (monotonic seconds, bytes so far), oldest first. ``left``: bytes that are still to be copied;
+    ``mib_s``: as fast as it may."""
 
     source: HostName
     target: HostName
     points: list[tuple[float, float]]
+    left: float
+    mib_s: float
     is_told: bool = False
     """Whether its hypervisor has said where it is."""
     is_open: bool = True
 
-    def note(self, at: float, elapsed: float, copied: int) -> None:
-        """Note what was copied so far by a job that began ``elapsed`` seconds ago."""
+    def note(self, at: float, seen: Progress) -> None:
+        """Note how far it is. At its end a hypervisor shows no sizes any more: what was copied stays so."""
         if not self.is_told:
-            self.points, self.is_told = [(at - elapsed, 0.0)], True
+            self.points, self.is_told = [(at - seen.elapsed, 0.0)], True
         if at > self.points[-1][0]:
-            self.points.append((at, float(copied)))
+            self.points.append((at, max(self.points[-1][1], float(seen.memory_processed))))
+            self.left = float(seen.memory_remaining) if seen.memory_total else self.left
         if len(self.points) > 2 and self.points[1][0] < at - 2 * KEPT_SECONDS:
             self.points = [point for point in self.points if point[0] >= at - KEPT_SECONDS]
+
+    def end(self, at: float) -> None:
+        """It is over: since it was seen last it copied what was left, or as much as it may have."""
+        self.is_open, (last, copied) = False, self.points[-1]
+        if at > last:
+            self.points.append((at, copied + min(self.left, self.mib_s * MIB * (at - last))))
 
     def copied(self, begin: float, end: float) -> float:
         """Return how much was copied between two instants, bytes."""
@@ -102,21 +112,23 @@ class Others:
             self._since = now.monotonic
             self._interfaces = {host.name: host.link_interfaces for host in hosts if host.link_interfaces}
         self._now = now
-        for trail in self._trails.values():
-            trail.is_open = False
-        for m in ledger.open_migrations():
-            # a VM that went before its memory is not told how fast to follow: that is as others' traffic
-            if m.holds_slot and not m.post_copy_because:
-                self._take_in(m)
+        # a VM that went before its memory is not told how fast to follow: that is as others' traffic
+        ours = {m.id: m for m in ledger.open_migrations() if m.holds_slot and not m.post_copy_because}
+        for m in ours.values():
+            self._take_in(m)
+        for key, trail in self._trails.items():
+            if trail.is_open and key not in ours:
+                trail.end(now.monotonic)
         self._trails = {key: trail for key, trail in self._trails.items()
                         if trail.is_open or trail.points[-1][0] > now.monotonic - KEPT_SECONDS}
         self._dirtied = {key: rate for key, rate in self._dirtied.items() if key in ledger.migrations}
 
     def _take_in(self, m: Migration) -> None:
-        trail = self._trails.setdefault(m.id, _Trail(m.source, m.target, [(self._now.monotonic, 0.0)]))
-        trail.is_open, seen = True, self._senses.progress.get(m.id)
+        began = [(self._now.monotonic, 0.0)]
+        trail = self._trails.setdefault(m.id, _Trail(m.source, m.target, began, float(m.memory), m.bandwidth_mib_s))
+        trail.is_open, trail.mib_s, seen = True, m.bandwidth_mib_s, self._senses.progress.get(m.id)
         if seen is not None and seen.progress is not None:
-            trail.note(seen.at.monotonic, seen.progress.elapsed, seen.progress.memory_processed)
+            trail.note(seen.at.monotonic, seen.progress)
             self._dirtied[m.id] = max(self._dirtied.get(m.id, 0.0), seen.progress.dirty_bytes_s / MIB)
 
     def dirtied(self, migration: str) -> float:

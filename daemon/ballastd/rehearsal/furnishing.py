@@ -1,9 +1,10 @@
 """What some made-up clusters have beside processors and memory: networks whose speed is known, huge pages, last resorts, VMs
-that are asked whether they answer.
+that are asked whether they answer, links that others use.
 By a chance of its own, so that a seed without them stands for what it always stood for."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import ip_network
 from random import Random
@@ -21,6 +22,9 @@ NETWORKED, PAGED, DESPERATE, LAST_OF_ALL = 0.35, 0.3, 0.35, 0.3
 that allow the shutdown of guests."""
 ASKED, NAMED = 0.3, 0.6
 """The share of clusters whose VMs are asked whether they answer, and of VMs in them whose owners want that."""
+BUSY = 0.25
+"""The share of clusters in which migrations give way to others on their links: none of the seeds that are kept."""
+INTERFACES = (("eno1",), ("eno1", "eno2"), ())
 NETWORKS_MIB_S = (1192.0, 1192.0, 2980.0)
 CARRIED = 0.3
 """The share of all networks that VMs carry together."""
@@ -59,6 +63,24 @@ def with_checks(setting: Setting, seed: int, lasts: float) -> Setting:
                  seconds=round(luck.uniform(30.0, 7200.0), 1)) for _ in range(luck.randint(0, 3))]
     return replace(setting, cluster=replace(setting.cluster, vms=vms), arrival_checks=ALLOWED,
                    acts=tuple(sorted((*setting.acts, *acts), key=lambda act: act.at)))
+
+
+def with_busy_links(cluster: SavedCluster, policies: PolicySet, acts: Iterable[Act], seed: int, lasts: float
+                    ) -> tuple[SavedCluster, PolicySet, tuple[Act, ...]]:
+    """Return what it is given so that others use links now and then, of some more than there is, and migrations give way to
+    them where interfaces are known, if the seed wants that."""
+    luck = Random(f"{seed} who else is there")
+    if luck.random() >= BUSY:
+        return cluster, policies, tuple(acts)
+    hosts = tuple(replace(host, declared=replace(host.declared, link_interfaces=luck.choice(INTERFACES)))
+                  for host in cluster.hosts)
+    busy = list(acts)
+    for _ in range(luck.randint(1, 12)):
+        at, seconds, host = luck.uniform(0.0, lasts), luck.uniform(30.0, 7200.0), luck.choice(hosts)
+        busy.append(Act(round(at, 1), "use-link", host=host.name, seconds=round(max(1.0, min(seconds, lasts - at)), 1),
+                        value=round(luck.uniform(0.1, 1.5) * host.declared.link_mib_s, 1)))
+    limits = replace(policies.limits, give_way=luck.choice((0.6, 0.9, 0.9, 1.0)))
+    return replace(cluster, hosts=hosts), replace(policies, limits=limits), tuple(sorted(busy, key=lambda act: act.at))
 
 
 def _check(luck: Random, number: int) -> Check:

@@ -31,7 +31,7 @@ from ballastd.core.policies import (
 from ballastd.core.quantities import HostName, Seconds
 from ballastd.core.rehearsed import Violation
 from ballastd.core.saved_cluster import Demand
-from ballastd.rehearsal.furnishing import desperate, furnished, with_checks
+from ballastd.rehearsal.furnishing import desperate, furnished, with_busy_links, with_checks
 from ballastd.rehearsal.rest import judge_rest, orders_of
 from ballastd.rehearsal.stage import Setting, Stage, perform
 from ballastd.sim.chances import ASKED, FAULTS, chosen, draw
@@ -134,6 +134,7 @@ def setting_of(seed: int, hours: float, faults: tuple[str, ...] | None = None) -
     if "answers" in names:
         # those that people are asked about
         policies = policies.with_modes(lambda one: Mode.RECOMMEND if one.name in ASKED else one.mode)
+    cluster, policies, acts = with_busy_links(cluster, policies, acts, seed, lasts)
     return with_checks(Setting(cluster, FixedPolicies(policies), acts=acts, seed=seed), seed, lasts)
 
 

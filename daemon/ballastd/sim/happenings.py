@@ -54,6 +54,28 @@ def _host(act: Act) -> HostName:
     return HostName(act.host)
 
 
+def _put(world: World, act: Act, put: Undo, back: Undo) -> Undo:
+    """Have what ``put`` does hold as long as the act lasts: of several about one thing the newest that lasts holds, and
+    after all of them what was there before, by ``back``."""
+    layers = world.layers.setdefault((act.do, act.host, act.metric, act.subject), [])
+    if act.seconds is None:
+        layers[:] = [put]
+    else:
+        if not layers[1:]:
+            layers[:] = [back]
+        layers.append(put)
+    put()
+
+    def undo() -> None:
+        newest = layers[-1]
+        if put in layers:
+            layers.remove(put)
+        if newest is put:
+            layers[-1]()
+
+    return undo
+
+
 def _manner(name: str) -> Callable[[World, Act], Undo]:
     """Return the effect of changing one of an agent's manners to the act's value, or to True."""
     def effect(world: World, act: Act) -> Undo:
@@ -64,10 +86,11 @@ def _manner(name: str) -> Callable[[World, Act], Undo]:
 
 
 def _reading(world: World, act: Act) -> Undo:
-    before = world.agents.reading(_host(act), act.metric, act.subject)
-    assert act.value is not None
-    world.agents.set(_host(act), act.metric, act.value, act.subject, act.critical)
-    return lambda: world.agents.set(_host(act), act.metric, before or 0.0, act.subject, act.critical)
+    host, metric, subject, value = _host(act), act.metric, act.subject, act.value
+    before = world.agents.reading(host, metric, subject)
+    assert value is not None
+    return _put(world, act, lambda: world.agents.set(host, metric, value, subject, act.critical),
+                lambda: world.agents.set(host, metric, before or 0.0, subject, act.critical))
 
 
 def _lie(world: World, act: Act) -> Undo:
@@ -145,8 +168,7 @@ def _use_link(world: World, act: Act) -> Undo:
     host, value = world.host(_host(act)).name, act.value
     before = world.hypervisor.interfaces.others.get(host, 0.0)
     assert value is not None
-    world.hypervisor.use_link(host, value)
-    return lambda: world.hypervisor.use_link(host, before)
+    return _put(world, act, lambda: world.hypervisor.use_link(host, value), lambda: world.hypervisor.use_link(host, before))
 
 
 def _heal(world: World, act: Act) -> Undo:

@@ -104,6 +104,8 @@ class World:
         self.policies = policies
         self.seed = seed
         self.watchers: list[Watcher] = []
+        self.layers: dict[tuple[str, ...], list[Callable[[], None]]] = {}
+        """What acts put there that still last, about one thing each, the newest last."""
         self.told: dict[HostName, bool] = {}
         """What each power controller was told last: whether to come on."""
         self.notices_told: list[tuple[float, str, str]] = []

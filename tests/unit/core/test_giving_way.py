@@ -290,6 +290,24 @@ def test_what_a_job_copies_until_it_is_seen_again_is_not_taken_for_others() -> N
     assert set(road.tick(60)) == {WHOLE_MIB_S}, "of a link of 1000 we have 600, as much as is left of nine tenths"
 
 
+@pytest.mark.parametrize(("unseen", "shows_sizes"), [(1, True), (3, True), (1, False)])
+def test_what_a_job_copied_at_its_end_is_not_taken_for_others(unseen: int, shows_sizes: bool) -> None:
+    """It was not seen any more, or a hypervisor that ends it shows no sizes: what the other one has is its whole share."""
+    road = a_road(vms=2, others=250.0)
+    first, _ = road.begin()
+    road.tick(30)
+    road.is_seen = False
+    road.tick(unseen)
+    shown = road.seen(road.jobs()[0])
+    if not shows_sizes:
+        nothing = Progress(shown.progress.elapsed, Bytes(0), Bytes(0), Bytes(0), 0, 0.0, 0.0, 0.0)
+        road.stand.step(replace(shown, progress=nothing))
+    road.is_seen = True
+    road.stand.step(road.stand.finish(first))
+    assert set(road.tick(30)) == {WHOLE_MIB_S}
+    assert road.given_ways() == [(0, ""), (0, "")], "nothing but that they may"
+
+
 def test_a_link_of_two_interfaces_is_known_where_both_are() -> None:
     road = a_road(interfaces=("eno1", "eno2"), others=600.0)
     road.begin()
