@@ -112,13 +112,18 @@ async def _over_the_link(rogue: Rogue) -> None:
     rogue.settle(order)
 
 
-def _give_way(rogue: Rogue, order: Order, mib_s: int, less: int) -> None:
+def _give_way(rogue: Rogue, order: Order, mib_s: int, less: int, others: float = 900.0) -> None:
+    rogue.world.hypervisor.use_link(H1, others)
     rogue.record("BandwidthOrdered", id=order.id, bandwidth_mib_s=mib_s)
     rogue.record("WayGiven", id=order.id, less_mib_s=less, because="others use 900 of 1000 MiB/s out of h1")
 
 
 async def _down_to_nothing(rogue: Rogue) -> None:
     _give_way(rogue, rogue.note(rogue.order()), 50, 550)
+
+
+async def _down_for_nobody(rogue: Rogue) -> None:
+    _give_way(rogue, rogue.note(rogue.order()), 300, 300, 0.0)
 
 
 async def _down_from_all_of_the_link(rogue: Rogue) -> None:
@@ -297,7 +302,7 @@ BROKEN: list[tuple[str, Story, PolicySet]] = [
     ("concurrency", _too_many, ALL), ("rates", _too_often, ALL), ("cooldown", _too_soon, ALL), ("cooldown", _back, ALL),
     ("link", _over_the_link, ALL), ("giving-way", _down_to_nothing, GIVING),
     ("giving-way", _down_from_all_of_the_link, GIVING), ("giving-way", _down_off_a_failing_host, GIVING),
-    ("giving-way", _down_to_what_is_dirtied, GIVING), ("pause", _paused, ALL),
+    ("giving-way", _down_to_what_is_dirtied, GIVING), ("giving-way", _down_for_nobody, GIVING), ("pause", _paused, ALL),
     ("windows", quiet, replace(ALL, balance=(replace(BALANCE, windows=(FREEZE.name,)),),
                                   windows={FREEZE.name: FREEZE, NIGHT.name: NIGHT})),
     ("windows", _by_nights, replace(ALL, windows={NIGHT.name: replace(NIGHT, intervals=())})),
@@ -342,7 +347,11 @@ def test_an_honest_move_breaks_nothing() -> None:
 
 def test_who_gives_way_as_far_as_it_may_breaks_nothing() -> None:
     async def story(rogue: Rogue) -> None:
-        _give_way(rogue, rogue.note(rogue.order()), 100, 500)
+        order = rogue.note(rogue.order())
+        _give_way(rogue, order, 100, 500)
+        rogue.world.hypervisor.use_link(H1, 0.0)
+        await asyncio.sleep(100.0)
+        _give_way(rogue, order, 200, 400, 0.0)
 
     assert "giving-way" not in found(story, GIVING)
     assert "giving-way" not in found(partial(_down_to_what_is_dirtied, mib_s=180), GIVING)

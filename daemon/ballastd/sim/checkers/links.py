@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from ballastd.core.plans import Order
@@ -15,6 +16,9 @@ from ballastd.sim.world import World
 
 SHOWN_SECONDS = 20.0
 """What a hypervisor says for so long must have been heard: hosts are asked each second, and reports come every ten."""
+
+USED_SECONDS = 120.0
+"""Who used a link so long ago was last said a report later, and is given way to for a minute after that."""
 
 
 class Links(Checker):
@@ -76,8 +80,8 @@ class _Flying:
 
 
 class GivingWay(Checker):
-    """Who gives way to others has what is worth beginning with, twice what its VM dirties and no more than its static share;
-    who leaves a failing host gives way to nobody."""
+    """Who gives way to others has what is worth beginning with, twice what its VM dirties and no more than its static share,
+    and there are others; who leaves a failing host gives way to nobody."""
 
     rule = "giving-way"
 
@@ -85,12 +89,15 @@ class GivingWay(Checker):
         super().__init__(world)
         self._flying: dict[str, _Flying] = {}
         self._hearsay = hearsay_of(world)
+        self._used: dict[HostName, float] = {}
+        """When others used each link last, monotonic seconds."""
 
     def started(self) -> None:
         for one in self._flying.values():
             one.dirties = 0.0
 
     def heard(self, report: Report) -> None:
+        self._look()
         for one in [one for one in self._flying.values() if one.source == report.host]:
             shown = self.world.hypervisor.dirties_of(one.vm) if self.world.host(one.source).answers else 0.0
             if not shown or not one.dirties:
@@ -109,7 +116,14 @@ class GivingWay(Checker):
         elif kind == "WayGiven" and content["less_mib_s"]:
             self._judge(key, self._flying[key], float(content["less_mib_s"]))
 
+    def _look(self) -> None:
+        others = self.world.hypervisor.interfaces.others
+        self._used.update((host, self.now) for host, mib_s in others.items() if mib_s > 0.0)
+
     def _judge(self, key: str, one: _Flying, less: float) -> None:
+        self._look()
+        if not any(self.now - self._used.get(host, -inf) <= USED_SECONDS for host in (one.source, one.target)):
+            self.complain(f"{key} gives way by {less:g} MiB/s; nobody else used a link of its hosts lately")
         limits, whole = self.policies.limits, one.mib_s + less
         needs = {f"{limits.migration_minimum_mib_s:g} MiB/s are worth beginning with": limits.migration_minimum_mib_s}
         if one.dirties and self.now - one.since > SHOWN_SECONDS:
