@@ -238,6 +238,7 @@ mode: auto
     (("nowhere",), "nowhere: does not exist; name the directory of the setting"),
     (("empty",), "no recording in it"),
     (("seen.jsonl", "--from", "2030-01-01"), "nothing between --from and --until: no host was ever seen"),
+    (("seen.jsonl", "--against", "new.yaml", "--format", "html,png"), "--format html,png: with --against there is one page"),
     (("seen.jsonl",), "not a recording of ours, or a damaged one: no host was ever seen")])
 def test_what_cannot_be_replayed_says_what_to_do(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str) -> None:

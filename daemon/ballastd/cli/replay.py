@@ -43,7 +43,8 @@ PATH = click.Path(path_type=Path)
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--report", type=click.Path(path_type=Path), metavar="DIRECTORY|FILE",
               help="Write a report, as ballastctl simulate does; with --against, one page of both.")
-@click.option("--format", "formats", default="html", show_default=True, metavar="FORMAT,...", help="What a directory gets.")
+@click.option("--format", "formats", default="html", show_default=True, metavar="FORMAT,...",
+              help="What a directory gets; with --against html alone.")
 @click.option("--moves", is_flag=True, help="List every move.")
 @click.option("--trace", is_flag=True, help="Print what happened, line by line.")
 @click.option("-o", "--output", type=click.Choice(("table", "json")), default="table", show_default=True)
@@ -67,8 +68,7 @@ def replay_command(ctx: click.Context, recording: Path, policies: Path, against:
 
     quieten()
     try:
-        kinds = formats if against is None else "html"
-        make_ready(report, kinds)
+        _make_ready(report, formats, against)
         found = load_recording(recording, begins, ends)
         seconds = found.lasts if lasts is None else min(lasts, found.lasts)
         _introduce(found, seconds)
@@ -76,7 +76,7 @@ def replay_command(ctx: click.Context, recording: Path, policies: Path, against:
         other = None if against is None else rehearse_shown(_setting(found, against, seed, are_auto=are_auto), seconds)
         _show(first, other, (str(against), str(policies)), output, moves=moves, trace=trace)
         if report is not None:
-            report_files(lambda to: _written(first, other, (str(against), str(policies)), to, kinds), report)
+            report_files(lambda to: _written(first, other, (str(against), str(policies)), to, formats), report)
     except ConfigurationError as error:
         show_problems(error.problems, "error", "red")
         ctx.exit(EXIT_PROBLEMS)
@@ -121,6 +121,12 @@ def _show(first: Rehearsed, other: Rehearsed | None, names: tuple[str, str], out
         render_terminal(first, console, moves=moves)
     else:
         render_comparison(compare(other, first, *names), console, moves=moves)
+
+
+def _make_ready(report: Path | None, formats: str, against: Path | None) -> None:
+    if against is not None and formats != "html":
+        raise ConfigurationError((f"--format {formats}: with --against there is one page of both, html",))
+    make_ready(report, formats)
 
 
 def _written(first: Rehearsed, other: Rehearsed | None, names: tuple[str, str], destination: Path,
