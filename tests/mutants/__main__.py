@@ -67,9 +67,9 @@ def main() -> int:
             shown = "; ".join(f"{c.net}: {c.test}" for c in caught) or "SURVIVES " + ", ".join(c.net for c in catches)
             print(f"{mutant.name:55} {shown}", flush=True)
             rows.append({"mutant": mutant.name, "file": mutant.path, "caught": {c.net: c.test for c in catches}})
+            if options.json:  # what there is, should somebody have enough
+                options.json.write_text(json.dumps(rows, indent=1) + "\n")
     print(f"{len(chosen) - survivors} of {len(chosen)} seeded faults caught")
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
     return 1 if survivors else 0
 
 
