@@ -135,7 +135,7 @@ PLANNING: tuple[Mutant, ...] = (
     Mutant("who peaks at nine is not looked at", f"{CORE}/constraints.py",
            "    if not used[hour] > fill.cpu * limit:", "    if True:", core("test_daily.py")),
     Mutant("who never meets is kept apart", f"{CORE}/constraints.py",
-           "    is_whole = daily is not None and bool(daily.whole(trial.vm)[row])", "    is_whole = False", core("test_daily.py")),
+           "    is_whole = daily is not None and daily.is_whole(trial.vm, row)", "    is_whole = False", core("test_daily.py")),
     Mutant("what a plan promised is not there at nine", f"{CORE}/draft.py",
            "            self.daily.shift(vm, source, target)", "            pass", core("test_daily.py")),
     Mutant("an hour in which nobody looked is an idle one", f"{CORE}/consumption.py",

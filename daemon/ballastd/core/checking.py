@@ -136,12 +136,13 @@ def _check_failover(snapshot: Snapshot, moves: tuple[Move, ...], packings: Seque
     goes = {move.vm: rows[move.target] for move in moves if move.target in rows}
     room = [0 if fact.avoid else room_left(snapshot, row) for row, fact in enumerate(snapshot.facts)]
     left = room.copy()
-    sizes_of = {record.vm: ordinary_of(record) for record in snapshot.records}
+    each = [ordinary_of(record) for record in snapshot.records]
+    size_of = dict(zip(snapshot.vms.ids, each, strict=True))
     for move in moves:
         if move.target in rows:
-            left[rows[move.target]] -= sizes_of.get(move.vm, move.memory)
+            left[rows[move.target]] -= size_of.get(move.vm, move.memory)
     waived = any(move.reserve_waived for move in moves)
-    before, after = _living(snapshot, {}), _living(snapshot, goes)
+    before, after = _living(snapshot, each, {}), _living(snapshot, each, goes)
     wrong: list[str] = []
     for (name, dying), packing in zip(dies.items(), packings, strict=True):
         sizes = [size for row in dying for size in after[row]]
@@ -157,12 +158,12 @@ def _check_failover(snapshot: Snapshot, moves: tuple[Move, ...], packings: Seque
     return wrong
 
 
-def _living(snapshot: Snapshot, goes: Mapping[VmId, int]) -> list[list[int]]:
-    """Return the bytes of the VMs that live on each host once some have gone to other rows; those that have none but huge
-    pages are left out, for which nobody looks for room."""
+def _living(snapshot: Snapshot, sizes: Sequence[int], goes: Mapping[VmId, int]) -> list[list[int]]:
+    """Return the bytes of the VMs that live on each host once some have gone to other rows, of the ``sizes`` of all; those
+    that have none but huge pages are left out, for which nobody looks for room."""
     living: list[list[int]] = [[] for _ in snapshot.facts]
-    for vm, home, record in zip(snapshot.vms.ids, snapshot.vms.host.tolist(), snapshot.records, strict=True):
-        if size := ordinary_of(record):
+    for vm, home, size in zip(snapshot.vms.ids, snapshot.vms.host.tolist(), sizes, strict=True):
+        if size:
             living[goes.get(vm, home)].append(size)
     return living
 

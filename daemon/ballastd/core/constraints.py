@@ -177,7 +177,7 @@ def load_fits(trial: Trial) -> Refusal | None:
     hosts, row = trial.snapshot.hosts, trial.target
     used, daily = float(hosts.cpu[row]), trial.daily
     # where everybody's day is known, when they are busy counts, and not that they all might be at once
-    is_whole = daily is not None and bool(daily.whole(trial.vm)[row])
+    is_whole = daily is not None and daily.is_whole(trial.vm, row)
     more = float((trial.snapshot.vms.cpu if is_whole else trial.snapshot.vms.peak)[trial.vm])
     if np.isnan(used):
         why = trial.snapshot.facts[row].load.doubt or "its processor load is not known yet"
@@ -224,7 +224,7 @@ def load_fits_at_every_hour(trial: Trial) -> Refusal | None:
     if fill is None or daily is None:
         return None
     limit = float(trial.snapshot.hosts.cpu_limit[trial.target])
-    used = daily.after(trial.vm, float(trial.snapshot.vms.peak[trial.vm]))[trial.target]
+    used = daily.after(trial.vm, float(trial.snapshot.vms.peak[trial.vm]), trial.target)
     used = np.where(hours_until(trial.snapshot.now.wall, fill.until_wall), used, 0.0)
     hour = int(np.argmax(used))
     if not used[hour] > fill.cpu * limit:

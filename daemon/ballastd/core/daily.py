@@ -59,11 +59,15 @@ class Daily:
         whole: Bools = self.known[vm] & (self.unknown == 0)
         return whole
 
-    def after(self, vm: int, peak: float) -> Floats:
-        """Return what each host uses at each hour with a VM on it: one whose day is not known is as busy as at its ``peak``
-        all day."""
+    def is_whole(self, vm: int, host: int) -> bool:
+        """Return that of one host."""
+        return bool(self.known[vm]) and not self.unknown[host]
+
+    def after(self, vm: int, peak: float, hosts: int | slice = slice(None)) -> Floats:
+        """Return what each of these hosts uses at each hour with a VM on it: one whose day is not known is as busy as at its
+        ``peak`` all day."""
         more = self.vms[vm] if self.known[vm] else peak
-        used: Floats = self.hosts + np.maximum(0.0, self.coming) + more
+        used: Floats = self.hosts[hosts] + np.maximum(0.0, self.coming[hosts]) + more
         return used
 
 

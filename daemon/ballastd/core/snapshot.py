@@ -80,12 +80,14 @@ class HostColumns:
     network_limit: Floats
     network: Floats
     network_least: Floats
+    rows: Mapping[HostName, int] = field(init=False)
     has_network: bool = field(init=False)
     """Whether any host has a limit to its network."""
     room: Ints = field(init=False)
     """Bytes that may still be promised, per host: never more than the machine has."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", {name: row for row, name in enumerate(self.names)})
         object.__setattr__(self, "has_network", bool(np.isfinite(self.network_limit).any()))
         object.__setattr__(self, "room", np.minimum(self.limit - self.used, self.free) - self.reserved)
 
@@ -130,7 +132,7 @@ class Snapshot:
 
     def row(self, host: HostName) -> int:
         """Return the row of a declared host."""
-        return self.hosts.names.index(host)
+        return self.hosts.rows[host]
 
     def is_seen_empty(self, host: HostName) -> bool:
         """Return whether ``host`` itself shows, now, that no VM is active there."""
