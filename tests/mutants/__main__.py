@@ -55,7 +55,7 @@ def main() -> int:
     if misfits or not chosen:
         print("the list does not fit the code any more:", ", ".join(misfits) or "nothing chosen", file=sys.stderr)
         return 2
-    broken = baseline(chosen)
+    broken = baseline(chosen, options.jobs)
     if broken:
         print(f"a net is torn before anything is thrown into it: {broken}", file=sys.stderr)
         return 2
@@ -78,11 +78,12 @@ def fits(mutant: Mutant) -> bool:
     return (ROOT / mutant.path).read_text().count(mutant.old) == 1
 
 
-def baseline(chosen: list[Mutant]) -> str | None:
-    """Return what fails on an untouched copy, over every net that the chosen mutants name; None if all is well."""
+def baseline(chosen: list[Mutant], jobs: int) -> str | None:
+    """Return what fails on an untouched copy, over every net that the chosen mutants name, so many files at a time; None if
+    all is well."""
     paths = sorted({path.split("::")[0] for m in chosen for _, some in (m.nets or tuple(NETS.items())) for path in some})
     with tempfile.TemporaryDirectory(prefix="mutant-") as place:
-        return first_failure(fresh_copy(Path(place)), tuple(paths), sum(NET_SECONDS.values()))
+        return first_failure(fresh_copy(Path(place)), ("-n", str(jobs), "--dist", "loadfile", *paths), sum(NET_SECONDS.values()))
 
 
 def fresh_copy(copy: Path) -> Path:
