@@ -68,7 +68,7 @@ accept: $(READY) ## Accept what the scenarios do now: review the difference like
 	$(PYTHON) -m tests.scenarios accept
 
 .PHONY: mutants
-mutants: $(READY) ## Throw seeded faults at the tests and show which net catches each
+mutants: $(READY) ## Throw seeded faults at the tests and show which net catches each (hours; ARGS='--out FILE' goes on)
 	$(PYTHON) -m tests.mutants $(ARGS)
 
 .PHONY: chaos

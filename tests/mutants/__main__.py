@@ -1,26 +1,30 @@
 """``python -m tests.mutants``: throw every seeded fault into a copy of the code, and show which net catches it.
 
-    python -m tests.mutants [--only WORDS] [--jobs 2] [--every-net] [--json FILE] [--earlier FILE]
+    python -m tests.mutants [--only WORDS] [--jobs 2] [--every-net] [--out FILE]
 
-Nets are tried cheapest first and the first catch ends it; with --every-net all of them are tried. With --earlier, the JSON
-of a run before, the very test that caught a fault then is tried first, which takes seconds instead of minutes. The working
-tree is never touched. Exit status 1 if a fault survives every net, 2 if the list does not fit the code any more.
+Nets are tried cheapest first and the first catch ends it; with --every-net all of them are tried. All of it takes hours. With
+--out a run that was ended goes on: what became of each is appended to FILE, a line each, and what was caught there of the
+same daemon is not thrown again; of another one, the very test that caught a fault then is tried first, which takes seconds
+instead of minutes. The working tree is never touched. Exit status 1 if a fault survives every net, 2 if the list does not fit
+the code any more.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from tests.chaos.results import add, product, read
 from tests.mutants.catalogue import ALL
 from tests.mutants.mutant import NETS, Mutant
 
@@ -34,10 +38,14 @@ FIRST_FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Catch:
-    """What became of a mutant in a net: the test that caught it, or None."""
+    """What became of a mutant in a net: the test that caught it, or None. ``of``: of which sabotage of which daemon."""
 
     net: str
     test: str | None
+    of: str = ""
+
+
+NOWHERE = Catch("", None)
 
 
 def main() -> int:
@@ -46,31 +54,39 @@ def main() -> int:
     parser.add_argument("--only", default="", help="mutants whose name contains this")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--every-net", action="store_true")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--earlier", type=Path, help="what --json wrote in a run before")
+    parser.add_argument("--out", type=Path, help="where outcomes are appended, and looked up")
     options = parser.parse_args()
-    earlier = caught_earlier(options.earlier) if options.earlier else {}
     chosen = [m for m in ALL if options.only in m.name]
     misfits = [m.name for m in chosen if not fits(m)]
     if misfits or not chosen:
         print("the list does not fit the code any more:", ", ".join(misfits) or "nothing chosen", file=sys.stderr)
         return 2
-    broken = baseline(chosen, options.jobs)
+    ours, rows = product(), read(options.out) if options.out else []
+    earlier = caught_in(rows)
+    due = [m for m in chosen if options.every_net or earlier.get(m.name, NOWHERE).of != thrown(m, ours)]
+    broken = baseline(due, options.jobs) if due else None
     if broken:
         print(f"a net is torn before anything is thrown into it: {broken}", file=sys.stderr)
         return 2
-    survivors, rows = 0, []
+    survivors = 0
     with ThreadPoolExecutor(options.jobs) as pool:
-        for mutant, catches in zip(chosen, pool.map(lambda m: throw(m, options.every_net, earlier.get(m.name)), chosen), strict=True):
+        # who names nets of his own, which are cheap, comes first
+        running = {pool.submit(throw, m, options.every_net, earlier.get(m.name)): m for m in sorted(due, key=lambda m: not m.nets)}
+        for number, done in enumerate(as_completed(running), 1):
+            mutant, catches = running[done], done.result()
             caught = [c for c in catches if c.test]
             survivors += not caught
             shown = "; ".join(f"{c.net}: {c.test}" for c in caught) or "SURVIVES " + ", ".join(c.net for c in catches)
-            print(f"{mutant.name:55} {shown}", flush=True)
-            rows.append({"mutant": mutant.name, "file": mutant.path, "caught": {c.net: c.test for c in catches}})
-            if options.json:  # what there is, should somebody have enough
-                options.json.write_text(json.dumps(rows, indent=1) + "\n")
-    print(f"{len(chosen) - survivors} of {len(chosen)} seeded faults caught")
+            print(f"{number:4} of {len(due)}  {mutant.name:55} {shown}", flush=True)
+            if options.out:
+                add(options.out, {"mutant": mutant.name, "of": thrown(mutant, ours), "caught": {c.net: c.test for c in catches}})
+    print(f"{len(chosen) - survivors} of {len(chosen)} seeded faults caught, {len(chosen) - len(due)} of them in an earlier run")
     return 1 if survivors else 0
+
+
+def thrown(mutant: Mutant, ours: str) -> str:
+    """Return what tells this sabotage of this daemon from any other."""
+    return hashlib.sha256(f"{ours} {mutant.path} {mutant.old} {mutant.new}".encode()).hexdigest()[:12]
 
 
 def fits(mutant: Mutant) -> bool:
@@ -97,11 +113,10 @@ def fresh_copy(copy: Path) -> Path:
     return copy
 
 
-def caught_earlier(report: Path) -> dict[str, Catch]:
-    """Return what caught each mutant in a run before."""
-    rows = json.loads(report.read_text())
-    caught = {row["mutant"]: [Catch(net, test) for net, test in row["caught"].items() if test] for row in rows}
-    return {name: catches[0] for name, catches in caught.items() if catches}
+def caught_in(rows: list[dict[str, Any]]) -> dict[str, Catch]:
+    """Return what caught each mutant last, of those that were caught."""
+    found = ((row["mutant"], Catch(net, test, row["of"])) for row in rows for net, test in row["caught"].items() if test)
+    return dict(found)
 
 
 def throw(mutant: Mutant, every_net: bool, earlier: Catch | None = None) -> list[Catch]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
-from tests.mutants.__main__ import ROOT, fits
+from tests.mutants.__main__ import ROOT, Catch, caught_in, fits, thrown
 from tests.mutants.catalogue import ALL
 
 
@@ -20,3 +21,12 @@ def test_none_is_there_twice() -> None:
 def test_the_nets_that_they_name_exist() -> None:
     paths = {path.split("::")[0] for mutant in ALL for _, paths in mutant.nets for path in paths}
     assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+
+
+def test_what_was_caught_of_the_same_daemon_is_not_thrown_again_and_nothing_else() -> None:
+    one, other = ALL[:2]
+    rows = [{"mutant": one.name, "of": thrown(one, "a"), "caught": {"unit": None, "property": "test_x.py::test_y"}},
+            {"mutant": other.name, "of": thrown(other, "a"), "caught": {"unit": None}}]
+    assert caught_in(rows) == {one.name: Catch("property", "test_x.py::test_y", thrown(one, "a"))}
+    changed = replace(one, new=one.new + " ")
+    assert len({thrown(one, "a"), thrown(one, "b"), thrown(other, "a"), thrown(changed, "a")}) == 4
