@@ -36,6 +36,10 @@ NET_SECONDS_ELSE = 400.0
 FIRST_FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 
+FAILED, INTERRUPTED = 1, 2
+"""How pytest ends where a test fails, and where the first failure ends several processes."""
+
+
 @dataclass(frozen=True)
 class Catch:
     """What became of a mutant in a net: the test that caught it, or None. ``of``: of which sabotage of which daemon."""
@@ -157,7 +161,7 @@ def first_failure(copy: Path, paths: tuple[str, ...], seconds: float) -> str | N
     if done.returncode == 0:
         return None
     found = FIRST_FAILURE.search(done.stdout)
-    if done.returncode != 1 or found is None:
+    if done.returncode not in (FAILED, INTERRUPTED) or found is None:
         raise RuntimeError(f"the net itself broke: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     return found[1].split("/")[-1]
 

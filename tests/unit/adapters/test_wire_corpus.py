@@ -69,9 +69,9 @@ def treatment_of(entry: dict[str, Any]) -> tuple[str, str]:
 @pytest.mark.parametrize("name", ENTRIES)
 def test_it_is_treated_as_the_corpus_says(name: str) -> None:
     entry = ENTRIES[name]
-    begun = time.perf_counter()
+    begun = time.process_time()
     treatment, reason = treatment_of(entry)
-    assert time.perf_counter() - begun < STALL_SECONDS
+    assert time.process_time() - begun < STALL_SECONDS
     assert treatment == entry["expect"]
     if "reason" in entry:
         assert reason == entry["reason"]
