@@ -3,6 +3,8 @@ daemon, and the journal only for what the daemon says it did."""
 
 from __future__ import annotations
 
+import os
+import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -12,6 +14,7 @@ from tests.lab import Lab, LabError
 from tests.lab.guest import Heartbeat, LabGuest
 
 BEATS, BEAT_SECONDS = 3, 15.0
+LATE_SECONDS = 60.0
 
 
 def violations(lab: Lab, books: Path, guests: Sequence[LabGuest], may_be_lost: Collection[str]) -> list[str]:
@@ -35,10 +38,27 @@ def _guests(lab: Lab, guests: Iterable[LabGuest], may_be_lost: Collection[str]) 
         try:
             lab.wait_beat(guest, BEATS, BEAT_SECONDS)
         except LabError as silent:
-            yield f"{guest.name} on {running[0].host} does not beat: {silent}"
+            yield f"{guest.name} on {running[0].host} does not beat: {silent}; {_what_of(lab, guest, running[0].host)}"
         heart = lab.heartbeat(guest)
         if heart.breaks and guest.name not in may_be_lost:
             yield f"the heart of {guest.name} broke {heart.breaks} times: {what_broke(heart)}"
+
+
+def _what_of(lab: Lab, guest: LabGuest, host: str) -> str:
+    """Say what a silent guest is, whether it beats after all, and how busy this machine is: one that gets no processor is
+    silent as well."""
+    try:
+        state = " ".join(lab.hosts[host].virsh("domstate", guest.name, "--reason").split())
+    except LabError as refused:
+        state = f"not to be asked about ({refused})"
+    began = time.monotonic()
+    try:
+        lab.wait_beat(guest, 1, LATE_SECONDS)
+    except LabError:
+        late = f"not in {LATE_SECONDS:.0f} s more"
+    else:
+        late = f"it beat {time.monotonic() - began:.0f} s later"
+    return f"it is {state}, {late}, load {os.getloadavg()[0]:.1f}"
 
 
 def what_broke(heart: Heartbeat) -> str:
