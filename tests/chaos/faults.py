@@ -132,6 +132,12 @@ def _foreign_move(scene: Scene) -> None:
     scene.lab.migrate(others[0], scene.bystander, bandwidth_mib=4)
 
 
+def _starve(scene: Scene) -> None:
+    """Leave the source 8 Mbit/s, with delay and loss where this kernel knows how."""
+    worse = (20.0, 1.0) if scene.src.link.has_netem() else ()
+    scene.src.shape(8.0, *worse)
+
+
 FAULTS: tuple[Fault, ...] = (
     Fault("daemon killed", _kill_daemon, _start_daemon, (0.0, 4.0), ends_daemon=True),
     Fault("daemon stopped in order", _stop_daemon, _start_daemon, (0.0, 4.0), ends_daemon=True),
@@ -151,7 +157,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("source cut off", lambda scene: scene.src.cut(), lambda scene: scene.src.heal(), (5.0, 40.0)),
     Fault("target cut off", lambda scene: scene.dst.cut(), lambda scene: scene.dst.heal(), (5.0, 40.0)),
     Fault("source cut off further away", lambda scene: scene.src.cut_further(), lambda scene: scene.src.heal(), (5.0, 40.0)),
-    Fault("link starved", lambda scene: scene.src.shape(8.0, 20.0, 1.0), lambda scene: scene.src.unshape(), (5.0, 15.0)),
+    Fault("link starved", _starve, lambda scene: scene.src.unshape(), (5.0, 15.0)),
     Fault("source's disk hangs", lambda scene: scene.lab.storage[scene.source].freeze(),
           lambda scene: scene.lab.storage[scene.source].thaw(), (6.0, 40.0), hangs=lambda scene: scene.src),
     Fault("target's disk hangs", lambda scene: scene.lab.storage[scene.target].freeze(),
