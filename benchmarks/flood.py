@@ -26,9 +26,9 @@ from statistics import median
 from typing import Any
 
 from tests.chaos.oracle import what_broke
-from tests.chaos.results import add, opened, read
 from tests.demo.cluster import DaemonProcess
 from tests.lab import Lab
+from tests.results import add, opened, read
 
 from ballastd.cli.demo.telling import wait_for
 from ballastd.demo.policies import EVACUATION, LIMITS

@@ -24,9 +24,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.chaos.results import add, opened, read
 from tests.demo.cluster import DaemonProcess, Listener, settings, wait_listening
 from tests.lab import Lab, LabGuest, LabHost
+from tests.results import add, opened, read
 
 from ballastd.cli.demo.telling import wait_for
 from ballastd.demo.policies import EVACUATION, TIMING

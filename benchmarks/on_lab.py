@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from argparse import ArgumentParser, Namespace
@@ -10,13 +9,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.results import Report, add
 from tests.demo.cluster import HOOK, DaemonProcess, Listener, agent_command
 from tests.lab import Lab, LabHost
+from tests.results import DAEMON, Report, add, product
 
 from ballastd.cli.demo.telling import wait_for
 from benchmarks.driving import ROOT
@@ -36,16 +34,7 @@ def sized(parser: ArgumentParser, guests: int, memory: int, interval: float) -> 
 
 def setup(options: Namespace, names: Sequence[str]) -> dict[str, Any]:
     """Return what was measured on: the options of these names, and the product with what measures it."""
-    return {name: getattr(options, name) for name in names} | {"product": product()}
-
-
-@cache
-def product() -> str:
-    """Return what tells this state of the daemon and the benchmarks from any other."""
-    digest = hashlib.sha256()
-    for path in sorted(path for part in ("daemon", "benchmarks") for path in (ROOT / part).rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
+    return {name: getattr(options, name) for name in names} | {"product": product(DAEMON, ROOT / "benchmarks")}
 
 
 def alike(rows: Rows, setup: dict[str, Any]) -> list[dict[str, Any]]:

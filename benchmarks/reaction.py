@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import libvirt
-from tests.chaos.results import add, opened, read
 from tests.demo.cluster import DaemonProcess, Listener, settings, wait_listening
 from tests.lab import Lab
+from tests.results import add, opened, read
 
 from ballastd.cli.demo.telling import wait_for
 from ballastd.demo.policies import EVACUATION, TIMING

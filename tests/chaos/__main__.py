@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.faults import BY_NAME
-from tests.chaos.results import add, opened, read
 from tests.chaos.rounds import Rounds
 from tests.integration.daemon_parts import a_lab, stood
+from tests.results import add, opened, read
 
 DEFAULT_OUT = Path("benchmarks/results/chaos.jsonl")
 

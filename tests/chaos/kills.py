@@ -28,7 +28,6 @@ from typing import Any
 from tests.chaos.effects import DOWN, POWER_ENDS, Effects, reckon
 from tests.chaos.kept import wrong_of_kept
 from tests.chaos.oracle import violations
-from tests.chaos.results import add, opened, product, read
 from tests.chaos.stories import ANSWER_SECONDS, BUSY_SECONDS, STORIES, Scene, until_acting
 from tests.chaos.striking import INSTANTS, PLACES, marked
 from tests.demo.cluster import BIN
@@ -37,6 +36,7 @@ from tests.lab import Lab, LabError
 from tests.lab.guest import LabGuest
 from tests.lab.lab import SHUT_OFF, Sighting
 from tests.lab.network import CONTROLLER_ADDRESS
+from tests.results import add, opened, product, read
 
 DEFAULT_OUT = Path("benchmarks/results/kills.jsonl")
 LOOK_SECONDS, RESTS_SECONDS = 0.3, 1.0

@@ -24,9 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.results import add, product, read
 from tests.mutants.catalogue import ALL
 from tests.mutants.mutant import NETS, Mutant
+from tests.results import add, product, read
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("benchmarks", "daemon", "tests", "policies", "config", "docs", "README.md", "pyproject.toml")

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from benchmarks import flood, hung, reaction
-from benchmarks.on_lab import alike, failing, product, proportional_mib, resident_mib, spent
+from benchmarks.on_lab import alike, failing, proportional_mib, resident_mib, spent
 from benchmarks.steady import Minute, missed, summary
 
-from tests.chaos.results import read
+from tests.results import product, read
 
 
 def emptied(way: str, called: float | None, emptied: float | None) -> dict[str, Any]:

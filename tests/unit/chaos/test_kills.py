@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.chaos.kills import Outcome, left, of, report, shortest, shut_down, unanswered
-from tests.chaos.results import product
 from tests.chaos.stories import STORIES
 from tests.chaos.striking import PLACES
+from tests.results import product
 
 ROWS = [asdict(one) for one in (
     Outcome("migrate", "after", 1, is_struck=True, has_returned=True, lasted=2.5),

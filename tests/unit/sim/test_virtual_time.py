@@ -18,9 +18,9 @@ def test_a_day_of_sleep_takes_no_time() -> None:
         await asyncio.sleep(86_400.0 * 3)
         return asyncio.get_running_loop().time()
 
-    began = time.process_time()
+    began = time.perf_counter()
     assert run_virtual(story()) == pytest.approx(86_400.0 * 3)
-    assert time.process_time() - began < 1.0
+    assert time.perf_counter() - began < 10.0
 
 
 def test_timers_fire_in_the_order_of_their_times() -> None:

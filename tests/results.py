@@ -1,4 +1,5 @@
-"""What came of rounds and kills, in a file: a line of JSON each, so that a further run goes on counting after the last."""
+"""What came of rounds, kills, measurements and seeded faults, in a file: a line of JSON each, so that a further run goes on
+counting after the last."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from typing import Any
 from tests.lab import missing
 
 Report = Callable[[list[dict[str, Any]]], int]
-SOURCES = Path(__file__).resolve().parents[2] / "daemon"
+ROOT = Path(__file__).resolve().parents[1]
+DAEMON = ROOT / "daemon"
 
 
 def add(path: Path, row: dict[str, Any]) -> None:
@@ -28,11 +30,13 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
-def product(sources: Path = SOURCES) -> str:
-    """Return what tells the daemon as it is now from what it was before any of its sources changed."""
+def product(*folders: Path) -> str:
+    """Return what tells the daemon as it is now, or what is in these folders, from what it was before any source there
+    changed."""
     digest = hashlib.sha256()
-    for path in sorted(sources.rglob("*.py")):
-        digest.update(f"{path.relative_to(sources)} {path.stat().st_size}\n".encode() + path.read_bytes())
+    for folder in folders or (DAEMON,):
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(f"{path.relative_to(folder)} {path.stat().st_size}\n".encode() + path.read_bytes())
     return digest.hexdigest()[:12]
 
 
