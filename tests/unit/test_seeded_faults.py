@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from tests.mutants.__main__ import ROOT, Catch, caught_in, fits, thrown
+from tests.mutants.__main__ import ROOT, Catch, caught_in, fits, nearest_first, thrown
 from tests.mutants.catalogue import ALL
 
 
@@ -30,3 +30,11 @@ def test_what_was_caught_of_the_same_daemon_is_not_thrown_again_and_nothing_else
     assert caught_in(rows) == {one.name: Catch("property", "test_x.py::test_y", thrown(one, "a"))}
     changed = replace(one, new=one.new + " ")
     assert len({thrown(one, "a"), thrown(one, "b"), thrown(other, "a"), thrown(changed, "a")}) == 4
+
+
+def test_of_a_net_those_come_first_that_import_what_is_sabotaged() -> None:
+    kernel, one = "tests/unit/kernel", "tests/unit/core/test_reserve.py::test_x"
+    files = {f"{kernel}/{file.name}" for file in (ROOT / kernel).glob("test_*.py")}
+    first, *rest = nearest_first(ROOT, (one, kernel), "daemon/ballastd/kernel/record.py")
+    assert "from ballastd.kernel.record import" in (ROOT / first).read_text()
+    assert sorted((first, *rest)) == sorted((one, *files))
