@@ -123,13 +123,17 @@ def _kill_agent(scene: Scene) -> None:
 
 
 def _foreign_move(scene: Scene) -> None:
-    """Somebody sends another guest of the source to a host that has no part in this."""
-    others = [guest for guest in scene.lab.book.everyone() if guest.name != scene.guest.name
-              and scene.lab.runs_on(guest) == scene.source]
-    if not others:
+    """Somebody sends a guest that is not on its way to the bystander, or to the target if it runs there: one of the source,
+    which waits for its turn to leave, where there is one."""
+    moving = {one["vm_name"] for one in scene.stand.running().open_migrations()}
+    at = {guest.name: host for guest in scene.lab.book.everyone() if guest.name not in moving
+          and (host := scene.lab.runs_on(guest)) not in (None, scene.target)}
+    if not at:
         raise LabError("there is nobody else to move")
-    # the daemon may move the same guest: then one of the two is refused
-    scene.lab.migrate(others[0], scene.bystander, bandwidth_mib=4)
+    name = min(at, key=lambda one: (at[one] != scene.source, one))
+    to = scene.target if at[name] == scene.bystander else scene.bystander
+    # the daemon may move the same guest meanwhile: then one of the two is refused
+    scene.lab.migrate(scene.lab.book.find(name), to, bandwidth_mib=4)
 
 
 def _starve(scene: Scene) -> None:
