@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import CORE, KERNEL, SERVICE, Mutant, core, only
 
 TROUBLES = only("unit", "tests/unit/service/test_troubles.py")
+STOPPING = only("simulation", "tests/simulation/test_stopping.py")
 EXECUTOR = only("unit", "tests/unit/service/test_executor.py")
 
 ACTING: tuple[Mutant, ...] = (
@@ -20,6 +21,9 @@ ACTING: tuple[Mutant, ...] = (
     Mutant("the kernel does not hold power", f"{KERNEL}/kernel.py",
            "-> None:\n        if self._held is not None:\n            raise Withheld((Refusal(RefusalKind.GATE, self._held, host",
            "-> None:\n        if False:\n            raise Withheld((Refusal(RefusalKind.GATE, self._held, host"),
+    Mutant("a stop calls nothing off", f"{SERVICE}/daemon.py", "        if self._parts.abort_on_stop:", "        if False:", STOPPING),
+    Mutant("a stop waits for who does not answer", f"{SERVICE}/daemon.py",
+           "asyncio.timeout(ABORT_ON_STOP_SECONDS)", "asyncio.timeout(None)", STOPPING),
     Mutant("acting before the journal", f"{SERVICE}/control_loop.py",
            "            if decision.events:\n                await self._write(decision.revision, decision.events)",
            "            if decision.events:\n                pass"),

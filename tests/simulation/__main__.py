@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterable
@@ -41,7 +42,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=20, help="how many")
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--hours", type=float, default=12.0, help="of trouble; eight of healing follow")
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="at a time; as shipped one per core")
     parser.add_argument("--trace", action="store_true", help="print everything that happened")
     parser.add_argument("--minimize", action="store_true", help="take out the faults that do not matter")
     parser.add_argument("--tabletop", action="store_true", help="the mind alone; two hours of healing follow")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 
 import click
 
@@ -62,10 +64,18 @@ MIGRATIONS = Table((
 ), lambda m: str(m["id"]), "no migration is open, and none ended lately")
 
 
-_COPIED = next(number for number, column in enumerate(MIGRATIONS.columns) if column.title == "COPIED")
-WATCHED = Table((*MIGRATIONS.columns[:_COPIED], Column("", _bar), *MIGRATIONS.columns[_COPIED:]), MIGRATIONS.name,
-                MIGRATIONS.empty)
-"""With a bar for each: what people look at."""
+_SHOWN, _ASIDE = ("ROUND", "STANDSTILL"), ("POLICY",)
+
+
+def _watched() -> Iterator[Column]:
+    for column in MIGRATIONS.columns:
+        if column.title == "COPIED":
+            yield Column("", _bar)
+        yield replace(column, wide=(column.wide and column.title not in _SHOWN) or column.title in _ASIDE)
+
+
+WATCHED = Table(tuple(_watched()), MIGRATIONS.name, MIGRATIONS.empty)
+"""With a bar for each, and how it converges: what people look at."""
 
 
 PAIRS = Table((
@@ -91,11 +101,11 @@ def migration_group() -> None:
 @with_output
 @with_daemon
 def list_migrations(daemon: Daemon, output: str, watch: float | None, only_open: bool) -> None:
-    """List open and lately settled migrations; with --watch with a bar for each.
+    """List open and lately settled migrations; with --watch with a bar for each, and how it converges.
 
-    LEFT is reckoned anew from what each round of copying has shown. In a wide table STANDSTILL says for how long the VM
-    would have to stand still if it were handed over now, and for how long it may, or for how long it did; FORETOLD says
-    for how long it was expected to. ANSWERS says what came of asking a VM after its move whether it answers.
+    LEFT is reckoned anew from what each round of copying has shown. STANDSTILL, in a wide table or under --watch, says for
+    how long the VM would have to stand still if it were handed over now, and for how long it may, or for how long it did;
+    FORETOLD says for how long it was expected to. ANSWERS says what came of asking a VM after its move whether it answers.
 
     \b
     Examples:

@@ -61,6 +61,7 @@ class Setting:
     checkers: Sequence[type[Checker]] = field(default=CHECKERS)
     recording: Recording | None = None
     arrival_checks: AllowedChecks = NOTHING_ALLOWED
+    abort_on_stop: bool = False
 
 
 class _Policies:
@@ -125,7 +126,7 @@ class Stage:
             power=LivingPower(life, world.power), telemetry=LivingTelemetry(life, world.agents),
             notices=LivingNotices(life, world.notices), journal=LivingJournal(life, world.journal), blocking=world.lanes,
             clock=self.clock, tell_supervisor=self._heed, recording=self.setting.recording,
-            probe=LivingProbe(life, world.probe)))
+            probe=LivingProbe(life, world.probe), abort_on_stop=self.setting.abort_on_stop))
         self._running = asyncio.ensure_future(self.daemon.run())
         self._running.add_done_callback(partial(self._ended, life))
 

@@ -392,8 +392,11 @@ class Daemon:
             log.error("nothing is aborted: it could not be recorded", reason=str(error))
             return
         aborts = [AbortOrder(m.id, m.vm, m.source, reason, 0) for m in running]
-        async with asyncio.timeout(ABORT_ON_STOP_SECONDS):
-            await asyncio.gather(*(self._kernel.abort(a) for a in aborts), return_exceptions=True)
+        try:
+            async with asyncio.timeout(ABORT_ON_STOP_SECONDS):
+                await asyncio.gather(*(self._kernel.abort(a) for a in aborts), return_exceptions=True)
+        except TimeoutError:
+            log.error("a host did not answer to an abort: its migrations go on", seconds=ABORT_ON_STOP_SECONDS)
 
     async def _close(self) -> None:
         if self._executor is not None:

@@ -268,6 +268,9 @@ def test_a_migration_that_is_watched_has_a_bar(desk, monkeypatch):
     assert len(seen) == 2
     assert sum(watched.count(sign) for sign in "█#") == 10
     assert not any(sign in listed for sign in "█#")
+    followed = ("COPIED", "ROUND", "LEFT", "MIB/S", "STANDSTILL")
+    assert [title for title in followed if title not in watched] == []
+    assert max(map(len, watched.splitlines())) <= 120
 
 
 def test_a_migration_is_explained_by_its_id(desk):
