@@ -33,8 +33,8 @@ class Driver:
     def __init__(self, cluster: SavedCluster, policies: PolicySet, pace: float = PACE_SECONDS) -> None:
         self._pace = pace
         self.hosts = {host.name: Machine(host, usable(host)) for host in cluster.hosts}
-        for host in self.hosts.values():
-            host.stock(cluster)
+        for vm in cluster.vms:
+            self.hosts[vm.host].stock(vm)
         self.errors: dict[HostName, float] = {}
         self.asked: dict[HostName, float] = {}
         self.table, self.seconds, self._sequence = Machines(self.hosts), 0.0, 0

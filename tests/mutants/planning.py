@@ -281,4 +281,13 @@ PLANNING: tuple[Mutant, ...] = (
            "*known)", core("test_accounts.py")),
     Mutant("a plan tells of candidates without end", f"{CORE}/weighing.py", "    draft.told += len(noes)\n", "",
            core("test_accounts.py")),
+    # plans and advice for a saved cluster
+    Mutant("a host that is off as a rehearsal begins is a fault", "daemon/ballastd/rehearsal/history.py",
+           "        if not host.is_on:", "        if False:",
+           only("unit", "tests/unit/cli/test_advice.py", "tests/simulation/test_standby.py")),
+    Mutant("what is changed is not where a new VM is put", "daemon/ballastd/cli/offline.py",
+           "replace(what_if, added=())", "WhatIf()", only("unit", "tests/unit/cli/test_advice.py")),
+    Mutant("room is kept only in an even spread", f"{CORE}/advice.py",
+           "    for _ in range(min(fits - count, HOSTS_PACKED_MAX // max(1, len(rooms)))):", "    for _ in range(0):",
+           core("test_advice.py")),
 )

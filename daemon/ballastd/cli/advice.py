@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -109,7 +109,8 @@ def place_command(ctx: click.Context, processors: float, memory: int, name: str,
 
     view, policies = _picture(ctx, cluster_file, directory, settings, socket_path, output)
     offers = rank(view, policies, Shape(processors, memory, name, tags, group))
-    emit([to_plain(offer) for offer in offers], OFFERS, output)
+    # who pipes names wants hosts that may be used
+    emit([to_plain(offer) for offer in offers if offer.is_offered or output != "name"], OFFERS, output)
     if not any(offer.is_offered for offer in offers):
         ctx.exit(EXIT_FAILED)
 
@@ -130,7 +131,7 @@ def capacity_command(ctx: click.Context, processors: float, memory: int, name: s
       ballastctl capacity --cpu 2 --memory 8GiB
       ballastctl capacity --cpu 0.5 --memory 2GiB --tag web --cluster site.yaml --policies policies -o json
     """
-    from ballastd.core.advice import Shape, capacity
+    from ballastd.core.advice import COUNTED_MAX, Shape, capacity
     from ballastd.core.plain import to_plain
 
     view, policies = _picture(ctx, cluster_file, directory, settings, socket_path, output)
@@ -142,13 +143,23 @@ def capacity_command(ctx: click.Context, processors: float, memory: int, name: s
     if output == "name":
         click.echo(str(found.fits_with_reserve))
         return
-    click.echo(f"{found.fits} more of {_words(shape)} fit on the hosts as they are")
+    counted = f"{found.fits} or" if found.fits >= COUNTED_MAX else str(found.fits)
+    click.echo(f"{counted} more of {_words(shape)} fit on the hosts as they are")
     if found.failover_hosts:
         click.echo(f"{found.fits_with_reserve} with room kept for the failure of any one {printable(found.failover_domain)}")
+    if found.reserve_stops:
+        click.echo("while room is kept the next is stopped by:")
+        _lines(found.reserve_stops)
     click.echo("the next is stopped by:" if found.stops else "nothing stops the next")
     for kind, hosts in found.stops:
         click.echo(f"  {kind} on {hosts} {'host' if hosts == 1 else 'hosts'}")
-    for line in found.examples:
+    _lines(found.examples)
+    if more := sum(hosts for _, hosts in found.stops) - len(found.examples):
+        click.echo(f"    and {more} {'host' if more == 1 else 'hosts'} more")
+
+
+def _lines(lines: Iterable[str]) -> None:
+    for line in lines:
         click.echo(f"    {printable(line)}")
 
 

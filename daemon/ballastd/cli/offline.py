@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ballastd.cli.formats import size
+
 if TYPE_CHECKING:
     from ballastd.core.policies import PolicySet
-    from ballastd.core.saved_cluster import SavedCluster
+    from ballastd.core.saved_cluster import ClusterCopy, SavedCluster
     from ballastd.core.views import ClusterView
 
 CHANGES = {"cordon": "cordon=HOST", "drain": "drain=HOST", "off": "off=HOST", "add-vm": "add-vm=PROCESSORS:SIZE[@HOST]"}
@@ -61,17 +63,19 @@ def _host(name: str, cluster: SavedCluster) -> str:
 
 
 def _added(part: str, value: str, cluster: SavedCluster) -> tuple[float, int, str]:
-    from ballastd.documents.scalars import size
+    from ballastd.documents.scalars import size as bytes_of
 
     shape, _, host = value.partition("@")
     processors, _, memory = shape.partition(":")
     try:
-        found = float(processors), size(memory)
+        found = float(processors), bytes_of(memory)
     except ValueError as error:
         raise click.BadParameter(f"{part!r}: {error}; write for example add-vm=2:8GiB", param_hint="--what-if") from None
     if not 0 <= found[0] <= 100_000 or found[1] <= 0:
         raise click.BadParameter(f"{part!r}: no VM is like that; write for example add-vm=2:8GiB", param_hint="--what-if")
-    return (*found, _host(host, cluster) if host else "")
+    if host and any(one.name == _host(host, cluster) and not one.is_on for one in cluster.hosts):
+        raise click.BadParameter(f"{part!r}: {host} is off, and no VM runs there", param_hint="--what-if")
+    return (*found, host)
 
 
 def as_it_is(cluster: SavedCluster, compiled: Callable[[float], PolicySet]) -> tuple[ClusterView, PolicySet]:
@@ -80,10 +84,20 @@ def as_it_is(cluster: SavedCluster, compiled: Callable[[float], PolicySet]) -> t
     return _look(cluster, compiled, 0.0, WhatIf(), lambda policies: policies)
 
 
+def with_orders(what_if: WhatIf, copy: ClusterCopy) -> WhatIf:
+    """Return the changes with what an operator has closed and is having emptied already."""
+    return replace(what_if, cordoned=tuple(sorted({*copy.cordoned, *what_if.cordoned})),
+                   emptied=tuple(sorted({*copy.drained, *what_if.emptied})))
+
+
 def plan_for(cluster: SavedCluster, compiled: Callable[[float], PolicySet], what_if: WhatIf, after: float | None
              ) -> ClusterView:
     """Return the picture once a cluster was as it is for ``after`` seconds (None: as long as the longest hold of a policy
-    that balances or packs). Until then nothing is carried out, whatever mode a policy is in."""
+    that balances or packs). Until then nothing is carried out, whatever mode a policy is in.
+
+    Raises:
+        click.ClickException: no host takes a VM that is to come, or not the one that was named.
+    """
     cluster = _with_vms(cluster, compiled, what_if)
     begins = _begins(cluster)
     seconds = _longest_hold(compiled(begins)) + AFTER_HOLDS_SECONDS if after is None else after
@@ -111,18 +125,21 @@ def _longest_hold(policies: PolicySet) -> float:
 def _with_vms(cluster: SavedCluster, compiled: Callable[[float], PolicySet], what_if: WhatIf) -> SavedCluster:
     from ballastd.core.advice import Shape, rank
     from ballastd.core.inventory import VmRecord, VmState
+    from ballastd.core.plans import RefusalKind
     from ballastd.core.quantities import Bytes, HostName, VmId
     from ballastd.core.saved_cluster import Demand, SavedVm
 
     for number, (processors, memory, named) in enumerate(what_if.added, start=1):
-        host = named
-        if not host:
-            view, policies = as_it_is(cluster, compiled)
-            best = next((offer for offer in rank(view, policies, Shape(processors, memory)) if offer.is_offered), None)
-            if best is None:
-                raise click.ClickException(f"no host takes a VM of {processors:g} processors and {memory} bytes; "
-                                           "ballastctl place says why")
-            host = best.host
+        view, policies = _look(cluster, compiled, 0.0, replace(what_if, added=()), lambda policies: policies)
+        offers = rank(view, policies, Shape(processors, memory))
+        best = next((offer for offer in offers if (offer.host == named if named else offer.is_offered)), None)
+        against = [detail for kind, detail in best.why_not if kind == RefusalKind.MEMORY.value] if best is not None else []
+        if best is None or against:
+            who, why = named or "no host", f": {against[0]}" if against else "; ballastctl place says why"
+            raise click.ClickException(f"{who} takes {'no' if named else 'a'} VM of {processors:g} processors and "
+                                       f"{size(memory)}{why}")
+        host = best.host
+        click.echo(f"added-{number} is taken to run on {host}", err=True)
         key = VmId(f"00000000-0000-4000-8000-{number:012}")
         record = VmRecord(key, f"added-{number}", VmState.RUNNING, Bytes(memory), vcpus=max(1, round(processors)))
         added = SavedVm(record, HostName(host), Demand(high=processors))

@@ -11,7 +11,7 @@ import click
 from ballastd.cli.client import Daemon
 from ballastd.cli.diagnostics import show_problems
 from ballastd.cli.formats import age, duration, printable, size, takes
-from ballastd.cli.offline import plan_for, read_what_if
+from ballastd.cli.offline import plan_for, read_what_if, with_orders
 from ballastd.cli.options import (
     recommendation_argument,
     socket_of,
@@ -23,7 +23,7 @@ from ballastd.cli.options import (
 )
 from ballastd.cli.output import Column, Row, Table, emit, emit_document, heading, repeat, warn_if_old
 from ballastd.cli.policies.places import EXIT_PROBLEMS, placed, settings_option
-from ballastd.cli.policies.showing import cluster_for
+from ballastd.cli.policies.showing import copy_for
 from ballastd.errors import ConfigurationError
 
 INTENTS = Table((
@@ -144,12 +144,16 @@ def _planned(ctx: click.Context, cluster_file: Path | None, directory: Path | No
     try:
         where, declared = placed(directory, settings)
         read = read_policies(where, declared if cluster_file is None else None)
-        cluster = cluster_for(ctx, cluster_file, socket_of(ctx), declared)
+        copy = copy_for(ctx, cluster_file, socket_of(ctx), declared)
     except ConfigurationError as error:
         show_problems(error.problems, "error", "red")
         ctx.exit(EXIT_PROBLEMS)
-    assert cluster is not None, "a file, or a socket that is asked, or an error"
-    view = plan_for(cluster, read.compiled, read_what_if(changes, cluster), after)
+    assert copy is not None, "a file, or a socket that is asked, or an error"
+    if cluster_file is None:
+        unseen = f"; never seen, and left out: {', '.join(copy.missing)}" if copy.missing else ""
+        click.echo(f"the daemon's cluster by what it uses, with its cordons and drains; verdicts of health, rests and "
+                   f"migrations under way are not in it{printable(unseen)}", err=True)
+    view = plan_for(copy.cluster, read.compiled, with_orders(read_what_if(changes, copy.cluster), copy), after)
     document: Row = to_json(PlanView(view.revision, view.wall, view.posture, view.gates, view.intents, view.moves, view.noes,
                                      view.recommendations, view.rejections, view.demotions))
     return document

@@ -11,6 +11,7 @@ import heapq
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from math import inf
 
 from ballastd.core.domains import domains
 from ballastd.core.inventory import DeclaredHost, VmRecord, VmState
@@ -24,6 +25,10 @@ HOLDS_NO_MEMORY = frozenset({VmState.SHUTOFF.value, VmState.CRASHED.value})
 REFUSALS_SHOWN = 8
 RESERVES_ASKED = 20
 """So many of the best hosts are asked what may fail then: the one question whose price grows with the cluster."""
+COUNTED_MAX = 10_000
+"""More VMs of a shape are not counted."""
+HOSTS_PACKED_MAX = 20_000
+"""How much is tried, beside an even spread, to find room for more while room is kept: VMs times hosts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +50,13 @@ class Shape:
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A host for the shape. ``cpu_after``, ``memory_after``: shares of what VMs may use, with the VM on it; ``cpu_after``
-    None where the host's load is not known. ``why_not``: what is against it, each as kind and detail; empty: it is offered.
+    None where the host's load is not known, ``memory_after`` where its memory is not. ``why_not``: what is against it, each
+    as kind and detail; empty: it is offered.
     ``but``: should-rules that would be broken, whose weights are the ``penalty``, and what nobody knows."""
 
     host: str
     cpu_after: float | None
-    memory_after: float
+    memory_after: float | None
     why_not: tuple[tuple[str, str], ...] = ()
     but: tuple[str, ...] = ()
     penalty: int = 0
@@ -63,9 +69,10 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """How many more VMs of a shape fit: at all, and with room kept for a failure as Limits say. ``failover_hosts``,
-    ``failover_domain``: how many may fail, 0 where no room is kept, and of what: hosts or a label. ``stops``: what is
-    against the next, kind and number of hosts; ``examples``: the same of some hosts, in words."""
+    """How many more VMs of a shape fit: at all, and with room kept for a failure as Limits say; no more are counted than
+    ``COUNTED_MAX``. ``failover_hosts``, ``failover_domain``: how many may fail, 0 where no room is kept, and of what: hosts
+    or a label. ``stops``: what is against the next, kind and number of hosts; ``examples``: the same of some hosts, in
+    words; ``reserve_stops``: what is against the next while room is kept, of some hosts, where that is less."""
 
     fits: int
     fits_with_reserve: int
@@ -73,6 +80,7 @@ class Capacity:
     failover_domain: str
     stops: tuple[tuple[str, int], ...]
     examples: tuple[str, ...]
+    reserve_stops: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -86,6 +94,16 @@ class _Room:
     vms: list[VmRecord]
     added: int = 0
     sizes: list[int] = field(default_factory=list)
+
+    def add(self, shape: Shape) -> None:
+        """Put one more there."""
+        self.added += 1
+        self.vms.append(shape.record())
+        self.sizes.append(shape.memory)
+
+    def memory_share(self, shape: Shape) -> float | None:
+        """How much of its memory is taken with one more; None where it is not known."""
+        return self.memory_after(shape) / self.seen.memory_limit if self.seen.memory_limit > 0 else None
 
     def memory_after(self, shape: Shape) -> int:
         held = self.seen.memory_used + self.seen.memory_reserved
@@ -102,7 +120,8 @@ class _Room:
 
     def fullness(self, shape: Shape) -> float:
         """The scarcer resource's share with one more, as far as it is known."""
-        return max(self.cpu_after(shape) or 0.0, self.memory_after(shape) / max(1, self.seen.memory_limit))
+        memory = self.memory_share(shape)
+        return max(self.cpu_after(shape) or 0.0, inf if memory is None else memory)
 
 
 def rank(view: ClusterView, policies: PolicySet, shape: Shape) -> tuple[Offer, ...]:
@@ -127,7 +146,7 @@ def rank(view: ClusterView, policies: PolicySet, shape: Shape) -> tuple[Offer, .
 def capacity(view: ClusterView, policies: PolicySet, shape: Shape) -> Capacity:
     """Return how many more VMs of a shape fit, spread over the hosts as ``rank`` would spread them."""
     rooms = _rooms(view, policies)
-    fits = _spread(rooms, policies, shape, None)
+    fits = _spread(rooms, policies, shape, COUNTED_MAX)
     stops = Counter[str]()
     examples: list[str] = []
     for room in rooms:
@@ -136,20 +155,44 @@ def capacity(view: ClusterView, policies: PolicySet, shape: Shape) -> Capacity:
             stops[why[0].value] += 1
             if len(examples) < REFUSALS_SHOWN:
                 examples.append(f"{room.seen.name}: {why[1]}")
-    keeps = policies.limits.failover_hosts
-    reserved = fits
-    if keeps:
-        before = _reserve(_rooms(view, policies), policies, shape).packings
-        low, high = 0, fits
-        while low < high:
-            middle = (low + high + 1) // 2
-            tried = _rooms(view, policies)
-            _spread(tried, policies, shape, middle)
-            after = _reserve(tried, policies, shape).packings
-            holds = all(now.stranded <= then.stranded for now, then in zip(after, before, strict=True))
-            low, high = (middle, high) if holds else (low, middle - 1)
-        reserved = low
-    return Capacity(fits, reserved, keeps, policies.limits.failover_domain, tuple(stops.most_common()), tuple(examples))
+    reserved, against = (fits, ()) if not policies.limits.failover_hosts else _with_room_kept(view, policies, shape, fits)
+    return Capacity(fits, reserved, policies.limits.failover_hosts, policies.limits.failover_domain,
+                    tuple(stops.most_common()), tuple(examples), against)
+
+
+def _with_room_kept(view: ClusterView, policies: PolicySet, shape: Shape, fits: int) -> tuple[int, tuple[str, ...]]:
+    """Return how many of those that fit leave room for a failure, and what is against one more: an even spread of as many
+    as may be, and then each where ``rank`` would offer it."""
+    before = _reserve(_rooms(view, policies), policies, shape).packings
+    low, high = 0, fits
+    while low < high:
+        middle = (low + high + 1) // 2
+        tried = _rooms(view, policies)
+        _spread(tried, policies, shape, middle)
+        after = _reserve(tried, policies, shape).packings
+        holds = all(now.stranded <= then.stranded for now, then in zip(after, before, strict=True))
+        low, high = (middle, high) if holds else (low, middle - 1)
+    rooms = _rooms(view, policies)
+    count = _spread(rooms, policies, shape, low)
+    for _ in range(min(fits - count, HOSTS_PACKED_MAX // max(1, len(rooms)))):
+        row, against = _keeping(rooms, policies, shape)
+        if row is None:
+            return count, against
+        rooms[row].add(shape)
+        count += 1
+    return count, _keeping(rooms, policies, shape)[1] if count < fits else ()
+
+
+def _keeping(rooms: list[_Room], policies: PolicySet, shape: Shape) -> tuple[int | None, tuple[str, ...]]:
+    """Return the emptiest host on which one more leaves room for a failure, else None and what is against some of them."""
+    able = [row for row, room in enumerate(rooms) if next(_why_not(room, rooms, policies, shape), None) is None]
+    reserve, against = _reserve(rooms, policies, shape), []
+    for row in sorted(able, key=lambda row: rooms[row].fullness(shape))[:RESERVES_ASKED]:
+        worse = reserve.worse_after(shape.memory, row)
+        if worse is None:
+            return row, ()
+        against.append(f"{rooms[row].seen.name}: {worse.words()}")
+    return None, tuple(against[:REFUSALS_SHOWN])
 
 
 def _rooms(view: ClusterView, policies: PolicySet) -> list[_Room]:
@@ -185,9 +228,7 @@ def _spread(rooms: list[_Room], policies: PolicySet, shape: Shape, most: int | N
         _, index = heapq.heappop(waiting)
         room = rooms[index]
         if next(_why_not(room, rooms, policies, shape), None) is None:
-            room.added += 1
-            room.vms.append(shape.record())
-            room.sizes.append(shape.memory)
+            room.add(shape)
             count += 1
             heapq.heappush(waiting, (room.fullness(shape), index))
     return count
@@ -198,12 +239,12 @@ def _offer(room: _Room, rooms: list[_Room], policies: PolicySet, shape: Shape) -
     broken = [rule for rule in policies.placement if not rule.must and _against(rule, room, rooms, shape)]
     but = [f"{rule.name}: {_against(rule, room, rooms, shape)}" for rule in broken]
     cpu = room.cpu_after(shape)
-    if cpu is None:
+    if cpu is None and room.seen.memory_limit > 0:
         but.append("what its processors do is not known")
     if room.seen.network_limit is not None and room.seen.network_by_vms is None:
         but.append("what its VMs' network carries is not known")
-    return Offer(room.seen.name, cpu, room.memory_after(shape) / max(1, room.seen.memory_limit), tuple(why), tuple(but),
-                 sum(rule.weight or 0 for rule in broken))
+    penalty = sum(rule.weight or 0 for rule in broken)
+    return Offer(room.seen.name, cpu, room.memory_share(shape), tuple(why), tuple(but), penalty)
 
 
 def _with_reserve(offer: Offer, reserve: Reserve, row: int, shape: Shape) -> Offer:
@@ -216,13 +257,17 @@ def _why_not(room: _Room, rooms: list[_Room], policies: PolicySet, shape: Shape)
     seen = room.seen
     if not seen.target:
         yield RefusalKind.HOST_NOT_HEALTHY, "; ".join(seen.why_not) or "nothing may be placed there now"
-    if shape.memory > room.memory_left(shape):
+    share = room.memory_share(shape)
+    if share is None:
+        if seen.target:
+            yield RefusalKind.MEMORY, "how much memory it has is not known"
+    elif shape.memory > room.memory_left(shape):
         left = human_bytes(max(0, room.memory_left(shape)))
         yield RefusalKind.MEMORY, f"needs {human_bytes(shape.memory)}, has {left} left"
     else:
-        after, (edge, policy) = room.memory_after(shape) / seen.memory_limit, room.hot_memory
-        if after > edge:
-            yield RefusalKind.LOAD, f"{after:.0%} of its memory would be used; {policy} calls more than {edge:.0%} hot"
+        edge, policy = room.hot_memory
+        if share > edge:
+            yield RefusalKind.LOAD, f"{share:.0%} of its memory would be used; {policy} calls more than {edge:.0%} hot"
     cpu, (edge, policy) = room.cpu_after(shape), room.hot_cpu
     if cpu is not None and cpu > edge:
         words = f"{policy} calls more than {edge:.0%} hot" if policy else "it has no more"

@@ -27,12 +27,12 @@ class _Refused(ValueError):
 
 
 def carry_out(command: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName], reachable: frozenset[HostName],
-              wall: float, powered: Mapping[HostName, str | None], timing: Timing = DEFAULT_TIMING,
+              wall: float, powered: Mapping[HostName, str], timing: Timing = DEFAULT_TIMING,
               recommended: Container[str] = (), parted: Container[str] = ()) -> tuple[tuple[ev.Event, ...], Answer]:
     """Return the events that ``command`` amounts to, and the answer to it. A refusal has no events.
 
-    ``powered``: why each host cannot be switched off now, None where it can. ``recommended``: the ids of what the last plan
-    would do. ``parted``: the migrations (ids) that an end shows in post-copy.
+    ``powered``: why the host that is spoken of cannot be switched off now, where that is asked and it cannot.
+    ``recommended``: the ids of what the last plan would do. ``parted``: the migrations (ids) that an end shows in post-copy.
     """
     if command.verb in APPROVAL_VERBS:
         try:
@@ -43,7 +43,7 @@ def carry_out(command: OperatorCommand, ledger: Ledger, hosts: frozenset[HostNam
     if command.verb in POWER_VERBS:
         try:
             host = _host(command, hosts)
-            why_not = powered[host]
+            why_not = powered.get(host)
             if command.verb is Verb.POWER_ON:
                 why_not = f"{host} is on: its hypervisor answers" if host in reachable else None
             event, message = POWER_VERBS[command.verb](command, host, ledger, why_not, wall)
@@ -290,6 +290,7 @@ def _wake_test(c: OperatorCommand, host: HostName, ledger: Ledger, why_not: str 
 POWER_VERBS: dict[Verb, PowerVerb] = {
     Verb.POWER_OFF: _power_off, Verb.POWER_ON: _power_on, Verb.WAKE_TEST: _wake_test,
     Verb.CONFIRM_WAKEABLE: _confirm_wakeable}
+OFF_VERBS = (Verb.POWER_OFF, Verb.WAKE_TEST)
 
 _VERBS: dict[Verb, Callable[[OperatorCommand, Ledger, frozenset[HostName], frozenset[HostName], float], Outcome]] = {
     Verb.CORDON: _cordon,

@@ -17,7 +17,7 @@ from ballastd.core import power_events as pw
 from ballastd.core.admission import Gate, admit
 from ballastd.core.arrivals import Arrivals, to_check
 from ballastd.core.booking_clock import CLOCK_STEP_SECONDS, ClockWatch, ahead
-from ballastd.core.commands import POWER_VERBS, carry_out
+from ballastd.core.commands import OFF_VERBS, carry_out
 from ballastd.core.consolidation import Outlook, empty_intents, why_not_off
 from ballastd.core.copying import copy_of
 from ballastd.core.decisions import Decision, Step
@@ -114,7 +114,7 @@ class Controller:
 
     def copy(self, now: Instant) -> ClusterCopy:
         """Return the cluster as it was seen last, to be saved."""
-        return copy_of(self._cluster, self._senses.inventories, self._ledger.standing_by(), self._loads, now)
+        return copy_of(self._cluster, self._senses.inventories, self._ledger, self._loads, now)
 
     def step(self, inputs: tuple[Input, ...], now: Instant) -> Decision:
         """Return what ought to be done once ``inputs`` are known. Nothing is booked until ``advance``."""
@@ -271,15 +271,15 @@ class Controller:
                 self._judge_of_health.acknowledge(event.host, step.now)
         step.answers.append(answer)
 
-    def _why_not_off(self, command: OperatorCommand, step: Step) -> dict[HostName, str | None]:
-        """Return for each host why it cannot be switched off now; asked only where an operator speaks of power."""
-        if command.verb not in POWER_VERBS:
+    def _why_not_off(self, command: OperatorCommand, step: Step) -> dict[HostName, str]:
+        """Return why the host that is spoken of cannot be switched off now; asked only where it is to be."""
+        host = HostName(command.subject)
+        if command.verb not in OFF_VERBS or all(one.name != host for one in self._cluster.hosts):
             return {}
         outlook = self._outlook(step)
         snapshot = take(self._facts(step), step.draft, step.now, self._loads)
-        proving = command.verb is Verb.WAKE_TEST
-        noes = {host.name: why_not_off(None, host.name, snapshot, outlook, proving=proving) for host in self._cluster.hosts}
-        return {host: None if no is None else no.detail for host, no in noes.items()}
+        no = why_not_off(None, host, snapshot, outlook, proving=command.verb is Verb.WAKE_TEST)
+        return {} if no is None else {host: no.detail}
 
     def _outlook(self, step: Step) -> Outlook:
         return Outlook(step.draft, self._policies, self._trends, self._senses.agents, self._cluster.timing)

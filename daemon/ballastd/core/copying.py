@@ -8,18 +8,19 @@ from dataclasses import replace
 import numpy as np
 
 from ballastd.core.inventory import NO_USAGE, HostInventory, JobKind, VmRecord, VmState, VmUsage
+from ballastd.core.ledger import Ledger
 from ballastd.core.loads import Loads
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import HostName, Instant, VmId
 from ballastd.core.saved_cluster import ClusterCopy, Demand, SavedCluster, SavedHost, SavedVm
 
 
-def copy_of(declared: ClusterDeclaration, inventories: Mapping[HostName, HostInventory], off: frozenset[HostName],
+def copy_of(declared: ClusterDeclaration, inventories: Mapping[HostName, HostInventory], ledger: Ledger,
             loads: Loads, now: Instant) -> ClusterCopy:
-    """Return the cluster as it was seen last. ``off``: hosts that we switched off. A VM that was seen at two hosts is where
+    """Return the cluster as it was seen last. Hosts that we switched off are off. A VM that was seen at two hosts is where
     it runs; what it will ask for, and carry over its network, is what it did over the load window, or next to nothing where
     that is unknown. Saved when: to the second, as people write it."""
-    hosts, missing = [], []
+    hosts, missing, off = [], [], ledger.standing_by()
     found: dict[VmId, SavedVm] = {}
     for host in declared.hosts:
         inventory = inventories.get(host.name)
@@ -33,7 +34,8 @@ def copy_of(declared: ClusterDeclaration, inventories: Mapping[HostName, HostInv
             if record.vm not in found or record.state.runs:
                 found[record.vm] = vm
     vms = tuple(found[vm] for vm in sorted(found))
-    return ClusterCopy(SavedCluster(tuple(hosts), vms, "live", float(int(now.wall))), tuple(missing))
+    return ClusterCopy(SavedCluster(tuple(hosts), vms, "live", float(int(now.wall))), tuple(missing),
+                       tuple(sorted(ledger.cordoned)), tuple(sorted(ledger.drains)))
 
 
 def _vm(record: VmRecord, usage: VmUsage, host: HostName, loads: Loads, now: Instant) -> SavedVm:

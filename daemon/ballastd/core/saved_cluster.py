@@ -109,7 +109,10 @@ class SavedCluster:
 
 @dataclass(frozen=True, slots=True)
 class ClusterCopy:
-    """A live cluster as it was seen last. ``missing``: hosts that were never seen, which it does without."""
+    """A live cluster as it was seen last. ``missing``: hosts that were never seen, which it does without. ``cordoned``,
+    ``drained``: hosts that an operator has closed, and is having emptied."""
 
     cluster: SavedCluster
     missing: tuple[HostName, ...] = ()
+    cordoned: tuple[HostName, ...] = ()
+    drained: tuple[HostName, ...] = ()

@@ -11,7 +11,7 @@ from ballastd.core.inventory import HostInventory, JobKind, VmRecord, VmState, V
 from ballastd.core.migrations import CallResult
 from ballastd.core.plans import Order
 from ballastd.core.quantities import MIB, Bytes, HostName, Instant, VmId
-from ballastd.core.saved_cluster import SavedCluster, SavedHost
+from ballastd.core.saved_cluster import SavedHost, SavedVm
 from ballastd.sim.pages import free_pages
 
 QUIET_PROCESSORS = 0.05
@@ -40,13 +40,12 @@ class Machine:
     _shown: tuple[VmRecord, ...] = ()
     _free: Bytes = Bytes(0)
 
-    def stock(self, cluster: SavedCluster) -> None:
-        """Put the VMs there that ``cluster`` says are on it."""
-        for vm in cluster.on(self.saved.name):
-            self.vms[vm.record.vm] = vm.record
-            self.burn[vm.record.vm] = vm.demand.high
-            if vm.network_mib_s:
-                self.network[vm.record.vm] = vm.network_mib_s
+    def stock(self, vm: SavedVm) -> None:
+        """Put a VM there."""
+        self.vms[vm.record.vm] = vm.record
+        self.burn[vm.record.vm] = vm.demand.high
+        if vm.network_mib_s:
+            self.network[vm.record.vm] = vm.network_mib_s
 
     def held(self) -> int:
         """Return how much memory is taken, bytes."""

@@ -13,12 +13,14 @@ import structlog
 
 from ballastd.core.acts import Act
 from ballastd.core.arrival_checks import NOTHING_ALLOWED, AllowedChecks
+from ballastd.core.events import to_record
 from ballastd.core.inputs import Answer, OperatorCommand, Verb
 from ballastd.core.policies import PolicySet, Timing
 from ballastd.core.rehearsed import Violation
 from ballastd.core.saved_cluster import SavedCluster
 from ballastd.errors import BallastdError, ConfigurationError
 from ballastd.ports.keeping import Recording
+from ballastd.rehearsal.history import switched_off
 from ballastd.service.daemon import Daemon, Parts, PolicySource
 from ballastd.sim.checkers import CHECKERS, Checker
 from ballastd.sim.crashing import CrashPoints
@@ -247,9 +249,17 @@ class Stage:
             checker.begin()
         if not starts:
             return
+        self._remember()
         self.start()
         if self.setting.wakeable:
             self._spawn(self._vouch())
+
+    def _remember(self) -> None:
+        """Have the journal know of the hosts that are off as it begins."""
+        events = tuple(switched_off(self.setting.cluster, self.setting.begins_wall))
+        if events:
+            self.world.journal.open()
+            self.world.journal.append(0, [to_record(event) for event in events])
 
     async def _vouch(self) -> None:
         await asyncio.sleep(1.0)

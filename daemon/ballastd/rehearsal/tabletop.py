@@ -20,7 +20,7 @@ from ballastd.core.plans import Order
 from ballastd.core.policies import PolicySet, Timing
 from ballastd.core.quantities import HostName, Instant, Seconds
 from ballastd.core.rehearsed import Violation
-from ballastd.core.saved_cluster import SavedCluster, SavedHost
+from ballastd.core.saved_cluster import SavedCluster
 from ballastd.core.telemetry import Report, Sample
 from ballastd.rehearsal.machines import Machine, Machines, usable
 from ballastd.rehearsal.seeds import HOUR, Outcome, policies_of
@@ -71,7 +71,9 @@ class Tabletop:
         self._step_seconds = step_seconds
         self._declared = cluster.declaration(timing)
         self._seconds = 0.0
-        self._hosts = {host.name: _on_table(host, cluster) for host in cluster.hosts}
+        self._hosts = {host.name: _Host(host, usable(host)) for host in cluster.hosts}
+        for vm in cluster.vms:
+            self._hosts[vm.host].stock(vm)
         self._table = Machines(self._hosts)
         self._returns: list[Input] = []
         self._wishes: list[Input] = []
@@ -296,9 +298,3 @@ def play_seed(seed: int, hours: float = 4.0) -> Outcome:
     table.judge_rest()
     happened = {"moves": table.orders, "restarts": table.restarts, "offs": 0}
     return Outcome(seed, (), tuple(table.violations), happened, lasts + CALM_SECONDS, ())
-
-
-def _on_table(saved: SavedHost, cluster: SavedCluster) -> _Host:
-    on_table = _Host(saved, usable(saved))
-    on_table.stock(cluster)
-    return on_table

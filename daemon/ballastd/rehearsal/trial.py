@@ -29,6 +29,7 @@ from ballastd.core.power import PowerOrder, PowerState, PowerStatus
 from ballastd.core.quantities import HostName, Instant, Seconds, VmId
 from ballastd.core.telemetry import METRICS, AgentState, MetricKind, Report, Sample
 from ballastd.core.views import ClusterView
+from ballastd.rehearsal.history import proved_wakeable, switched_off
 from ballastd.rehearsal.machines import Machine, Machines, usable
 
 TIMING = Timing()
@@ -72,8 +73,8 @@ class _Trial:
         self._example = example
         self._seconds = -BEFORE_SECONDS
         self._hosts = {saved.name: Machine(saved, usable(saved)) for saved in example.cluster.hosts}
-        for host in self._hosts.values():
-            host.stock(example.cluster)
+        for vm in example.cluster.vms:
+            self._hosts[vm.host].stock(vm)
         self._table = Machines(self._hosts)
         self._agents, self._hypervisors = dict(example.agents), dict(example.hypervisors)
         self._is_on = {saved.name: saved.is_on for saved in example.cluster.hosts}
@@ -83,7 +84,9 @@ class _Trial:
         self._sequence, self._looked = 0, 0
         self._moves: list[Order] = []
         self._cordons: frozenset[HostName] = frozenset()
-        self._mind = Controller(example.cluster.declaration(TIMING), policies, Ledger(), self._now)
+        books, wall = Ledger(), begins_of(example)
+        books.replay((*switched_off(example.cluster, wall), *proved_wakeable(example.cluster, wall)))
+        self._mind = Controller(example.cluster.declaration(TIMING), policies, books, self._now)
         self._moments = sorted({at for at in self._turns() if at >= 0})
         self._calm_at = -BEFORE_SECONDS
 
@@ -101,7 +104,8 @@ class _Trial:
 
     def play(self) -> tuple[Seen, ...]:
         seen, looks = [], list(self._example.looks)
-        self._vouch()
+        for vm, line in self._example.load:
+            self._burn(vm, line.at(self._seconds) or 0.0)
         while True:
             decision = self._turn()
             while looks and looks[0].at <= self._seconds:
@@ -142,14 +146,6 @@ class _Trial:
         for host in self._hosts.values():
             if vm in host.burn:
                 host.burn[vm] = processors
-
-    def _vouch(self) -> None:
-        """Every host that can be switched counts as proved to wake, as in a rehearsal."""
-        for host in self._hosts.values():
-            if host.saved.declared.power:
-                self._ask(Verb.CONFIRM_WAKEABLE, host.saved.name)
-        for vm, line in self._example.load:
-            self._burn(vm, line.at(self._seconds) or 0.0)
 
     def _ask(self, verb: Verb, subject: str) -> None:
         self._returns.append(OperatorCommand(f"{self._seconds:g}-{verb.value}-{subject}", verb, subject, "operator"))

@@ -56,7 +56,7 @@ def test_place_ranks_hosts_with_reasons(files: tuple[str, ...]) -> None:
     assert told[0]["host"] == "cedar"
     assert told[0]["memory_after"] == pytest.approx(8 / 60)
     named = run("place", "--cpu", 2, "--memory", "8GiB", *files, "-o", "name").stdout.split()
-    assert named == ["cedar", "dogwood", "beech", "alder"]
+    assert named == ["cedar", "dogwood", "beech"], "alder is not offered"
 
 
 def test_where_no_host_is_offered_the_exit_code_says_so(files: tuple[str, ...]) -> None:
@@ -101,15 +101,33 @@ def test_a_plan_for_a_saved_cluster_relieves_what_is_hot_and_carries_nothing_out
     assert told["posture"] == "acting"
 
 
+def test_a_host_that_is_off_is_no_fault_and_takes_nothing(files: tuple[str, ...]) -> None:
+    site = Path(files[1])
+    site.write_text(CLUSTER.replace("{name: dogwood}", "{name: dogwood, on: false, power: simulated}"))
+    told = json.loads(run("plan", *files, "-o", "json").stdout)
+    assert [gate["kind"] for gate in told["gates"]] == []
+    assert [(move["vm_name"], move["target"]) for move in told["moves"]] == [("hot-2", "cedar")]
+    offers = {offer["host"]: offer for offer in json.loads(run(
+        "place", "--cpu", 2, "--memory", "8GiB", *files, "-o", "json").stdout)}
+    [(kind, detail)] = offers["dogwood"]["why_not"]
+    assert (kind, detail) == ("host-not-healthy", "host-standby: switched off: it is off in the saved cluster")
+    assert offers["dogwood"]["memory_after"] is None
+    refused = run("plan", *files, "--what-if", "add-vm=2:8GiB@dogwood")
+    assert (refused.exit_code, "dogwood is off" in refused.output) == (2, True)
+
+
 def test_a_plan_for_what_would_be_empties_and_closes_hosts(files: tuple[str, ...]) -> None:
     told = json.loads(run("plan", *files, "--what-if", "off=beech,cordon=cedar", "-o", "json").stdout)
     assert {(intent["kind"], intent["host"]) for intent in told["intents"]} >= {("drain", "beech")}
     assert [(move["vm_name"], move["target"]) for move in told["moves"]] == [("calm", "dogwood"), ("hot-2", "dogwood")]
 
 
-def test_a_plan_with_a_vm_more_has_it_where_place_would_put_it(files: tuple[str, ...]) -> None:
-    told = json.loads(run("plan", *files, "--what-if", "add-vm=2:8GiB,drain=cedar", "-o", "json").stdout)
-    assert [move["vm_name"] for move in told["moves"] if move["source"] == "cedar"] == ["added-1"]
+def test_a_plan_with_a_vm_more_has_it_where_place_would_put_it_were_all_else_so(files: tuple[str, ...]) -> None:
+    alone, beside = (run("plan", *files, "--what-if", changes, "-o", "json") for changes in (
+        "add-vm=2:8GiB", "add-vm=2:8GiB,drain=cedar"))
+    assert "added-1 is taken to run on cedar" in alone.stderr
+    assert "added-1 is taken to run on dogwood" in beside.stderr
+    assert [move for move in json.loads(beside.stdout)["moves"] if move["vm_name"] == "added-1"] == []
     put = json.loads(run("plan", *files, "--what-if", "add-vm=2:8GiB@beech,drain=beech", "-o", "json").stdout)
     assert {move["vm_name"] for move in put["moves"] if move["source"] == "beech"} == {"added-1", "calm"}
 
@@ -118,7 +136,8 @@ def test_a_plan_with_a_vm_more_has_it_where_place_would_put_it(files: tuple[str,
     ("of=beech", "did you mean off?"), ("off=beach", "no host is called beach; did you mean beech?"),
     ("off", "none of cordon="), ("add-vm=2", "write for example add-vm=2:8GiB"),
     ("add-vm=x:8GiB", "write for example add-vm=2:8GiB"),
-    ("add-vm=-1:8GiB", "no VM is like that"), ("add-vm=1:800GiB", "no host takes a VM"),
+    ("add-vm=-1:8GiB", "no VM is like that"), ("add-vm=1:800GiB", "no host takes a VM of 1 processors and 800.0 GiB"),
+    ("add-vm=1:800GiB@beech", "beech takes no VM of 1 processors and 800.0 GiB: needs 800.0 GiB"),
 ])
 def test_changes_that_are_none_are_refused_with_what_was_meant(files: tuple[str, ...], changes: str, told: str) -> None:
     done = run("plan", *files, "--what-if", changes)

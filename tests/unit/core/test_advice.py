@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ballastd.core.advice import Offer, Shape, capacity, rank
+from ballastd.core.advice import COUNTED_MAX, Offer, Shape, capacity, rank
 from ballastd.core.explanation import explain
 from ballastd.core.hardware import Backing, Hardware, Needs, PagePool
 from ballastd.core.inputs import Verb
@@ -200,7 +200,14 @@ def test_who_has_huge_pages_needs_no_ordinary_room_if_his_host_dies() -> None:
     assert {vm.name: vm.huge_pages for vm in view.vms} == {"huge": 40 * GIB, "b": 0, "c": 0}
     assert sorted(offered(rank(view, KEPT, SMALL))) == ["h1", "h2", "h3"]
     found = capacity(view, KEPT, Shape(0.01, 8 * GIB))
-    assert (found.fits, found.fits_with_reserve) == (9, 2), "the next would leave no place for c"
+    assert (found.fits, found.fits_with_reserve) == (9, 4), "one at h2 and three at h3, where place would put them"
+    assert found.reserve_stops == ("h2: if h3 died then, 30.0 GiB of its VMs would fit nowhere (now 0 B)",
+                                   "h3: if h2 died then, 20.0 GiB of its VMs would fit nowhere (now 0 B)")
+
+
+def test_no_more_are_counted_than_anybody_wants_to_know() -> None:
+    found = capacity(seen(three()), replace(FREE, balance=()), Shape(0.0, 1 << 20))
+    assert found.fits == COUNTED_MAX
 
 
 def test_capacity_is_what_a_count_by_hand_gives() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ballastd.core.hardware import Backing, Emulator, Hardware, Needs, PagePool
+from ballastd.core.inputs import Verb
 from ballastd.core.inventory import JobKind, VmState
 from ballastd.core.quantities import GIB, MIB, Bytes, HostName, Instant
 from ballastd.documents.saved_clusters import read_cluster
@@ -57,3 +58,12 @@ def test_a_host_that_was_never_seen_is_missing_and_not_made_up() -> None:
     copy = t.controller.copy(t.now)
     assert copy.missing == (HostName("h2"),)
     assert [host.name for host in copy.cluster.hosts] == ["h1"]
+
+
+def test_what_an_operator_has_closed_and_is_having_emptied_goes_along() -> None:
+    t = table(a_cluster().host("h1").running("a").host("h2").host("h3")).warm_up()
+    t.say(Verb.CORDON, "h2")
+    t.say(Verb.DRAIN, "h3")
+    t.step()
+    copy = t.controller.copy(t.now)
+    assert (copy.cordoned, copy.drained) == (("h2",), ("h3",))

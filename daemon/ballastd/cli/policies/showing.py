@@ -18,7 +18,7 @@ from ballastd.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ballastd.core.policies import ClusterDeclaration
-    from ballastd.core.saved_cluster import SavedCluster
+    from ballastd.core.saved_cluster import ClusterCopy, SavedCluster
     from ballastd.documents.shown_policies import ShownPolicy
 
 
@@ -154,7 +154,14 @@ def explain_command(ctx: click.Context, name: str, directory: Path | None, setti
 
 def cluster_for(ctx: click.Context, file: Path | None, socket_path: str | None, declared: ClusterDeclaration | None
                 ) -> SavedCluster | None:
-    """Return the cluster that a verb looks in: a saved one, the daemon's, or the declared hosts without VMs.
+    """Return the cluster of ``copy_for``."""
+    copy = copy_for(ctx, file, socket_path, declared)
+    return None if copy is None else copy.cluster
+
+
+def copy_for(ctx: click.Context, file: Path | None, socket_path: str | None, declared: ClusterDeclaration | None
+             ) -> ClusterCopy | None:
+    """Return what a verb looks in: a saved cluster, the daemon's, or the declared hosts without VMs.
 
     Raises:
         ConfigurationError: the file is no saved cluster.
@@ -165,13 +172,13 @@ def cluster_for(ctx: click.Context, file: Path | None, socket_path: str | None, 
     from ballastd.documents.saved_clusters import load_cluster
 
     if file is not None:
-        return load_cluster(file)
+        return ClusterCopy(load_cluster(file))
     try:
         copy: ClusterCopy = from_plain(ClusterCopy, Daemon(socket_path or socket_of(ctx)).get("cluster"))
-        return copy.cluster
+        return copy
     except click.ClickException:
         if socket_path is not None:
             raise
     if declared is None:
         return None
-    return SavedCluster(tuple(SavedHost(host, Bytes(0), 0) for host in declared.hosts), ())
+    return ClusterCopy(SavedCluster(tuple(SavedHost(host, Bytes(0), 0) for host in declared.hosts), ()))
