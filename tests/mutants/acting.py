@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from tests.mutants.mutant import CORE, KERNEL, SERVICE, Mutant, core, only
+from tests.mutants.mutant import CORE, KERNEL, SERVICE, UNIT_KERNEL, Mutant, core, only
 
 TROUBLES = only("unit", "tests/unit/service/test_troubles.py")
 STOPPING = only("simulation", "tests/simulation/test_stopping.py")
+CLEARING, SPREAD = only("unit", f"{UNIT_KERNEL}/test_clearing.py"), only("unit", f"{UNIT_KERNEL}/test_spread.py")
+ADVERSARY = only("unit", f"{UNIT_KERNEL}/test_adversaries.py")
 EXECUTOR = only("unit", "tests/unit/service/test_executor.py")
 
 ACTING: tuple[Mutant, ...] = (
@@ -24,6 +26,41 @@ ACTING: tuple[Mutant, ...] = (
     Mutant("a stop calls nothing off", f"{SERVICE}/daemon.py", "        if self._parts.abort_on_stop:", "        if False:", STOPPING),
     Mutant("a stop waits for who does not answer", f"{SERVICE}/daemon.py",
            "asyncio.timeout(ABORT_ON_STOP_SECONDS)", "asyncio.timeout(None)", STOPPING),
+    Mutant("gates: the kernel knows none", f"{KERNEL}/kernel.py",
+           "        if (why := self._clearing.why_held(move.source)) is not None:", "        if False:", CLEARING),
+    Mutant("gates: one is enough to pass", f"{KERNEL}/clearing.py",
+           "for gate in self._gates() if source not in gate.passes), None)",
+           "for gate in self._gates()[:1] if source not in gate.passes), None)", CLEARING),
+    Mutant("gates: what was told counts for ever", f"{KERNEL}/clearing.py", "        if age <= TOLD_SECONDS:", "        if True:",
+           CLEARING),
+    Mutant("gates: the kernel sends to whoever is sick", f"{KERNEL}/clearing.py",
+           "        no = None if self._told is None else self._told.avoid.get(target)", "        no = None", CLEARING),
+    Mutant("gates: the kernel is told only once it is written", f"{SERVICE}/control_loop.py",
+           "        self._kernel.clear(decision.clearance)\n        try:\n            if decision.events:\n"
+           "                await self._write(decision.revision, decision.events)",
+           "        try:\n            if decision.events:\n                await self._write(decision.revision, decision.events)\n"
+           "            self._kernel.clear(decision.clearance)", TROUBLES),
+    Mutant("domains: all hosts stand together", f"{KERNEL}/spread.py", " if host in self._hosts else None\n", " and None\n",
+           SPREAD),
+    Mutant("domains: what an order calls itself counts", f"{KERNEL}/kernel.py",
+           "        if self._clearing.asked(move.source) or (move.routine",
+           '        if move.policy == "operator" or (move.routine', SPREAD),
+    Mutant("domains: a run forgets what the one before it changed", f"{KERNEL}/kernel.py",
+           "            self._spread.change(host, now.monotonic - max(0.0, now.wall - wall))\n", "            pass\n", SPREAD),
+    Mutant("domains: the mind does not wait for another one", f"{CORE}/admission.py",
+           "        why = why_apart(move.source, {m.source for m in moving", "        why = why_apart(move.source, {m.target for m in ()",
+           core("test_failure_domains.py")),
+    Mutant("domains: a closed host does not wait for another one", f"{CORE}/switching.py",
+           "              and not self._waits(host, power)):", "              ):", core("test_failure_domains.py")),
+    Mutant("more bandwidth counts once it arrived", f"{KERNEL}/kernel.py",
+           "max(order.bandwidth_mib_s, self._flights.bandwidth_of(order.migration))",
+           "self._flights.bandwidth_of(order.migration)", ADVERSARY),
+    Mutant("VMs go to a host that was told to go off", f"{KERNEL}/kernel.py", "        if self._switches.goes_off(move.target):",
+           "        if False:", ADVERSARY),
+    Mutant("what steers a job of strangers is carried out", f"{KERNEL}/kernel.py",
+           "        if not self._flights.has(order.migration, order.vm, order.source):", "        if False:", ADVERSARY),
+    Mutant("a job that is seen again is nobody's", f"{SERVICE}/control_loop.py",
+           "                    self._kernel.adopt(self._controller.ledger.migrations[event.id])", "                    pass", TROUBLES),
     Mutant("acting before the journal", f"{SERVICE}/control_loop.py",
            "            if decision.events:\n                await self._write(decision.revision, decision.events)",
            "            if decision.events:\n                pass"),

@@ -6,14 +6,16 @@ controller hands in.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Set
 from dataclasses import dataclass, field, replace
 from math import ceil
 from types import MappingProxyType
 
 from ballastd.core.books import DAY_SECONDS, HOUR_SECONDS, OPERATOR
+from ballastd.core.clearance import Gate
 from ballastd.core.convergence import ladder
 from ballastd.core.dirtying import SHOWN_SECONDS, dirtying_of, shown
+from ballastd.core.domains import AT_A_TIME_SECONDS, first_apart
 from ballastd.core.giving_way import FASTER, NOT_ASKED, PARTED, SAVING, WHOLE, Others, Part, Rooms, rooms
 from ballastd.core.intents import Intent, IntentKind, Wants
 from ballastd.core.inventory import Dirtying, VmRecord
@@ -32,16 +34,6 @@ NOBODY: Mapping[VmId, float] = MappingProxyType({})
 TUNE_STEP = 0.10
 WITHHELD_PAUSE_SECONDS = 2.0
 WITHHELD_PAUSE_MAX_SECONDS = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """Something that keeps acts from starting. ``passes``: hosts whose evacuation goes on regardless."""
-
-    kind: DeferralKind
-    reason: str
-    until_wall: float | None = None
-    passes: frozenset[HostName] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +120,7 @@ def _deferral(move: Move, intent: Intent, tally: _Tally, snapshot: Snapshot, led
         return waits
     budget = (_routine_budget(move, intent, tally, snapshot, ledger) if intent.routine
               else _evacuation_budget(move, intent, tally, snapshot, ledger, policies.limits))
-    return (budget
+    return (budget or _another_domain(move, intent, tally, snapshot, ledger)
             or window_deferral(move, policies, snapshot.now.wall)
             or _back_off(move, ledger, policies.limits, snapshot.now.wall)
             or _in_flight(move, tally, policies.limits)
@@ -288,6 +280,32 @@ def _back_off(move: Move, ledger: Ledger, limits: Limits, wall: float) -> Deferr
     what = "was withheld by the kernel" if last.withheld else "failed"
     return Deferral(DeferralKind.BACK_OFF, f"the last attempt {what} {wall - last.wall:.0f} s ago, next in "
                     f"{last.wall + pause - wall:.0f} s", move.vm, move.source, last.wall + pause)
+
+
+def _another_domain(move: Move, intent: Intent, tally: _Tally, snapshot: Snapshot, ledger: Ledger) -> Deferral | None:
+    """Return why a host is not emptied now: hosts in another failure domain are. The kernel insists on it."""
+    if move.routine:
+        packs = intent.kind is IntentKind.EMPTY and move.room_for is None
+        why = why_apart(move.source, lately_changed(ledger, snapshot), snapshot) if packs else None
+    elif intent.policy == OPERATOR:
+        return None
+    else:
+        moving: list[Move | Migration] = [move for move, _ in tally.granted]
+        moving += [m for m in ledger.open_migrations() if m.holds_slot]
+        why = why_apart(move.source, {m.source for m in moving if not m.routine and m.policy != OPERATOR}, snapshot)
+    return None if why is None else Deferral(DeferralKind.EVACUATIONS_AT_ONCE, why, move.vm, move.source)
+
+
+def lately_changed(ledger: Ledger, snapshot: Snapshot) -> Set[HostName]:
+    """Return the hosts that are emptied or went off, now or lately: packing leaves other domains alone for a while."""
+    return ledger.changed_since(snapshot.now.wall - AT_A_TIME_SECONDS).keys()
+
+
+def why_apart(host: HostName, others: Set[HostName], snapshot: Snapshot) -> str | None:
+    """Return why a host waits for others, of which one stands in another failure domain; None where none does."""
+    known = [snapshot.facts[snapshot.row(other)].declared for other in sorted(others) if other in snapshot.hosts.rows]
+    found = first_apart(snapshot.facts[snapshot.row(host)].declared, known) if known else None
+    return None if found is None else f"{found} is or was changed by us just now: one failure domain at a time"
 
 
 def _in_flight(move: Move, tally: _Tally, limits: Limits) -> Deferral | None:

@@ -102,6 +102,14 @@ class Books:
         """Return how many power orders of one kind were given after ``wall``, to one host where given."""
         return sum(1 for act in self.power_acts if act.wall > wall and act.on is on and host in (None, act.host))
 
+    def changed_since(self, wall: float) -> dict[HostName, float]:
+        """Return the hosts that VMs were moved off for more than comfort, or that were told to go off, after ``wall``, and
+        when last (wall); with those off which one is on its way."""
+        found = [(act.host, act.wall) for act in self.power_acts if not act.on and act.wall > wall]
+        found += [(m.source, m.ordered_wall) for m in self.settled if not m.routine and m.ordered_wall > wall]
+        found += [(m.source, m.ordered_wall) for m in self.migrations.values() if not m.routine]
+        return dict(sorted(found, key=lambda one: one[1]))
+
     def wakes_asked(self, wall: float) -> dict[HostName, pw.WakeAsked]:
         """Return what operators want switched on and have asked for lately enough, by host."""
         return {host: asked for host, asked in self.wake_asked.items() if wall - asked.wall < WAKE_ASKED_SECONDS}

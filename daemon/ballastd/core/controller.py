@@ -14,9 +14,10 @@ from functools import partial
 from ballastd.core import evaluation, latching, reconciliation
 from ballastd.core import events as ev
 from ballastd.core import power_events as pw
-from ballastd.core.admission import Gate, admit
+from ballastd.core.admission import admit
 from ballastd.core.arrivals import Arrivals, to_check
 from ballastd.core.booking_clock import CLOCK_STEP_SECONDS, ClockWatch, ahead
+from ballastd.core.clearance import Gate
 from ballastd.core.commands import OFF_VERBS, carry_out
 from ballastd.core.consolidation import Outlook, empty_intents, why_not_off
 from ballastd.core.copying import copy_of
@@ -26,7 +27,7 @@ from ballastd.core.dirtying import with_rate
 from ballastd.core.doubles import Doubles, told_double
 from ballastd.core.easing import balance_intents, repair_intents
 from ballastd.core.emptying import close_evacuations
-from ballastd.core.gates import Gatekeeper
+from ballastd.core.gates import Gatekeeper, clearance
 from ballastd.core.homes import Homes, told_move
 from ballastd.core.inputs import (
     BandwidthSet,
@@ -389,7 +390,7 @@ class Controller:
         return Decision(
             step.revision, tuple(step.events), orders, care.aborts, tunes, care.downtimes, care.post_copies,
             shutting.orders, asked.checks, switching.orders,
-            self._cordons(step), tuple(step.answers), tuple(step.notices), portrait,
+            self._cordons(step), tuple(step.answers), tuple(step.notices), clearance(snapshot, step.draft, gates), portrait,
             self._wake_at(step, gates, made.deferrals))
 
     def _intents(self, step: Step, snapshot: Snapshot, outlook: Outlook) -> tuple[Intent, ...]:

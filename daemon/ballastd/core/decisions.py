@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ballastd.core import events as ev
 from ballastd.core.arrivals import ArrivalCheck
+from ballastd.core.clearance import Clearance
 from ballastd.core.inputs import Answer
 from ballastd.core.ledger import Ledger
 from ballastd.core.notices import Notice
@@ -23,9 +24,9 @@ class Decision:
 
     ``downtimes``: running jobs whose VM may stand still for longer at the end. ``post_copies``: those whose VM goes before
     its memory. ``shutdowns``: guests to be asked to shut down. ``checks``: every VM that is to be asked now whether it
-    answers. ``power``: hosts to switch on or to shut
-    down in order. ``cordons``: every host that should be closed at its hook now. ``portrait``: what the step shows of
-    everything, drawn when somebody looks. ``wake_at``: monotonic instant at which something may change by itself, or None.
+    answers. ``power``: hosts to switch on or to shut down in order. ``cordons``: every host that should be closed at its
+    hook now. ``clearance``: what stands against acts now, for the kernel. ``portrait``: what the step shows of everything,
+    drawn when somebody looks. ``wake_at``: monotonic instant at which something may change by itself, or None.
     """
 
     revision: int
@@ -41,6 +42,7 @@ class Decision:
     cordons: frozenset[HostName]
     answers: tuple[Answer, ...]
     notices: tuple[Notice, ...]
+    clearance: Clearance
     portrait: Portrait = field(compare=False)
     wake_at: float | None
 

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 
 from ballastd.core.inventory import DeclaredHost
 
+LABELS = ("cooling", "power", "rack")
+"""The labels of hosts that name what they die with."""
+AT_A_TIME_SECONDS = 600.0
+"""For so long after a host was emptied or told to go off another failure domain is left alone, but for who has to leave."""
+
 
 @dataclass(frozen=True, slots=True)
 class Domains:
@@ -37,3 +42,10 @@ def domains(hosts: Iterable[DeclaredHost], across: str) -> Domains:
 def _name(host: DeclaredHost, across: str) -> str:
     value = None if across == "host" else host.label(across)
     return host.name if value is None else f"{across}={value}"
+
+
+def first_apart(host: DeclaredHost, others: Iterable[DeclaredHost]) -> str | None:
+    """Return the first of ``others`` that stands in another failure domain than ``host``, with the label that says so;
+    None where none does. Hosts of which nobody names one stand together."""
+    return next((f"{other.name} ({key} {other.label(key) or 'unknown'}, not {host.label(key) or 'unknown'})"
+                 for other in others for key in LABELS if other.label(key) != host.label(key)), None)

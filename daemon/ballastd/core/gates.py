@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 
 from ballastd.core import events as ev
-from ballastd.core.admission import Gate
+from ballastd.core.books import OPERATOR
+from ballastd.core.clearance import Clearance, Gate
 from ballastd.core.inputs import SelfSuspect
 from ballastd.core.ledger import CRASH_WINDOW_SECONDS, Ledger
 from ballastd.core.plans import DeferralKind
 from ballastd.core.policies import Health, Limits, Timing
+from ballastd.core.power import PowerPhase
 from ballastd.core.quantities import HostName, Instant
 from ballastd.core.snapshot import Snapshot
 
@@ -158,3 +160,11 @@ class Gatekeeper:
             return None
         self._site_quiet_since = None
         return ev.SiteEventEnded(now.wall)
+
+
+def clearance(snapshot: Snapshot, ledger: Ledger, gates: tuple[Gate, ...]) -> Clearance:
+    """Return what stands against acts now, whatever was planned."""
+    by_hand = {host for host, power in ledger.power.items() if power.policy == OPERATOR}
+    packing = {host for host, power in ledger.power.items() if power.phase is PowerPhase.EMPTYING}
+    avoid = {name: noes[0] for name, noes in zip(snapshot.hosts.names, snapshot.why_not, strict=True) if noes}
+    return Clearance(snapshot.now, gates, avoid, frozenset(by_hand | ledger.drains.keys()), frozenset(packing - by_hand))

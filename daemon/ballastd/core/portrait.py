@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ballastd.core import evaluation, recommendations
-from ballastd.core.admission import Gate, never_arrives
+from ballastd.core.admission import never_arrives
 from ballastd.core.arrival_checks import NOTHING_ALLOWED, AllowedChecks
 from ballastd.core.arrivals import flawed_checks
 from ballastd.core.autonomy import Offer
 from ballastd.core.books import DAY_SECONDS, HOUR_SECONDS, OPERATOR
 from ballastd.core.calibration import calibrated
+from ballastd.core.clearance import Gate
 from ballastd.core.convergence import UNSAID_MS
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import NO_USAGE, DeclaredHost, VmRecord, VmState

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ballastd.core.arrays import Floats, Ints
+from ballastd.core.domains import LABELS
 from ballastd.core.snapshot import Snapshot
 
-DOMAIN_LABELS = ("cooling", "power", "rack")
 UNLABELLED = -1
 
 
@@ -57,7 +57,7 @@ def processor_left(snapshot: Snapshot, shifted: Floats) -> Ints:
 
 
 def _other_domain(snapshot: Snapshot, source: int) -> Ints:
-    known = [places for key in DOMAIN_LABELS if (places := _places(snapshot, key))[source] != UNLABELLED]
+    known = [places for key in LABELS if (places := _places(snapshot, key))[source] != UNLABELLED]
     apart: Ints = np.zeros(len(snapshot.facts), np.int64)
     for places in known:
         apart += places != places[source]

@@ -12,8 +12,9 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ballastd.core.admission import Gate, is_tried_out
+from ballastd.core.admission import is_tried_out
 from ballastd.core.books import OPERATOR
+from ballastd.core.clearance import Gate
 from ballastd.core.gathering import together
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import JobKind, VmRecord, VmState

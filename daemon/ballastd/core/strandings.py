@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ballastd.core.admission import Gate
+from ballastd.core.clearance import Gate
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import ENDED_OPEN

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from ballastd.core import events as ev
 from ballastd.core import power_events as pw
+from ballastd.core.admission import lately_changed, why_apart
 from ballastd.core.books import HOUR_SECONDS, OPERATOR
 from ballastd.core.consolidation import Outlook, choose, may_act, reason_to_wake, why_not_left, why_not_off
 from ballastd.core.inputs import PowerSeen
@@ -261,8 +262,17 @@ class _Turn:
             why = f"its hook was not confirmed shut within {human_seconds(self.outlook.timing.cordon_confirm)}"
         if why is not None:
             self._end(pw.HostKept(self.now.wall, host, why))
-        elif notes is not None and self._seen_empty_twice(inventory, notes) and not self.held:
+        elif (notes is not None and self._seen_empty_twice(inventory, notes) and not self.held
+              and not self._waits(host, power)):
             self._order_off(host, power, inventory.host_uuid)
+
+    def _waits(self, host: HostName, power: HostPower) -> bool:
+        """Return whether a host that could go off waits, for another failure domain was changed just now; then say so."""
+        why = why_apart(host, lately_changed(self.outlook.ledger, self.snapshot), self.snapshot)
+        if why is None or power.policy == OPERATOR:
+            return False
+        self.deferrals.append(Deferral(DeferralKind.POWER_RATE, why, host=host))
+        return True
 
     def _confirmation(self, host: HostName) -> Closing | None:
         agent = self.outlook.agents.get(host)

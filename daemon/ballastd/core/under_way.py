@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ballastd.core import events as ev
 from ballastd.core.aborts import Aborts
-from ballastd.core.admission import Gate
+from ballastd.core.clearance import Gate
 from ballastd.core.convergence import Convergence
 from ballastd.core.giving_way import Others
 from ballastd.core.inventory import COME, LEFT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from ballastd.core.books import OPERATOR
@@ -63,12 +63,19 @@ class Flights:
         """Return the claims whose target is ``host``."""
         return tuple(f for f in self._flights.values() if f.target == host)
 
-    def claim(self, order: Order, now: float, needs: Needs | None = None) -> None:
-        """Book a claim for ``order``; ``now`` on the monotonic clock, seconds; ``needs``: those of its VM."""
+    def emptied(self, packing: Callable[[HostName], bool] | None = None) -> frozenset[HostName]:
+        """Return the hosts that are being emptied, but by an operator; for what can wait, by whomever, ``packing`` too."""
+        if packing is None:
+            return frozenset(f.source for f in self._flights.values() if not f.by_operator and not f.routine)
+        return frozenset(f.source for f in self._flights.values() if not f.routine or packing(f.source))
+
+    def claim(self, order: Order, now: float, needs: Needs | None = None, *, asked: bool = False) -> None:
+        """Book a claim for ``order``; ``now`` on the monotonic clock, seconds; ``needs``: those of its VM; ``asked``: a
+        person wants its source emptied."""
         move = order.move
-        begins = move.policy != OPERATOR and not move.routine and self._begins(move.source, now)
+        begins = not asked and not move.routine and self._begins(move.source, now)
         self._flights[order.id] = Flight(order.id, move.vm, move.source, move.target, move.memory,
-                                         order.bandwidth_mib_s, move.policy == OPERATOR, move.routine, needs)
+                                         order.bandwidth_mib_s, asked, move.routine, needs)
         if move.routine:
             self._routine = [(at, vm) for at, vm in self._routine if now - at < DAY_SECONDS]
             self._routine.append((now, move.vm))
@@ -93,14 +100,25 @@ class Flights:
         if flight is not None:
             self._flights[migration] = replace(flight, bandwidth_mib_s=bandwidth_mib_s)
 
+    def has(self, migration: str, vm: VmId, source: HostName) -> bool:
+        """Return whether there is a claim of just this: a migration of ours, its VM, and where that leaves."""
+        flight = self._flights.get(migration)
+        return flight is not None and (flight.vm, flight.source) == (vm, source)
+
+    def bandwidth_of(self, migration: str) -> int:
+        """Return the bandwidth that counts for a claim, MiB/s, 0 where there is none."""
+        flight = self._flights.get(migration)
+        return 0 if flight is None else flight.bandwidth_mib_s
+
     def release(self, migration: str) -> None:
         """Drop a claim: the books say that no job is left."""
         self._flights.pop(migration, None)
 
-    def refusal(self, order: Order, foreign_out: int, foreign_in: int, now: float) -> Refusal | None:
+    def refusal(self, order: Order, foreign_out: int, foreign_in: int, now: float, *, asked: bool = False) -> Refusal | None:
         """Return the ceiling that ``order`` would break, or None.
 
-        ``foreign_out``, ``foreign_in``: jobs at its two ends that are not claims of ours.
+        ``foreign_out``, ``foreign_in``: jobs at its two ends that are not claims of ours. ``asked``: a person wants its
+        source emptied.
         """
         move, top = order.move, self._ceilings
         if any(f.vm == move.vm for f in self._flights.values()):
@@ -115,7 +133,9 @@ class Flights:
         for count, ceiling, where in counts:
             if count >= ceiling:
                 return self._no(order, f"{count} migrations in flight {where}, ceiling {ceiling}")
-        return self._bandwidth(order) or (self._routine_moves(order, now) if move.routine else self._sources(order, now))
+        if move.routine:
+            return self._bandwidth(order) or self._routine_moves(order, now)
+        return self._bandwidth(order) or (None if asked else self._sources(order, now))
 
     def bandwidth_refusal(self, migration: str, bandwidth_mib_s: int) -> str | None:
         """Return why a job may not be given this bandwidth, or None."""
@@ -164,10 +184,7 @@ class Flights:
     def _sources(self, order: Order, now: float) -> Refusal | None:
         """Hosts being emptied at once and begun within the hour: one failure after the other, not all at once."""
         source = order.move.source
-        if order.move.policy == OPERATOR:
-            return None
-        others = {f.source for f in self._flights.values()
-                  if f.source != source and not f.by_operator and not f.routine}
+        others = self.emptied() - {source}
         if len(others) >= self._ceilings.evacuations_at_once:
             return self._no(order, f"{', '.join(sorted(others))} being emptied, ceiling "
                                    f"{self._ceilings.evacuations_at_once} hosts at once")

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ballastd.core.ceilings import CEILINGS, Ceilings
+from ballastd.core.clearance import Clearance
+from ballastd.core.domains import AT_A_TIME_SECONDS
 from ballastd.core.inventory import HostInventory, JobKind, Mobility, VmState
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Migration
@@ -28,8 +30,10 @@ from ballastd.core.quantities import HostName, Seconds, human_bytes
 from ballastd.core.suitability import PageRoom, unknown_needs, why_unsuited
 from ballastd.core.telemetry import AgentState
 from ballastd.errors import BallastdError, DefinitionNotKept, Unreachable, VmVanished
+from ballastd.kernel.clearing import Clearing
 from ballastd.kernel.flights import Flight, Flights
 from ballastd.kernel.record import Record
+from ballastd.kernel.spread import Spread
 from ballastd.kernel.switches import Switches
 from ballastd.ports.hosts import Hypervisor, Power
 from ballastd.ports.keeping import Definitions
@@ -65,6 +69,7 @@ class Kernel:
         self._clock = clock
         self._ceilings = ceilings
         self._flights = Flights(cluster.hosts, ceilings)
+        self._clearing, self._spread = Clearing(clock), Spread(cluster.hosts)
         self._definitions = definitions
         self._held: str | None = None
         self.calls = 0
@@ -82,9 +87,18 @@ class Kernel:
         """Migrations may begin again."""
         self._held = None
 
+    def clear(self, told: Clearance) -> None:
+        """Hear what stands against acts from now on: what it keeps from beginning does not begin, whoever orders it."""
+        self._clearing.hear(told)
+
+    def doubt(self, reason: str) -> None:
+        """What was told may not be so any more: nothing begins until it is told anew."""
+        self._clearing.doubt(reason)
+
     def adopt(self, migration: Migration) -> None:
-        """Count a migration that a run before ordered."""
-        self._flights.adopt(migration)
+        """Count a migration that a run before ordered, or of which a job is seen again after all."""
+        if migration.id not in self._flights:
+            self._flights.adopt(migration)
 
     def release(self, migration: str) -> None:
         """The books say that no job of ``migration`` is left."""
@@ -103,13 +117,16 @@ class Kernel:
             raise Withheld(refusals)
         # between these checks and the call nothing is awaited: what they found still holds
         self._refuse_early(order)
-        no = (self._flights.refusal(order, *_foreign_jobs(ends, self._flights), self._clock.now().monotonic)
-              or _too_long(order, self._ceilings))
+        now, asked = self._clock.now().monotonic, self._clearing.asked(order.move.source)
+        no = (self._flights.refusal(order, *_foreign_jobs(ends, self._flights), now, asked=asked)
+              or _too_long(order, self._ceilings) or self._another_domain(order, now))
         if no is not None:
             raise Withheld((no,))
         self._record.use_up(order.id)
         here = ends.source.find(order.move.vm)
-        self._flights.claim(order, self._clock.now().monotonic, None if here is None else here.needs)
+        self._flights.claim(order, now, None if here is None else here.needs, asked=asked)
+        if not order.move.routine:
+            self._spread.change(order.move.source, now)
         self.calls += 1
         self.announce(order)
         return await self._hypervisor.migrate(order)
@@ -119,8 +136,10 @@ class Kernel:
         self._switches.hear(agent)
 
     def remember(self, ledger: Ledger) -> None:
-        """Count what runs before did: routine moves, power orders, hosts that are off."""
+        """Count what runs before did: routine moves, power orders, hosts that are off, domains that were changed."""
         now = self._clock.now()
+        for host, wall in ledger.changed_since(now.wall - AT_A_TIME_SECONDS).items():
+            self._spread.change(host, now.monotonic - max(0.0, now.wall - wall))
         self._flights.remember_routine((now.monotonic - max(0.0, now.wall - order.wall), order.vm)
                                        for order in ledger.routine_orders)
         self._switches.remember(ledger, now)
@@ -138,9 +157,15 @@ class Kernel:
         no = no or self._switches.over_ceiling(order)
         if no is None and any(order.host in (f.source, f.target) for f in self._flights.all()):
             no = Refusal(RefusalKind.POWER, "a migration from or to it is in flight", host=order.host)
+        now = self._clock.now().monotonic
+        waits = not order.on and not self._clearing.asked(order.host)
+        if no is None and waits and (why := self._why_apart(order.host, now)) is not None:
+            no = Refusal(RefusalKind.CEILING, why, host=order.host)
         if no is not None:
             raise Withheld((no,))
         self._record.use_up_power(order.id)
+        if not order.on:
+            self._spread.change(order.host, now)
         await self._switches.switch(order)
 
     def _refuse_power_early(self, order: PowerOrder) -> None:
@@ -148,6 +173,9 @@ class Kernel:
             raise Withheld((Refusal(RefusalKind.GATE, self._held, host=order.host),))
         if not self._record.has_power_order(order.id):
             raise Withheld((Refusal(RefusalKind.NOT_JOURNALLED, f"order {order.id}", host=order.host),))
+        why = self._clearing.why_asleep() if order.on else self._clearing.why_held(None)
+        if why is not None:
+            raise Withheld((Refusal(RefusalKind.GATE, why, host=order.host),))
 
     def seen_on(self, host: HostName) -> None:
         """The books say that a host is on: it no longer counts as one that we switched off."""
@@ -159,7 +187,7 @@ class Kernel:
         Raises:
             Withheld: it is not, or it was put into post-copy. Unreachable: the host did not answer.
         """
-        _demand(order, "abort", is_durable=self._record.has_abort(order.migration))
+        self._demand(order, "abort", is_durable=self._record.has_abort(order.migration))
         if self._record.has_post_copy(order.migration):
             raise Withheld((Refusal(RefusalKind.VM_BUSY, "it is put into post-copy: there is no way back", order.vm),))
         await self._hypervisor.abort(order.source, order.vm)
@@ -170,8 +198,10 @@ class Kernel:
         Raises:
             Withheld: it is not. Unreachable: the host did not answer.
         """
-        _demand(order, "bandwidth", is_durable=self._record.has_bandwidth(order.migration, order.bandwidth_mib_s),
-                over=self._flights.bandwidth_refusal(order.migration, order.bandwidth_mib_s))
+        self._demand(order, "bandwidth", is_durable=self._record.has_bandwidth(order.migration, order.bandwidth_mib_s),
+                     over=self._flights.bandwidth_refusal(order.migration, order.bandwidth_mib_s))
+        # until it is known to have less it may have what it had, and more from the instant at which it is told
+        self._flights.tune(order.migration, max(order.bandwidth_mib_s, self._flights.bandwidth_of(order.migration)))
         await self._hypervisor.set_bandwidth(order.source, order.vm, order.bandwidth_mib_s)
         self._flights.tune(order.migration, order.bandwidth_mib_s)
 
@@ -182,8 +212,8 @@ class Kernel:
         Raises:
             Withheld: it is not. Unreachable: the host did not answer.
         """
-        _demand(order, "standstill", is_durable=self._record.has_downtime(order.migration, order.downtime_ms),
-                over=self._flights.downtime_refusal(order.migration, order.downtime_ms))
+        self._demand(order, "standstill", is_durable=self._record.has_downtime(order.migration, order.downtime_ms),
+                     over=self._flights.downtime_refusal(order.migration, order.downtime_ms))
         # its owner may have changed his mind since it began, or it was begun by a run before
         source = await self._hypervisor.inventory(order.source, load=False)
         here = source.find(order.vm)
@@ -218,9 +248,11 @@ class Kernel:
         await self._hypervisor.start_post_copy(order.source, order.vm)
 
     def _refuse_post_copy_early(self, order: PostCopyOrder) -> None:
-        _demand(order, "post-copy", is_durable=self._record.has_post_copy(order.migration))
+        self._demand(order, "post-copy", is_durable=self._record.has_post_copy(order.migration))
         if self._held is not None:
             raise Withheld((Refusal(RefusalKind.GATE, self._held, order.vm),))
+        if (why := self._clearing.why_held(order.source)) is not None:
+            raise Withheld((Refusal(RefusalKind.GATE, why, order.vm),))
 
     async def shut_down(self, order: ShutdownOrder) -> None:
         """Ask a guest to shut down in order, if that is in the journal for just this time, its definition is kept, its owner
@@ -245,6 +277,8 @@ class Kernel:
     def _refuse_shutdown_early(self, order: ShutdownOrder) -> None:
         if self._held is not None:
             raise Withheld((Refusal(RefusalKind.GATE, self._held, order.vm, order.host),))
+        if (why := self._clearing.why_held(None)) is not None:
+            raise Withheld((Refusal(RefusalKind.GATE, why, order.vm, order.host),))
         if not self._record.has_shutdown(order.id, order.times):
             raise Withheld((Refusal(RefusalKind.NOT_JOURNALLED, f"shutdown {order.id}, time {order.times}", order.vm),))
         if self._cluster.host(order.host) is None:
@@ -280,6 +314,37 @@ class Kernel:
             raise Withheld((Refusal(RefusalKind.NOT_JOURNALLED, f"order {order.id}", move.vm),))
         if self._cluster.host(move.source) is None or self._cluster.host(move.target) is None:
             raise Withheld((Refusal(RefusalKind.GATE, "an end is not a declared host", move.vm),))
+        if (why := self._clearing.why_held(move.source)) is not None:
+            raise Withheld((Refusal(RefusalKind.GATE, why, move.vm),))
+        if (no := self._clearing.refuses(move.vm, move.target)) is not None:
+            raise Withheld((no,))
+        if self._switches.goes_off(move.target):
+            raise Withheld((Refusal(RefusalKind.HOST_STANDBY, f"{move.target} was told to go off", move.vm, move.target),))
+
+    def _another_domain(self, order: Order, now: float) -> Refusal | None:
+        """Return why a host is not emptied now: hosts in another failure domain are. Who has to leave waits for those on
+        their way only; packing for a while after, too. A person's wish waits for nobody, neither do single routine moves."""
+        move = order.move
+        if self._clearing.asked(move.source) or (move.routine and not self._clearing.packs(move.source)):
+            return None
+        why = (self._why_apart(move.source, now) if move.routine
+               else self._spread.why_apart(move.source, self._flights.emptied()))
+        return None if why is None else Refusal(RefusalKind.CEILING, why, move.vm, move.source)
+
+    def _why_apart(self, host: HostName, now: float) -> str | None:
+        """Return why what can wait waits, which is packing and switching off."""
+        return self._spread.why_apart(host, self._spread.lately(now) | self._flights.emptied(self._clearing.packs))
+
+    def _demand(self, order: AbortOrder | TuneOrder | DowntimeOrder | PostCopyOrder, what: str, *, is_durable: bool,
+                over: str | None = None) -> None:
+        """Withhold what steers a job where it is not in the journal, the job is none of ours, or ``over`` a ceiling."""
+        if not is_durable:
+            raise Withheld((Refusal(RefusalKind.NOT_JOURNALLED, f"{what} of {order.migration}", order.vm),))
+        if not self._flights.has(order.migration, order.vm, order.source):
+            raise Withheld((Refusal(RefusalKind.GATE, f"no migration {order.migration} of it off {order.source} is "
+                                    "in flight", order.vm),))
+        if over is not None:
+            raise Withheld((Refusal(RefusalKind.CEILING, over, order.vm),))
 
     async def _look(self, order: Order) -> _Ends:
         try:
@@ -349,15 +414,6 @@ class Kernel:
         coming = [unknown_needs(f.memory) if f.needs is None else f.needs for f in self._coming(ends.target)]
         short = PageRoom((ends.target,), (coming,)).why_short(here.needs, 0)
         return (*found, Refusal(RefusalKind.HUGE_PAGES, f"{short} now", vm, target)) if short else found
-
-
-def _demand(order: AbortOrder | TuneOrder | DowntimeOrder | PostCopyOrder, what: str, *, is_durable: bool,
-            over: str | None = None) -> None:
-    """Withhold what steers a job where it is not in the journal, or ``over`` a ceiling."""
-    if not is_durable:
-        raise Withheld((Refusal(RefusalKind.NOT_JOURNALLED, f"{what} of {order.migration}", order.vm),))
-    if over is not None:
-        raise Withheld((Refusal(RefusalKind.CEILING, over, order.vm),))
 
 
 def _why_not_shut_down(order: ShutdownOrder, seen: HostInventory) -> Refusal | None:

@@ -78,6 +78,12 @@ class Switches:
         over = self._over_ceiling(order)
         return None if over is None else Refusal(RefusalKind.CEILING, over, host=order.host)
 
+    def goes_off(self, host: HostName) -> bool:
+        """Return whether the host was told to go off lately, and was not seen to be on since: it may answer still."""
+        now = self._clock.now().monotonic
+        return host in self._off and any(one == host and not on and now - at < TEN_MINUTES_SECONDS
+                                         for at, one, on in self._acts)
+
     def seen_on(self, host: HostName) -> None:
         """A host is on: it no longer counts as one that we switched off."""
         self._off.discard(host)

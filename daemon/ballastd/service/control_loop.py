@@ -129,6 +129,8 @@ class ControlLoop:
             await self._own_mistake(error, inputs)
             return
         self.steps += 1
+        # what is so is so whether or not it can be written: nothing that is on its way slips through meanwhile
+        self._kernel.clear(decision.clearance)
         try:
             if decision.events:
                 await self._write(decision.revision, decision.events)
@@ -170,6 +172,8 @@ class ControlLoop:
                     self.shutdowns[event.ending.value] += 1
                 case ev.MigrationMoved() if event.phase not in HOLDS_SLOT:
                     self._kernel.release(event.id)
+                case ev.MigrationMoved() if event.id in self._controller.ledger.migrations:
+                    self._kernel.adopt(self._controller.ledger.migrations[event.id])
                 case pw.HostAwake() | pw.HostKept():
                     self._kernel.seen_on(event.host)
                 case _:

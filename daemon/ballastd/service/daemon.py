@@ -341,6 +341,7 @@ class Daemon:
             if doubt:
                 self._late += 1
                 log.warning("suspecting ourselves", reason=doubt)
+                self._kernel.doubt(doubt)
                 inbox.put(SelfSuspect(now, doubt))
             last = now
 
@@ -353,6 +354,8 @@ class Daemon:
                 name = self._parts.notices.rival_name()
                 if name != known:
                     known = name
+                    if name is not None:
+                        self._kernel.doubt(f"another daemon ({name}) claims this cluster")
                     inbox.put(RivalSeen(self._parts.clock.now(), name))
                 await asyncio.sleep(CLAIM_LOOK_SECONDS)
 

@@ -19,13 +19,13 @@ def order(source: int, policy: str = "failing") -> Order:
 
 
 def refused(flights: Flights, one: Order, now: float) -> str:
-    no = flights.refusal(one, 0, 0, now)
+    no = flights.refusal(one, 0, 0, now, asked=one.move.policy == OPERATOR)
     return no.detail if no else ""
 
 
 def begin_and_end(flights: Flights, one: Order, now: float) -> None:
     assert refused(flights, one, now) == ""
-    flights.claim(one, now)
+    flights.claim(one, now, asked=one.move.policy == OPERATOR)
     flights.release(one.id)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from ballastd.core import power_events as pw
 from ballastd.core.ceilings import CEILINGS
 from ballastd.core.inventory import VmRecord, VmState
 from ballastd.core.ledger import Ledger
+from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.power import PowerOrder, PowerState, PowerStatus, same_machine
 from ballastd.core.quantities import GIB, Bytes, HostName
 from ballastd.core.telemetry import AgentState
@@ -28,14 +30,20 @@ def machine(host: str) -> str:
     return f"uuid-of-{host}"
 
 
+def powered(hosts: int = 10, **labels: Sequence[str]) -> ClusterDeclaration:
+    """Return hosts with a power driver; ``labels``: values of each, which the hosts have in turn."""
+    builder = a_cluster()
+    for i in range(hosts):
+        builder = builder.host(f"h{i}", power="redfish", link_mib_s=400.0,
+                               **{key: values[i % len(values)] for key, values in labels.items()})
+    return builder.build()
+
+
 class PowerBench(Bench):
     """Ten powered hosts: h0 to h5 are empty, h6 to h9 have VMs. Agents have shut every hook."""
 
-    def __init__(self, hosts: int = 10, empty: int = 6) -> None:
-        builder = a_cluster()
-        for i in range(hosts):
-            builder = builder.host(f"h{i}", power="redfish")
-        super().__init__(builder.build(), vms_each=2)
+    def __init__(self, cluster: ClusterDeclaration | None = None, empty: int = 6, **more: Any) -> None:
+        super().__init__(cluster or powered(), vms_each=2, **more)
         for i, host in enumerate(self.hypervisor.hosts.values()):
             if i < empty:
                 host.vms.clear()
@@ -183,6 +191,7 @@ def test_only_half_of_the_hosts_may_ever_be_off() -> None:
         bench.kernel.remember(ledger)
         await asyncio.sleep(700.0)
         bench.hear("h0")
+        bench.tell()
         assert "ceiling" in await bench.withheld("h0")
 
     on_bench(story)
@@ -248,6 +257,7 @@ def test_a_host_that_came_back_by_itself_counts_no_longer() -> None:
         bench.kernel.remember(ledger)
         await asyncio.sleep(700.0)
         bench.hear("h0")
+        bench.tell()
         bench.kernel.seen_on(HostName("h9"))
         await bench.kernel.switch(await bench.ordered("h0"))
         assert bench.controllers.asked

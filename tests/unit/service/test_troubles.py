@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import NoReturn
 
 import pytest
@@ -10,7 +11,10 @@ import pytest
 from ballastd.core import events as ev
 from ballastd.core import planning
 from ballastd.core.inputs import Input, OperatorCommand, RivalSeen, Verb
+from ballastd.core.migrations import MigrationPhase
+from ballastd.core.plans import AbortOrder
 from ballastd.core.quantities import Instant
+from ballastd.kernel.kernel import Withheld
 from ballastd.service.asking import Asker
 from ballastd.service.control_loop import ControlLoop
 from ballastd.service.executor import Executor
@@ -92,6 +96,48 @@ def test_a_journal_that_hangs_is_told_of_while_it_does_and_the_watchdog_hears_us
         await turn
         assert not stand.says_it_waits()
         assert stand.loop.journal_wait() == 0.0
+
+    run_virtual(story())
+
+
+def test_what_stands_against_acts_holds_those_on_their_way_while_the_disk_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        stand = Stand(table(four_hosts()))
+        await stand.turn()
+        order = await stand.bench.write(stand.bench.order("h0v0", "h0", "h1"))
+        stand.bench.tell()
+        on_its_way = asyncio.ensure_future(stand.bench.kernel.migrate(order))
+        await asyncio.sleep(0.001)
+
+        async def hang(revision: int, events: tuple[ev.Event, ...]) -> None:
+            await asyncio.sleep(HUNG_SECONDS)
+
+        monkeypatch.setattr(stand.bench.record, "append", hang)
+        turn = asyncio.ensure_future(stand.turn(RIVAL, PAUSE))
+        with pytest.raises(Withheld, match=r"another daemon \(other\) claims this cluster"):
+            await on_its_way
+        assert not turn.done()
+        await turn
+
+    run_virtual(story())
+
+
+def test_a_job_that_is_seen_again_is_the_kernels_again() -> None:
+    async def story() -> None:
+        t = table(four_hosts())
+        stand = Stand(t)
+        t.warm_up()
+        moved = t.begin(t.fly("h1v0", "h1", "h2")).step()
+        (migration,) = t.controller.ledger.open_migrations()
+        order = AbortOrder(migration.id, migration.vm, migration.source, "late", 1)
+        await stand.bench.record.append(1, (ev.AbortOrdered(1.0, migration.id, "late"),))
+        for phase, is_ours in ((MigrationPhase.RUNNING, True), (MigrationPhase.LOST, False), (MigrationPhase.RUNNING, True)):
+            stand.loop._follow(replace(moved, events=(ev.MigrationMoved(1.0, migration.id, phase),)))
+            if is_ours:
+                await stand.bench.kernel.abort(order)
+            else:
+                with pytest.raises(Withheld, match=f"no migration {migration.id} of it off h1 is in flight"):
+                    await stand.bench.kernel.abort(order)
 
     run_virtual(story())
 
