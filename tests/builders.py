@@ -237,7 +237,7 @@ class Table:
         move = order.move
         record = self.world[move.source][move.vm]
         self.world[move.source][move.vm] = replace(record, job=JobKind.OUTGOING)
-        self.world[move.target][move.vm] = replace(record, state=VmState.INCOMING, job=JobKind.INCOMING)
+        self.world[move.target][move.vm] = replace(record, state=VmState.INCOMING, job=JobKind.INCOMING, autostart=False)
         return self
 
     def fly(self, name: str, source: str, target: str, *, routine: bool = True, may_slow: bool = False) -> Order:
@@ -256,7 +256,7 @@ class Table:
         move = order.move
         record = self.world[move.source].pop(move.vm)
         self.spent[move.vm] = self.carried[move.vm] = 0.0  # the other hypervisor begins to count anew
-        self.world[move.target][move.vm] = replace(record, state=VmState.RUNNING, job=JobKind.NONE)
+        self.world[move.target][move.vm] = replace(record, state=VmState.RUNNING, job=JobKind.NONE, autostart=False)
         return CallReturned(order.id, CallResult.OK, "", self.now)
 
     def roll_back(self, order: Order, result: CallResult = CallResult.ERROR) -> CallReturned:

@@ -168,8 +168,18 @@ class _Trip:
         runs_on = await self._settled(record.vm)
         if not trouble and runs_on != (target,):
             trouble = f"it runs on {', '.join(runs_on) or 'no host'}, not on {target} alone"
+        if record.autostart and not trouble:
+            trouble = await self._start_again_with(target, record.vm)
         sent = last.memory_processed if last is not None else 0
         return replace(leg, took=took, sent=sent, trouble=trouble, runs_on=runs_on)
+
+    async def _start_again_with(self, host: HostName, vm: VmId) -> str:
+        """Have a VM start with its host as it did before it was moved; return what is to be said if that cannot be had."""
+        try:
+            await self.hypervisor.set_autostart(host, vm, on=True)
+        except Unreachable as no:
+            return f"it runs on {host}, and does not start with it as it did before ({no}): virsh autostart {vm} there"
+        return ""
 
     async def _call_off(self, order: Order) -> str:
         """Ask for the job to be cancelled; return what is to be said if that cannot be asked."""

@@ -148,13 +148,29 @@ async def test_a_migration_moves_the_vm_and_leaves_nothing_behind(world: World) 
 
 
 @story
-async def test_persistence_and_autostart_go_with_the_vm(world: World) -> None:
+async def test_persistence_goes_with_the_vm_and_autostart_is_set_anew(world: World) -> None:
     vm = await world.start_guest(H1, persistent=True)
     await world.hypervisor.migrate(an_order(vm))
     arrived = await found(world, H2, vm)
     assert arrived is not None
-    assert (arrived.persistent, arrived.autostart) == (True, True)
+    assert (arrived.persistent, arrived.autostart) == (True, False)
     assert await found(world, H1, vm) is None
+    for on in (True, True, False):
+        await world.hypervisor.set_autostart(H2, vm, on=on)
+        arrived = await found(world, H2, vm)
+        assert arrived is not None
+        assert arrived.autostart is on
+
+
+@story
+async def test_autostart_of_what_is_not_defined_there_for_good_changes_nothing(world: World) -> None:
+    vm = await world.start_guest(H1)
+    await world.hypervisor.set_autostart(H1, vm, on=True)
+    await world.hypervisor.set_autostart(H2, vm, on=True)
+    stays = await found(world, H1, vm)
+    assert stays is not None
+    assert (stays.persistent, stays.autostart) == (False, False)
+    assert await found(world, H2, vm) is None
 
 
 @story

@@ -229,14 +229,14 @@ def test_a_warm_look_at_a_host_is_quick(tell: Tell) -> None:
     tell(story)
 
 
-def test_a_caller_that_leaves_does_not_keep_autostart_from_coming_along(tell: Tell) -> None:
+def test_a_caller_that_leaves_does_not_take_its_connection_from_the_job(tell: Tell) -> None:
     async def story(world: LibvirtWorld) -> None:
         vm = await world.start_guest(H1, persistent=True)
         caller = asyncio.create_task(world.hypervisor.migrate(an_order(vm, bandwidth_mib_s=32)))
         await until_copying(world, H1, vm)
         caller.cancel()
         async with asyncio.timeout(10.0):
-            while (arrived := await found(world, H2, vm)) is None or not arrived.autostart:
+            while (arrived := await found(world, H2, vm)) is None or not arrived.state.runs:
                 await asyncio.sleep(0.1)
         assert arrived.persistent
 

@@ -8,6 +8,8 @@ TROUBLES = only("unit", "tests/unit/service/test_troubles.py")
 STOPPING = only("simulation", "tests/simulation/test_stopping.py")
 CLEARING, SPREAD = only("unit", f"{UNIT_KERNEL}/test_clearing.py"), only("unit", f"{UNIT_KERNEL}/test_spread.py")
 ADVERSARY = only("unit", f"{UNIT_KERNEL}/test_adversaries.py")
+KERNEL_ALONE = only("unit", "tests/unit/kernel/test_kernel.py")
+AUTOSTARTS = only("unit", "tests/unit/core/test_autostarts.py")
 EXECUTOR = only("unit", "tests/unit/service/test_executor.py")
 
 ACTING: tuple[Mutant, ...] = (
@@ -61,6 +63,14 @@ ACTING: tuple[Mutant, ...] = (
            "        if not self._flights.has(order.migration, order.vm, order.source):", "        if False:", ADVERSARY),
     Mutant("a job that is seen again is nobody's", f"{SERVICE}/control_loop.py",
            "                    self._kernel.adopt(self._controller.ledger.migrations[event.id])", "                    pass", TROUBLES),
+    Mutant("who begins to start with his host is moved and forgotten", f"{KERNEL}/kernel.py",
+           "here is None or here.autostart is self._record.shows_autostart(order.id):", "True:", KERNEL_ALONE),
+    Mutant("autostart is set without a record", f"{KERNEL}/kernel.py",
+           "        if not self._record.has_autostart(order.migration, order.host, on=order.on):", "        if False:", KERNEL_ALONE),
+    Mutant("autostart is owed only where the call said so", f"{CORE}/booking_migrations.py",
+           "        if done.autostart:", "        if done.autostart and done.called is CallResult.OK:", AUTOSTARTS),
+    Mutant("a definition that stayed behind starts a second copy", f"{CORE}/autostarts.py",
+           "        if left is not None and left.autostart and not left.state.holds_memory:", "        if False:", AUTOSTARTS),
     Mutant("acting before the journal", f"{SERVICE}/control_loop.py",
            "            if decision.events:\n                await self._write(decision.revision, decision.events)",
            "            if decision.events:\n                pass"),

@@ -65,11 +65,11 @@ EDGES: tuple[Mutant, ...] = (
     Mutant("hints grow without bound", f"{LIBVIRT}/events.py",
            "            if len(self._waiting) >= self._capacity:", "            if False:", only("unit", UNIT_LIBVIRT)),
     Mutant("a persistent guest arrives transient", f"{LIBVIRT}/migration.py", "    if persistent:", "    if False:",
-           only("lab", "tests/contracts/test_hypervisor.py::test_persistence_and_autostart_go_with_the_vm")),
+           only("lab", "tests/contracts/test_hypervisor.py::test_persistence_goes_with_the_vm_and_autostart_is_set_anew")),
     Mutant("what belongs to a job ends with its caller", f"{LIBVIRT}/hypervisor.py",
            "            return await asyncio.shield(task)", "            return await task",
            only("lab", "tests/integration/test_libvirt_adapter.py::"
-                 "test_a_caller_that_leaves_does_not_keep_autostart_from_coming_along")),
+                 "test_a_caller_that_leaves_does_not_take_its_connection_from_the_job")),
     Mutant("a new bandwidth counts from the start", f"{SIM}/jobs.py",
            "            self._copy_of.advance(now - self._counted, self.rate_mib_s)\n",
            "            self._copy_of.advance(now - self._counted, rate_mib_s or self.rate_mib_s)\n",

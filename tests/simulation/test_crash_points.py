@@ -152,6 +152,45 @@ def test_killed_at_each_await_everybody_who_was_to_be_asked_comes_to_one_end(sha
         outcomes(stage)
 
 
+def starting() -> Setting:
+    """An evacuation of VMs that start with their host; of one the caller hears an error though it arrives."""
+    cluster = four()
+    vms = tuple(replace(vm, record=replace(vm.record, autostart=True)) for vm in cluster.vms)
+    return Setting(replace(cluster, vms=vms), Fixed(POLICIES), QUICK, (
+        ERROR[0], Act(90.0, "fate", vm="h1v0", word="error-yet-completes"), ERROR[1]))
+
+
+STARTING = Tale(starting, 99.0, 150.0, 700.0, sparser=3)
+
+
+def judge_starting(stage: Stage) -> None:
+    """As after an evacuation, and everybody starts with his host again, by one order each that has an end."""
+    judge(stage)
+    for host in stage.world.hypervisor.hosts.values():
+        assert {record.name: record.autostart for record in host.vms.values()} == dict.fromkeys(
+            (record.name for record in host.vms.values()), True)
+    contents = [record.content for record in stage.world.journal.records]
+    noted = Counter(one["id"] for one in contents if one["kind"] == "AutostartNoted")
+    arrived = {one["id"] for one in contents if one["kind"] == "MigrationSettled" and one["ending"] == "completed"}
+    assert Counter(one["id"] for one in contents if one["kind"] == "AutostartOrdered") == Counter(noted.keys() & arrived)
+    ended = [(one["id"], one["restored"]) for one in contents if one["kind"] == "AutostartEnded"]
+    assert sorted(ended) == sorted((key, True) for key in noted.keys() & arrived)
+
+
+def test_who_starts_with_his_host_still_does_without_a_crash() -> None:
+    stage, points, _ = STARTING.told()
+    judge_starting(stage)
+    assert (stage.lives, owners(stage, points)) == (1, {"ControlLoop", "Executor"})
+
+
+@pytest.mark.parametrize("share", range(2))
+def test_killed_at_each_await_who_starts_with_his_host_still_does(share: int) -> None:
+    for point in STARTING.points(share, 2):
+        stage, *_ = STARTING.told(point)
+        assert stage.lives == 2, point
+        judge_starting(stage)
+
+
 NIGHT = Window("night", True, ((DEFAULT_EPOCH_WALL, DEFAULT_EPOCH_WALL + 1000.0),), DEFAULT_EPOCH_WALL + 1e6)
 NIGHTS = replace(POLICIES, windows={NIGHT.name: NIGHT}, consolidation=(ConsolidationPolicy(
     "nights", NIGHT.name, mode=Mode.AUTO, power_off_hold=Seconds(60.0), minimum_on=Seconds(0.0), minimum_off=Seconds(0.0),

@@ -9,7 +9,17 @@ from typing import Any
 from ballastd.core import events as ev
 from ballastd.core.arrival_checks import Arrival
 from ballastd.core.books import DAY_SECONDS, FAILURE_MEMORY_SECONDS, Books, LedgerBroken
-from ballastd.core.migrations import TRANSITIONS, CallResult, Ending, Failure, Migration, MigrationPhase, Moved, RoutineOrder
+from ballastd.core.migrations import (
+    TRANSITIONS,
+    AutostartOwed,
+    CallResult,
+    Ending,
+    Failure,
+    Migration,
+    MigrationPhase,
+    Moved,
+    RoutineOrder,
+)
 from ballastd.core.quantities import VmId
 
 FAILURES_KEPT = 31
@@ -66,6 +76,8 @@ def _migration_settled(books: Books, e: ev.MigrationSettled) -> None:
     if e.ending is Ending.COMPLETED:
         if done.check is not None:
             books.arrivals[e.id] = done
+        if done.autostart:
+            books.autostarts[e.id] = AutostartOwed(e.id, done.vm, done.vm_name, done.source, done.target)
         _remember_move(books, migration.vm, Moved(e.wall, migration.source, migration.target, migration.policy))
     if e.ending in _NO_FAILURE:
         books.failures.pop(migration.vm, None)
@@ -152,6 +164,25 @@ def _update_settled(books: Books, done: Migration) -> None:
             books.settled[place] = done
 
 
+def _autostart_noted(books: Books, e: ev.AutostartNoted) -> None:
+    books.migrations[e.id] = replace(books.open_migration(e.id), autostart=True)
+
+
+def _autostart_ordered(books: Books, e: ev.AutostartOrdered) -> None:
+    owed = _owed(books, e.id)
+    books.autostarts[e.id] = replace(owed, ordered=(*owed.ordered, e.host))
+
+
+def _autostart_ended(books: Books, e: ev.AutostartEnded) -> None:
+    del books.autostarts[_owed(books, e.id).migration]
+
+
+def _owed(books: Books, migration: str) -> AutostartOwed:
+    if migration not in books.autostarts:
+        raise LedgerBroken(f"no autostart is owed to the VM of migration {migration}")
+    return books.autostarts[migration]
+
+
 MIGRATIONS: dict[type, Callable[[Books, Any], None]] = {
     ev.MigrationOrdered: _migration_ordered,
     ev.MigrationCalled: _migration_called,
@@ -168,4 +199,7 @@ MIGRATIONS: dict[type, Callable[[Books, Any], None]] = {
     ev.CheckOrdered: _check_ordered,
     ev.AskedBefore: _asked_before,
     ev.ArrivalChecked: _arrival_checked,
+    ev.AutostartNoted: _autostart_noted,
+    ev.AutostartOrdered: _autostart_ordered,
+    ev.AutostartEnded: _autostart_ended,
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ballastd.core import events as ev
 from ballastd.core import power_events as pw
 from ballastd.core.autonomy import Autonomy
-from ballastd.core.migrations import Failure, Migration, Moved, RoutineOrder
+from ballastd.core.migrations import AutostartOwed, Failure, Migration, Moved, RoutineOrder
 from ballastd.core.power import STANDING_BY, HostPower, PowerAct, PowerPhase
 from ballastd.core.quantities import HostName, VmId
 from ballastd.core.shutdown_books import ShutdownBooks
@@ -47,6 +47,8 @@ class Books:
     """Completed migrations whose VMs are being asked whether they answer, by id."""
     silences: dict[VmId, tuple[float, ...]] = field(default_factory=dict)
     """When VMs were found silent that had answered before they were moved, wall seconds."""
+    autostarts: dict[str, AutostartOwed] = field(default_factory=dict)
+    """VMs whose autostart has to be given back, by the migration that lost it, in the order in which these were settled."""
     moved: dict[VmId, tuple[Moved, ...]] = field(default_factory=dict)
     routine_orders: tuple[RoutineOrder, ...] = ()
     power: dict[HostName, HostPower] = field(default_factory=dict)

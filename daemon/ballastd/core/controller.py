@@ -16,6 +16,7 @@ from ballastd.core import events as ev
 from ballastd.core import power_events as pw
 from ballastd.core.admission import admit
 from ballastd.core.arrivals import Arrivals, to_check
+from ballastd.core.autostarts import to_note
 from ballastd.core.booking_clock import CLOCK_STEP_SECONDS, ClockWatch, ahead
 from ballastd.core.clearance import Gate
 from ballastd.core.commands import OFF_VERBS, carry_out
@@ -370,6 +371,7 @@ class Controller:
         orders = self._book_orders(step, granted, admission.begins, intents, offered.approved)
         record_at = partial(self._senses.record, now=step.now)
         step.take(to_check(orders, record_at, self._cluster.arrival_checks, step.now.wall), ())
+        step.take(to_note(orders, record_at, step.draft, step.now.wall), ())
         tunes = () if gates else self._under_way.tell_again(
             step.draft, self._book_tunes(step, admission.tunes), step.revision, step.now)
         step.take(*close_evacuations(snapshot, step.draft, intents))
@@ -389,7 +391,7 @@ class Controller:
         self._pending = step
         return Decision(
             step.revision, tuple(step.events), orders, care.aborts, tunes, care.downtimes, care.post_copies,
-            shutting.orders, asked.checks, switching.orders,
+            care.autostarts, shutting.orders, asked.checks, switching.orders,
             self._cordons(step), tuple(step.answers), tuple(step.notices), clearance(snapshot, step.draft, gates), portrait,
             self._wake_at(step, gates, made.deferrals))
 

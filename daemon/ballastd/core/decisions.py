@@ -11,7 +11,7 @@ from ballastd.core.clearance import Clearance
 from ballastd.core.inputs import Answer
 from ballastd.core.ledger import Ledger
 from ballastd.core.notices import Notice
-from ballastd.core.plans import AbortOrder, DowntimeOrder, Order, PostCopyOrder, ShutdownOrder, TuneOrder
+from ballastd.core.plans import AbortOrder, AutostartOrder, DowntimeOrder, Order, PostCopyOrder, ShutdownOrder, TuneOrder
 from ballastd.core.portrait import Portrait
 from ballastd.core.power import PowerOrder
 from ballastd.core.quantities import HostName, Instant
@@ -23,10 +23,11 @@ class Decision:
     """What one step wants: ``events`` made durable first, then tunes, aborts and orders carried out.
 
     ``downtimes``: running jobs whose VM may stand still for longer at the end. ``post_copies``: those whose VM goes before
-    its memory. ``shutdowns``: guests to be asked to shut down. ``checks``: every VM that is to be asked now whether it
-    answers. ``power``: hosts to switch on or to shut down in order. ``cordons``: every host that should be closed at its
-    hook now. ``clearance``: what stands against acts now, for the kernel. ``portrait``: what the step shows of everything,
-    drawn when somebody looks. ``wake_at``: monotonic instant at which something may change by itself, or None.
+    its memory. ``autostarts``: where a VM is to start with its host, or not. ``shutdowns``: guests to be asked to shut down.
+    ``checks``: every VM that is to be asked now whether it answers. ``power``: hosts to switch on or to shut down in order.
+    ``cordons``: every host that should be closed at its hook now. ``clearance``: what stands against acts now, for the
+    kernel. ``portrait``: what the step shows of everything, drawn when somebody looks. ``wake_at``: monotonic instant at
+    which something may change by itself, or None.
     """
 
     revision: int
@@ -36,6 +37,7 @@ class Decision:
     tunes: tuple[TuneOrder, ...]
     downtimes: tuple[DowntimeOrder, ...]
     post_copies: tuple[PostCopyOrder, ...]
+    autostarts: tuple[AutostartOrder, ...]
     shutdowns: tuple[ShutdownOrder, ...]
     checks: tuple[ArrivalCheck, ...]
     power: tuple[PowerOrder, ...]

@@ -35,7 +35,7 @@ class Ledger(Books):
             drains=dict(self.drains), confirmed_dead=dict(self.confirmed_dead), latched=dict(self.latched),
             acknowledged=dict(self.acknowledged), counters=dict(self.counters), evacuating=dict(self.evacuating),
             failures=dict(self.failures), duplicates=dict(self.duplicates), moved=dict(self.moved),
-            arrivals=dict(self.arrivals), silences=dict(self.silences),
+            arrivals=dict(self.arrivals), silences=dict(self.silences), autostarts=dict(self.autostarts),
             power=dict(self.power), wake_asked=dict(self.wake_asked), wakeable=dict(self.wakeable),
             switched_on=dict(self.switched_on), kept=dict(self.kept), autonomy=self.autonomy.draft(),
             shutdowns=self.shutdowns.draft(),

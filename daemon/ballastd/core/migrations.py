@@ -99,7 +99,7 @@ class Migration:
     ``check``: how its VM is asked whether it answers, None where it is not; ``answered_before``: whether it did before it
     was moved, None where nobody knows; ``arrival``: what came of asking once it had arrived, ``arrival_detail`` in words and
     ``arrival_seconds`` after it was settled. ``gives_way``: None where it gives way to nobody on its links; else why it has
-    less of them than its static share, empty where it has that.
+    less of them than its static share, empty where it has that. ``autostart``: whether its VM is to start with its host.
     """
 
     id: str
@@ -147,6 +147,7 @@ class Migration:
     arrival_detail: str = ""
     arrival_seconds: float = 0.0
     gives_way: str | None = None
+    autostart: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -157,6 +158,19 @@ class Migration:
     def holds_slot(self) -> bool:
         """Whether it counts against concurrency limits."""
         return self.phase in HOLDS_SLOT
+
+
+@dataclass(frozen=True, slots=True)
+class AutostartOwed:
+    """A VM that was moved and does not start with its target yet, as it did with its source. ``ordered``: the hosts on which
+    that is to be put right: the target, the source where the definition stayed behind and would start it there."""
+
+    migration: str
+    vm: VmId
+    vm_name: str
+    source: HostName
+    target: HostName
+    ordered: tuple[HostName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

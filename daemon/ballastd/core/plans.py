@@ -254,6 +254,17 @@ class PostCopyOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class AutostartOrder:
+    """Have the VM of a completed migration start with a host (``on``, its target), or not any more (its source)."""
+
+    migration: str
+    vm: VmId
+    host: HostName
+    on: bool
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
 class ShutdownOrder:
     """Ask a guest to shut down in order, for the time ``times``. ``because``: why its host counts as failing, and why the VM
     cannot leave it."""

@@ -12,6 +12,7 @@ from ballastd.core.admission import never_arrives
 from ballastd.core.arrival_checks import NOTHING_ALLOWED, AllowedChecks
 from ballastd.core.arrivals import flawed_checks
 from ballastd.core.autonomy import Offer
+from ballastd.core.autostarts import notes_of
 from ballastd.core.books import DAY_SECONDS, HOUR_SECONDS, OPERATOR
 from ballastd.core.calibration import calibrated
 from ballastd.core.clearance import Gate
@@ -155,6 +156,7 @@ def _notes(p: Portrait, checked: Iterable[VmRecord]) -> tuple[str, ...]:
                  for one in p.ledger.shutdowns.open() if one.is_asked)
     found.extend(f"{one.vm_name} was shut down on {one.host}, and runs nowhere: ballastctl vm definition {one.vm}"
                  for one in p.ledger.shutdowns.missed())
+    found.extend(notes_of(p.ledger))
     for host, agent in sorted(p.senses.agents.items()):
         if agent.keepalive is not None and agent.keepalive[0] * agent.keepalive[1] < KEEPALIVE_SECONDS_MIN:
             found.append(f"{host}: its libvirt gives a peer up after {agent.keepalive[0]} s x {agent.keepalive[1]}; a "

@@ -97,6 +97,11 @@ def _arrival(e: ev.ArrivalChecked, names: Names) -> RecentView:
                       f"{e.id}: {words}{f': {e.detail}' if e.detail else ''}")
 
 
+def _autostart_ended(e: ev.AutostartEnded, _names: Names) -> RecentView | None:
+    # that it is as it was is nothing to tell
+    return None if e.restored else RecentView(e.wall, "warning", f"{e.id}: its autostart is not as it was: {e.detail}")
+
+
 def _clock_stepped(e: ev.ClockStepped, _names: Names) -> RecentView:
     what = (f"the wall clock was set by {e.by:+.0f} s: what was noted keeps its age" if e.by
             else "the wall clock was ahead when something was noted: that counts as noted now")
@@ -153,6 +158,7 @@ _TELL: dict[type, Callable[[Any, Names], RecentView | None]] = {
     ev.AbortOrdered: _abort,
     ev.WayGiven: _way_given,
     ev.ArrivalChecked: _arrival,
+    ev.AutostartEnded: _autostart_ended,
     ev.VerdictLatched: _on_host("alarm", "{host}: {policy}: {evidence}"),
     ev.VerdictsAcknowledged: _on_host("info", "{host}: acknowledged by {by}"),
     ev.EvacuationBegun: _on_host("warning", "{host} is being emptied by {policy}"),

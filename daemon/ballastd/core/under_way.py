@@ -1,5 +1,5 @@
 """What becomes of migrations that have begun: for how long their VMs may stand still, which go before their memory, and
-which are called off."""
+which are called off; and what is given back to those that have arrived."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ballastd.core import events as ev
 from ballastd.core.aborts import Aborts
+from ballastd.core.autostarts import Autostarts
 from ballastd.core.clearance import Gate
 from ballastd.core.convergence import Convergence
 from ballastd.core.giving_way import Others
@@ -16,7 +17,7 @@ from ballastd.core.last_resorts import LastResorts
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Migration, MigrationPhase
 from ballastd.core.notices import Notice
-from ballastd.core.plans import AbortOrder, DowntimeOrder, Given, PostCopyOrder, TuneOrder
+from ballastd.core.plans import AbortOrder, AutostartOrder, DowntimeOrder, Given, PostCopyOrder, TuneOrder
 from ballastd.core.policies import Health, PolicySet
 from ballastd.core.quantities import HostName, Instant
 from ballastd.core.senses import Senses
@@ -36,6 +37,7 @@ class Care:
     downtimes: tuple[DowntimeOrder, ...]
     aborts: tuple[AbortOrder, ...]
     post_copies: tuple[PostCopyOrder, ...]
+    autostarts: tuple[AutostartOrder, ...]
     notices: tuple[Notice, ...]
 
 
@@ -50,6 +52,7 @@ class UnderWay:
     def __init__(self, senses: Senses) -> None:
         self._senses = senses
         self._aborts, self._convergence, self._last_resorts = Aborts(), Convergence(), LastResorts()
+        self._autostarts = Autostarts(senses)
         self._told: dict[str, float] = {}
         self.others = Others(senses)
 
@@ -73,7 +76,9 @@ class UnderWay:
             answers=lambda host: host in ledger.confirmed_dead or self._senses.is_reachable(host, now))
         hopeless = {key: why for key, why in eased.hopeless.items() if key not in resorts.awaited}
         called_off, aborts = self._aborts.follow(ledger, policies, health, hopeless, resorts.spared, revision, now)
-        return Care((*eased.events, *resorts.events, *called_off), eased.orders, aborts, resorts.orders, resorts.notices)
+        given_back = self._autostarts.follow(ledger, revision, now)
+        return Care((*eased.events, *resorts.events, *called_off, *given_back.events), eased.orders, aborts, resorts.orders,
+                    given_back.orders, (*resorts.notices, *given_back.notices))
 
     def tell_again(self, ledger: Ledger, tunes: tuple[TuneOrder, ...], revision: int, now: Instant) -> tuple[TuneOrder, ...]:
         """Return ``tunes``, and what the books say of jobs that were given another bandwidth before: soon where nobody knows

@@ -15,6 +15,7 @@ from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Migration
 from ballastd.core.plans import (
     AbortOrder,
+    AutostartOrder,
     CordonOrder,
     DowntimeOrder,
     Order,
@@ -254,6 +255,29 @@ class Kernel:
         if (why := self._clearing.why_held(order.source)) is not None:
             raise Withheld((Refusal(RefusalKind.GATE, why, order.vm),))
 
+    async def set_autostart(self, order: AutostartOrder) -> None:
+        """Have a VM that was moved start with its target, or what stayed behind of it not start with its source any more, if
+        that is in the journal, and the host shows it defined for good and in no job, the source without memory of it.
+
+        Raises:
+            Withheld: it is not. Unreachable: the host did not answer; it is set or not.
+        """
+        self._refuse_autostart_early(order)
+        no = _why_not_autostart(order, seen := await self._hypervisor.inventory(order.host, load=False))
+        if no is not None:
+            raise Withheld((no,))
+        # from the look to the call nothing is awaited
+        self._refuse_autostart_early(order)
+        here = seen.find(order.vm)
+        if here is not None and here.autostart is not order.on:
+            await self._hypervisor.set_autostart(order.host, order.vm, on=order.on)
+
+    def _refuse_autostart_early(self, order: AutostartOrder) -> None:
+        if not self._record.has_autostart(order.migration, order.host, on=order.on):
+            raise Withheld((Refusal(RefusalKind.NOT_JOURNALLED, f"autostart of {order.migration}", order.vm),))
+        if self._held is not None:
+            raise Withheld((Refusal(RefusalKind.GATE, self._held, order.vm, order.host),))
+
     async def shut_down(self, order: ShutdownOrder) -> None:
         """Ask a guest to shut down in order, if that is in the journal for just this time, its definition is kept, its owner
         lets it, and its host shows it running, without a job.
@@ -376,11 +400,20 @@ class Kernel:
 
     def _second_look(self, order: Order, ends: _Ends) -> tuple[Refusal, ...]:
         """Return what changed since the order was planned: the world may have moved on."""
-        found = (*_vm_refusals(order, ends), *self._memory_refusals(order, ends), *self._hardware_refusals(order, ends))
+        found = (*_vm_refusals(order, ends), *self._autostart_refusals(order, ends), *self._memory_refusals(order, ends),
+                 *self._hardware_refusals(order, ends))
         incomplete = [i.host for i in (ends.source, ends.target) if not i.complete]
         changed = tuple(Refusal(RefusalKind.WORLD_CHANGED, f"the inventory of {host} is incomplete", order.move.vm,
                                 host) for host in incomplete)
         return (*changed, *found)
+
+    def _autostart_refusals(self, order: Order, ends: _Ends) -> tuple[Refusal, ...]:
+        """What is lost on the way is given back by what is written down: that has to be so now."""
+        here = ends.source.find(order.move.vm)
+        if here is None or here.autostart is self._record.shows_autostart(order.id):
+            return ()
+        changed = "starts with its host now" if here.autostart else "does not start with its host any more"
+        return (Refusal(RefusalKind.WORLD_CHANGED, f"{changed}: planned otherwise", order.move.vm),)
 
     def _memory_refusals(self, order: Order, ends: _Ends) -> tuple[Refusal, ...]:
         declared, target, here = self._cluster.host(order.move.target), ends.target, ends.source.find(order.move.vm)
@@ -414,6 +447,17 @@ class Kernel:
         coming = [unknown_needs(f.memory) if f.needs is None else f.needs for f in self._coming(ends.target)]
         short = PageRoom((ends.target,), (coming,)).why_short(here.needs, 0)
         return (*found, Refusal(RefusalKind.HUGE_PAGES, f"{short} now", vm, target)) if short else found
+
+
+def _why_not_autostart(order: AutostartOrder, seen: HostInventory) -> Refusal | None:
+    here = seen.find(order.vm)
+    if not seen.complete or here is None or not here.persistent:
+        return Refusal(RefusalKind.VM_GONE, f"is not seen defined for good on {order.host}", order.vm, order.host)
+    if here.job is not JobKind.NONE:
+        return Refusal(RefusalKind.VM_BUSY, f"a {here.job.value} job holds it now", order.vm, order.host)
+    if not order.on and here.state.holds_memory:
+        return Refusal(RefusalKind.WORLD_CHANGED, f"is {here.state.value} on {order.host} again", order.vm, order.host)
+    return None
 
 
 def _why_not_shut_down(order: ShutdownOrder, seen: HostInventory) -> Refusal | None:

@@ -6,6 +6,7 @@ from ballastd.core import events as ev
 from ballastd.core import power_events as pw
 from ballastd.core import shutdown_events as sh
 from ballastd.core.ledger import Ledger, restored
+from ballastd.core.quantities import HostName
 from ballastd.errors import JournalError, Unreachable
 from ballastd.ports.keeping import Journal, JournalHealth, JournalRecord
 from ballastd.ports.running import Blocking
@@ -28,6 +29,9 @@ class Record:
         self._tunes: dict[str, int] = {}
         self._downtimes: dict[str, int] = {}
         self._post_copies: set[str] = set()
+        self._noted: dict[str, bool] = {}
+        """Of migrations whose VMs start with their hosts, whether that is seen at their sources."""
+        self._autostarts: set[tuple[str, HostName, bool]] = set()
         self._power: set[str] = set()
         self._shutdowns: dict[str, int] = {}
         self._going_down: set[str] = set()
@@ -143,7 +147,9 @@ class Record:
                     self._tunes.pop(event.id, None)
                     self._downtimes.pop(event.id, None)
                     self._post_copies.discard(event.id)
+                    self._noted.pop(event.id, None)
                 case _:
+                    self._note_autostart(event)
                     self._note_shutdown(event)
 
     def _note_books(self, ledger: Ledger) -> None:
@@ -155,6 +161,19 @@ class Record:
         self._tunes = {m.id: m.bandwidth_mib_s for m in under_way}
         self._downtimes = {m.id: m.downtime_ms for m in under_way}
         self._going_down = {one.id for one in ledger.shutdowns.open() if one.is_asked}
+        self._autostarts = {(one.migration, host, host == one.target) for one in ledger.autostarts.values()
+                            for host in one.ordered}
+
+    def _note_autostart(self, event: ev.Event) -> None:
+        match event:
+            case ev.AutostartNoted():
+                self._noted[event.id] = not event.owed
+            case ev.AutostartOrdered():
+                self._autostarts.add((event.id, event.host, event.on))
+            case ev.AutostartEnded():
+                self._autostarts = {one for one in self._autostarts if one[0] != event.id}
+            case _:
+                pass
 
     def _note_shutdown(self, event: ev.Event) -> None:
         match event:
@@ -222,6 +241,14 @@ class Record:
     def has_post_copy(self, migration: str) -> bool:
         """Return whether it is durable that a migration is put into post-copy."""
         return migration in self._post_copies
+
+    def shows_autostart(self, migration: str) -> bool:
+        """Return whether the VM of an order was seen to start with its source, by what is durable."""
+        return self._noted.get(migration, False)
+
+    def has_autostart(self, migration: str, host: HostName, *, on: bool) -> bool:
+        """Return whether it is durable that the VM of a migration is to start with a host, or not."""
+        return (migration, host, on) in self._autostarts
 
     async def tail(self, count: int) -> tuple[JournalRecord, ...]:
         """Return the last ``count`` records."""

@@ -77,8 +77,8 @@ class Hypervisor(Protocol):
         """Migrate live, peer to peer; return once the caller's side says it is done: how long the VM stood still at the end,
         None where nobody measured it.
 
-        Keeps the VM's persistence and autostart as they were. Cancelling the call detaches from the job,
-        which goes on; an abort is always ``abort``.
+        Keeps the VM's persistence as it was; whether it starts with its host is lost on the way (``set_autostart``).
+        Cancelling the call detaches from the job, which goes on; an abort is always ``abort``.
 
         Raises:
             MigrationRefused: nothing was started.
@@ -131,6 +131,15 @@ class Hypervisor(Protocol):
         Raises:
             Unreachable: the host did not answer; it was asked or not.
             ShutdownRefused: it was not asked, and why.
+        """
+        ...
+
+    async def set_autostart(self, host: HostName, vm: VmId, *, on: bool) -> None:
+        """Have ``host`` start what it has defined as ``vm`` when it boots itself, or not. Nothing is started or stopped by
+        that. Not defined there for good: nothing happens.
+
+        Raises:
+            Unreachable: the host did not answer, or would not; it is set or not.
         """
         ...
 

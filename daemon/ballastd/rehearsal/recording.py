@@ -84,6 +84,9 @@ class Notes:
     def shutting_down(self, host: HostName, vm: VmId) -> None:
         """See ``sim.world.Watcher``."""
 
+    def setting_autostart(self, host: HostName, vm: VmId, *, on: bool) -> None:
+        """See ``sim.world.Watcher``."""
+
     def switching(self, host: HostName, *, on: bool) -> None:
         """See ``sim.world.Watcher``."""
 

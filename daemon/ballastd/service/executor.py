@@ -73,6 +73,9 @@ class Executor:
         for abort in decision.aborts:
             log.warning("migration is being aborted", migration=abort.migration, reason=abort.reason)
             self._spawn(_steer(self._kernel.abort(abort), abort.migration, "abort not delivered; it will be tried again"))
+        for again in decision.autostarts:
+            log.info("autostart of a VM that was moved", migration=again.migration, host=again.host, on=again.on)
+            self._spawn(_steer(self._kernel.set_autostart(again), again.migration, "autostart not set; tried again"))
         for shutdown in decision.shutdowns:
             self._spawn(self._shut_down(shutdown))
         for order in decision.power:

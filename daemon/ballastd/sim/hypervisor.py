@@ -206,6 +206,13 @@ class SimulatedHypervisor:
                 if record.persistent:
                     self.place(host.name, replace(record, state=VmState.SHUTOFF, job=JobKind.NONE, reason="5/1"))
 
+    async def set_autostart(self, host: HostName, vm: VmId, *, on: bool) -> None:
+        """Have a host start a VM with itself, or not."""
+        record = (await self._reach(host)).vms.get(vm)
+        if record is not None and record.persistent:
+            self.hosts[host].vms[vm] = replace(record, autostart=on)
+            self._moved(host, vm)
+
     async def abort(self, host: HostName, vm: VmId) -> None:
         """Cancel a running job."""
         await self._reach(host)

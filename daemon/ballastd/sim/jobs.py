@@ -251,7 +251,7 @@ class SimulatedJob:
         await asyncio.sleep(PREPARE_SECONDS)
         if self._failure is None and (arriving := self.source.vms.get(self.vm)) is not None:
             self.target.vms[self.vm] = dataclasses.replace(
-                arriving, state=VmState.INCOMING, job=JobKind.INCOMING, reason="3/2")
+                arriving, state=VmState.INCOMING, job=JobKind.INCOMING, reason="3/2", autostart=False)
             self._changed(self.target.name, self.vm)
         await self._copy()
         if self.has_parted:
@@ -298,6 +298,9 @@ class SimulatedJob:
                 self._put(self.source, state=VmState.RUNNING, job=JobKind.NONE, reason="1/6")
             case Fate.LEFTOVER | Fate.NOWHERE:
                 self._put(self.source, state=VmState.LEFTOVER, job=JobKind.NONE, reason="3/2")
+            case _ if self.source.down and (left := self.source.vms.get(self.vm)) is not None and left.persistent:
+                # whoever would have taken its definition away is dead
+                self._put(self.source, state=VmState.SHUTOFF, job=JobKind.NONE, reason="5/0")
             case _:
                 self.source.vms.drop(self.vm)
         self._changed(self.source.name, self.vm)

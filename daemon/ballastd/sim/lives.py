@@ -48,6 +48,10 @@ class Witness(Protocol):
         """A guest is about to be asked to shut down."""
         ...
 
+    def setting_autostart(self, host: HostName, vm: VmId, *, on: bool) -> None:
+        """A VM is about to be made to start with a host, or not."""
+        ...
+
     def switching(self, host: HostName, *, on: bool) -> None:
         """A power controller is about to be told something."""
         ...
@@ -152,6 +156,12 @@ class LivingHypervisor:
         self._life.check()
         self._life.witness.shutting_down(host, vm)
         await self._world.shut_down(host, vm)
+
+    async def set_autostart(self, host: HostName, vm: VmId, *, on: bool) -> None:
+        """See ``ports.Hypervisor``."""
+        self._life.check()
+        self._life.witness.setting_autostart(host, vm, on=on)
+        await self._world.set_autostart(host, vm, on=on)
 
     async def abort(self, host: HostName, vm: VmId) -> None:
         """See ``ports.Hypervisor``."""

@@ -68,6 +68,9 @@ class Watcher(Protocol):
     def shutting_down(self, host: HostName, vm: VmId) -> None:
         """The daemon is about to ask a guest to shut down."""
 
+    def setting_autostart(self, host: HostName, vm: VmId, *, on: bool) -> None:
+        """The daemon is about to have a VM start with a host, or not."""
+
     def switching(self, host: HostName, *, on: bool) -> None:
         """The daemon is about to tell a power controller something."""
 
@@ -251,6 +254,11 @@ class World:
         """See ``sim.lives.Witness``."""
         for watcher in self.watchers:
             watcher.shutting_down(host, vm)
+
+    def setting_autostart(self, host: HostName, vm: VmId, *, on: bool) -> None:
+        """See ``sim.lives.Witness``."""
+        for watcher in self.watchers:
+            watcher.setting_autostart(host, vm, on=on)
 
     def switching(self, host: HostName, *, on: bool) -> None:
         """See ``sim.lives.Witness``."""

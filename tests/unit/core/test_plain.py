@@ -61,9 +61,12 @@ def full() -> Ledger:
         ledger.apply(ev.MigrationMoved(22.0, key, MigrationPhase.RUNNING))
         if number < 2:
             ledger.apply(ev.CheckOrdered(22.5, key, AGENT))
+            ledger.apply(ev.AutostartNoted(22.5, key))
         if number < SETTLED_KEPT + 2:
             ledger.apply(ev.MigrationSettled(23.0, key, Ending.FAILED if number > SETTLED_KEPT else Ending.COMPLETED))
     ledger.apply(ev.ArrivalChecked(24.0, "m0", Arrival.SILENT))
+    ledger.apply(ev.AutostartEnded(24.0, "m0", restored=True))
+    ledger.apply(ev.AutostartOrdered(24.0, "m1", H2, on=True))
     return ledger
 
 

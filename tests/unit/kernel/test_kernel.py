@@ -14,7 +14,7 @@ from ballastd.core.clearance import Clearance, Gate
 from ballastd.core.hardware import Backing, Hardware, Needs, PagePool
 from ballastd.core.inventory import JobKind, Mobility, Pin, PinKind, VmRecord, VmState
 from ballastd.core.ledger import Ledger
-from ballastd.core.plans import AbortOrder, DowntimeOrder, Move, Order, PostCopyOrder, Refusal, TuneOrder
+from ballastd.core.plans import AbortOrder, AutostartOrder, DowntimeOrder, Move, Order, PostCopyOrder, Refusal, TuneOrder
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import GIB, MIB, Bytes, HostName, Seconds, VmId
 from ballastd.errors import DefinitionNotKept, JournalError
@@ -294,6 +294,70 @@ def test_what_an_owner_wants_meanwhile_counts_also_after_a_restart(now: int | No
         flying.cancel()
 
     assert ("its owner wants 50 at most" if now else "cannot be read") in withheld(story)
+
+
+def starting(bench: Bench, host: str, **changes: object) -> None:
+    """Have h0v0 be defined on a host as is told."""
+    vm = vm_id("h0v0")
+    known = bench.hypervisor.hosts[HostName(host)].vms.get(vm) or bench.hypervisor.hosts[HostName("h0")].vms[vm]
+    bench.hypervisor.hosts[HostName(host)].vms[vm] = replace(known, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("starts", "noted", "no"), [
+    (True, None, "starts with its host now"), (True, ev.AutostartNoted(0.0, "t-1", owed=True), "starts with its host now"),
+    (False, ev.AutostartNoted(0.0, "t-1"), "does not start with its host any more"),
+    (True, ev.AutostartNoted(0.0, "t-1"), None), (False, ev.AutostartNoted(0.0, "t-1", owed=True), None)])
+def test_what_a_vm_loses_on_its_way_is_written_down_as_it_is_when_it_leaves(
+        starts: bool, noted: ev.AutostartNoted | None, no: str | None) -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        starting(bench, "h0", autostart=starts)
+        order = await bench.write(bench.order("h0v0", "h0", "h1"))
+        if noted is not None:
+            await bench.record.append(1, (noted,))
+        await bench.kernel.migrate(order)
+        assert not bench.hypervisor.hosts[HostName("h1")].vms[vm_id("h0v0")].autostart
+
+    if no is None:
+        run_virtual(story())
+    else:
+        assert no in withheld(story)
+
+
+@pytest.mark.parametrize(("host", "on", "shown", "written", "no"), [
+    ("h1", True, {}, True, None), ("h1", True, {"autostart": True}, True, None), ("h1", True, {}, False, "not-journalled"),
+    ("h1", True, {"persistent": False}, True, "not seen defined for good"),
+    ("h1", True, {"job": JobKind.OUTGOING}, True, "outgoing job holds it"),
+    ("h0", False, {"autostart": True, "state": VmState.SHUTOFF}, True, None),
+    ("h0", False, {"autostart": True}, True, "is running on h0 again")])
+def test_autostart_is_set_as_written_and_only_where_its_host_shows_it_so(
+        host: str, on: bool, shown: dict[str, object], written: bool, no: str | None) -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        starting(bench, host, **shown)
+        if written:
+            await bench.record.append(1, (ev.AutostartOrdered(0.0, "t-1", HostName(host), on),))
+        await bench.kernel.set_autostart(AutostartOrder("t-1", vm_id("h0v0"), HostName(host), on, 1))
+        assert bench.hypervisor.hosts[HostName(host)].vms[vm_id("h0v0")].autostart is on
+
+    if no is None:
+        run_virtual(story())
+    else:
+        assert no in withheld(story)
+
+
+def test_no_autostart_is_set_while_the_kernel_is_held_nor_after_it_has_ended() -> None:
+    async def story(last: ev.Event | None) -> None:
+        bench = Bench(declared())
+        await bench.record.append(1, (ev.AutostartOrdered(0.0, "t-1", HostName("h0"), on=True),))
+        if last is None:
+            bench.kernel.hold("paused by ann")
+        else:
+            await bench.record.append(2, (last,))
+        await bench.kernel.set_autostart(AutostartOrder("t-1", vm_id("h0v0"), HostName("h0"), on=True, revision=1))
+
+    assert "paused by ann" in withheld(lambda: story(None))
+    assert "not-journalled" in withheld(lambda: story(ev.AutostartEnded(1.0, "t-1", restored=True)))
 
 
 class Shelf:

@@ -12,6 +12,7 @@ from ballastd.adapters.blocking import Inline
 from ballastd.core import events as ev
 from ballastd.core.books import LedgerBroken
 from ballastd.core.ledger import Ledger
+from ballastd.core.migrations import Ending
 from ballastd.core.quantities import GIB, Bytes, HostName
 from ballastd.errors import JournalError, Unreachable
 from ballastd.kernel.record import Record
@@ -73,6 +74,9 @@ def test_what_is_under_way_is_known_from_a_checkpoint_as_from_all_that_was_befor
                                           Bytes(GIB), 100, "p", "because", 900.0, 21.0, downtime_ms=100, post_copy=True))
     events += [ev.AbortOrdered(2.0, "1-1", "because"), ev.BandwidthOrdered(2.0, "1-2", 70),
                ev.DowntimeOrdered(2.0, "1-2", 300, 290), ev.PostCopyOrdered(3.0, "1-3", "because")]
+    events += [ev.MigrationOrdered(1.0, "1-4", vm_id("v4"), "v", HostName("a"), HostName("b"), Bytes(GIB), 100, "p", "b",
+                                   900.0, 21.0), ev.AutostartNoted(1.0, "1-4"),
+               ev.MigrationSettled(3.0, "1-4", Ending.COMPLETED), ev.AutostartOrdered(3.0, "1-4", HostName("b"), on=True)]
     for event in events:
         ledger.apply(event)
     for replayed in (tuple(events), (ledger.checkpoint(4.0),)):
@@ -82,6 +86,8 @@ def test_what_is_under_way_is_known_from_a_checkpoint_as_from_all_that_was_befor
         assert [record.has_post_copy(f"1-{n}") for n in (1, 2, 3)] == [False, False, True]
         assert (record.has_bandwidth("1-2", 70), record.has_bandwidth("1-2", 100)) == (True, False)
         assert (record.has_downtime("1-2", 300), record.has_downtime("1-3", 100)) == (True, True)
+        assert record.has_autostart("1-4", HostName("b"), on=True)
+        assert not record.has_autostart("1-4", HostName("a"), on=False)
         assert not any(record.has_order(f"1-{n}") for n in (1, 2, 3)), "an order is its own run's to carry out"
 
 

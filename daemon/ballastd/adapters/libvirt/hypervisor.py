@@ -159,6 +159,10 @@ class LibvirtHypervisor:
         if no is not None:
             raise no
 
+    async def set_autostart(self, host: HostName, vm: VmId, *, on: bool) -> None:
+        """Have a host start a VM with itself, or not."""
+        await self._access(host).steer(lambda conn: migration.set_autostart(conn, vm, on=on))
+
     async def abort(self, host: HostName, vm: VmId) -> None:
         """Ask for the outgoing job to be cancelled."""
         access = self._access(host)
@@ -208,13 +212,11 @@ class LibvirtHypervisor:
         with source.job_connection() as connection:
             await connection.ensure()
             try:
-                arrival = await connection.call(lambda conn: migration.travel(conn, journey), deadline=limit)
+                no = await connection.call(lambda conn: migration.travel(conn, journey), deadline=limit)
             except Unreachable as error:
                 raise OutcomeUnknown(f"{error}; the job may still run") from error
-        if arrival.error is not None:
-            raise arrival.error
-        if arrival.autostart:
-            await self._restore_autostart(target, move.vm)
+        if no is not None:
+            raise no
         return await self._downtime(target, move.vm)
 
     async def _downtime(self, target: HostAccess, vm: VmId) -> Seconds | None:
@@ -224,12 +226,6 @@ class LibvirtHypervisor:
         except Unreachable as error:
             log.debug("standstill not measured", vm=vm, host=target.host.name, reason=str(error))
             return None
-
-    async def _restore_autostart(self, target: HostAccess, vm: VmId) -> None:
-        try:
-            await target.steer(lambda conn: migration.set_autostart(conn, vm))
-        except Unreachable as error:
-            log.warning("autostart not restored", vm=vm, host=target.host.name, reason=str(error))
 
     def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work)

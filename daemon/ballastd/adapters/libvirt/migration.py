@@ -49,31 +49,22 @@ class Journey:
     post_copy: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """How the call ended. ``autostart``: as it was at the source. ``error``: None when libvirt says done."""
-
-    autostart: bool
-    error: MigrationError | None
-
-
-def travel(conn: Any, journey: Journey) -> Arrival:
-    """Migrate live, peer to peer; return when libvirt does. Persistence goes with the guest."""
+def travel(conn: Any, journey: Journey) -> MigrationError | None:
+    """Migrate live, peer to peer; return when libvirt does, None when it says done. Persistence goes with the guest,
+    autostart does not."""
     libvirt = load_libvirt()
-    autostart, begun = False, time.monotonic()
+    begun = time.monotonic()
     try:
         domain = conn.lookupByUUIDString(journey.vm)
         if not domain.isActive():
-            return Arrival(False, VmVanished("it is not running", code=OPERATION_INVALID))
-        persistent = bool(domain.isPersistent())
-        autostart = persistent and bool(domain.autostart())
-        flags = _flags(libvirt, journey, persistent=persistent)
+            return VmVanished("it is not running", code=OPERATION_INVALID)
+        flags = _flags(libvirt, journey, persistent=bool(domain.isPersistent()))
         with _standing_still(libvirt, domain, journey.downtime_ms):
             begun = time.monotonic()
             domain.migrateToURI3(journey.peer_uri, _parameters(libvirt, journey), flags)
     except libvirt.libvirtError as error:
-        return Arrival(autostart, migration_error(trouble_of(error), time.monotonic() - begun))
-    return Arrival(autostart, None)
+        return migration_error(trouble_of(error), time.monotonic() - begun)
+    return None
 
 
 @contextmanager
@@ -127,9 +118,14 @@ def definition(conn: Any, vm: VmId) -> str:
     return str(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE if domain.isPersistent() else 0))
 
 
-def set_autostart(conn: Any, vm: VmId) -> None:
-    """Have the target start the VM with itself, as the source did: libvirt forgets that on the way."""
-    conn.lookupByUUIDString(vm).setAutostart(1)
+def set_autostart(conn: Any, vm: VmId, *, on: bool) -> None:
+    """Have the host start the VM with itself, or not; nothing happens where it is not there, or transient."""
+    libvirt = load_libvirt()
+    try:
+        conn.lookupByUUIDString(vm).setAutostart(int(on))
+    except libvirt.libvirtError as error:
+        if trouble_of(error).code not in (NO_DOMAIN, OPERATION_INVALID):
+            raise
 
 
 def downtime(conn: Any, vm: VmId) -> Seconds | None:

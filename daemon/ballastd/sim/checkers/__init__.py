@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ballastd.sim.checkers.arrivals import AskedFewOnly
+from ballastd.sim.checkers.autostarts import AutostartKept
 from ballastd.sim.checkers.base import Checker
 from ballastd.sim.checkers.copies import NobodyLost, NoOtherCopy, OneCopy, OneMigration, Twins
 from ballastd.sim.checkers.journal import JournalFirst, OneEnding
@@ -27,7 +28,7 @@ CHECKERS: tuple[type[Checker], ...] = (
     LastResort, LastOfAll, Links, GivingWay, Memory, FailoverReserve, MustRules, Wishes, EmptyBeforeOff, FewSwitches,
     OnlyOurs, FitTarget,
     Evidence, Frozen, BlastRadius, OwnersWord, StartUp, TurnedTarget, OneEnding, NoOtherCopy, Rhythm, ProvedToWake,
-    AskedFewOnly,
+    AskedFewOnly, AutostartKept,
 )
 
 __all__ = ["CHECKERS", "Checker"]

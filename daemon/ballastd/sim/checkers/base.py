@@ -92,6 +92,9 @@ class Checker:
     def shutting_down(self, host: HostName, vm: VmId) -> None:
         """The daemon is about to ask a guest to shut down."""
 
+    def setting_autostart(self, host: HostName, vm: VmId, *, on: bool) -> None:
+        """The daemon is about to have a VM start with a host, or not."""
+
     def switching(self, host: HostName, *, on: bool) -> None:
         """The daemon is about to tell a power controller something."""
 

@@ -23,6 +23,7 @@ class JournalFirst(Checker):
         self._downtimes: dict[str, int] = {}
         self._partings: set[str] = set()
         self._power: list[tuple[str, bool]] = []
+        self._autostarts: set[tuple[str, VmId, bool]] = set()
         self._shutdowns: dict[str, tuple[str, VmId]] = {}
         self._asks: Counter[tuple[str, VmId]] = Counter()
 
@@ -41,6 +42,8 @@ class JournalFirst(Checker):
                 self._partings.add(content["id"])
             case "PowerOffOrdered" | "WakeOrdered":
                 self._power.append((content["host"], content["kind"] == "WakeOrdered"))
+            case "AutostartOrdered":
+                self._autostarts.add((content["host"], self._orders[content["id"]], content["on"]))
             case "ShutdownOrdered":
                 self._shutdowns[content["id"]] = key = content["host"], VmId(content["vm"])
                 self._asks[key] = 1
@@ -71,6 +74,10 @@ class JournalFirst(Checker):
         if self._asks[host, vm] < 1:
             self.complain(f"{vm} is asked to shut down on {host}, which is not in the journal, not any more, or was done")
         self._asks[host, vm] -= 1
+
+    def setting_autostart(self, host: HostName, vm: VmId, *, on: bool) -> None:
+        if (host, vm, on) not in self._autostarts:
+            self.complain(f"{vm} is made to start with {host}, or not to, which is not in the journal")
 
     def switching(self, host: HostName, *, on: bool) -> None:
         if (host, on) not in self._power:
