@@ -7,11 +7,18 @@ from tests.mutants.mutant import CORE, CRASHES, LIBVIRT, SERVICE, UNIT_LIBVIRT, 
 CLOCK = core("test_evacuation.py", "test_booking_clock.py")
 COURSE = core("test_convergence.py")
 KERNEL = only("unit", "tests/unit/kernel")
+HAND_PAUSES = only("unit", "tests/unit/core/test_hand_pauses.py")
 KERNEL_FILE = "daemon/ballastd/kernel/kernel.py"
 RESORTS = core("test_last_resorts.py")
 LAST, LAST_FILE = core("test_shutdowns.py", "test_shutdowns_watched.py"), f"{CORE}/shutdowns.py"
 
 EXECUTION: tuple[Mutant, ...] = (
+    Mutant("a hand-over that hangs is taken for a pause", f"{CORE}/hand_pauses.py",
+           " and shown.progress.memory_remaining > most", "", HAND_PAUSES),
+    Mutant("who is paused by hand off a failing host is called off", f"{CORE}/hand_pauses.py",
+           "if m.paused_by_hand and not m.saving else", "if m.paused_by_hand else", HAND_PAUSES),
+    Mutant("who was paused by hand may be moved on at once", f"{CORE}/booking_migrations.py",
+           "    if done.paused_by_hand:", "    if False:", HAND_PAUSES),
     Mutant("nothing ever freezes", f"{CORE}/gates.py", "        if len(unknown) >= freeze_at:", "        if False:"),
     Mutant("no limit on moves out of a host", f"{CORE}/admission.py",
            "        if used >= limit:\n            return Deferral(kind", "        if False:\n            return Deferral(kind"),

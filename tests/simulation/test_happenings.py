@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from ballastd.core.acts import Act
-from ballastd.core.inventory import VmState
 from ballastd.core.policies import Timing
 from ballastd.core.power import PowerState
 from ballastd.core.quantities import HostName, Seconds
@@ -86,14 +85,26 @@ def test_a_write_that_hangs_longer_than_anybody_waits_ends_acting_and_a_new_daem
     assert left(stage) == []
 
 
-def test_a_vm_that_somebody_stops_while_it_moves_arrives_and_goes_on_when_he_lets_it() -> None:
+PAUSED_AND_RUNS = "! alarm: h1v0, which somebody paused while it migrated, runs on"
+
+
+def test_a_vm_that_somebody_stops_while_it_leaves_a_failing_host_arrives_and_runs_and_people_are_told() -> None:
     stage, _ = rehearse(*ERROR, Act(103.0, "halt", vm="h1v0", seconds=300.0), until=330.0)
-    where = [record for host in stage.world.hypervisor.hosts.values() for record in host.vms.values()
-             if record.vm == vm_id("h1v0")]
-    assert [record.state for record in where] == [VmState.PAUSED]
-    stage, _ = rehearse(*ERROR, Act(103.0, "halt", vm="h1v0", seconds=300.0), until=800.0)
+    [target] = stage.world.at(vm_id("h1v0"))
+    assert target != H1
+    assert kinds(stage).count("HandPauseSeen") == 1
+    assert "AbortOrdered" not in kinds(stage)
+    assert any(f"{PAUSED_AND_RUNS} {target}" in line for line in stage.world.trace.lines)
+
+
+def test_a_vm_that_somebody_stops_while_it_is_drained_is_called_off_and_then_drained_all_the_same() -> None:
+    drain = Act(100.0, "operator", word="drain", host="h1")
+    stage, _ = rehearse(drain, Act(103.0, "halt", vm="h1v0", seconds=1.0), until=112.0)
+    assert [one for one in kinds(stage) if one in ("HandPauseSeen", "AbortOrdered")] == ["HandPauseSeen", "AbortOrdered"]
+    assert stage.world.at(vm_id("h1v0")) == [H1]
+    assert any(f"{PAUSED_AND_RUNS} h1" in line for line in stage.world.trace.lines)
+    stage, _ = rehearse(drain, Act(103.0, "halt", vm="h1v0", seconds=1.0), until=800.0)
     assert left(stage) == []
-    assert len(stage.world.at(vm_id("h1v0"))) == 1
 
 
 def test_an_agent_that_starts_anew_is_the_same_host() -> None:

@@ -1,11 +1,12 @@
-"""When a running migration is called off: its time is over, it gets nowhere, its target turned sick, its window closed, or
-asked for."""
+"""When a running migration is called off: its time is over, it gets nowhere, its target turned sick, its window closed,
+somebody paused its VM, or asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
 
 from ballastd.core import events as ev
+from ballastd.core.hand_pauses import why_called_off
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Migration
 from ballastd.core.plans import AbortOrder
@@ -57,6 +58,8 @@ def _reason(m: Migration, deadline: float, policies: PolicySet, health: Callable
     here, there = health(m.source), health(m.target)
     if there > Health.HEALTHY and there >= here:
         return f"target {m.target} turned {there.name.lower()}"
+    if hand := why_called_off(m):
+        return hand
     return _closed_window(m, policies, now.wall)
 
 

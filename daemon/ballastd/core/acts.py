@@ -81,7 +81,8 @@ ACTS: dict[str, ActKind] = {
     "start": ActKind("somebody starts a new VM of `value` GiB on the host, unless its hook is shut",
                      ("vm", "host", "value")),
     "stop": ActKind("somebody shuts the VM down", ("vm",)),
-    "halt": ActKind("somebody stops the VM's processors where it runs, and starts them again `seconds` later", ("vm",),
+    "halt": ActKind("somebody stops the VM's processors where it runs, and starts them again `seconds` later; of one that "
+                    "is on its way a hypervisor starts them at the end", ("vm",),
                     ("seconds",)),
     "carry": ActKind("somebody moves the VM by hand, unless the target's hook is shut", ("vm", "target")),
     "mute": ActKind("the VM's guest answers nobody who asks it, for ever or for a while", ("vm",), ("seconds",)),

@@ -79,6 +79,9 @@ def _migration_settled(books: Books, e: ev.MigrationSettled) -> None:
         if done.autostart:
             books.autostarts[e.id] = AutostartOwed(e.id, done.vm, done.vm_name, done.source, done.target)
         _remember_move(books, migration.vm, Moved(e.wall, migration.source, migration.target, migration.policy))
+    if done.paused_by_hand:
+        place = done.target if e.ending is Ending.COMPLETED else done.source
+        _remember_move(books, done.vm, Moved(e.wall, done.source, place, ""))
     if e.ending in _NO_FAILURE:
         books.failures.pop(migration.vm, None)
     else:
@@ -103,6 +106,10 @@ def _foreign_move_seen(books: Books, e: ev.ForeignMoveSeen) -> None:
 def _abort_ordered(books: Books, e: ev.AbortOrdered) -> None:
     migration = books.open_migration(e.id)
     books.migrations[e.id] = replace(migration, abort_reason=e.reason, overran=e.overran)
+
+
+def _hand_pause_seen(books: Books, e: ev.HandPauseSeen) -> None:
+    books.migrations[e.id] = replace(books.open_migration(e.id), paused_by_hand=True)
 
 
 def _bandwidth_ordered(books: Books, e: ev.BandwidthOrdered) -> None:
@@ -191,6 +198,7 @@ MIGRATIONS: dict[type, Callable[[Books, Any], None]] = {
     ev.MigrationSettled: _migration_settled,
     ev.ForeignMoveSeen: _foreign_move_seen,
     ev.AbortOrdered: _abort_ordered,
+    ev.HandPauseSeen: _hand_pause_seen,
     ev.BandwidthOrdered: _bandwidth_ordered,
     ev.WayGiven: _way_given,
     ev.DowntimeOrdered: _downtime_ordered,

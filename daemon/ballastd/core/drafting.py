@@ -303,7 +303,8 @@ def why_moved_enough(draft: Draft, intent: Intent, vm: int) -> Refusal | None:
     if last is not None and cooldown is not None:
         rest = cooldown.vm if last.policy else cooldown.foreign_move
         if now < last.wall + rest:
-            who = f"moved by {last.policy}" if last.policy else "moved by somebody else"
+            hand = "paused by somebody on its way" if last.source == last.target else "moved by somebody else"
+            who = f"moved by {last.policy}" if last.policy else hand
             return Refusal(RefusalKind.COOLDOWN, f"{who} {human_seconds(now - last.wall)} ago, rests for "
                            f"{human_seconds(rest)}", key, intent.host)
     budget = intent.budget

@@ -132,6 +132,14 @@ class AbortOrdered:
 
 
 @dataclass(frozen=True, slots=True)
+class HandPauseSeen:
+    """Somebody paused the VM of a running migration: a stranger's hand, to be respected."""
+
+    wall: float
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class BandwidthOrdered:
     """The intent to give a running job another bandwidth."""
 
@@ -460,7 +468,7 @@ Event = (
     | MigrationOutOfSight | MigrationSettled | AbortOrdered | BandwidthOrdered | WayGiven | DowntimeOrdered
     | PostCopyOrdered | PostCopyWithdrawn | CheckOrdered | AskedBefore | ArrivalChecked | AutostartNoted
     | AutostartOrdered | AutostartEnded | VerdictLatched | VerdictsAcknowledged | CountersNoted | EvacuationBegun
-    | EvacuationEnded | HostCordoned | HostUncordoned
+    | EvacuationEnded | HostCordoned | HostUncordoned | HandPauseSeen
     | DrainRequested | DrainCancelled | HostConfirmedDead | Paused | Resumed | SiteEventBegun | SiteEventEnded
     | DuplicateSeen | DuplicateCleared | InvariantFailed | HostSeenAlive | JournalRecovered | JournalReplaced
     | ForeignMoveSeen | ClockStepped | CheckpointTaken | AutonomyEvent | PowerEvent | ShutdownEvent

@@ -100,6 +100,7 @@ class Migration:
     was moved, None where nobody knows; ``arrival``: what came of asking once it had arrived, ``arrival_detail`` in words and
     ``arrival_seconds`` after it was settled. ``gives_way``: None where it gives way to nobody on its links; else why it has
     less of them than its static share, empty where it has that. ``autostart``: whether its VM is to start with its host.
+    ``paused_by_hand``: whether somebody paused its VM on its way.
     """
 
     id: str
@@ -148,6 +149,7 @@ class Migration:
     arrival_seconds: float = 0.0
     gives_way: str | None = None
     autostart: bool = False
+    paused_by_hand: bool = False
 
     @property
     def is_open(self) -> bool:

@@ -81,6 +81,10 @@ def _abort(e: ev.AbortOrdered, names: Names) -> RecentView:
     return RecentView(e.wall, "warning", f"{e.id}: {names.get(e.id, 'a migration')} is called off: {e.reason}")
 
 
+def _hand_pause(e: ev.HandPauseSeen, names: Names) -> RecentView:
+    return RecentView(e.wall, "warning", f"{e.id}: somebody paused {names.get(e.id, 'its VM')} while it migrates")
+
+
 def _way_given(e: ev.WayGiven, names: Names) -> RecentView | None:
     if not e.because:
         return None
@@ -156,6 +160,7 @@ _TELL: dict[type, Callable[[Any, Names], RecentView | None]] = {
     ev.MigrationOrdered: _ordered,
     ev.MigrationSettled: _settled,
     ev.AbortOrdered: _abort,
+    ev.HandPauseSeen: _hand_pause,
     ev.WayGiven: _way_given,
     ev.ArrivalChecked: _arrival,
     ev.AutostartEnded: _autostart_ended,

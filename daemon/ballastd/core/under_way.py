@@ -12,7 +12,8 @@ from ballastd.core.autostarts import Autostarts
 from ballastd.core.clearance import Gate
 from ballastd.core.convergence import Convergence
 from ballastd.core.giving_way import Others
-from ballastd.core.inventory import COME, LEFT
+from ballastd.core.hand_pauses import HandPauses
+from ballastd.core.inventory import COME, LEFT, DeclaredHost
 from ballastd.core.last_resorts import LastResorts
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Migration, MigrationPhase
@@ -49,10 +50,10 @@ def way_given(migration: str, given: Given | None, wall: float) -> tuple[ev.WayG
 class UnderWay:
     """Remembers the course and the time limit of each, and when each was told its bandwidth again (monotonic seconds)."""
 
-    def __init__(self, senses: Senses) -> None:
+    def __init__(self, senses: Senses, hosts: Iterable[DeclaredHost]) -> None:
         self._senses = senses
         self._aborts, self._convergence, self._last_resorts = Aborts(), Convergence(), LastResorts()
-        self._autostarts = Autostarts(senses)
+        self._autostarts, self._hands = Autostarts(senses), HandPauses(senses, hosts)
         self._told: dict[str, float] = {}
         self.others = Others(senses)
 
@@ -76,9 +77,9 @@ class UnderWay:
             answers=lambda host: host in ledger.confirmed_dead or self._senses.is_reachable(host, now))
         hopeless = {key: why for key, why in eased.hopeless.items() if key not in resorts.awaited}
         called_off, aborts = self._aborts.follow(ledger, policies, health, hopeless, resorts.spared, revision, now)
-        given_back = self._autostarts.follow(ledger, revision, now)
-        return Care((*eased.events, *resorts.events, *called_off, *given_back.events), eased.orders, aborts, resorts.orders,
-                    given_back.orders, (*resorts.notices, *given_back.notices))
+        given_back, hands = self._autostarts.follow(ledger, revision, now), self._hands.follow(ledger, now)
+        return Care((*eased.events, *resorts.events, *called_off, *given_back.events, *hands.events), eased.orders, aborts,
+                    resorts.orders, given_back.orders, (*resorts.notices, *given_back.notices, *hands.notices))
 
     def tell_again(self, ledger: Ledger, tunes: tuple[TuneOrder, ...], revision: int, now: Instant) -> tuple[TuneOrder, ...]:
         """Return ``tunes``, and what the books say of jobs that were given another bandwidth before: soon where nobody knows

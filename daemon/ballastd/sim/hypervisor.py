@@ -262,10 +262,13 @@ class SimulatedHypervisor:
         self._moved(host, vm)
 
     def halt(self, host: HostName, vm: VmId) -> None:
-        """Somebody stops the processors of a VM that runs."""
+        """Somebody stops the processors of a VM that runs. One that is on its way looks as if it were handed over, and is
+        set going when that is over."""
         record = self.hosts[host].vms.get(vm)
         if record is not None and record.state is VmState.RUNNING:
-            self.hosts[host].vms[vm] = replace(record, state=VmState.PAUSED, reason="3/1")
+            leaves = record.job is JobKind.OUTGOING
+            state, reason = (VmState.HANDOVER, "3/2") if leaves else (VmState.PAUSED, "3/1")
+            self.hosts[host].vms[vm] = replace(record, state=state, reason=reason)
             self._moved(host, vm)
 
     def go_on(self, host: HostName, vm: VmId) -> None:

@@ -282,16 +282,14 @@ class SimulatedJob:
 
     async def _hand_over(self) -> None:
         self.handing_over = True
-        # whom somebody stopped at the source is not set going by arriving
-        before = self.source.vms.get(self.vm)
-        arrives, reason = (VmState.PAUSED, "3/1") if before and before.state is VmState.PAUSED else (VmState.RUNNING, "1/2")
         self._put(self.source, state=VmState.HANDOVER, reason="3/2")
         await asyncio.sleep(DOWNTIME_SECONDS)
         self.handing_over = False
         if self.fate is Fate.NOWHERE:
             self.target.vms.drop(self.vm)
         else:
-            self._put(self.target, state=arrives, job=JobKind.NONE, reason=reason)
+            # whom somebody stopped on the way is set going, too
+            self._put(self.target, state=VmState.RUNNING, job=JobKind.NONE, reason="1/2")
         await asyncio.sleep(CLEANUP_SECONDS)
         match self.fate:
             case Fate.SPLIT:
@@ -325,8 +323,8 @@ class SimulatedJob:
             del self.target.vms[self.vm]
             self._changed(self.target.name, self.vm)
         here = self.source.vms.get(self.vm)
-        is_paused = here is not None and here.state is VmState.PAUSED
-        self._put(self.source, state=VmState.PAUSED if is_paused else VmState.RUNNING, job=JobKind.NONE)
+        is_stopped = here is not None and here.state is not VmState.RUNNING
+        self._put(self.source, state=VmState.RUNNING, job=JobKind.NONE, reason="1/6" if is_stopped else None)
         self.tell(failure)
 
     def _put(self, host: SimulatedHost, *, job: JobKind | None = None, state: VmState | None = None,

@@ -122,6 +122,8 @@ EXAMPLES: tuple[ev.Event, ...] = (
     ev.MigrationCalled(1.0, "1-1", ev.CallResult.ERROR, "closed"),
     ev.MigrationMoved(1.0, "1-1", ev.MigrationPhase.LOST, "gone"), ev.MigrationOutOfSight(1.0, "1-1"),
     ev.MigrationSettled(1.0, "1-1", ev.Ending.SPLIT, "both"), ev.AbortOrdered(1.0, "1-1", "r"),
+    ev.AutostartNoted(1.0, "1-1", owed=True), ev.AutostartOrdered(1.0, "1-1", HostName("b"), on=True),
+    ev.AutostartEnded(1.0, "1-1", restored=False, detail="gone"), ev.HandPauseSeen(1.0, "1-1"),
     ev.CountersNoted(1.0, ev.HostName("h"), "m", (("a", 1.0), ("b", 2.0))), ev.Paused(1.0, "ann", ""),
     ev.DuplicateSeen(1.0, ev.VmId("v"), "name", (ev.HostName("h1"), ev.HostName("h2"))),
     ev.DrainRequested(1.0, ev.HostName("h"), "ann", None), ev.DrainRequested(1.0, ev.HostName("h"), "ann", 2.0),
