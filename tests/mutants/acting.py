@@ -122,7 +122,7 @@ ACTING: tuple[Mutant, ...] = (
     Mutant("a write that hangs is not told of", f"{SERVICE}/control_loop.py",
            "self.journal_wait() < SLOW_WRITE_SECONDS", "True", TROUBLES),
     Mutant('after a hung write it writes on', f"{KERNEL}/record.py",
-           '        if self._hung is not None:',
+           '        if self._closed is not None:',
            '        if False:'),
     Mutant("the kernel's ceiling on routine moves of a VM", f"{KERNEL}/flights.py",
            "(within[DAY_SECONDS].count(vm), top.balance_per_vm_day,", "(0, top.balance_per_vm_day,"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tests.mutants.mutant import CORE, DAMAGE, JOURNAL, KERNEL, TROUBLE, Mutant, only
 
+RECORD = "tests/unit/kernel/test_record.py"
+
 REMEMBERING: tuple[Mutant, ...] = (
     Mutant("an altered record passes", f"{JOURNAL}/chain.py", "    if not is_unaltered(row):", "    if False:",
            only("contracts", DAMAGE)),
@@ -46,6 +48,12 @@ REMEMBERING: tuple[Mutant, ...] = (
            only('unit', 'tests/unit/adapters/journal/test_remains.py')),
     Mutant("a journal may begin in the middle", f"{KERNEL}/record.py",
            "if not events and record.sequence > 1 and not isinstance(event, ev.CheckpointTaken):", "if False:"),
+    Mutant("a journal of a newer release is written to", f"{KERNEL}/record.py", "            self.seal(unread)\n", "",
+           only("unit", RECORD)),
+    Mutant("a journal that contradicts itself is written to", "daemon/ballastd/service/daemon.py",
+           "            self._record.seal(doubts[-1])\n", "", only("simulation", "tests/simulation/test_newer_journals.py")),
+    Mutant("records say what is as by default", f"{CORE}/events.py", "**to_plain(event, sparse=True)", "**to_plain(event)",
+           only("unit", RECORD)),
     Mutant("everything before the last checkpoint goes", f"{KERNEL}/record.py",
            "kind == ev.CheckpointTaken.__name__ and wall < since_wall and", "kind == ev.CheckpointTaken.__name__ and"),
     Mutant("a ledger in doubt becomes the beginning", "daemon/ballastd/service/chores.py",

@@ -2,7 +2,8 @@
 
 The controller proposes events; the journal makes them durable; only then does the ledger take them. After a
 restart the same events, replayed in order, give the same ledger. ``to_record`` and ``from_record`` give the
-plain form the journal stores; records carry ``v`` and unknown fields are refused, never guessed.
+plain form the journal stores; records carry ``v`` and unknown fields are refused, never guessed. What is as by default is
+not stored: a new field's default has to mean what records without it meant, and no default may change.
 """
 
 from __future__ import annotations
@@ -478,8 +479,8 @@ _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in typing.get_args(
 
 
 def to_record(event: Event) -> dict[str, Any]:
-    """Return ``event`` as JSON-ready data: ``{"v": 1, "kind": ..., field: value, ...}``."""
-    return {"v": RECORD_VERSION, "kind": type(event).__name__, **to_plain(event)}
+    """Return ``event`` as JSON-ready data: ``{"v": 1, "kind": ..., field: value, ...}``, without what is as by default."""
+    return {"v": RECORD_VERSION, "kind": type(event).__name__, **to_plain(event, sparse=True)}
 
 
 def from_record(record: dict[str, Any]) -> Event:
@@ -491,7 +492,7 @@ def from_record(record: dict[str, Any]) -> Event:
     fields = dict(record)
     version, kind = fields.pop("v", None), fields.pop("kind", None)
     if version != RECORD_VERSION or kind not in _KINDS:
-        raise ValueError(f"journal record of version {version!r}, kind {kind!r} is not known to this release")
+        raise ValueError(f"journal record of kind {kind!r}, version {version!r} is not known to this release")
     try:
         event: Event = from_plain(_KINDS[kind], fields)
     except (ValueError, TypeError) as error:

@@ -47,7 +47,7 @@ class Ledger(Books):
         Raises:
             LedgerBroken: the plain form does not come back as the same ledger: our own mistake.
         """
-        event = ev.CheckpointTaken(wall, json.dumps(to_plain(self), separators=(",", ":")))
+        event = ev.CheckpointTaken(wall, json.dumps(to_plain(self, sparse=True), separators=(",", ":")))
         if restored(event) != self:
             raise LedgerBroken("a checkpoint would not restore the ledger that it was taken of")
         return event

@@ -1,7 +1,8 @@
 """Values as plain data that JSON can say, and back, by their types alone: dataclasses, enums, tuples, mappings.
 
 A mapping becomes a list of pairs: keys need not be text, and their order is kept. Strict: a field nobody knows is an
-error, never a guess; one that is missing takes its default, where it has one.
+error, never a guess; one that is missing takes its default, where it has one. What is kept for other releases leaves
+defaults out: an older release reads it as long as nothing is said that it does not know.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ _FIELD_TYPES: dict[type[Any], dict[str, Any]] = {}
 _PLAIN = (str, int, float, bool, types.NoneType)
 
 
-def to_plain(value: Any) -> Any:
-    """Return ``value`` as data that JSON can say.
+def to_plain(value: Any, *, sparse: bool = False) -> Any:
+    """Return ``value`` as data that JSON can say. ``sparse``: without the fields that are what they are by default.
 
     Raises:
         TypeError: it holds something that has no plain form.
@@ -28,12 +29,18 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, _PLAIN):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {spec.name: to_plain(getattr(value, spec.name)) for spec in dataclasses.fields(value)}
+        return {spec.name: to_plain(one, sparse=sparse) for spec in dataclasses.fields(value)
+                for one in (getattr(value, spec.name),) if not (sparse and _is_default(spec, one))}
     if isinstance(value, dict):
-        return [[to_plain(key), to_plain(one)] for key, one in value.items()]
+        return [[to_plain(key, sparse=sparse), to_plain(one, sparse=sparse)] for key, one in value.items()]
     if isinstance(value, tuple | list | deque):
-        return [to_plain(one) for one in value]
+        return [to_plain(one, sparse=sparse) for one in value]
     raise TypeError(f"{type(value).__name__} has no plain form")
+
+
+def _is_default(spec: dataclasses.Field[Any], value: Any) -> bool:
+    default = spec.default if spec.default_factory is dataclasses.MISSING else spec.default_factory()
+    return type(value) is type(default) and bool(value == default)
 
 
 def from_plain(hint: Any, value: Any) -> Any:

@@ -16,6 +16,8 @@ ARCHIVE_LANE = "journal-archive"
 """Long reading of the journal, beside the appends and never in their way."""
 APPEND_SECONDS = 30.0
 REPLAY_SECONDS = 600.0
+CURE = ("nothing is written to it; start the release that wrote it, or set it aside with "
+        "`ballastctl journal quarantine --force`")
 
 
 class Record:
@@ -35,7 +37,8 @@ class Record:
         self._power: set[str] = set()
         self._shutdowns: dict[str, int] = {}
         self._going_down: set[str] = set()
-        self._hung: str | None = None
+        self._closed: str | None = None
+        self._place = ""
         self.head = 0
         """Sequence number of the last durable record."""
 
@@ -43,14 +46,26 @@ class Record:
         """Open the journal; see ``ports.Journal.open``."""
         health = await self._blocking.run(LANE, self._journal.open, deadline=REPLAY_SECONDS)
         self.head = health.head
+        self._place = health.place
         return health
 
     async def replay(self) -> tuple[tuple[ev.Event, ...], int, str | None]:
         """Return all events up to the first that cannot be read, the last revision, and what was wrong with it.
 
-        They begin with the first that was not archived, which has to be a checkpoint.
+        They begin with the first that was not archived, which has to be a checkpoint. What cannot be read whole is not
+        written to: what was decided without knowing the rest would contradict it, to a release that reads all of it.
         """
-        return await self._blocking.run(LANE, self._read, deadline=REPLAY_SECONDS)
+        events, revision, unread = await self._blocking.run(LANE, self._read, deadline=REPLAY_SECONDS)
+        if unread is not None:
+            starts = [event.version for event in events if isinstance(event, ev.DaemonStarted)]
+            by = f" (last started on by release {starts[-1]})" if starts else ""
+            unread = f"{self._place}{by}: {unread}; {CURE}"
+            self.seal(unread)
+        return events, revision, unread
+
+    def seal(self, why: str) -> None:
+        """Write nothing any more: every append is refused with ``why``."""
+        self._closed = why
 
     async def history(self) -> tuple[ev.Event, ...]:
         """Return all events that are not archived, as ``replay``, beside appends and not before them."""
@@ -63,6 +78,8 @@ class Record:
         for record in self._journal.replay():
             try:
                 event = ev.from_record(record.content)
+                if isinstance(event, ev.CheckpointTaken):
+                    restored(event)
             except ValueError as error:
                 return tuple(events), revision, f"record {record.sequence}: {error}"
             if not events and record.sequence > 1 and not isinstance(event, ev.CheckpointTaken):
@@ -106,8 +123,8 @@ class Record:
         Raises:
             JournalError: they are not; nothing that rests on them may be done.
         """
-        if self._hung is not None:
-            raise JournalError(self._hung)
+        if self._closed is not None:
+            raise JournalError(self._closed)
         contents = [ev.to_record(event) for event in events]
         try:
             self.head = await self._blocking.run(LANE, lambda: self._journal.append(revision, contents),
@@ -116,8 +133,8 @@ class Record:
             raise
         except Unreachable as error:
             # the write may still land, after we gave it up: from here on memory and disk could disagree
-            self._hung = f"a write hung ({error}); restart the daemon once the disk answers"
-            raise JournalError(self._hung) from error
+            self._closed = f"a write hung ({error}); restart the daemon once the disk answers"
+            raise JournalError(self._closed) from error
         except Exception as error:
             # whatever it is, these events are not known to be durable, and that is all that matters here
             raise JournalError(f"{type(error).__name__}: {error}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ballastd.core.quantities import VmId
@@ -70,11 +70,13 @@ class JournalRecord:
 
 @dataclass(frozen=True, slots=True)
 class JournalHealth:
-    """What opening the journal found. ``damage``: what is missing or altered, in words, None if all is well."""
+    """What opening the journal found. ``damage``: what is missing or altered, in words, None if all is well. ``place``:
+    where it is, for people."""
 
     records: int
     head: int
     damage: str | None
+    place: str = field(default="the journal", compare=False)
 
 
 class Journal(Protocol):

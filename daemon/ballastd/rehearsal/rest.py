@@ -284,7 +284,7 @@ def _has_moves_left(stage: Stage, policy: BalancePolicy | PlacementPolicy) -> bo
     """Return whether a policy ordered fewer routine moves within the day than it may."""
     since = stage.world.clock.now().wall - DAY_SECONDS
     made = sum(1 for record in stage.world.journal.records if record.content["wall"] > since
-               and record.content["kind"] == "MigrationOrdered" and record.content["routine"]
+               and record.content["kind"] == "MigrationOrdered" and record.content.get("routine")
                and record.content["policy"] == policy.name)
     return made < policy.budget.per_day
 
@@ -295,7 +295,7 @@ def _moved_enough(stage: Stage, policy: BalancePolicy) -> set[str]:
     contents = [record.content for record in stage.world.journal.records if record.content["wall"] > since]
     names = {content["id"]: str(content["vm_name"]) for content in contents if content["kind"] == "MigrationOrdered"}
     routine = Counter(names[content["id"]] for content in contents
-                      if content["kind"] == "MigrationOrdered" and content["routine"])
+                      if content["kind"] == "MigrationOrdered" and content.get("routine"))
     failed = Counter(names[content["id"]] for content in contents if content["kind"] == "MigrationSettled"
                      and content["ending"] != "completed" and content["id"] in names)
     retries = stage.world.policies.limits.retries_per_move

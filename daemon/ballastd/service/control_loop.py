@@ -17,6 +17,7 @@ from ballastd.core.decisions import Decision
 from ballastd.core.inputs import Answer, OperatorCommand, Verb
 from ballastd.core.migrations import HOLDS_SLOT
 from ballastd.core.notices import Notice
+from ballastd.core.plain import to_plain
 from ballastd.core.policies import Timing
 from ballastd.core.portrait import Portrait
 from ballastd.core.views import ClusterView
@@ -278,5 +279,4 @@ class ControlLoop:
 
 
 def _fields(event: ev.Event) -> dict[str, object]:
-    record = ev.to_record(event)
-    return {key: value for key, value in record.items() if key not in ("v", "kind", "wall", "state")}
+    return {key: value for key, value in to_plain(event).items() if key not in ("wall", "state")}

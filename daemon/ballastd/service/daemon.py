@@ -36,7 +36,7 @@ from ballastd.core.telemetry import AgentState
 from ballastd.core.views import ClusterView
 from ballastd.errors import ConfigurationError, DefinitionNotKept, JournalError, Unreachable
 from ballastd.kernel.kernel import Kernel
-from ballastd.kernel.record import Record
+from ballastd.kernel.record import CURE, Record
 from ballastd.ports.hosts import ArrivalProbe, Hypervisor, Power
 from ballastd.ports.keeping import Definitions, Journal, JournalRecord, KeptDefinition, Recording
 from ballastd.ports.messages import Malformed, Notices, TelemetryDown, TelemetrySource, TelemetryUp
@@ -253,19 +253,21 @@ class Daemon:
         health = await self._record.open()
         events, revision, unread = await self._record.replay()
         ledger = Ledger()
-        doubts = [text for text in (health.damage, unread) if text]
+        doubts = [text for text in (health.damage and f"journal damaged: {health.damage}",
+                                    unread and f"journal not known whole: {unread}") if text]
         try:
             ledger.replay(events)
         except LedgerBroken as error:
-            doubts.append(f"the journal contradicts itself: {error}")
+            doubts.append(f"journal contradicts itself: {health.place}: {error}; {CURE}")
+            self._record.seal(doubts[-1])
         now = self._parts.clock.now()
         policies, warnings = self._parts.policies.load(now.wall)
         for warning in warnings:
             log.warning("policy", warning=warning)
         controller = Controller(self._parts.cluster, policies, ledger, now, revision, self._parts.version)
         for doubt in doubts:
-            log.error("journal damaged: observing only", damage=doubt)
-            controller.observe_only(f"journal damaged: {doubt}")
+            log.error("the journal is in doubt: observing only", reason=doubt)
+            controller.observe_only(doubt)
         self._chores.journal_doubted = bool(doubts)
         self._lifted = {} if doubts else lately_lifted(events, now.wall)
         self._record.replayed(events)

@@ -82,11 +82,11 @@ def _to_ask(content: dict[str, Any], name: str) -> str:
 
 
 def _asked_before(content: dict[str, Any], name: str) -> str:
-    return f"{name} {'answers' if content['answered'] else 'does not answer'} before it leaves: {content['detail']}"
+    return f"{name} {'answers' if content['answered'] else 'does not answer'} before it leaves: {content.get('detail', '')}"
 
 
 def _arrived(content: dict[str, Any], name: str) -> str:
-    return f"{name} asked: {content['arrival']}: {content['detail']}"
+    return f"{name} asked: {content['arrival']}: {content.get('detail', '')}"
 
 
 def _power(content: dict[str, Any], name: str) -> str:
@@ -99,7 +99,7 @@ def _shut_down(content: dict[str, Any], name: str) -> str:
 
 
 def _recommended(content: dict[str, Any], name: str) -> str:
-    what = f"{content['vm_name']} {content['source']} -> {content['target']}" if content["vm"] else (
+    what = f"{content['vm_name']} {content['source']} -> {content['target']}" if content.get("vm") else (
         f"{content['source']} emptied and switched off")
     return f"recommended {name}: {what}  [{content['policy']}: {content['because']}]"
 

@@ -11,6 +11,7 @@ import contextlib
 import json
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ class SqliteJournal:
             if not found.exists:
                 self._head = create(self._path)
             self._begin_writing()
-        return found.health
+        return replace(found.health, place=str(self._path))
 
     def _begin_writing(self) -> None:
         pass_over_unfinished(self._path, self._anchor)

@@ -31,7 +31,7 @@ class JournalFirst(Checker):
         match content["kind"]:
             case "MigrationOrdered":
                 self._orders[content["id"]] = VmId(content["vm"])
-                self._downtimes[content["id"]] = content["downtime_ms"]
+                self._downtimes[content["id"]] = content.get("downtime_ms", 0)
             case "AbortOrdered":
                 self._aborts[content["id"]] = 1
             case "MigrationSettled":

@@ -204,7 +204,7 @@ class Modes(Checker):
             self.complain(f"{content['kind']} goes by {key}, approved {content['wall'] - approved:.0f} s before")
         elif content["kind"] == "HostEmptying":
             self._switching.add(content["host"])
-        elif content["memory"] == offered["memory"] and content["policy"] == offered["policy"]:
+        elif content["memory"] == offered.get("memory") and content["policy"] == offered["policy"]:
             self._granted[content["id"]] = f"{offered['vm']} {offered['source']} {offered['target']}"
 
 
@@ -215,7 +215,7 @@ class Standstill(Checker):
 
     def recorded(self, content: dict[str, Any]) -> None:
         if content["kind"] in ("MigrationOrdered", "DowntimeOrdered"):
-            allowed, most = content["downtime_ms"], self.policies.limits.downtime_max_ms
+            allowed, most = content.get("downtime_ms", 0), self.policies.limits.downtime_max_ms
             if allowed > most:
                 self.complain(f"{content['kind']} allows {allowed} ms of standstill; policies allow {most}")
 
