@@ -89,6 +89,75 @@ def test_a_log_cut_short_is_found(after_crash: Image, tmp_path: Path) -> None:
     assert judged(after_crash, after_crash.write(tmp_path, wal=None)) is not None
 
 
+LOG_HEADER, FRAME_HEADER = 32, 24
+
+
+def frames(log: bytes) -> list[tuple[int, int, bool]]:
+    """Return where each frame of SQLite's log begins and ends, and whether it is the last of a commit."""
+    size = FRAME_HEADER + int.from_bytes(log[8:12], "big")
+    return [(at, at + size, log[at + 4:at + 8] != bytes(4)) for at in range(LOG_HEADER, len(log), size)]
+
+
+def test_a_log_cut_at_a_commit_is_whole_to_sqlite_and_found_by_the_mark(after_crash: Image, bench: Path) -> None:
+    data = after_crash.files["wal"]
+    commits = [end for _, end, is_commit in frames(data) if is_commit]
+    assert commits[-1] == len(data)
+    lost = [judged(after_crash, after_crash.write(bench, wal=data[:end])) for end in (LOG_HEADER, *commits[:-1])]
+    assert lost[:-1] == [f"records {n} to 20 are missing at the end: the high-water mark says that they were written"
+                            for n in range(1, 20)], "a commit for each record"
+    assert lost[-1] == "record 20 is missing at the end: the high-water mark says that they were written"
+
+
+def test_a_log_cut_at_or_beside_a_frame_or_in_the_last_record_is_found(after_crash: Image, bench: Path) -> None:
+    data, all_frames = after_crash.files["wal"], frames(after_crash.files["wal"])
+    assert len(all_frames) > 20
+    row = data.rindex(b'"n":20')
+    last = next(start for start, end, _ in all_frames if start <= row < end)
+    lengths = {0, 1, LOG_HEADER - 1, LOG_HEADER, *(at + off for at, _, _ in all_frames for off in (-1, 0, 1, FRAME_HEADER)),
+               *range(last, last + FRAME_HEADER), *range(row - 40, row + 40), *range(last, len(data), 97), len(data) - 1}
+    for length in lengths:
+        assert judged(after_crash, after_crash.write(bench, wal=data[:length])) is not None, length
+
+
+def test_a_byte_that_turned_over_at_the_beginning_of_a_frame_is_found(after_crash: Image, bench: Path) -> None:
+    data = after_crash.files["wal"]
+    for at, _, _ in [(0, 0, False), *frames(data)]:
+        for offset in range(at, at + (FRAME_HEADER if at else LOG_HEADER)):
+            assert judged(after_crash, after_crash.write(bench, wal=flipped(data, offset))) is not None, offset
+
+
+def last_bytes(image: Image, directory: Path) -> dict[int, bytes]:
+    """Return the last bytes of each row, by its number."""
+    with sqlite3.connect(image.write(directory)) as connection:
+        found = connection.execute("select sequence, hash from records").fetchall()
+    connection.close()
+    return {sequence: digest[-8:].encode() for sequence, digest in found}
+
+
+def test_a_byte_that_turned_over_beside_a_record_of_the_database_is_found(after_stop: Image, bench: Path) -> None:
+    """Where a row begins (its key, its sizes), at its first and last bytes, and at the first of the row behind it."""
+    data, found, tails = after_stop.files["db"], 0, last_bytes(after_stop, bench)
+    for number in range(1, 21):
+        row = data.rindex(b'"n":%d,' % number)
+        begin, end = data.rindex(b'{"kind"', 0, row), data.index(tails[number], row)
+        for offset in (*range(begin - 14, begin + 2), *range(end, min(end + 9, len(data)))):
+            found += judged(after_stop, after_stop.write(bench, db=flipped(data, offset))) is not None
+    assert found > 20 * 20, "most of these bytes mean something"
+
+
+def test_a_database_cut_at_or_beside_a_page_is_found(after_stop: Image, bench: Path) -> None:
+    data = after_stop.files["db"]
+    for page in range(0, len(data), 4096):
+        for length in {max(page - 1, 0), page, page + 1}:
+            assert judged(after_stop, after_stop.write(bench, db=data[:length])) is not None, length
+
+
+def test_a_mark_cut_short_loses_no_record(after_stop: Image, bench: Path) -> None:
+    data = after_stop.files["mark"]
+    for length in (0, 1, 60, 78, 79, SLOT_BYTES - 1, SLOT_BYTES, SLOT_BYTES + 1, SLOT_BYTES + 78, len(data) - 1):
+        assert judged(after_stop, after_stop.write(bench, mark=data[:length])) in (None, "the high-water mark is unreadable")
+
+
 def test_a_torn_page_of_the_log_is_found(after_crash: Image, tmp_path: Path) -> None:
     data = after_crash.files["wal"]
     for sector in range(8):
