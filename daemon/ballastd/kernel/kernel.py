@@ -31,6 +31,7 @@ from ballastd.core.quantities import HostName, Seconds, human_bytes
 from ballastd.core.suitability import PageRoom, unknown_needs, why_unsuited
 from ballastd.core.telemetry import AgentState
 from ballastd.errors import BallastdError, DefinitionNotKept, Unreachable, VmVanished
+from ballastd.kernel.autostarts import why_changed, why_not_set
 from ballastd.kernel.clearing import Clearing
 from ballastd.kernel.flights import Flight, Flights
 from ballastd.kernel.record import Record
@@ -263,7 +264,7 @@ class Kernel:
             Withheld: it is not. Unreachable: the host did not answer; it is set or not.
         """
         self._refuse_autostart_early(order)
-        no = _why_not_autostart(order, seen := await self._hypervisor.inventory(order.host, load=False))
+        no = why_not_set(order, seen := await self._hypervisor.inventory(order.host, load=False))
         if no is not None:
             raise Withheld((no,))
         # from the look to the call nothing is awaited
@@ -400,20 +401,14 @@ class Kernel:
 
     def _second_look(self, order: Order, ends: _Ends) -> tuple[Refusal, ...]:
         """Return what changed since the order was planned: the world may have moved on."""
-        found = (*_vm_refusals(order, ends), *self._autostart_refusals(order, ends), *self._memory_refusals(order, ends),
+        here = ends.source.find(order.move.vm)
+        changed = why_changed(order, here, written=self._record.shows_autostart(order.id))
+        found = (*_vm_refusals(order, ends), *changed, *self._memory_refusals(order, ends),
                  *self._hardware_refusals(order, ends))
         incomplete = [i.host for i in (ends.source, ends.target) if not i.complete]
-        changed = tuple(Refusal(RefusalKind.WORLD_CHANGED, f"the inventory of {host} is incomplete", order.move.vm,
+        unread = tuple(Refusal(RefusalKind.WORLD_CHANGED, f"the inventory of {host} is incomplete", order.move.vm,
                                 host) for host in incomplete)
-        return (*changed, *found)
-
-    def _autostart_refusals(self, order: Order, ends: _Ends) -> tuple[Refusal, ...]:
-        """What is lost on the way is given back by what is written down: that has to be so now."""
-        here = ends.source.find(order.move.vm)
-        if here is None or here.autostart is self._record.shows_autostart(order.id):
-            return ()
-        changed = "starts with its host now" if here.autostart else "does not start with its host any more"
-        return (Refusal(RefusalKind.WORLD_CHANGED, f"{changed}: planned otherwise", order.move.vm),)
+        return (*unread, *found)
 
     def _memory_refusals(self, order: Order, ends: _Ends) -> tuple[Refusal, ...]:
         declared, target, here = self._cluster.host(order.move.target), ends.target, ends.source.find(order.move.vm)
@@ -447,17 +442,6 @@ class Kernel:
         coming = [unknown_needs(f.memory) if f.needs is None else f.needs for f in self._coming(ends.target)]
         short = PageRoom((ends.target,), (coming,)).why_short(here.needs, 0)
         return (*found, Refusal(RefusalKind.HUGE_PAGES, f"{short} now", vm, target)) if short else found
-
-
-def _why_not_autostart(order: AutostartOrder, seen: HostInventory) -> Refusal | None:
-    here = seen.find(order.vm)
-    if not seen.complete or here is None or not here.persistent:
-        return Refusal(RefusalKind.VM_GONE, f"is not seen defined for good on {order.host}", order.vm, order.host)
-    if here.job is not JobKind.NONE:
-        return Refusal(RefusalKind.VM_BUSY, f"a {here.job.value} job holds it now", order.vm, order.host)
-    if not order.on and here.state.holds_memory:
-        return Refusal(RefusalKind.WORLD_CHANGED, f"is {here.state.value} on {order.host} again", order.vm, order.host)
-    return None
 
 
 def _why_not_shut_down(order: ShutdownOrder, seen: HostInventory) -> Refusal | None:
