@@ -28,7 +28,7 @@ from ballastd.adapters.power.routing import PowerDriver
 from ballastd.bootstrap import broker_address, libvirt_options, power_driver
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import HostName
-from ballastd.core.readiness import Fit, Heard, HostSurvey, PowerAnswer, Site
+from ballastd.core.readiness import Fit, Heard, HostSurvey, Likeness, PowerAnswer, Site
 from ballastd.core.telemetry import AgentState, Report
 from ballastd.documents import Settings
 from ballastd.documents.host_settings import HOST_NAME, URI
@@ -100,16 +100,16 @@ async def _examined(settings: Settings, seconds: float, progress: Progress) -> S
             surveying = group.create_task(_surveyed(cluster, survey, progress))
             switching = group.create_task(_power(settings, blocking))
             showing = group.create_task(credentials.certificates(settings, blocking, with_broker=seconds > 0))
-        surveys, fits = surveying.result()
+        surveys, fits, likenesses = surveying.result()
         return Site(cluster, surveys, fits, listening.result() if listening else None, switching.result(), showing.result(),
-                    SystemClock().now().wall)
+                    SystemClock().now().wall, likenesses)
     finally:
         await survey.close()
         await blocking.close()
 
 
 async def _surveyed(cluster: ClusterDeclaration, survey: LibvirtSurvey, progress: Progress
-                    ) -> tuple[dict[HostName, HostSurvey], tuple[Fit, ...]]:
+                    ) -> tuple[dict[HostName, HostSurvey], tuple[Fit, ...], tuple[Likeness, ...]]:
     counted = _Counted("hosts", len(cluster.hosts), progress)
     looks = await asyncio.gather(*(counted.when_done(survey.look(host.name)) for host in cluster.hosts))
     answering = [look for look in looks if not look.trouble]
@@ -117,7 +117,10 @@ async def _surveyed(cluster: ClusterDeclaration, survey: LibvirtSurvey, progress
              if source is not target and source.movable]
     counted = _Counted("pairs of hosts", len(pairs), progress)
     found = await asyncio.gather(*(counted.when_done(survey.fit(source, target)) for source, target in pairs))
-    return {look.host: look for look in looks}, tuple(fit for fits in found for fit in fits)
+    likened = await asyncio.gather(*(survey.liken([source for source in answering if source is not target], target)
+                                     for target in answering if not target.steering))
+    return ({look.host: look for look in looks}, tuple(fit for fits in found for fit in fits),
+            tuple(one for some in likened for one in some))
 
 
 async def _heard(settings: Settings, seconds: float, progress: Progress) -> Heard:

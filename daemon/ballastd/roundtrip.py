@@ -113,7 +113,7 @@ class _Trip:
                 against.append(f"{host}: {human_bytes(free)} free, of which {human_bytes(reserve)} are reserved")
                 continue
             try:
-                refusals = await self.hypervisor.examine(self._order(source, host, record, 1))
+                refusals = (await self.hypervisor.examine(self._order(source, host, record, 1))).refusals
             except Unreachable as no:
                 against.append(str(no))
                 continue
@@ -139,7 +139,7 @@ class _Trip:
         order = self._order(source, target, record, bandwidth)
         leg = Leg(source, target, bandwidth, float(order.move.predicted))
         try:
-            refusals = await self.hypervisor.examine(order)
+            refusals = (await self.hypervisor.examine(order)).refusals
         except Unreachable as no:
             return replace(leg, trouble=str(no), runs_on=(source,))
         if refusals:

@@ -363,12 +363,12 @@ async def test_a_vm_that_is_not_there_has_vanished(world: World) -> None:
 @story
 async def test_an_examination_finds_nothing_against_a_plain_guest(world: World) -> None:
     vm = await world.start_guest(H1)
-    assert await world.hypervisor.examine(an_order(vm)) == ()
+    assert (await world.hypervisor.examine(an_order(vm))).refusals == ()
 
 
 @story
 async def test_an_examination_sees_that_the_vm_is_gone(world: World) -> None:
-    refusals = await world.hypervisor.examine(an_order(NOBODY))
+    refusals = (await world.hypervisor.examine(an_order(NOBODY))).refusals
     assert [refusal.kind for refusal in refusals] == [RefusalKind.VM_GONE]
 
 
@@ -376,8 +376,8 @@ async def test_an_examination_sees_that_the_vm_is_gone(world: World) -> None:
 async def test_an_examination_sees_that_the_uuid_is_taken(world: World) -> None:
     vm = await world.start_guest(H1)
     await world.define_twin(H2, vm)
-    refusals = await world.hypervisor.examine(an_order(vm))
-    assert [(refusal.kind, refusal.host) for refusal in refusals] == [(RefusalKind.WORLD_CHANGED, H2)]
+    refusals = (await world.hypervisor.examine(an_order(vm))).refusals
+    assert [(refusal.kind, refusal.host) for refusal in refusals] == [(RefusalKind.IDENTITY, H2)]
 
 
 @story

@@ -81,6 +81,33 @@ def test_a_sound_cluster_has_no_fault(stand: Stand) -> None:
     assert found["certificates"] == [], "nothing is reached over TLS"
 
 
+def test_hosts_without_a_guest_are_compared_by_themselves(stand: Stand) -> None:
+    file = str(written(stand))
+    found = document("-c", file)[1]
+    assert [(pair["of"], pair["processor"], pair["machines_missing"]) for pair in found["pairs"]] == [(0, True, [])] * 6
+    assert "each host has what guests of any other may have (6 pairs)" in doctor("-c", file)[1]
+
+
+def test_storage_that_a_host_has_lost_is_a_fault_of_that_host(stand: Stand) -> None:
+    """What is mounted over a directory in one host's mount namespace hides it from that host alone."""
+    lab, h2, disks = stand.lab, stand.lab.hosts["h2"], str(stand.lab.plan.path / "disks")
+    lab.start_guest("h1", "web", disk="locked")
+    for host in ("h2", "h3"):
+        lab.hosts[host].virsh("pool-create-as", "disks", "dir", "--target", disks)
+    h2.run(["mount", "-t", "tmpfs", "nothing", disks]).wait(5.0)
+    try:
+        code, found = document("-c", str(written(stand)))
+    finally:
+        h2.run(["umount", disks]).wait(5.0)
+        for host in ("h2", "h3"):
+            lab.hosts[host].virsh("pool-destroy", "disks")
+    assert code == 4
+    [words] = said(found, "fault")
+    assert words.startswith(f"storage h2: 1 VM of h1 (web) could not come here: vdb {disks}/web.raw is not there")
+    could = {(pair["source"], pair["target"]): pair["could"] for pair in found["pairs"]}
+    assert (could["h1", "h2"], could["h1", "h3"]) == (0, 1)
+
+
 def namesake(stand: Stand, name: str) -> Path:
     """Return a definition of another guest of that name."""
     file = stand.home / f"{name}.xml"

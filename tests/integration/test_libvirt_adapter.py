@@ -65,7 +65,7 @@ def test_a_disk_pins_unless_its_lock_is_vouched_for(tell: Tell, disk: str | None
         record = await found(world, H1, vm)
         assert record is not None
         assert [pin.kind for pin in record.pins] == pinned
-        refusals = await world.hypervisor.examine(an_order(vm))
+        refusals = (await world.hypervisor.examine(an_order(vm))).refusals
         assert [refusal.kind for refusal in refusals] == [RefusalKind.VM_PINNED] * len(pinned)
 
     tell(story)
@@ -158,7 +158,7 @@ def test_a_snapshot_pins(tell: Tell) -> None:
         record = await found(world, H1, vm)
         assert record is not None
         assert PinKind.SNAPSHOT in [pin.kind for pin in record.pins]
-        kinds = {refusal.kind for refusal in await world.hypervisor.examine(an_order(vm))}
+        kinds = {refusal.kind for refusal in (await world.hypervisor.examine(an_order(vm))).refusals}
         assert kinds == {RefusalKind.VM_PINNED}
         world.lab.hosts[H1].virsh("snapshot-delete", name, "s", "--metadata")
 
@@ -172,10 +172,10 @@ def test_a_paused_or_busy_guest_is_said_to_be_so(tell: Tell) -> None:
         record = await found(world, H1, vm)
         assert record is not None
         assert (record.state, record.reason) == (VmState.PAUSED, "3/1")
-        assert [r.kind for r in await world.hypervisor.examine(an_order(vm))] == [RefusalKind.VM_NOT_RUNNING]
+        assert [r.kind for r in (await world.hypervisor.examine(an_order(vm))).refusals] == [RefusalKind.VM_NOT_RUNNING]
         world.lab.hosts[H1].virsh("resume", vm)
         async with moving(world, vm):
-            assert [r.kind for r in await world.hypervisor.examine(an_order(vm))] == [RefusalKind.VM_BUSY]
+            assert [r.kind for r in (await world.hypervisor.examine(an_order(vm))).refusals] == [RefusalKind.VM_BUSY]
             await world.hypervisor.abort(H1, vm)
 
     tell(story)
@@ -190,8 +190,8 @@ def test_another_vm_with_the_same_name_at_the_target_is_seen(tell: Tell) -> None
         namesake.write_text(definition)
         world.lab.hosts[H2].virsh("define", str(namesake))
         try:
-            refusals = await world.hypervisor.examine(an_order(vm))
-            assert [refusal.kind for refusal in refusals] == [RefusalKind.WORLD_CHANGED]
+            refusals = (await world.hypervisor.examine(an_order(vm))).refusals
+            assert [refusal.kind for refusal in refusals] == [RefusalKind.IDENTITY]
             assert name in refusals[0].detail
             with pytest.raises(MigrationRefused):
                 await world.hypervisor.migrate(an_order(vm))

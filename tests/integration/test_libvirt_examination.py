@@ -58,9 +58,9 @@ def test_a_plain_guest_would_fit(conn: Any, facts: DomainFacts) -> None:
 
 
 def test_a_name_or_uuid_that_is_taken_is_found(conn: Any, facts: DomainFacts) -> None:
-    assert kinds(conn, replace(facts, name="other")) == [RefusalKind.WORLD_CHANGED]
+    assert kinds(conn, replace(facts, name="other")) == [RefusalKind.IDENTITY]
     taken = replace(facts, uuid="0b8f3b7e-9a53-4a0a-8a3c-7a1d3f1f8a55")
-    assert kinds(conn, taken) == [RefusalKind.WORLD_CHANGED]
+    assert kinds(conn, taken) == [RefusalKind.IDENTITY]
 
 
 @pytest.mark.parametrize("xml", [

@@ -70,7 +70,7 @@ async def without_an_agent(world: LibvirtWorld) -> None:
     pinging = asyncio.create_task(world.hypervisor.ping_agent(H1, NO_AGENT))
     await asyncio.sleep(0.3)
     assert (await world.hypervisor.inventory(H1)).complete
-    assert not await world.hypervisor.examine(an_order(NO_AGENT, memory_mib=16))
+    assert not (await world.hypervisor.examine(an_order(NO_AGENT, memory_mib=16))).refusals
     assert time.monotonic() - begun < 2.0, "the host is looked at while an agent is waited for"
     assert "agent" in await pinging
     assert time.monotonic() - begun < DEADLINE_SECONDS + 1.0

@@ -95,7 +95,7 @@ async def migrate(world: World) -> None:
     SWITCH.write_text(str(GUEST_MIB // 2 + 4))
     target = await world.hypervisor.inventory(H2)
     assert PageRoom((target,), ((),)).why_short(record.needs, 0).startswith("needs 8 huge pages of 2.0 MiB, 4 of ")
-    assert await world.hypervisor.examine(order) == ()
+    assert (await world.hypervisor.examine(order)).refusals == ()
     with pytest.raises(MigrationError):
         await world.hypervisor.migrate(order)
     back = (await world.hypervisor.inventory(H1)).find(VM)

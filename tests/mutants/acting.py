@@ -16,7 +16,7 @@ ACTING: tuple[Mutant, ...] = (
     Mutant("the kernel does not ask the journal", f"{KERNEL}/kernel.py",
            "        if not self._record.has_order(order.id):", "        if False:"),
     Mutant("the kernel does not look again", f"{KERNEL}/kernel.py",
-           "        refusals = self._second_look(order, ends) or sum(", "        refusals = sum("),
+           "refusals, examined = self._second_look(order, ends), Examination()", "refusals, examined = (), Examination()"),
     Mutant("the kernel has no ceiling", f"{KERNEL}/flights.py", "            if count >= ceiling:", "            if False:"),
     Mutant("the kernel lets links fill", f"{KERNEL}/flights.py",
            "            if used + more > ceiling and (used or more > 1):", "            if False:"),

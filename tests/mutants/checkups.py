@@ -38,5 +38,8 @@ CHECKUPS: tuple[Mutant, ...] = (
     Mutant("who is believed hangs on the Python that asks", "daemon/ballastd/adapters/tls.py", "    context.verify_flags &= ~(ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags.VERIFY_X509_STRICT)\n", "", only("unit", "tests/unit/adapters/test_tls_context.py")),
     Mutant("an address among the names is no trouble to see", f"{CORE}/checkup_certificates.py", "    if _is_address(one.name) and one.name in (*names, subject):", "    if False:", DATES),
     Mutant("libvirt that believes anybody reads no authorities", "daemon/ballastd/credentials.py", " or service is Service.LIBVIRT):", "):", LOOKED),
+    Mutant("a pair without a VM is not compared", f"{CORE}/checkup.py", "likened.get((source, target)),", "None,", core("test_checkup_pairs.py")),
+    Mutant("who runs no KVM guests lacks nothing", f"{CORE}/checkup_pairs.py", "    if KVM in _kinds(source, source.arch) - _kinds(target, source.arch):", "    if False:", core("test_checkup_pairs.py")),
+    Mutant("a no that sums up many has no cure", f"{CORE}/cures.py", "    if own or not refusal.against:", "    if True:", core("test_cures.py")),
     Mutant("what a virtual interface says of its speed counts", f"{CORE}/checkup_links.py", "if one.is_up and (one.is_real or one.is_bond)]", "if one.is_up]", LINKS),
 )

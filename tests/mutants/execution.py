@@ -168,6 +168,7 @@ EXECUTION: tuple[Mutant, ...] = (
     Mutant("who is there hides who is gone", "daemon/ballastd/web/reading.py", "vm.name == subject} | {m.vm", "vm.name == subject} or {m.vm",
            only("unit", "tests/unit/cli/test_ctl.py")),
     Mutant("a definition is not kept", KERNEL_FILE, "            await self._definitions.keep(move.vm, await", "            (move.vm, await", KERNEL),
+    Mutant("what an examination could not say is forgotten", KERNEL_FILE, "    if not examined.unknown:\n", "    if True:\n", KERNEL),
     Mutant("balance goes without a definition kept", KERNEL_FILE, "            if move.routine:\n                return (Refusal(RefusalKind.WORLD_CHANGED, f\"its def", "            if False:\n                return (Refusal(RefusalKind.WORLD_CHANGED, f\"its def", KERNEL),
     Mutant("a gate lets guests be shut down", LAST_FILE, "        if scene.gates:\n            gate = scene.gates[0]\n            return Deferral(gate.kind,", "        if False:\n            gate = scene.gates[0]\n            return Deferral(gate.kind,", LAST),
     Mutant("an owner's word about its guest's shutdown is not kept", LAST_FILE, "if record is None or not record.shutdown:", "if record is None:",

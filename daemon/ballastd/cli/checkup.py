@@ -13,7 +13,7 @@ from ballastd.cli.output import Column, Row, Table, emit, heading
 
 if TYPE_CHECKING:
     from ballastd.core.certificates import Shown
-    from ballastd.core.readiness import Finding, Leg, Readiness, Site
+    from ballastd.core.readiness import Finding, Leg, Pair, Readiness, Site
 
 COLUMNS_MAX = 12
 """Hosts that a matrix of pairs can show; larger clusters are shown the pairs that fall short."""
@@ -32,6 +32,7 @@ def show(name: str, site: Site, readiness: Readiness) -> None:
     click.echo()
     _show_grid(readiness)
     _show_pairs(readiness)
+    _show_likenesses(readiness)
     _show_links(site)
     _show_certificates(site)
     for finding in readiness.findings:
@@ -93,6 +94,37 @@ def _show_pairs(readiness: Readiness) -> None:
     else:
         click.echo(f"every VM that can leave its host could go to each of the others ({len(readiness.pairs)} pairs)")
     click.echo()
+
+
+def _show_likenesses(readiness: Readiness) -> None:
+    """Show what of processors and machine types one host has and another has not, whether or not it has a VM."""
+    pairs = {(pair.source, pair.target): _unlike(pair) for pair in readiness.pairs}
+    hosts = sorted({host for pair in pairs for host in pair})
+    if not pairs:
+        return
+    if not any(pairs.values()):
+        click.echo(f"processors and machine types: each host has what guests of any other may have ({len(pairs)} pairs)")
+    elif len(hosts) <= COLUMNS_MAX:
+        rows: list[Row] = [{"host": source, **{target: "" if source == target else pairs.get((source, target)) or "ok"
+                                               for target in hosts}} for source in sorted({source for source, _ in pairs})]
+
+        def towards(target: str) -> Column:
+            return Column(f"TO {target}", lambda row: row[target])
+
+        columns = (Column("CPU AND MACHINE OF", lambda row: row["host"]), *map(towards, hosts))
+        emit(rows, Table(columns, lambda row: row["host"], ""), "table")
+    else:
+        rows = [{"from": source, "to": target, "what": what} for (source, target), what in pairs.items() if what]
+        emit(rows, Table((Column("CPU AND MACHINE OF", lambda row: row["from"]), Column("TO", lambda row: row["to"]),
+                          Column("LACKS", lambda row: row["what"])), lambda row: row["from"], ""), "table")
+    click.echo()
+
+
+def _unlike(pair: Pair) -> str:
+    """Return what a target lacks, in short; empty where it lacks nothing."""
+    processor = {True: "", False: "cpu", None: "cpu unknown"}[pair.processor]
+    machines = "machine unknown" if pair.machines is None else "machine" if pair.machines else ""
+    return "unknown" if pair.processor is None and pair.machines is None else ", ".join(filter(None, (processor, machines)))
 
 
 def _show_links(site: Site) -> None:
@@ -173,7 +205,8 @@ def document(name: str, site: Site, readiness: Readiness) -> dict[str, Any]:
         "hosts": [{"host": host, **{area.value: _GRADES[grade] for area, grade in grades.items()}}
                   for host, grades in readiness.grid.items()],
         "pairs": [{"source": pair.source, "target": pair.target, "could": pair.could, "of": pair.of,
-                   "obstacle": pair.obstacle, "mbit_s": list(pair.mbit_s)} for pair in readiness.pairs],
+                   "obstacle": pair.obstacle, "mbit_s": list(pair.mbit_s), "processor": pair.processor,
+                   "machines_missing": None if pair.machines is None else list(pair.machines)} for pair in readiness.pairs],
         "links": _links(site),
         "certificates": [_certificate(one, site.wall) for one in site.shown],
         "findings": [{"area": finding.area.value, "grade": _GRADES[finding.grade], "hosts": list(finding.hosts),

@@ -186,6 +186,8 @@ def _show_plan(document: Row, output: str) -> None:
         if document[key] or key in _ALWAYS_SHOWN:
             click.echo(heading(f"{title}:"))
             emit(document[key], table, output)
+    for cure in dict.fromkeys(f"{printable(no['kind'])}: {printable(no['cure'])}" for no in document["noes"] if no["cure"]):
+        click.echo(f"{click.style('cure', fg='green')} {cure}")
 
 
 def _answer(daemon: Daemon, verb: str, key: str | None, policy: str | None, reason: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from ballastd.core import checkup_vms
 from ballastd.core.checkup_certificates import certificates
 from ballastd.core.checkup_links import Speed, links, speeds
+from ballastd.core.checkup_pairs import missing_machines, pairs
 from ballastd.core.inventory import DeclaredHost
 from ballastd.core.power import PowerState, same_machine
 from ballastd.core.quantities import HostName
@@ -25,9 +26,9 @@ KEEPALIVE_SECONDS_ADVISED = 120
 def judge(site: Site) -> Readiness:
     """Return what there is to say of a cluster."""
     known = speeds(site)
-    found = [*_reach(site), *_transports(site), *certificates(site), *_versions(site), *checkup_vms.fits(site),
-             *checkup_vms.unseen(site), *checkup_vms.vouching(site), *checkup_vms.pins(site), *checkup_vms.unasked(site),
-             *_telemetry(site), *links(site, known), *_power(site)]
+    found = [*_reach(site), *_transports(site), *certificates(site), *_versions(site), *pairs(site),
+             *checkup_vms.fits(site), *checkup_vms.unseen(site), *checkup_vms.vouching(site), *checkup_vms.pins(site),
+             *checkup_vms.unasked(site), *_telemetry(site), *links(site, known), *_power(site)]
     found = sorted(_together(found), key=lambda one: -one.grade)
     return Readiness(tuple(found), _grid(site, found), _pairs(site, known))
 
@@ -69,7 +70,8 @@ def _pairs(site: Site, known: Mapping[HostName, Speed]) -> tuple[Pair, ...]:
     by_pair: dict[tuple[HostName, HostName], list[Fit]] = defaultdict(list)
     for fit in site.fits:
         by_pair[fit.source, fit.target].append(fit)
-    answering, pairs = site.answering, []
+    answering, found = site.answering, []
+    likened = {(one.source, one.target): one.has_all for one in site.likenesses}
     for source, survey in answering.items():
         for target in site.surveys:
             if source == target:
@@ -83,9 +85,11 @@ def _pairs(site: Site, known: Mapping[HostName, Speed]) -> tuple[Pair, ...]:
                 fits = []
             could = sum(not fit.trouble and not fit.refusals for fit in fits)
             one, other = known.get(source), known.get(target)
-            pairs.append(Pair(source, target, could, len(survey.movable), against[0] if against else "",
-                              (one.one if one else None, other.one if other else None)))
-    return tuple(pairs)
+            machines = missing_machines(survey, answering[target]) if target in answering else None
+            found.append(Pair(source, target, could, len(survey.movable), against[0] if against else "",
+                              (one.one if one else None, other.one if other else None), likened.get((source, target)),
+                              machines))
+    return tuple(found)
 
 
 def _reach(site: Site) -> Iterator[Finding]:

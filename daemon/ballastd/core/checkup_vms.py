@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+from ballastd.core.cures import cure_of
 from ballastd.core.inventory import Pin, PinKind, VmState
 from ballastd.core.plans import RefusalKind
 from ballastd.core.quantities import HostName
@@ -12,14 +13,6 @@ from ballastd.core.readiness import Area, Finding, Fit, Grade, Site, count, name
 
 _AREAS = {RefusalKind.CPU: Area.CPU, RefusalKind.MACHINE: Area.VERSION, RefusalKind.NETWORK: Area.NETWORK,
           RefusalKind.STORAGE: Area.STORAGE, RefusalKind.HUGE_PAGES: Area.DEVICES, RefusalKind.NUMA: Area.DEVICES}
-_CURES = {
-    RefusalKind.CPU: "give the VM a processor model that all hosts offer: virsh hypervisor-cpu-baseline",
-    RefusalKind.MACHINE: "install the emulator that offers it, or define the VM anew with a machine type that all have",
-    RefusalKind.NETWORK: "set the network up there under the same name",
-    RefusalKind.HUGE_PAGES: "set as many aside there as on the VM's own host: virsh allocpages, or where the kernel starts",
-    RefusalKind.NUMA: "bind the VM to nodes and processors that all hosts have: virsh numatune, virsh vcpupin",
-    RefusalKind.WORLD_CHANGED: "two VMs of one name or UUID cannot be told apart: find out which is right, undefine one",
-}
 _SOME_HAVE = frozenset({RefusalKind.HUGE_PAGES, RefusalKind.NUMA})
 """What only some hosts of a sound cluster may have."""
 
@@ -38,7 +31,7 @@ def fits(site: Site) -> Iterator[Finding]:
     for (target, kind, detail), fits in grouped.items():
         is_met = kind in _SOME_HAVE and all((fit.source, fit.vm_name) in welcome for fit in fits)
         yield Finding(_AREAS.get(kind, Area.REACH), Grade.NOTE if is_met else Grade.FAULT, (target,),
-                      f"{_vms_of(fits)} could not come here: {detail}", _CURES.get(kind, ""))
+                      f"{_vms_of(fits)} could not come here: {detail}", cure_of(kind))
     for target, fits in unknown.items():
         yield Finding(Area.REACH, Grade.WARNING, (target,),
                       f"whether {_vms_of(fits)} could come here is not known: {fits[0].trouble}",
@@ -53,7 +46,8 @@ def unseen(site: Site) -> Iterator[Finding]:
             grouped[fit.target].append(fit)
     for target, fits in grouped.items():
         files = sorted({file for fit in fits for file in fit.unseen})
-        covering = [pool for pool in site.surveys[target].pools if pool.is_active and files[0].startswith(pool.path + "/")]
+        covering = [pool for pool in site.surveys[target].pools
+                    if pool.is_active and pool.path and files[0].startswith(pool.path + "/")]
         if covering:
             yield Finding(Area.STORAGE, Grade.WARNING, (target,), f"pool {covering[0].name} does not show {named(files)} "
                           f"of {_vms_of(fits)}", f"virsh pool-refresh {covering[0].name} there; if they are still "
@@ -61,7 +55,7 @@ def unseen(site: Site) -> Iterator[Finding]:
         else:
             yield Finding(Area.STORAGE, Grade.NOTE, (target,), f"no active storage pool covers {named(files)} of "
                           f"{_vms_of(fits)}, so whether they are there cannot be seen from here",
-                          "define a pool on that directory on every host, or move one VM there and back with --rehearse; a "
+                          "define a pool that lists them on every host, or move one VM there and back with --rehearse; a "
                           "move to where they are not is refused by libvirt, and harms nothing")
 
 

@@ -57,7 +57,10 @@ class RefusalKind(enum.Enum):
     NOT_JOURNALLED = "not-journalled"
     CEILING = "ceiling"
     GATE = "gate"
+    IDENTITY = "identity-taken"
+    """Its UUID or its name is another VM's at the target, or a definition's."""
     WORLD_CHANGED = "world-changed"
+    """It is not as it was when the move was planned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,15 @@ class Refusal:
     def as_against(self) -> Against:
         """Return it as what speaks against one candidate."""
         return Against(self.kind.value, self.detail, self.vm or "", self.host or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What two hosts have against a move. ``unknown``: what neither can say, in words: libvirt refuses the move itself
+    then, if it must, with its VM untouched."""
+
+    refusals: tuple[Refusal, ...] = ()
+    unknown: str = ""
 
 
 class DeferralKind(enum.Enum):

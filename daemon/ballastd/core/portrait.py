@@ -17,6 +17,7 @@ from ballastd.core.books import DAY_SECONDS, HOUR_SECONDS, OPERATOR
 from ballastd.core.calibration import calibrated
 from ballastd.core.clearance import Gate
 from ballastd.core.convergence import UNSAID_MS
+from ballastd.core.cures import cures_of, told
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import NO_USAGE, DeclaredHost, VmRecord, VmState
 from ballastd.core.ledger import Ledger
@@ -178,7 +179,7 @@ def _host(p: Portrait, row: int, running: Mapping[HostName, int]) -> HostView:
         marks.append("frozen")
     return HostView(
         name=name, health=fact.health.name.lower(), marks=tuple(marks), target=not fact.avoid,
-        why_not=tuple(f"{no.kind.value}: {no.detail}" for no in fact.avoid), reachable=fact.reachable,
+        why_not=tuple(told((no,)) for no in fact.avoid), reachable=fact.reachable,
         inventory_age=None if inventory is None else max(0.0, p.now.monotonic - inventory.taken.monotonic),
         telemetry_age=p.senses.telemetry.age(name, p.now), reports_heard=p.senses.telemetry.heard(name),
         agent="unheard" if agent is None else "online" if agent.online else "offline",
@@ -417,7 +418,7 @@ def _move(m: Move, offer: Offer | None, names: Mapping[VmId, str], *, starting: 
 
 def _noes(p: Portrait, names: Mapping[VmId, str]) -> tuple[NoView, ...]:
     cannot = [NoView("refusal", r.kind.value, r.detail, r.vm or "", names.get(r.vm, "") if r.vm else "", r.host or "",
-                     against=r.against)
+                     against=r.against, cure=cures_of(r))
               for r in p.plan.refusals]
     not_yet = [NoView("deferral", d.kind.value, d.detail, d.vm or "", names.get(d.vm, "") if d.vm else "", d.host or "",
                       d.until_wall) for d in p.plan.deferrals]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ballastd.core.certificates import Shown
+from ballastd.core.hardware import Emulator
 from ballastd.core.inventory import PinKind, VmRecord, VmState
 from ballastd.core.plans import Refusal
 from ballastd.core.policies import ClusterDeclaration
@@ -72,10 +73,9 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """A VM, and the files and devices that are its disks, read-only ones too."""
+    """A VM."""
 
     record: VmRecord
-    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,8 @@ class Interface:
 class HostSurvey:
     """What one host said. ``trouble``: why it said nothing; ``steering``: why nothing may be changed there; empty where it
     may be. ``machine``: its UUID, ``name``: what it calls itself. ``libvirt``, ``emulator``: versions. ``cpu``: model,
-    vendor and microcode. ``memory_total``: bytes. ``interfaces``: None where its libvirt shows none."""
+    vendor and microcode. ``memory_total``: bytes. ``interfaces``: None where its libvirt shows none. ``arch``: its own;
+    ``emulators``: what it runs guests by."""
 
     host: HostName
     trouble: str = ""
@@ -112,6 +113,8 @@ class HostSurvey:
     guests: tuple[Guest, ...] = ()
     is_complete: bool = True
     interfaces: tuple[Interface, ...] | None = None
+    arch: str = ""
+    emulators: tuple[Emulator, ...] = ()
 
     @property
     def movable(self) -> tuple[Guest, ...]:
@@ -122,14 +125,24 @@ class HostSurvey:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Whether one VM could come to a host. ``refusals``: what that host has against it; ``unseen``: files of its disks that
-    no storage pool there shows, which does not mean that they are not there. ``trouble``: why nobody knows."""
+    """Whether one VM could come to a host. ``refusals``: what that host has against it; ``unseen``: what it keeps where no
+    storage pool there shows it, which does not mean that it is not there. ``trouble``: why nobody knows."""
 
     vm_name: str
     source: HostName
     target: HostName
     refusals: tuple[Refusal, ...] = ()
     unseen: tuple[str, ...] = ()
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """Whether a host's processor has all that guests of another may be given, None where nobody knows, and why."""
+
+    source: HostName
+    target: HostName
+    has_all: bool | None
     trouble: str = ""
 
 
@@ -168,6 +181,7 @@ class Site:
     power: Mapping[HostName, PowerAnswer] = field(default_factory=dict)
     shown: tuple[Shown, ...] = ()
     wall: float = 0.0
+    likenesses: tuple[Likeness, ...] = ()
 
     @property
     def answering(self) -> dict[HostName, HostSurvey]:
@@ -178,7 +192,8 @@ class Site:
 @dataclass(frozen=True, slots=True)
 class Pair:
     """How many VMs of one host could come to another, of how many that could leave, and the first thing against one.
-    ``mbit_s``: how fast the interfaces of the two are, None where that is not known."""
+    ``mbit_s``: how fast the interfaces of the two are; ``processor``: whether the other's has all that guests of the one
+    may be given; ``machines``: what types the one offers and the other does not; each None where that is not known."""
 
     source: HostName
     target: HostName
@@ -186,6 +201,8 @@ class Pair:
     of: int
     obstacle: str = ""
     mbit_s: tuple[int | None, int | None] = (None, None)
+    processor: bool | None = None
+    machines: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

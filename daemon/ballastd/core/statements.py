@@ -146,11 +146,12 @@ def _under(move: MoveView) -> str:
 
 
 def no_told(view: ClusterView, no: NoView) -> Statement:
-    """Return a refusal or a deferral, and until when if a clock decides that."""
+    """Return a refusal or a deferral, until when if a clock decides that, and the cure."""
     about = f"{no.vm_name or no.vm}: " if no.vm else ""
     until = "" if no.until_wall is None else f", until {when(view, no.until_wall)}"
     sort = "cannot" if no.sort == "refusal" else "not yet"
-    return Statement(no.kind, f"{sort}: {about}{no.detail} ({no.kind}{until})", host=no.host, vm=no.vm,
+    cure = f"; cure: {no.cure}" if no.cure else ""
+    return Statement(no.kind, f"{sort}: {about}{no.detail} ({no.kind}{until}){cure}", host=no.host, vm=no.vm,
                      until_wall=no.until_wall)
 
 

@@ -324,7 +324,8 @@ class DemotionView:
 @dataclass(frozen=True, slots=True)
 class NoView:
     """A refusal ("cannot") or a deferral ("not yet"). ``against``: where it sums up many, the first that speaks against each
-    candidate; where a plan has very many, of the first ones only."""
+    candidate; where a plan has very many, of the first ones only. ``cure``: what people can do about it, empty where nothing
+    or where ``detail`` says it."""
 
     sort: str
     kind: str
@@ -334,6 +335,7 @@ class NoView:
     host: str = ""
     until_wall: float | None = None
     against: tuple[Against, ...] = ()
+    cure: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ballastd.core.ceilings import CEILINGS, Ceilings
 from ballastd.core.clearance import Clearance
+from ballastd.core.cures import told
 from ballastd.core.domains import AT_A_TIME_SECONDS
 from ballastd.core.inventory import HostInventory, JobKind, Mobility, VmState
 from ballastd.core.ledger import Ledger
@@ -18,6 +19,7 @@ from ballastd.core.plans import (
     AutostartOrder,
     CordonOrder,
     DowntimeOrder,
+    Examination,
     Order,
     PostCopyOrder,
     Refusal,
@@ -30,7 +32,16 @@ from ballastd.core.power import PowerOrder
 from ballastd.core.quantities import HostName, Seconds, human_bytes
 from ballastd.core.suitability import PageRoom, unknown_needs, why_unsuited
 from ballastd.core.telemetry import AgentState
-from ballastd.errors import BallastdError, DefinitionNotKept, Unreachable, VmVanished
+from ballastd.errors import (
+    BallastdError,
+    DefinitionNotKept,
+    MigrationError,
+    MigrationFailed,
+    MigrationRefused,
+    OutcomeUnknown,
+    Unreachable,
+    VmVanished,
+)
 from ballastd.kernel.autostarts import why_changed, why_not_set
 from ballastd.kernel.clearing import Clearing
 from ballastd.kernel.flights import Flight, Flights
@@ -47,7 +58,7 @@ class Withheld(BallastdError):
     """The kernel did not make a call. Nothing was started."""
 
     def __init__(self, refusals: tuple[Refusal, ...]) -> None:
-        super().__init__("; ".join(f"{no.kind.value}: {no.detail}" for no in refusals))
+        super().__init__(told(refusals))
         self.refusals = refusals
 
 
@@ -114,7 +125,10 @@ class Kernel:
         """
         self._refuse_early(order)
         ends = await self._look(order)
-        refusals = self._second_look(order, ends) or sum(await asyncio.gather(self._examine(order), self._keep(order)), ())
+        refusals, examined = self._second_look(order, ends), Examination()
+        if not refusals:
+            examined, unkept = await asyncio.gather(self._examine(order), self._keep(order))
+            refusals = (*examined.refusals, *unkept)
         if refusals:
             raise Withheld(refusals)
         # between these checks and the call nothing is awaited: what they found still holds
@@ -131,7 +145,10 @@ class Kernel:
             self._spread.change(order.move.source, now)
         self.calls += 1
         self.announce(order)
-        return await self._hypervisor.migrate(order)
+        try:
+            return await self._hypervisor.migrate(order)
+        except (MigrationRefused, MigrationFailed, OutcomeUnknown) as error:
+            raise _with_doubts(error, examined) from error
 
     def hear(self, agent: AgentState) -> None:
         """Note what a host's agent says: its cordon and its emulators count before a host is switched off."""
@@ -379,11 +396,11 @@ class Kernel:
             raise Withheld((Refusal(RefusalKind.HOST_UNREACHABLE, str(error), order.move.vm),)) from error
         return _Ends(source, target)
 
-    async def _examine(self, order: Order) -> tuple[Refusal, ...]:
+    async def _examine(self, order: Order) -> Examination:
         try:
             return await self._hypervisor.examine(order)
         except Unreachable as error:
-            return (Refusal(RefusalKind.HOST_UNREACHABLE, str(error), order.move.vm),)
+            return Examination((Refusal(RefusalKind.HOST_UNREACHABLE, str(error), order.move.vm),))
 
     async def _keep(self, order: Order) -> tuple[Refusal, ...]:
         """Write down what the VM is defined as: a host that dies in between may take that along. Who can wait waits until
@@ -442,6 +459,13 @@ class Kernel:
         coming = [unknown_needs(f.memory) if f.needs is None else f.needs for f in self._coming(ends.target)]
         short = PageRoom((ends.target,), (coming,)).why_short(here.needs, 0)
         return (*found, Refusal(RefusalKind.HUGE_PAGES, f"{short} now", vm, target)) if short else found
+
+
+def _with_doubts(error: MigrationError, examined: Examination) -> MigrationError:
+    """Return an error with what the examination could not say: that may be why."""
+    if not examined.unknown:
+        return error
+    return type(error)(f"{error}; {examined.unknown}", code=error.code, domain=error.domain)
 
 
 def _why_not_shut_down(order: ShutdownOrder, seen: HostInventory) -> Refusal | None:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ballastd.core.arrival_checks import Check
 from ballastd.core.inventory import HostInventory, Progress
-from ballastd.core.plans import Order, Refusal
+from ballastd.core.plans import Examination, Order
 from ballastd.core.power import PowerStatus
 from ballastd.core.quantities import HostName, Seconds, VmId
 
@@ -54,9 +54,9 @@ class Hypervisor(Protocol):
         """
         ...
 
-    async def examine(self, order: Order) -> tuple[Refusal, ...]:
+    async def examine(self, order: Order) -> Examination:
         """Return what speaks against ``order`` as far as both hosts can tell without touching the guest:
-        CPU, machine type, networks, a UUID or name taken at the target. Empty means nothing was found.
+        CPU, machine type, networks, storage, a UUID or name taken at the target.
 
         Raises:
             Unreachable: one of them did not answer.

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 from ballastd.core.inventory import HostInventory, JobKind, Progress, VmRecord, VmState, VmUsage
-from ballastd.core.plans import Order, Refusal, RefusalKind
+from ballastd.core.plans import Examination, Order, Refusal, RefusalKind
 from ballastd.core.quantities import MIB, Bytes, HostName, Seconds, VmId
 from ballastd.errors import (
     InvariantBroken,
@@ -113,17 +113,17 @@ class SimulatedHypervisor:
                              host_uuid=known.machine or f"uuid-of-{host}", usage=usage, hardware=known.hardware,
                              pages_free=free_pages(known.hardware, vms), misfits=dict(known.misfits))
 
-    async def examine(self, order: Order) -> tuple[Refusal, ...]:
+    async def examine(self, order: Order) -> Examination:
         """Return the target's scripted refusals, pins, and an identity that is taken."""
         move = order.move
         record = (await self._reach(move.source)).vms.get(move.vm)
         target = await self._reach(move.target)
         if record is None:
-            return (Refusal(RefusalKind.VM_GONE, f"not on {move.source}", move.vm, move.source),)
+            return Examination((Refusal(RefusalKind.VM_GONE, f"not on {move.source}", move.vm, move.source),))
         found = [Refusal(RefusalKind.VM_PINNED, f"{pin.thing}: {pin.cure}", move.vm) for pin in record.pins]
         if move.vm in target.vms:
-            found.append(Refusal(RefusalKind.WORLD_CHANGED, "its UUID is taken there", move.vm, move.target))
-        return (*found, *target.refuses)
+            found.append(Refusal(RefusalKind.IDENTITY, "its UUID is taken there", move.vm, move.target))
+        return Examination((*found, *target.refuses))
 
     async def definition(self, host: HostName, vm: VmId) -> str:
         """Return what a VM is, in a line."""

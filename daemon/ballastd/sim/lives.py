@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from ballastd.core.arrival_checks import Check
 from ballastd.core.inventory import HostInventory, Progress
-from ballastd.core.plans import Order, Refusal
+from ballastd.core.plans import Examination, Order
 from ballastd.core.power import PowerStatus
 from ballastd.core.quantities import HostName, Seconds, VmId
 from ballastd.ports.hosts import ArrivalProbe, HostHint, Hypervisor, Power, ProbeAnswer
@@ -113,7 +113,7 @@ class LivingHypervisor:
         self._life.check()
         return await self._world.inventory(host, load=load)
 
-    async def examine(self, order: Order) -> tuple[Refusal, ...]:
+    async def examine(self, order: Order) -> Examination:
         """See ``ports.Hypervisor``."""
         self._life.check()
         return await self._world.examine(order)

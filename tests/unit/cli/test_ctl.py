@@ -23,7 +23,7 @@ from ballastd.core.quantities import VmId
 from ballastd.core.views import DemotionView, PairView, RejectionView
 from ballastd.ports.keeping import JournalRecord, KeptDefinition
 from tests.paper_console import PaperConsole, served
-from tests.pictures import DB, NOW, WEB_1, WEB_2, a_busy_view, a_host, a_migration, a_recommendation, a_view, a_vm
+from tests.pictures import DB, NOW, WEB_1, WEB_2, a_busy_view, a_host, a_migration, a_no, a_recommendation, a_view, a_vm
 
 CODES = re.compile(r"\x1b\[")
 LISTS = ("host list", "vm list", "migration list", "journal show", "journal")
@@ -290,6 +290,14 @@ def test_the_plan_tells_wanted_planned_and_not(desk):
     for word in ("Wanted:", "evacuate", "Planned:", "cedar (410), elm (220)", "Not:", "in-flight-out-of-host"):
         assert word in said
     assert desk.run("plan -o name").stdout.splitlines() == [DB]
+
+
+def test_what_a_plan_cannot_do_is_shown_with_each_cure_once(desk):
+    noes = tuple(a_no(sort="refusal", kind="storage", detail=f"{disk} is not there", cure="bring it up") for disk in "ab")
+    desk.console.shown = replace(a_view(noes=noes), wall=time.time())
+    said = [line for line in desk.run("plan").stdout.splitlines() if line.startswith("cure")]
+    assert said == ["cure storage: bring it up"]
+    assert [no["cure"] for no in json.loads(desk.run("plan -o json").stdout)["noes"]] == ["bring it up"] * 2
 
 
 def test_a_quiet_plan_says_that_it_is_quiet(desk):

@@ -44,7 +44,7 @@ def declared(name: HostName) -> DeclaredHost:
 
 
 def guest(name: str, *pins: Pin, state: VmState = VmState.RUNNING) -> Guest:
-    return Guest(VmRecord(VmId(f"uuid-{name}"), name, state, Bytes(2 * GIB), pins=pins), (f"/srv/vms/{name}.qcow2",))
+    return Guest(VmRecord(VmId(f"uuid-{name}"), name, state, Bytes(2 * GIB), pins=pins))
 
 
 def surveyed(name: HostName) -> HostSurvey:
@@ -175,7 +175,7 @@ TROUBLES: dict[str, tuple[Callable[[Site], Site], Area, Grade, tuple[HostName, .
     "a machine type that is missing": (with_fit(ALDER, BIRCH, refusals=refused(RefusalKind.MACHINE)), Area.VERSION, F,
                                        (BIRCH,)),
     "a network that is missing": (with_fit(ALDER, BIRCH, refusals=refused(RefusalKind.NETWORK)), Area.NETWORK, F, (BIRCH,)),
-    "a name that is taken": (with_fit(ALDER, BIRCH, refusals=refused(RefusalKind.WORLD_CHANGED)), Area.REACH, F, (BIRCH,)),
+    "a name that is taken": (with_fit(ALDER, BIRCH, refusals=refused(RefusalKind.IDENTITY)), Area.REACH, F, (BIRCH,)),
     "nobody knows whether it fits": (with_fit(ALDER, BIRCH, trouble="no answer"), Area.REACH, W, (BIRCH,)),
     "a pool that does not show a disk": (with_fit(ALDER, BIRCH, unseen=("/srv/vms/a.qcow2",)), Area.STORAGE, W, (BIRCH,)),
     "a disk that no pool covers": (with_fit(ALDER, BIRCH, unseen=("/srv/other/a.qcow2",)), Area.STORAGE, N, (BIRCH,)),

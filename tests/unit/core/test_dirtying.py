@@ -98,6 +98,7 @@ def test_it_is_said_at_which_rate_and_at_which_bandwidth() -> None:
     [against] = {one.detail for no in view.noes for one in no.against if one.kind == RefusalKind.NEVER_CONVERGES.value}
     assert against == ("dirties its memory at 650 MiB/s, as was measured: copied at 600 MiB/s, what is left never fits into "
                        "the 500 ms for which it may stand still")
+    assert any("never-converges: give migrations more bandwidth" in no.cure for no in view.noes)
 
 
 @pytest.mark.parametrize("rate", [None, 0.0, 580.0])

@@ -64,6 +64,12 @@ def test_a_host_that_is_no_target_and_gave_no_reason_says_so():
     assert section(told(view, "alder"), "target") == ["no: no reason was given"]
 
 
+def test_what_cannot_be_is_told_with_its_cure():
+    no = a_no(sort="refusal", kind="cpu", detail="the target lacks avx", cure="give it a model that all hosts offer")
+    said = section(told(a_view(noes=(no,)), "db"), "noes")
+    assert said == ["cannot: db: the target lacks avx (cpu); cure: give it a model that all hosts offer"]
+
+
 def test_silence_is_told_as_silence():
     said = section(told(a_busy_view(), "cedar"), "state")
     assert "its hypervisor does not answer: connection refused" in said

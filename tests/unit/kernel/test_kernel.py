@@ -14,10 +14,21 @@ from ballastd.core.clearance import Clearance, Gate
 from ballastd.core.hardware import Backing, Hardware, Needs, PagePool
 from ballastd.core.inventory import JobKind, Mobility, Pin, PinKind, VmRecord, VmState
 from ballastd.core.ledger import Ledger
-from ballastd.core.plans import AbortOrder, AutostartOrder, DowntimeOrder, Move, Order, PostCopyOrder, Refusal, TuneOrder
+from ballastd.core.plans import (
+    AbortOrder,
+    AutostartOrder,
+    DowntimeOrder,
+    Examination,
+    Move,
+    Order,
+    PostCopyOrder,
+    Refusal,
+    RefusalKind,
+    TuneOrder,
+)
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import GIB, MIB, Bytes, HostName, Seconds, VmId
-from ballastd.errors import DefinitionNotKept, JournalError
+from ballastd.errors import DefinitionNotKept, JournalError, MigrationRefused
 from ballastd.kernel.kernel import Kernel, Withheld
 from ballastd.kernel.record import Record
 from ballastd.ports.keeping import Definitions, KeptDefinition
@@ -129,6 +140,41 @@ def test_hold_stops_an_order_that_is_on_its_way() -> None:
         await task
 
     assert "paused by ann" in withheld(story)
+
+
+class Doubtful(SimulatedHypervisor):
+    """Hosts that cannot say whether they see a disk, and a libvirt that finds out that they do not."""
+
+    async def examine(self, order: Order) -> Examination:
+        return Examination((await super().examine(order)).refusals, "whether h1 sees vda was not known before")
+
+    async def migrate(self, order: Order) -> Seconds | None:
+        raise MigrationRefused("cannot access storage file", code=38, domain=18)
+
+
+def test_what_an_examination_could_not_say_is_told_with_the_failure_that_may_be_due_to_it() -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        order = await bench.write(bench.order("h0v0", "h0", "h1"))
+        doubtful = Doubtful(list(bench.hypervisor.hosts.values()), bench.clock)
+        bench.kernel = Kernel(doubtful, bench.controllers, bench.notices, bench.record, declared(), bench.clock)
+        bench.tell()
+        await bench.kernel.migrate(order)
+
+    with pytest.raises(MigrationRefused) as caught:
+        run_virtual(story())
+    assert str(caught.value) == "cannot access storage file; whether h1 sees vda was not known before"
+    assert (caught.value.code, caught.value.domain) == (38, 18)
+
+
+def test_what_a_target_lacks_is_withheld_with_its_cure() -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        bench.hypervisor.hosts[HostName("h1")].refuses = (Refusal(RefusalKind.STORAGE, "vda is not there"),)
+        await bench.kernel.migrate(await bench.write(bench.order("h0v0", "h0", "h1")))
+
+    assert withheld(story) == ("storage: vda is not there; cure: bring the same storage up there, at the same path; "
+                               "then virsh pool-refresh there")
 
 
 def test_an_undeclared_host_is_never_touched() -> None:

@@ -1,12 +1,12 @@
-"""Our ways into one host: a connection that watches, one that measures, one that steers, one that speaks to guests' agents,
-and one for each job."""
+"""Our ways into one host: a connection that watches, one that measures, one that steers, one that looks for storage, one
+that speaks to guests' agents, and one for each job."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import structlog
@@ -17,6 +17,7 @@ from ballastd.adapters.libvirt.events import subscribe
 from ballastd.adapters.libvirt.hardware import free_pages, is_outgrown
 from ballastd.adapters.libvirt.identity import HostIdentity, Registry, read_identity
 from ballastd.adapters.libvirt.inventory import Parsed
+from ballastd.adapters.libvirt.storage import Sights, Source, look_for
 from ballastd.adapters.libvirt.usage import Measured
 from ballastd.core.hardware import FreePages
 from ballastd.core.inventory import DeclaredHost
@@ -31,6 +32,8 @@ ABANDONED_MAX = 16
 DESCRIBED_ANEW_SECONDS = 600.0
 """A machine's huge pages and emulators may change without a word."""
 MISFITS_MAX = 256
+STORAGE_SECONDS = 5.0
+"""Storage that hangs takes whoever looks at it along."""
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +62,7 @@ class HostAccess:
         self._measuring = Connection(shared, host.name, host.uri, f"{lane}:measure", read_only=True)
         self._steering = Connection(shared, host.name, host.uri, f"{lane}:steer")
         self._speaking = Connection(shared, host.name, host.uri, f"{lane}:agents")
+        self._browsing = Connection(shared, host.name, host.uri, f"{lane}:storage", read_only=True)
 
     async def keep_connected(self) -> None:
         """Keep the watching connection open, for ever: an event is only heard while it stands."""
@@ -110,6 +114,18 @@ class HostAccess:
             raise Unreachable(f"{self.host.name}: {hanging} calls hang, and this one can wait")
         return await self._speaking.call(work, deadline=deadline)
 
+    async def look_for(self, sources: Iterable[Source]) -> Sights:
+        """Return which of ``sources`` the host does not see. Of what it does not answer for in time, on a connection that
+        nothing else needs, nothing is known."""
+        wanted = tuple(sources)
+        if not wanted or self._shared.blocking.abandoned() >= ABANDONED_MAX:
+            return Sights(unknown=wanted)
+        try:
+            return await self._browsing.call(lambda conn: look_for(conn, wanted), deadline=STORAGE_SECONDS)
+        except Unreachable as error:
+            log.debug("storage not looked at", host=self.host.name, reason=str(error))
+            return Sights(unknown=wanted)
+
     @contextlib.contextmanager
     def job_connection(self) -> Iterator[Connection]:
         """Yield a connection of its own for one call that takes long: a migration, or the shutdown of a guest.
@@ -136,6 +152,7 @@ class HostAccess:
         self._measuring.let_go()
         self._steering.let_go()
         self._speaking.let_go()
+        self._browsing.let_go()
 
     def describe(self, conn: Any) -> tuple[HostIdentity | None, FreePages | None]:
         """Return who the host is, read anew where that is old or its huge pages have become more, and which of these are

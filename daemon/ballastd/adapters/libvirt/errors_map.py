@@ -23,7 +23,7 @@ REFUSED_WITHIN_SECONDS = 0.1
 
 INTERNAL, NO_SUPPORT = 1, 3
 OPERATION_FAILED, XML_ERROR, OPERATION_DENIED = 9, 27, 29
-SYSTEM_ERROR, NO_DOMAIN, NO_NETWORK, AUTH_FAILED, NO_STORAGE_VOL = 38, 42, 43, 45, 50
+SYSTEM_ERROR, NO_DOMAIN, NO_NETWORK, AUTH_FAILED, NO_STORAGE_POOL, NO_STORAGE_VOL = 38, 42, 43, 45, 49, 50
 OPERATION_INVALID, CONFIG_UNSUPPORTED, OPERATION_TIMEOUT, HOOK_FAILED = 55, 67, 68, 70
 OPERATION_ABORTED, NO_DOMAIN_METADATA, MIGRATE_UNSAFE = 78, 80, 81
 OPERATION_UNSUPPORTED, CPU_INCOMPATIBLE, NO_DOMAIN_SNAPSHOT = 84, 91, 72
@@ -47,7 +47,7 @@ class Meaning(enum.Enum):
     GONE_OR_REFUSED = "gone-or-refused"
     """The guest died under the job; or, at once, its name or UUID belongs to another at the target."""
     ABSENT = "absent"
-    """A network, volume or metadata element that is not there."""
+    """A network, pool, volume or metadata element that is not there."""
     ASK_THE_SOURCE = "ask-the-source"
     UNKNOWN = "unknown"
 
@@ -73,6 +73,7 @@ _BY_CODE: dict[int, Meaning] = {
     OPERATION_TIMEOUT: Meaning.BUSY,
     NO_DOMAIN: Meaning.VANISHED,
     NO_NETWORK: Meaning.ABSENT,
+    NO_STORAGE_POOL: Meaning.ABSENT,
     NO_STORAGE_VOL: Meaning.ABSENT,
     NO_DOMAIN_METADATA: Meaning.ABSENT,
     OPERATION_UNSUPPORTED: Meaning.ASK_THE_SOURCE,

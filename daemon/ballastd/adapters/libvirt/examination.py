@@ -1,8 +1,8 @@
 """What speaks against a move, as far as both hosts can tell without touching the guest. Blocks.
 
 Two halves, one for each host's lane: ``at_source`` reads the guest as it is now, ``at_target`` looks whether
-it would fit there. What only a failed start can show (memory, locks, TLS) is left to the migration itself,
-which leaves the guest untouched when it is refused.
+it would fit there. Its storage is looked for apart from both (``storage``), because that may hang. What only a failed
+start can show (memory, locks, TLS) is left to the migration itself, which leaves the guest untouched when it is refused.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from ballastd.adapters.libvirt.identity import HostIdentity
 from ballastd.adapters.libvirt.inventory import MANAGED_SAVE_PIN, SNAPSHOT_PIN, job_of
 from ballastd.adapters.libvirt.links import trouble_of
 from ballastd.adapters.libvirt.states import vm_state
+from ballastd.adapters.libvirt.storage import Sights
 from ballastd.adapters.libvirt.xml_facts import DomainFacts, domain_facts
 from ballastd.adapters.libvirt.xml_reading import XmlError, read_xml
 from ballastd.core.inventory import JobKind, VmState
 from ballastd.core.plans import Move, Refusal, RefusalKind
+from ballastd.core.quantities import HostName
+from ballastd.core.readiness import named
 
 PROCESSOR_LACKS = "the target's processor lacks something this guest has"
 """What is said of every guest like it until the target is another machine, or its emulator another."""
@@ -94,7 +97,7 @@ def _block_job(domain: Any, disk: str) -> str:
 def at_target(conn: Any, move: Move, facts: DomainFacts, source: HostIdentity | None,
               target: HostIdentity | None) -> tuple[Refusal, ...]:
     """Return what the target has against the guest: its identity, processor, machine type, networks."""
-    taken = [(RefusalKind.WORLD_CHANGED, words) for words in identity_taken(conn, facts)]
+    taken = [(RefusalKind.IDENTITY, words) for words in identity_taken(conn, facts)]
     return tuple(Refusal(kind, words, move.vm, move.target)
                  for kind, words in (*taken, *lacking(conn, facts, source, target)))
 
@@ -107,12 +110,19 @@ def lacking(conn: Any, facts: DomainFacts, source: HostIdentity | None, target: 
             *((RefusalKind.NETWORK, words) for words in _networks_missing(conn, facts)))
 
 
+def unseen(target: HostName, sights: Sights) -> str:
+    """Return of what storage nobody knows whether the target sees it, in words; empty where there is none."""
+    if not sights.unknown:
+        return ""
+    return (f"whether {target} sees {named(source.words() for source in sights.unknown)} was not known before: none of its "
+            "storage pools answers for it")
+
+
 def identity_taken(conn: Any, facts: DomainFacts) -> Iterator[str]:
     """Yield whose name or UUID at the target is the guest's."""
     same = _found(lambda: conn.lookupByUUIDString(facts.uuid), NO_DOMAIN)
     if same is not None:
-        what = "it runs there already" if same.isActive() else "a definition with its UUID is there, and would be lost"
-        yield f"{what}: virsh undefine it there, or find out which one is right"
+        yield "it runs there already" if same.isActive() else "a definition with its UUID is there, and would be lost"
         return
     named = _found(lambda: conn.lookupByName(facts.name), NO_DOMAIN)
     if named is not None:

@@ -1,8 +1,8 @@
 """All declared hosts' libvirt, behind ``ports.Hypervisor``.
 
 Per host one read-only connection watches (inventories, events), one measures what VMs use, and one steers (progress,
-bandwidth, aborts, examinations of a target, autostart), one speaks to guests' agents where that is asked for; each running
-migration has one of its own. Each has its lane
+bandwidth, aborts, examinations of a target, autostart), one looks for storage, one speaks to guests' agents where that is
+asked for; each running migration has one of its own. Each has its lane
 and one call in flight at most, so a host that hangs holds up nobody but itself.
 """
 
@@ -22,7 +22,7 @@ from ballastd.adapters.libvirt.events import HintBox
 from ballastd.adapters.libvirt.identity import Registry
 from ballastd.adapters.libvirt.links import Graveyard
 from ballastd.core.inventory import HostInventory, Progress, VmUsage
-from ballastd.core.plans import Order, Refusal
+from ballastd.core.plans import Examination, Order, Refusal, RefusalKind
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import HostName, Seconds, VmId
 from ballastd.core.shutdown_books import CALL_SECONDS
@@ -86,21 +86,23 @@ class LibvirtHypervisor:
             hardware=None if identity is None else identity.hardware, pages_free=pages_free,
             misfits=access.misfits_of(identity))
 
-    async def examine(self, order: Order) -> tuple[Refusal, ...]:
+    async def examine(self, order: Order) -> Examination:
         """Return what speaks against ``order``: first what holds the guest, then what the target lacks."""
         move = order.move
         source, target = self._access(move.source), self._access(move.target)
         here = await source.watch(lambda conn: examination.at_source(
             conn, source.asking, move, source.host.vouched_storage))
         if (facts := here.facts) is None:
-            return here.refusals
+            return Examination(here.refusals)
         ends = self._registry.identity(move.source), self._registry.identity(move.target)
         # comparing processors is refused on a read-only connection, though it changes nothing
         there = await target.steer(lambda conn: examination.at_target(conn, move, facts, *ends))
+        sights = await target.look_for(facts.sources)
         if ends[1] is not None:
             lacks = [no.detail for no in there if no.detail == examination.PROCESSOR_LACKS]
             target.judge(facts.needs.likeness, lacks[0] if lacks else "", ends[1].digest)
-        return (*here.refusals, *there)
+        gone = (Refusal(RefusalKind.STORAGE, words, move.vm, move.target) for words in sights.gone)
+        return Examination((*here.refusals, *there, *gone), examination.unseen(move.target, sights))
 
     async def migrate(self, order: Order) -> Seconds | None:
         """Migrate. When the caller leaves, the job goes on, and what belongs to it is still done."""

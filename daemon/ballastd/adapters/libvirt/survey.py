@@ -10,24 +10,24 @@ import contextlib
 import posixpath
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from ballastd.adapters.libvirt import examination
+from ballastd.adapters.libvirt import examination, processors
 from ballastd.adapters.libvirt.access import HostAccess
 from ballastd.adapters.libvirt.binding import load_libvirt
 from ballastd.adapters.libvirt.connections import LibvirtOptions, Shared
 from ballastd.adapters.libvirt.identity import HostIdentity, Registry
 from ballastd.adapters.libvirt.interfaces import read_interfaces
-from ballastd.adapters.libvirt.inventory import Look, look
+from ballastd.adapters.libvirt.inventory import look
 from ballastd.adapters.libvirt.links import Graveyard, trouble_of
 from ballastd.adapters.libvirt.xml_facts import DomainFacts
 from ballastd.adapters.libvirt.xml_reading import XmlError, read_xml, shown
 from ballastd.core.plans import Refusal, RefusalKind
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import HostName
-from ballastd.core.readiness import Fit, Guest, HostSurvey, Pool
+from ballastd.core.readiness import Fit, Guest, HostSurvey, Likeness, Pool
 from ballastd.core.suitability import why_lacking
 from ballastd.errors import Unreachable
 from ballastd.ports.hosts import HostHint
@@ -43,6 +43,7 @@ class _Offer:
     name: str
     libvirt: tuple[int, int, int]
     emulator: tuple[int, int, int]
+    arch: str
     pools: tuple[Pool, ...]
 
 
@@ -60,6 +61,7 @@ class LibvirtSurvey:
         shared = Shared(blocking, self._graveyard, options or LibvirtOptions())
         self._hosts = {host.name: HostAccess(host, shared, self._registry, _unheard) for host in cluster.hosts}
         self._facts: dict[HostName, dict[str, DomainFacts]] = {}
+        self._offered: dict[HostName, processors.Offered | None] = {}
 
     async def look(self, host: HostName) -> HostSurvey:
         """Return what a host says of itself; never raises for a host's trouble."""
@@ -69,22 +71,20 @@ class LibvirtSurvey:
             offer, seen = await access.watch(lambda conn: (_offer(conn), look(conn, access.asking, vouched, {})))
         except Unreachable as error:
             return HostSurvey(host, trouble=_without_name(str(error), host))
+        identity = self._registry.identity(host) or HostIdentity("", ())
+        emulators = () if identity.hardware is None else identity.hardware.emulators
         steering = ""
         try:
-            await access.steer(lambda conn: conn.getVersion())
+            self._offered[host] = await access.steer(partial(processors.offered, arch=offer.arch, emulators=emulators))
         except Unreachable as error:
             steering = _without_name(str(error), host)
         interfaces = None
         with contextlib.suppress(Unreachable):
             interfaces = await access.watch(read_interfaces)
-        identity = self._registry.identity(host) or HostIdentity("", ())
         self._facts[host] = {uuid: facts for uuid, (_, facts) in seen.parsed.items() if isinstance(facts, DomainFacts)}
         return HostSurvey(host, "", steering, identity.uuid, offer.name, offer.libvirt, offer.emulator, identity.cpu,
-                          seen.cpus, seen.memory_total, offer.pools, self._guests(host, seen), seen.complete, interfaces)
-
-    def _guests(self, host: HostName, seen: Look) -> tuple[Guest, ...]:
-        facts = self._facts[host]
-        return tuple(Guest(record, facts[record.vm].files if record.vm in facts else ()) for record in seen.vms)
+                          seen.cpus, seen.memory_total, offer.pools, tuple(map(Guest, seen.vms)), seen.complete, interfaces,
+                          offer.arch, emulators)
 
     async def fit(self, source: HostSurvey, target: HostSurvey) -> tuple[Fit, ...]:
         """Return whether each VM of one host that could leave could come to another; never raises for a host's trouble."""
@@ -93,7 +93,8 @@ class LibvirtSurvey:
         for first in range(0, len(guests), AT_ONCE):
             some = guests[first:first + AT_ONCE]
             try:
-                fits.extend(await self._hosts[target.host].steer(partial(self._fits, some, source, target, misfits)))
+                found = await self._hosts[target.host].steer(partial(self._fits, some, source, target, misfits))
+                fits.extend([await self._with_storage(guest, fit) for guest, fit in zip(some, found, strict=True)])
             except Unreachable as error:
                 why = _without_name(str(error), target.host)
                 fits.extend(Fit(guest.record.name, source.host, target.host, trouble=why) for guest in some)
@@ -112,13 +113,33 @@ class LibvirtSurvey:
             kind = (facts.arch, facts.machine, facts.domain_type, facts.cpu, facts.networks, facts.bridges, facts.links)
             if kind not in misfits:
                 misfits[kind] = examination.lacking(conn, facts, *ends)
-            taken = [(RefusalKind.WORLD_CHANGED, words) for words in examination.identity_taken(conn, facts)]
+            taken = [(RefusalKind.IDENTITY, words) for words in examination.identity_taken(conn, facts)]
             lacks = why_lacking(facts.needs, None if ends[1] is None else ends[1].hardware)
             refusals = tuple(Refusal(one, words, guest.record.vm, target.host)
                              for one, words in (*taken, *misfits[kind], *lacks))
-            unseen = tuple(file for file in guest.files if not _shows(conn, file))
-            found.append(Fit(guest.record.name, source.host, target.host, refusals, unseen))
+            found.append(Fit(guest.record.name, source.host, target.host, refusals))
         return found
+
+    async def liken(self, sources: Sequence[HostSurvey], target: HostSurvey) -> tuple[Likeness, ...]:
+        """Return for each of ``sources`` whether guests that have all that they may have there could come to ``target``;
+        never raises for a host's trouble."""
+        offers = {source.host: self._offered.get(source.host) for source in sources}
+        known = tuple(dict.fromkeys(offer for offer in offers.values() if offer is not None))
+        try:
+            found = await self._hosts[target.host].steer(partial(processors.compare, offers=known))
+        except Unreachable as error:
+            found = dict.fromkeys(known, (None, _without_name(str(error), target.host)))
+        silent = None, "it does not say what its guests may have"
+        return tuple(Likeness(host, target.host, *(silent if offer is None else found[offer]))
+                     for host, offer in offers.items())
+
+    async def _with_storage(self, guest: Guest, fit: Fit) -> Fit:
+        facts = self._facts[fit.source].get(guest.record.vm)
+        if facts is None:
+            return fit
+        sights = await self._hosts[fit.target].look_for(facts.sources)
+        gone = (Refusal(RefusalKind.STORAGE, words, guest.record.vm, fit.target) for words in sights.gone)
+        return replace(fit, refusals=(*fit.refusals, *gone), unseen=tuple(source.place for source in sights.unknown))
 
     async def close(self) -> None:
         """Let go of every connection; wait for none longer than ``CLOSE_SECONDS``."""
@@ -132,7 +153,8 @@ def _unheard(_: HostHint) -> None:
 
 
 def _offer(conn: Any) -> _Offer:
-    return _Offer(shown(conn.getHostname()), _version(conn.getLibVersion()), _version(conn.getVersion()), _pools(conn))
+    return _Offer(shown(conn.getHostname()), _version(conn.getLibVersion()), _version(conn.getVersion()),
+                  shown(conn.getInfo()[0]), _pools(conn))
 
 
 def _version(number: int) -> tuple[int, int, int]:
@@ -157,18 +179,6 @@ def _pool(pool: Any) -> Pool:
         return Pool(shown(pool.name()), "", "", bool(pool.isActive()))
     path = posixpath.normpath((root.findtext("target/path") or "").strip() or "/")
     return Pool(shown(pool.name()), root.get("type", ""), "" if path == "/" else shown(path), bool(pool.isActive()))
-
-
-def _shows(conn: Any, file: str) -> bool:
-    """Return whether one of the host's storage pools shows a file."""
-    libvirt = load_libvirt()
-    try:
-        conn.storageVolLookupByPath(file)
-    except libvirt.libvirtError as error:
-        if trouble_of(error).lost_connection:
-            raise
-        return False
-    return True
 
 
 def _without_name(words: str, host: HostName) -> str:

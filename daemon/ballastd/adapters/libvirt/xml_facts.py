@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ballastd.adapters.libvirt.needs import needs_of
 from ballastd.adapters.libvirt.pins import pins_of
+from ballastd.adapters.libvirt.storage import Source, sources_of
 from ballastd.adapters.libvirt.wishes import Wishes, wishes_of
 from ballastd.adapters.libvirt.xml_reading import XmlError, bytes_of, is_whole_number, read_xml, shown
 from ballastd.core.hardware import Needs
@@ -34,8 +35,8 @@ class CpuFacts:
 @dataclass(frozen=True, slots=True)
 class DomainFacts:
     """What one domain's XML says. ``memory``: bytes it may occupy. ``networks``, ``bridges``, ``links``:
-    libvirt networks, bridges and host interfaces it is plugged into. ``disks``: their names in the guest; ``files``: the
-    files and devices that they are, read-only ones too. ``needs``: what it cannot do without beside ordinary memory."""
+    libvirt networks, bridges and host interfaces it is plugged into. ``disks``: their names in the guest; ``sources``: all
+    that it keeps outside of its memory. ``needs``: what it cannot do without beside ordinary memory."""
 
     uuid: str
     name: str
@@ -50,7 +51,7 @@ class DomainFacts:
     bridges: tuple[str, ...]
     links: tuple[str, ...]
     disks: tuple[str, ...]
-    files: tuple[str, ...]
+    sources: tuple[Source, ...]
     pins: tuple[Pin, ...]
     wishes: Wishes
     needs: Needs
@@ -80,8 +81,7 @@ def domain_facts(text: str, vouched_storage: tuple[str, ...]) -> DomainFacts:
         bridges=_sources(root, "bridge", "bridge"),
         links=_sources(root, "direct", "dev"),
         disks=tuple(t.get("dev", "") for t in root.iterfind("devices/disk/target")),
-        files=tuple(path for source in root.iterfind("devices/disk/source")
-                    if (path := source.get("file") or source.get("dev") or "")),
+        sources=sources_of(root),
         pins=pins_of(root, vouched_storage),
         wishes=wishes_of(root),
         needs=needs_of(root, memory),
