@@ -25,6 +25,7 @@ from tests.contracts.test_hypervisor import found, moving, until_back, until_cop
 from tests.contracts.worlds import H1, H2, an_order
 from tests.integration.libvirt_parts import Tell, until
 from tests.lab import Lab, missing
+from tests.lab.network import CONTROLLER_ADDRESS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -79,6 +80,20 @@ def test_a_disk_that_nobody_vouched_for_pins(lab: Lab, tell: Tell) -> None:
         assert [pin.kind for pin in record.pins] == [PinKind.DISK_UNLOCKED]
 
     hosts = tuple(replace(host, vouched_storage=()) for host in declaration(lab).hosts)
+    tell(story, cluster=ClusterDeclaration(hosts))
+
+
+def test_a_network_disk_that_is_vouched_for_is_moved(lab: Lab, tell: Tell) -> None:
+    async def story(world: LibvirtWorld) -> None:
+        vm = await world.start_guest(H1, memory_mib=8, disk="nbd")
+        record = await found(world, H1, vm)
+        assert record is not None
+        assert record.pins == ()
+        assert (await world.hypervisor.examine(an_order(vm))).refusals == ()
+        await world.hypervisor.migrate(an_order(vm))
+        assert await found(world, H2, vm) is not None
+
+    hosts = tuple(replace(host, vouched_storage=(f"nbd:{CONTROLLER_ADDRESS}/d",)) for host in declaration(lab).hosts)
     tell(story, cluster=ClusterDeclaration(hosts))
 
 

@@ -59,7 +59,7 @@ def clusters(draw: st.DrawFn) -> SavedCluster:
             idle_watts=draw(st.none() | NUMBERS),
             labels=tuple(sorted(draw(st.dictionaries(TEXTS, st.text(st.characters(blacklist_categories=("Cs",)), max_size=9),
                                                      max_size=3)).items())),
-            vouched_storage=tuple(draw(st.lists(st.sampled_from(["/srv/a", "/srv/b"]), max_size=2))))
+            vouched_storage=tuple(draw(st.lists(st.sampled_from(["/srv/a", "/srv/b", "/dev/vg", "rbd:vms"]), max_size=2))))
         hosts.append(SavedHost(declared, Bytes(1 << 40), draw(st.integers(1, 512)), draw(st.none() | NUMBERS),
                                Seconds(draw(st.floats(0.0, 1e5))), Seconds(float(draw(st.integers(0, 10**6)))),
                                machine=draw(st.sampled_from(["", "0d5bf5f4-2f3a-4a53-9d2f-1a7f6a8f3c01"])),

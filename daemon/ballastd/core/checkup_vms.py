@@ -66,7 +66,7 @@ def vouching(site: Site) -> Iterator[Finding]:
     if bare:
         yield Finding(Area.LOCKS, Grade.FAULT if len(bare) == len(hosts) else Grade.WARNING, bare,
                       "no storage is vouched for, so no VM with a disk that it writes to is ever moved from here",
-                      "vouched_storage in the settings names the paths whose locks are known to work: see docs/safety.md")
+                      "vouched_storage in the settings names the storage whose locks are known to work: see docs/libvirt.md")
     paths = sorted({path for host in hosts for path in host.vouched_storage})
     for path in paths:
         without = tuple(host.name for host in hosts if host.vouched_storage and path not in host.vouched_storage)

@@ -32,7 +32,7 @@ class DeclaredHost:
     ``power``: how it is switched on and off (``redfish``, ``command``), empty where we have no means to.
     ``power_identity``: whether its controller must name the machine it controls before it is told anything.
     ``idle_watts``: what it draws when it idles, or None: what switching it off saves.
-    ``vouched_storage``: path prefixes whose writable disks have an effective lock by the operator's word.
+    ``vouched_storage``: storage whose writable disks have an effective lock by the operator's word (``core.vouching``).
     """
 
     name: HostName

@@ -18,7 +18,6 @@ from ballastd.documents.hardware_models import HardwareModel, NeedsModel
 from ballastd.documents.host_settings import HOST_NAME, MIGRATION_URI, Interfaces, MemoryLimit
 from ballastd.documents.scalars import (
     PROCESSORS_MAX,
-    AbsolutePath,
     Bandwidth,
     Duration,
     Lasting,
@@ -27,6 +26,7 @@ from ballastd.documents.scalars import (
     Processors,
     Share,
     Size,
+    Vouched,
     Watts,
     Whole,
     YesNo,
@@ -130,7 +130,7 @@ Memory = Annotated[Size, AfterValidator(_memory)]
 Count = Annotated[Whole, Field(ge=1, le=int(PROCESSORS_MAX))]
 Saved = Annotated[float, BeforeValidator(_saved, json_schema_input_type=str)]
 Labels = Annotated[dict[Word, Text], Field(max_length=LIST_MAX)]
-Paths = Annotated[list[AbsolutePath], Field(max_length=LIST_MAX)]
+Storage = Annotated[list[Vouched], Field(max_length=LIST_MAX)]
 Driver = Annotated[str, AfterValidator(_driver)]
 
 
@@ -241,7 +241,7 @@ class HostKeys(Strict):
     busy_watts: Watts | None = None
     boot: Duration | None = None
     shutdown: Duration | None = None
-    vouched_storage: Paths | None = None
+    vouched_storage: Storage | None = None
     labels: Labels = Field(default_factory=dict)
     hardware: HardwareModel | None = None
 
@@ -296,7 +296,7 @@ class HostModel(HostKeys):
             processors=said("telemetry_processors", None), power="" if power == "none" else power,
             power_identity=said("power_identity", True), idle_watts=said("idle_watts", None),
             labels=tuple(sorted({**defaults.labels, **self.labels}.items())),
-            vouched_storage=tuple(str(path) for path in said("vouched_storage", ())))
+            vouched_storage=tuple(said("vouched_storage", ())))
         hardware = said("hardware", None)
         pooled = 0 if hardware is None else sum(pool.size * pool.pages for pool in hardware.huge_pages)
         if pooled > memory:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from ballastd.core.inventory import DeclaredHost
 from ballastd.core.quantities import HostName, human_bytes
 from ballastd.core.readiness import HostSurvey, count
+from ballastd.core.vouching import entry_of
 from ballastd.documents.host_settings import HOST_NAME
 
 LOCAL = re.compile(r"\w+(\+unix)?:///")
@@ -69,7 +70,7 @@ def _storage(surveys: Sequence[HostSurvey]) -> list[str]:
     at: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for survey in surveys:
         for pool in survey.pools:
-            if pool.path and (pool.is_active or pool.kind in SHARED_KINDS):
+            if _may_be_vouched_for(pool.path) and (pool.is_active or pool.kind in SHARED_KINDS):
                 at[pool.path].append((survey.host, pool.kind))
     shared = {path: some for path, some in at.items()
               if len(some) == len(surveys) and (len(some) > 1 or some[0][1] in SHARED_KINDS)}
@@ -80,6 +81,14 @@ def _storage(surveys: Sequence[HostSurvey]) -> list[str]:
         lines.append(f"  # {path} ({kinds}) is a storage pool on all hosts: is it one storage, and are its locks sound?")
     example = sorted(shared)[:1] or ["/srv/vms"]
     return [*lines, f"  # vouched_storage: [{example[0]}]"]
+
+
+def _may_be_vouched_for(path: str) -> bool:
+    """Return whether settings take a pool's path: of some pools it is where all devices of a host are."""
+    try:
+        return bool(path and entry_of(path))
+    except ValueError:
+        return False
 
 
 def _host(name: str, host: DeclaredHost, survey: HostSurvey, *, several: bool) -> list[str]:

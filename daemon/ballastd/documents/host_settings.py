@@ -11,7 +11,7 @@ from ballastd.core.inventory import DeclaredHost
 from ballastd.core.plausibility import is_subject
 from ballastd.core.quantities import GIB, Bytes, HostName
 from ballastd.documents.power_settings import PowerChoice, PowerChoiceOrNone, PowerCommandSettings, PowerSettings
-from ballastd.documents.scalars import AbsolutePath, LinkSpeed, Processors, Size, Watts, link, shown
+from ballastd.documents.scalars import LinkSpeed, Processors, Size, Vouched, Watts, link, shown
 from ballastd.documents.validation import Strict
 
 HOST_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
@@ -53,7 +53,7 @@ class HostDefaults(Strict):
     processors: Processors | None = None
     idle_watts: Watts | None = None
     power: PowerChoice | None = None
-    vouched_storage: list[AbsolutePath] = Field(default_factory=list)
+    vouched_storage: list[Vouched] = Field(default_factory=list)
     labels: dict[str, str] = Field(default_factory=dict)
 
 
@@ -73,7 +73,7 @@ class HostEntry(Strict):
     processors: Processors | None = None
     idle_watts: Watts | None = None
     power: PowerChoiceOrNone | None = None
-    vouched_storage: list[AbsolutePath] | None = None
+    vouched_storage: list[Vouched] | None = None
     labels: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("name")
@@ -125,4 +125,4 @@ class HostEntry(Strict):
             power_identity=not (isinstance(power, PowerCommandSettings) and power.trust_identity),
             idle_watts=self.idle_watts if self.idle_watts is not None else defaults.idle_watts,
             labels=tuple(sorted({**defaults.labels, **self.labels}.items())),
-            vouched_storage=tuple(str(path) for path in vouched))
+            vouched_storage=tuple(vouched))

@@ -14,6 +14,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
+from ballastd.core.vouching import entry_of
+
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
 _NUMBER_AND_UNIT = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*([A-Za-z%/]+)", re.ASCII)
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
@@ -239,6 +241,16 @@ def absolute_path(value: Any) -> Path:
     return Path(value)
 
 
+def vouched(value: Any) -> str:
+    """Return storage that somebody vouches for."""
+    if not isinstance(value, str):
+        raise ValueError(f"{shown(value)} is no storage; write for example /srv/vms, /dev/vg_san or rbd:pool")
+    try:
+        return entry_of(value)
+    except ValueError as error:
+        raise ValueError(f"{shown(value)} {error}") from error
+
+
 def _annotated(parse: Callable[[Any], Any], example: str, show: Callable[[Any], Any] = str) -> Any:
     return (BeforeValidator(parse), PlainSerializer(show), WithJsonSchema({"type": "string", "examples": [example]}))
 
@@ -262,3 +274,4 @@ Days = Annotated[tuple[int, ...], BeforeValidator(days),
 Zone = Annotated[zoneinfo.ZoneInfo, *_annotated(zone, "Europe/Berlin")]
 IpNetwork = Annotated[ipaddress.IPv4Network | ipaddress.IPv6Network, *_annotated(ip_network, "10.0.0.0/8")]
 AbsolutePath = Annotated[Path, *_annotated(absolute_path, "/var/lib/ballastd/journal.db")]
+Vouched = Annotated[str, *_annotated(vouched, "/srv/vms")]

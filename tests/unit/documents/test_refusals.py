@@ -175,6 +175,21 @@ def test_a_severity_that_nothing_reaches_is_a_warning(tmp_path: Path) -> None:
 SETTINGS = "hosts:\n  - {name: kvm-01, uri: \"qemu+tls://kvm-01/system\"}\n"
 
 
+PROTOCOLS = ("is no storage; write the path of files (/srv/vms) or of devices (/dev/vg_san), or for a network disk its "
+             "protocol and name (rbd:pool); protocols: rbd, iscsi, nbd, gluster, nfs")
+EVERY_DEVICE = "is every device of the host, its own disks too; write for example /dev/vg_san or /dev/mapper/san-*"
+NO_STORAGE = [
+    ("srv/vms", f"'srv/vms' {PROTOCOLS}"), ("sheepdog:x", f"'sheepdog:x' {PROTOCOLS}"),
+    ("7", "7 is no storage; write for example /srv/vms, /dev/vg_san or rbd:pool"),
+    ("/srv/../etc", "'/srv/../etc' is no storage; write it without .. and control characters, for example /srv/vms"),
+    ("/srv/vm*", "'/srv/vm*' has a *, which may only end the names of devices; write for example /dev/mapper/san-*"),
+    ("/dev/v*/a", "'/dev/v*/a' has a *, which may only end the names of devices; write for example /dev/mapper/san-*"),
+    *((path, f"'{path}' {EVERY_DEVICE}") for path in ("/dev", "/dev/mapper", "/dev/mapper/*", "/dev/disk/by-id/")),
+    ("\"rbd:\"", "'rbd:' names no storage; write for example rbd:pool"),
+    ("nbd:10.0.0.9//x", "'nbd:10.0.0.9//x' names no storage; write for example nbd:10.0.0.9/vms"),
+]
+
+
 @pytest.mark.parametrize(("text", "problem"), [
     ("hosts: []\n", "s.yaml:1:1: hosts: List should have at least 1 item after validation, not 0"),
     ("cluster: x\n", "s.yaml:1:1: hosts: is missing"),
@@ -202,6 +217,8 @@ SETTINGS = "hosts:\n  - {name: kvm-01, uri: \"qemu+tls://kvm-01/system\"}\n"
      "s.yaml:3:30: defaults.link_interfaces.0: '' is no interface; write it as the host's telemetry does, for example eno1"),
     (SETTINGS + "defaults: {link_interfaces: [eno1, eno2, eno1]}\n",
      "s.yaml:3:12: defaults.link_interfaces: 'eno1' stands there twice, and what it carries would count twice; keep one"),
+    *((SETTINGS + f"defaults: {{vouched_storage: [{text}]}}\n", f"s.yaml:3:30: defaults.vouched_storage.0: {problem}")
+      for text, problem in NO_STORAGE),
     (SETTINGS + "polices: /x\n", "s.yaml:3:1: polices: unknown key; did you mean policies?"),
     (SETTINGS + "---\n" + SETTINGS, "s.yaml: 2 documents, exactly one is expected; see the commented config/ballastd.yaml"),
 ])
@@ -216,11 +233,11 @@ def test_settings_are_refused_with_place_and_cure(tmp_path: Path, text: str, pro
 def test_hosts_take_defaults_and_keep_their_own(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text("defaults: {link_speed: 1Gbit/s, link_interfaces: [eno1, eno2], labels: {site: a}, vouched_storage: "
-                    "[/srv]}\n" + SETTINGS.replace(
+                    "[/srv/, /dev/vg_san, 'rbd:pool/']}\n" + SETTINGS.replace(
         "system\"}", "system\", labels: {rack: r1}, memory_limit: 64GiB}"))
     host = load_settings(path).cluster.host(HostName("kvm-01"))
     assert host is not None
     assert host.labels == (("rack", "r1"), ("site", "a"))
-    assert (host.memory_limit, host.vouched_storage) == (64 << 30, ("/srv",))
+    assert (host.memory_limit, host.vouched_storage) == (64 << 30, ("/srv", "/dev/vg_san", "rbd:pool"))
     assert round(host.link_mib_s, 1) == 119.2
     assert host.link_interfaces == ("eno1", "eno2")

@@ -5,13 +5,13 @@ Part of the text is a tenant's: nothing in it can make a VM easier to move than 
 
 from __future__ import annotations
 
-import posixpath
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 
 from ballastd.adapters.libvirt.wishes import wishes_of
 from ballastd.adapters.libvirt.xml_reading import shown
 from ballastd.core.inventory import Pin, PinKind
+from ballastd.core.vouching import vouches_for_device, vouches_for_file, vouches_for_image
 
 QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
 PINS_MAX = 32
@@ -22,8 +22,8 @@ LOCKABLE_FORMATS = ("raw", "qcow2")
 def pins_of(domain: ET.Element, vouched_storage: tuple[str, ...]) -> tuple[Pin, ...]:
     """Return why this VM cannot leave its host live, each reason once; empty when nothing speaks against it.
 
-    A writable disk is accepted only as a raw or qcow2 file that is not shareable, under one of the path
-    prefixes for which the operator vouched: only there is a lock known to keep a second copy from writing.
+    A writable disk is accepted only as a raw or qcow2 image that is not shareable, on storage for which the operator
+    vouched (``core.vouching``): only there is a lock known to keep a second copy from writing.
     """
     unique = dict.fromkeys(_pins(domain, vouched_storage))
     return tuple(unique)[:PINS_MAX]
@@ -67,31 +67,43 @@ def _disk_pins(disk: ET.Element, vouched: tuple[str, ...]) -> Iterator[Pin]:
 
 def _unlocked(disk: ET.Element, source: ET.Element, vouched: tuple[str, ...]) -> tuple[PinKind, str] | None:
     """Return why a writable disk has no lock that keeps a second copy of the guest from writing, or None."""
-    kind, driver, path = disk.get("type"), disk.find("driver"), source.get("file", "")
+    kind, driver = disk.get("type", ""), disk.find("driver")
     if kind == "nvme":
         return PinKind.PASSTHROUGH, "an NVMe device given to a guest cannot follow it"
     if disk.find("shareable") is not None:
         return PinKind.DISK_UNLOCKED, "a shareable disk is not locked: remove <shareable/>"
     if disk.find("transient") is not None:
         return PinKind.DISK_LOCAL, "what it writes to a transient disk stays on its host: remove <transient/>"
-    if kind != "file":
-        return PinKind.DISK_UNLOCKED, f"no lock is known for {shown(kind or '')} disks: use a raw or qcow2 file"
+    if disk.get("device") == "lun":
+        return PinKind.DISK_UNLOCKED, "what a guest sends to a LUN passes any lock by: use device='disk'"
+    if kind not in _VOUCHED:
+        return PinKind.DISK_UNLOCKED, f"no lock is known for {shown(kind)} disks: use a raw or qcow2 file"
     if driver is None or driver.get("type") not in LOCKABLE_FORMATS:
         return PinKind.DISK_UNLOCKED, "no lock is known for this format: use raw or qcow2"
-    if is_under(path, vouched):
+    if _is_vouched(kind, source, vouched):
         return None
-    if is_under(path, (DEFAULT_IMAGES,)):
+    if kind == "file" and vouches_for_file((DEFAULT_IMAGES,), source.get("file", "")):
         return PinKind.DISK_LOCAL, "put it on shared storage whose locks work, and vouch for that path"
-    return PinKind.DISK_UNLOCKED, "vouch for its storage (vouched_storage) once its locks are known to work"
+    return PinKind.DISK_UNLOCKED, _VOUCHED[kind]
 
 
-def is_under(path: str, prefixes: tuple[str, ...]) -> bool:
-    """Return whether absolute ``path`` lies under one of ``prefixes``, taken by whole components."""
-    if not path.startswith("/") or ".." in path.split("/"):
-        return False
-    normal = posixpath.normpath(path)
-    tops = (posixpath.normpath(prefix).rstrip("/") for prefix in prefixes if prefix.startswith("/"))
-    return any(normal.startswith(top + "/") for top in tops)
+_VOUCHED = {
+    "file": "vouch for its storage (vouched_storage) once its locks are known to work",
+    "block": "vouch for its device (vouched_storage: /dev/...) once a lock between hosts is known to work there: "
+             "QEMU's own does not",
+    "network": "vouch for it by protocol and name (vouched_storage: rbd:pool) once a lock between hosts is known to work "
+               "there",
+}
+"""Kinds of disks that the operator may vouch for, and what is to be done for that."""
+
+
+def _is_vouched(kind: str, source: ET.Element, vouched: tuple[str, ...]) -> bool:
+    if kind == "block":
+        return vouches_for_device(vouched, source.get("dev", ""))
+    if kind == "network":
+        servers = [host.get("name", "") for host in source.iterfind("host")]
+        return vouches_for_image(vouched, source.get("protocol", ""), servers, source.get("name", ""))
+    return kind == "file" and vouches_for_file(vouched, source.get("file", ""))
 
 
 def _disk_name(disk: ET.Element) -> str:
@@ -105,7 +117,8 @@ def _firmware_pins(root: ET.Element, vouched: tuple[str, ...]) -> Iterator[Pin]:
     for nvram in root.iterfind("os/nvram"):
         source = nvram.find("source")
         path = (nvram.text or "").strip() if source is None else source.get("file", "")
-        if not is_under(path, vouched):
+        kind = nvram.get("type", "file")
+        if not (vouches_for_file(vouched, path) if source is None else _is_vouched(kind, source, vouched)):
             yield Pin(PinKind.FIRMWARE_STATE, shown(f"UEFI variables {path}".strip()),
                       "keep them on vouched storage that every host sees")
 

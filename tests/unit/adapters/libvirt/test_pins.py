@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ballastd.adapters.libvirt.pins import PINS_MAX, is_under
+from ballastd.adapters.libvirt.pins import PINS_MAX
 from ballastd.adapters.libvirt.xml_facts import domain_facts
 from ballastd.core.inventory import Pin, PinKind
+from ballastd.core.vouching import entry_of, vouches_for_file
 from tests.unit.adapters.libvirt.domains import LOCKED_DISK, VOUCHED, domain
 
 
@@ -18,6 +19,12 @@ def disk(source: str = "file='/srv/vms/a.raw'", *, kind: str = "file", fmt: str 
          more: str = "") -> str:
     return (f"<disk type='{kind}' device='{device}'><driver name='qemu' type='{fmt}'/><source {source}/>"
             f"<target dev='vda'/>{more}</disk>")
+
+
+def disk_of(protocol: str, name: str, *servers: str) -> str:
+    hosts = "".join(f"<host name='{server}' port='1'/>" for server in servers)
+    return (f"<disk type='network' device='disk'><driver name='qemu' type='raw'/>"
+            f"<source protocol='{protocol}' name='{name}'>{hosts}</source><target dev='vda'/></disk>")
 
 
 ACCEPTED = {
@@ -122,17 +129,72 @@ def test_ten_thousand_devices_give_few_pins() -> None:
     assert len(pins(many)) == PINS_MAX
 
 
+DEVICES = ("/dev/vg_san", "/dev/mapper/san-*")
+
+VOUCHED_FOR: dict[str, tuple[tuple[str, ...], str]] = {
+    "a logical volume": (DEVICES, disk("dev='/dev/vg_san/web'", kind="block")),
+    "a multipath device by how its name begins": (DEVICES, disk("dev='/dev/mapper/san-7'", kind="block", fmt="qcow2")),
+    "one device": (("/dev/mapper/lun0",), disk("dev='/dev/mapper/lun0'", kind="block")),
+    "an image of a pool of RBD": (("rbd:vms",), disk("protocol='rbd' name='vms/a'", kind="network")),
+    "an image of a namespace of RBD": (("rbd:vms/ns",), disk("protocol='rbd' name='vms/ns/a'", kind="network")),
+    "a LUN of a target": (("iscsi:iqn.2026-01.org.example:vms",),
+                          disk("protocol='iscsi' name='iqn.2026-01.org.example:vms/1'", kind="network")),
+    "an export of a server": (("nbd:10.0.0.9",), disk_of("nbd", "x", "10.0.0.9")),
+    "one export": (("nbd:10.0.0.9/x",), disk_of("nbd", "x", "10.0.0.9")),
+    "a volume of Gluster by all of its servers": (("gluster:a/vms", "gluster:b/vms"), disk_of("gluster", "vms/a", "a", "b")),
+    "a file of NFS": (("nfs:10.0.0.9/export",), disk_of("nfs", "/export/a.raw", "10.0.0.9")),
+}
+NOT_VOUCHED_FOR: dict[str, tuple[tuple[str, ...], str]] = {
+    "a device under what is vouched for as files": (("/", "/srv"), disk("dev='/dev/vg_san/web'", kind="block")),
+    "a device given as a file": (("/", *DEVICES), disk("file='/dev/vg_san/web'")),
+    "a device beside": (DEVICES, disk("dev='/dev/vg_sandbox/web'", kind="block")),
+    "a device below one whose name begins so": (DEVICES, disk("dev='/dev/mapper/san-7/x'", kind="block")),
+    "a device by a path that climbs out": (DEVICES, disk("dev='/dev/vg_san/../sda'", kind="block")),
+    "a device as a LUN": (DEVICES, disk("dev='/dev/vg_san/web'", kind="block", device="lun")),
+    "a shareable device": (DEVICES, disk("dev='/dev/vg_san/web'", kind="block", more="<shareable/>")),
+    "a vmdk on a device": (DEVICES, disk("dev='/dev/vg_san/web'", kind="block", fmt="vmdk")),
+    "an image of a pool beside": (("rbd:vms",), disk("protocol='rbd' name='vms2/a'", kind="network")),
+    "an image that climbs out": (("rbd:vms",), disk("protocol='rbd' name='vms/../other/a'", kind="network")),
+    "an image of another protocol": (("rbd:vms",), disk("protocol='sheepdog' name='vms/a'", kind="network")),
+    "an export of another server": (("nbd:10.0.0.9",), disk_of("nbd", "x", "10.0.0.91")),
+    "an export of a socket": (("nbd:10.0.0.9",), disk("protocol='nbd' name='10.0.0.9'", kind="network")),
+    "a volume of Gluster by one of its servers": (("gluster:a/vms",), disk_of("gluster", "vms/a", "a", "b")),
+    "a volume of a pool": (("/", "rbd:p"), disk("pool='p' volume='v'", kind="volume")),
+}
+
+
+@pytest.mark.parametrize(("entries", "devices"), VOUCHED_FOR.values(), ids=VOUCHED_FOR.keys())
+def test_the_operator_vouches_by_kind(entries: tuple[str, ...], devices: str) -> None:
+    assert [entry_of(entry) for entry in entries] == list(entries)
+    assert domain_facts(domain(devices), entries).pins == ()
+    assert [pin.kind for pin in domain_facts(domain(devices), ()).pins] == [PinKind.DISK_UNLOCKED], "nothing is by itself"
+
+
+@pytest.mark.parametrize(("entries", "devices"), NOT_VOUCHED_FOR.values(), ids=NOT_VOUCHED_FOR.keys())
+def test_nobody_vouched_for(entries: tuple[str, ...], devices: str) -> None:
+    [pin] = domain_facts(domain(devices), entries).pins
+    assert pin.kind is PinKind.DISK_UNLOCKED
+    assert pin.cure
+
+
+def test_uefi_variables_may_lie_on_any_kind_of_storage_that_is_vouched_for() -> None:
+    os = "<nvram type='network'><source protocol='rbd' name='vms/vars'/></nvram>"
+    assert domain_facts(domain("", os=os), ("rbd:vms",)).pins == ()
+    assert [pin.kind for pin in domain_facts(domain("", os=os), ("rbd:other",)).pins] == [PinKind.FIRMWARE_STATE]
+
+
 @pytest.mark.parametrize(("path", "prefixes", "under"), [
     ("/srv/vms/a", ("/srv/vms",), True),
     ("/srv/vms/a", ("/srv/vms/",), True),
+    ("/dev/vg/a", ("/",), False),
     ("/srv//vms/./a", ("/srv/vms",), True),
     ("/srv/vms", ("/srv/vms",), False),
     ("/srv/vmsx/a", ("/srv/vms",), False),
     ("/a", ("/",), True),
     ("/srv/vms/a", ("srv/vms",), False),
-    ("/srv/vms/a", ("",), False),
+    ("/srv/vms/a", ("rbd:srv",), False),
     ("/srv/vms/a", (), False),
     ("", ("/",), False),
 ])
 def test_a_prefix_is_taken_by_whole_components(path: str, prefixes: tuple[str, ...], under: bool) -> None:
-    assert is_under(path, prefixes) is under
+    assert vouches_for_file(prefixes, path) is under

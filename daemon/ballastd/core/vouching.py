@@ -1,0 +1,96 @@
+"""Storage of which the operator says that its locks keep a second copy of a guest from writing, kind by kind. Pure.
+
+=================  =========================================================================================
+``/srv/vms``       raw and qcow2 files below it
+``/dev/vg_san``    block devices below it, or the one of that name; ``/dev/mapper/san-*`` by how names begin
+``rbd:POOL``       images of a pool, of a namespace in it (``rbd:POOL/NAMESPACE``), or one image
+``iscsi:IQN``      the LUNs of a target, or one of them (``iscsi:IQN/1``)
+``nbd:HOST``       exports of a server, or one of them (``nbd:HOST/EXPORT``); so ``gluster:`` and ``nfs:``
+=================  =========================================================================================
+
+Names are taken by whole components. No kind speaks for another: ``/`` vouches for no device.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Mapping, Sequence
+
+DEVICES = "/dev"
+PROTOCOLS: Mapping[str, bool] = {"rbd": False, "iscsi": False, "nbd": True, "gluster": True, "nfs": True}
+"""Protocols of network disks, and whether a name means nothing without the server that has it."""
+EVERYBODYS = ("/dev", "/dev/mapper", "/dev/disk", "/dev/block", "/dev/shm")  # noqa: S108  names, not files
+"""Where a host's own disks are as well, or no disks at all."""
+
+
+def entry_of(text: str) -> str:
+    """Return an entry of ``vouched_storage`` as it is compared.
+
+    Raises:
+        ValueError: it is none; why, and the cure, to be said after its words.
+    """
+    if not text.isprintable() or ".." in text.replace(":", "/").split("/"):
+        raise ValueError("is no storage; write it without .. and control characters, for example /srv/vms")
+    return _path(text) if text.startswith("/") else _names(text)
+
+
+def _path(text: str) -> str:
+    path = "/" + posixpath.normpath(text).strip("/")
+    is_device = _is_below(path, DEVICES) or path == DEVICES
+    folder, _, last = path.rpartition("/")
+    if "*" in path and (not is_device or not last.endswith("*") or path.count("*") > 1):
+        raise ValueError("has a *, which may only end the names of devices; write for example /dev/mapper/san-*")
+    whole = folder if last == "*" else path
+    if is_device and (whole in EVERYBODYS or posixpath.dirname(whole) == "/dev/disk"):
+        raise ValueError("is every device of the host, its own disks too; write for example /dev/vg_san or "
+                         "/dev/mapper/san-*")
+    return path
+
+
+def _names(text: str) -> str:
+    protocol, colon, name = text.partition(":")
+    if not colon or protocol not in PROTOCOLS:
+        raise ValueError("is no storage; write the path of files (/srv/vms) or of devices (/dev/vg_san), or for a network "
+                         f"disk its protocol and name (rbd:pool); protocols: {', '.join(PROTOCOLS)}")
+    name = name.rstrip("/")
+    if not name or "*" in name or not all(name.split("/")):
+        example = {"rbd": "rbd:pool", "iscsi": "iscsi:iqn.2026-01.org.example:vms"}.get(protocol, f"{protocol}:10.0.0.9/vms")
+        raise ValueError(f"names no storage; write for example {example}")
+    return f"{protocol}:{name}"
+
+
+def vouches_for_file(entries: Iterable[str], path: str) -> bool:
+    """Return whether an absolute path of a file lies on storage that is vouched for. What lies among devices is no file."""
+    return _is_plain(path) and not _is_below(posixpath.normpath(path), DEVICES) and any(
+        _is_below(posixpath.normpath(path), entry) for entry in entries if entry.startswith("/"))
+
+
+def vouches_for_device(entries: Iterable[str], path: str) -> bool:
+    """Return whether a block device is vouched for by the very path that its VM knows it by."""
+    return _is_plain(path) and any(_is_device(posixpath.normpath(path), entry) for entry in entries
+                                   if entry.startswith(f"{DEVICES}/"))
+
+
+def vouches_for_image(entries: Iterable[str], protocol: str, servers: Sequence[str], name: str) -> bool:
+    """Return whether a network disk is vouched for; where its name means nothing without one, at each of its ``servers``."""
+    parts = [part for part in name.strip("/").split("/") if part]
+    if protocol not in PROTOCOLS or ".." in parts:
+        return False
+    ends = servers if PROTOCOLS[protocol] else [""]
+    names = ["/".join([*([server] if PROTOCOLS[protocol] else []), *parts]) for server in ends]
+    prefixes = [entry.partition(":")[2] for entry in entries if entry.startswith(f"{protocol}:")]
+    return bool(names) and all(any(one == prefix or _is_below(one, prefix) for prefix in prefixes) for one in names)
+
+
+def _is_plain(path: str) -> bool:
+    return path.startswith("/") and ".." not in path.split("/")
+
+
+def _is_below(name: str, top: str) -> bool:
+    return name.startswith(f"{top.rstrip('/')}/")
+
+
+def _is_device(path: str, entry: str) -> bool:
+    if entry.endswith("*"):
+        return path.startswith(entry[:-1]) and posixpath.dirname(path) == posixpath.dirname(entry)
+    return path == entry or _is_below(path, entry)
