@@ -67,9 +67,9 @@ class Stand:
     The home is the same for every test of a lab: the daemon's claim on the cluster names the journal's place.
     """
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, home: str = "daemon") -> None:
         self.lab = lab
-        self.home = lab.plan.path / "daemon"
+        self.home = lab.plan.path / home
         shutil.rmtree(self.home, ignore_errors=True)
         self.home.mkdir()
         self._daemon: DaemonProcess | None = None
@@ -155,9 +155,9 @@ class Stand:
 
 
 @contextmanager
-def stood(lab: Lab) -> Iterator[Stand]:
+def stood(lab: Lab, home: str = "daemon") -> Iterator[Stand]:
     """Yield a stand; clear it in any case."""
-    stand = Stand(lab)
+    stand = Stand(lab, home)
     try:
         yield stand
     finally:

@@ -313,6 +313,7 @@ class Controller:
             step.book(event)
             if isinstance(event, ev.MigrationSettled) and event.ending in ALARMING:
                 step.notices.append(reconciliation.told_ending(event, step.draft.settled[-1]))
+        step.notices.extend(reconciliation.standing_still(step.draft, sight))
         doubles = self._doubles.follow(step.draft, inventories, reachable, turn, step.now)
         step.take(doubles, map(told_double, (one for one in doubles if isinstance(one, ev.DuplicateSeen))))
         moved = self._homes.follow(step.draft, inventories, reachable, turn, step.now)

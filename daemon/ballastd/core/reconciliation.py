@@ -47,19 +47,22 @@ _PHASES = {Look.AT_TARGET: _P.COMPLETED, Look.LEFTOVER: _P.COMPLETED}
 
 @dataclass(slots=True)
 class Looks:
-    """First looks at unclear ends, and since when a source is in sight again: monotonic seconds, per migration.
+    """First looks at unclear ends, and since when a source is in sight again: monotonic seconds, per migration. ``told``:
+    those of which people know that they stand still while their target cannot be asked.
 
     Kept in memory only: after a restart looking begins anew, which costs seconds and risks nothing.
     """
 
     first: dict[str, tuple[float, str]] = field(default_factory=dict)
     seen_again: dict[str, float] = field(default_factory=dict)
+    told: set[str] = field(default_factory=set)
 
     def forget_closed(self, open_ids: frozenset[str]) -> None:
         """Drop what belongs to migrations that are no longer open."""
         for memory in (self.first, self.seen_again):
             for key in [key for key in memory if key not in open_ids]:
                 del memory[key]
+        self.told &= open_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,9 @@ def look_at(source: VmRecord | None, target: VmRecord | None) -> Look:
     """Return what the two records of one VM, one from each end, amount to."""
     here = source.state if source else VmState.SHUTOFF
     there = target.state if target else VmState.SHUTOFF
-    if source is not None and source.job in (JobKind.OUTGOING, JobKind.UNKNOWN):
+    has_job = source is not None and source.job in (JobKind.OUTGOING, JobKind.UNKNOWN)
+    # of a post-copy that broke libvirt keeps the job, for somebody who may resume it: nothing flows
+    if has_job and BROKEN.isdisjoint((here, there)):
         return Look.JOB
     gone_here = not here.holds_memory
     gone_there = not there.holds_memory
@@ -209,6 +214,30 @@ def _source_alone(m: Migration, sight: Sight) -> list[ev.Event]:
         return []
     return [ev.MigrationMoved(sight.now.wall, m.id, _failed_phase(m), f"{_stands(record)} on {m.source} without a job; "
                               f"{m.target} does not answer, its reservation stays until it does")]
+
+
+def standing_still(ledger: Ledger, sight: Sight) -> tuple[Notice, ...]:
+    """Return alarms, each once, about VMs that a migration left paused at its source while its target cannot be asked: they
+    may run there, and nothing can be settled."""
+    found = []
+    for m in ledger.open_migrations():
+        if m.id not in sight.looks.told and _stands_still(m, sight):
+            sight.looks.told.add(m.id)
+            found.append(Notice("alarm", f"migration/{m.id}", f"{m.vm_name} is paused on {m.source} by its migration and "
+                                f"may run on {m.target}, which does not answer: it must not be resumed; cure: bring "
+                                f"{m.target} back, or see that it is off and say so (ballastctl host confirm-dead "
+                                f"{m.target})"))
+    return tuple(found)
+
+
+def _stands_still(m: Migration, sight: Sight) -> bool:
+    if m.source not in sight.reachable or m.target in sight.reachable or m.target not in sight.looked_at:
+        return False
+    inventory = sight.inventories[m.source]
+    record = inventory.find(m.vm)
+    if record is None or record.state is not VmState.LEFTOVER or not _call_is_over(m, sight, (m.source,)):
+        return False
+    return _looked_twice(m, "stands-still", inventory.begun.monotonic, sight)
 
 
 def _stands(record: VmRecord | None) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from ballastd.core.decisions import Decision
+from ballastd.core.inputs import CallReturned
 from ballastd.core.inventory import JobKind, VmRecord, VmState
+from ballastd.core.migrations import CallResult, Ending
 from ballastd.core.quantities import Bytes
 from ballastd.core.reconciliation import Look, look_at
-from tests.builders import vm_id
+from tests.builders import Table, four_hosts, table, vm_id
 
 
 def copy(state: VmState | None, job: JobKind = JobKind.NONE) -> VmRecord | None:
@@ -41,6 +46,9 @@ S = VmState
     (copy(S.POSTCOPY_LEFT), copy(S.POSTCOPY), Look.JOB),
     (copy(S.POSTCOPY_LEFT_FAILED), copy(S.POSTCOPY), Look.BROKEN),
     (copy(S.POSTCOPY_LEFT), copy(S.POSTCOPY_FAILED), Look.BROKEN),
+    (copy(S.POSTCOPY_LEFT, JobKind.OUTGOING), copy(S.POSTCOPY, JobKind.INCOMING), Look.JOB),
+    (copy(S.POSTCOPY_LEFT_FAILED, JobKind.OUTGOING), copy(S.POSTCOPY_FAILED, JobKind.INCOMING), Look.BROKEN),
+    (copy(S.POSTCOPY_LEFT_FAILED, JobKind.OUTGOING), None, Look.TORN),
     (copy(S.POSTCOPY_LEFT_FAILED), None, Look.TORN),
     (copy(S.POSTCOPY_LEFT), copy(S.SHUTOFF), Look.TORN),
     (None, copy(S.POSTCOPY), Look.TORN),
@@ -48,3 +56,43 @@ S = VmState
 ])
 def test_two_ends_amount_to_one_look(source: VmRecord | None, target: VmRecord | None, look: Look) -> None:
     assert look_at(source, target) is look
+
+
+LEFT_ALONE = "migration/0-1"
+
+
+def left_by(state: VmState, job: JobKind = JobKind.NONE) -> Table:
+    """Return a table whose migration from h1 to h2 failed for its caller: its VM is as said at h1, h2 is out of reach."""
+    t = table(four_hosts(vms_each=1)).warm_up()
+    vm = next(iter(t.world["h1"]))
+    order = t.fly(t.world["h1"][vm].name, "h1", "h2")
+    t.settle(2)
+    t.world["h1"][vm] = replace(t.world["h1"][vm], state=state, job=job)
+    t.dark.add("h2")
+    t.step(CallReturned(order.id, CallResult.ERROR, "closed", t.now))
+    return t
+
+
+def alarms(decisions: list[Decision]) -> list[str]:
+    return [n.text for d in decisions for n in d.notices if (n.level, n.key) == ("alarm", LEFT_ALONE)]
+
+
+def test_a_copy_that_stands_still_while_its_target_cannot_be_asked_is_an_alarm_once_and_stays_open() -> None:
+    t = left_by(S.LEFTOVER)
+    said = alarms(t.settle(1, 1.0))
+    assert said == [], "one look may be of the moment between two states"
+    said = alarms(t.settle(20, 3.0))
+    assert len(said) == 1
+    assert "is paused on h1 by its migration and may run on h2, which does not answer: it must not be resumed" in said[0]
+    assert "ballastctl host confirm-dead h2" in said[0]
+    assert list(t.controller.ledger.migrations) == ["0-1"]
+    t.dark.clear()
+    t.world["h2"].pop(next(iter(t.world["h1"])))
+    assert "it is down" in alarms(t.settle(20, 3.0))[0]
+    assert t.controller.ledger.settled[-1].ending is Ending.DOWN
+
+
+@pytest.mark.parametrize(("state", "job"), [
+    (S.RUNNING, JobKind.NONE), (S.PAUSED, JobKind.NONE), (S.HANDOVER, JobKind.OUTGOING), (S.LEFTOVER, JobKind.UNKNOWN)])
+def test_whoever_runs_is_paused_by_a_person_or_has_a_job_still_does_not_stand_still(state: VmState, job: JobKind) -> None:
+    assert alarms(left_by(state, job).settle(20, 3.0)) == []
