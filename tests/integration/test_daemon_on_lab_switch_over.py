@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ballastd.cli.demo.telling import wait_for
 from tests.demo.cluster import DaemonProcess
 from tests.integration.daemon_parts import (
     POLICIES,
@@ -49,8 +50,8 @@ LINK_MBIT = 60
 """4 MiB/s for migrations, shared by all: four guests of 16 MiB would be under way for sixteen seconds."""
 FOUR_AT_ONCE = POLICIES.replace(
     "retries:", "in_flight: {cluster: 4, host_out: 4, host_in: 4}\nfailover: {hosts: 0}\nretries:")
-LOOKS_SECONDS = 4.0
-"""Longer than two looks are apart, with some to spare."""
+ALARM_SECONDS, LOOKS_SECONDS = 15.0, 2.0
+"""Within so long what is not right is told, and what must not be is waited for."""
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +111,8 @@ def crossed(lab: Lab) -> Iterator[Crossing]:
         scene.since = time.time()
         daemon.start()
         until(lambda: daemon.records("host does not answer"), 20.0, "h2 does not answer", daemon)
-        time.sleep(LOOKS_SECONDS)
+        wait_for(lambda: scene.alarms("left") and scene.alarms("down"), ALARM_SECONDS, 0.1)
+        time.sleep(LOOKS_SECONDS)  # for what must not come
         scene.unseen = list(settled(stand.home)), {name: scene.alarms(name) for name in guests}
         lab.hosts["h2"].resume_libvirtd()
         until(lambda: not unsettled(stand.home), 30.0, "all are settled", daemon)
