@@ -10,6 +10,7 @@ CLEARING, SPREAD = only("unit", f"{UNIT_KERNEL}/test_clearing.py"), only("unit",
 ADVERSARY = only("unit", f"{UNIT_KERNEL}/test_adversaries.py")
 KERNEL_ALONE = only("unit", "tests/unit/kernel/test_kernel.py")
 AUTOSTARTS = only("unit", "tests/unit/core/test_autostarts.py")
+INBOX = only("unit", "tests/unit/service/test_inbox.py")
 EXECUTOR = only("unit", "tests/unit/service/test_executor.py")
 
 ACTING: tuple[Mutant, ...] = (
@@ -101,6 +102,10 @@ ACTING: tuple[Mutant, ...] = (
     Mutant("a withheld order is called a failure", f"{SERVICE}/executor.py",
            "        return CallResult.REFUSED if lies else CallResult.WITHHELD, str(no), None\n",
            "        return CallResult.REFUSED, str(no), None\n"),
+    Mutant("what was heard before is folded into what comes now", f"{SERVICE}/inbox.py",
+           'one.boot_id == run and one.sequence <= newest else ""', 'False else ""', INBOX),
+    Mutant("a report that a broker kept is folded into a live one", f"{SERVICE}/inbox.py",
+           "        if one.retained:", "        if False:", INBOX),
     Mutant("folding drops what only the older report said", f"{SERVICE}/inbox.py",
            "    for sample in (*older.samples, *newer.samples):", "    for sample in newer.samples:"),
     Mutant('an order is good for ever', f"{KERNEL}/kernel.py",

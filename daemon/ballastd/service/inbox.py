@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from ballastd.core.inputs import CallReturned, HostUnreachable, Input, OperatorCommand, PowerSeen, ProgressSeen, VmAsked
 from ballastd.core.inventory import HostInventory
+from ballastd.core.quantities import HostName
 from ballastd.core.telemetry import METRICS, AgentState, MetricKind, Report, Sample
 
 COMMANDS_MAX = 100
@@ -20,13 +21,15 @@ class Inbox:
 
     def __init__(self, urgent: Callable[[Input], bool]) -> None:
         self._items: dict[tuple[str, ...], Input] = {}
+        self._handed_out: dict[HostName, tuple[str, int]] = {}
+        """Run and number of the newest report of each host that was drained."""
         self._urgent = urgent
         self._serial = 0
         self._commands = 0
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         self.dropped: Counter[str] = Counter()
-        """What was lost or folded into a newer one, by kind."""
+        """What was lost or folded into a newer one, by kind; of reports that are no news, why."""
 
     def put(self, one: Input) -> bool:
         """Take ``one`` in; never blocks. Return False where it was refused for want of room."""
@@ -35,6 +38,10 @@ class Inbox:
                 self.dropped["command"] += 1
                 return False
             self._commands += 1
+        if isinstance(one, Report) and (why := self._no_news(one)):
+            # folded into the next live one, it would count a counter's rise anew and bring back what that does not show
+            self.dropped[why] += 1
+            return True
         key = self._key(one)
         waiting = self._items.pop(key, None)
         if waiting is None and len(self._items) >= ITEMS_MAX:
@@ -51,10 +58,17 @@ class Inbox:
             self._hurry.set()
         return True
 
+    def _no_news(self, one: Report) -> str:
+        """Return why nobody is to hear a report: a broker kept it, or its run said newer things; empty where it is news."""
+        if one.retained:
+            return "retained"
+        run, newest = self._handed_out.get(one.host, ("", 0))
+        return "replayed" if one.boot_id == run and one.sequence <= newest else ""
+
     def _key(self, one: Input) -> tuple[str, ...]:
         match one:
             case Report():
-                return ("report", one.host, one.boot_id, str(one.retained))
+                return ("report", one.host, one.boot_id)
             case HostInventory():
                 return ("look", one.host)
             case HostUnreachable():
@@ -76,6 +90,8 @@ class Inbox:
     def drain(self) -> tuple[Input, ...]:
         """Return everything that waits, oldest first, and forget it."""
         items = tuple(self._items.values())
+        self._handed_out |= {one.host: (one.boot_id, one.sequence) for one in items
+                             if isinstance(one, Report)}
         self._items.clear()
         self._commands = 0
         self._wake.clear()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from ballastd.core.inputs import CallReturned, HostUnreachable, OperatorCommand, Verb
 from ballastd.core.inventory import HostInventory
 from ballastd.core.migrations import CallResult
 from ballastd.core.quantities import Bytes, HostName, Instant
-from ballastd.core.telemetry import Report, Sample
+from ballastd.core.telemetry import Report, Sample, Telemetry
 from ballastd.service.inbox import COMMANDS_MAX, Inbox, fold
 from ballastd.sim.virtual_time import run_virtual
 
@@ -129,5 +130,30 @@ def test_calm_news_that_comes_late_does_not_put_the_routine_off() -> None:
         loop.call_later(8.0, inbox.put, inventory("h1"))
         await inbox.wait(10.0, 5.0)
         assert loop.time() == 10.0
+
+    run_virtual(story())
+
+
+def test_what_was_handed_out_before_is_not_folded_into_what_comes_now() -> None:
+    async def story() -> None:
+        inbox, telemetry = calm_inbox(), Telemetry()
+
+        def hear(*reports: Report) -> None:
+            for one in reports:
+                inbox.put(one)
+            for taken in inbox.drain():
+                assert isinstance(taken, Report)
+                telemetry.absorb(replace(taken, received=Instant(10.0 + taken.sequence, 1000.0)))
+
+        error, gone = Sample("ecc.uncorrected", 1.0, "D"), Sample("fan.alarm", 1.0, "f")
+        hear(report(1, Sample("ecc.uncorrected", 0.0, "D"), gone))
+        hear(report(2, error))
+        replayed = report(1, Sample("ecc.uncorrected", 0.0, "D"), Sample("temperature", 99.0, "a sensor that was replaced"))
+        for sequence in (3, 4, 5):
+            hear(replayed, replace(replayed, retained=True), report(sequence, error))
+        (counted,) = telemetry.columns.metrics["ecc.uncorrected"].series
+        assert counted.increase(0.0)[0] == 1.0
+        assert telemetry.last_value(HostName("h1"), "temperature", "a sensor that was replaced") is None
+        assert inbox.dropped == {"replayed": 3, "retained": 3}
 
     run_virtual(story())
