@@ -56,6 +56,8 @@ EXECUTION: tuple[Mutant, ...] = (
            "    if intent.mode is not Mode.AUTO and not (approved and", "    if False and not (approved and"),
     Mutant("a denial does not win", f"{CORE}/admission.py",
            "        if not window.allows and (end is not None or not window.is_known(wall)):", "        if False:"),
+    Mutant("an alarm does not say whose copies there are", f"{CORE}/reconciliation.py",
+           'f"{migration.vm_name}: {e.ending.value}: ', 'f"{e.ending.value}: ', core("test_reconciliation.py")),
     Mutant("one look settles an error", f"{CORE}/reconciliation.py",
            "    return oldest - first[0] >= sight.timing.second_look", "    return True"),
     Mutant("an error is a failure", f"{CORE}/reconciliation.py",

@@ -318,4 +318,4 @@ def told_ending(e: ev.MigrationSettled, migration: Migration) -> Notice:
     shown = f"ballastctl vm definition {migration.vm} shows what it was"
     cure = {Ending.TORN: f"; cure: stop what is left of it, and start it anew; {shown}",
             Ending.VANISHED: f"; cure: {shown}"}.get(e.ending, "")
-    return Notice("alarm", f"migration/{e.id}", f"{e.ending.value}: {e.detail}{cure}")
+    return Notice("alarm", f"migration/{e.id}", f"{migration.vm_name}: {e.ending.value}: {e.detail}{cure}")

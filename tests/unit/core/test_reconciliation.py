@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from ballastd.core.decisions import Decision
+from ballastd.core.events import MigrationSettled
 from ballastd.core.inputs import CallReturned
 from ballastd.core.inventory import JobKind, VmRecord, VmState
-from ballastd.core.migrations import CallResult, Ending
-from ballastd.core.quantities import Bytes
-from ballastd.core.reconciliation import Look, look_at
+from ballastd.core.migrations import ALARMING, CallResult, Ending, Migration
+from ballastd.core.quantities import Bytes, HostName
+from ballastd.core.reconciliation import Look, look_at, told_ending
 from tests.builders import Table, four_hosts, table, vm_id
 
 
@@ -96,3 +97,11 @@ def test_a_copy_that_stands_still_while_its_target_cannot_be_asked_is_an_alarm_o
     (S.RUNNING, JobKind.NONE), (S.PAUSED, JobKind.NONE), (S.HANDOVER, JobKind.OUTGOING), (S.LEFTOVER, JobKind.UNKNOWN)])
 def test_whoever_runs_is_paused_by_a_person_or_has_a_job_still_does_not_stand_still(state: VmState, job: JobKind) -> None:
     assert alarms(left_by(state, job).settle(20, 3.0)) == []
+
+
+@pytest.mark.parametrize("ending", sorted(ALARMING, key=lambda one: one.value))
+def test_an_alarm_about_an_ending_says_whose_it_is(ending: Ending) -> None:
+    m = Migration("1-1", vm_id("web"), "web", HostName("h1"), HostName("h2"), Bytes(1), 100, "p", "", 0.0, 9.0, 9.0)
+    told = told_ending(MigrationSettled(9.0, "1-1", ending, "what both ends show"), m)
+    assert told.level == "alarm"
+    assert told.text.startswith(f"web: {ending.value}: what both ends show")
