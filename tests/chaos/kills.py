@@ -25,6 +25,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from tests.chaos.alarms import told_in
 from tests.chaos.effects import DOWN, POWER_ENDS, Effects, reckon
 from tests.chaos.kept import wrong_of_kept
 from tests.chaos.oracle import violations
@@ -147,7 +148,7 @@ def _judge(scene: Scene, outcome: Outcome) -> None:
     records = scene.records()
     down = shut_down(records)
     up = [guest for guest in scene.guests if guest.name not in down]
-    outcome.violations.extend(violations(scene.lab, scene.stand.home, up, ()))
+    outcome.violations.extend(violations(scene.lab, scene.stand.home, up, {}, told_in(scene.daemon.log.read_text())))
     outcome.violations.extend(_places(scene, up, records))
     outcome.violations.extend(unanswered(records))
     moved = {r["vm_name"] for r in _completed(records)}

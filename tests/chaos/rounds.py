@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from tests.chaos.aiming import wait_switch_over
+from tests.chaos.alarms import Told, told_in
 from tests.chaos.faults import FAULTS, Fault, Scene
-from tests.chaos.oracle import violations
+from tests.chaos.oracle import copies, uncalled, violations
+from tests.chaos.replaying import Replay
 from tests.chaos.watch import Watch
 from tests.demo.cluster import DaemonProcess
-from tests.integration.daemon_parts import Stand, journal, until
+from tests.integration.daemon_parts import POLICIES, Stand, journal, until
 from tests.lab import Lab, LabError
 from tests.lab.clock import SteppedClock
 from tests.lab.guest import LabGuest
@@ -22,8 +25,18 @@ from tests.lab.volume import Volume
 GUESTS, LINK_MBIT = 6, 70
 """5 MiB/s for each migration: a guest of 16 to 32 MiB is under way for some seconds."""
 SIZES_MIB, MODES = (16, 24, 32), ("1", "2", "idle")
+COUNTING = """---
+kind: Health
+name: corrected-memory-errors
+when: {metric: ecc.corrected, increase: 20s, above: 1000}
+severity: failing
+clear: acknowledge
+"""
+"""What would have a host emptied whose errors are counted more than once: no fault makes so many of them."""
 UNDER_WAY_SECONDS, REST_SECONDS = 60.0, 150.0
 RESTS_FOR_SECONDS = 3.0
+LATE_SECONDS = 0.15
+"""So much later than a guest stands still strikes what is aimed at that, at most."""
 BREATH = 0.1
 
 
@@ -31,7 +44,8 @@ BREATH = 0.1
 class Outcome:
     """What became of a round. ``progress``: how far the migration was that was struck; ``lasted``: how long the fault did;
     ``recovered``: seconds from its end until the daemon was at rest; ``endings``: of this round's migrations; ``is_struck``:
-    whether there was still something to strike; ``lost``: guests that the fault itself ended."""
+    whether there was still something to strike; ``lost``: guests that the fault itself ended; ``alarms``: what the daemon
+    told of guests of this round."""
 
     seed: int
     fault: str
@@ -45,6 +59,7 @@ class Outcome:
     endings: dict[str, int] = field(default_factory=dict)
     struck_ending: str = ""
     lost: list[str] = field(default_factory=list)
+    alarms: list[str] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
 
 
@@ -55,8 +70,9 @@ class Rounds:
         self._lab, self._stand = lab, stand
         self._volume = Volume(lab.plan.path / "state").make()
         self._clock = SteppedClock(lab.plan.path / "clock")
-        self._daemon: DaemonProcess = stand.acting(link_mbit=LINK_MBIT, journal=self._volume.place,
-                                                   environment=self._clock.environment())
+        self._daemon: DaemonProcess = stand.acting(link_mbit=LINK_MBIT, policies=POLICIES + COUNTING,
+                                                   journal=self._volume.place, environment=self._clock.environment())
+        self._replay = Replay()
         self._guests: list[LabGuest] = []
 
     def play(self, seed: int, fault: Fault | None = None) -> Outcome:
@@ -65,6 +81,7 @@ class Rounds:
         fault = fault or luck.choice(FAULTS)
         outcome = Outcome(seed, fault.name)
         self._stock(luck)
+        records, logged = len(journal(self._volume.place)), self._daemon.log.stat().st_size
         before = {record["id"] for record in self._ordered()}
         source = luck.choice(sorted({host for guest in self._guests if (host := self._lab.runs_on(guest))}))
         if refused := self._drain(source):
@@ -75,13 +92,19 @@ class Rounds:
             outcome.violations.append(f"no migration began within {UNDER_WAY_SECONDS:.0f} s: {self._why()}")
             return self._ended(outcome, source, before)
         outcome.vm, outcome.source, outcome.target = scene.guest.name, scene.source, scene.target
-        time.sleep(luck.uniform(0.0, 3.0))
+        late = luck.uniform(0.0, LATE_SECONDS if fault.is_aimed else 3.0)
+        if not fault.is_aimed:
+            time.sleep(late)
         outcome.progress = self._progress_of(scene.guest.name)
         doomed = self._doomed(scene, fault)
         watch = Watch(scene, fault)
         began = time.monotonic()
         try:
             with suppress(LabError):  # the migration may be over already, and its emulators gone
+                if fault.is_aimed:
+                    wait_switch_over(scene.src, scene.guest.name)
+                    time.sleep(late)
+                    began = time.monotonic()
                 fault.strike(scene)
                 outcome.is_struck = True
             watch.look(luck.uniform(*fault.seconds))
@@ -97,9 +120,12 @@ class Rounds:
         if not self._rests(source):
             outcome.violations.append(f"no rest within {REST_SECONDS:.0f} s: {self._why()}")
         outcome.recovered = time.monotonic() - healed
-        doomed = doomed if outcome.is_struck else []
+        doomed = doomed if outcome.is_struck else {}
         outcome.lost = [guest.name for guest in self._guests if guest.name in doomed and self._lab.runs_on(guest) is None]
-        outcome.violations.extend(violations(self._lab, self._volume.place, self._guests, doomed))
+        told = self._told(logged)
+        outcome.alarms = sorted({alarm for guest in self._guests for alarm in told.of(guest)})
+        outcome.violations.extend(violations(self._lab, self._volume.place, self._guests, doomed, told))
+        outcome.violations.extend(uncalled(journal(self._volume.place)[records:], source))
         return self._ended(outcome, source, before)
 
     def _drain(self, source: str) -> str:
@@ -109,14 +135,20 @@ class Rounds:
             time.sleep(1.0)
         return f"{answer.stdout}{answer.stderr}" if answer.returncode else ""
 
-    def _doomed(self, scene: Scene, fault: Fault) -> list[str]:
-        """Return whom a fault may end, whatever anybody does: who is struck himself, or who is on a host that dies, or may
-        come to it until it does."""
+    def _told(self, since: int) -> Told:
+        """Return what the daemon told from so many bytes of its log on."""
+        with self._daemon.log.open("rb") as log:
+            log.seek(since)
+            return told_in(log.read().decode(errors="replace"))
+
+    def _doomed(self, scene: Scene, fault: Fault) -> dict[str, str | None]:
+        """Return whom a fault may end, whatever anybody does: who is struck himself, or with its host who is on one that
+        dies, or may come to it until it does."""
         if fault.takes_host:
             coming = {one["vm_name"] for one in self._daemon.open_migrations() if one["target"] == scene.target}
-            return [guest.name for guest in self._guests
-                    if guest.name in coming or self._lab.runs_on(guest) in (scene.target, None)]
-        return [scene.guest.name] if fault.loses else []
+            return {guest.name: scene.target for guest in self._guests
+                    if guest.name in coming or self._lab.runs_on(guest) in (scene.target, None)}
+        return {scene.guest.name: None} if fault.loses else {}
 
     def _stock(self, luck: Random) -> None:
         """Have as many guests as there should be, on all hosts but one."""
@@ -146,7 +178,7 @@ class Rounds:
                 one = luck.choice(sorted(moving, key=lambda m: str(m["id"])))
                 others = sorted(set(self._lab.hosts) - {source, one["target"]})
                 return Scene(self._lab, self._stand, self._lab.book.find(one["vm_name"]), source, one["target"], others[0],
-                             self._volume, self._clock)
+                             self._volume, self._clock, self._replay)
             time.sleep(BREATH)
         return None
 
@@ -193,7 +225,7 @@ class Rounds:
         struck = [record for record in mine if record["vm_name"] == outcome.vm]
         outcome.struck_ending = str(settled.get(struck[0]["id"], "open")) if struck else ""
         for guest in self._guests:
-            if outcome.violations or guest.name in outcome.lost:
+            if outcome.violations or guest.name in outcome.lost or copies(self._lab.where(guest))[1]:
                 with suppress(LabError):
                     self._lab.stop_guest(guest)
         return outcome

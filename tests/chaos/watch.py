@@ -34,6 +34,7 @@ class Watch:
         self._logged = scene.stand.running().log.stat().st_size
         self.said = False
         """Whether the daemon's status or its log said what is wrong."""
+        self._counted = self._counter()
         self._stuck = set[int]()
         self._has_hung = False
 
@@ -58,7 +59,8 @@ class Watch:
     @property
     def is_felt(self) -> bool:
         """Whether the fault made itself felt, as far as that can be told."""
-        return (self.said or not self._fault.says) and (self._has_hung or self._fault.hangs is None)
+        return ((self.said or not self._fault.says) and (self._has_hung or self._fault.hangs is None)
+                and (not self._fault.counts or self._counter() > self._counted))
 
     def violations(self) -> list[str]:
         """Return what is wrong before the fault is healed, in words: what is durable then was not later."""
@@ -76,6 +78,9 @@ class Watch:
         if self._fault.hangs is not None:
             before, self._stuck = self._stuck, self._fault.hangs(self._scene).stuck()
             self._has_hung |= not self._stuck.isdisjoint(before)
+
+    def _counter(self) -> float:
+        return float((self._scene.stand.running().ask("counters") or {}).get(self._fault.counts, 0.0))
 
     def _says(self) -> bool:
         """A gate may be gone between two looks, as short as the durations of the lab are; the log keeps its reason."""

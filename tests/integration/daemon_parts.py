@@ -89,10 +89,10 @@ class Stand:
         self._daemon = DaemonProcess(self.home, text, policies, environment)
         return self._daemon
 
-    def acting(self, *, link_mbit: int = 240, journal: Path | None = None, environment: dict[str, str] | None = None
-               ) -> DaemonProcess:
+    def acting(self, *, link_mbit: int = 240, policies: str = POLICIES, journal: Path | None = None,
+               environment: dict[str, str] | None = None) -> DaemonProcess:
         """Return the daemon once it acts; the broker runs."""
-        daemon = self.daemon(link_mbit=link_mbit, journal=journal, environment=environment).start()
+        daemon = self.daemon(link_mbit=link_mbit, policies=policies, journal=journal, environment=environment).start()
         until_acting(daemon)
         self.until_heard(daemon)
         return daemon

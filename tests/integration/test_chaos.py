@@ -1,4 +1,4 @@
-"""Three rounds of chaos: a fault in the middle of real migrations, and nothing lost, doubled or left open afterwards."""
+"""Four rounds of chaos: a fault in the middle of real migrations, and nothing lost, doubled or left open afterwards."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def rounds() -> Iterator[Rounds]:
 
 
 @pytest.mark.parametrize(("seed", "fault"), [(1, "source libvirtd killed"), (2, "target QEMU killed"),
-                                              (3, "target's disk hangs")])
+                                              (3, "target's disk hangs"), (4, "target libvirtd killed at the switch-over")])
 def test_nothing_is_lost_doubled_or_left_open(rounds: Rounds, seed: int, fault: str) -> None:
     """The others are thrown by ``make chaos``."""
     outcome = rounds.play(seed, BY_NAME[fault])

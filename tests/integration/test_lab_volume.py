@@ -200,3 +200,16 @@ def test_a_sweep_thaws_it_and_leaves_no_mount(plan: Plan, volume: Volume) -> Non
     assert plan.name not in registered()
     assert writing.wait(SECONDS) in {0, 1, 2}, "with its line, or without a place to write it to"
     wait_until(lambda: str(plan.path) not in loops(), SECONDS, "its loop device is given back")
+
+
+def test_one_that_its_kernel_does_not_trust_refuses_every_write_until_it_is_mended(volume: Volume) -> None:
+    kept = volume.place / "kept"
+    kept.write_text("whole")
+    run("sync", "-f", str(kept))
+    volume.refuse()
+    with pytest.raises(OSError, match="Read-only"):
+        (volume.place / "more").write_text("lost")
+    assert kept.read_text() == "whole"
+    volume.mend()
+    (volume.place / "more").write_text("kept")
+    assert kept.read_text() == "whole"

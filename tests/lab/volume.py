@@ -1,5 +1,5 @@
 """A small file system of its own, for a daemon's state or as a host's disk, to be filled to the last block or frozen: a full
-disk, a stuck one."""
+disk, a stuck one, one that a kernel does not trust any more."""
 
 from __future__ import annotations
 
@@ -49,6 +49,18 @@ class Volume:
     def free(self) -> None:
         """Give back what was taken."""
         self._ballast.unlink(missing_ok=True)
+
+    def refuse(self) -> None:
+        """Have every write fail from now on, and what is there readable, as a kernel does that met an error on the disk: it
+        stays so until ``mend``."""
+        run("mount", "-o", "remount,errors=remount-ro,abort", str(self.place))
+
+    def mend(self) -> None:
+        """Check it and mount it anew; nobody may have a file of it open."""
+        run("umount", str(self.place))
+        with suppress(LabError):  # it says by its status that there was something to mend
+            run(find_tool("e2fsck") or "e2fsck", "-p", "-f", str(self._image))
+        run("mount", "-o", "loop", str(self._image), str(self.place))
 
     def freeze(self) -> None:
         """Have every write wait in the kernel until ``thaw``; what is there can be read.
