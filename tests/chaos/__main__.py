@@ -58,7 +58,8 @@ def report(rows: list[dict[str, Any]]) -> int:
     by_fault: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         by_fault[row["fault"]].append(row)
-    print(f"\n{'fault':30} {'rounds':>6} {'struck':>6} {'moves':>6} {'at rest, s':>12}  how the struck one ended")
+    width = max(map(len, BY_NAME))
+    print(f"\n{'fault':{width}} {'rounds':>6} {'struck':>6} {'moves':>6} {'at rest, s':>12}  how the struck one ended")
     for fault, some in sorted(by_fault.items()):
         endings: dict[str, int] = defaultdict(int)
         for row in some:
@@ -67,12 +68,13 @@ def report(rows: list[dict[str, Any]]) -> int:
         said = ", ".join(f"{ending} {times}" for ending, times in sorted(endings.items()))
         moves = sum(sum(row["endings"].values()) for row in some)
         struck = sum(row.get("is_struck", False) for row in some)
-        print(f"{fault:30} {len(some):6} {struck:6} {moves:6} {statistics.median(rest):5.1f} {max(rest):6.1f}  {said}")
+        print(f"{fault:{width}} {len(some):6} {struck:6} {moves:6} {statistics.median(rest):5.1f} {max(rest):6.1f}  {said}")
     violated = [row for row in rows if row["violations"]]
     moves = sum(sum(row["endings"].values()) for row in rows)
     lost = sum(len(row["lost"]) for row in rows)
-    print(f"{len(rows)} rounds, {moves} migrations, {lost} guests lost by the fault itself, {len(violated)} rounds violated "
-          "something")
+    alarms = sum(len(row.get("alarms", ())) for row in rows)
+    print(f"{len(rows)} rounds, {moves} migrations, {lost} guests lost by the fault itself, {alarms} alarms that "
+          f"named one, {len(violated)} rounds violated something")
     for row in violated:
         print(f"  seed {row['seed']}, {row['fault']}: {'; '.join(row['violations'])}")
     never = sorted(set(BY_NAME) - set(by_fault))

@@ -144,10 +144,7 @@ def _foreign_move(scene: Scene) -> None:
 
 
 def _undefine(scene: Scene) -> None:
-    """Only one that is defined can be."""
-    if not scene.guest.persistent:
-        raise LabError(f"{scene.guest.name} is not defined")
-    strangers.undefine(scene.lab, scene.guest, scene.source)
+    strangers.undefine_one(scene.lab, scene.guest, scene.source)
 
 
 def _replay(scene: Scene) -> None:

@@ -27,9 +27,14 @@ def start_twin(lab: Lab, guest: LabGuest, host: str) -> None:
         lab.hosts[host].virsh("create", str(lab.book.definition(guest.name)), seconds=SHORT_SECONDS)
 
 
-def undefine(lab: Lab, guest: LabGuest, host: str) -> None:
-    """Take a guest's definition away where it runs: from then on it is there for as long as it runs, and no longer."""
-    lab.hosts[host].virsh("undefine", guest.name, seconds=SHORT_SECONDS)
+def undefine_one(lab: Lab, guest: LabGuest, source: str) -> None:
+    """Take a guest's definition away where it runs: from then on it is there for as long as it runs, and no longer. This
+    guest's if it has one, else that of another, of its source where there is one."""
+    defined = {one.name: host for one in lab.book.everyone() if one.persistent and (host := lab.runs_on(one)) is not None}
+    if not defined:
+        raise LabError("nobody is defined")
+    name = min(defined, key=lambda one: (one != guest.name, defined[one] != source, one))
+    lab.hosts[defined[name]].virsh("undefine", name, seconds=SHORT_SECONDS)
 
 
 def destroy(lab: Lab, guest: LabGuest, host: str) -> None:
