@@ -210,6 +210,11 @@ def test_one_that_its_kernel_does_not_trust_refuses_every_write_until_it_is_mend
     with pytest.raises(OSError, match="Read-only"):
         (volume.place / "more").write_text("lost")
     assert kept.read_text() == "whole"
-    volume.mend()
-    (volume.place / "more").write_text("kept")
-    assert kept.read_text() == "whole"
+    with subprocess.Popen(["unshare", "--mount", "--propagation", "private", "sh", "-c", "echo; read line"],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as elsewhere:
+        assert elsewhere.stdout is not None
+        assert elsewhere.stdout.readline() == b"\n"
+        volume.mend()
+        (volume.place / "more").write_text("kept")
+        assert kept.read_text() == "whole"
+        elsewhere.communicate(b"\n")

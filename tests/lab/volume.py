@@ -3,6 +3,7 @@ disk, a stuck one, one that a kernel does not trust any more."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -56,8 +57,12 @@ class Volume:
         run("mount", "-o", "remount,errors=remount-ro,abort", str(self.place))
 
     def mend(self) -> None:
-        """Check it and mount it anew; nobody may have a file of it open."""
+        """Check it and mount it anew; nobody may have a file of it open. A copy of it: whoever made a mount namespace
+        meanwhile has it mounted still, and that one stays given up."""
         run("umount", str(self.place))
+        given_up, self._image = self._image, self._image.with_name(f"{self._image.name}.mended")
+        shutil.copyfile(given_up, self._image)
+        given_up.unlink()
         with suppress(LabError):  # it says by its status that there was something to mend
             run(find_tool("e2fsck") or "e2fsck", "-p", "-f", str(self._image))
         run("mount", "-o", "loop", str(self._image), str(self.place))
