@@ -6,7 +6,8 @@ from contextlib import suppress
 
 from tests.lab import Lab, LabError, LabGuest
 
-SHORT_SECONDS = 5.0
+SHORT_SECONDS, WAITING_SECONDS = 5.0, 45.0
+"""Who takes a definition away waits until the guest has arrived."""
 
 
 def move_another(lab: Lab, moving: set[str], source: str, target: str, bystander: str) -> None:
@@ -34,7 +35,7 @@ def undefine_one(lab: Lab, guest: LabGuest, source: str) -> None:
     if not defined:
         raise LabError("nobody is defined")
     name = min(defined, key=lambda one: (one != guest.name, defined[one] != source, one))
-    lab.hosts[defined[name]].virsh("undefine", name, seconds=SHORT_SECONDS)
+    lab.hosts[defined[name]].virsh("undefine", name, seconds=WAITING_SECONDS)
 
 
 def destroy(lab: Lab, guest: LabGuest, host: str) -> None:
