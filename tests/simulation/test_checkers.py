@@ -21,6 +21,7 @@ from tests.builders import vm_id
 from tests.simulation.clusters import PINNED, a_host, a_vm
 from tests.simulation.rogue import ALL, BALANCE, FREEZE, H1, H2, H3, NIGHT, Rogue, Story, found, quiet
 from tests.simulation.test_checkers_of_arrivals import BROKEN as OF_ARRIVALS
+from tests.simulation.test_checkers_of_gates import BROKEN as OF_GATES
 from tests.simulation.test_checkers_of_last_resorts import BROKEN as OF_LAST_RESORTS
 from tests.simulation.test_checkers_of_power import BROKEN as OF_POWER
 
@@ -81,10 +82,37 @@ async def _standstill_over_the_wish(rogue: Rogue) -> None:
     rogue.world.lengthening(H1, vm_id("h1v0"), 300)
 
 
+async def _begin(rogue: Rogue, *moves: tuple[str, str]) -> None:
+    """Begin migrations for real, all in one instant, and see to their end."""
+    orders = [rogue.note(rogue.order(vm, vm[:2], target)) for vm, target in moves]
+    for order in orders:
+        rogue.world.migrating(order)
+    await asyncio.gather(*(rogue.world.hypervisor.migrate(order) for order in orders))
+    for order in orders:
+        rogue.settle(order)
+
+
 async def _too_many(rogue: Rogue) -> None:
     for vm in ("h1v1", "h1v2"):
         rogue.put("h1", vm, job=JobKind.OUTGOING)
-    rogue.move()
+    await asyncio.sleep(30.0)
+    await _begin(rogue, ("h1v0", "h2"))
+
+
+async def _too_many_out_at_once(rogue: Rogue) -> None:
+    await _begin(rogue, ("h1v0", "h2"), ("h1v1", "h3"), ("h1v2", "h4"))
+
+
+async def _too_many_in_at_once(rogue: Rogue) -> None:
+    await _begin(rogue, ("h1v0", "h4"), ("h2v0", "h4"), ("h3v0", "h4"))
+
+
+async def _too_many_everywhere_at_once(rogue: Rogue) -> None:
+    await _begin(rogue, ("h1v0", "h2"), ("h2v0", "h3"), ("h3v0", "h4"), ("h4v0", "h1"), ("h1v1", "h3"))
+
+
+async def _as_many_as_may(rogue: Rogue) -> None:
+    await _begin(rogue, ("h1v0", "h2"), ("h1v1", "h4"), ("h3v0", "h2"), ("h3v1", "h4"))
 
 
 async def _too_often(rogue: Rogue) -> None:
@@ -110,6 +138,44 @@ async def _over_the_link(rogue: Rogue) -> None:
     order = rogue.note(replace(rogue.order(), bandwidth_mib_s=700))
     rogue.world.migrating(order)
     rogue.settle(order)
+
+
+async def _more_than_the_link(rogue: Rogue) -> None:
+    one, other = rogue.note(rogue.order()), rogue.note(rogue.order("h1v1", target="h3"))
+    for order in (one, other):
+        rogue.world.migrating(order)
+    rogue.record("BandwidthOrdered", id=one.id, bandwidth_mib_s=5000)
+    rogue.world.granting(H1, vm_id("h1v0"), 5000)
+    rogue.settle(one)
+    rogue.settle(other)
+
+
+async def _unrecorded_bandwidth(rogue: Rogue) -> None:
+    order = rogue.note(rogue.order())
+    rogue.world.granting(H1, vm_id("h1v0"), order.bandwidth_mib_s)
+
+
+async def _called_twice(rogue: Rogue) -> None:
+    order = rogue.note(rogue.order())
+    rogue.world.migrating(order)
+    rogue.world.migrating(order)
+
+
+async def _abort_of_a_settled_one(rogue: Rogue) -> None:
+    order = rogue.note(rogue.order())
+    rogue.record("AbortOrdered", id=order.id, reason="because")
+    rogue.settle(order)
+    rogue.world.aborting(H1, vm_id("h1v0"))
+
+
+async def _closed_for_nothing(rogue: Rogue) -> None:
+    rogue.world.closing(H2, closed=True)
+
+
+async def _opened_while_drained(rogue: Rogue) -> None:
+    rogue.record("DrainRequested", host="h2", by="ann")
+    rogue.world.closing(H2, closed=True)
+    rogue.world.closing(H2, closed=False)
 
 
 def _give_way(rogue: Rogue, order: Order, mib_s: int, less: int, others: float = 900.0) -> None:
@@ -299,8 +365,13 @@ BROKEN: list[tuple[str, Story, PolicySet]] = [
     ("one-migration", _never_settled, ALL), ("twins", _twins_touched, ALL), ("journal-first", _unrecorded, ALL),
     ("journal-first", _unrecorded_abort, ALL), ("journal-first", _unrecorded_standstill, ALL),
     ("standstill", _standstill_over_the_limit, ALL), ("standstill", _standstill_over_the_wish, ALL),
-    ("concurrency", _too_many, ALL), ("rates", _too_often, ALL), ("cooldown", _too_soon, ALL), ("cooldown", _back, ALL),
-    ("link", _over_the_link, ALL), ("giving-way", _down_to_nothing, GIVING),
+    ("journal-first", _unrecorded_bandwidth, ALL), ("journal-first", _called_twice, ALL),
+    ("journal-first", _abort_of_a_settled_one, ALL), ("closed-by-record", _closed_for_nothing, ALL),
+    ("closed-by-record", _opened_while_drained, ALL),
+    ("concurrency", _too_many, ALL), ("concurrency", _too_many_out_at_once, ALL),
+    ("concurrency", _too_many_in_at_once, ALL), ("concurrency", _too_many_everywhere_at_once, ALL),
+    ("rates", _too_often, ALL), ("cooldown", _too_soon, ALL), ("cooldown", _back, ALL),
+    ("link", _over_the_link, ALL), ("link", _more_than_the_link, ALL), ("giving-way", _down_to_nothing, GIVING),
     ("giving-way", _down_from_all_of_the_link, GIVING), ("giving-way", _down_off_a_failing_host, GIVING),
     ("giving-way", _down_to_what_is_dirtied, GIVING), ("giving-way", _down_for_nobody, GIVING), ("pause", _paused, ALL),
     ("windows", quiet, replace(ALL, balance=(replace(BALANCE, windows=(FREEZE.name,)),),
@@ -336,13 +407,38 @@ def test_what_its_owner_keeps_in_place_stays(owner: dict[str, Any]) -> None:
 
 
 def test_every_checker_is_shown_to_fail() -> None:
-    assert {kind.rule for kind in CHECKERS} == {rule for rule, _, _ in (*BROKEN, *OF_ARRIVALS, *OF_LAST_RESORTS, *OF_POWER)}
+    shown = (*BROKEN, *OF_ARRIVALS, *OF_GATES, *OF_LAST_RESORTS, *OF_POWER)
+    assert {kind.rule for kind in CHECKERS} == {rule for rule, _, _ in shown}
 
 
 def test_an_honest_move_breaks_nothing() -> None:
     assert found(quiet) == []
     assert found(_by_nights) == []
     assert found(quiet, replace(ALL, limits=Limits(failover_hosts=0))) == []
+
+
+def test_who_is_drained_is_closed_and_opened_after() -> None:
+    async def story(rogue: Rogue) -> None:
+        rogue.record("DrainRequested", host="h2", by="ann")
+        rogue.world.closing(H2, closed=True)
+        rogue.record("DrainCancelled", host="h2", by="ann")
+        rogue.world.closing(H2, closed=False)
+
+    assert found(story) == []
+
+
+def test_as_many_at_once_as_may_be_break_nothing() -> None:
+    assert "concurrency" not in found(_as_many_as_may)
+
+
+def test_a_job_of_a_stranger_that_nobody_can_have_seen_counts_for_nobody() -> None:
+    async def story(rogue: Rogue) -> None:
+        await asyncio.sleep(30.0)
+        for vm in ("h1v1", "h1v2"):
+            rogue.put("h1", vm, job=JobKind.OUTGOING)
+        await _begin(rogue, ("h1v0", "h2"))
+
+    assert "concurrency" not in found(story)
 
 
 def test_who_gives_way_as_far_as_it_may_breaks_nothing() -> None:

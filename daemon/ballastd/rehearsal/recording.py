@@ -72,10 +72,16 @@ class Notes:
     def aborting(self, host: HostName, vm: VmId) -> None:
         """See ``sim.world.Watcher``."""
 
+    def granting(self, host: HostName, vm: VmId, bandwidth_mib_s: int) -> None:
+        """See ``sim.world.Watcher``."""
+
     def lengthening(self, host: HostName, vm: VmId, downtime_ms: int) -> None:
         """See ``sim.world.Watcher``."""
 
     def parting(self, host: HostName, vm: VmId) -> None:
+        """See ``sim.world.Watcher``."""
+
+    def closing(self, host: HostName, *, closed: bool) -> None:
         """See ``sim.world.Watcher``."""
 
     def asking(self, vm: VmId, check: Check) -> None:

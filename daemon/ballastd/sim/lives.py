@@ -36,6 +36,10 @@ class Witness(Protocol):
         """A job is about to be cancelled."""
         ...
 
+    def granting(self, host: HostName, vm: VmId, bandwidth_mib_s: int) -> None:
+        """A running job is about to be given another bandwidth."""
+        ...
+
     def lengthening(self, host: HostName, vm: VmId, downtime_ms: int) -> None:
         """The VM of a job is about to be allowed to stand still for longer at its end."""
         ...
@@ -54,6 +58,10 @@ class Witness(Protocol):
 
     def switching(self, host: HostName, *, on: bool) -> None:
         """A power controller is about to be told something."""
+        ...
+
+    def closing(self, host: HostName, *, closed: bool) -> None:
+        """A host's agent is about to be asked to let no guest in, or to let them in again."""
         ...
 
     def asking(self, vm: VmId, check: Check) -> None:
@@ -137,6 +145,7 @@ class LivingHypervisor:
     async def set_bandwidth(self, host: HostName, vm: VmId, bandwidth_mib_s: int) -> None:
         """See ``ports.Hypervisor``."""
         self._life.check()
+        self._life.witness.granting(host, vm, bandwidth_mib_s)
         await self._world.set_bandwidth(host, vm, bandwidth_mib_s)
 
     async def set_downtime(self, host: HostName, vm: VmId, downtime_ms: int) -> None:
@@ -253,11 +262,13 @@ class LivingNotices:
     def cordon(self, host: HostName, until_wall: float, by: str) -> None:
         """See ``ports.Notices``."""
         self._life.check()
+        self._life.witness.closing(host, closed=True)
         self._world.cordon(host, until_wall, by)
 
     def uncordon(self, host: HostName) -> None:
         """See ``ports.Notices``."""
         self._life.check()
+        self._life.witness.closing(host, closed=False)
         self._world.uncordon(host)
 
     def claim(self, holder: str) -> None:

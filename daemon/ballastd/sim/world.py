@@ -56,11 +56,17 @@ class Watcher(Protocol):
     def aborting(self, host: HostName, vm: VmId) -> None:
         """The daemon is about to cancel a job."""
 
+    def granting(self, host: HostName, vm: VmId, bandwidth_mib_s: int) -> None:
+        """The daemon is about to give a running job another bandwidth."""
+
     def lengthening(self, host: HostName, vm: VmId, downtime_ms: int) -> None:
         """The daemon is about to let the VM of a job stand still for longer at its end."""
 
     def parting(self, host: HostName, vm: VmId) -> None:
         """The daemon is about to have the VM of a job go before its memory."""
+
+    def closing(self, host: HostName, *, closed: bool) -> None:
+        """The daemon is about to ask a host's agent to let no guest in, or to let them in again."""
 
     def asking(self, vm: VmId, check: Check) -> None:
         """The daemon is about to ask a VM whether it answers."""
@@ -235,6 +241,11 @@ class World:
         for watcher in self.watchers:
             watcher.aborting(host, vm)
 
+    def granting(self, host: HostName, vm: VmId, bandwidth_mib_s: int) -> None:
+        """See ``sim.lives.Witness``."""
+        for watcher in self.watchers:
+            watcher.granting(host, vm, bandwidth_mib_s)
+
     def lengthening(self, host: HostName, vm: VmId, downtime_ms: int) -> None:
         """See ``sim.lives.Witness``."""
         for watcher in self.watchers:
@@ -244,6 +255,11 @@ class World:
         """See ``sim.lives.Witness``."""
         for watcher in self.watchers:
             watcher.parting(host, vm)
+
+    def closing(self, host: HostName, *, closed: bool) -> None:
+        """See ``sim.lives.Witness``."""
+        for watcher in self.watchers:
+            watcher.closing(host, closed=closed)
 
     def asking(self, vm: VmId, check: Check) -> None:
         """See ``sim.lives.Witness``."""

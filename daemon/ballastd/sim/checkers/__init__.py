@@ -6,7 +6,8 @@ from ballastd.sim.checkers.arrivals import AskedFewOnly
 from ballastd.sim.checkers.autostarts import AutostartKept
 from ballastd.sim.checkers.base import Checker
 from ballastd.sim.checkers.copies import NobodyLost, NoOtherCopy, OneCopy, OneMigration, Twins
-from ballastd.sim.checkers.journal import JournalFirst, OneEnding
+from ballastd.sim.checkers.gates import Rivals, SiteEvents
+from ballastd.sim.checkers.journal import ClosedHosts, JournalFirst, OneEnding
 from ballastd.sim.checkers.limits import Concurrency, Cooldowns, LastResort, Modes, Pause, Rates, Standstill, Windows
 from ballastd.sim.checkers.links import GivingWay, Links
 from ballastd.sim.checkers.room import FailoverReserve, Memory
@@ -28,7 +29,7 @@ CHECKERS: tuple[type[Checker], ...] = (
     LastResort, LastOfAll, Links, GivingWay, Memory, FailoverReserve, MustRules, Wishes, EmptyBeforeOff, FewSwitches,
     OnlyOurs, FitTarget,
     Evidence, Frozen, BlastRadius, OwnersWord, StartUp, TurnedTarget, OneEnding, NoOtherCopy, Rhythm, ProvedToWake,
-    AskedFewOnly, AutostartKept,
+    AskedFewOnly, AutostartKept, SiteEvents, Rivals, ClosedHosts,
 )
 
 __all__ = ["CHECKERS", "Checker"]

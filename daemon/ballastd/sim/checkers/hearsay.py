@@ -105,6 +105,10 @@ class Hearsay(Checker):
             if self.now - since > holding.hold + SLACK_SECONDS:
                 yield policy
 
+    def since(self, host: HostName, policy: str) -> float:
+        """Return since when the condition of a policy was heard to hold on ``host``, now where it does not."""
+        return self._held.get((host, policy), self.now)
+
     def ever(self, host: HostName) -> bool:
         """Return whether any condition held at any time of late on ``host``, by what was delivered in time."""
         return any(known == host for known, _ in self._held)

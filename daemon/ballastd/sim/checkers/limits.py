@@ -3,46 +3,57 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
-from ballastd.core.inventory import VmState
+from ballastd.core.acts import Act
 from ballastd.core.migrations import Ending
 from ballastd.core.plans import Order
-from ballastd.core.policies import BalancePolicy, ConsolidationPolicy, EvacuationPolicy, Mode, PlacementPolicy
+from ballastd.core.policies import BalancePolicy, ConsolidationPolicy, EvacuationPolicy, Mode, PlacementPolicy, Window
 from ballastd.core.policies import LastResort as Resort
 from ballastd.core.quantities import HostName, VmId
-from ballastd.sim.checkers.base import Checker, outgoing
+from ballastd.sim.checkers.base import Checker
+from ballastd.sim.checkers.flights import flights_of
 from ballastd.sim.checkers.hearsay import hearsay_of
 from ballastd.sim.world import World
 
 HOUR, DAY = 3600.0, 86400.0
 SLACK_SECONDS = 1.0
+NOTICED_SECONDS = 120.0
+"""What others do in sight of the daemon must have been noticed by then."""
+FIT, FIT_SLACK_SECONDS = 1.5, 5.0
+"""How many times what is predicted has to fit before a window changes, and how long an order may be on its way."""
 Routine = BalancePolicy | ConsolidationPolicy | PlacementPolicy
 Acting = Routine | EvacuationPolicy
 
 
-def policy_of(checker: Checker, order: Order) -> Acting | None:
-    """Return the policy behind an order, None for an operator's wish."""
+def policy_of(checker: Checker, name: str) -> Acting | None:
+    """Return the policy of that name that acts, None for an operator's wish."""
     policies = checker.policies
     found: tuple[Acting, ...] = (*policies.balance, *policies.consolidation, *policies.placement, *policies.evacuation)
-    return next((policy for policy in found if policy.name == order.move.policy), None)
+    return next((policy for policy in found if policy.name == name), None)
 
 
 class Concurrency(Checker):
-    """At most so many migrations at once: of the cluster, out of a host, and into one; strangers' count."""
+    """At most so many migrations at once: of the cluster, out of a host, and into one; strangers' count once they must have
+    been seen. Judged whenever a job of ours begins, by the jobs that there are, however many were called for at once."""
 
     rule = "concurrency"
 
-    def migrating(self, order: Order) -> None:
-        limits, move = self.policies.limits, order.move
-        out = [host for host, record in self.records() if outgoing(record)]
-        into = sum(1 for record in self.world.host(move.target).vms.values() if record.state is VmState.INCOMING)
-        for what, count, limit in (("cluster", len(out), limits.in_flight_cluster),
-                                   (f"out of {move.source}", out.count(move.source), limits.in_flight_host_out),
-                                   (f"into {move.target}", into, limits.in_flight_host_in)):
-            if count >= limit:
-                self.complain(f"{move.vm_name} begins beside {count} migrations ({what}); at most {limit}")
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._flights = flights_of(world)
+
+    def changed(self, host: HostName) -> None:  # noqa: ARG002  the flights of all hosts count
+        for order in self._flights.begun:
+            limits, move, out = self.policies.limits, order.move, [host for host, _ in self._flights.leaving()]
+            for what, count, limit in (
+                    ("in the cluster", len(out), limits.in_flight_cluster),
+                    (f"out of {move.source}", out.count(move.source), limits.in_flight_host_out),
+                    (f"into {move.target}", len(self._flights.coming(move.target)), limits.in_flight_host_in)):
+                if count > limit:
+                    self.complain(f"{move.vm_name} begins to move, one of {count} migrations {what}; at most {limit}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +72,24 @@ class _Moved:
 
 
 class Rates(Checker):
-    """Routine moves keep to their policy's budget by hour, day and VM, whatever restarts lie between."""
+    """Routine moves keep to their policy's budget at once, by hour, day and VM, whatever restarts lie between. How many are
+    made at once is judged whenever a job of one begins, by the jobs that there are."""
 
     rule = "rates"
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._moves: deque[_Moved] = deque()
+        self._flights = flights_of(world)
+
+    def changed(self, host: HostName) -> None:  # noqa: ARG002  the flights of all hosts count
+        for order in self._flights.begun:
+            policy = policy_of(self, order.move.policy)
+            if isinstance(policy, Routine) and (count := self._flights.of_policy(policy.name)) > policy.budget.in_flight:
+                self.complain(f"{policy.name} makes {count} moves at once; at most {policy.budget.in_flight}")
 
     def migrating(self, order: Order) -> None:
-        policy = policy_of(self, order)
+        policy = policy_of(self, order.move.policy)
         if not isinstance(policy, Routine):
             return
         move, budget = order.move, policy.budget
@@ -88,8 +107,9 @@ class Rates(Checker):
 
 
 class Cooldowns(Checker):
-    """A routine move leaves a VM in peace for a while, and takes it back to no host that it has left of late, unless that
-    host was to be switched off by us, and is on again or kept on. What did not come about was no move."""
+    """A routine move leaves a VM in peace for a while, longer where somebody else moved it last, and takes it back to no
+    host that it has left of late, unless that host was to be switched off by us, and is on again or kept on. A host that is
+    not being emptied rests after each move from or to it. What did not come about was no move."""
 
     rule = "cooldown"
 
@@ -99,29 +119,75 @@ class Cooldowns(Checker):
         self._last: dict[VmId, _Moved] = {}
         self._left: dict[tuple[VmId, HostName], _Moved] = {}
         self._awake: dict[HostName, float] = {}
+        self._touched: dict[HostName, _Moved] = {}
+        self._carried: dict[VmId, tuple[float, HostName]] = {}
+        """Whom somebody else moved in sight of the daemon, when, and from where, as long as it does not say so."""
+        self._sees_from = float("inf")
+
+    def started(self) -> None:
+        self._sees_from = self.now + self.world.declared.timing.startup_quiet
+        self._carried.clear()
+
+    def acted(self, act: Act) -> None:
+        vm = self.world.names.get(act.vm)
+        if act.do != "carry" or vm is None or self.now < self._sees_from:
+            return
+        ends = [*self.world.at(vm), HostName(act.target)]
+        if len(ends) == 2 and all(self.world.host(end).answers for end in ends):
+            self._carried[vm] = self.now, ends[0]
 
     def recorded(self, content: dict[str, Any]) -> None:
         match content["kind"]:
             case "MigrationOrdered":
-                self._open[content["id"]] = _Moved(self.now, self.wall, VmId(content["vm"]), HostName(content["source"]),
-                                                   HostName(content["target"]), content["policy"])
+                self._settle(content)
+                self._open[content["id"]] = self._moved(content)
             case "MigrationSettled":
                 moved = self._open.pop(content["id"], None)
                 if moved is not None and content["ending"] == Ending.COMPLETED.value:
-                    self._last[moved.vm] = self._left[moved.vm, moved.source] = moved
+                    self._carried.pop(moved.vm, None)
+                    self._note(moved, content["wall"])
+            case "ForeignMoveSeen":
+                self._carried.pop(VmId(content["vm"]), None)
+                self._note(self._moved({"policy": "", **content}), content["wall"])
             case "HostAwake" | "HostKept":
                 self._awake[HostName(content["host"])] = self.now
             case _:
                 pass
 
-    def migrating(self, order: Order) -> None:
-        policy, move, last = policy_of(self, order), order.move, self._last.get(order.move.vm)
-        if not isinstance(policy, Routine) or last is None:
+    def _moved(self, content: dict[str, Any]) -> _Moved:
+        return _Moved(self.now, self.wall, VmId(content["vm"]), HostName(content["source"]), HostName(content["target"]),
+                      content["policy"])
+
+    def _note(self, moved: _Moved, wall: float) -> None:
+        self._last[moved.vm] = self._left[moved.vm, moved.source] = moved
+        self._touched[moved.source] = self._touched[moved.target] = replace(moved, at=self.now, wall=wall)
+
+    def _settle(self, content: dict[str, Any]) -> None:
+        """Judge what is ordered by what was settled before, both by when it was decided."""
+        policy = policy_of(self, content["policy"])
+        if not isinstance(policy, BalancePolicy | PlacementPolicy):
             return
-        passed = last.age(self.now, self.wall)
-        if passed < policy.cooldown.vm - SLACK_SECONDS:
+        for host in (HostName(content["source"]), HostName(content["target"])):
+            touched, rests = self._touched.get(host), policy.cooldown.host_settle
+            if touched is not None and (passed := touched.age(self.now, content["wall"])) < rests - SLACK_SECONDS:
+                self.complain(f"{content['vm_name']} is to go from {content['source']} to {content['target']} "
+                              f"{passed:.0f} s after {touched.vm} came to {host} or left it, where {policy.name} waits "
+                              f"for {rests:g} s")
+
+    def migrating(self, order: Order) -> None:
+        policy, move, last = policy_of(self, order.move.policy), order.move, self._last.get(order.move.vm)
+        if not isinstance(policy, Routine):
+            return
+        carried, left_host = self._carried.get(move.vm, (self.now, move.source))
+        if left_host != move.source and self.now - carried > NOTICED_SECONDS:
+            self.complain(f"{move.vm_name} is moved {self.now - carried:.0f} s after somebody else took it from "
+                          f"{left_host}, which nobody noticed")
+        if last is None:
+            return
+        passed, rests = last.age(self.now, self.wall), policy.cooldown.vm if last.policy else policy.cooldown.foreign_move
+        if passed < rests - SLACK_SECONDS:
             self.complain(f"{move.vm_name} is moved again after {passed:.0f} s; {policy.name} leaves it in peace for "
-                          f"{policy.cooldown.vm:g} s")
+                          f"{rests:g} s")
         left = self._left.get((move.vm, move.target))
         if left is None or self._awake.get(move.target, 0.0) >= left.at:
             return
@@ -130,23 +196,41 @@ class Cooldowns(Checker):
 
 
 class Windows(Checker):
-    """Nothing that waits for windows begins inside a denied one that its policy names, or outside its allowed ones."""
+    """Nothing that waits for windows begins inside a denied one that its policy names, or outside its allowed ones, or so
+    shortly before that changes that it would not be over with half as much time again as predicted."""
 
     rule = "windows"
 
     def migrating(self, order: Order) -> None:
-        policy = policy_of(self, order)
+        policy = policy_of(self, order.move.policy)
         if policy is None or order.move.urgent or (isinstance(policy, EvacuationPolicy) and policy.ignore_windows):
             return
         names = (policy.window, *policy.denials) if isinstance(policy, ConsolidationPolicy) else policy.windows
-        named = [self.policies.windows[name] for name in names]
+        named, needs = [self.policies.windows[name] for name in names], FIT * order.move.predicted
+        what = f"{order.move.vm_name} begins to move ({policy.name})"
         for window in named:
-            stands = any(begin <= self.wall < end for begin, end in window.intervals)
-            if stands and not window.allows:
-                self.complain(f"{order.move.vm_name} begins to move while {window.name} denies it ({policy.name})")
-        allowed = [window for window in named if window.allows]
-        if allowed and not any(begin <= self.wall < end for window in allowed for begin, end in window.intervals):
-            self.complain(f"{order.move.vm_name} begins to move outside the windows of {policy.name}")
+            if not window.allows:
+                self._judge_denial(what, needs, window)
+        if allowed := sorted(interval for window in named if window.allows for interval in window.intervals):
+            self._judge_allowed(what, needs, allowed)
+        elif any(window.allows for window in named):
+            self.complain(f"{what}, and its windows never open")
+
+    def _judge_denial(self, what: str, needs: float, window: Window) -> None:
+        if any(begin <= self.wall < end for begin, end in window.intervals):
+            self.complain(f"{what} while {window.name} denies it")
+        soon = min((begin - self.wall for begin, _ in window.intervals if begin > self.wall), default=inf)
+        if needs > soon + FIT_SLACK_SECONDS:
+            self.complain(f"{what} for {needs:.0f} s, {soon:.0f} s before {window.name} denies it")
+
+    def _judge_allowed(self, what: str, needs: float, allowed: list[tuple[float, float]]) -> None:
+        closes = self.wall
+        for begin, end in allowed:
+            closes = max(closes, end) if begin <= closes else closes
+        if closes == self.wall:
+            self.complain(f"{what} outside its windows")
+        elif needs > closes - self.wall + FIT_SLACK_SECONDS:
+            self.complain(f"{what} for {needs:.0f} s, {closes - self.wall:.0f} s before its windows close")
 
 
 class Modes(Checker):
@@ -164,7 +248,7 @@ class Modes(Checker):
         self._demoted: set[str] = set()
 
     def migrating(self, order: Order) -> None:
-        policy, move = policy_of(self, order), order.move
+        policy, move = policy_of(self, order.move.policy), order.move
         if policy is None or move.source in self._switching:
             return
         if policy.mode is Mode.AUTO and (policy.name not in self._demoted or move.reserve_waived):

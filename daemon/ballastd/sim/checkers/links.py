@@ -22,7 +22,8 @@ USED_SECONDS = 120.0
 
 
 class Links(Checker):
-    """What all migrations of ours may use together leaves the rest of a link to guests."""
+    """What all migrations of ours may use together leaves the rest of a link to guests: as one begins, and as one that runs
+    is given another bandwidth."""
 
     rule = "link"
 
@@ -52,8 +53,16 @@ class Links(Checker):
                 pass
 
     def migrating(self, order: Order) -> None:
-        move, share = order.move, self.policies.limits.link_share
-        for end, host in ((0, move.source), (1, move.target)):
+        self._judge(order.move.source, order.move.target)
+
+    def granting(self, host: HostName, vm: VmId, bandwidth_mib_s: int) -> None:  # noqa: ARG002  what the books say counts
+        for key, (source, target, _) in self._share.items():
+            if source == host and self._vms[key] == vm:
+                self._judge(source, target)
+
+    def _judge(self, source: HostName, target: HostName) -> None:
+        share = self.policies.limits.link_share
+        for end, host in ((0, source), (1, target)):
             used = sum(mib for key, (*ends, mib) in self._share.items() if ends[end] == host and self._copies(key, ends[0]))
             allowed = self.declared(host).link_mib_s * share
             if used > allowed + 1.0 * len(self._share):

@@ -98,7 +98,7 @@ class Wishes(_Rules):
     rule = "wishes"
 
     def migrating(self, order: Order) -> None:
-        policy, move = policy_of(self, order), order.move
+        policy, move = policy_of(self, order.move.policy), order.move
         if isinstance(policy, ConsolidationPolicy):
             for rule in self.policies.placement:
                 if self.order_breaks(rule, order):

@@ -69,7 +69,7 @@ class Evidence(Checker):
             self._sick.add(HostName(report.host))
 
     def migrating(self, order: Order) -> None:
-        move, policy = order.move, policy_of(self, order)
+        move, policy = order.move, policy_of(self, order.move.policy)
         if isinstance(policy, EvacuationPolicy) and move.wanted_by not in self._sick:
             self.complain(f"{move.vm_name} leaves {move.source} for {move.wanted_by}, of which no condition was ever told "
                           f"({policy.name})")
@@ -80,7 +80,8 @@ class Evidence(Checker):
 
 
 class Frozen(Checker):
-    """While too many hosts are unknown nothing begins, and nothing does for a while after."""
+    """While too many hosts are unknown nothing begins, nor for a while after; while fewer are, only failing hosts are left.
+    Hosts may be switched on all the same."""
 
     rule = "frozen"
 
@@ -110,26 +111,38 @@ class Frozen(Checker):
             self._stood_by[host] = self.now
 
     def migrating(self, order: Order) -> None:
-        self._judge(f"{order.move.vm_name} begins to move")
+        self._judge(f"{order.move.vm_name} begins to move", order.move.source)
+
+    def parting(self, host: HostName, vm: VmId) -> None:
+        self._judge(f"{vm} goes before its memory", host)
 
     def shutting_down(self, host: HostName, vm: VmId) -> None:
         self._judge(f"{vm} is asked to shut down on {host}")
 
-    def _judge(self, what: str) -> None:
+    def switching(self, host: HostName, *, on: bool) -> None:
+        if not on:
+            self._judge(f"{host} is switched off")
+
+    def _judge(self, what: str, source: HostName | None = None) -> None:
+        limits = self.policies.limits
         if unknown := self._too_many(self.now):
             self.complain(f"{what} while {', '.join(unknown)} are unknown")
+        elif source not in self._hearsay.failing and (unknown := self._too_many(self.now, limits.caution_share)):
+            self.complain(f"{what} while {', '.join(unknown)} are unknown, when only failing hosts are left")
         settle = self.policies.limits.settle_after_freeze
         for _, until in self._hearsay.gaps.values():
             if self._dozed < until < self.now and self.now - until < settle - 1.0 and (unknown := self._too_many(until)):
                 self.complain(f"{what} {self.now - until:.0f} s after {', '.join(unknown)} "
                               f"were unknown; everything rests for {settle:g} s")
 
-    def _too_many(self, at: float) -> list[HostName]:
-        """Return the hosts that must have been unknown to the daemon just before ``at``, where those are too many."""
+    def _too_many(self, at: float, share: float | None = None) -> list[HostName]:
+        """Return the hosts that must have been unknown to the daemon just before ``at``, where those are too many: more than
+        a share of all, that of a freeze where none is given."""
         limits = self.policies.limits
+        share = limits.freeze_share if share is None else share
         hosts = [host.name for host in self.world.declared.hosts if host.name not in self._standing_by]
         unknown = sorted(host for host in hosts if self._was_unknown(host, at))
-        return unknown if len(unknown) >= max(limits.unknown_at_least, limits.freeze_share * len(hosts)) else []
+        return unknown if len(unknown) >= max(limits.unknown_at_least, share * len(hosts)) else []
 
     def _was_unknown(self, host: HostName, at: float) -> bool:
         begun, ended = self._hearsay.gaps.get(host, (self.now, self.now))
@@ -237,6 +250,6 @@ class OwnersWord(Checker):
         if record is not None and (held or record.pins):
             why = "its owner wants it left where it is" if held else record.pins[0].thing
             self.complain(f"{record.name} is moved, though: {why}")
-        policy = policy_of(self, order)
+        policy = policy_of(self, order.move.policy)
         if policy is not None and policy.mode is Mode.OBSERVE:
             self.complain(f"{order.move.vm_name} is moved by {policy.name}, which only observes")
