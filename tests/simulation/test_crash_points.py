@@ -14,7 +14,7 @@ import pytest
 from ballastd.core.acts import Act
 from ballastd.core.arrival_checks import AllowedChecks, check_of
 from ballastd.core.inventory import VmState
-from ballastd.core.policies import ConsolidationPolicy, LastResort, Mode, Timing, Window
+from ballastd.core.policies import AutoConverge, ConsolidationPolicy, LastResort, Mode, Timing, Window
 from ballastd.core.quantities import HostName, Seconds
 from ballastd.rehearsal.stage import Setting, Stage, perform
 from ballastd.sim.virtual_time import DEFAULT_EPOCH_WALL
@@ -283,3 +283,72 @@ def test_killed_at_an_await_while_guests_are_asked_to_shut_down_none_is_forgotte
         stage, *_ = LAST_RESORT.told(point)
         assert stage.lives == 2, point
         judge_last_resort(stage)
+
+
+DRAIN = Act(60.0, "operator", host="h1", word="drain")
+TURNED = tuple(Act(at, "reading", host="h2", metric="fan.alarm", subject="1", value=value)
+               for at, value in ((64.0, 1.0), (110.0, 0.0)))
+# a target turns sick while somebody is on the way there, who is called off and goes elsewhere
+CALLED_OFF = Tale(lambda: Setting(four(), Fixed(POLICIES), QUICK, (DRAIN, *TURNED)), 63.0, 75.0, 400.0, sparser=2)
+
+
+def judge_steered(stage: Stage, *kinds: str) -> None:
+    """Nothing was violated, the host is empty, everybody lives, whatever was ordered came to one end, and was steered as it
+    should be, at most once each."""
+    assert stage.violations == ()
+    hosts = stage.world.hypervisor.hosts
+    assert [record.name for record in hosts[HostName("h1")].vms.values()] == []
+    assert sum(len(host.vms) for host in hosts.values()) == len(stage.setting.cluster.vms)
+    contents = [record.content for record in stage.world.journal.records]
+    ordered = Counter(one["id"] for one in contents if one["kind"] == "MigrationOrdered")
+    assert ordered == Counter(one["id"] for one in contents if one["kind"] == "MigrationSettled")
+    for kind in ("AbortOrdered", "PostCopyOrdered"):
+        assert max(Counter(one["id"] for one in contents if one["kind"] == kind).values(), default=0) <= 1
+    assert set(kinds) <= {one["kind"] for one in contents}
+
+
+def test_a_migration_is_called_off_without_a_crash() -> None:
+    stage, points, _ = CALLED_OFF.told()
+    judge_steered(stage, "AbortOrdered", "BandwidthOrdered")
+    assert stage.lives == 1
+    assert owners(stage, points) == {"ControlLoop", "Executor", "_steer"}
+
+
+@pytest.mark.parametrize("share", range(2))
+def test_killed_at_an_await_while_a_migration_is_called_off_nobody_is_forgotten_or_lost(share: int) -> None:
+    for point in CALLED_OFF.points(share, 2):
+        stage, *_ = CALLED_OFF.told(point)
+        assert stage.lives == 2, point
+        judge_steered(stage)
+
+
+def test_killed_at_each_await_of_a_call_that_steers_a_job() -> None:
+    for tale in (CALLED_OFF, BEFORE_ITS_MEMORY):
+        undisturbed, points, _ = tale.told()
+        for point in (one for one in points if owners(undisturbed, range(one, one + 1)) == {"_steer"}):
+            stage, *_ = tale.told(point)
+            assert stage.lives == 2, point
+            judge_steered(stage)
+
+
+PARTING = replace(
+    POLICIES, limits=replace(POLICIES.limits, auto_converge=AutoConverge.NEVER),
+    evacuation=tuple(replace(one, last_resorts=(LastResort.POST_COPY,)) for one in POLICIES.evacuation))
+DIRTY = Act(50.0, "dirty", vm="h1v0", value=3000.0)
+# who dirties its memory too fast is let stand still for longer, step by step, and goes before its memory in the end
+BEFORE_ITS_MEMORY = Tale(lambda: Setting(four(2, 4), Fixed(PARTING), QUICK, (DIRTY, *ERROR)), 99.0, 260.0, 500.0, sparser=8)
+
+
+def test_a_vm_goes_before_its_memory_without_a_crash() -> None:
+    stage, points, _ = BEFORE_ITS_MEMORY.told()
+    judge_steered(stage, "DowntimeOrdered", "PostCopyOrdered")
+    assert stage.lives == 1
+    assert owners(stage, points) == {"ControlLoop", "Executor", "_steer"}
+
+
+@pytest.mark.parametrize("share", range(2))
+def test_killed_at_an_await_while_a_vm_goes_before_its_memory_nobody_is_torn_or_forgotten(share: int) -> None:
+    for point in BEFORE_ITS_MEMORY.points(share, 2):
+        stage, *_ = BEFORE_ITS_MEMORY.told(point)
+        assert stage.lives == 2, point
+        judge_steered(stage)

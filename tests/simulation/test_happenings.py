@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from ballastd.core.acts import Act
+from ballastd.core.inventory import JobKind, VmState
 from ballastd.core.policies import Timing
 from ballastd.core.power import PowerState
 from ballastd.core.quantities import HostName, Seconds
@@ -149,3 +150,38 @@ def test_of_what_is_put_there_for_a_while_the_newest_holds_and_at_last_what_was_
              heat(90.0, 40.0, None), heat(100.0, 50.0, 200.0), heat(150.0, 55.0, 50.0), heat(310.0, 60.0, 100.0),
              heat(315.0, 45.0, None), until=110.0, story=story)
     assert shown == [(10.0, 50.0), (20.0, 55.0), (20.0, 50.0), (0.0, 45.0), (30.0, 45.0)]
+
+
+BY_HAND = tuple(Act(90.0, "carry", vm=vm, target="h4", value=80.0) for vm in ("h1v0", "h1v1"))
+
+
+def test_what_somebody_migrates_takes_its_time_and_holds_the_places_of_its_host() -> None:
+    async def story(stage: Stage) -> None:
+        assert {r.name: r.job for r in stage.world.host(H1).vms.values()} == {
+            "h1v0": JobKind.OUTGOING, "h1v1": JobKind.OUTGOING, "h1v2": JobKind.NONE}
+        assert [r.state for r in stage.world.host(HostName("h4")).vms.values()].count(VmState.INCOMING) == 2
+        assert "MigrationOrdered" not in kinds(stage), "two of two places out of h1 are taken"
+        # 8 GiB at 80 MiB/s each
+        await stage.play(330.0)
+
+    stage, _ = rehearse(*BY_HAND, *ERROR, until=185.0, story=story)
+    assert left(stage) == []
+    contents = [record.content for record in stage.world.journal.records]
+    assert [one["vm_name"] for one in contents if one["kind"] == "ForeignMoveSeen"] == ["h1v0", "h1v1"]
+    assert [one["vm_name"] for one in contents if one["kind"] == "MigrationOrdered"] == ["h1v2"]
+
+
+def test_what_somebody_migrates_breaks_as_what_we_do() -> None:
+    stage, _ = rehearse(*BY_HAND, Act(120.0, "cut", host="h4", seconds=60.0), until=250.0)
+    assert left(stage) == ["h1v0", "h1v1", "h1v2"]
+    assert "ForeignMoveSeen" not in kinds(stage)
+
+
+def test_nobody_migrates_by_hand_what_a_job_holds_or_to_a_host_that_is_shut() -> None:
+    acts = (Act(60.0, "operator", host="h4", word="cordon"), *BY_HAND,
+            Act(91.0, "carry", vm="h2v0", target="h3", value=80.0), Act(92.0, "carry", vm="h2v0", target="h1", value=80.0))
+    stage, _ = rehearse(*acts, until=110.0)
+    moving = [record.name for host in stage.world.hypervisor.hosts.values() for record in host.vms.values()
+              if record.job is JobKind.OUTGOING]
+    assert moving == ["h2v0"]
+    assert vm_id("h2v0") in stage.world.host(HostName("h3")).vms

@@ -84,7 +84,8 @@ ACTS: dict[str, ActKind] = {
     "halt": ActKind("somebody stops the VM's processors where it runs, and starts them again `seconds` later; of one that "
                     "is on its way a hypervisor starts them at the end", ("vm",),
                     ("seconds",)),
-    "carry": ActKind("somebody moves the VM by hand, unless the target's hook is shut", ("vm", "target")),
+    "carry": ActKind("somebody moves the VM by hand, unless the target's hook is shut: in no time, or by a migration of its "
+                     "own at up to `value` MiB/s", ("vm", "target"), ("value",)),
     "mute": ActKind("the VM's guest answers nobody who asks it, for ever or for a while", ("vm",), ("seconds",)),
     "isolate": ActKind("guests on the host are reached by nobody: their network is not set up right there", ("host",),
                        ("seconds",)),

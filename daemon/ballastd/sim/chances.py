@@ -122,6 +122,13 @@ def _carry(luck: Random, cluster: SavedCluster, at: float) -> list[Act]:
     return [Act(at, "carry", vm=_vm(luck, cluster), target=_host(luck, cluster))]
 
 
+def _by_hand(luck: Random, cluster: SavedCluster, at: float) -> list[Act]:
+    """Somebody moves one to three VMs to a host, each for as long as that takes."""
+    target = _host(luck, cluster)
+    return [Act(at, "carry", vm=_vm(luck, cluster), target=target, value=_span(luck, 10.0, 600.0))
+            for _ in range(luck.randint(1, 3))]
+
+
 def _ambush(luck: Random, cluster: SavedCluster, at: float) -> list[Act]:  # noqa: ARG001  drawn like the others
     return [Act(at, "ambush", value=round(luck.uniform(0.0, 3.0), 2), seconds=_span(luck, 0.5, 300.0))]
 
@@ -224,6 +231,7 @@ FAULTS: dict[str, Fault] = {
     "replays": Fault(3 * HOUR, _agent("replay", 0.0, 0.0)), "retained": Fault(4 * HOUR, _agent("replay", 1.0, 1.0)),
     "cables": Fault(6 * HOUR, _cables), "halts": Fault(2 * HOUR, _halt), "slow-disk": Fault(3 * HOUR, _slow_disk),
     "answers": Fault(0.25 * HOUR, _answer), "promotions": Fault(4 * HOUR, _promote),
+    "by-hand": Fault(HOUR, _by_hand),
 }
 """New ones go to the end: which of the others a seed has stays as it was."""
 

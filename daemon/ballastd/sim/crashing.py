@@ -7,8 +7,9 @@ import types
 from collections.abc import Callable, Collection, Coroutine, Generator
 from typing import Any
 
-WATCHED = ("ControlLoop.", "Executor.", "Asker.")
-"""Coroutines whose suspensions count, by the beginning of their qualified name."""
+WATCHED = ("ControlLoop.", "Executor.", "Asker.", "_steer")
+"""Coroutines whose suspensions count, by the beginning of their qualified name: ``_steer`` is the executor's, for aborts,
+standstills and post-copy."""
 
 
 class CrashPoints:

@@ -242,6 +242,10 @@ def _isolate(world: World, act: Act) -> Undo:
 def _carry(world: World, act: Act) -> Undo:
     vm, target = world.names[act.vm], HostName(act.target)
     for source in world.at(vm):
+        if act.value is not None:
+            if source != target and not world.is_closed(target):
+                world.hypervisor.migrate_by_hand(vm, source, target, max(1, round(act.value)))
+            continue
         record = world.host(source).vms[vm]
         if source != target and world.host(source).carries_memory and world.place(target, replace(record)):
             world.hypervisor.remove(source, vm)

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 from ballastd.core.inventory import HostInventory, JobKind, Progress, VmRecord, VmState, VmUsage
-from ballastd.core.plans import Examination, Order, Refusal, RefusalKind
+from ballastd.core.plans import Examination, Move, Order, Refusal, RefusalKind
 from ballastd.core.quantities import MIB, Bytes, HostName, Seconds, VmId
 from ballastd.errors import (
     InvariantBroken,
@@ -147,14 +147,17 @@ class SimulatedHypervisor:
             raise OutcomeUnknown("unable to connect to the peer", code=38, domain=7)
         if record.needs.backing and not take(dict(free_pages(target.hardware, target.vms.values()) or {}), record.needs):
             raise MigrationFailed("unable to map backing store for guest RAM: Cannot allocate memory", code=1, domain=10)
-        size = move.memory / MIB
+        return await asyncio.shield(self._begin(order, fate).answer)
+
+    def _begin(self, order: Order, fate: Fate) -> SimulatedJob:
+        move, size = order.move, order.move.memory / MIB
         copy = PreCopy(size, self.dirty_mib_s.get(move.vm, 0.0), size * self.working_sets.get(move.vm, 1.0),
                        downtime_max=order.downtime_ms / 1000 or DOWNTIME_MAX, auto_converge=order.auto_converge,
                        converges=fate is not Fate.NEVER_CONVERGES)
-        job = SimulatedJob(order, source, target, fate, copy, self._moved, self._share)
+        job = SimulatedJob(order, self.hosts[move.source], self.hosts[move.target], fate, copy, self._moved, self._share)
         self._jobs[move.vm] = job
         self._spawn(self._carry_out(job))
-        return await asyncio.shield(job.answer)
+        return job
 
     async def progress(self, host: HostName, vm: VmId) -> Progress | None:
         """Return where the outgoing job is."""
@@ -282,6 +285,14 @@ class SimulatedHypervisor:
         """Another tool moves a VM, in no time."""
         self.place(target, self.hosts[source].vms[vm])
         self.remove(source, vm)
+
+    def migrate_by_hand(self, vm: VmId, source: HostName, target: HostName, mib_s: int) -> None:
+        """Another tool migrates a VM at up to so many MiB/s, unless a job holds it or an end does not answer."""
+        record, there = self.hosts[source].vms.get(vm), self.hosts[target]
+        free = record is not None and record.state is VmState.RUNNING and vm not in self._jobs and vm not in there.vms
+        if record is not None and free and self.hosts[source].answers and there.answers:
+            move = Move(vm, record.name, source, target, record.memory_max, Seconds(0.0), "", "by hand")
+            self._begin(Order("by hand", move, mib_s, Seconds(inf), 0, auto_converge=True), Fate.COMPLETES)
 
     def cut(self, host: HostName) -> None:
         """The host's network goes away, silently."""

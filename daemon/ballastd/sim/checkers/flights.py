@@ -63,6 +63,11 @@ class Flights(Checker):
         ours = {vm for _, vm in self.leaving() if vm in self.ours and self.ours[vm].move.target == host}
         return ours.union(self._counted(host, self._coming.get(host, {})))
 
+    def strangers(self) -> set[HostName]:
+        """Return the hosts from or to which somebody else moves VMs."""
+        ends = (*self._leaving.items(), *self._coming.items())
+        return {host for host, vms in ends if vms.keys() - self.ours.keys()}
+
     def of_policy(self, name: str) -> int:
         """Return how many jobs of ours move VMs by a policy."""
         return sum(1 for _, vm in self.leaving() if vm in self.ours and self.ours[vm].move.policy == name)

@@ -8,6 +8,7 @@ from math import inf
 from typing import Any
 
 from ballastd.core.acts import Act
+from ballastd.core.inventory import JobKind, VmState
 from ballastd.core.migrations import Ending
 from ballastd.core.plans import Order
 from ballastd.core.policies import BalancePolicy, ConsolidationPolicy, EvacuationPolicy, Mode, PlacementPolicy, Window
@@ -120,8 +121,9 @@ class Cooldowns(Checker):
         self._left: dict[tuple[VmId, HostName], _Moved] = {}
         self._awake: dict[HostName, float] = {}
         self._touched: dict[HostName, _Moved] = {}
-        self._carried: dict[VmId, tuple[float, HostName]] = {}
-        """Whom somebody else moved in sight of the daemon, when, and from where, as long as it does not say so."""
+        self._carried: dict[VmId, HostName] = {}
+        """Whom somebody else moves in sight of the daemon, and from where, as long as it does not say so."""
+        self._arrived: dict[VmId, float] = {}
         self._sees_from = float("inf")
 
     def started(self) -> None:
@@ -134,7 +136,14 @@ class Cooldowns(Checker):
             return
         ends = [*self.world.at(vm), HostName(act.target)]
         if len(ends) == 2 and all(self.world.host(end).answers for end in ends):
-            self._carried[vm] = self.now, ends[0]
+            self._carried[vm] = ends[0]
+            self._arrived.pop(vm, None)
+
+    def changed(self, host: HostName) -> None:
+        for vm, left in self._carried.items():
+            record = self.world.host(host).vms.get(vm)
+            if host != left and record is not None and record.state is VmState.RUNNING and record.job is JobKind.NONE:
+                self._arrived.setdefault(vm, self.now)
 
     def recorded(self, content: dict[str, Any]) -> None:
         match content["kind"]:
@@ -178,10 +187,9 @@ class Cooldowns(Checker):
         policy, move, last = policy_of(self, order.move.policy), order.move, self._last.get(order.move.vm)
         if not isinstance(policy, Routine):
             return
-        carried, left_host = self._carried.get(move.vm, (self.now, move.source))
-        if left_host != move.source and self.now - carried > NOTICED_SECONDS:
-            self.complain(f"{move.vm_name} is moved {self.now - carried:.0f} s after somebody else took it from "
-                          f"{left_host}, which nobody noticed")
+        if move.vm in self._carried and (passed := self.now - self._arrived.get(move.vm, self.now)) > NOTICED_SECONDS:
+            self.complain(f"{move.vm_name} is moved {passed:.0f} s after somebody else took it from "
+                          f"{self._carried[move.vm]}, which nobody noticed")
         if last is None:
             return
         passed, rests = last.age(self.now, self.wall), policy.cooldown.vm if last.policy else policy.cooldown.foreign_move

@@ -11,6 +11,7 @@ from ballastd.core.policies import Health
 from ballastd.core.quantities import HostName, VmId
 from ballastd.core.telemetry import Report
 from ballastd.sim.checkers.base import Checker, outgoing
+from ballastd.sim.checkers.flights import flights_of
 from ballastd.sim.checkers.hearsay import hearsay_of
 from ballastd.sim.world import World
 
@@ -97,6 +98,7 @@ class GivingWay(Checker):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._flying: dict[str, _Flying] = {}
+        self._flights = flights_of(world)
         self._hearsay = hearsay_of(world)
         self._used: dict[HostName, float] = {}
         """When others used each link last, monotonic seconds."""
@@ -128,6 +130,7 @@ class GivingWay(Checker):
     def _look(self) -> None:
         others = self.world.hypervisor.interfaces.others
         self._used.update((host, self.now) for host, mib_s in others.items() if mib_s > 0.0)
+        self._used.update((host, self.now) for host in self._flights.strangers())
 
     def _judge(self, key: str, one: _Flying, less: float) -> None:
         self._look()
