@@ -20,6 +20,7 @@ from tests.mutants.power import POWER
 from tests.mutants.relieving import RELIEVING
 from tests.mutants.remembering import REMEMBERING
 from tests.mutants.shortcuts import SHORTCUTS
+from tests.mutants.watched import WATCHED
 
 ALL: tuple[Mutant, ...] = (*JUDGING, *PLANNING, *RELIEVING, *EVENING, *EXECUTION, *POWER, *ACTING, *REMEMBERING, *EDGES, *OWNERS,
-                            *SHORTCUTS, *CHECKUPS, *ASKING, *MEASURING)
+                            *SHORTCUTS, *CHECKUPS, *ASKING, *MEASURING, *WATCHED)

@@ -20,7 +20,7 @@ NETS = {
     "property": ("tests/properties",),
     "simulation": tuple(f"tests/simulation/test_{name}.py" for name in (
         "whole_daemon", "nights", "strandings", "rest", "checkers", "checkers_of_arrivals", "checkers_of_last_resorts",
-        "checkers_of_power", "crash_points")),
+        "checkers_of_power", "watched", "crash_points")),
     "scenario": ("tests/scenarios",),
     "seeds": ("tests/simulation/test_tabletop.py", "tests/simulation/test_seeds.py"),
 }

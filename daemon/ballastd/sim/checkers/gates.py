@@ -25,7 +25,8 @@ class SiteEvents(Checker):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._hearsay = hearsay_of(world)
-        self._evacuated: set[HostName] = set()
+        self._evacuated: dict[HostName, float] = {}
+        """Who is being evacuated, and since when."""
         self._passing: set[HostName] | None = None
         """Who was being evacuated when an event began that stands."""
 
@@ -35,14 +36,14 @@ class SiteEvents(Checker):
             case "EvacuationBegun":
                 if self._passing is not None:
                     self.complain(f"the evacuation of {host} begins during an event of the site")
-                self._evacuated.add(host)
+                self._evacuated[host] = self.now
             case "EvacuationEnded":
-                self._evacuated.discard(host)
+                self._evacuated.pop(host, None)
             case "SiteEventBegun":
                 self._passing = set(self._evacuated)
             case "SiteEventEnded":
                 self._passing = None
-                if why := self._why():
+                if why := self._why()[0]:
                     self.complain(f"an event of the site is called over while {why}")
             case _:
                 pass
@@ -60,28 +61,30 @@ class SiteEvents(Checker):
         self._judge(None, f"{host} is switched {'on' if on else 'off'}")
 
     def _judge(self, source: HostName | None, what: str) -> None:
-        passing = self._evacuated if self._passing is None else self._passing
-        if source in passing and source in self._hearsay.failing:
-            return
-        why = "the daemon calls it an event of the site" if self._passing is not None else self._why()
-        if why:
+        if self._passing is not None:
+            why, passing = "the daemon calls it an event of the site", self._passing
+        else:
+            why, began = self._why()
+            passing = {host for host, since in self._evacuated.items() if since < began}
+        if why and not (source in passing and source in self._hearsay.failing):
             self.complain(f"{what} while {why}")
 
-    def _why(self) -> str:
-        """Return what makes an event of the site that must have been noticed, or nothing."""
+    def _why(self) -> tuple[str, float]:
+        """Return what makes an event of the site that must have been noticed, and since when; nothing without one."""
         limits, hosts = self.policies.limits, [host.name for host in self.world.declared.hosts]
         heard = [host for host in hosts if self._hearsay.unreached(host) <= STALE_SECONDS]
         sick = {host: [policy.name for policy in self._hearsay.firing(host)] for host in heard}
         shown = [host for host in heard if sick[host]]
-        if len(shown) > max(limits.blast_at_least, int(limits.blast_share * len(hosts))):
-            return f"{', '.join(shown)} of {len(hosts)} hosts are sick at once"
-        recent: dict[str, list[HostName]] = defaultdict(list)
-        for host in shown:
-            for name in sick[host]:
-                if self.now - self._hearsay.since(host, name) <= limits.same_sensor_within - SLACK_SECONDS:
-                    recent[name].append(host)
-        found = next((name for name, of in sorted(recent.items()) if len(of) >= limits.same_sensor_hosts), "")
-        return f"{found} turned true on {', '.join(recent[found])} just now" if found else ""
+        allowed = max(limits.blast_at_least, int(limits.blast_share * len(hosts)))
+        if len(shown) > allowed:
+            begun = sorted(min(self._hearsay.since(host, name) for name in sick[host]) for host in shown)
+            return f"{', '.join(shown)} of {len(hosts)} hosts are sick at once", begun[allowed]
+        recent: dict[str, list[float]] = defaultdict(list)
+        for since, name in sorted((self._hearsay.since(host, name), name) for host in shown for name in sick[host]):
+            if self.now - since <= limits.same_sensor_within - SLACK_SECONDS:
+                recent[name].append(since)
+        return next(((f"{name} turned true on {len(times)} hosts just now", times[limits.same_sensor_hosts - 1])
+                     for name, times in recent.items() if len(times) >= limits.same_sensor_hosts), ("", 0.0))
 
 
 class Rivals(Checker):

@@ -1,0 +1,46 @@
+"""Seeded faults that show in what is done to the world: checkers of the simulator catch them, knowing nothing of the mind."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import CORE, CRASHES, KERNEL, SERVICE, Mutant, only
+
+
+def watched(*stories: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return a net of some stories of the whole daemon."""
+    return only("simulation", *(f"tests/simulation/test_watched.py::test_no_checker_complains[{story}]" for story in stories))
+
+
+WATCHED: tuple[Mutant, ...] = (
+    Mutant("orders of one step leave a host together", f"{CORE}/admission.py", "        tally.out[move.source] += 1\n", "",
+           watched("three-leave-two-at-a-time")),
+    Mutant("a running job is given more than its share", f"{CORE}/admission.py",
+           "tunes.append(TuneOrder(m.id, m.vm, m.source, m.target, given.bandwidth_mib_s, revision,",
+           "tunes.append(TuneOrder(m.id, m.vm, m.source, m.target, given.bandwidth_mib_s + 100, revision,",
+           watched("who-is-left-is-given-more")),
+    Mutant("a job is told another bandwidth than is written", f"{KERNEL}/kernel.py",
+           "await self._hypervisor.set_bandwidth(order.source, order.vm, order.bandwidth_mib_s)",
+           "await self._hypervisor.set_bandwidth(order.source, order.vm, order.bandwidth_mib_s - 1)",
+           watched("who-is-left-is-given-more")),
+    Mutant("hosts do not rest after a move", f"{CORE}/admission.py",
+           "        if touched is not None and wall < touched + rest:", "        if False:",
+           watched("a-hot-host-rests-after-each-move")),
+    Mutant("what will not fit into a window begins all the same", f"{CORE}/admission.py",
+           "    if move.predicted * FIT_FACTOR > left:", "    if False:", watched("who-does-not-fit-waits")),
+    Mutant("whom somebody else moves is taken for moved by us", f"{CORE}/homes.py",
+           "and before in reachable and not ours:", "and before in reachable and False:", watched("whom-somebody-moved-stays")),
+    Mutant("jobs of strangers hold no place", f"{CORE}/snapshot.py",
+           "            if record.job in (JobKind.OUTGOING, JobKind.UNKNOWN):\n                out[",
+           "            if False:\n                out[", watched("somebodys-jobs-hold-places")),
+    Mutant("who fails in an event of the site is emptied as well", f"{CORE}/gates.py",
+           "passes=begun_before & failing", "passes=failing", watched("in-an-event-only-the-first-is-emptied")),
+    Mutant("nobody sees an event of the site", f"{CORE}/evaluation.py", "    if len(shown) > allowed:",
+           "    if len(shown) > len(hosts):", watched("in-an-event-only-the-first-is-emptied")),
+    Mutant("a rival's claim holds nothing back", f"{CORE}/gates.py", "        self._rival = name", "        pass",
+           watched("a-rival-holds-everything")),
+    Mutant("caution holds nothing back", f"{CORE}/gates.py",
+           "caution_at = max(limits.unknown_at_least, math.ceil(limits.caution_share * total))", "caution_at = total + 1",
+           watched("caution-leaves-only-failing-hosts")),
+    Mutant("an abort is not told again", f"{SERVICE}/executor.py",
+           'self._spawn(_steer(self._kernel.abort(abort), abort.migration, "abort not delivered; it will be tried again"))',
+           "pass", only("crashes", f"{CRASHES}::test_a_migration_is_called_off_without_a_crash")),
+)
