@@ -116,8 +116,6 @@ EXECUTION: tuple[Mutant, ...] = (
     Mutant('holds survive a freeze', f"{CORE}/controller.py",
            '        if self._gatekeeper.freeze_ended:',
            '        if False:'),
-    Mutant("hosts do not settle", f"{CORE}/admission.py",
-           "        if touched is not None and wall < touched + rest:", "        if False:"),
     Mutant("no hourly budget", f"{CORE}/admission.py", "        if len(made) + granted >= limit:", "        if False:"),
     Mutant("routine moves have no number at once", f"{CORE}/admission.py",
            "    if flying >= budget.in_flight:", "    if False:"),

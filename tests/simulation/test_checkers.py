@@ -21,6 +21,7 @@ from tests.builders import vm_id
 from tests.simulation.clusters import PINNED, a_host, a_vm
 from tests.simulation.rogue import ALL, BALANCE, FREEZE, H1, H2, H3, NIGHT, Rogue, Story, found, quiet
 from tests.simulation.test_checkers_of_arrivals import BROKEN as OF_ARRIVALS
+from tests.simulation.test_checkers_of_autostarts import BROKEN as OF_AUTOSTARTS
 from tests.simulation.test_checkers_of_gates import BROKEN as OF_GATES
 from tests.simulation.test_checkers_of_last_resorts import BROKEN as OF_LAST_RESORTS
 from tests.simulation.test_checkers_of_power import BROKEN as OF_POWER
@@ -407,8 +408,8 @@ def test_what_its_owner_keeps_in_place_stays(owner: dict[str, Any]) -> None:
 
 
 def test_every_checker_is_shown_to_fail() -> None:
-    shown = (*BROKEN, *OF_ARRIVALS, *OF_GATES, *OF_LAST_RESORTS, *OF_POWER)
-    assert {kind.rule for kind in CHECKERS} == {rule for rule, _, _ in shown}
+    shown = (*BROKEN, *OF_ARRIVALS, *OF_AUTOSTARTS, *OF_GATES, *OF_LAST_RESORTS, *OF_POWER)
+    assert {kind.rule for kind in CHECKERS} == {rule for rule, *_ in shown}
 
 
 def test_an_honest_move_breaks_nothing() -> None:

@@ -64,8 +64,11 @@ async def _switched_off_where_it_runs(rogue: Rogue) -> None:
     rogue.world.setting_autostart(H1, VM, on=False)
 
 
-@pytest.mark.parametrize(("story", "rule"), [
-    (_moved, None), (_forgotten, "autostart-kept"), (_unrecorded, "journal-first"), (_left_behind, "autostart-kept"),
-    (_never_did, "autostart-kept"), (_switched_off_where_it_runs, "autostart-kept")])
-def test_the_rules_of_who_starts_with_his_host(story: Story, rule: str | None) -> None:
+BROKEN: tuple[tuple[str, Story], ...] = (
+    ("autostart-kept", _forgotten), ("journal-first", _unrecorded), ("autostart-kept", _left_behind),
+    ("autostart-kept", _never_did), ("autostart-kept", _switched_off_where_it_runs))
+
+
+@pytest.mark.parametrize(("rule", "story"), [(None, _moved), *BROKEN])
+def test_the_rules_of_who_starts_with_his_host(rule: str | None, story: Story) -> None:
     assert ({"autostart-kept", "journal-first"} & set(found(story, cluster=starting()))) == ({rule} if rule else set())
