@@ -28,6 +28,7 @@ from ballastd.core.policies import (
 from ballastd.core.prediction import predict
 from ballastd.core.quantities import GIB, MIB, Bytes, HostName, Instant, Seconds, VmId
 from ballastd.core.recommendations import ordered
+from ballastd.core.reconciliation import told_again
 from ballastd.core.telemetry import Report, Sample
 from ballastd.sim.pages import free_pages
 
@@ -294,7 +295,8 @@ class Table:
         ledger = Ledger()
         ledger.replay(self.events)  # type: ignore[arg-type]
         revision = self.controller.revision
-        self.controller = Controller(self.cluster, policies, ledger, self.now, revision)
+        again = told_again(self.events, ledger, self.now.wall)  # type: ignore[arg-type]
+        self.controller = Controller(self.cluster, policies, ledger, self.now, revision, again=again)
         return self
 
 

@@ -8,6 +8,7 @@ written again nothing starts.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 
@@ -79,7 +80,7 @@ class Controller:
     """See the module. One caller, one thread, no I/O."""
 
     def __init__(self, cluster: ClusterDeclaration, policies: PolicySet, ledger: Ledger, now: Instant,
-                 revision: int = 0, version: str = "") -> None:
+                 revision: int = 0, version: str = "", again: tuple[Notice, ...] = ()) -> None:
         self._cluster, self._policies = cluster, policies
         self._ledger, self._revision = ledger, revision
         self._pending: Step | None = None
@@ -99,11 +100,17 @@ class Controller:
         self._remembered = -1
         self._first: list[ev.Event] = [ev.DaemonStarted(now.wall, now.boot_id, version),
                                        ev.PoliciesLoaded(now.wall, policies.digest)]
+        self._again = again
 
     @property
     def ledger(self) -> Ledger:
         """The ledger as it is durable. To be read, not changed."""
         return self._ledger
+
+    @property
+    def unused_reports(self) -> Counter[str]:
+        """How many reports were not used, or not wholly, by host and reason."""
+        return self._senses.telemetry.unused
 
     @property
     def revision(self) -> int:
@@ -123,7 +130,7 @@ class Controller:
         """Return what ought to be done once ``inputs`` are known. Nothing is booked until ``advance``."""
         self._revision += 1
         step = Step(now, self._ledger.draft(), self._revision)
-        step.take(self._first, ())
+        step.take(self._first, self._again)
         self._follow_clock(step)
         commands = [one for one in inputs if isinstance(one, OperatorCommand)]
         for one in inputs:
@@ -146,7 +153,7 @@ class Controller:
         self._recent.note(tuple(step.events))
         self._homes.keep()
         self._strandings.keep()
-        self._first = []
+        self._first, self._again = [], ()
         orders = frozenset(power.order for power in self._ledger.power.values())
         asked = frozenset(one.id for one in self._ledger.shutdowns.open())
         self._senses.forget_closed(frozenset(self._ledger.migrations), orders, asked)

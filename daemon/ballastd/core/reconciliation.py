@@ -8,18 +8,19 @@ out of sight, because a second copy can appear late. Nothing here ever destroys,
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ballastd.core import events as ev
 from ballastd.core.inventory import BROKEN, COME, LEFT, HostInventory, JobKind, VmRecord, VmState
 from ballastd.core.ledger import Ledger
-from ballastd.core.migrations import CallResult, Ending, Migration, MigrationPhase
+from ballastd.core.migrations import ALARMING, CallResult, Ending, Migration, MigrationPhase
 from ballastd.core.notices import Notice
 from ballastd.core.policies import Timing
 from ballastd.core.quantities import HostName, Instant, VmId
 
 _P = MigrationPhase
+TOLD_AGAIN_SECONDS = 3600.0
 
 
 class Look(enum.Enum):
@@ -319,3 +320,12 @@ def told_ending(e: ev.MigrationSettled, migration: Migration) -> Notice:
     cure = {Ending.TORN: f"; cure: stop what is left of it, and start it anew; {shown}",
             Ending.VANISHED: f"; cure: {shown}"}.get(e.ending, "")
     return Notice("alarm", f"migration/{e.id}", f"{migration.vm_name}: {e.ending.value}: {e.detail}{cure}")
+
+
+def told_again(events: Iterable[ev.Event], ledger: Ledger, wall: float) -> tuple[Notice, ...]:
+    """Return the alarms about what ended badly in the last hour before ``wall`` (seconds) by the books: whoever died as it
+    became durable has told nobody. They have the keys that they had, so that who heard them knows them again."""
+    moved = {migration.id: migration for migration in ledger.settled}
+    return tuple(told_ending(one, moved[one.id]) for one in events
+                 if isinstance(one, ev.MigrationSettled) and one.ending in ALARMING and one.id in moved
+                 and wall - one.wall < TOLD_AGAIN_SECONDS)

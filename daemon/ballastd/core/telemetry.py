@@ -8,7 +8,7 @@ its samples; retained, replayed and future reports are refused.
 from __future__ import annotations
 
 import enum
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from ballastd.core.columns import NEVER, Columns
@@ -24,6 +24,7 @@ CLOCK_SKEW_SECONDS = 30.0
 KEEPALIVE_SECONDS_MIN = 25
 """libvirt's default between hosts, 5 s x 5: less, and a hiccup may leave two running copies of an unlocked guest."""
 SUBJECTS_PER_HOST_MAX = 2048
+TOO_MANY = "too-many-series"
 RETIRED_BOOTS_MAX = 16
 
 
@@ -154,6 +155,8 @@ class Telemetry:
         self.columns: Columns = Columns()
         self.forgotten = 0
         """How often everybody's word was declared void."""
+        self.unused: Counter[str] = Counter()
+        """How many reports were not used, or not wholly, by host and reason."""
         self._sources: dict[HostName, _Source] = {}
         self._series: dict[HostName, dict[tuple[str, str], Series]] = {}
         self._subjects: dict[HostName, tuple[int, dict[str, tuple[str, ...]]]] = {}
@@ -167,10 +170,11 @@ class Telemetry:
         self._levels_kept = max(self._levels_kept, seconds)
 
     def absorb(self, report: Report) -> str | None:
-        """Take a report in; return None, or the slug of the reason for which none of it is used."""
+        """Take a report in; return None, or the slug of the reason for which it, or the rest of it, is not used."""
         source = self._sources.get(report.host)
         refusal = self._refusal(report, source)
         if refusal:
+            self.unused[f"{report.host}.{refusal}"] += 1
             return refusal
         self._note_source(report, source)
         row = self.columns.row(report.host)
@@ -182,7 +186,8 @@ class Telemetry:
         for sample in report.samples:
             key = (sample.metric, sample.subject)
             if key not in series and len(series) >= SUBJECTS_PER_HOST_MAX:
-                return "too-many-series"
+                self.unused[f"{report.host}.{TOO_MANY}"] += 1
+                return TOO_MANY
             self._take(series.get(key) or self._open(report.host, key), sample, report.received.monotonic)
         return None
 

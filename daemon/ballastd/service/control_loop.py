@@ -222,7 +222,9 @@ class ControlLoop:
         An alarm is about what is, not about what was decided; the same one comes with every step, and is told once."""
         self.rejected += 1
         self._controller.reject(decision.revision, reason)
-        log.error("the journal refused; nothing is started", revision=decision.revision, reason=reason)
+        # it is so at every step while a disk is full: said once, and counted
+        write = log.debug if "journal" in self._told_undurable else log.error
+        write("the journal refused; nothing is started", revision=decision.revision, reason=reason)
         refused = Notice("alarm", "journal", f"the journal cannot be written, so nothing is started: {reason}")
         for notice in (refused, *decision.notices):
             if notice.level == "alarm" and notice.key not in self._told_undurable:

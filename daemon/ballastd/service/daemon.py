@@ -30,6 +30,7 @@ from ballastd.core.ledger import Ledger
 from ballastd.core.plans import AbortOrder
 from ballastd.core.policies import ClusterDeclaration, PolicySet
 from ballastd.core.quantities import HostName, Instant, VmId
+from ballastd.core.reconciliation import told_again
 from ballastd.core.saved_cluster import ClusterCopy
 from ballastd.core.summary import Summary
 from ballastd.core.telemetry import AgentState
@@ -199,7 +200,8 @@ class Daemon:
         """See ``ports.Console``."""
         counts: dict[str, float] = {f"telemetry.{key}": n for key, n in sorted(self._parts.telemetry.counters().items())
                                     if not key.startswith("malformed.")}
-        counts |= {f"malformed.{key}": n for key, n in sorted(self._malformed.items())}
+        unused = Counter() if self._controller is None else self._controller.unused_reports
+        counts |= {f"malformed.{key}": n for key, n in sorted((self._malformed + unused).items())}
         counts["calls.abandoned"] = self._parts.blocking.abandoned()
         counts["loop.late"] = self._late
         counts["migrations.begun"] = self._kernel.calls
@@ -264,7 +266,8 @@ class Daemon:
         policies, warnings = self._parts.policies.load(now.wall)
         for warning in warnings:
             log.warning("policy", warning=warning)
-        controller = Controller(self._parts.cluster, policies, ledger, now, revision, self._parts.version)
+        controller = Controller(self._parts.cluster, policies, ledger, now, revision, self._parts.version,
+                                told_again(events, ledger, now.wall))
         for doubt in doubts:
             log.error("the journal is in doubt: observing only", reason=doubt)
             controller.observe_only(doubt)

@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from ballastd.core.controller import Controller
 from ballastd.core.decisions import Decision
 from ballastd.core.events import MigrationSettled
 from ballastd.core.inputs import CallReturned
 from ballastd.core.inventory import JobKind, VmRecord, VmState
 from ballastd.core.migrations import ALARMING, CallResult, Ending, Migration
 from ballastd.core.quantities import Bytes, HostName
-from ballastd.core.reconciliation import Look, look_at, told_ending
-from tests.builders import Table, four_hosts, table, vm_id
+from ballastd.core.reconciliation import TOLD_AGAIN_SECONDS, Look, look_at, told_again, told_ending
+from tests.builders import POLICIES, Table, four_hosts, table, vm_id
 
 
 def copy(state: VmState | None, job: JobKind = JobKind.NONE) -> VmRecord | None:
@@ -105,3 +106,18 @@ def test_an_alarm_about_an_ending_says_whose_it_is(ending: Ending) -> None:
     told = told_ending(MigrationSettled(9.0, "1-1", ending, "what both ends show"), m)
     assert told.level == "alarm"
     assert told.text.startswith(f"web: {ending.value}: what both ends show")
+
+
+def test_what_ended_badly_lately_is_told_again_by_the_next_run_once() -> None:
+    t = table(four_hosts(vms_each=1)).warm_up()
+    order = t.fly(next(iter(t.world["h1"].values())).name, "h1", "h2")
+    ended = MigrationSettled(t.now.wall, order.id, Ending.VANISHED, "gone at both ends")
+    ledger = t.controller.ledger.draft()
+    ledger.apply(ended)
+    again = told_again((ended,), ledger, t.now.wall + 60.0)
+    assert [(one.level, one.key) for one in again] == [("alarm", f"migration/{order.id}")]
+    assert told_again((ended,), ledger, t.now.wall + TOLD_AGAIN_SECONDS + 1.0) == ()
+    assert told_again((replace(ended, ending=Ending.COMPLETED),), ledger, t.now.wall) == ()
+    t.controller = Controller(t.cluster, POLICIES, ledger, t.now, again=again)
+    assert again[0] in t.step().notices
+    assert again[0] not in t.wait(1.0).step().notices

@@ -31,6 +31,7 @@ def test_a_replayed_or_repeated_report_is_refused() -> None:
     assert telemetry.absorb(report(6, 7)) == "duplicate"
     assert telemetry.absorb(report(4, 8)) == "replayed"
     assert telemetry.last_value(H, "cpu.load1", "") == 6.0
+    assert telemetry.unused == {"h1.duplicate": 1, "h1.replayed": 1}
     assert telemetry.age(H, T0.later(8)) == 2.0, "a replay must not make a silent host look alive"
 
 
