@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -82,6 +82,8 @@ def lessen(draft: Draft, intent: Intent) -> None:
     warm tomorrow, are better than one that suffers."""
     found = _lessened(draft, intent)
     if found.taken:
+        if found.is_stuck:
+            draft.refusals.append(_no_gain(draft, intent, found.options, found.noes, "less hot then, not cool: "))
         return
     warm = replace(intent, fill=_halfway(draft, intent))
     if excess_of(draft, warm) > 0 and _lessened(draft, warm).taken:
@@ -92,22 +94,23 @@ def lessen(draft: Draft, intent: Intent) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Lessened:
-    """How many VMs leave, and what was looked at where no more did."""
+    """How many VMs leave; ``is_stuck``: no more can, and what was looked at for that."""
 
     taken: int
-    options: list[_Option]
-    noes: list[Refusal]
+    is_stuck: bool = False
+    options: list[_Option] = field(default_factory=list)
+    noes: list[Refusal] = field(default_factory=list)
 
 
 def _lessened(draft: Draft, intent: Intent) -> _Lessened:
     source, most = draft.snapshot.row(intent.host), intent.budget.in_flight if intent.budget else 1
-    for taken in range(most):
+    for taken in range(most + 1):
         if excess_of(draft, intent) <= 0:
-            return _Lessened(taken, [], [])
+            break
         search = _Search(draft, intent, source, _relief(draft, intent))
-        if not search.take():
-            return _Lessened(taken, search.options, search.noes)
-    return _Lessened(most, [], [])
+        if (search.best() is None) if taken == most else not search.take():
+            return _Lessened(taken, True, search.options, search.noes)
+    return _Lessened(taken)
 
 
 def _halfway(draft: Draft, intent: Intent) -> Fill | None:
@@ -315,15 +318,16 @@ class _Search:
         return False
 
 
-def _no_gain(draft: Draft, intent: Intent, options: list[_Option], noes: list[Refusal]) -> Refusal:
-    """Return one refusal that sums up why nothing leaves the host, and says it of each VM."""
+def _no_gain(draft: Draft, intent: Intent, options: list[_Option], noes: list[Refusal], first: str = "") -> Refusal:
+    """Return one refusal that sums up why nothing, or no more, leaves the host, of each VM as well. ``first``: words that
+    come before."""
     against = (*(Against(RefusalKind.NO_GAIN.value, f"not worth its cost: {option.worth.words}",
                          draft.snapshot.vms.ids[option.vm], option.first.name) for option in options),
                *told_one_by_one(draft, noes))
     if options:
         best = max(options, key=lambda o: (o.net, o.name))
-        return Refusal(RefusalKind.NO_GAIN, f"no move is worth its cost; the best would be {best.name}: "
+        return Refusal(RefusalKind.NO_GAIN, f"{first}no move is worth its cost; the best would be {best.name}: "
                        f"{best.worth.words}", host=intent.host, against=against)
     shown = "; ".join(f"{no.kind.value}: {no.detail}" for no in noes[:3])
     why = shown or "none takes enough of the load to a host that has less"
-    return Refusal(RefusalKind.NO_GAIN, f"no VM can be moved to advantage ({why})", host=intent.host, against=against)
+    return Refusal(RefusalKind.NO_GAIN, f"{first}no VM can be moved to advantage ({why})", host=intent.host, against=against)

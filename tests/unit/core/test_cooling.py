@@ -96,6 +96,8 @@ def test_what_cannot_be_cooled_is_lessened() -> None:
     assert moves, "two of four would make it cool, and there is room for 3.9 on two hosts"
     t = warmed(builder, advising(), b0=5.3, b1=5.3, b2=3.6, b3=0.01, **dict.fromkeys(busy, 6.4))
     assert set(planned(t)) == {"b2"}, "those of 5.3 find no room, and one of 3.6 is better than nothing"
+    [why] = [no for no in t.step().view.noes if no.host == "h1" and no.kind == "no-gain"]
+    assert why.detail.startswith("less hot then, not cool: no VM can be moved to advantage (load: ")
 
 
 def test_some_a_little_warm_are_better_than_one_that_suffers() -> None:
