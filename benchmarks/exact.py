@@ -70,6 +70,25 @@ def as_planned(heat: Heat, apart: Sequence[Sequence[int]]) -> tuple[Heat, Bools]
     return replace(heat, opens=heat.opens & ~hot, vm_movable=heat.vm_movable & hot[heat.vm_host]), never
 
 
+def most_placed(needs: Ints, room: Ints, never: Bools, apart: Sequence[Sequence[int]]) -> int:
+    """Return how many VMs can leave their hosts at once, proven: those that need so many bytes each, for hosts with room for
+    so many. ``never``: whether a VM (row) may not come to a host (column); ``apart``: VMs of which no two may meet."""
+    vm, to = np.nonzero(~never)
+    if not len(vm):
+        return 0
+    rows = [Row(np.flatnonzero(vm == one), np.ones(int((vm == one).sum())), 1.0) for one in range(len(needs))]
+    rows += [Row(np.flatnonzero(to == host), needs[vm[to == host]].astype(np.float64), float(room[host]))
+             for host in range(len(room))]
+    for members in apart:
+        for host in range(len(room)):
+            there = np.flatnonzero((to == host) & np.isin(vm, members))
+            rows.append(Row(there, np.ones(len(there)), 1.0))
+    found = solver(-np.ones(len(vm)), np.ones(len(vm)), rows, len(vm), math.inf)
+    found.run()
+    assert is_solved(found)
+    return round(-float(found.getInfo().objective_function_value))
+
+
 def solver(costs: Floats, upper: Floats, rows: Sequence[Row], whole: int, seconds: float) -> highspy.Highs:
     """Return a solver for the least cost of columns from zero to ``upper``, the first so many of them whole numbers."""
     program = highspy.HighsLp()

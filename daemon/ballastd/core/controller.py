@@ -27,6 +27,7 @@ from ballastd.core.decisions import Decision, Step
 from ballastd.core.demotions import changes, held_back
 from ballastd.core.dirtying import with_rate
 from ballastd.core.doubles import Doubles, told_double
+from ballastd.core.draft import UNCHARTED
 from ballastd.core.easing import balance_intents, repair_intents
 from ballastd.core.emptying import close_evacuations
 from ballastd.core.gates import Gatekeeper, clearance
@@ -56,7 +57,7 @@ from ballastd.core.ledger import Ledger
 from ballastd.core.loads import Loads, host_load
 from ballastd.core.migrations import ALARMING
 from ballastd.core.notices import Notice
-from ballastd.core.planning import PlanUnsound, plan
+from ballastd.core.planning import PlanUnsound, course_of, plan
 from ballastd.core.plans import Deferral, DeferralKind, Order, Plan, TuneOrder
 from ballastd.core.policies import ClusterDeclaration, Health, Mode, PolicySet
 from ballastd.core.portrait import Portrait
@@ -97,7 +98,7 @@ class Controller:
         self._arrivals = Arrivals(cluster.arrival_checks)
         self._last: Snapshot | None = None
         self._clock, self._books_clock = ClockWatch(now), ClockWatch(now)
-        self._remembered = -1
+        self._remembered, self._course = -1, UNCHARTED
         self._first: list[ev.Event] = [ev.DaemonStarted(now.wall, now.boot_id, version),
                                        ev.PoliciesLoaded(now.wall, policies.digest)]
         self._again = again
@@ -457,13 +458,15 @@ class Controller:
 
     def _plan(self, step: Step, snapshot: Snapshot, intents: tuple[Intent, ...]) -> Plan:
         try:
-            return plan(snapshot, step.draft, intents, self._policies)
+            made = plan(snapshot, step.draft, intents, self._policies, self._course)
         except PlanUnsound as error:
             detail = f"our own plan is unsound: {error}"
             if step.draft.broken is None or step.draft.broken.detail != detail:
                 step.book(ev.InvariantFailed(step.now.wall, detail))
                 step.notices.append(Notice("alarm", "invariant", detail))
             return Plan()
+        self._course = course_of(made)
+        return made
 
     def _book_orders(self, step: Step, orders: tuple[Order, ...], begins: tuple[HostName, ...],
                      intents: tuple[Intent, ...], approved: Mapping[VmId, str]) -> tuple[Order, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 
 import numpy as np
 
@@ -21,11 +22,28 @@ from ballastd.core.plans import Move, Refusal
 from ballastd.core.policies import PolicySet
 from ballastd.core.quantities import HostName, VmId
 from ballastd.core.reserve import Packing, Reserve, reserve_of
-from ballastd.core.scoring import MEMORY_LEFT, PROCESSOR_LEFT, Scores, memory_left, processor_left, score
+from ballastd.core.scoring import (
+    MEMORY_LEFT,
+    PROCESSOR_LEFT,
+    Coming,
+    Marks,
+    Scores,
+    marks_of,
+    memory_left,
+    over_marks,
+    processor_left,
+    score,
+)
 from ballastd.core.snapshot import Snapshot
 
 TELEMETRY_LAGS_SECONDS = 300.0
 """For so long after a move the mean of its source's telemetry may still know the VM that left."""
+
+
+Course = Mapping[VmId, HostName]
+"""Where the last plan takes VMs that have not begun."""
+UNCHARTED: Course = MappingProxyType({})
+NOWHERE: Mapping[int, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +66,9 @@ class Draft:
     by the source. ``told``: how many candidates are told of one by one in its refusals. ``asked``: for how many VMs in vain
     a target was looked for, by rule. ``counted_on``: the VM rows whose leaving makes room at a host, by its row, for moves
     that wait for it; ``searched``: how much was looked at to find such. ``stuck``: for whom room might be made, any one of
-    each. ``daily``: what is shifted by the hours of the day, None where nobody's is known."""
+    each. ``daily``: what is shifted by the hours of the day, None where nobody's is known. ``course``: where the plan in
+    progress takes VMs that have not begun; ``picks``: where those go whose places were chosen together; VM row -> host
+    row."""
 
     snapshot: Snapshot
     ledger: Ledger
@@ -68,6 +88,9 @@ class Draft:
     searched: int = 0
     stuck: list[tuple[Stuck, ...]] = field(default_factory=list)
     daily: Daily | None = None
+    course: Mapping[int, int] = field(default_factory=dict)
+    picks: Mapping[int, int] = field(default_factory=dict)
+    _marks: Marks | None = None
     _calibration: Calibration | None = None
     _shown: Mapping[VmId, Dirtying] | None = None
     _reserve: Reserve | None = None
@@ -78,6 +101,13 @@ class Draft:
             self.scores[source] = score(self.snapshot, source)
         return (self.scores[source].total + memory_left(self.snapshot, self.promised)
                 + processor_left(self.snapshot, self.shifted))
+
+    def over(self, vm: int) -> Floats:
+        """Return, by row, by how much of itself each host would be above a hot mark with the VM and all that was promised by
+        now; 0 or less: it would not be hot."""
+        if self._marks is None:
+            self._marks = marks_of(self.snapshot, self.policies.balance)
+        return over_marks(self.snapshot, self._marks, vm, Coming(self.promised, self.shifted, self.rerouted))
 
     def weighed(self, one: Candidate, source: int) -> Weighed:
         """Return what the points of a target are made of."""
@@ -157,7 +187,8 @@ class Draft:
         return Draft(self.snapshot, self.ledger, self.policies, self.promised.copy(), self.leaving.copy(),
                      self.shifted.copy(), self.rerouted.copy(), dict(self.moved), list(self.moves), list(self.refusals),
                      dict(self.homes), self.scores, self.told, dict(self.asked), dict(self.counted_on), self.searched,
-                     list(self.stuck), None if self.daily is None else self.daily.copy(), self._calibration, self._shown,
+                     list(self.stuck), None if self.daily is None else self.daily.copy(), self.course, self.picks,
+                     self._marks, self._calibration, self._shown,
                      None if self._reserve is None else self._reserve.fork())
 
 
@@ -171,8 +202,8 @@ class Draft:
 class Candidate:
     """A target that passed: its points (larger is better), name and row. ``worth``: what is gained there, beside the
     points; ``refusals``: how often the VM was refused at its door within the hour; ``risk``: the points that it has less for
-    how moves there went; ``is_picked``: together with the targets
-    of other moves, whatever its points."""
+    how moves there went; ``is_picked``: together with the targets of other moves, whatever its points; ``is_hot``: it would
+    be, with the VM; ``is_kept``: the plan in progress has it, though another has a few points more."""
 
     points: int
     name: str
@@ -181,10 +212,13 @@ class Candidate:
     refusals: int = 0
     is_picked: bool = False
     risk: int = 0
+    is_hot: bool = False
+    is_kept: bool = False
 
 
-def begin(snapshot: Snapshot, ledger: Ledger, policies: PolicySet) -> Draft:
-    """Return an empty draft, with the load of what is in flight where it is going."""
+def begin(snapshot: Snapshot, ledger: Ledger, policies: PolicySet, course: Course = UNCHARTED) -> Draft:
+    """Return an empty draft, with the load of what is in flight where it is going. ``course``: the last plan, of which only
+    what empties a host whose emptying has begun is in progress: before that nothing is lost by another."""
     count = len(snapshot.hosts.names)
     draft = Draft(snapshot, ledger, policies, np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count),
                   np.zeros(count))
@@ -197,6 +231,9 @@ def begin(snapshot: Snapshot, ledger: Ledger, policies: PolicySet) -> Draft:
             draft.shift(vm, source, target)
             if migration.phase in HOLDS_SOURCE or source in snapshot.cast.seen_at[vm]:
                 draft.leaving[source] += snapshot.vms.memory[vm]
+    begun = [rows[host] for host in ledger.evacuating if host in rows]
+    draft.course = {index[vm]: rows[target] for vm, target in course.items()
+                    if vm in index and target in rows and int(snapshot.vms.host[index[vm]]) in begun}
     _forget_who_left(draft, rows)
     return draft
 

@@ -29,6 +29,11 @@ RUNNERS_UP_SHOWN = 3
 NOES_SHOWN = 3
 NOBODY = -1
 """The row of no host."""
+COURSE_POINTS = 1000
+"""What changing course costs: by so many points another target has to be better than the one that the plan in progress has
+for a VM. As much as a quarter of a host's memory, or one unit of a wish's weight."""
+COURSE_OVER = 0.02
+"""By so much of itself a host may come above its hot mark before a plan in progress leaves it for that: loads waver."""
 PENALTY_POINTS = 1000
 """What one unit of a should-rule's weight costs, against terms that are worth a few thousand."""
 
@@ -47,6 +52,7 @@ class Shortlist:
     constraint that costs, is left out. ``barred``: the rows of those that cannot take it, as far as was found out.
 
     What hosts said of processors or networks an hour ago they may say again: who was refused there tries all others first.
+    Where nothing binds how full a target may become, those that would be hot then come after those that would not.
 
     ``worths``: what each host (by row) is worth as a target, which comes before its score then; those of no worth are not
     asked.
@@ -72,8 +78,9 @@ class Shortlist:
         if turned_away:
             self._refusals[:] = [turned_away[draft.snapshot.hosts.names[row]] for row in rows.tolist()]
         self._picked = NOBODY
+        self._over = draft.over(vm)[rows] if terms.fill is None else np.full(len(rows), -np.inf)
         # hosts stand in the order of their names, which decides among equals
-        self._order = iter(np.lexsort((-self._points, -self._worths, self._refusals)).tolist())
+        self._order = iter(np.lexsort((-self._points, -self._worths, self._over > 0, self._refusals)).tolist())
 
     def next(self) -> Candidate | None:
         """Return the best target that was not returned yet and passes, None where there is none."""
@@ -86,18 +93,19 @@ class Shortlist:
             self.barred.append(row)
         return None
 
-    def pick(self, row: int) -> Candidate | None:
-        """Return a host that somebody else chose as the target, if it passes; it comes no more then."""
+    def pick(self, row: int, *, over: float = 0.0) -> Candidate | None:
+        """Return a host that somebody else chose as the target, if it passes; it comes no more then. ``over``: by how much
+        it may be above its marks and is not called hot."""
         place = int(np.searchsorted(self._rows, row))
         if place == len(self._rows) or int(self._rows[place]) != row or refusal(self._trial(row)) is not None:
             return None
         self._picked = row
-        return replace(self._candidate(place), is_picked=True)
+        return replace(self._candidate(place), is_picked=True, is_hot=bool(self._over[place] > over))
 
     def _candidate(self, place: int) -> Candidate:
         row = int(self._rows[place])
         return Candidate(int(self._points[place]), self._draft.snapshot.hosts.names[row], row, float(self._worths[place]),
-                         int(self._refusals[place]), risk=int(self._risks[place]))
+                         int(self._refusals[place]), risk=int(self._risks[place]), is_hot=bool(self._over[place] > 0))
 
     def why_barred(self, most: int | None = None) -> list[Refusal]:
         """Return what keeps the VM from the first so many of the targets that cannot take it, by name, in the draft as it
@@ -149,10 +157,30 @@ def best_of(targets: Shortlist, first: Candidate | None) -> tuple[list[Candidate
 
 def candidates(draft: Draft, terms: Terms, vm: int, source: int) -> tuple[list[Candidate], list[Refusal]]:
     """Return the best targets that would take the VM, the best first, and what speaks against others: against all of them
-    where none would."""
-    targets = Shortlist(draft, terms, vm, source)
+    where none would. Where its place was chosen together with those of others, that is the best; so is the one that the plan
+    in progress has, unless another is worth changing course."""
+    targets, row = Shortlist(draft, terms, vm, source), draft.picks.get(vm, draft.course.get(vm, NOBODY))
+    chosen = None if row == NOBODY else targets.pick(row, over=COURSE_OVER)
     kept, noes = best_of(targets, targets.next())
+    if chosen is not None and (no := targets.why_no_reserve(chosen)) is not None:
+        chosen, noes = None, [*noes, no]
+    if chosen is not None:
+        kept = [chosen, *kept] if vm in draft.picks else _with_course(chosen, kept)
     return kept, [*targets.why_barred(NOES_SHOWN if kept else None), *noes]
+
+
+def _with_course(chosen: Candidate, kept: list[Candidate]) -> list[Candidate]:
+    """Return targets, the best first, with the one of the plan in progress before all that are no better by the cost of
+    changing course."""
+    stays = replace(chosen, is_picked=False)
+    if not kept or not _is_worth_changing(stays, kept[0]):
+        return [replace(stays, is_kept=bool(kept) and kept[0].points > stays.points), *kept]
+    return sorted([*kept, stays], key=lambda one: (one.refusals, one.is_hot, -one.points, one.row))
+
+
+def _is_worth_changing(stays: Candidate, best: Candidate) -> bool:
+    mine, other = (stays.refusals, stays.is_hot), (best.refusals, best.is_hot)
+    return other < mine or (other == mine and best.points > stays.points + COURSE_POINTS)
 
 
 def times_turned_away(draft: Draft, vm: int) -> Counter[str]:

@@ -236,6 +236,8 @@ def _choice(move: MoveView) -> Statement:
     account, others = move.account, f"next best: {', '.join(move.runners_up)}"
     if not move.runners_up:
         others = "no other host could take it"
+        if account is not None and account.because:
+            others += f"; {account.because}"
     elif account is not None and account.alternative is not None:
         others = f"next best: {account.alternative.host} with {account.alternative.words()}; {account.because}"
     chosen = move.target if account is None else f"{move.target} with {account.chosen.words()}"

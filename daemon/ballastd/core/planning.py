@@ -8,12 +8,15 @@ anybody sees it.
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
+from itertools import takewhile
+
 from ballastd.core.checking import check_plan
 from ballastd.core.checking_order import check_order
 from ballastd.core.checking_terms import check_terms
 from ballastd.core.constraints import Terms
 from ballastd.core.cooling import relieve
-from ballastd.core.draft import Draft, Stuck, begin
+from ballastd.core.draft import UNCHARTED, Course, Draft, Stuck, begin
 from ballastd.core.drafting import (
     add,
     candidates,
@@ -24,6 +27,7 @@ from ballastd.core.drafting import (
     why_left_out,
     why_vm_rests,
 )
+from ballastd.core.fitting import Fitting, Tries
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.ledger import Ledger
 from ballastd.core.levelling import even_out
@@ -43,16 +47,18 @@ class PlanUnsound(ValueError):
     """The checker refused our own plan: our mistake, never carried out."""
 
 
-def plan(snapshot: Snapshot, ledger: Ledger, intents: tuple[Intent, ...], policies: PolicySet) -> Plan:
+def plan(snapshot: Snapshot, ledger: Ledger, intents: tuple[Intent, ...], policies: PolicySet,
+         course: Course = UNCHARTED) -> Plan:
     """Return the moves that fulfil the intents in their order, and a refusal for each VM that cannot be placed. VMs
-    that are moving already are left to their migrations.
+    that are moving already are left to their migrations. ``course``: of the last plan (``course_of``), which is kept
+    where it is in progress, unless a new one is better by more than changing course costs.
 
     Raises:
         PlanUnsound: the independent checker found fault with the result.
     """
     if not intents:
         return Plan()
-    draft = begin(snapshot, ledger, policies)
+    draft = begin(snapshot, ledger, policies, course)
     planned: set[HostName] = set()
     for number, intent in enumerate(intents):
         if number and _rank(intent) != _rank(intents[number - 1]):
@@ -64,6 +70,11 @@ def plan(snapshot: Snapshot, ledger: Ledger, intents: tuple[Intent, ...], polici
                         and one.host not in planned]
             planned.update(one.host for one in together)
             relieve(draft, together)
+            continue
+        if intent.kind in _SAVES:
+            together = _saved_with(intents[number:], planned)
+            planned.update(one.host for one in together)
+            _empty_hosts(draft, together)
             continue
         if intent.kind not in (IntentKind.EVEN, IntentKind.REPAIR):
             planned.add(intent.host)
@@ -77,6 +88,53 @@ def plan(snapshot: Snapshot, ledger: Ledger, intents: tuple[Intent, ...], polici
     if wrong:
         raise PlanUnsound("; ".join(wrong))
     return Plan(moves, tuple(draft.refusals))
+
+
+def course_of(made: Plan) -> Course:
+    """Return where a plan takes those who leave a failing or drained host, for the next one to keep to."""
+    return {move.vm: move.target for move in made.moves if not move.routine}
+
+
+def _saved_with(intents: Sequence[Intent], planned: Container[HostName]) -> list[Intent]:
+    """Return the intents that empty hosts together: the first, and those right after it that are as urgent."""
+    found: dict[HostName, Intent] = {}
+    for one in takewhile(lambda one: one.kind in _SAVES and _rank(one) == _rank(intents[0]), intents):
+        if one.host not in planned:
+            found.setdefault(one.host, one)
+    return list(found.values())
+
+
+def _empty_hosts(draft: Draft, intents: Sequence[Intent]) -> None:
+    """Plan the moves that empty hosts, each on top of those before it. Where somebody has no target then, places are looked
+    for anew for all who leave these hosts, as far as they came by then: whoever had one keeps one, though maybe another."""
+    base, tries = draft.copy(), Tries()
+    for number, intent in enumerate(intents, 1):
+        before = len(draft.stuck)
+        _empty_host(draft, intent)
+        if len(draft.stuck) > before:
+            _fit(base, draft, intents[:number], [one.vm for (one,) in draft.stuck[before:]], tries)
+
+
+def _fit(base: Draft, draft: Draft, intents: Sequence[Intent], stuck: Sequence[int], tries: Tries) -> None:
+    """Have the draft place those who are stuck, all of them or one after the other, where that is possible together with
+    whom it has placed since ``base``."""
+    fitting = Fitting(base, intents, tries)
+    hopeful = [vm for vm in stuck if fitting.has_place(vm)]
+    if not hopeful:
+        return
+    placed = {vm: row for vm, row in draft.moved.items() if vm not in base.moved}
+    wish = {**placed, **draft.course}
+    for wanted in (hopeful, *([vm] for vm in hopeful if len(hopeful) > 1)):
+        placed = fitting.places((*placed, *wanted), wish) or placed
+        if all(vm in placed for vm in hopeful):
+            break
+    trial = base.copy()
+    trial.picks = placed
+    for intent in intents:
+        _empty_host(trial, intent)
+    if draft.moved.keys() < trial.moved.keys():
+        trial.picks = base.picks
+        draft.become(trial)
 
 
 def _rank(intent: Intent) -> tuple[bool, bool]:
@@ -171,10 +229,9 @@ def _leaving_key(draft: Draft, vm: int, intent: Intent) -> tuple[int | str, ...]
     return (*keys, snapshot.records[vm].name, snapshot.vms.ids[vm])
 
 
+_SAVES = frozenset({IntentKind.EVACUATE, IntentKind.DRAIN})
 _MUST = frozenset({IntentKind.EVACUATE, IntentKind.DRAIN, IntentKind.REPAIR})
 _FULFIL = {
-    IntentKind.EVACUATE: _empty_host,
-    IntentKind.DRAIN: _empty_host,
     IntentKind.EMPTY: _empty_host,
     IntentKind.EVEN: even_out,
     IntentKind.REPAIR: repair,

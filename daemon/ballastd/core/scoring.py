@@ -1,17 +1,18 @@
 """How good each host is as a target: a table of named terms in integers, so that equal inputs give equal choices.
 
-To add a term is to add a row.
+To add a term is to add a row. Beside it, whether an arrival would make a host hot: no points make up for that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ballastd.core.arrays import Floats, Ints
 from ballastd.core.domains import LABELS
+from ballastd.core.policies import BalancePolicy
 from ballastd.core.snapshot import Snapshot
 
 UNLABELLED = -1
@@ -26,6 +27,15 @@ class Weight:
 
 
 @dataclass(frozen=True, slots=True)
+class Coming:
+    """By host row, what is on its way there: bytes that are promised, processors, and MiB/s of the network."""
+
+    promised: Ints
+    shifted: Floats
+    rerouted: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class Term:
     """One named term: its weight, and its value by host for (snapshot, source row), in thousandths; larger is better."""
 
@@ -37,6 +47,45 @@ class Term:
 MEMORY_LEFT, PROCESSOR_LEFT = Weight("memory left", 4), Weight("processor left", 3)
 """Of what a host has left, in thousandths of its limits: beside the terms, for it changes as a plan grows."""
 STEP = 0.02
+DEFAULT_MARK = 0.80
+"""Above what share of its processors a host counts as hot where no policy says: the mark that balance has by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """By host, above what share of its processors, memory and network it is hot; inf where nothing says."""
+
+    cpu: Floats
+    memory: Floats
+    network: Floats
+
+
+def marks_of(snapshot: Snapshot, policies: Sequence[BalancePolicy]) -> Marks:
+    """Return the lowest hot marks of the policies that cover each host, whatever their mode; of processors the default where
+    none has one."""
+    found: dict[str, Floats] = {}
+    for resource in ("cpu", "memory", "network"):
+        marks = np.full(len(snapshot.facts), np.inf)
+        for policy in policies:
+            above = min((edge.above for edge in policy.hot if edge.resource == resource), default=np.inf)
+            marks = np.where(snapshot.covered(policy.scope), np.minimum(marks, above), marks)
+        found[resource] = marks
+    cpu = found["cpu"]
+    return Marks(np.where(np.isinf(cpu), DEFAULT_MARK, cpu), found["memory"], found["network"])
+
+
+def over_marks(snapshot: Snapshot, marks: Marks, vm: int, coming: Coming) -> Floats:
+    """Return by how much of itself each host would be above one of its marks with a VM (row) there at its busier times, and
+    all that is on its way there; 0 or less: it would not be hot. What nobody knows makes no host hot."""
+    hosts, vms = snapshot.hosts, snapshot.vms
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cpu = (hosts.cpu + np.maximum(0.0, coming.shifted) + vms.peak[vm]) / hosts.cpu_limit
+        memory = (hosts.used + hosts.reserved + coming.promised + vms.memory[vm]) / hosts.limit
+        over = np.fmax(cpu - marks.cpu, memory - marks.memory)
+        if hosts.has_network:
+            network = hosts.network + np.maximum(0.0, coming.rerouted) + vms.network_peak[vm]
+            over = np.fmax(over, network / hosts.network_limit - marks.network)
+    return np.where(np.isnan(over), -np.inf, over)
 
 
 def memory_left(snapshot: Snapshot, promised: Ints) -> Ints:

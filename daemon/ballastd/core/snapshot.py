@@ -140,6 +140,13 @@ class Snapshot:
         vms = fact.inventory.vms if fact.inventory is not None else ()
         return fact.reachable and fact.inventory is not None and not any(vm.state.holds_memory for vm in vms)
 
+    def covered(self, scope: Scope) -> Bools:
+        """Return the hosts that a scope covers; asked once while hosts are declared as they are."""
+        known = self.cast.scopes
+        if scope not in known:
+            known[scope] = np.array([scope.covers(fact.declared) for fact in self.facts], np.bool_)
+        return known[scope]
+
     def vms_on(self, host: HostName) -> tuple[int, ...]:
         """Return the rows of the VMs that live on ``host``."""
         return tuple(int(i) for i in np.flatnonzero(self.vms.host == self.row(host)))
@@ -178,7 +185,7 @@ class Cast:
     breaches: dict[PlacementPolicy, object] = field(default_factory=dict, repr=False, compare=False)
     """Who ought to leave for a rule to be kept, by rule, for whatever was asked before: see ``breaches``."""
     scopes: dict[Scope, Bools] = field(default_factory=dict, repr=False, compare=False)
-    """The hosts that a scope covers, for whatever was asked before: see ``trends``."""
+    """The hosts that a scope covers, for whatever was asked before."""
     members: dict[VmSelector, frozenset[int]] = field(default_factory=dict, repr=False, compare=False)
     """The rows of the VMs that a selector covers, for whatever was asked before: see ``placement``."""
 

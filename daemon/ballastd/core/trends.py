@@ -206,10 +206,7 @@ class Trends:
 
 def in_scope(policy: BalancePolicy | ConsolidationPolicy, snapshot: Snapshot) -> Ints:
     """Return the rows of the hosts in scope that take part: those that are meant to be silent or empty do not."""
-    known = snapshot.cast.scopes
-    if policy.scope not in known:
-        known[policy.scope] = np.array([policy.scope.covers(fact.declared) for fact in snapshot.facts], np.bool_)
-    return np.flatnonzero(known[policy.scope] & ~snapshot.hosts.apart)
+    return np.flatnonzero(snapshot.covered(policy.scope) & ~snapshot.hosts.apart)
 
 
 def _surely_cool(policy: BalancePolicy, snapshot: Snapshot, shares: Shares, telemetry: Telemetry) -> Bools:

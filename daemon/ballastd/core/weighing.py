@@ -40,9 +40,15 @@ def account_of(draft: Draft, source: int, ranked: list[Candidate], worth: Worth)
     best = ranked[0]
     chosen = draft.weighed(best, source)
     if len(ranked) == 1:
-        return Account(worth.gains, worth.costs, chosen)
+        return Account(worth.gains, worth.costs, chosen, because=_hot(best))
     second = ranked[1]
-    return Account(worth.gains, worth.costs, chosen, draft.weighed(second, source), _what_decided(best, second))
+    decided = "; ".join(words for words in (_what_decided(best, second), _hot(best)) if words)
+    return Account(worth.gains, worth.costs, chosen, draft.weighed(second, source), decided)
+
+
+def _hot(best: Candidate) -> str:
+    """Return in words that a target will be hot, which it is taken for all the same; empty where it will not."""
+    return f"{best.name} will be hot with it" if best.is_hot else ""
 
 
 def _what_decided(best: Candidate, second: Candidate) -> str:
@@ -50,8 +56,12 @@ def _what_decided(best: Candidate, second: Candidate) -> str:
     apart = best.points - second.points
     if best.is_picked:
         return "places for all moves of the plan are chosen together"
+    if best.is_kept:
+        return f"the plan in progress has {best.name}, and another is not so much better that it is worth changing course"
     if best.refusals < second.refusals:
         return f"it was turned away at {second.name} within the hour"
+    if best.refusals == second.refusals and second.is_hot and not best.is_hot:
+        return f"{second.name} would be hot with it"
     if best.refusals > second.refusals or best.worth < second.worth or apart < 0:
         return f"a person was offered {best.name}"
     if best.worth > second.worth:
