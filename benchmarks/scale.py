@@ -30,6 +30,7 @@ from pathlib import Path
 
 from ballastd.core import controller
 from ballastd.core.consumption import PROFILE_POINTS, PROFILE_SECONDS
+from ballastd.core.draft import Course
 from ballastd.core.hardware import Backing, Hardware, Needs, PagePool
 from ballastd.core.inputs import Input, OperatorCommand, Verb
 from ballastd.core.intents import Intent, IntentKind
@@ -64,10 +65,11 @@ class Asked:
     ledger: Ledger
     intents: tuple[Intent, ...]
     policies: PolicySet
+    course: Course
 
     def plan(self) -> Plan:
         """Make the plan again."""
-        return plan(self.snapshot, self.ledger, self.intents, self.policies)
+        return plan(self.snapshot, self.ledger, self.intents, self.policies, self.course)
 
 
 def step_ms(driver: Driver, *told: Input) -> float:
@@ -84,9 +86,9 @@ def step_ms(driver: Driver, *told: Input) -> float:
 
 def noting(asked: list[Asked]) -> Callable[..., Plan]:
     """Return a planner that notes what it is asked."""
-    def noted(snapshot: Snapshot, ledger: Ledger, intents: tuple[Intent, ...], policies: PolicySet) -> Plan:
-        asked.append(Asked(snapshot, ledger, intents, policies))
-        return plan(snapshot, ledger, intents, policies)
+    def noted(snapshot: Snapshot, ledger: Ledger, intents: tuple[Intent, ...], policies: PolicySet, course: Course) -> Plan:
+        asked.append(Asked(snapshot, ledger, intents, policies, course))
+        return plan(snapshot, ledger, intents, policies, course)
 
     return noted
 

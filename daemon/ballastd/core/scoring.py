@@ -53,39 +53,45 @@ DEFAULT_MARK = 0.80
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """By host, above what share of its processors, memory and network it is hot; inf where nothing says."""
+    """By host, how much of its processors, memory (bytes) and network (MiB/s) is left up to where it is hot, inf where
+    nothing says, nan where that is unknown; and what it has of each, 1 where nobody knows."""
 
     cpu: Floats
     memory: Floats
     network: Floats
+    cpu_limit: Floats
+    limit: Floats
+    network_limit: Floats
 
 
 def marks_of(snapshot: Snapshot, policies: Sequence[BalancePolicy]) -> Marks:
-    """Return the lowest hot marks of the policies that cover each host, whatever their mode; of processors the default where
-    none has one."""
-    found: dict[str, Floats] = {}
+    """Return what hosts have left up to the lowest hot marks of the policies that cover them, whatever their mode; of
+    processors up to the default where none has one."""
+    hosts, found = snapshot.hosts, dict[str, Floats]()
     for resource in ("cpu", "memory", "network"):
         marks = np.full(len(snapshot.facts), np.inf)
         for policy in policies:
             above = min((edge.above for edge in policy.hot if edge.resource == resource), default=np.inf)
             marks = np.where(snapshot.covered(policy.scope), np.minimum(marks, above), marks)
         found[resource] = marks
-    cpu = found["cpu"]
-    return Marks(np.where(np.isinf(cpu), DEFAULT_MARK, cpu), found["memory"], found["network"])
+    cpu = np.where(np.isinf(found["cpu"]), DEFAULT_MARK, found["cpu"])
+    cpu_limit, limit, network_limit = (np.where((have > 0) & np.isfinite(have), have, 1.0)
+                                       for have in (hosts.cpu_limit, hosts.limit, hosts.network_limit))
+    network = np.where(np.isinf(hosts.network_limit), np.inf, found["network"] * network_limit - hosts.network)
+    memory = found["memory"] * limit - hosts.used - hosts.reserved
+    return Marks(cpu * cpu_limit - hosts.cpu, memory, network, cpu_limit, limit, network_limit)
 
 
 def over_marks(snapshot: Snapshot, marks: Marks, vm: int, coming: Coming) -> Floats:
     """Return by how much of itself each host would be above one of its marks with a VM (row) there at its busier times, and
     all that is on its way there; 0 or less: it would not be hot. What nobody knows makes no host hot."""
     hosts, vms = snapshot.hosts, snapshot.vms
-    with np.errstate(divide="ignore", invalid="ignore"):
-        cpu = (hosts.cpu + np.maximum(0.0, coming.shifted) + vms.peak[vm]) / hosts.cpu_limit
-        memory = (hosts.used + hosts.reserved + coming.promised + vms.memory[vm]) / hosts.limit
-        over = np.fmax(cpu - marks.cpu, memory - marks.memory)
-        if hosts.has_network:
-            network = hosts.network + np.maximum(0.0, coming.rerouted) + vms.network_peak[vm]
-            over = np.fmax(over, network / hosts.network_limit - marks.network)
-    return np.where(np.isnan(over), -np.inf, over)
+    cpu = (np.maximum(0.0, coming.shifted) + vms.peak[vm] - marks.cpu) / marks.cpu_limit
+    over: Floats = np.fmax(cpu, (coming.promised + vms.memory[vm] - marks.memory) / marks.limit)
+    if hosts.has_network:
+        over = np.fmax(over, (np.maximum(0.0, coming.rerouted) + vms.network_peak[vm] - marks.network) / marks.network_limit)
+    known: Floats = np.fmax(over, -np.inf)
+    return known
 
 
 def memory_left(snapshot: Snapshot, promised: Ints) -> Ints:
