@@ -39,7 +39,8 @@ def test_a_host_whose_reports_are_late_says_so_and_is_a_target_once_enough_came_
         late = [replace(one, sent_at=one.sent_at - seconds) for one in t.reports() if isinstance(one, Report)]
         decision = t.step(*late, *t.inventories(), look=False)
         said += [host.why_not for host in decision.view.hosts if host.name == "b"]
-    why = "host-clock-skewed: its reports come more than 30 s late, or its clock is behind; 3 in a row have to come in time"
+    why = ("host-clock-skewed: its reports come more than 30 s late, or its clock is behind; 3 in a row have to come in time"
+           "; cure: let it keep time: chronyc tracking")
     assert said == [(why,), (why,), (why,), ()]
 
 
