@@ -92,7 +92,7 @@ ACTING: tuple[Mutant, ...] = (
     Mutant("a migration waits for no bandwidth at the target of another", f"{SERVICE}/executor.py",
            "if tune.source in ends or tune.target in ends]", "if tune.source in ends]", EXECUTOR),
     Mutant("a surprise from a bandwidth loses a migration", f"{SERVICE}/executor.py",
-           "gather(*after, return_exceptions=True)", "gather(*after)", EXECUTOR),
+           "gather(*after, return_exceptions=True)\n        result", "gather(*after)\n        result", EXECUTOR),
     Mutant("a surprise from a bandwidth is told nobody", f"{SERVICE}/executor.py",
            "    except Exception:\n        log.exception(otherwise, migration=migration)\n", "", EXECUTOR),
     Mutant("a bandwidth that arrived is said again without end", f"{CORE}/under_way.py",

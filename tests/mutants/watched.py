@@ -13,9 +13,9 @@ def watched(*stories: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
 WATCHED: tuple[Mutant, ...] = (
     Mutant("orders of one step leave a host together", f"{CORE}/admission.py", "        tally.out[move.source] += 1\n", "",
            watched("three-leave-two-at-a-time")),
-    Mutant("a running job is given more than its share", f"{CORE}/admission.py",
-           "tunes.append(TuneOrder(m.id, m.vm, m.source, m.target, given.bandwidth_mib_s, revision,",
-           "tunes.append(TuneOrder(m.id, m.vm, m.source, m.target, given.bandwidth_mib_s + 100, revision,",
+    Mutant("a running job is given more than its share", f"{CORE}/sharing.py",
+           "TuneOrder(m.id, m.vm, m.source, m.target, given.bandwidth_mib_s, revision,",
+           "TuneOrder(m.id, m.vm, m.source, m.target, given.bandwidth_mib_s + 100, revision,",
            watched("who-is-left-is-given-more")),
     Mutant("a job is told another bandwidth than is written", f"{KERNEL}/kernel.py",
            "await self._hypervisor.set_bandwidth(order.source, order.vm, order.bandwidth_mib_s)",

@@ -177,6 +177,7 @@ def _fields(migration: Row) -> list[tuple[str, str]]:
         ("copied", share(migration["progress"])),
         ("bandwidth", f"{'-' if migration['rate_mib_s'] is None else format(migration['rate_mib_s'], '.0f')} of "
                       f"{migration['bandwidth_mib_s']} MiB/s"),
+        *([("why so much", migration["bandwidth_because"])] if migration.get("bandwidth_because") else []),
         *([("gives way", _gives_way(migration))] if migration.get("gives_way") else []),
         ("left", time_left(migration)),
         ("rounds", _rounds(migration)),

@@ -8,30 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Set
 from dataclasses import dataclass, field, replace
-from math import ceil
 from types import MappingProxyType
 
 from ballastd.core.books import DAY_SECONDS, HOUR_SECONDS, OPERATOR
 from ballastd.core.clearance import Gate
+from ballastd.core.climbing import Asks, Climb
 from ballastd.core.convergence import ladder
-from ballastd.core.dirtying import SHOWN_SECONDS, dirtying_of, shown
 from ballastd.core.domains import AT_A_TIME_SECONDS, first_apart
-from ballastd.core.giving_way import FASTER, NOT_ASKED, PARTED, SAVING, WHOLE, Others, Part, Rooms, rooms
+from ballastd.core.giving_way import WHOLE, Others, Way, link_of
 from ballastd.core.intents import Intent, IntentKind, Wants
 from ballastd.core.inventory import Dirtying, VmRecord
 from ballastd.core.last_resorts import may_begin
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Failure, Migration
 from ballastd.core.plans import Deferral, DeferralKind, Given, Move, Order, Plan, TuneOrder
-from ballastd.core.policies import Health, Limits, Mode, PolicySet, Timing, Window
+from ballastd.core.policies import Limits, Mode, PolicySet, Timing, Window
 from ballastd.core.prediction import Passage, fair_share, foretell, never_ends
-from ballastd.core.quantities import GIB, MIB, HostName, Seconds, VmId
+from ballastd.core.quantities import GIB, HostName, Seconds, VmId
+from ballastd.core.sharing import Links, Sharing, climbs, dirtying_now, hurry, retune, share
 from ballastd.core.snapshot import Snapshot
 from ballastd.core.statements import have_left
 
 FIT_FACTOR = 1.5
 NOBODY: Mapping[VmId, float] = MappingProxyType({})
-TUNE_STEP = 0.10
+NO_ASKS = Asks()
 WITHHELD_PAUSE_SECONDS = 2.0
 WITHHELD_PAUSE_MAX_SECONDS = 300.0
 
@@ -39,13 +39,15 @@ WITHHELD_PAUSE_MAX_SECONDS = 300.0
 @dataclass(frozen=True, slots=True)
 class Admission:
     """What may start, what must wait, which evacuations begin with it, and new bandwidths for running jobs. ``given``: what
-    those under way (ids) that give way are given now, and why."""
+    those under way (ids) that give way are given now, and why; ``peaks``: what those (ids) may be given instead that do not
+    converge with that, MiB/s."""
 
     orders: tuple[Order, ...]
     deferrals: tuple[Deferral, ...]
     begins: tuple[HostName, ...]
     tunes: tuple[TuneOrder, ...]
     given: Mapping[str, Given]
+    peaks: Mapping[str, int]
 
 
 @dataclass(slots=True)
@@ -62,21 +64,24 @@ class _Tally:
 
 def admit(plan: Plan, intents: tuple[Intent, ...], snapshot: Snapshot, ledger: Ledger, policies: PolicySet,
           gates: tuple[Gate, ...], timing: Timing, revision: int, approved: Container[VmId] = (),
-          going_down: Mapping[VmId, float] = NOBODY, others: Others | None = None) -> Admission:
+          going_down: Mapping[VmId, float] = NOBODY, others: Others | None = None,
+          asks: Asks = NO_ASKS) -> Admission:
     """Return the orders that may start now, in plan order, and a deferral for each other move.
 
     ``approved``: VMs whose planned moves a person approved: the mode of their policy does not hold them, all else does.
     ``going_down``: VMs that were asked to shut down just now, and until when (wall) they may be on their way down.
     ``others``: what others use of links, None where nobody gives way. It changes what jobs are given, and not what may
-    start: that rests on static shares.
+    start: that rests on static shares. ``asks``: who does not converge with what it has.
     """
     tally = _tally(snapshot, ledger)
+    links = Links(snapshot, ledger, policies.limits, tally.out, tally.into, others, asks)
+    climbing = climbs(links)
     wants = Wants(intents)
     deferrals: list[Deferral] = []
     for move in plan.moves:
         intent = wants.of(move.wanted_by, move.policy, routine=move.routine, makes_room=move.room_for is not None)
-        no = _deferral(move, intent, tally, snapshot, ledger, policies, gates, going_down.get(move.vm),
-                       approved=move.vm in approved)
+        no = (_deferral(move, intent, tally, snapshot, ledger, policies, gates, going_down.get(move.vm),
+                        approved=move.vm in approved) or _held_back(move, climbing, snapshot))
         if no is not None:
             deferrals.append(no)
             continue
@@ -88,12 +93,13 @@ def admit(plan: Plan, intents: tuple[Intent, ...], snapshot: Snapshot, ledger: L
         tally.out[move.source] += 1
         tally.into[move.target] += 1
         tally.granted.append((move, len(tally.granted) + 1))
-    sharing = _sharing(snapshot, ledger, tally, policies.limits, others)
+    sharing = share(links, [move for move, _ in tally.granted])
     orders = tuple(_order(move, number, snapshot, ledger, sharing, policies, timing, revision)
                    for move, number in tally.granted)
     running = {m.id: sharing.given(m) for m in ledger.open_migrations() if m.id in sharing.parts}
-    return Admission(orders, tuple(deferrals), tuple(tally.begins), _retune(ledger, running, revision),
-                     {m.id: running[m.id] for m in ledger.open_migrations() if m.gives_way is not None and m.id in running})
+    return Admission(orders, tuple(deferrals), tuple(tally.begins), retune(sharing, ledger, running, revision),
+                     {m.id: running[m.id] for m in ledger.open_migrations() if m.gives_way is not None and m.id in running},
+                     sharing.peaks)
 
 
 def _tally(snapshot: Snapshot, ledger: Ledger) -> _Tally:
@@ -329,6 +335,17 @@ def _bandwidth(move: Move, tally: _Tally, snapshot: Snapshot, limits: Limits) ->
                     f"{limits.migration_minimum_mib_s:g} wanted", move.vm, move.source)
 
 
+def _held_back(move: Move, climbing: tuple[Climb, ...], snapshot: Snapshot) -> Deferral | None:
+    """Return why a move waits for one that climbs on one of its links, unless it is in more of a hurry, or waited enough."""
+    for one in climbing:
+        until, shared = one.until_wall, {(move.source, Way.OUT), (move.target, Way.IN)}.intersection(one.lane.ends)
+        if shared and hurry(move, snapshot) <= one.lane.hurry and (until is None or snapshot.now.wall < until):
+            where = " and ".join(map(link_of, [end for end in one.lane.ends if end in shared]))
+            return Deferral(DeferralKind.CLIMB, f"{one.name} is given the link {where}, for it does not converge with an "
+                            "even share of it", move.vm, move.source, until)
+    return None
+
+
 def _outrun(move: Move, intent: Intent, tally: _Tally, snapshot: Snapshot, ledger: Ledger, limits: Limits
             ) -> Deferral | None:
     """Return why a routine move waits: with it, it or another one that shares its link, and that would end without it, would
@@ -342,7 +359,7 @@ def _outrun(move: Move, intent: Intent, tally: _Tally, snapshot: Snapshot, ledge
     begun = [m for m in ledger.open_migrations() if m.holds_slot and m.source in tally.out and m.target in tally.into]
     beside = [one for one in (*granted, *begun) if one.source == move.source or one.target == move.target]
     for one in (move, *beside) if intent.routine else (move,):
-        dirties = one.dirties if isinstance(one, Move) else _dirtying(one, snapshot, ledger)
+        dirties = one.dirties if isinstance(one, Move) else dirtying_now(one, snapshot, ledger)
         if not one.routine or dirties is None:
             continue
         share = _share(snapshot, shared, one.source, one.target, limits, 0)
@@ -365,13 +382,8 @@ def never_arrives(m: Migration, snapshot: Snapshot, ledger: Ledger, limits: Limi
     granted."""
     if not m.holds_slot or m.auto_converge or m.post_copy_because or m.source not in snapshot.hosts.names:
         return False
-    dirties = _dirtying(m, snapshot, ledger)
+    dirties = dirtying_now(m, snapshot, ledger)
     return dirties is not None and _copies_for_ever(m, m.bandwidth_mib_s, dirties, snapshot, limits)
-
-
-def _dirtying(m: Migration, snapshot: Snapshot, ledger: Ledger) -> Dirtying | None:
-    inventory = snapshot.facts[snapshot.row(m.source)].inventory
-    return dirtying_of(m.vm, inventory, lambda: shown(ledger.settled, snapshot.now.wall - SHOWN_SECONDS))
 
 
 def _record(snapshot: Snapshot, move: Move | Migration) -> VmRecord | None:
@@ -385,67 +397,7 @@ def _share(snapshot: Snapshot, tally: _Tally, source: HostName, target: HostName
                       float(snapshot.hosts.link_mib_s[there]), tally.into[target] + more, limits.link_share)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sharing:
-    """The links as they are shared once all orders are granted. ``parts``: by the id of what is under way, by the VM of what
-    is granted."""
-
-    parts: Mapping[str, Part]
-    rooms: Rooms
-
-    def given(self, one: Move | Migration) -> Given:
-        """Return what it is given."""
-        return self.rooms.given(self.part(one))
-
-    def part(self, one: Move | Migration) -> Part:
-        """Return its part of the links."""
-        return self.parts[one.vm if isinstance(one, Move) else one.id]
-
-
-def _sharing(snapshot: Snapshot, ledger: Ledger, tally: _Tally, limits: Limits, others: Others | None) -> _Sharing:
-    parts: dict[str, Part] = {}
-    begun = [m for m in ledger.open_migrations() if m.holds_slot and m.source in tally.out and m.target in tally.into]
-    ours: list[Move | Migration] = [*begun, *(move for move, _ in tally.granted)]
-    for one in ours:
-        whole = _share(snapshot, tally, one.source, one.target, limits, 0)
-        firm = NOT_ASKED if others is None else _firm(one, snapshot, others)
-        least = None if others is None or firm else _least(one, whole, snapshot, ledger, limits, others)
-        parts[one.vm if isinstance(one, Move) else one.id] = Part(one.source, one.target, whole, least, firm)
-    if others is None:
-        return _Sharing(parts, Rooms())
-    parted = {m.id for m in begun if m.post_copy_because}
-    links = {host: float(snapshot.hosts.link_mib_s[snapshot.row(host)])
-             for part in parts.values() for host in (part.source, part.target)}
-    # a VM that went before its memory takes what it gets: that is in what others use
-    steered = [part for key, part in parts.items() if key not in parted]
-    return _Sharing(parts, rooms(steered, links, others))
-
-
-def _firm(one: Move | Migration, snapshot: Snapshot, others: Others) -> str:
-    """Return why a move gives way to nobody: it takes a VM off a failing host, or makes room for one, or its time was set
-    before anybody asked for that. Empty where it does."""
-    from_host = one.source if isinstance(one, Migration) else one.wanted_by
-    if snapshot.facts[snapshot.row(from_host)].health is Health.FAILING:
-        return SAVING
-    if isinstance(one, Migration):
-        return PARTED if one.post_copy_because else NOT_ASKED if one.gives_way is None else ""
-    if one.reserve_waived:
-        return SAVING
-    return "" if others.is_asked_of(one.source) or others.is_asked_of(one.target) else NOT_ASKED
-
-
-def _least(one: Move | Migration, whole: int, snapshot: Snapshot, ledger: Ledger, limits: Limits, others: Others) -> int:
-    """Return how little a migration is given at least, whatever others use: what is worth beginning with, so much that
-    copying ends as well as it would with its whole share, and no less than its time was set for, whatever policies say since
-    then."""
-    known = one.dirties if isinstance(one, Move) else _dirtying(one, snapshot, ledger)
-    shown_now = 0.0 if isinstance(one, Move) else others.dirtied(one.id)
-    dirties = max(shown_now, 0.0 if known is None else known.mib_s)
-    in_time = 0.0 if isinstance(one, Move) else 2 * one.memory / MIB / max(1.0, one.deadline_wall - one.ordered_wall)
-    return min(whole, max(1, ceil(limits.migration_minimum_mib_s), ceil(FASTER * dirties), ceil(in_time)))
-
-
-def _order(move: Move, number: int, snapshot: Snapshot, ledger: Ledger, sharing: _Sharing, policies: PolicySet,
+def _order(move: Move, number: int, snapshot: Snapshot, ledger: Ledger, sharing: Sharing, policies: PolicySet,
            timing: Timing, revision: int) -> Order:
     limits, part, given = policies.limits, sharing.part(move), sharing.given(move)
     bandwidth = given.bandwidth_mib_s
@@ -466,19 +418,3 @@ def _order(move: Move, number: int, snapshot: Snapshot, ledger: Ledger, sharing:
                  not (move.routine or had_no_luck) and may_begin(policies.evacuation_named(move.policy), record),
                  copy.takes, None if copy.downtime is None else round(1000 * copy.downtime, 1),
                  None if part.least is None else replace(given, because="") if given.because == WHOLE else given)
-
-
-def _retune(ledger: Ledger, running: Mapping[str, Given], revision: int) -> tuple[TuneOrder, ...]:
-    """Return new bandwidths for running jobs whose share changed by more than a tenth, or who have their whole one again."""
-    tunes = []
-    for m in ledger.open_migrations():
-        if m.phase.value != "running" or m.id not in running:
-            continue
-        given = running[m.id]
-        is_whole_again = bool(m.gives_way) and not given.less_mib_s
-        if is_whole_again or abs(given.bandwidth_mib_s - m.bandwidth_mib_s) > TUNE_STEP * m.bandwidth_mib_s:
-            # a share that changed because of our own migrations alone is as any other
-            is_for_others = m.gives_way is not None and (given.less_mib_s or is_whole_again)
-            tunes.append(TuneOrder(m.id, m.vm, m.source, m.target, given.bandwidth_mib_s, revision,
-                                   given if is_for_others else None))
-    return tuple(sorted(tunes, key=lambda tune: tune.bandwidth_mib_s))

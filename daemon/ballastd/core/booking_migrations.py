@@ -114,7 +114,9 @@ def _hand_pause_seen(books: Books, e: ev.HandPauseSeen) -> None:
 
 def _bandwidth_ordered(books: Books, e: ev.BandwidthOrdered) -> None:
     migration = books.open_migration(e.id)
-    books.migrations[e.id] = replace(migration, bandwidth_mib_s=e.bandwidth_mib_s, retuned=True)
+    since = (e.wall if migration.climbs_wall is None else migration.climbs_wall) if e.climbs else None
+    books.migrations[e.id] = replace(migration, bandwidth_mib_s=e.bandwidth_mib_s, retuned=True, bandwidth_because=e.because,
+                                     climbs_wall=since)
 
 
 def _way_given(books: Books, e: ev.WayGiven) -> None:

@@ -376,7 +376,7 @@ class Controller:
         others.follow(self._cluster.hosts, step.draft, limits.give_way, step.now)
         admission = admit(plan_made, intents, snapshot, step.draft, self._policies, gates, self._cluster.timing,
                           step.revision, offered.approved, self._shutdowns.going_down(step.draft, step.now),
-                          None if limits.give_way is None else others)
+                          None if limits.give_way is None else others, self._under_way.asks())
         granted = self._switchboard.still_wanted(admission.orders, plan_made, snapshot, outlook, self._senses)
         orders = self._book_orders(step, granted, admission.begins, intents, offered.approved)
         record_at = partial(self._senses.record, now=step.now)
@@ -388,7 +388,8 @@ class Controller:
         step.notices.extend(self._strandings.follow(plan_made, intents, gates, step.draft, snapshot))
         switching = self._switch(step, snapshot, outlook, plan_made, gates)
         shutting = self._shut_down(step, snapshot, intents, plan_made, gates)
-        care = self._under_way.follow(step.draft, self._policies, self._verdicts.health, gates, step.revision, step.now)
+        care = self._under_way.follow(step.draft, self._policies, self._verdicts.health, gates, admission.peaks,
+                                      step.revision, step.now)
         step.take(care.events, care.notices)
         asked = self._arrivals.follow(step.draft, record_at, self._senses.looked_since, step.now)
         step.take(asked.events, asked.notices)
@@ -485,7 +486,8 @@ class Controller:
     @staticmethod
     def _book_tunes(step: Step, tunes: tuple[TuneOrder, ...]) -> tuple[TuneOrder, ...]:
         for tune in tunes:
-            step.book(ev.BandwidthOrdered(step.now.wall, tune.migration, tune.bandwidth_mib_s))
+            step.book(ev.BandwidthOrdered(step.now.wall, tune.migration, tune.bandwidth_mib_s, tune.because,
+                                          tune.climbs))
             step.take(way_given(tune.migration, tune.given, step.now.wall), ())
         return tunes
 

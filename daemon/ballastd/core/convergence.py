@@ -1,8 +1,9 @@
 """Whether a running migration gets anywhere: how long its VM may stand still at the end, and when it is given up.
 
 Memory that is dirtied while it is copied is copied again, round by round. A migration ends once what a round has left fits
-into the standstill that is allowed: little at first, and more each time a round leaves as much as the best one before. Is
-there no more to allow, and nothing has become better for a while, it is called off: it would copy until its time is over.
+into the standstill that is allowed: little at first. When a round leaves as much as the best one before, it is given more
+of its links, where there is more; after that its VM may stand still for longer each time. Is there no more to allow, and
+nothing has become better for a while, it is called off: it would copy until its time is over.
 
 A round is judged once the next one has begun, by what was said of it last: a hypervisor counts rounds up before it says how
 long a standstill would take now, and until its second round it says nothing but the limit.
@@ -21,7 +22,8 @@ from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Migration
 from ballastd.core.plans import DowntimeOrder
 from ballastd.core.policies import Limits
-from ballastd.core.quantities import Instant, human_seconds
+from ballastd.core.prediction import NEVER_FROM
+from ballastd.core.quantities import MIB, Instant, human_seconds
 
 STEPS_MS = (100, 150, 200, 300, 400, 500, 700, 1000)
 """How long a VM may stand still at the end, milliseconds: so much first, then more where that does not do."""
@@ -31,6 +33,8 @@ SLOWING_ROUNDS = 20
 """So many rounds a hypervisor needs until it has slowed a VM down as far as it can: ten steps of two rounds each."""
 TOP_ROUNDS = 2
 """So many rounds have to be no better with all the standstill that there is."""
+CALM_SECONDS = 10.0
+"""So long it has had its bandwidth before it asks for more."""
 BETTER = 0.96
 """A round that leaves no more than this share of what the best one left is a better one."""
 
@@ -43,12 +47,13 @@ def ladder(limits: Limits, wish_ms: int | None) -> tuple[int, ...]:
 
 @dataclass(slots=True)
 class _Course:
-    """What was seen of one job; monotonic seconds. ``uncounted``: the last round that is not judged. ``needed``: the
-    standstill that this round would have taken, seconds, as said last; ``last``: the same of the last that was judged,
-    ``least``: of the best one. ``stalled``: rounds that were no better since then; ``at_top``: those of them that had all
-    the standstill that there is."""
+    """What was seen of one job; monotonic seconds. ``since``: when its bandwidth was first seen. ``uncounted``: the last
+    round that is not judged. ``needed``: the standstill that this round would have taken, seconds, as said last; ``last``:
+    the same of the last that was judged, ``least``: of the best one. ``stalled``: rounds that were no better since then;
+    ``at_top``: those of them that had all the standstill that there is."""
 
     bandwidth_mib_s: int
+    since: float
     at: float
     uncounted: int
     moved_at: float
@@ -65,12 +70,13 @@ class _Course:
 @dataclass(frozen=True, slots=True)
 class Eased:
     """What to book, what to carry out, and why migrations (ids) are to be given up; ``outrun``: those that dirty
-    their memory faster than it is copied."""
+    their memory faster than it is copied; ``asks``: which ought to be given more of their links first, and why."""
 
     events: tuple[ev.DowntimeOrdered, ...] = ()
     orders: tuple[DowntimeOrder, ...] = ()
     hopeless: Mapping[str, str] = field(default_factory=dict)
     outrun: Mapping[str, str] = field(default_factory=dict)
+    asks: Mapping[str, str] = field(default_factory=dict)
 
 
 class Convergence:
@@ -80,15 +86,18 @@ class Convergence:
         self._courses: dict[str, _Course] = {}
 
     def follow(self, ledger: Ledger, seen: Mapping[str, ProgressSeen], record_of: Callable[[Migration], VmRecord | None],
-               limits: Limits, revision: int, now: Instant, held: Callable[[Migration], bool]) -> Eased:
+               limits: Limits, peaks: Mapping[str, int], revision: int, now: Instant, held: Callable[[Migration], bool]
+               ) -> Eased:
         """Return what is to be done about jobs that are slow to end. ``record_of``: its VM as its source shows it now, None
-        where nobody knows; ``held``: whether a gate stands for it. Then nothing more is allowed, and what is not reached
-        meanwhile counts against nobody."""
+        where nobody knows; ``peaks``: what those (ids) may have of their links that have more to gain, MiB/s; ``held``:
+        whether a gate stands for it. Then nothing more is allowed, and what is not reached meanwhile counts against
+        nobody."""
         self._courses = {key: one for key, one in self._courses.items() if key in ledger.migrations}
         events: list[ev.DowntimeOrdered] = []
         orders: list[DowntimeOrder] = []
         hopeless: dict[str, str] = {}
         outrun: dict[str, str] = {}
+        asks: dict[str, str] = {}
         for m in ledger.open_migrations():
             shown = seen.get(m.id)
             if not m.holds_slot or shown is None or shown.progress is None or shown.progress.memory_total <= 0:
@@ -103,27 +112,31 @@ class Convergence:
             is_stalled = _judge(course, needed, allowed, is_top=allowed >= steps[-1])
             if m.abort_reason or m.post_copy_because:
                 continue
-            if no := _outrun(course, steps, limits, may_slow=m.auto_converge):
+            may_climb = _may_climb(course, shown, m, peaks.get(m.id, 0), steps[-1])
+            if may_climb and is_stalled and course.at >= course.since + CALM_SECONDS:
+                asks[m.id] = _why_more(course, shown, allowed)
+            if not may_climb and (no := _outrun(course, steps, limits, may_slow=m.auto_converge)):
                 hopeless[m.id] = outrun[m.id] = no
                 continue
             if no := _stuck(course, shown, limits):
                 hopeless[m.id] = no
                 continue
-            more = _next(steps, allowed, 1000.0 * needed) if is_stalled else min(allowed, steps[-1])
+            is_next = is_stalled and not may_climb
+            more = _next(steps, allowed, 1000.0 * needed) if is_next else min(allowed, steps[-1])
             if more != allowed:
                 said = 0 if math.isnan(course.last) else round(1000.0 * course.last)
                 events.append(ev.DowntimeOrdered(now.wall, m.id, more, said))
             # a round that ought to have been the last: who asked may not have been heard
             if more != allowed or (m.downtime_ms and 1000.0 * needed <= allowed):
                 orders.append(DowntimeOrder(m.id, m.vm, m.source, more, revision))
-        return Eased(tuple(events), tuple(orders), hopeless, outrun)
+        return Eased(tuple(events), tuple(orders), hopeless, outrun, asks)
 
     def _course(self, m: Migration, shown: ProgressSeen) -> _Course:
         course = self._courses.get(m.id)
         # with another bandwidth all that was seen is of another job, this round included
         if course is None or course.bandwidth_mib_s != m.bandwidth_mib_s:
             at, uncounted = shown.at.monotonic, 1 if course is None or shown.progress is None else shown.progress.iteration
-            course = self._courses[m.id] = _Course(m.bandwidth_mib_s, -math.inf, uncounted, at, at)
+            course = self._courses[m.id] = _Course(m.bandwidth_mib_s, at, -math.inf, uncounted, at, at)
         return course
 
 
@@ -165,6 +178,22 @@ def _next(steps: tuple[int, ...], allowed: int, needed: float) -> int:
     """Return the least step that is enough; where none is, the one after what is allowed now."""
     enough = next((step for step in steps if step >= needed), None)
     return next((step for step in steps if step > allowed), steps[-1]) if enough is None else enough
+
+
+def _may_climb(course: _Course, shown: ProgressSeen, m: Migration, peak: int, most: int) -> bool:
+    """Return whether more of its links is there for it, and would do: it is copied faster than it is dirtied then, or what a
+    round leaves would fit into all the standstill that there is, or its VM may be slowed down beside that."""
+    if not peak or shown.progress is None:
+        return False
+    return (m.auto_converge or shown.progress.dirty_bytes_s < NEVER_FROM * peak * MIB
+            or 1000.0 * course.last * m.bandwidth_mib_s <= most * peak)
+
+
+def _why_more(course: _Course, shown: ProgressSeen, allowed: int) -> str:
+    assert shown.progress is not None
+    return (f"with {course.bandwidth_mib_s} MiB/s a round left no less than the best one before: its memory is dirtied at "
+            f"{shown.progress.dirty_bytes_s / MIB:.0f} MiB/s, it would stand still for {1000 * course.last:.0f} ms at the "
+            f"end, {allowed} are allowed")
 
 
 def _stuck(course: _Course, shown: ProgressSeen, limits: Limits) -> str:

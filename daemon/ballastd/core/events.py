@@ -142,11 +142,14 @@ class HandPauseSeen:
 
 @dataclass(frozen=True, slots=True)
 class BandwidthOrdered:
-    """The intent to give a running job another bandwidth."""
+    """The intent to give a running job another bandwidth. ``because``: why it is no even share; ``climbs``: it has more than
+    that, for it does not converge with it."""
 
     wall: float
     id: str
     bandwidth_mib_s: int
+    because: str = ""
+    climbs: bool = False
 
 
 @dataclass(frozen=True, slots=True)

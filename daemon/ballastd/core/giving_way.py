@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
@@ -103,10 +103,12 @@ class Others:
         self._since, self._now = inf, Instant(0.0, 0.0, "")
 
     def follow(self, hosts: Iterable[DeclaredHost], ledger: Ledger, give_way: float | None, now: Instant) -> None:
-        """Take in where jobs are, and how far they give way from now on; where they do not, everything is forgotten."""
+        """Take in where jobs are, and how far they give way from now on; where they do not, all but how fast they
+        dirty their memory is forgotten."""
         self.give_way = give_way
+        self._note_dirtying(ledger)
         if give_way is None:
-            self._since, self._trails, self._dirtied, self._interfaces = inf, {}, {}, {}
+            self._since, self._trails, self._interfaces = inf, {}, {}
             return
         if self._since == inf:
             self._since = now.monotonic
@@ -121,7 +123,6 @@ class Others:
                 trail.end(now.monotonic)
         self._trails = {key: trail for key, trail in self._trails.items()
                         if trail.is_open or trail.points[-1][0] > now.monotonic - KEPT_SECONDS}
-        self._dirtied = {key: rate for key, rate in self._dirtied.items() if key in ledger.migrations}
 
     def _take_in(self, m: Migration) -> None:
         began = [(self._now.monotonic, 0.0)]
@@ -129,7 +130,13 @@ class Others:
         trail.is_open, trail.mib_s, seen = True, m.bandwidth_mib_s, self._senses.progress.get(m.id)
         if seen is not None and seen.progress is not None:
             trail.note(seen.at.monotonic, seen.progress)
-            self._dirtied[m.id] = max(self._dirtied.get(m.id, 0.0), seen.progress.dirty_bytes_s / MIB)
+
+    def _note_dirtying(self, ledger: Ledger) -> None:
+        for m in ledger.open_migrations():
+            seen = self._senses.progress.get(m.id)
+            if m.holds_slot and seen is not None and seen.progress is not None:
+                self._dirtied[m.id] = max(self._dirtied.get(m.id, 0.0), seen.progress.dirty_bytes_s / MIB)
+        self._dirtied = {key: rate for key, rate in self._dirtied.items() if key in ledger.migrations}
 
     def dirtied(self, migration: str) -> float:
         """Return how fast the VM of a job dirtied its memory at most since it began, MiB/s; 0 where nobody said."""
@@ -174,13 +181,19 @@ class Others:
 @dataclass(frozen=True, slots=True)
 class Part:
     """A migration of ours on the links of its two hosts. ``whole``: MiB/s, its static share; ``least``: to how little of
-    that it gives way, None where it does not, and ``firm`` says why."""
+    that it gives way, None where it does not, and ``firm`` says why. ``more``: MiB/s that it is lent on top of its share."""
 
     source: HostName
     target: HostName
     whole: int
     least: int | None
     firm: str = ""
+    more: int = 0
+
+    @property
+    def most(self) -> int:
+        """MiB/s that it has where others leave it."""
+        return self.whole + self.more
 
     @property
     def ends(self) -> tuple[End, End]:
@@ -208,22 +221,22 @@ class Rooms:
     def given(self, part: Part) -> Given:
         """Return what a migration is given of its share."""
         if part.least is None:
-            return Given(part.whole, because=part.firm)
+            return Given(part.most, because=part.firm)
         known = [(self.by_end[end].each, place) for place, end in enumerate(part.ends) if end in self.by_end]
         each, place = min(known, default=(inf, 0))
-        bandwidth = max(part.least, int(min(float(part.whole), max(0.0, each))))
+        bandwidth = max(part.least, int(min(float(part.most), max(0.0, each))))
         if bandwidth < part.whole:
             room = self.by_end[part.ends[place]]
             return Given(bandwidth, part.whole - bandwidth,
-                         f"others use {room.used:.0f} of {room.link:.0f} MiB/s {_link(part.ends[place])}")
+                         f"others use {room.used:.0f} of {room.link:.0f} MiB/s {link_of(part.ends[place])}")
         lacking = [end for end in part.ends if end in self.unheard] or ([] if known else [*part.ends])
-        words = f"what others use {' and '.join(map(_link, lacking))} is not known" if lacking else WHOLE
-        return Given(part.whole, because=words)
+        words = f"what others use {' and '.join(map(link_of, lacking))} is not known" if lacking else WHOLE
+        return Given(bandwidth, because=words)
 
 
 def rooms(parts: Collection[Part], links: Mapping[HostName, float], others: Others) -> Rooms:
     """Return what others leave. ``links``: what each host's link carries, MiB/s. Those that do not give way have their
-    static share first; the others divide what is left evenly."""
+    static share first; the others divide what is left evenly, but for what some of them cannot use."""
     found: dict[End, _Room] = {}
     unheard: set[End] = set()
     for end in dict.fromkeys(end for part in parts if part.least is not None for end in part.ends):
@@ -232,11 +245,22 @@ def rooms(parts: Collection[Part], links: Mapping[HostName, float], others: Othe
             unheard |= {end} if others.is_asked_of(end[0]) else set()
             continue
         there = [part for part in parts if end in part.ends]
-        firm = sum(part.whole for part in there if part.least is None)
-        giving = sum(1 for part in there if part.least is not None)
-        found[end] = _Room((others.give_way * links[end[0]] - used - firm) / giving, used, links[end[0]])
+        firm = sum(part.most for part in there if part.least is None)
+        left = others.give_way * links[end[0]] - used - firm
+        found[end] = _Room(_evenly(left, [part.most for part in there if part.least is not None]), used, links[end[0]])
     return Rooms(found, frozenset(unheard))
 
 
-def _link(end: End) -> str:
+def _evenly(left: float, wants: Sequence[int]) -> float:
+    """Return how much is left to each that can use so much; endless where there is enough for all."""
+    for row, want in enumerate(sorted(wants)):
+        each = left / (len(wants) - row)
+        if want > each:
+            return each
+        left -= want
+    return inf
+
+
+def link_of(end: End) -> str:
+    """Return which link, and which way, in words."""
     return f"{end[1].value} {end[0]}"

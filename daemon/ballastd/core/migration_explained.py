@@ -111,6 +111,9 @@ def _outcome(view: ClusterView, m: MigrationView) -> tuple[Statement, ...]:
     said = [Statement("predicted", predicted, vm=m.vm), *_experience(view, m)]
     if m.downtime_predicted_ms is not None or m.downtime_took_ms is not None:
         said.append(Statement("standstill", _standstill(m), vm=m.vm))
+    if m.bandwidth_because:
+        had = "it has" if m.settled_wall is None else "at its end it had"
+        said.append(Statement("bandwidth", f"{had} {m.bandwidth_mib_s} MiB/s: {m.bandwidth_because}", m.policy, vm=m.vm))
     if m.gives_way:
         said.append(Statement("gives-way", gives_way_told(m), m.policy, vm=m.vm))
     if m.settled_wall is None:

@@ -100,7 +100,8 @@ class Migration:
     was moved, None where nobody knows; ``arrival``: what came of asking once it had arrived, ``arrival_detail`` in words and
     ``arrival_seconds`` after it was settled. ``gives_way``: None where it gives way to nobody on its links; else why it has
     less of them than its static share, empty where it has that. ``autostart``: whether its VM is to start with its host.
-    ``paused_by_hand``: whether somebody paused its VM on its way.
+    ``paused_by_hand``: whether somebody paused its VM on its way. ``bandwidth_because``: why it has no even share of its
+    links; ``climbs_wall``: since when it has more than that, for it does not converge with it.
     """
 
     id: str
@@ -150,6 +151,8 @@ class Migration:
     gives_way: str | None = None
     autostart: bool = False
     paused_by_hand: bool = False
+    bandwidth_because: str = ""
+    climbs_wall: float | None = None
 
     @property
     def is_open(self) -> bool:

@@ -116,6 +116,8 @@ class DeferralKind(enum.Enum):
     MODE = "policy-mode"
     LAST_RESORT = "last-resort"
     """It is not asked to shut down yet, or may be going down just now."""
+    CLIMB = "climb"
+    """Another migration is given one of its links, for it does not converge with an even share."""
     WAITS = "waits"
     """Its room is another VM's, which has not left yet."""
 
@@ -240,6 +242,12 @@ class TuneOrder:
     revision: int
     given: Given | None = None
     """Why so much, where that is for what others use of the links."""
+    because: str = ""
+    """Why it is no even share, where one of ours climbs."""
+    climbs: bool = False
+    """Whether it is this one that climbs."""
+    rises: bool = False
+    """Whether it is more than before: those beside it that are given less are told first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -300,7 +300,7 @@ def _migration(p: Portrait, m: Migration) -> MigrationView:
         m.post_copy_because, m.downtime_predicted_ms, m.downtime_took_ms, m.check.words() if m.check else "",
         m.answered_before, m.arrival.value if m.arrival else AWAITED if m.id in p.ledger.arrivals else "", m.arrival_detail,
         m.arrival_seconds, m.id not in p.never_arrive, m.gives_way if given is None else given.because,
-        0 if given is None else max(0, given.bandwidth_mib_s + given.less_mib_s - m.bandwidth_mib_s))
+        0 if given is None else max(0, given.bandwidth_mib_s + given.less_mib_s - m.bandwidth_mib_s), m.bandwidth_because)
 
 
 def _pairs(p: Portrait) -> tuple[PairView, ...]:

@@ -85,6 +85,13 @@ def _hand_pause(e: ev.HandPauseSeen, names: Names) -> RecentView:
     return RecentView(e.wall, "warning", f"{e.id}: somebody paused {names.get(e.id, 'its VM')} while it migrates")
 
 
+def _bandwidth(e: ev.BandwidthOrdered, names: Names) -> RecentView | None:
+    if not e.because:
+        return None
+    who = names.get(e.id, "a migration")
+    return RecentView(e.wall, "info", f"{e.id}: {who} is given {e.bandwidth_mib_s} MiB/s: {e.because}")
+
+
 def _way_given(e: ev.WayGiven, names: Names) -> RecentView | None:
     if not e.because:
         return None
@@ -161,7 +168,7 @@ _TELL: dict[type, Callable[[Any, Names], RecentView | None]] = {
     ev.MigrationSettled: _settled,
     ev.AbortOrdered: _abort,
     ev.HandPauseSeen: _hand_pause,
-    ev.WayGiven: _way_given,
+    ev.BandwidthOrdered: _bandwidth, ev.WayGiven: _way_given,
     ev.ArrivalChecked: _arrival,
     ev.AutostartEnded: _autostart_ended,
     ev.VerdictLatched: _on_host("alarm", "{host}: {policy}: {evidence}"),

@@ -3,13 +3,14 @@ which are called off; and what is given back to those that have arrived."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from ballastd.core import events as ev
 from ballastd.core.aborts import Aborts
 from ballastd.core.autostarts import Autostarts
 from ballastd.core.clearance import Gate
+from ballastd.core.climbing import Asks
 from ballastd.core.convergence import Convergence
 from ballastd.core.giving_way import Others
 from ballastd.core.hand_pauses import HandPauses
@@ -55,12 +56,14 @@ class UnderWay:
         self._aborts, self._convergence, self._last_resorts = Aborts(), Convergence(), LastResorts()
         self._autostarts, self._hands = Autostarts(senses), HandPauses(senses, hosts)
         self._told: dict[str, float] = {}
+        self._asking: Mapping[str, str] = {}
         self.others = Others(senses)
 
     def follow(self, ledger: Ledger, policies: PolicySet, health: Callable[[HostName], Health], gates: tuple[Gate, ...],
-               revision: int, now: Instant) -> Care:
+               peaks: Mapping[str, int], revision: int, now: Instant) -> Care:
         """Return what is to be done about them now. A gate that lets an evacuation pass lets its VMs stand still for longer,
-        too; nothing is lengthened once our own books are in doubt."""
+        too; nothing is lengthened once our own books are in doubt. ``peaks``: what those (ids) may be given of
+        their links that do not converge."""
         def is_held(m: Migration) -> bool:
             return ledger.broken is not None or any(m.source not in gate.passes for gate in gates)
 
@@ -69,8 +72,9 @@ class UnderWay:
 
         frozen = ledger.frozen_hosts()
         eased = self._convergence.follow(
-            ledger, self._senses.progress, lambda m: self._senses.record(m.source, m.vm, now), policies.limits, revision,
-            now, is_held)
+            ledger, self._senses.progress, lambda m: self._senses.record(m.source, m.vm, now), policies.limits, peaks,
+            revision, now, is_held)
+        self._asking = eased.asks
         resorts = self._last_resorts.follow(
             ledger, policies, eased.outrun, revision, now, health=health, is_held=is_held_or_frozen,
             record_at=lambda m, host: self._senses.record(host, m.vm, now),
@@ -80,6 +84,10 @@ class UnderWay:
         given_back, hands = self._autostarts.follow(ledger, revision, now), self._hands.follow(ledger, now)
         return Care((*eased.events, *resorts.events, *called_off, *given_back.events, *hands.events), eased.orders, aborts,
                     resorts.orders, given_back.orders, (*resorts.notices, *given_back.notices, *hands.notices))
+
+    def asks(self) -> Asks:
+        """Return who did not converge a moment ago, and how fast VMs dirty their memory."""
+        return Asks(self._asking, self.others.dirtied)
 
     def tell_again(self, ledger: Ledger, tunes: tuple[TuneOrder, ...], revision: int, now: Instant) -> tuple[TuneOrder, ...]:
         """Return ``tunes``, and what the books say of jobs that were given another bandwidth before: soon where nobody knows

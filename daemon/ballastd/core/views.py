@@ -182,6 +182,8 @@ class MigrationView:
     """Why it is given as much of its links as it is, None where it gives way to nobody on them."""
     less_mib_s: int = 0
     """By how much that is less than its static share, MiB/s, while it is open."""
+    bandwidth_because: str = ""
+    """Why it has no even share of its links: it did not converge with that, or makes room for one that did not."""
 
 
 @dataclass(frozen=True, slots=True)

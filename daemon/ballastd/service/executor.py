@@ -89,15 +89,20 @@ class Executor:
         return task
 
     def _steer_then_move(self, decision: Decision) -> None:
-        """Give jobs new bandwidths, and begin each migration once those that share an end with it have theirs, or cannot be
-        told: the kernel counts what they were told last."""
-        tunes = [(tune, self._spawn(self._tune(tune))) for tune in decision.tunes]
+        """Give jobs new bandwidths, less before more, and begin each migration once those that share an end with it have
+        theirs, or cannot be told: the kernel counts what they were told last."""
+        tunes: list[tuple[TuneOrder, asyncio.Task[object]]] = []
+        for tune in decision.tunes:
+            before = [task for one, task in tunes if tune.rises and not one.rises
+                      and (one.source == tune.source or one.target == tune.target)]
+            tunes.append((tune, self._spawn(self._tune(tune, before))))
         for order in decision.orders:
             ends = {order.move.source, order.move.target}
             beside = [task for tune, task in tunes if tune.source in ends or tune.target in ends]
             self._spawn(self._migrate(order, beside))
 
-    async def _tune(self, tune: TuneOrder) -> None:
+    async def _tune(self, tune: TuneOrder, after: Sequence[asyncio.Task[object]]) -> None:
+        await asyncio.gather(*after, return_exceptions=True)
         if await _steer(self._kernel.tune(tune), tune.migration, "bandwidth not changed"):
             self._inbox.put(BandwidthSet(tune.migration, tune.bandwidth_mib_s, self._clock.now()))
 

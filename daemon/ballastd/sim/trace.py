@@ -9,7 +9,7 @@ from ballastd.core.acts import Act
 from ballastd.core.arrival_checks import Check
 from ballastd.core.plain import from_plain
 
-HIDDEN = frozenset({"CountersNoted", "MigrationCalled", "BandwidthOrdered", "CheckpointTaken", "PoliciesLoaded"})
+HIDDEN = frozenset({"CountersNoted", "MigrationCalled", "CheckpointTaken", "PoliciesLoaded"})
 """Records that are bookkeeping: a trace is read by people."""
 NUMBERED = {"MigrationOrdered": "m", "PowerOffOrdered": "p", "WakeOrdered": "p", "ShutdownOrdered": "s"}
 
@@ -37,7 +37,7 @@ class Trace:
     def record(self, content: dict[str, Any]) -> None:
         """The daemon made something durable."""
         kind = str(content["kind"])
-        if kind in HIDDEN or (kind == "WayGiven" and not content["because"]):
+        if kind in HIDDEN or (kind in {"WayGiven", "BandwidthOrdered"} and not content.get("because")):
             return
         if kind in NUMBERED:
             self._numbers[str(content["id"])] = f"{NUMBERED[kind]}{len(self._numbers) + 1}"
@@ -77,6 +77,10 @@ def _way_given(content: dict[str, Any], name: str) -> str:
     return f"{name} {less}: {content['because']}"
 
 
+def _bandwidth(content: dict[str, Any], name: str) -> str:
+    return f"{name} is given {content['bandwidth_mib_s']} MiB/s: {content['because']}"
+
+
 def _to_ask(content: dict[str, Any], name: str) -> str:
     return f"{name} is to be asked: {from_plain(Check, content['check']).words()}"
 
@@ -108,5 +112,5 @@ _WORDS: dict[str, Callable[[dict[str, Any], str], str]] = {
     "MigrationOrdered": _ordered, "MigrationMoved": _moved, "MigrationSettled": _settled,
     "CheckOrdered": _to_ask, "AskedBefore": _asked_before, "ArrivalChecked": _arrived,
     "PowerOffOrdered": _power, "WakeOrdered": _power, "Recommended": _recommended,
-    "ShutdownOrdered": _shut_down, "WayGiven": _way_given,
+    "ShutdownOrdered": _shut_down, "WayGiven": _way_given, "BandwidthOrdered": _bandwidth,
 }

@@ -45,6 +45,7 @@ class Course:
         self.limits = limits
         self.record: VmRecord | None = VmRecord(vm_id("a"), "a", VmState.RUNNING, Bytes(2 * GIB), downtime_max_ms=wish)
         self.at, self.copied = 0.0, 0
+        self.peaks: dict[str, int] = {}
 
     def see(self, iteration: int, needed: float, seconds: float = 1.0, *, moves: bool = True, held: bool = False,
             lag: float = 0.0, remaining: int | None = None) -> Eased:
@@ -54,7 +55,7 @@ class Course:
         shown = progress(iteration, needed, self.copied)
         shown = shown if remaining is None else replace(shown, memory_remaining=Bytes(remaining))
         seen = ProgressSeen("1-1", shown, Instant(self.at - lag, self.at - lag, "boot"))
-        eased = self.convergence.follow(self.ledger, {"1-1": seen}, lambda _: self.record, self.limits, 7, now,
+        eased = self.convergence.follow(self.ledger, {"1-1": seen}, lambda _: self.record, self.limits, self.peaks, 7, now,
                                         lambda _: held)
         for event in eased.events:
             self.ledger.apply(event)

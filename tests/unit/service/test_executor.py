@@ -204,6 +204,32 @@ def test_only_a_migration_that_shares_an_end_waits_for_a_bandwidth(
     run_virtual(story())
 
 
+@pytest.mark.parametrize(("source", "target", "waits"), [("h0", "h3", True), ("h3", "h1", True), ("h2", "h3", False)])
+def test_who_is_given_more_waits_until_those_beside_it_have_less(
+        monkeypatch: pytest.MonkeyPatch, source: str, target: str, waits: bool) -> None:
+    async def story() -> None:
+        bench, inbox, answered, told = Bench(declared()), Inbox(lambda _: False), asyncio.Event(), []
+
+        async def slow(order: TuneOrder) -> None:
+            told.append(order.migration)
+            if not order.rises:
+                await answered.wait()
+
+        monkeypatch.setattr(bench.kernel, "tune", slow)
+        executor = Executor(bench.kernel, inbox, bench.clock, lambda _host: None, Asker(None, inbox, bench.clock))
+        less = TuneOrder("t-0", vm_id("h0v0"), HostName("h0"), HostName("h1"), 10, 1)
+        more = TuneOrder("t-1", vm_id("h2v0"), HostName(source), HostName(target), 90, 1, rises=True)
+        executor.carry_out(replace(table(four_hosts()).step(), tunes=(less, more), cordons=frozenset()))
+        await asyncio.sleep(1.0)
+        assert told == (["t-0"] if waits else ["t-0", "t-1"])
+        answered.set()
+        await asyncio.sleep(1.0)
+        assert told == ["t-0", "t-1"]
+        await executor.detach()
+
+    run_virtual(story())
+
+
 class Torn(Inbox):
     """An inbox that takes no word of bandwidths."""
 
