@@ -20,12 +20,12 @@ if [ -n "$why" ]; then
         '!! ------------------------------------------------------------------------------------------'
     selection=(-m "not lab")
 fi
-# lab tests mostly wait for hosts: three workers, a file each at a time, keep two cores busy (tests/conftest.py says which
+# lab tests mostly wait for hosts: four workers, a file each at a time, keep two cores busy (tests/conftest.py says which
 # file comes when)
 cache=.pytest_cache/make-test
 rm -rf "$cache"
 status=0
-.venv/bin/python -m pytest -o "cache_dir=$cache" -n 3 --dist loadfile --no-loadscope-reorder "${selection[@]}" "$@" || status=$?
+.venv/bin/python -m pytest -o "cache_dir=$cache" -n 4 --dist loadfile --no-loadscope-reorder "${selection[@]}" "$@" || status=$?
 [ "$status" -eq 1 ] || exit "$status"
 
 # Tests against real hosts share two cores with each other. What failed there, and only there, is tried once more, alone

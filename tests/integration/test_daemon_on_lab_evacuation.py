@@ -150,7 +150,7 @@ def test_what_is_pinned_or_has_no_lock_stays_and_says_how_to_cure_it(lab: Lab, s
     assert [lab.runs_on(g) for g in (shared, network, pinned)] == ["h1", "h1", "h1"]
     assert {r["vm_name"] for r in journal(stand.home) if r["kind"] == "MigrationOrdered"} == {"locked"}
     assert "remove <shareable/>" in told(daemon, "shared")
-    assert "no lock is known for network disks: use a raw or qcow2 file" in told(daemon, "network")
+    assert "vouch for it by protocol and name (vouched_storage: rbd:pool)" in told(daemon, "network")
     assert "remove pinned from its ballastd metadata element" in told(daemon, "pinned")
     assert {no["vm_name"] for no in document(daemon, "plan")["noes"]} == {"shared", "network", "pinned"}
     assert "failing" in told(daemon, "h1")

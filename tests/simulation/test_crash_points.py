@@ -180,7 +180,7 @@ def judge_starting(stage: Stage) -> None:
 def test_who_starts_with_his_host_still_does_without_a_crash() -> None:
     stage, points, _ = STARTING.told()
     judge_starting(stage)
-    assert (stage.lives, owners(stage, points)) == (1, {"ControlLoop", "Executor"})
+    assert (stage.lives, owners(stage, points)) == (1, {"ControlLoop", "Executor", "_steer"})
 
 
 @pytest.mark.parametrize("share", range(2))
