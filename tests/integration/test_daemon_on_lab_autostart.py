@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -75,8 +76,9 @@ def source_is_told_to_end(lab: Lab, stand: Stand, guest: LabGuest) -> None:
 def source_is_killed_as_it_arrives(lab: Lab, stand: Stand, guest: LabGuest) -> None:
     """Then the definition stays behind, and starts with its host as before; or all is rolled back, and it is moved again."""
     host, until_time = lab.hosts["h1"], time.monotonic() + 20.0
-    while "paused" not in host.virsh("domstate", guest.name):
-        assert time.monotonic() < until_time
+    with suppress(LabError):  # on a busy machine it may be gone before anybody sees it stand still
+        while "paused" not in host.virsh("domstate", guest.name):
+            assert time.monotonic() < until_time
     time.sleep(CLEANS_UP_SECONDS)
     host.kill_libvirtd()
     time.sleep(1.0)
