@@ -197,6 +197,8 @@ PLANNING: tuple[Mutant, ...] = (
     Mutant("the planner knows of no rest", f"{CORE}/drafting.py", "        if now < last.wall + rest:", "        if now < last.wall:", CHECKED),
     Mutant("the planner knows of no way back", f"{CORE}/constraints.py", "    does_not_go_back,\n", "", CHECKED),
     Mutant("the planner forgets failures", f"{CORE}/constraints.py", "    pair_did_not_fail_lately,\n", "", CHECKED),
+    Mutant("labels that a policy avoids are not avoided", f"{CORE}/evaluation.py", "sorted({*shared, *response.avoid})", "sorted(shared)",
+           core("test_targets.py")),
     Mutant("the planner knows of no neighbours", f"{CORE}/constraints.py", "    target_is_outside_the_failing_domain,\n", "", CHECKED),
     Mutant("the planner packs onto what is emptied next", f"{CORE}/constraints.py", "    target_is_not_emptied_next,\n", "", CHECKED),
     # and what the checker does

@@ -98,7 +98,7 @@ def target_may_receive(trial: Trial) -> Refusal | None:
 
 
 def target_is_outside_the_failing_domain(trial: Trial) -> Refusal | None:
-    """A fault of cooling or power may be the neighbours' as well."""
+    """A fault of cooling or power may be the neighbours' as well, and a policy may say so of other labels."""
     source = trial.snapshot.facts[trial.source].declared
     target = trial.snapshot.facts[trial.target].declared
     for key in trial.terms.avoid_labels:

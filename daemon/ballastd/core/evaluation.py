@@ -71,6 +71,7 @@ def _from_health(host: DeclaredHost, policies: PolicySet, verdicts: Verdicts, le
     causes = [(policy, verdict) for policy, verdict in verdicts.firing(host.name) if not policy.condition.of_silence]
     worst, since = causes[0][0].severity, _since(host, [c for c in causes if c[0].severity >= response.severity], ledger)
     metrics = {metric for policy, _ in causes for metric in policy.condition.metrics}
+    shared = {_DOMAIN_OF_METRIC[metric] for metric in metrics if metric in _DOMAIN_OF_METRIC}
     because = "; ".join(f"{policy.name}: {describe(verdict.evidence, policy)}" for policy, verdict in causes[:3])
     evacuate = response.response is Response.EVACUATE
     deadline = None if response.deadline is None else since.wall + response.deadline
@@ -80,7 +81,7 @@ def _from_health(host: DeclaredHost, policies: PolicySet, verdicts: Verdicts, le
         IntentKind.EVACUATE if evacuate else IntentKind.DRAIN, host.name, response.name, because, worst, since,
         mode=response.mode, urgent=response.ignore_windows or overdue, deadline_wall=deadline,
         windows=response.windows, order=response.order, vms=response.vms,
-        avoid_labels=tuple(sorted({_DOMAIN_OF_METRIC[m] for m in metrics if m in _DOMAIN_OF_METRIC})),
+        avoid_labels=tuple(sorted({*shared, *response.avoid})),
     )
 
 

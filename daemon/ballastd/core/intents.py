@@ -60,7 +60,8 @@ class Intent:
     deadline_wall: float | None = None
     windows: tuple[str, ...] = ()
     avoid_labels: tuple[str, ...] = ()
-    """Host labels (cooling, power) that a target must not share with the host: its fault may be theirs."""
+    """Host labels that a target must not share with the host: its fault may be theirs (cooling, power), or the policy
+    says so."""
     order: tuple[EvacuationOrder, ...] = (EvacuationOrder.PRIORITY, EvacuationOrder.SHORTEST)
     fill: Fill | None = None
     cooldown: Cooldown | None = None

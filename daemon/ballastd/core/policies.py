@@ -133,8 +133,9 @@ class HealthPolicy:
 
 @dataclass(frozen=True, slots=True)
 class EvacuationPolicy:
-    """Severity -> response. ``deadline``: seconds from the moment the severity was reached, or None. ``last_resorts``: what
-    may be done, beyond that, for VMs that do not get away."""
+    """Severity -> response. ``deadline``: seconds from the moment the severity was reached, or None. ``avoid``: host labels
+    (rack, ...) that no target may share with the host. ``last_resorts``: what may be done, beyond that, for VMs that do not
+    get away."""
 
     name: str
     severity: Health
@@ -146,6 +147,7 @@ class EvacuationPolicy:
     order: tuple[EvacuationOrder, ...] = (EvacuationOrder.PRIORITY, EvacuationOrder.SHORTEST)
     windows: tuple[str, ...] = ()
     vms: VmSelector = EVERY_VM
+    avoid: tuple[str, ...] = ()
     last_resorts: tuple[LastResort, ...] = ()
     description: str = ""
     source: str = ""

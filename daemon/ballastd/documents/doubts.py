@@ -24,6 +24,7 @@ def doubt(taken: Taken, cluster: ClusterDeclaration | None) -> None:
     if cluster is not None:
         _doubt_consolidation(taken, cluster)
         _doubt_failover(taken, cluster)
+        _doubt_avoided(taken, cluster)
         _doubt_giving_way(taken, cluster)
     doubt_placement(taken, cluster)
     named = {name for _, _, name in named_windows(taken)}
@@ -88,6 +89,18 @@ def _doubt_failover(taken: Taken, cluster: ClusterDeclaration) -> None:
         if len(values) == 1 < len(cluster.hosts) and (only := values.pop()) is not None:
             taken.warnings.append(f"{place}: every declared host has {shown(label)}: {shown(only)}, so all die together and "
                                   "no room is kept for any of them; take it out, or label the hosts")
+
+
+def _doubt_avoided(taken: Taken, cluster: ClusterDeclaration) -> None:
+    """Warn of labels to avoid that avoid nothing, or everything: hosts lack them, or all share one value."""
+    for document, model in taken.of(EvacuationModel):
+        for number, label in enumerate(model.avoid):
+            place = document.where(("avoid", number))
+            doubt_label(taken, place, label, cluster, "place")
+            values = {host.label(label) for host in cluster.hosts}
+            if len(values) == 1 < len(cluster.hosts) and (only := values.pop()) is not None:
+                taken.warnings.append(f"{place}: every declared host has {shown(label)}: {shown(only)}, so VMs of "
+                                      f"{model.name} have nowhere to go; take it out, or label the hosts")
 
 
 def _doubt_giving_way(taken: Taken, cluster: ClusterDeclaration) -> None:

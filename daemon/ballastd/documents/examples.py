@@ -17,6 +17,7 @@ EXAMPLES = {
     "EvacuationModel.on": "{severity: failing}",
     "EvacuationModel.respond": "drain",
     "EvacuationModel.order": "[priority, shortest]",
+    "EvacuationModel.avoid": "[rack]",
     "EvacuationModel.windows": "[nights]",
     "On.severity": "failing",
     "BalanceModel.scope": "{hosts: [rack1-*]}",

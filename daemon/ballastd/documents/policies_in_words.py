@@ -110,8 +110,10 @@ def _evacuation(policy: ShownPolicy) -> Iterator[str]:
     if policy.value("ignore_windows") == "true":
         yield "Windows do not hold it back."
     if policy.value("respond") != "quarantine":
+        labels = policy.value("avoid")
+        also = f", and of another {' and '.join(labels.strip('[]').split(', '))} than the host's" if labels else ""
         yield (f"VMs leave in the order {policy.value('order')}; each to a healthy host with room, outside the failing "
-               "domain.")
+               f"domain{also}.")
 
 
 def _balance(policy: ShownPolicy) -> Iterator[str]:

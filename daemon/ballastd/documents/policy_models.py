@@ -29,7 +29,7 @@ from ballastd.core.quantities import Seconds
 from ballastd.documents.example_models import EXAMPLES_MAX, ExampleModel
 from ballastd.documents.scalars import Lasting, YesNo, shown
 from ballastd.documents.validation import Strict
-from ballastd.documents.vm_selectors import Vms, is_everything, selector_of
+from ballastd.documents.vm_selectors import Vms, Word, is_everything, selector_of
 
 NAME = r"[a-z0-9][a-z0-9-]{0,62}"
 LEVELS = {"suspect": Health.SUSPECT, "degraded": Health.DEGRADED, "failing": Health.FAILING}
@@ -123,6 +123,7 @@ class EvacuationModel(PolicyModel):
     deadline: Lasting | None = None
     ignore_windows: YesNo = False
     order: list[EvacuationOrder] = Field(default_factory=lambda: [EvacuationOrder.PRIORITY, EvacuationOrder.SHORTEST])
+    avoid: list[Word] = Field(default_factory=list)
     windows: list[str] = Field(default_factory=list)
     last_resort: list[LastResort] = Field(default_factory=list)
     mode: Mode = Mode.OBSERVE
@@ -132,6 +133,15 @@ class EvacuationModel(PolicyModel):
     def _each_key_once(cls, value: list[EvacuationOrder]) -> list[EvacuationOrder]:
         if not value or len(set(value)) < len(value):
             raise ValueError("each key once, and at least one; write for example [priority, shortest]")
+        return value
+
+    @field_validator("avoid")
+    @classmethod
+    def _each_label_once(cls, value: list[str]) -> list[str]:
+        if len(set(value)) < len(value):
+            raise ValueError("each label once; write for example [rack]")
+        if "host" in value:
+            raise ValueError("no VM goes to the host that it leaves; write a label of hosts, for example [rack]")
         return value
 
     @field_validator("last_resort")
@@ -147,7 +157,7 @@ class EvacuationModel(PolicyModel):
     def _sound(self) -> EvacuationModel:
         if self.ignore_windows and self.windows:
             raise ValueError("ignore_windows and windows contradict each other; keep one")
-        idle = [key for key in ("deadline", "windows", "ignore_windows", "vms", "last_resort")
+        idle = [key for key in ("deadline", "windows", "ignore_windows", "vms", "avoid", "last_resort")
                 if getattr(self, key)]
         if self.respond is Response.QUARANTINE and idle:
             raise ValueError(f"a quarantine moves nothing, {idle[0]} would do nothing; take it out, or write respond: drain")
@@ -165,5 +175,5 @@ class EvacuationModel(PolicyModel):
             name=self.name, severity=self.on.severity.health, response=self.respond,
             scope=self.scope.compiled() if self.scope else EVERYWHERE, mode=self.mode,
             deadline=None if self.deadline is None else Seconds(self.deadline), ignore_windows=self.ignore_windows,
-            order=tuple(self.order), windows=tuple(self.windows), vms=selector_of(self.vms),
+            order=tuple(self.order), windows=tuple(self.windows), vms=selector_of(self.vms), avoid=tuple(self.avoid),
             last_resorts=tuple(self.last_resort), description=self.description, source=source)

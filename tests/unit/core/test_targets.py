@@ -9,7 +9,7 @@ from ballastd.core.inputs import Verb
 from ballastd.core.inventory import Pin, PinKind, VmRecord, VmState
 from ballastd.core.quantities import GIB, Bytes
 from ballastd.core.telemetry import Report
-from tests.builders import Table, a_cluster, table, vm_id
+from tests.builders import POLICIES, Table, a_cluster, four_hosts, table, vm_id
 
 
 def two_targets(gib: int = 64, vms: int = 2, vm_gib: int = 8) -> Table:
@@ -62,6 +62,34 @@ def test_a_suspect_host_receives_nothing() -> None:
     t.show("b", "fan.alarm", 1.0, "f")
     assert targets(t) == {"c"}
     assert t.controller.ledger.broken is None, "refused by the rule, not by the checker behind it"
+
+
+def test_who_leaves_a_host_stays_out_of_its_rack_where_the_policy_says_so() -> None:
+    for avoid, racks in ((("rack",), {"r2"}), ((), {"r1", "r2"}), (("aisle",), {"r1", "r2"})):
+        policies = replace(POLICIES, evacuation=tuple(replace(one, avoid=avoid) for one in POLICIES.evacuation))
+        # the only other host of the rack is by far the emptiest
+        t = table(four_hosts(vms_each=6), policies)
+        t.world["h2"].clear()
+        for host in ("h1", "h2", "h3", "h4"):
+            t.show(host, "ecc.uncorrected", 0.0, "D")
+        t.warm_up()
+        t.show("h1", "ecc.uncorrected", 1.0, "D")
+        decision = t.step()
+        label_of = {host.name: host.label("rack") for host in t.cluster.hosts}
+        assert {label_of[move.target] for move in decision.portrait.plan.moves} == racks, avoid
+        assert t.controller.ledger.broken is None
+
+
+def test_who_finds_no_other_rack_stays_and_says_why() -> None:
+    policies = replace(POLICIES, evacuation=tuple(replace(one, avoid=("rack",)) for one in POLICIES.evacuation))
+    t = table(a_cluster().host("h2", rack="r1").host("h1", rack="r1").running("v"), policies)
+    for host in ("h1", "h2"):
+        t.show(host, "ecc.uncorrected", 0.0, "D")
+    t.warm_up()
+    t.show("h1", "ecc.uncorrected", 1.0, "D")
+    plan = t.step().portrait.plan
+    assert not plan.moves
+    assert any("shares rack=r1 with h1" in no.detail for refusal in plan.refusals for no in (refusal, *refusal.against))
 
 
 def test_a_cordoned_host_receives_nothing() -> None:

@@ -41,6 +41,21 @@ def test_a_label_that_makes_no_domains_is_doubted(tmp_path: Path, domain: str, w
     assert load(tmp_path, f"{{hosts: 1, domain: {domain}}}", None)[1] == [], "without hosts nobody knows"
 
 
+@pytest.mark.parametrize(("label", "warning"), [
+    ("rak", "no declared host has the label 'rak', so each is a place of its own; did you mean rack?"),
+    ("rack", "without the label 'rack' a host is a place of its own: kvm-03"),
+    ("site", "every declared host has 'site': 'here', so VMs of away have nowhere to go; take it out, or label the hosts"),
+])
+def test_a_label_to_avoid_that_avoids_nothing_or_everything_is_doubted(tmp_path: Path, label: str, warning: str) -> None:
+    (tmp_path / "p.yaml").write_text(
+        "kind: Health\nname: memory\nwhen: {metric: ecc.uncorrected, increase: 1h, above: 0}\nseverity: failing\n---\n"
+        "kind: Evacuation\nname: away\non: {severity: failing}\nrespond: evacuate\nmode: auto\n"
+        f"avoid: [{label}]\n")
+    loaded = load_policies(tmp_path, CLUSTER, 0.0)
+    assert loaded.policies.evacuation[0].avoid == (label,)
+    assert loaded.warnings == (f"{tmp_path}/p.yaml:11:9: {warning}",)
+
+
 def test_a_label_that_parts_all_hosts_is_not_doubted(tmp_path: Path) -> None:
     cluster = a_cluster().host("a", rack="r1").host("b", rack="r2").build()
     assert load(tmp_path, "{hosts: 1, domain: rack}", cluster)[1] == []

@@ -30,7 +30,7 @@ NASTY = ["", " ", "all", "no", "22:30", "0660", "5m", "0s", "99999999d", "9" * 4
          "command", "none", "off", "100%", "https://bmc-01", "http://[::1", "127.0.0.1:9464", "[::1]:0", "{hostname}"]
 KEYS = ["kind", "name", "description", "scope", "hosts", "labels", "when", "metric", "above", "below", "is",
         "increase", "for", "relative_to", "severity", "clear", "on", "respond", "deadline", "ignore_windows", "order",
-        "windows", "last_resort", "mode", "allow", "deny", "days", "at", "from", "timezone", "closing", "in_flight",
+        "avoid", "windows", "last_resort", "mode", "allow", "deny", "days", "at", "from", "timezone", "closing", "in_flight",
         "cluster", "bandwidth", "link_share", "blast_radius", "same_sensor", "share", "at_least", "freeze", "retries",
         "uri", "peer_uri", "migration_uri", "mqtt", "tls", "port", "password", "libvirt", "timing", "pace", "api",
         "journal", "defaults", "vouched_storage", "memory_limit", "hot", "cool", "cpu", "memory",

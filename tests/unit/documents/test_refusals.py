@@ -72,6 +72,12 @@ def refused(tmp_path: Path, text: str | bytes) -> list[str]:
     (EVACUATION.replace("failing", "degraded") + "last_resort: [post_copy]\n",
      "p.yaml:1:1: document: post_copy may cost a VM its life, and is for hosts that fail; take it out, or write on: "
      "{severity: failing}"),
+    (EVACUATION + "avoid: [rack, rack]\n", "p.yaml:6:1: avoid: each label once; write for example [rack]"),
+    (EVACUATION + "avoid: [host]\n",
+     "p.yaml:6:1: avoid: no VM goes to the host that it leaves; write a label of hosts, for example [rack]"),
+    (EVACUATION + "avoid: rack\n", "p.yaml:6:1: avoid: expected a list, found 'rack'; write for example avoid: [rack]"),
+    (EVACUATION.replace("evacuate", "quarantine") + "avoid: [rack]\n",
+     "p.yaml:1:1: document: a quarantine moves nothing, avoid would do nothing; take it out, or write respond: drain"),
     (EVACUATION + "windows: [nights]\n", "p.yaml:6:11: windows.0: there is no Window 'nights'; known: none"),
     (EVACUATION + "ignore_windows: true\nwindows: [nights]\n",
      "p.yaml:1:1: document: ignore_windows and windows contradict each other; keep one"),
