@@ -61,7 +61,7 @@ MEANINGS: dict[str, str] = {
     "EvacuationModel.ignore_windows": "says on purpose that no window holds its moves back",
     "EvacuationModel.order": "which VMs leave first, by the first key, then the next",
     "EvacuationModel.avoid": "labels of hosts whose value no target may share with the host that is left, as in `[rack]`; a "
-                             "VM that finds no other host stays. The domain of a fault of cooling or power is avoided anyway",
+                             "VM that finds no other host stays. A fault's own domain (cooling, power) is avoided anyway",
     "EvacuationModel.windows": "names of windows in which its moves may start",
     "EvacuationModel.last_resort": "what may be done for a VM that does not get away from a failing host otherwise: "
                                    "`post_copy`, it runs at its target before all of its memory is there; `shutdown`, its "

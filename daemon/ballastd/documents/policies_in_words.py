@@ -110,8 +110,8 @@ def _evacuation(policy: ShownPolicy) -> Iterator[str]:
     if policy.value("ignore_windows") == "true":
         yield "Windows do not hold it back."
     if policy.value("respond") != "quarantine":
-        labels = policy.value("avoid")
-        also = f", and of another {' and '.join(labels.strip('[]').split(', '))} than the host's" if labels else ""
+        labels = policy.value("avoid").strip("[]")
+        also = f", and of another {' and '.join(labels.split(', '))} than the host's" if labels else ""
         yield (f"VMs leave in the order {policy.value('order')}; each to a healthy host with room, outside the failing "
                f"domain{also}.")
 

@@ -156,6 +156,17 @@ def test_a_policy_is_explained_in_words(folder):
     assert "no policy is called none; there are uncorrected-memory-errors" in unknown.output
 
 
+@pytest.mark.parametrize(("labels", "words"), [
+    ("[rack]", "outside the failing domain, and of another rack than the host's."),
+    ("[rack, power]", "outside the failing domain, and of another rack and power than the host's."),
+    ("[]", "outside the failing domain."),
+])
+def test_what_an_evacuation_avoids_is_said(folder, labels, words):
+    (folder / "away.yaml").write_text("kind: Evacuation\nname: away\non: {severity: failing}\nrespond: evacuate\n"
+                                      f"avoid: {labels}\n")
+    assert words in run("explain", "away", folder).stdout
+
+
 @pytest.mark.parametrize("name", ["failing-hosts", "suspect-hosts", "even-load", "relieve-memory-pressure", "nights",
                                   "replicas-apart", "pinned-by-tag", "business-hours", "sunday-maintenance", "cluster",
                                   "hot", "fan-alarm"])
