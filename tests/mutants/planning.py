@@ -51,6 +51,8 @@ PLANNING: tuple[Mutant, ...] = (
            '    by = "" if is_own else', '    by = "" if not is_own else', core("test_calibration.py")),
     Mutant("who never gets away keeps others waiting", f"{CORE}/planning.py",
            "copied_off(draft, vm, source, routine=intent.routine))", "copied_off(draft, vm, source, routine=intent.routine)[1:])", core("test_schedules.py")),
+    Mutant("nobody is said to be too late", f"{CORE}/portrait.py", "round(late, 1) if late > 0 else None", "None",
+           core("test_schedules.py")),
     Mutant("who never gets away is counted as safe", f"{CORE}/portrait.py", " and one.vm not in endless)", ")",
            core("test_schedules.py")),
     Mutant("who never gets away is counted as safe once under way", f"{CORE}/portrait.py", "frozenset((*planned, *begun))",

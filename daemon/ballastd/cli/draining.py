@@ -18,6 +18,7 @@ from ballastd.cli.output import Row
 
 BAR_CELLS, CURVE_CELLS = 30, 40
 STUCK_SHOWN = 6
+WAITING_SHOWN = 4
 PATIENCE_SECONDS = 30.0
 """So long what was asked for may take to show in what the daemon says."""
 _RISING = "▁▂▃▄▅▆▇█"
@@ -28,7 +29,8 @@ EMPTYING = frozenset({"drain", "evacuate", "empty"})
 class Picture:
     """What the daemon says of a host that is being emptied. ``running``: VMs that are still there, ``memory``: bytes that
     they may occupy; ``moves``: migrations out of it, ``stuck``: why VMs stay. ``is_wanted``: whether anybody still wants it
-    empty. ``coverage``: seconds from now and how many VMs are safe by then."""
+    empty. ``coverage``: seconds from now and how many VMs are safe by then. ``waiting``: who leaves and has not begun, in
+    words."""
 
     host: str
     wall: float
@@ -39,6 +41,7 @@ class Picture:
     deadline_wall: float | None
     coverage: tuple[tuple[float, int], ...]
     moves: tuple[Row, ...]
+    waiting: tuple[str, ...]
     stuck: tuple[str, ...]
 
     @property
@@ -62,13 +65,16 @@ def look(daemon: Daemon, host: str) -> Picture:
     migrations = daemon.get("migrations")["migrations"]
     wanted = next((one for one in plan["intents"] if one["host"] == host and one["kind"] in EMPTYING), None)
     coverage = wanted["coverage"] if wanted else []
+    moving = tuple(one for one in migrations if one["source"] == host and one["settled_wall"] is None)
+    begun = {one["vm"] for one in moving}
+    waiting = tuple(_waiting(one) for one in (wanted["schedule"] if wanted else ()) if one["vm"] not in begun)
     stuck = dict.fromkeys(f"{no['vm_name'] or no['vm'] or 'the host'}: {no['detail']}" for no in plan["noes"]
                           if no["host"] == host and no["sort"] == "refusal")
     return Picture(
         host, plan["wall"], seen["vms_running"], seen["memory_used"], "draining" in seen["marks"] or wanted is not None,
         wanted["forecast"] if wanted else "", wanted["deadline_wall"] if wanted else None,
         tuple((point["seconds"], point["vms"]) for point in coverage),
-        tuple(one for one in migrations if one["source"] == host and one["settled_wall"] is None), tuple(stuck))
+        moving, waiting, tuple(stuck))
 
 
 def lines(picture: Picture, course: Course, signs: Signs, now: float) -> list[str]:
@@ -83,6 +89,9 @@ def lines(picture: Picture, course: Course, signs: Signs, now: float) -> list[st
     if len(picture.coverage) > 1 and signs.encoding.lower().startswith("utf"):
         found.append(f"ahead: {_curve(picture.coverage)} {age(picture.coverage[-1][0])}")
     found.extend(_move(one, signs) for one in picture.moves)
+    found.extend(picture.waiting[:WAITING_SHOWN])
+    if (later := len(picture.waiting) - WAITING_SHOWN) > 0:
+        found.append(f"  {later} more after these: ballastctl plan")
     more = len(picture.stuck) - STUCK_SHOWN
     found.extend(f"stays: {words}" for words in picture.stuck[:STUCK_SHOWN])
     if more > 0:
@@ -102,6 +111,11 @@ def _curve(coverage: Sequence[tuple[float, int]]) -> str:
         safe = max((vms for seconds, vms in coverage if seconds <= at + 1e-9), default=0)
         cells.append(_RISING[min(len(_RISING) - 1, int(safe / most * len(_RISING)))] if safe else " ")
     return "".join(cells)
+
+
+def _waiting(one: Row) -> str:
+    late = "" if one["late"] is None else f", {age(one['late'])} after the deadline"
+    return f"  {one['vm_name']} -> {one['target']}  begins in {age(one['begins'])}, safe in {age(one['safe'])}{late}"
 
 
 def _move(one: Row, signs: Signs) -> str:

@@ -26,6 +26,14 @@ from ballastd.cli.policies.places import EXIT_PROBLEMS, placed, settings_option
 from ballastd.cli.policies.showing import copy_for
 from ballastd.errors import ConfigurationError
 
+
+def safe_in(leaves: Row | None) -> str:
+    """Return when a VM that leaves a host which is emptied is safe there, and whether that is too late."""
+    if leaves is None:
+        return "-"
+    return age(leaves["safe"]) + ("" if leaves["late"] is None else ", late")
+
+
 INTENTS = Table((
     Column("WANTED", lambda i: i["kind"]),
     Column("HOST", lambda i: i["host"]),
@@ -45,6 +53,7 @@ MOVES = Table((
     Column("TO", lambda m: m["target"]),
     Column("MEMORY", lambda m: size(m["memory"]), right=True),
     Column("ABOUT", lambda m: takes(m["predicted"], ends=m["ends"]), right=True),
+    Column("SAFE IN", lambda m: safe_in(m["leaves"]), right=True),
     Column("STATE", lambda m: f"after {', '.join(m['after_names'])}" if m["after"] else m["state"]),
     Column("ID", lambda m: m["recommendation"] or "-", wide=True),
     Column("POLICY", lambda m: m["policy"]),

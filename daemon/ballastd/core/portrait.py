@@ -27,6 +27,7 @@ from ballastd.core.policies import Mode, MoveBudget, PolicySet
 from ballastd.core.power import PowerPhase
 from ballastd.core.prediction import remaining
 from ballastd.core.quantities import MIB, HostName, Instant, VmId, human_bytes, human_seconds
+from ballastd.core.readiness import named
 from ballastd.core.schedules import Leaving, schedule
 from ballastd.core.senses import Senses
 from ballastd.core.shutdown_books import GuestShutdown
@@ -41,6 +42,7 @@ from ballastd.core.views import (
     GateView,
     HostView,
     IntentView,
+    LeavingView,
     MigrationView,
     MoveView,
     NoView,
@@ -113,14 +115,15 @@ class _Shown:
 
 def _draw(p: Portrait) -> ClusterView:
     shown, names = _shown(p), _names(p)
+    intents = tuple(_intent(p, intent, names) for intent in p.intents)
     return ClusterView(
         revision=p.revision, wall=p.now.wall, posture=p.posture,
         gates=tuple(GateView(g.kind.value, g.reason, g.until_wall) for g in p.gates),
         hosts=tuple(_host(p, row, shown.running) for row in range(len(p.snapshot.facts))),
         vms=tuple(sorted(shown.views.values(), key=lambda view: (view.name, view.id, view.host))),
         migrations=_migrations(p),
-        intents=tuple(_intent(p, intent) for intent in p.intents),
-        moves=_moves(p, names),
+        intents=intents,
+        moves=_moves(p, names, {(intent.policy, one.vm): one for intent in intents for one in intent.schedule}),
         noes=_noes(p, names),
         budgets=_budgets(p),
         policies_digest=p.policies.digest,
@@ -262,8 +265,11 @@ def _names(p: Portrait) -> Mapping[VmId, str]:
     """Return the names of the VMs that the plan speaks of by their ids."""
     wanted = {*(vm for move in p.plan.moves for vm in move.after), *(no.vm for no in p.plan.refusals if no.vm),
               *(no.vm for no in p.plan.deferrals if no.vm)}
-    return {vm: record.name for vm, record in zip(p.snapshot.vms.ids, p.snapshot.records, strict=True)
-            if vm in wanted} if wanted else {}
+    named_there = {vm: record.name for vm, record in zip(p.snapshot.vms.ids, p.snapshot.records, strict=True)
+                   if vm in wanted} if wanted else {}
+    named_there.update((one.vm, one.vm_name) for one in p.ledger.open_migrations())
+    named_there.update((one.vm, one.vm_name) for one in p.plan.moves)
+    return named_there
 
 
 def _check_of(p: Portrait, record: VmRecord) -> str:
@@ -331,7 +337,7 @@ def _shutdowns(p: Portrait) -> tuple[ShutdownView, ...]:
         one.over) for one in shown)
 
 
-def _intent(p: Portrait, intent: Intent) -> IntentView:
+def _intent(p: Portrait, intent: Intent, names: Mapping[VmId, str]) -> IntentView:
     left = len(p.snapshot.vms_on(intent.host))
     held = any(intent.host not in gate.passes for gate in p.gates)
     state = "done" if left == 0 and not intent.routine else "held" if held else "active"
@@ -340,8 +346,14 @@ def _intent(p: Portrait, intent: Intent) -> IntentView:
     leavings = () if intent.kind in _PARTLY else _leavings(p, intent)
     return IntentView(intent.kind.value, intent.host, intent.policy, intent.because, intent.severity.name.lower(),
                       intent.mode.value, intent.since.wall, intent.deadline_wall, state, left,
-                      "" if intent.kind in _PARTLY else _forecast(p, intent, leavings),
-                      _coverage(leavings))
+                      "" if intent.kind in _PARTLY else _forecast(p, intent, leavings, names),
+                      _coverage(leavings), tuple(_leaving(p, intent, one, names) for one in leavings))
+
+
+def _leaving(p: Portrait, intent: Intent, one: Leaving, names: Mapping[VmId, str]) -> LeavingView:
+    late = 0.0 if intent.deadline_wall is None else one.ends - (intent.deadline_wall - p.now.wall)
+    return LeavingView(one.vm, names.get(one.vm, one.vm), one.target, round(one.begins, 1), round(one.ends, 1),
+                       round(late, 1) if late > 0 else None)
 
 
 def _leavings(p: Portrait, intent: Intent) -> tuple[Leaving, ...]:
@@ -366,8 +378,8 @@ def _wanted(p: Portrait, intent: Intent) -> Iterator[Move]:
             if one.wanted_by == intent.host and one.policy == intent.policy and one.vm not in begun)
 
 
-def _forecast(p: Portrait, intent: Intent, leavings: tuple[Leaving, ...]) -> str:
-    """Return in words what will be saved and by when, and how much cannot leave, or has nowhere to go."""
+def _forecast(p: Portrait, intent: Intent, leavings: tuple[Leaving, ...], names: Mapping[VmId, str]) -> str:
+    """Return in words what will be saved and by when, who is too late, and how much cannot leave, or has nowhere to go."""
     rows = p.snapshot.vms_on(intent.host)
     stay = sum(1 for vm in rows if p.snapshot.vm_why_not[vm])
     homeless = sum(1 for no in p.plan.refusals if no.kind is RefusalKind.NO_TARGET and no.host == intent.host)
@@ -378,9 +390,12 @@ def _forecast(p: Portrait, intent: Intent, leavings: tuple[Leaving, ...]) -> str
                  f"{human_seconds(leavings[-1].ends)} once they may start")
         if len(leavings) >= HALVES_FROM:
             words += f", half of them after {human_seconds(leavings[(len(leavings) - 1) // 2].ends)}"
+        late = [names.get(one.vm, one.vm) for one in leavings if one.ends > left]
         if intent.deadline_wall is not None:
-            words += f", {sum(one.ends <= left for one in leavings)} of them by the deadline"
+            words += f", {len(leavings) - len(late)} of them by the deadline"
         told.append(words)
+        if late:
+            told.append(f"too late: {named(late)}")
     if endless := len(_endless(p, intent)):
         told.append(f"{endless} dirty memory as fast as it is copied")
     if stay:
@@ -401,19 +416,21 @@ def _coverage(leavings: tuple[Leaving, ...]) -> tuple[CoverageView, ...]:
     return tuple(points)
 
 
-def _moves(p: Portrait, names: Mapping[VmId, str]) -> tuple[MoveView, ...]:
+def _moves(p: Portrait, names: Mapping[VmId, str], leaves: Mapping[tuple[str, str], LeavingView]) -> tuple[MoveView, ...]:
     starting = {order.move.vm for order in p.orders}
     offers = {(o.vm, o.target): o for o in p.ledger.autonomy.offers.values() if p.now.wall < o.until_wall}
-    return tuple(_move(m, offers.get((m.vm, m.target)), names, starting=m.vm in starting) for m in p.plan.moves)
+    return tuple(_move(m, offers.get((m.vm, m.target)), names, leaves.get((m.policy, m.vm)), starting=m.vm in starting)
+                 for m in p.plan.moves)
 
 
-def _move(m: Move, offer: Offer | None, names: Mapping[VmId, str], *, starting: bool) -> MoveView:
+def _move(m: Move, offer: Offer | None, names: Mapping[VmId, str], leaves: LeavingView | None, *, starting: bool
+          ) -> MoveView:
     state = "starting" if starting else "waiting"
     if offer is not None and not starting:
         state = "approved" if offer.approved_by else "recommended"
     return MoveView(m.vm, m.vm_name, m.source, m.target, m.memory, m.predicted, m.policy, m.because, state, m.runners_up,
                     m.why_not, offer.id if offer else "", m.account, m.after, tuple(names.get(vm, vm) for vm in m.after),
-                    m.room_for or "", m.ends)
+                    m.room_for or "", m.ends, leaves)
 
 
 def _noes(p: Portrait, names: Mapping[VmId, str]) -> tuple[NoView, ...]:

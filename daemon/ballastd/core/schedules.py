@@ -28,6 +28,7 @@ class Leaving:
 
     vm: VmId
     source: HostName
+    target: HostName
     memory: int
     begins: Seconds
     ends: Seconds
@@ -66,7 +67,7 @@ def schedule(moves: Iterable[Move], under_way: Iterable[Migration], links: Mappi
         now += soonest
         ended = [one for one in flights if (one.ends_by <= now + TINY if one.ends_by is not None
                                             else one.handshake <= TINY and one.left_mib <= TINY)]
-        done.extend(Leaving(one.vm, one.source, one.memory, Seconds(one.begins), Seconds(now)) for one in ended)
+        done.extend(Leaving(one.vm, one.source, one.target, one.memory, Seconds(one.begins), Seconds(now)) for one in ended)
         flights = [one for one in flights if one not in ended]
     return tuple(done)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ballastd.core.accounts import Figure
 from ballastd.core.quantities import how_long, human_bytes, human_seconds
-from ballastd.core.views import ClusterView, GateView, IntentView, MigrationView, MoveView, NoView, ShutdownView
+from ballastd.core.views import ClusterView, GateView, IntentView, LeavingView, MigrationView, MoveView, NoView, ShutdownView
 
 
 class SubjectKind(enum.Enum):
@@ -100,7 +100,7 @@ def move_told(move: MoveView) -> Statement:
     """Return a move that is planned."""
     takes = how_long(move.predicted, ends=move.ends, words=lambda seconds: f"about {human_seconds(seconds)}")
     text = (f"planned: {move.vm_name} from {move.source} to {move.target} ({human_bytes(move.memory)}, {takes}), "
-            f"{move.state}{_awaits(move)}{_under(move)}: {move.policy}: {move.because}")
+            f"{move.state}{_awaits(move)}{_under(move)}{_leaves(move.leaves)}: {move.policy}: {move.because}")
     return Statement("move", text, move.policy, move.target, move.vm)
 
 
@@ -139,6 +139,14 @@ def have_left(names: Sequence[str], host: str) -> str:
 
 def _awaits(move: MoveView) -> str:
     return f" until {have_left(move.after_names, move.target)}" if move.after else ""
+
+
+def _leaves(one: LeavingView | None) -> str:
+    """Return when a VM goes beside all others that leave, and by how much that is too late."""
+    if one is None:
+        return ""
+    late = "" if one.late is None else f", {human_seconds(one.late)} after the deadline"
+    return f", begins in about {human_seconds(one.begins)} and is safe in about {human_seconds(one.safe)}{late}"
 
 
 def _under(move: MoveView) -> str:

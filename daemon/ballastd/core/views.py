@@ -235,6 +235,19 @@ class CoverageView:
 
 
 @dataclass(frozen=True, slots=True)
+class LeavingView:
+    """When a VM is reckoned to begin and to be safe, seconds from now, once moves may begin; ``begins`` is 0 for one that is
+    under way. ``late``: seconds after its host's deadline; None where it is not late, or there is no deadline."""
+
+    vm: str
+    vm_name: str
+    target: str
+    begins: float
+    safe: float
+    late: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class IntentView:
     """What ought to change and how it stands: ``state`` is active, held, recommended, observed or done."""
 
@@ -252,6 +265,8 @@ class IntentView:
     """How long emptying the host will take, and how much of it its deadline allows, in words."""
     coverage: tuple[CoverageView, ...] = ()
     """The same as a curve, from the first VM that is safe to the last."""
+    schedule: tuple[LeavingView, ...] = ()
+    """The same VM by VM, the first that is safe first; who never arrives by itself is not in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +295,8 @@ class MoveView:
     """The host for whose sake it makes room at its source, empty where it is for its source's."""
     ends: bool = True
     """False where it is known that copying never ends by itself: then ``predicted`` is of its first round."""
+    leaves: LeavingView | None = None
+    """When it begins and ends beside all others, where its host is emptied and copying ends."""
 
 
 @dataclass(frozen=True, slots=True)

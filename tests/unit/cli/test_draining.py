@@ -11,7 +11,7 @@ import pytest
 from ballastd.cli.client import Daemon, DaemonUnreachable
 from ballastd.cli.draining import Course, Picture, follow, lines, look
 from ballastd.cli.live.signs import BLOCKS, PLAIN
-from ballastd.core.views import CoverageView
+from ballastd.core.views import CoverageView, LeavingView
 from tests.pictures import GIB, NOW, a_host, a_migration, a_no, an_intent
 
 
@@ -35,7 +35,10 @@ class PaperDaemon(Daemon):
             return {"migrations": [asdict(a_migration(id=f"1-{n}")) for n in range(moving)] + [
                 asdict(a_migration(source="beech")), asdict(a_migration(settled_wall=NOW))]}
         curve = (CoverageView(10.0, 1, GIB), CoverageView(20.0, 2, 2 * GIB), CoverageView(40.0, 4, 4 * GIB))
-        intent = an_intent(kind="drain", vms_left=running, forecast="about 40 s", coverage=curve)
+        leave = tuple(LeavingView(f"id-{n}", f"vm{n}", "beech", 5.0 * n, 10.0 * n, 30.0 if n > 2 else None)
+                      for n in range(1, running + 1))
+        schedule = (LeavingView(a_migration().vm, "web", "beech", 0.0, 9.0), *leave)
+        intent = an_intent(kind="drain", vms_left=running, forecast="about 40 s", coverage=curve, schedule=schedule)
         return {"wall": NOW, "intents": [asdict(intent)] if is_wanted else [],
                 "noes": [asdict(a_no(sort="refusal", detail="vda is not locked")), asdict(a_no())]}
 
@@ -57,7 +60,11 @@ def test_the_picture_says_how_far_it_is() -> None:
     assert text[2].count("█") > 0
     assert text[3].startswith("  web -> beech")
     assert text[3].endswith("62%, running, about 7s left")
-    assert text[4] == "stays: db: vda is not locked"
+    assert text[4:7] == ["  vm1 -> beech  begins in 5s, safe in 10s", "  vm2 -> beech  begins in 10s, safe in 20s",
+                         "  vm3 -> beech  begins in 15s, safe in 30s, 30s after the deadline"]
+    assert text[7] == "stays: db: vda is not locked"
+    assert "  2 more after these: ballastctl plan" in lines(look(PaperDaemon((6, 1, True)), "alder"), Course(6, GIB, NOW),
+                                                            PLAIN, NOW)
 
 
 def test_plain_terminals_get_plain_signs_and_an_old_picture_says_so() -> None:
@@ -68,7 +75,7 @@ def test_plain_terminals_get_plain_signs_and_an_old_picture_says_so() -> None:
 
 
 def test_names_cannot_steer_the_terminal() -> None:
-    picture = Picture("alder", NOW, 1, GIB, True, "", None, (), (), ("\x1b[2Jdb: no",))
+    picture = Picture("alder", NOW, 1, GIB, True, "", None, (), (), ("  \x1b[2Jdb -> x",), ("\x1b[2Jdb: no",))
     assert "\x1b" not in "".join(lines(picture, Course(1, GIB, NOW), PLAIN, NOW))
 
 

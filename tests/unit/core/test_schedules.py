@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
 from ballastd.cli.live.acts import migrations, moves
+from ballastd.cli.plan import safe_in
 from ballastd.core.explanation import explain
 from ballastd.core.inputs import Verb
 from ballastd.core.plans import Move
 from ballastd.core.policies import AutoConverge, Limits, VmSelector
 from ballastd.core.prediction import HANDSHAKE_SECONDS
-from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
+from ballastd.core.quantities import GIB, Bytes, HostName, Seconds, human_seconds
 from ballastd.core.schedules import schedule
 from ballastd.core.statements import move_told
 from tests.builders import POLICIES, a_cluster, four_hosts, table, vm_id
@@ -162,3 +163,39 @@ def test_who_has_nowhere_to_go_is_counted_apart() -> None:
     (intent,) = t.say(Verb.DRAIN, "h1").view.intents
     assert intent.forecast.startswith("1 VM(s), 4.0 GiB")
     assert intent.forecast.endswith("1 have nowhere to go")
+
+
+def test_each_vm_is_told_when_it_leaves_and_whether_that_is_after_the_deadline() -> None:
+    limits = replace(POLICIES.limits, failover_hosts=0, in_flight_cluster=1, in_flight_host_out=1)
+    due_soon = replace(POLICIES.evacuation[0], deadline=Seconds(35.0))
+    t = table(a_cluster().host("h1").crowd("v", 3).host("h2").host("h3"),
+              replace(POLICIES, limits=limits, evacuation=(due_soon,)))
+    for host in ("h1", "h2", "h3"):
+        t.show(host, "ecc.uncorrected", 0.0, "D")
+    t.warm_up()
+    t.show("h1", "ecc.uncorrected", 1.0, "D")
+    begun = t.step().orders
+    view = t.begin(begun[0]).wait(1.0).step().view
+    (intent,) = view.intents
+    first, second, third = intent.schedule
+    assert (first.vm_name, first.begins, first.late) == ("v0", 0.0, None)
+    assert (second.vm_name, second.begins, second.late) == ("v1", first.safe, None)
+    assert intent.deadline_wall is not None
+    due = intent.deadline_wall - view.wall
+    assert second.safe <= due < third.safe
+    assert (third.vm_name, third.late) == ("v2", pytest.approx(third.safe - due, abs=0.1))
+    assert "2 of them by the deadline; too late: v2" in intent.forecast
+    assert [(one.vm_name, one.leaves) for one in view.moves] == [("v1", second), ("v2", third)]
+    told = explain(view, view.moves[-1].vm)
+    assert told is not None
+    words = f"is safe in about {human_seconds(third.safe)}, {human_seconds(third.late or 0.0)} after the deadline"
+    assert words in "\n".join(told.lines())
+    assert safe_in(asdict(third)).endswith("s, late")
+
+
+def test_without_a_deadline_nobody_is_late_and_a_routine_move_has_no_schedule() -> None:
+    t = table(four_hosts(vms_each=2), replace(POLICIES, limits=replace(POLICIES.limits, failover_hosts=0))).warm_up()
+    view = t.say(Verb.DRAIN, "h1").view
+    assert [one.late for one in view.intents[0].schedule] == [None, None]
+    assert "too late" not in view.intents[0].forecast
+    assert safe_in(None) == "-"
