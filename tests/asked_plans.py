@@ -89,9 +89,12 @@ class _More:
         self._luck = luck = Random(f"more {seed}")
         self._has_pages, self._has_strangers, self._has_answers, self._has_two, self._has_nothing = (
             luck.random() < 0.3 for _ in range(5))
+        self._processors = Random(f"processors {seed}")
+        self._most = self._processors.choice((None, None, 0.5, 1.0))
 
     def disguise(self, vms: dict[HostName, list[VmRecord]]) -> None:
-        """Have some VMs need huge pages or other hardware, or be in the hands of somebody else; some hosts show others'."""
+        """Have some VMs need huge pages, other hardware or more processors, or be in the hands of somebody else; some hosts
+        show others'."""
         for some in vms.values():
             some[:] = [self._disguised(vm) for vm in some]
             if self._has_strangers and self._luck.random() < 0.3:
@@ -115,7 +118,8 @@ class _More:
             job = luck.choice((JobKind.OUTGOING, JobKind.NONE))
         if self._has_nothing and luck.random() < 0.1:
             needs, memory = Needs(), Bytes(0)
-        return replace(vm, needs=needs, state=state, job=job, memory_max=memory)
+        vcpus = self._processors.choice((1, 2, 2, 4, 8))
+        return replace(vm, needs=needs, state=state, job=job, memory_max=memory, vcpus=vcpus)
 
     def furnish(self, fact: HostFacts) -> HostFacts:
         """Return a host with pools of huge pages and a processor of some kind, or with nothing that VMs may use."""
@@ -141,13 +145,14 @@ class _More:
             balance = replace(balance, cool_cpu=luck.choice((0.001, 0.5, 1.0)), cool_memory=luck.choice((0.001, 0.8, 1.0)),
                               cool_network=luck.choice((0.001, 0.5, 1.0)))
         if not self._has_two:
-            return replace(policies, balance=(balance,))
+            return replace(policies, balance=(balance,), limits=Limits(vcpus_per_processor=self._most))
         hot = tuple(Edge(resource, luck.choice((0.3, 0.7, 0.88, 0.95))) for resource in ("cpu", "memory", "network")
                     if luck.random() < 0.8)
         second = replace(balance, name="second", hot=hot, cool_cpu=luck.choice((0.3, 0.65)), cool_memory=0.8,
                          scope=luck.choice((Scope(), Scope(("h0", "h1", "h2")))),
                          vms=luck.choice((VmSelector(), VmSelector(names=("*v[0-3]",)))))
-        limits = Limits(failover_hosts=luck.choice((0, 1)), failover_domain=luck.choice(("host", "rack")))
+        limits = Limits(failover_hosts=luck.choice((0, 1)), failover_domain=luck.choice(("host", "rack")),
+                        vcpus_per_processor=self._most)
         return replace(policies, balance=(balance, second), limits=limits)
 
     def answer(self, ledger: Ledger, intents: tuple[Intent, ...], snapshot: Snapshot) -> None:

@@ -71,6 +71,7 @@ def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
     (without(constraints.hardware_suits), "it was found not to fit there"),
     (without(constraints.hardware_suits), "and they differ"),
     (without(constraints.huge_pages_fit), "are to come where"),
+    (without(constraints.processors_are_not_promised_too_often), "virtual processors for"),
     (without(constraints.load_fits), "would be used, at most"),
     (without(constraints.load_fits), "is not known"),
     (without(constraints.load_fits_at_every_hour), ":00 UTC on"),

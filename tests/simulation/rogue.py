@@ -34,11 +34,11 @@ class Rogue:
         self._count = 0
 
     def order(self, vm: str = "h1v0", source: str = "h1", target: str = "h2", policy: str = "even-load", *,
-              routine: bool = True, urgent: bool = False) -> Order:
+              routine: bool = True, urgent: bool = False, waived: bool = False) -> Order:
         self._count += 1
         record = self.world.host(HostName(source)).vms[vm_id(vm)]
         move = Move(record.vm, vm, HostName(source), HostName(target), record.memory_max, Seconds(10.0), policy, "because",
-                    urgent=urgent, routine=routine)
+                    urgent=urgent, routine=routine, reserve_waived=waived)
         return Order(f"1-{self._count}", move, 100, Seconds(300.0), 1)
 
     def record(self, kind: str, **content: Any) -> None:

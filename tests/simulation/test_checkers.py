@@ -27,6 +27,7 @@ from tests.simulation.test_checkers_of_last_resorts import BROKEN as OF_LAST_RES
 from tests.simulation.test_checkers_of_power import BROKEN as OF_POWER
 
 BY_RACK = replace(ALL, limits=replace(ALL.limits, failover_domain="rack"))
+BOUNDED = replace(ALL, limits=replace(ALL.limits, vcpus_per_processor=27 / 16))
 GIVING = replace(ALL, limits=replace(ALL.limits, migration_minimum_mib_s=100.0, give_way=0.9))
 
 
@@ -229,6 +230,11 @@ async def _overcommitted(rogue: Rogue) -> None:
     rogue.put("h2", "h2v0", memory_max=Bytes(80 * GIB))
 
 
+async def _too_many_processors(rogue: Rogue) -> None:
+    rogue.put("h2", "h2v0", vcpus=16)
+    rogue.move()
+
+
 async def _no_reserve(rogue: Rogue) -> None:
     for vm, gib in (("h1v1", 18), ("h2v0", 38), ("h3v0", 38), ("h4v0", 28)):
         rogue.put(vm[:2], vm, memory_max=Bytes(gib * GIB))
@@ -380,7 +386,8 @@ BROKEN: list[tuple[str, Story, PolicySet]] = [
     ("windows", _by_nights, replace(ALL, windows={NIGHT.name: replace(NIGHT, intervals=())})),
     ("mode", quiet, replace(ALL, balance=(replace(BALANCE, mode=Mode.RECOMMEND),))),
     ("owners-word", quiet, replace(ALL, balance=(replace(BALANCE, mode=Mode.OBSERVE),))), ("memory", _too_full, ALL),
-    ("memory", _overcommitted, ALL), ("failover", _no_reserve, ALL), ("failover", _no_reserve_of_a_rack, BY_RACK),
+    ("memory", _overcommitted, ALL), ("overcommit", _too_many_processors, BOUNDED),
+    ("failover", _no_reserve, ALL), ("failover", _no_reserve_of_a_rack, BY_RACK),
     ("must-rules", quiet, with_rule(Rule.PINNED)), ("must-rules", quiet, with_rule(Rule.ON, hosts=Scope(("h1",)))),
     ("must-rules", quiet, with_rule(Rule.NEVER_ON, hosts=Scope(("h2",)))), ("must-rules", quiet, with_rule(Rule.APART)),
     ("must-rules", quiet, with_rule(Rule.TOGETHER, vms=VmSelector(names=("h1v0", "h1v1")))),
@@ -410,6 +417,20 @@ def test_what_its_owner_keeps_in_place_stays(owner: dict[str, Any]) -> None:
 def test_every_checker_is_shown_to_fail() -> None:
     shown = (*BROKEN, *OF_ARRIVALS, *OF_AUTOSTARTS, *OF_GATES, *OF_LAST_RESORTS, *OF_POWER)
     assert {kind.rule for kind in CHECKERS} == {rule for rule, *_ in shown}
+
+
+def test_as_many_virtual_processors_as_may_be_break_nothing() -> None:
+    async def just_enough(rogue: Rogue) -> None:
+        rogue.put("h2", "h2v0", vcpus=15)
+        rogue.move()
+
+    async def off_a_failing_host(rogue: Rogue) -> None:
+        rogue.put("h2", "h2v0", vcpus=16)
+        rogue.move(waived=True)
+
+    assert "overcommit" not in found(just_enough, BOUNDED)
+    assert "overcommit" not in found(off_a_failing_host, BOUNDED)
+    assert "overcommit" not in found(_too_many_processors, ALL)
 
 
 def test_an_honest_move_breaks_nothing() -> None:

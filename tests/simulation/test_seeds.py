@@ -57,6 +57,14 @@ def test_the_same_seed_is_the_same_night_byte_for_byte() -> None:
     assert first == second
 
 
+def test_virtual_processors_are_bounded_in_some_seeds_and_in_none_that_is_kept() -> None:
+    def is_bounded(seed: int) -> bool:
+        return setting_of(seed, HOURS).policies.load(0.0)[0].limits.vcpus_per_processor is not None
+
+    assert 2 <= sum(map(is_bounded, range(300, 330))) <= 12
+    assert not any(map(is_bounded, {*SEEDS, *FOUND}))
+
+
 def test_links_are_busy_in_some_seeds_and_in_none_that_is_kept() -> None:
     def is_busy(seed: int) -> bool:
         setting = setting_of(seed, HOURS)

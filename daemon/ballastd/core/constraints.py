@@ -35,7 +35,8 @@ class Terms:
     ``reserve_waived``: whether the failover reserve may be used; ``rules``: where VMs may live; ``by_operator``: a person
     asked for it; ``fill``, ``cooldown``: what a routine move keeps to, None for the others; ``next_hosts``: those that are
     emptied after the source; ``keeps_wishes``: whether should-rules bind as must-rules do, for what it is for is worth
-    less; ``must_end``: the limits of a move that is not tried where it is known never to end, None for the others;
+    less; ``vcpus_per_processor``: so many virtual processors at most for each of the target's, None where that is no matter;
+    ``must_end``: the limits of a move that is not tried where it is known never to end, None for the others;
     ``shuns_risk``: whether it costs more where moves failed or took long lately."""
 
     avoid_labels: tuple[str, ...] = ()
@@ -49,6 +50,7 @@ class Terms:
     keeps_wishes: bool = False
     must_end: Limits | None = None
     shuns_risk: bool = False
+    vcpus_per_processor: float | None = None
 
     @property
     def keeps_reserve(self) -> bool:
@@ -135,6 +137,21 @@ def huge_pages_fit(trial: Trial) -> Refusal | None:
     promised = [records[vm].needs for vm, row in trial.moved.items() if row == trial.target]
     why = trial.snapshot.pages.why_short(records[trial.vm].needs, trial.target, promised)
     return Refusal(RefusalKind.HUGE_PAGES, why, trial.vm_id, trial.host) if why else None
+
+
+def processors_are_not_promised_too_often(trial: Trial) -> Refusal | None:
+    """The target has no more virtual processors for each of its own than Limits say, with those that are there, on their way
+    there, and promised; whoever leaves meanwhile is counted until he has. What leaves a failing host may be more."""
+    ratio = trial.terms.vcpus_per_processor
+    if ratio is None:
+        return None
+    records, hosts = trial.snapshot.records, trial.snapshot.hosts
+    promised = sum(records[vm].vcpus for vm, row in trial.moved.items() if row == trial.target)
+    there, own, limit = int(hosts.vcpus[trial.target]), records[trial.vm].vcpus, float(hosts.cpu_limit[trial.target])
+    if there + promised + own <= ratio * limit:
+        return None
+    return Refusal(RefusalKind.OVERCOMMIT, f"{there + promised + own} virtual processors would be there for {limit:g} of "
+                   f"its own, at most {ratio:g} for each", trial.vm_id, trial.host)
 
 
 def hardware_suits(trial: Trial) -> Refusal | None:
@@ -279,6 +296,7 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     hardware_suits,
     memory_fits,
     huge_pages_fit,
+    processors_are_not_promised_too_often,
     load_fits,
     load_fits_at_every_hour,
     network_fits,

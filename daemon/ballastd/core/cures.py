@@ -19,6 +19,7 @@ CURES: Mapping[RefusalKind, str] = {
     _K.SAME_FAILURE_DOMAIN: "have room in another failure domain, or correct the hosts' labels",
     _K.MEMORY: "make room there, or raise memory_limit in the settings if more of it may be used",
     _K.HUGE_PAGES: "set as many aside there as on the VM's own host: virsh allocpages, or where the kernel starts",
+    _K.OVERCOMMIT: "have more processors, or raise vcpus_per_processor of the Limits policy",
     _K.NUMA: "bind the VM to nodes and processors that all hosts have: virsh numatune, virsh vcpupin",
     _K.FAILOVER_RESERVE: "have more room, or hold less of it back: failover.hosts of a Limits policy",
     _K.LINK: "declare its link as fast as it is: link_speed in the settings",

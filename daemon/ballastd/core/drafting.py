@@ -44,7 +44,8 @@ def terms_of(intent: Intent, policies: PolicySet) -> Terms:
     return Terms(intent.avoid_labels, intent.saves_from_failing_host, limits.failover_hosts,
                  policies.placement, intent.policy == OPERATOR, intent.fill, intent.cooldown, intent.next_hosts,
                  intent.keeps_wishes, limits if intent.routine and not limits.may_slow(routine=True) else None,
-                 shuns_risk=intent.routine)
+                 shuns_risk=intent.routine,
+                 vcpus_per_processor=None if intent.saves_from_failing_host else limits.vcpus_per_processor)
 
 
 class Shortlist:

@@ -107,7 +107,7 @@ class _Search:
         self._moved, self._homes = dict(base.moved), dict(base.homes)
         self._reserve = base.reserve.fork() if any(one.keeps_reserve for one in self._terms) else None
         self._is_plain = self._reserve is None and not any(
-            snapshot.records[vm].needs.backing or any(rule.must for rule in one.rules)
+            snapshot.records[vm].needs.backing or one.vcpus_per_processor is not None or any(rule.must for rule in one.rules)
             for vm, one in zip(vms, self._terms, strict=True))
         """Whether they take nothing from one another but memory: then hosts that look alike are alike."""
 

@@ -14,6 +14,7 @@ from itertools import takewhile
 from ballastd.core.checking import check_plan
 from ballastd.core.checking_order import check_order
 from ballastd.core.checking_terms import check_terms
+from ballastd.core.checking_vcpus import check_vcpus
 from ballastd.core.constraints import Terms
 from ballastd.core.cooling import relieve
 from ballastd.core.draft import UNCHARTED, Course, Draft, Stuck, begin
@@ -84,7 +85,8 @@ def plan(snapshot: Snapshot, ledger: Ledger, intents: tuple[Intent, ...], polici
     moves = tuple(draft.moves)
     wrong = (*check_plan(snapshot, moves, limits.failover_hosts, draft.packings, limits.failover_domain),
              *check_terms(snapshot, ledger, intents, policies, moves),
-             *check_order(snapshot, ledger, moves, policies.placement))
+             *check_order(snapshot, ledger, moves, policies.placement),
+             *check_vcpus(snapshot, ledger, moves, limits.vcpus_per_processor))
     if wrong:
         raise PlanUnsound("; ".join(wrong))
     return Plan(moves, tuple(draft.refusals))

@@ -24,6 +24,8 @@ class RefusalKind(enum.Enum):
     SAME_FAILURE_DOMAIN = "same-failure-domain"
     MEMORY = "memory"
     HUGE_PAGES = "huge-pages"
+    OVERCOMMIT = "overcommit"
+    """More virtual processors for each of a host's own than Limits say."""
     NUMA = "numa"
     """The NUMA nodes or processors that it is bound to are not there."""
     FAILOVER_RESERVE = "failover-reserve"

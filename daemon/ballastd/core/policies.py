@@ -345,7 +345,8 @@ class Limits:
     ``failover_domain``: what dies together, ``host`` or a host label (rack, power, ...), where ``failover_hosts`` is not 0.
     ``downtime_max_ms``: for how long a VM may stand still at the end of its migration. ``no_progress``: how long a migration
     may go on without getting anywhere. ``give_way``: up to which share of a link migrations and others together may fill it,
-    None where migrations take their share whatever others use.
+    None where migrations take their share whatever others use. ``vcpus_per_processor``: up to how many virtual processors
+    for each of its own a host may be given, None for no limit.
     """
 
     in_flight_cluster: int = 4
@@ -375,6 +376,7 @@ class Limits:
     power_offs_per_10_min: int = 1
     wakes_per_min: int = 1
     power_cycles_per_day: int = 2
+    vcpus_per_processor: float | None = None
 
     def may_slow(self, *, routine: bool) -> bool:
         """Return whether a migration may slow its VM down."""

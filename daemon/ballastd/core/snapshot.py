@@ -56,7 +56,8 @@ class HostColumns:
 
     ``limit``: what VMs may use. ``used``: what active VMs hold by their maximum. ``reserved``: held for
     migrations that no inventory shows yet. ``free``: what the machine itself has left for more.
-    ``cpu_limit``: processors that VMs may use. ``cpu``: processors that are used, as far as that is believed.
+    ``cpu_limit``: processors that VMs may use. ``cpu``: processors that are used, as far as that is believed. ``vcpus``: the
+    virtual processors of active VMs and of those that are on their way there or from there and not shown.
     ``jobs_out``, ``jobs_in``: migrations in flight, observed or booked, ours or not. ``target``: whether it may receive.
     ``apart``: whether it is meant to be silent or empty. ``network_limit``: MiB/s that the network of its VMs carries, inf
     where nobody says. ``network``: MiB/s that they use of it, nan where it is not known of all of them, ``network_least``:
@@ -80,6 +81,7 @@ class HostColumns:
     network_limit: Floats
     network: Floats
     network_least: Floats
+    vcpus: Ints
     rows: Mapping[HostName, int] = field(init=False)
     has_network: bool = field(init=False)
     """Whether any host has a limit to its network."""
@@ -175,6 +177,7 @@ class Cast:
     used: Ints
     reserved: Ints
     coming: tuple[tuple[Needs, ...], ...]
+    vcpus: Ints
     jobs_out: Ints
     jobs_in: Ints
     foreign: int
@@ -221,7 +224,7 @@ def take(facts: tuple[HostFacts, ...], ledger: Ledger, now: Instant, loads: Load
         jobs_in=cast.jobs_in,
         target=np.array([not fact.avoid for fact in facts], dtype=np.bool_),
         apart=np.array([fact.apart for fact in facts], dtype=np.bool_),
-        network_limit=networks[0], network=networks[1], network_least=networks[2],
+        network_limit=networks[0], network=networks[1], network_least=networks[2], vcpus=cast.vcpus,
     )
     vms = VmColumns(ids=cast.ids, host=cast.host, memory=cast.memory, copied=cast.copied, priority=cast.priority,
                     busy=cast.busy, cpu=cpu, peak=peak, network=network, network_peak=network_peak)
@@ -260,7 +263,7 @@ def _cast(facts: tuple[HostFacts, ...], ledger: Ledger, key: tuple[object, ...] 
     names = tuple(fact.declared.name for fact in facts)
     rows = {name: i for i, name in enumerate(names)}
     living, sightings = _find_vms(facts)
-    reserved, coming = _reservations(facts, ledger, rows, living)
+    reserved, coming, vcpus = _reservations(facts, ledger, rows, living)
     jobs_out, jobs_in, foreign = _jobs(facts, ledger, rows)
     ids = tuple(sorted(living))
     moving = {migration.vm for migration in ledger.migrations.values()}
@@ -276,6 +279,7 @@ def _cast(facts: tuple[HostFacts, ...], ledger: Ledger, key: tuple[object, ...] 
         why_not=tuple(_why_vm_stays(vm, living[vm][1], sightings[vm], ledger) for vm in ids),
         used=_column([_used(fact) for fact in facts]),
         reserved=_column([reserved[name] for name in names]), coming=tuple(tuple(coming[name]) for name in names),
+        vcpus=_column([vcpus[name] for name in names]),
         jobs_out=_column([jobs_out[name] for name in names]), jobs_in=_column([jobs_in[name] for name in names]),
         foreign=foreign,
     )
@@ -343,10 +347,13 @@ def _active(facts: tuple[HostFacts, ...], row: int, vm: VmId) -> bool:
 
 def _reservations(facts: tuple[HostFacts, ...], ledger: Ledger, rows: Mapping[HostName, int],
                   living: Mapping[VmId, tuple[HostName, VmRecord]]
-                  ) -> tuple[dict[HostName, int], dict[HostName, list[Needs]]]:
-    """Return the bytes of ordinary memory held at each host for open migrations that its inventory does not show, and what
-    these need of huge pages. A VM that nobody shows may need all its memory of either."""
+                  ) -> tuple[dict[HostName, int], dict[HostName, list[Needs]], dict[HostName, int]]:
+    """Return the bytes of ordinary memory held at each host for open migrations that its inventory does not show, what these
+    need of huge pages, and the virtual processors of all that is or may be there. A VM that nobody shows may need all its
+    memory of either kind; how many processors it has is not known, and one is counted."""
     held, coming = dict.fromkeys(rows, 0), {host: list[Needs]() for host in rows}
+    vcpus = {fact.declared.name: sum(record.vcpus for record in (fact.inventory.vms if fact.inventory else ())
+                                     if record.state.holds_memory) for fact in facts}
     for migration in ledger.open_migrations():
         ends = ((migration.source, HOLDS_SOURCE), (migration.target, HOLDS_TARGET))
         for host, phases in ends:
@@ -355,9 +362,10 @@ def _reservations(facts: tuple[HostFacts, ...], ledger: Ledger, rows: Mapping[Ho
             record = living[migration.vm][1] if migration.vm in living else None
             needs = unknown_needs(migration.memory) if record is None else record.needs
             held[host] += migration.memory if record is None else max(0, migration.memory - needs.backed)
+            vcpus[host] += 1 if record is None else record.vcpus
             if needs.backing:
                 coming[host].append(needs)
-    return held, coming
+    return held, coming, vcpus
 
 
 def _jobs(facts: tuple[HostFacts, ...], ledger: Ledger, rows: Mapping[HostName, int]

@@ -51,6 +51,7 @@ EXAMPLES = {
     "LimitsModel.freeze": "{caution: 10%, freeze: 20%}",
     "LimitsModel.retries": "{per_move: 2, backoff: 20s}",
     "LimitsModel.convergence": "{downtime_max: 500ms, auto_converge: saving, no_progress: 60s}",
+    "LimitsModel.vcpus_per_processor": "4",
     "LimitsModel.power": "{hosts_off: 20%, offs_per_10_min: 1}",
 }
 OTHER_WORDS = {"hold": "for", "duration": "for", "length": "for", "lasts": "for", "until": "for", "to": "for", "end": "for",

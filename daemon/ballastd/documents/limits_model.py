@@ -11,7 +11,18 @@ from ballastd.core.ceilings import CEILINGS
 from ballastd.core.policies import AutoConverge, Limits
 from ballastd.core.quantities import Seconds
 from ballastd.documents.policy_models import PolicyModel
-from ballastd.documents.scalars import Bandwidth, Duration, Lasting, Moment, Percent, Whole, as_percent, lasting, shown
+from ballastd.documents.scalars import (
+    Bandwidth,
+    Duration,
+    Lasting,
+    Moment,
+    Percent,
+    Processors,
+    Whole,
+    as_percent,
+    lasting,
+    shown,
+)
 from ballastd.documents.validation import Clash, Strict
 from ballastd.documents.vm_selectors import Word
 
@@ -193,6 +204,7 @@ class LimitsModel(PolicyModel):
     retries: Retries = Retries()
     convergence: Convergence = Convergence()
     power: PowerLimits = PowerLimits()
+    vcpus_per_processor: Processors | None = DEFAULT.vcpus_per_processor
 
     def compiled(self) -> Limits:
         """Return the limits as the mind knows them."""
@@ -211,4 +223,4 @@ class LimitsModel(PolicyModel):
             auto_converge=self.convergence.auto_converge, no_progress=Seconds(self.convergence.no_progress),
             hosts_off_share=self.power.hosts_off,
             power_offs_per_10_min=self.power.offs_per_10_min, wakes_per_min=self.power.wakes_per_min,
-            power_cycles_per_day=self.power.cycles_per_day)
+            power_cycles_per_day=self.power.cycles_per_day, vcpus_per_processor=self.vcpus_per_processor)

@@ -173,6 +173,8 @@ MEANINGS: dict[str, str] = {
     "LimitsModel.retries": "how often a VM's move is tried again",
     "LimitsModel.convergence": "migrations of VMs that dirty their memory fast",
     "LimitsModel.power": "hosts that we switched off",
+    "LimitsModel.vcpus_per_processor": "so many virtual processors at most, for each of its own, may a host have after a "
+                                       "move of ours; without it there is no limit. What leaves a failing host may be more",
     "InFlight.cluster": "in the cluster, strangers' included",
     "InFlight.host_out": "out of one host",
     "InFlight.host_in": "into one host",

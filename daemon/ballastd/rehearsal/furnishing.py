@@ -22,6 +22,9 @@ NETWORKED, PAGED, DESPERATE, LAST_OF_ALL = 0.35, 0.3, 0.35, 0.3
 that allow the shutdown of guests."""
 ASKED, NAMED = 0.3, 0.6
 """The share of clusters whose VMs are asked whether they answer, and of VMs in them whose owners want that."""
+BOUNDED = 0.2
+"""The share of clusters with a bound to virtual processors, which many moves come up against: none of the seeds that are
+kept."""
 BUSY = 0.25
 """The share of clusters in which migrations give way to others on their links: none of the seeds that are kept."""
 INTERFACES = (("eno1",), ("eno1", "eno2"), ())
@@ -48,6 +51,17 @@ def desperate(policies: PolicySet, seed: int) -> PolicySet:
     return replace(policies, evacuation=tuple(
         replace(one, last_resorts=tuple(r for r in resorts if r is not LastResort.SHUTDOWN or one.deadline is not None))
         if resorts and one.severity is Health.FAILING else one for one in policies.evacuation))
+
+
+def bounded(policies: PolicySet, cluster: SavedCluster, seed: int) -> PolicySet:
+    """Return policies that bound virtual processors for each of a host, near what the fullest has, if the seed wants."""
+    luck = Random(f"{seed} bounded")
+    if luck.random() < 1.0 - BOUNDED:
+        return policies
+    given = {host.declared.name: sum(vm.record.vcpus for vm in cluster.vms if vm.host == host.declared.name) / host.cpus
+             for host in cluster.hosts}
+    most = max(0.1, round(luck.uniform(0.9, 1.4) * max(given.values(), default=1.0), 2))
+    return replace(policies, limits=replace(policies.limits, vcpus_per_processor=most))
 
 
 def with_checks(setting: Setting, seed: int, lasts: float) -> Setting:

@@ -19,12 +19,13 @@ from ballastd.rehearsal.stage import Stage
 from ballastd.sim.checkers import Checker
 from ballastd.sim.checkers.copies import NoOtherCopy, OneMigration, Twins
 from ballastd.sim.checkers.limits import Concurrency, Cooldowns, Modes, Pause, Windows
-from ballastd.sim.checkers.room import Memory, place_of
+from ballastd.sim.checkers.room import Memory, Overcommit, place_of
 from ballastd.sim.checkers.rules import MustRules, Wishes
 from ballastd.sim.checkers.targets import FitTarget, Frozen, OwnersWord, StartUp
 
 ASKED: tuple[type[Checker], ...] = (
-    OneMigration, Twins, NoOtherCopy, Concurrency, Cooldowns, Windows, Modes, Pause, Memory, MustRules, Wishes, FitTarget,
+    OneMigration, Twins, NoOtherCopy, Concurrency, Cooldowns, Windows, Modes, Pause, Memory, Overcommit, MustRules, Wishes,
+    FitTarget,
     Frozen, OwnersWord, StartUp)
 """Who is asked whether a move would be legal. Room for a failure is judged here, by packing, and how often a VM was moved
 within the day, and for a policy, from the journal; what counts by the hour is not asked: nothing moved for an hour."""

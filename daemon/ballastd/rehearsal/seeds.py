@@ -31,7 +31,7 @@ from ballastd.core.policies import (
 from ballastd.core.quantities import HostName, Seconds
 from ballastd.core.rehearsed import Violation
 from ballastd.core.saved_cluster import Demand
-from ballastd.rehearsal.furnishing import desperate, furnished, with_busy_links, with_checks
+from ballastd.rehearsal.furnishing import bounded, desperate, furnished, with_busy_links, with_checks
 from ballastd.rehearsal.rest import judge_rest, orders_of
 from ballastd.rehearsal.stage import Setting, Stage, perform
 from ballastd.sim.chances import ASKED, FAULTS, chosen, draw
@@ -102,9 +102,12 @@ def policies_of(luck: Random, begins: float, lasts: float) -> PolicySet:
         ConsolidationPolicy("nights", name, denials=denied, mode=Mode.AUTO,
                             power_off_hold=Seconds(luck.choice((300.0, 1200.0))))
         for name, window in windows.items() if window.allows)
+    rests = Cooldown(foreign_move=LONGEST_REST)
     placement = (
-        PlacementPolicy("replicas", VmSelector(group="team-1"), Rule.APART, weight=luck.choice((None, 10)), mode=Mode.AUTO),
-        PlacementPolicy("quorum", VmSelector(group="team-2"), Rule.APART, across="rack", mode=Mode.RECOMMEND))
+        PlacementPolicy("replicas", VmSelector(group="team-1"), Rule.APART, weight=luck.choice((None, 10)), mode=Mode.AUTO,
+                        cooldown=rests),
+        PlacementPolicy("quorum", VmSelector(group="team-2"), Rule.APART, across="rack", mode=Mode.RECOMMEND,
+                        cooldown=rests))
     limits = Limits(in_flight_cluster=luck.choice((1, 2, 4, 8)), evacuations_at_once=luck.choice((1, 2)),
                     evacuations_per_hour=luck.choice((2, 6)), hosts_off_share=0.5,
                     failover_hosts=luck.choice((0, 1, 1)), migration_minimum_mib_s=luck.choice((1.0, 50.0)),
@@ -130,7 +133,7 @@ def setting_of(seed: int, hours: float, faults: tuple[str, ...] | None = None) -
     cluster = furnished(cluster, seed)
     names = chosen(seed) if faults is None else faults
     acts = draw(seed, cluster, names, QUIET_START, lasts)
-    policies = desperate(policies_of(luck, DEFAULT_EPOCH_WALL, lasts), seed)
+    policies = bounded(desperate(policies_of(luck, DEFAULT_EPOCH_WALL, lasts), seed), cluster, seed)
     if "answers" in names:
         # those that people are asked about
         policies = policies.with_modes(lambda one: Mode.RECOMMEND if one.name in ASKED else one.mode)

@@ -10,7 +10,7 @@ from ballastd.sim.checkers.gates import Rivals, SiteEvents
 from ballastd.sim.checkers.journal import ClosedHosts, JournalFirst, OneEnding
 from ballastd.sim.checkers.limits import Concurrency, Cooldowns, LastResort, Modes, Pause, Rates, Standstill, Windows
 from ballastd.sim.checkers.links import GivingWay, Links
-from ballastd.sim.checkers.room import FailoverReserve, Memory
+from ballastd.sim.checkers.room import FailoverReserve, Memory, Overcommit
 from ballastd.sim.checkers.rules import MustRules, Wishes
 from ballastd.sim.checkers.shutdowns import LastOfAll
 from ballastd.sim.checkers.switches import EmptyBeforeOff, FewSwitches, OnlyOurs, ProvedToWake, Rhythm
@@ -26,8 +26,8 @@ from ballastd.sim.checkers.targets import (
 
 CHECKERS: tuple[type[Checker], ...] = (
     OneCopy, NobodyLost, OneMigration, Twins, JournalFirst, Concurrency, Rates, Cooldowns, Windows, Modes, Pause, Standstill,
-    LastResort, LastOfAll, Links, GivingWay, Memory, FailoverReserve, MustRules, Wishes, EmptyBeforeOff, FewSwitches,
-    OnlyOurs, FitTarget,
+    LastResort, LastOfAll, Links, GivingWay, Memory, Overcommit, FailoverReserve, MustRules, Wishes, EmptyBeforeOff,
+    FewSwitches, OnlyOurs, FitTarget,
     Evidence, Frozen, BlastRadius, OwnersWord, StartUp, TurnedTarget, OneEnding, NoOtherCopy, Rhythm, ProvedToWake,
     AskedFewOnly, AutostartKept, SiteEvents, Rivals, ClosedHosts,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 
 from ballastd.core.acts import Act
 from ballastd.core.inventory import DeclaredHost
@@ -12,6 +13,9 @@ from ballastd.sim.checkers.base import Checker
 from ballastd.sim.jobs import SimulatedHost
 from ballastd.sim.pages import free_pages, take
 from ballastd.sim.world import World
+
+NOTICED_SECONDS = 120.0
+"""What others do must have been noticed by then."""
 
 
 def place_of(host: DeclaredHost, across: str) -> str:
@@ -68,6 +72,33 @@ class Memory(Checker):
         if record is not None and record.needs.backing and not take(
                 dict(free_pages(known.hardware, there) or {}), record.needs):
             self.complain(f"{order.move.vm_name} goes to {order.move.target}, which has not the huge pages for it")
+
+
+class Overcommit(Checker):
+    """No move gives a host more virtual processors for each of its own than Limits say, but off a failing host. Where
+    strangers brought some within the last minutes, nobody can have known."""
+
+    rule = "overcommit"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._brought: dict[HostName, float] = {}
+
+    def acted(self, act: Act) -> None:
+        if act.do in ("carry", "start"):
+            self._brought[HostName(act.target or act.host)] = self.now
+
+    def migrating(self, order: Order) -> None:
+        most, target = self.policies.limits.vcpus_per_processor, order.move.target
+        if most is None or order.move.reserve_waived or self.now < self._brought.get(target, -inf) + NOTICED_SECONDS:
+            return
+        known, record = self.world.host(target), self.world.host(order.move.source).vms.get(order.move.vm)
+        there = {one.vm: one.vcpus for one in known.vms.values() if one.state.holds_memory}
+        there[order.move.vm] = 1 if record is None else record.vcpus
+        has = self.declared(target).cpu_limit or float(known.cpus)
+        if sum(there.values()) > most * has:
+            self.complain(f"{order.move.vm_name} makes {sum(there.values())} virtual processors on {target}, which has "
+                          f"{has:g}; at most {most:g} for each")
 
 
 class FailoverReserve(Checker):
