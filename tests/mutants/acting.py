@@ -9,6 +9,7 @@ STOPPING = only("simulation", "tests/simulation/test_stopping.py")
 CLEARING, SPREAD = only("unit", f"{UNIT_KERNEL}/test_clearing.py"), only("unit", f"{UNIT_KERNEL}/test_spread.py")
 ADVERSARY = only("unit", f"{UNIT_KERNEL}/test_adversaries.py")
 KERNEL_ALONE = only("unit", "tests/unit/kernel/test_kernel.py")
+SECOND_LOOK = only("unit", f"{UNIT_KERNEL}/test_second_look.py")
 AUTOSTARTS = only("unit", "tests/unit/core/test_autostarts.py")
 INBOX = only("unit", "tests/unit/service/test_inbox.py")
 EXECUTOR = only("unit", "tests/unit/service/test_executor.py")
@@ -17,7 +18,11 @@ ACTING: tuple[Mutant, ...] = (
     Mutant("the kernel does not ask the journal", f"{KERNEL}/kernel.py",
            "        if not self._record.has_order(order.id):", "        if False:"),
     Mutant("the kernel does not look again", f"{KERNEL}/kernel.py",
-           "refusals, examined = self._second_look(order, ends), Examination()", "refusals, examined = (), Examination()"),
+           "refusals, examined = self._looks.refusals(order, ends), Examination()", "refusals, examined = (), Examination()"),
+    Mutant("two orders at one instant have the same room", f"{KERNEL}/kernel.py",
+           "        if refusals := self._looks.refusals(order, ends):", "        if refusals := ():", SECOND_LOOK),
+    Mutant("the kernel gives VMs what a host keeps for itself", f"{KERNEL}/second_look.py",
+           "target.memory_free - reserve)", "target.memory_free)", SECOND_LOOK),
     Mutant("the kernel has no ceiling", f"{KERNEL}/flights.py", "            if count >= ceiling:", "            if False:"),
     Mutant("the kernel lets links fill", f"{KERNEL}/flights.py",
            "            if used + more > ceiling and (used or more > 1):", "            if False:"),

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ballastd.core.ceilings import CEILINGS, Ceilings
 from ballastd.core.clearance import Clearance
 from ballastd.core.cures import told
 from ballastd.core.domains import AT_A_TIME_SECONDS
-from ballastd.core.inventory import HostInventory, JobKind, Mobility, VmState
+from ballastd.core.inventory import HostInventory, JobKind, VmState
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Migration
 from ballastd.core.plans import (
@@ -29,8 +28,7 @@ from ballastd.core.plans import (
 )
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.power import PowerOrder
-from ballastd.core.quantities import HostName, Seconds, human_bytes
-from ballastd.core.suitability import PageRoom, unknown_needs, why_unsuited
+from ballastd.core.quantities import HostName, Seconds
 from ballastd.core.telemetry import AgentState
 from ballastd.errors import (
     BallastdError,
@@ -42,10 +40,11 @@ from ballastd.errors import (
     Unreachable,
     VmVanished,
 )
-from ballastd.kernel.autostarts import why_changed, why_not_set
+from ballastd.kernel.autostarts import why_not_set
 from ballastd.kernel.clearing import Clearing
-from ballastd.kernel.flights import Flight, Flights
+from ballastd.kernel.flights import Flights
 from ballastd.kernel.record import Record
+from ballastd.kernel.second_look import Ends, SecondLook, foreign_jobs
 from ballastd.kernel.spread import Spread
 from ballastd.kernel.switches import Switches
 from ballastd.ports.hosts import Hypervisor, Power
@@ -62,12 +61,6 @@ class Withheld(BallastdError):
         self.refusals = refusals
 
 
-@dataclass(frozen=True, slots=True)
-class _Ends:
-    source: HostInventory
-    target: HostInventory
-
-
 class Kernel:
     """The only holder of the hypervisor's mutating half. ``hold`` stops every new act at once."""
 
@@ -82,6 +75,7 @@ class Kernel:
         self._clock = clock
         self._ceilings = ceilings
         self._flights = Flights(cluster.hosts, ceilings)
+        self._looks = SecondLook(cluster, record, self._flights)
         self._clearing, self._spread = Clearing(clock), Spread(cluster.hosts)
         self._definitions = definitions
         self._held: str | None = None
@@ -125,16 +119,18 @@ class Kernel:
         """
         self._refuse_early(order)
         ends = await self._look(order)
-        refusals, examined = self._second_look(order, ends), Examination()
+        refusals, examined = self._looks.refusals(order, ends), Examination()
         if not refusals:
             examined, unkept = await asyncio.gather(self._examine(order), self._keep(order))
             refusals = (*examined.refusals, *unkept)
         if refusals:
             raise Withheld(refusals)
-        # between these checks and the call nothing is awaited: what they found still holds
+        # from here to the call nothing is awaited: who began meanwhile has his room, and what is found still holds
         self._refuse_early(order)
+        if refusals := self._looks.refusals(order, ends):
+            raise Withheld(refusals)
         now, asked = self._clock.now().monotonic, self._clearing.asked(order.move.source)
-        no = (self._flights.refusal(order, *_foreign_jobs(ends, self._flights), now, asked=asked)
+        no = (self._flights.refusal(order, *foreign_jobs(ends, self._flights), now, asked=asked)
               or _too_long(order, self._ceilings) or self._another_domain(order, now))
         if no is not None:
             raise Withheld((no,))
@@ -388,13 +384,13 @@ class Kernel:
         if over is not None:
             raise Withheld((Refusal(RefusalKind.CEILING, over, order.vm),))
 
-    async def _look(self, order: Order) -> _Ends:
+    async def _look(self, order: Order) -> Ends:
         try:
             source, target = await asyncio.gather(self._hypervisor.inventory(order.move.source, load=False),
                                                   self._hypervisor.inventory(order.move.target, load=False))
         except Unreachable as error:
             raise Withheld((Refusal(RefusalKind.HOST_UNREACHABLE, str(error), order.move.vm),)) from error
-        return _Ends(source, target)
+        return Ends(source, target)
 
     async def _examine(self, order: Order) -> Examination:
         try:
@@ -416,49 +412,6 @@ class Kernel:
             self.concede(order, str(error))
         return ()
 
-    def _second_look(self, order: Order, ends: _Ends) -> tuple[Refusal, ...]:
-        """Return what changed since the order was planned: the world may have moved on."""
-        here = ends.source.find(order.move.vm)
-        changed = why_changed(order, here, written=self._record.shows_autostart(order.id))
-        found = (*_vm_refusals(order, ends), *changed, *self._memory_refusals(order, ends),
-                 *self._hardware_refusals(order, ends))
-        incomplete = [i.host for i in (ends.source, ends.target) if not i.complete]
-        unread = tuple(Refusal(RefusalKind.WORLD_CHANGED, f"the inventory of {host} is incomplete", order.move.vm,
-                                host) for host in incomplete)
-        return (*unread, *found)
-
-    def _memory_refusals(self, order: Order, ends: _Ends) -> tuple[Refusal, ...]:
-        declared, target, here = self._cluster.host(order.move.target), ends.target, ends.source.find(order.move.vm)
-        if declared is None:
-            return ()
-        need = order.move.memory if here is None else here.ordinary
-        limit = declared.memory_limit or max(0, target.memory_total - declared.memory_reserve)
-        limit = max(0, limit - (target.memory_total - target.ordinary_total))
-        held = target.ordinary_held
-        held += sum(f.ordinary for f in self._coming(target))
-        room = min(limit - held, target.memory_free)
-        if need <= room:
-            return ()
-        return (Refusal(RefusalKind.MEMORY, f"needs {human_bytes(need)}, {order.move.target} has room for "
-                        f"{human_bytes(room)} now", order.move.vm, order.move.target),)
-
-    def _coming(self, target: HostInventory) -> list[Flight]:
-        """Return the claims on a host whose VMs it does not show yet."""
-        shown = {vm.vm for vm in target.vms if vm.state.holds_memory}
-        return [flight for flight in self._flights.into(target.host) if flight.vm not in shown]
-
-    def _hardware_refusals(self, order: Order, ends: _Ends) -> tuple[Refusal, ...]:
-        """Huge pages are claimed as memory is: those of VMs on their way there are as good as taken."""
-        here, vm, target = ends.source.find(order.move.vm), order.move.vm, order.move.target
-        if here is None:
-            return ()
-        unsuited = why_unsuited(here, ends.source, ends.target)
-        found = () if unsuited is None else (Refusal(unsuited[0], f"{unsuited[1]} now", vm, target),)
-        if not here.needs.backing:
-            return found
-        coming = [unknown_needs(f.memory) if f.needs is None else f.needs for f in self._coming(ends.target)]
-        short = PageRoom((ends.target,), (coming,)).why_short(here.needs, 0)
-        return (*found, Refusal(RefusalKind.HUGE_PAGES, f"{short} now", vm, target)) if short else found
 
 
 def _with_doubts(error: MigrationError, examined: Examination) -> MigrationError:
@@ -481,41 +434,8 @@ def _why_not_shut_down(order: ShutdownOrder, seen: HostInventory) -> Refusal | N
     return None
 
 
-def _vm_refusals(order: Order, ends: _Ends) -> tuple[Refusal, ...]:
-    move = order.move
-    here, there = ends.source.find(move.vm), ends.target.find(move.vm)
-    if here is None:
-        return (Refusal(RefusalKind.VM_GONE, f"is no longer on {move.source}", move.vm, move.source),)
-    found = [Refusal(RefusalKind.VM_PINNED, f"{p.kind.value}: {p.thing}", move.vm) for p in here.pins]
-    if here.ignored or here.mobility is not Mobility.LIVE:
-        found.append(Refusal(RefusalKind.VM_PINNED, "its owner wants it left where it is, since it was planned", move.vm))
-    if here.state is not VmState.RUNNING:
-        found.append(Refusal(RefusalKind.VM_NOT_RUNNING, f"is {here.state.value} now", move.vm, move.source))
-    if here.job is not JobKind.NONE:
-        found.append(Refusal(RefusalKind.VM_BUSY, f"a {here.job.value} job holds it now", move.vm, move.source))
-    if here.memory_max != move.memory:
-        found.append(Refusal(RefusalKind.WORLD_CHANGED, f"has {human_bytes(here.memory_max)} now, planned with "
-                             f"{human_bytes(move.memory)}", move.vm))
-    if here.downtime_max_ms is not None and order.downtime_ms > here.downtime_max_ms:
-        found.append(Refusal(RefusalKind.WORLD_CHANGED, f"its owner wants {here.downtime_max_ms} ms of standstill at most, "
-                             f"planned with {order.downtime_ms}", move.vm))
-    if order.post_copy and not here.post_copy:
-        found.append(Refusal(RefusalKind.WORLD_CHANGED, "its owner wants no post-copy, since it was planned", move.vm))
-    if there is not None and there.state.holds_memory:
-        found.append(Refusal(RefusalKind.WORLD_CHANGED, f"is active on {move.target} already", move.vm, move.target))
-    return tuple(found)
-
-
 def _too_long(order: Order, ceilings: Ceilings) -> Refusal | None:
     if order.downtime_ms <= ceilings.downtime_max_ms:
         return None
     return Refusal(RefusalKind.CEILING, f"{order.downtime_ms} ms of standstill, ceiling {ceilings.downtime_max_ms}",
                    order.move.vm)
-
-
-def _foreign_jobs(ends: _Ends, flights: Flights) -> tuple[int, int]:
-    """Return the jobs at both ends that are not ours: strangers' migrations use the same slots."""
-    ours = flights.vms()
-    out = sum(1 for vm in ends.source.vms if vm.vm not in ours and vm.job in (JobKind.OUTGOING, JobKind.UNKNOWN))
-    into = sum(1 for vm in ends.target.vms if vm.vm not in ours and vm.state is VmState.INCOMING)
-    return out, into

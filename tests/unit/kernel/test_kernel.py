@@ -11,8 +11,7 @@ import pytest
 from ballastd.adapters.blocking import Inline
 from ballastd.core import events as ev
 from ballastd.core.clearance import Clearance, Gate
-from ballastd.core.hardware import Backing, Hardware, Needs, PagePool
-from ballastd.core.inventory import JobKind, Mobility, Pin, PinKind, VmRecord, VmState
+from ballastd.core.inventory import JobKind, Pin, PinKind, VmRecord, VmState
 from ballastd.core.ledger import Ledger
 from ballastd.core.plans import (
     AbortOrder,
@@ -27,7 +26,7 @@ from ballastd.core.plans import (
     TuneOrder,
 )
 from ballastd.core.policies import ClusterDeclaration
-from ballastd.core.quantities import GIB, MIB, Bytes, HostName, Seconds, VmId
+from ballastd.core.quantities import GIB, Bytes, HostName, Seconds, VmId
 from ballastd.errors import DefinitionNotKept, JournalError, MigrationRefused
 from ballastd.kernel.kernel import Kernel, Withheld
 from ballastd.kernel.record import Record
@@ -183,96 +182,6 @@ def test_an_undeclared_host_is_never_touched() -> None:
         await bench.kernel.migrate(await bench.write(bench.order("h0v0", "h0", "elsewhere")))
 
     assert "not a declared host" in withheld(story)
-
-
-@pytest.mark.parametrize(("change", "word"), [
-    ({"state": VmState.PAUSED}, "vm-not-running"),
-    ({"job": JobKind.OTHER}, "vm-busy"),
-    ({"memory_max": Bytes(3 * GIB)}, "world-changed"),
-    ({"ignored": True}, "vm-pinned"),
-    ({"mobility": Mobility.NEVER}, "vm-pinned"),
-    ({"mobility": Mobility.COLD}, "vm-pinned"),
-])
-def test_a_vm_that_changed_since_it_was_planned_is_left_alone(change: dict[str, object], word: str) -> None:
-    async def story() -> None:
-        bench = Bench(declared())
-        vms = bench.hypervisor.hosts[HostName("h0")].vms
-        vms[vm_id("h0v0")] = replace(vms[vm_id("h0v0")], **change)
-        await bench.kernel.migrate(await bench.write(bench.order("h0v0", "h0", "h1")))
-
-    assert word in withheld(story)
-
-
-def test_a_stranger_who_filled_the_target_meanwhile_is_seen() -> None:
-    async def story() -> None:
-        bench = Bench(declared())
-        big = VmRecord(vm_id("big"), "big", VmState.RUNNING, Bytes(51 * GIB))
-        bench.hypervisor.place(HostName("h1"), big)
-        await bench.kernel.migrate(await bench.write(bench.order("h0v0", "h0", "h1")))
-
-    assert "memory" in withheld(story)
-
-
-TWO_MIB = Bytes(2 * MIB)
-
-
-def paged(gib: float) -> Needs:
-    return Needs((Backing(TWO_MIB, Bytes(int(gib * GIB))),))
-
-
-def with_pages(bench: Bench, *vms: str, there: float) -> None:
-    """Let VMs of h0 have their memory in huge pages, of which h0 has enough and h1 so many GiB."""
-    for host, gib in (("h0", 16.0), ("h1", there)):
-        bench.hypervisor.hosts[HostName(host)].hardware = Hardware(pools=(PagePool(TWO_MIB, int(gib * GIB) // TWO_MIB),))
-    at_home = bench.hypervisor.hosts[HostName("h0")].vms
-    for name in vms:
-        at_home[vm_id(name)] = replace(at_home[vm_id(name)], needs=paged(2))
-
-
-def test_huge_pages_that_are_gone_meanwhile_are_missed() -> None:
-    async def story() -> None:
-        bench = Bench(declared())
-        with_pages(bench, "h0v0", there=1.0)
-        await bench.kernel.migrate(await bench.write(bench.order("h0v0", "h0", "h1")))
-
-    assert "huge-pages: needs 1024 huge pages of 2.0 MiB, 512 of 512 are left there now" in withheld(story)
-
-
-def test_huge_pages_of_a_vm_on_its_way_are_taken_and_ordinary_memory_is_not() -> None:
-    async def story() -> None:
-        bench = Bench(declared())
-        with_pages(bench, "h0v0", "h0v1", there=3.0)
-        # room for 2 GiB more of ordinary memory, of which the first takes nothing
-        bench.hypervisor.place(HostName("h1"), VmRecord(vm_id("big"), "big", VmState.RUNNING, Bytes(47 * GIB)))
-        orders = [await bench.write(bench.order(name, "h0", "h1")) for name in ("h0v0", "h0v2", "h0v1")]
-        begun = [asyncio.ensure_future(bench.kernel.migrate(order)) for order in orders[:2]]
-        await asyncio.sleep(1.0)
-        assert bench.kernel.calls == 2
-        with pytest.raises(Withheld, match=r"huge-pages: needs 1024 huge pages of 2.0 MiB, 512 of 1536"):
-            await bench.kernel.migrate(orders[2])
-        await asyncio.gather(*begun)
-
-    run_virtual(story())
-
-
-def test_a_machine_on_which_a_vm_cannot_run_withholds() -> None:
-    async def story() -> None:
-        bench = Bench(declared())
-        bench.hypervisor.hosts[HostName("h1")].hardware = Hardware(nodes=(0,))
-        at_home = bench.hypervisor.hosts[HostName("h0")].vms
-        at_home[vm_id("h0v0")] = replace(at_home[vm_id("h0v0")], needs=Needs(nodes=(1,)))
-        await bench.kernel.migrate(await bench.write(bench.order("h0v0", "h0", "h1")))
-
-    assert "numa: its memory is bound to NUMA node 1" in withheld(story)
-
-
-def test_a_target_that_does_not_answer_withholds() -> None:
-    async def story() -> None:
-        bench = Bench(declared())
-        bench.hypervisor.hang(HostName("h1"))
-        await bench.kernel.migrate(await bench.write(bench.order("h0v0", "h0", "h1")))
-
-    assert "host-unreachable" in withheld(story)
 
 
 def test_aborts_and_bandwidths_need_their_own_records() -> None:
