@@ -62,7 +62,7 @@ class Withheld(BallastdError):
 
 
 class Kernel:
-    """The only holder of the hypervisor's mutating half. ``hold`` stops every new act at once."""
+    """The only holder of the hypervisor's mutating half. ``hold`` and ``pause`` stop every new act at once."""
 
     def __init__(self, hypervisor: Hypervisor, power: Power, notices: Notices, record: Record,
                  cluster: ClusterDeclaration, clock: Clock, ceilings: Ceilings = CEILINGS,
@@ -79,6 +79,7 @@ class Kernel:
         self._clearing, self._spread = Clearing(clock), Spread(cluster.hosts)
         self._definitions = definitions
         self._held: str | None = None
+        self._paused: str | None = None
         self.calls = 0
         """How many migrations were begun by this kernel."""
         self.announce: Callable[[Order], None] = lambda _order: None
@@ -87,12 +88,20 @@ class Kernel:
         """Called with an order that begins though its VM's definition could not be kept, and why; must not block."""
 
     def hold(self, reason: str) -> None:
-        """From now on no migration begins. Aborts still pass: they only end things."""
+        """From now on no migration begins, for as long as this kernel lives. Aborts still pass: they only end things."""
         self._held = reason
 
-    def let_go(self) -> None:
-        """Migrations may begin again."""
-        self._held = None
+    def pause(self, reason: str) -> None:
+        """No migration begins until ``resume``."""
+        self._paused = reason
+
+    def resume(self) -> None:
+        """Migrations may begin again, unless the kernel is held."""
+        self._paused = None
+
+    def _why_held(self) -> str | None:
+        """Return why nothing begins, whatever gates say, or None."""
+        return self._paused if self._held is None else self._held
 
     def clear(self, told: Clearance) -> None:
         """Hear what stands against acts from now on: what it keeps from beginning does not begin, whoever orders it."""
@@ -184,8 +193,8 @@ class Kernel:
         await self._switches.switch(order)
 
     def _refuse_power_early(self, order: PowerOrder) -> None:
-        if self._held is not None:
-            raise Withheld((Refusal(RefusalKind.GATE, self._held, host=order.host),))
+        if (held := self._why_held()) is not None:
+            raise Withheld((Refusal(RefusalKind.GATE, held, host=order.host),))
         if not self._record.has_power_order(order.id):
             raise Withheld((Refusal(RefusalKind.NOT_JOURNALLED, f"order {order.id}", host=order.host),))
         why = self._clearing.why_asleep() if order.on else self._clearing.why_held(None)
@@ -264,8 +273,8 @@ class Kernel:
 
     def _refuse_post_copy_early(self, order: PostCopyOrder) -> None:
         self._demand(order, "post-copy", is_durable=self._record.has_post_copy(order.migration))
-        if self._held is not None:
-            raise Withheld((Refusal(RefusalKind.GATE, self._held, order.vm),))
+        if (held := self._why_held()) is not None:
+            raise Withheld((Refusal(RefusalKind.GATE, held, order.vm),))
         if (why := self._clearing.why_held(order.source)) is not None:
             raise Withheld((Refusal(RefusalKind.GATE, why, order.vm),))
 
@@ -289,8 +298,8 @@ class Kernel:
     def _refuse_autostart_early(self, order: AutostartOrder) -> None:
         if not self._record.has_autostart(order.migration, order.host, on=order.on):
             raise Withheld((Refusal(RefusalKind.NOT_JOURNALLED, f"autostart of {order.migration}", order.vm),))
-        if self._held is not None:
-            raise Withheld((Refusal(RefusalKind.GATE, self._held, order.vm, order.host),))
+        if (held := self._why_held()) is not None:
+            raise Withheld((Refusal(RefusalKind.GATE, held, order.vm, order.host),))
 
     async def shut_down(self, order: ShutdownOrder) -> None:
         """Ask a guest to shut down in order, if that is in the journal for just this time, its definition is kept, its owner
@@ -313,8 +322,8 @@ class Kernel:
         await self._hypervisor.shut_down(order.host, order.vm)
 
     def _refuse_shutdown_early(self, order: ShutdownOrder) -> None:
-        if self._held is not None:
-            raise Withheld((Refusal(RefusalKind.GATE, self._held, order.vm, order.host),))
+        if (held := self._why_held()) is not None:
+            raise Withheld((Refusal(RefusalKind.GATE, held, order.vm, order.host),))
         if (why := self._clearing.why_held(None)) is not None:
             raise Withheld((Refusal(RefusalKind.GATE, why, order.vm, order.host),))
         if not self._record.has_shutdown(order.id, order.times):
@@ -346,8 +355,8 @@ class Kernel:
 
     def _refuse_early(self, order: Order) -> None:
         move = order.move
-        if self._held is not None:
-            raise Withheld((Refusal(RefusalKind.GATE, self._held, move.vm),))
+        if (held := self._why_held()) is not None:
+            raise Withheld((Refusal(RefusalKind.GATE, held, move.vm),))
         if not self._record.has_order(order.id):
             raise Withheld((Refusal(RefusalKind.NOT_JOURNALLED, f"order {order.id}", move.vm),))
         if self._cluster.host(move.source) is None or self._cluster.host(move.target) is None:

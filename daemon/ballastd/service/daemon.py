@@ -281,7 +281,7 @@ class Daemon:
             log.warning("open migration found in the journal; asking the hosts", migration=migration.id,
                         vm=migration.vm_name, source=migration.source, target=migration.target)
         if ledger.paused is not None:
-            self._kernel.hold(f"paused by {ledger.paused.by}")
+            self._kernel.pause(f"paused by {ledger.paused.by}")
         log.info("journal replayed", records=len(events), head=health.head, revision=revision)
         self._controller = controller
         return controller
