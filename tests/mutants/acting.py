@@ -41,6 +41,11 @@ ACTING: tuple[Mutant, ...] = (
     Mutant("reports that are not used are not counted", f"{CORE}/telemetry.py",
            "            self.unused[f\"{report.host}.{refusal}\"] += 1\n", "", core("test_telemetry.py")),
     Mutant("a stop calls nothing off", f"{SERVICE}/daemon.py", "        if self._parts.abort_on_stop:", "        if False:", STOPPING),
+    Mutant("a stop writes its aborts past the mind", f"{SERVICE}/daemon.py",
+           " if m.holds_slot and not m.post_copy_because]\n        try:", " if m.holds_slot and not m.post_copy_because]\n        "
+           "await self._record.append(0, tuple(ev.AbortOrdered(0.0, m.id, '') for m in running))\n        try:", STOPPING),
+    Mutant("a stop does not wait for its aborts", f"{SERVICE}/daemon.py",
+           "                    await self._executor.deliver_aborts()", "                    pass", STOPPING),
     Mutant("a stop waits for who does not answer", f"{SERVICE}/daemon.py",
            "asyncio.timeout(ABORT_ON_STOP_SECONDS)", "asyncio.timeout(None)", STOPPING),
     Mutant("gates: the kernel knows none", f"{KERNEL}/kernel.py",

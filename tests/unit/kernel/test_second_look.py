@@ -1,4 +1,4 @@
-"""What both ends show right before an order is carried out speaks against it, and so does what is on its way to its target."""
+"""What both ends show right before an order is carried out speaks against it; so does what is on its way to its target."""
 
 from __future__ import annotations
 
