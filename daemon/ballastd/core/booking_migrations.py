@@ -78,9 +78,10 @@ def _migration_settled(books: Books, e: ev.MigrationSettled) -> None:
             books.arrivals[e.id] = done
         if done.autostart:
             books.autostarts[e.id] = AutostartOwed(e.id, done.vm, done.vm_name, done.source, done.target)
+    if has_left := e.ending in (Ending.COMPLETED, Ending.LEFTOVER):
         _remember_move(books, migration.vm, Moved(e.wall, migration.source, migration.target, migration.policy))
     if done.paused_by_hand:
-        place = done.target if e.ending is Ending.COMPLETED else done.source
+        place = done.target if has_left else done.source
         _remember_move(books, done.vm, Moved(e.wall, done.source, place, ""))
     if e.ending in _NO_FAILURE:
         books.failures.pop(migration.vm, None)

@@ -389,8 +389,8 @@ class Daemon:
         await self._parts.notices.flush(FAREWELL_SECONDS)
 
     async def _abort_running(self) -> None:
-        """Have what runs called off, where the settings ask for it; the next start reads off the hosts how it ended. The mind
-        books it: a record written past it could follow one that closed the books of the same migration."""
+        """Have what runs called off, where the settings ask for it; the next start reads off the hosts how it ended. The
+        mind books it: a record written past it could follow one that closed the books of the same migration."""
         ledger = self._controller.ledger if self._controller else Ledger()
         running = [m for m in ledger.open_migrations() if m.holds_slot and not m.post_copy_because]
         try:

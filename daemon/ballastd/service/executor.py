@@ -73,7 +73,8 @@ class Executor:
             self._spawn(_steer(self._kernel.start_post_copy(resort), resort.migration, "post-copy not begun"))
         for abort in decision.aborts:
             log.warning("migration is being aborted", migration=abort.migration, reason=abort.reason)
-            task = self._spawn(_steer(self._kernel.abort(abort), abort.migration, "abort not delivered; it will be tried again"))
+            call = self._kernel.abort(abort)
+            task = self._spawn(_steer(call, abort.migration, "abort not delivered; it will be tried again"))
             self._aborting.add(task)
             task.add_done_callback(self._aborting.discard)
         for again in decision.autostarts:
