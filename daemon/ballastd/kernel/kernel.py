@@ -178,7 +178,7 @@ class Kernel:
         no = await self._switches.refusal(order)
         # from here to the call nothing is awaited: what others did meanwhile counts
         self._refuse_power_early(order)
-        no = no or self._switches.over_ceiling(order)
+        no = no or self._switches.refusal_now(order)
         if no is None and any(order.host in (f.source, f.target) for f in self._flights.all()):
             no = Refusal(RefusalKind.POWER, "a migration from or to it is in flight", host=order.host)
         now = self._clock.now().monotonic
@@ -200,6 +200,8 @@ class Kernel:
         why = self._clearing.why_asleep() if order.on else self._clearing.why_held(None)
         if why is not None:
             raise Withheld((Refusal(RefusalKind.GATE, why, host=order.host),))
+        if order.on and not (self._switches.is_off(order.host) or self._clearing.wakes(order.host)):
+            raise Withheld((Refusal(RefusalKind.POWER, "it did not go off by us, and nobody asks for it", host=order.host),))
 
     def seen_on(self, host: HostName) -> None:
         """The books say that a host is on: it no longer counts as one that we switched off."""

@@ -69,11 +69,11 @@ class Bench:
         self.serial = 0
         self.tell()
 
-    def tell(self, *gates: Gate, avoid: Mapping[HostName, Refusal] | None = None, asked: str = "", packing: str = ""
-             ) -> None:
+    def tell(self, *gates: Gate, avoid: Mapping[HostName, Refusal] | None = None, asked: str = "", packing: str = "",
+             wakes: str = "") -> None:
         """Tell the kernel what stands against acts now: as told, nothing."""
-        one, other = (frozenset(map(HostName, names.split())) for names in (asked, packing))
-        self.kernel.clear(Clearance(self.clock.now(), gates, avoid or {}, one, other))
+        wishes = (frozenset(map(HostName, names.split())) for names in (asked, packing, wakes))
+        self.kernel.clear(Clearance(self.clock.now(), gates, avoid or {}, *wishes))
 
     def order(self, vm: str, source: str, target: str, bandwidth: int = 50, policy: str = "failing") -> Order:
         self.serial += 1
