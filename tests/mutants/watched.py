@@ -29,7 +29,7 @@ WATCHED: tuple[Mutant, ...] = (
     Mutant("whom somebody else moves is taken for moved by us", f"{CORE}/homes.py",
            "before != host and not ours:", "before != host and False:", watched("whom-somebody-moved-stays")),
     Mutant("jobs of strangers hold no place", f"{CORE}/snapshot.py",
-           "            if record.job in (JobKind.OUTGOING, JobKind.UNKNOWN):\n                out[",
+           "            if record.job in (JobKind.OUTGOING, JobKind.UNKNOWN) and record.state not in BROKEN:\n                out[",
            "            if False:\n                out[", watched("somebodys-jobs-hold-places")),
     Mutant("who fails in an event of the site is emptied as well", f"{CORE}/gates.py",
            "passes=begun_before & failing", "passes=failing", watched("in-an-event-only-the-first-is-emptied")),

@@ -6,13 +6,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from ballastd.core.books import OPERATOR
 from ballastd.core.ceilings import CEILINGS, Ceilings
 from ballastd.core.clearance import Clearance
 from ballastd.core.cures import told
 from ballastd.core.domains import AT_A_TIME_SECONDS
 from ballastd.core.inventory import HostInventory, JobKind, VmState
 from ballastd.core.ledger import Ledger
-from ballastd.core.migrations import Migration
+from ballastd.core.migrations import CallResult, Migration
 from ballastd.core.plans import (
     AbortOrder,
     AutostartOrder,
@@ -160,12 +161,16 @@ class Kernel:
         self._switches.hear(agent)
 
     def remember(self, ledger: Ledger) -> None:
-        """Count what runs before did: routine moves, power orders, hosts that are off, domains that were changed."""
+        """Count what runs before did: routine moves, hosts that VMs had to leave, power orders, hosts that are off, domains
+        that were changed."""
         now = self._clock.now()
         for host, wall in ledger.changed_since(now.wall - AT_A_TIME_SECONDS).items():
             self._spread.change(host, now.monotonic - max(0.0, now.wall - wall))
         self._flights.remember_routine((now.monotonic - max(0.0, now.wall - order.wall), order.vm)
                                        for order in ledger.routine_orders)
+        left = [m for m in (*ledger.settled, *ledger.open_migrations())
+                if not m.routine and m.policy != OPERATOR and m.called is not CallResult.WITHHELD]
+        self._flights.remember_begun((now.monotonic - max(0.0, now.wall - m.ordered_wall), m.source) for m in left)
         self._switches.remember(ledger, now)
 
     async def switch(self, order: PowerOrder) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ballastd.core.inventory import HostInventory, JobKind, Mobility, VmState
+from ballastd.core.inventory import BROKEN, HostInventory, JobKind, Mobility, VmState
 from ballastd.core.plans import Order, Refusal, RefusalKind
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import human_bytes
@@ -102,8 +102,10 @@ def _vm_refusals(order: Order, ends: Ends) -> tuple[Refusal, ...]:
 
 
 def foreign_jobs(ends: Ends, flights: Flights) -> tuple[int, int]:
-    """Return the jobs at both ends that are not ours: strangers' migrations use the same slots."""
+    """Return the jobs at both ends that are not ours: strangers' migrations use the same slots. Of what broke in post-copy
+    a hypervisor keeps a job in which nothing flows."""
     ours = flights.vms()
-    out = sum(1 for vm in ends.source.vms if vm.vm not in ours and vm.job in (JobKind.OUTGOING, JobKind.UNKNOWN))
+    out = sum(1 for vm in ends.source.vms if vm.vm not in ours and vm.job in (JobKind.OUTGOING, JobKind.UNKNOWN)
+              and vm.state not in BROKEN)
     into = sum(1 for vm in ends.target.vms if vm.vm not in ours and vm.state is VmState.INCOMING)
     return out, into

@@ -159,3 +159,19 @@ def test_of_memory_that_is_free_now_those_on_their_way_have_theirs_and_the_host_
         assert no in withheld(story)
     else:
         run_virtual(story())
+
+
+@pytest.mark.parametrize(("state", "takes_a_place"), [
+    (VmState.POSTCOPY_LEFT_FAILED, False), (VmState.POSTCOPY_LEFT, True), (VmState.RUNNING, True)])
+def test_a_half_that_nothing_flows_to_any_more_takes_nobodys_place(state: VmState, takes_a_place: bool) -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        here = bench.hypervisor.hosts[HostName("h0")].vms
+        for name in ("h0v1", "h0v2", "h0v3", "h0v4"):
+            here[vm_id(name)] = replace(here[vm_id(name)], state=state, job=JobKind.OUTGOING)
+        await bench.kernel.migrate(await bench.write(bench.order("h0v0", "h0", "h1")))
+
+    if takes_a_place:
+        assert "4 migrations in flight out of h0, ceiling 4" in withheld(story)
+    else:
+        run_virtual(story())
