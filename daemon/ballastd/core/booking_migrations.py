@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from ballastd.core import autostart_events as aus
 from ballastd.core import events as ev
 from ballastd.core.arrival_checks import Arrival
 from ballastd.core.books import DAY_SECONDS, FAILURE_MEMORY_SECONDS, Books, LedgerBroken
@@ -174,16 +175,16 @@ def _update_settled(books: Books, done: Migration) -> None:
             books.settled[place] = done
 
 
-def _autostart_noted(books: Books, e: ev.AutostartNoted) -> None:
+def _autostart_noted(books: Books, e: aus.AutostartNoted) -> None:
     books.migrations[e.id] = replace(books.open_migration(e.id), autostart=True)
 
 
-def _autostart_ordered(books: Books, e: ev.AutostartOrdered) -> None:
+def _autostart_ordered(books: Books, e: aus.AutostartOrdered) -> None:
     owed = _owed(books, e.id)
     books.autostarts[e.id] = replace(owed, ordered=(*owed.ordered, e.host))
 
 
-def _autostart_ended(books: Books, e: ev.AutostartEnded) -> None:
+def _autostart_ended(books: Books, e: aus.AutostartEnded) -> None:
     del books.autostarts[_owed(books, e.id).migration]
 
 
@@ -210,7 +211,7 @@ MIGRATIONS: dict[type, Callable[[Books, Any], None]] = {
     ev.CheckOrdered: _check_ordered,
     ev.AskedBefore: _asked_before,
     ev.ArrivalChecked: _arrival_checked,
-    ev.AutostartNoted: _autostart_noted,
-    ev.AutostartOrdered: _autostart_ordered,
-    ev.AutostartEnded: _autostart_ended,
+    aus.AutostartNoted: _autostart_noted,
+    aus.AutostartOrdered: _autostart_ordered,
+    aus.AutostartEnded: _autostart_ended,
 }

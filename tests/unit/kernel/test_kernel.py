@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from ballastd.adapters.blocking import Inline
+from ballastd.core import autostart_events as aus
 from ballastd.core import events as ev
 from ballastd.core.clearance import Clearance, Gate
 from ballastd.core.inventory import JobKind, Pin, PinKind, VmRecord, VmState
@@ -259,11 +260,11 @@ def starting(bench: Bench, host: str, **changes: object) -> None:
 
 
 @pytest.mark.parametrize(("starts", "noted", "no"), [
-    (True, None, "starts with its host now"), (True, ev.AutostartNoted(0.0, "t-1", owed=True), "starts with its host now"),
-    (False, ev.AutostartNoted(0.0, "t-1"), "does not start with its host any more"),
-    (True, ev.AutostartNoted(0.0, "t-1"), None), (False, ev.AutostartNoted(0.0, "t-1", owed=True), None)])
+    (True, None, "starts with its host now"), (True, aus.AutostartNoted(0.0, "t-1", owed=True), "starts with its host now"),
+    (False, aus.AutostartNoted(0.0, "t-1"), "does not start with its host any more"),
+    (True, aus.AutostartNoted(0.0, "t-1"), None), (False, aus.AutostartNoted(0.0, "t-1", owed=True), None)])
 def test_what_a_vm_loses_on_its_way_is_written_down_as_it_is_when_it_leaves(
-        starts: bool, noted: ev.AutostartNoted | None, no: str | None) -> None:
+        starts: bool, noted: aus.AutostartNoted | None, no: str | None) -> None:
     async def story() -> None:
         bench = Bench(declared())
         starting(bench, "h0", autostart=starts)
@@ -291,7 +292,7 @@ def test_autostart_is_set_as_written_and_only_where_its_host_shows_it_so(
         bench = Bench(declared())
         starting(bench, host, **shown)
         if written:
-            await bench.record.append(1, (ev.AutostartOrdered(0.0, "t-1", HostName(host), on),))
+            await bench.record.append(1, (aus.AutostartOrdered(0.0, "t-1", HostName(host), on),))
         await bench.kernel.set_autostart(AutostartOrder("t-1", vm_id("h0v0"), HostName(host), on, 1))
         assert bench.hypervisor.hosts[HostName(host)].vms[vm_id("h0v0")].autostart is on
 
@@ -304,7 +305,7 @@ def test_autostart_is_set_as_written_and_only_where_its_host_shows_it_so(
 def test_no_autostart_is_set_while_the_kernel_is_held_nor_after_it_has_ended() -> None:
     async def story(last: ev.Event | None) -> None:
         bench = Bench(declared())
-        await bench.record.append(1, (ev.AutostartOrdered(0.0, "t-1", HostName("h0"), on=True),))
+        await bench.record.append(1, (aus.AutostartOrdered(0.0, "t-1", HostName("h0"), on=True),))
         if last is None:
             bench.kernel.hold("paused by ann")
         else:
@@ -312,7 +313,7 @@ def test_no_autostart_is_set_while_the_kernel_is_held_nor_after_it_has_ended() -
         await bench.kernel.set_autostart(AutostartOrder("t-1", vm_id("h0v0"), HostName("h0"), on=True, revision=1))
 
     assert "paused by ann" in withheld(lambda: story(None))
-    assert "not-journalled" in withheld(lambda: story(ev.AutostartEnded(1.0, "t-1", restored=True)))
+    assert "not-journalled" in withheld(lambda: story(aus.AutostartEnded(1.0, "t-1", restored=True)))
 
 
 class Shelf:
