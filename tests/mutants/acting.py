@@ -10,6 +10,7 @@ CLEARING, SPREAD = only("unit", f"{UNIT_KERNEL}/test_clearing.py"), only("unit",
 ADVERSARY = only("unit", f"{UNIT_KERNEL}/test_adversaries.py")
 KERNEL_ALONE = only("unit", "tests/unit/kernel/test_kernel.py")
 SECOND_LOOK = only("unit", f"{UNIT_KERNEL}/test_second_look.py")
+WATCHING = only("unit", "tests/unit/service/test_watching.py")
 AUTOSTARTS = only("unit", "tests/unit/core/test_autostarts.py")
 INBOX = only("unit", "tests/unit/service/test_inbox.py")
 EXECUTOR = only("unit", "tests/unit/service/test_executor.py")
@@ -43,6 +44,14 @@ ACTING: tuple[Mutant, ...] = (
            "              and vm.state not in BROKEN)", "              )", SECOND_LOOK),
     Mutant("half a VM takes a place", f"{CORE}/snapshot.py",
            " and record.state not in BROKEN:", ":", core("test_shortcuts.py")),
+    Mutant("a mistake about one host ends the daemon", f"{SERVICE}/watching.py",
+           "            except Exception as surprise:\n                # our", "            except OSError as surprise:\n                # our",
+           WATCHING),
+    Mutant("a mistake about one job ends the daemon", f"{SERVICE}/watching.py",
+           "                except Exception:\n", "                except OSError:\n", WATCHING),
+    Mutant("what was begun on a host that is not declared any more stays open", f"{CORE}/controller.py",
+           "sight = reconciliation.Sight(shown, reachable | undeclared,", "sight = reconciliation.Sight(shown, reachable,",
+           core("test_reconciliation.py")),
     Mutant("what ended badly as the last run died is told nobody", f"{CORE}/reconciliation.py",
            "and wall - one.wall < TOLD_AGAIN_SECONDS)", "and False)", core("test_reconciliation.py")),
     Mutant("reports that are not used are not counted", f"{CORE}/telemetry.py",

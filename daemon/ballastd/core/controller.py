@@ -312,9 +312,13 @@ class Controller:
             # an operator vouches that it is off: it shows nothing, and it shows it now
             inventories = {**inventories, dead: showing_nothing(dead, step.now)}
             reachable |= {dead}
-        looked_at = frozenset(inventories) | frozenset(self._senses.unreachable)
-        sight = reconciliation.Sight(inventories, reachable, looked_at, self._senses.ended, self._looks, step.now,
-                                     self._cluster.timing)
+        ends = {end for m in step.draft.open_migrations() for end in (m.source, m.target)}
+        undeclared = frozenset(ends.difference(host.name for host in self._cluster.hosts))
+        empty = {host: showing_nothing(host, step.now) for host in undeclared}
+        shown = {**inventories, **empty} if empty else inventories
+        looked_at = frozenset(shown) | frozenset(self._senses.unreachable)
+        sight = reconciliation.Sight(shown, reachable | undeclared, looked_at, self._senses.ended, self._looks, step.now,
+                                     self._cluster.timing, undeclared)
         for settling in reconciliation.reconcile(step.draft, sight):
             event = with_rate(settling, step.draft, self._senses.progress)
             step.book(event)
