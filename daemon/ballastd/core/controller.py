@@ -90,7 +90,8 @@ class Controller:
         self._looks, window = reconciliation.Looks(), cluster.timing.load_window
         counts_network = any(host.network_mib_s is not None for host in cluster.hosts)
         self._loads, self._trends = Loads(window, counts_network=counts_network), Trends(window)
-        self._doubles, self._homes, self._recent = Doubles(), Homes(), Recent()
+        self._doubles = Doubles(frozenset(host.name for host in cluster.hosts))
+        self._homes, self._recent = Homes(), Recent()
         self._under_way = UnderWay(self._senses, cluster.hosts)
         self._switchboard, self._gatekeeper = Switchboard(), Gatekeeper(cluster.timing, now)
         self._strandings, self._recommendations, self._shutdowns = Strandings(), Recommendations(), Shutdowns()
