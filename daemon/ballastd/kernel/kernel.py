@@ -243,8 +243,7 @@ class Kernel:
         Raises:
             Withheld: it is not. Unreachable: the host did not answer.
         """
-        self._demand(order, "standstill", is_durable=self._record.has_downtime(order.migration, order.downtime_ms),
-                     over=self._flights.downtime_refusal(order.migration, order.downtime_ms))
+        self._refuse_downtime_early(order)
         # its owner may have changed his mind since it began, or it was begun by a run before
         source = await self._hypervisor.inventory(order.source, load=False)
         here = source.find(order.vm)
@@ -254,7 +253,13 @@ class Kernel:
         if here.downtime_max_ms is not None and order.downtime_ms > here.downtime_max_ms:
             raise Withheld((Refusal(RefusalKind.WORLD_CHANGED, f"{order.downtime_ms} ms of standstill, its owner wants "
                                     f"{here.downtime_max_ms} at most", order.vm),))
+        # from the look to the call nothing is awaited: another standstill may be in the journal by now
+        self._refuse_downtime_early(order)
         await self._hypervisor.set_downtime(order.source, order.vm, order.downtime_ms)
+
+    def _refuse_downtime_early(self, order: DowntimeOrder) -> None:
+        self._demand(order, "standstill", is_durable=self._record.has_downtime(order.migration, order.downtime_ms),
+                     over=self._flights.downtime_refusal(order.migration, order.downtime_ms))
 
     async def start_post_copy(self, order: PostCopyOrder) -> None:
         """Have the VM of a running job run at its target before its memory is there, if that is in the journal, its owner

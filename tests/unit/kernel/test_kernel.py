@@ -227,6 +227,24 @@ def test_a_standstill_is_allowed_as_written_under_the_ceiling_and_the_owners_wis
         assert no in withheld(story)
 
 
+def test_a_standstill_that_was_ordered_otherwise_while_its_vm_was_looked_at_is_withheld() -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        order, flying = await _flying(bench)
+        await bench.record.append(2, (ev.DowntimeOrdered(1.0, order.id, 500, 900),))
+        task = asyncio.ensure_future(bench.kernel.allow_downtime(
+            DowntimeOrder(order.id, order.move.vm, order.move.source, 500, 2)))
+        await asyncio.sleep(0.001)
+        await bench.record.append(3, (ev.DowntimeOrdered(2.0, order.id, 200, 900),))
+        try:
+            await task
+        finally:
+            assert bench.hypervisor.downtime_of(order.move.vm) == 100
+            flying.cancel()
+
+    assert "not-journalled" in withheld(story)
+
+
 @pytest.mark.parametrize("now", [50, None])
 def test_what_an_owner_wants_meanwhile_counts_also_after_a_restart(now: int | None) -> None:
     async def story() -> None:
