@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tests.mutants.mutant import CORE, KERNEL, Mutant, core, only, scenarios
 
+SWITCHES = only("unit", "tests/unit/kernel/test_switches.py")
+
 POWER: tuple[Mutant, ...] = (
     Mutant("a wake whose time passed while no daemon ran has failed", f"{CORE}/switching.py",
            " and watched >= min(NEW_SECONDS, patience)", "", core("test_packing.py", "test_wakes.py")),
@@ -76,7 +78,15 @@ POWER: tuple[Mutant, ...] = (
     Mutant("being on proves that a host can be woken", f"{CORE}/booking_power.py",
            "power.phase is PowerPhase.WAKING and power.off_wall is not None and", "power.phase is PowerPhase.WAKING and"),
     Mutant("power orders at once pass ceilings together", f"{KERNEL}/kernel.py",
-           "        no = no or self._switches.over_ceiling(order)\n", ""),
+           "        no = no or self._switches.refusal_now(order)\n", ""),
+    Mutant("the kernel wakes whom nobody asks for", f"{KERNEL}/kernel.py",
+           "        if order.on and not (self._switches.is_off(order.host)", "        if False and not (self._switches.is_off(order.host)",
+           SWITCHES),
+    Mutant("who is told to come back counts as on at once", f"{KERNEL}/switches.py",
+           "            await self._power.power_on(order.host)\n",
+           "            await self._power.power_on(order.host)\n            self._off.discard(order.host)\n", SWITCHES),
+    Mutant("after a restart who failed counts as on", f"{KERNEL}/switches.py",
+           "MAY_BE_OFF = STANDING_BY | {PowerPhase.FAILED}", "MAY_BE_OFF = STANDING_BY", SWITCHES),
     Mutant("those without a place wake nobody", f"{CORE}/consolidation.py", "    if unplaced:", "    if False:"),
     Mutant("a busy cluster wakes nobody", f"{CORE}/consolidation.py",
            "    if busy is not None and busy.evidence is not None:", "    if False:",

@@ -22,8 +22,8 @@ SHORTCUTS: tuple[Mutant, ...] = (
            "(found, tuple(ledger.migrations.items()))", "(found,)", TARGETS),
     Mutant("who answers does not matter to a cast", f"{CORE}/snapshot.py",
            "(fact.declared.name, fact.turn, fact.reachable)", "(fact.declared.name, fact.turn)", KEPT),
-    Mutant("the dead keep their cast", f"{CORE}/controller.py",
-           "turn=None if name in draft.confirmed_dead else senses.turns.get(name),", "turn=senses.turns.get(name),", KEPT),
+    Mutant("the dead keep their cast", f"{CORE}/facts.py",
+           "turn=None if name in ledger.confirmed_dead else senses.turns.get(name),", "turn=senses.turns.get(name),", KEPT),
     # what one domain's death would strand
     Mutant("the memo ignores the room", f"{CORE}/reserve.py",
            "key = hosts.room.tobytes(), hosts", 'key = b"", hosts', KEPT),

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from ballastd.core.acts import Act
+from ballastd.core.events import from_record
+from ballastd.core.ledger import Ledger
 from ballastd.core.policies import Timing
 from ballastd.core.quantities import HostName, Seconds
+from ballastd.ports.keeping import JournalRecord
 from ballastd.rehearsal.stage import Setting, Stage, perform
 from ballastd.service import daemon
 from tests.builders import POLICIES
@@ -62,3 +67,30 @@ def test_a_host_that_does_not_answer_to_an_abort_holds_up_no_stop(monkeypatch: p
     stage, took = stopped(Act(STOP - 1.0, "hang", host="h1", seconds=60.0), aborts=True)
     assert 2.0 <= took < 5.0
     assert of(stage, "AbortOrdered") == of(stage, "MigrationOrdered") != []
+
+
+DISK_SECONDS = 1.0
+
+
+def evacuated(stop: float | None) -> tuple[float, Sequence[JournalRecord]]:
+    """Play an evacuation with a slow disk, and stop the daemon in the middle of it, where that is told; return by how much
+    the wall clock is ahead of the stage's, and the journal."""
+    async def play(stage: Stage) -> float:
+        stage.world.lanes.disk_seconds = DISK_SECONDS
+        await stage.play(stop or STOP + 100.0)
+        now = stage.clock.now()
+        if stop is not None:
+            await stage.stop(300.0)
+        return now.wall - now.monotonic
+
+    ahead, stage = perform(Setting(four(), Fixed(POLICIES), QUICK, ERROR, abort_on_stop=True), play)
+    return ahead, stage.world.journal.records
+
+
+def test_a_stop_that_calls_off_leaves_a_journal_that_can_be_read_though_a_migration_ends_while_it_stops() -> None:
+    ahead, records = evacuated(None)
+    over = next(one.content["wall"] for one in records if one.content["kind"] == "MigrationSettled") - ahead
+    for early in (1.5, 1.0, 0.5, 0.0):
+        _, records = evacuated(over - early * DISK_SECONDS)
+        assert [one for one in records if one.content["kind"] == "DaemonStopped"]
+        Ledger().replay(from_record(record.content) for record in records)

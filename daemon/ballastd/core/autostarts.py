@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from ballastd.core import autostart_events as aus
 from ballastd.core import events as ev
 from ballastd.core.inventory import JobKind, VmRecord
 from ballastd.core.ledger import Ledger
@@ -35,14 +36,14 @@ class GivenBack:
     notices: tuple[Notice, ...] = ()
 
 
-def to_note(orders: Iterable[Order], record_at: RecordAt, ledger: Ledger, wall: float) -> tuple[ev.AutostartNoted, ...]:
+def to_note(orders: Iterable[Order], record_at: RecordAt, ledger: Ledger, wall: float) -> tuple[aus.AutostartNoted, ...]:
     """Return the record of each order whose VM starts with its host, or is still to be made to by what it lost before."""
-    found: list[ev.AutostartNoted] = []
+    found: list[aus.AutostartNoted] = []
     for order in orders:
         record = record_at(order.move.source, order.move.vm)
         is_owed = any(owed.vm == order.move.vm for owed in ledger.autostarts.values())
         if is_owed or (record is not None and record.autostart):
-            found.append(ev.AutostartNoted(wall, order.id, owed=record is None or not record.autostart))
+            found.append(aus.AutostartNoted(wall, order.id, owed=record is None or not record.autostart))
     return tuple(found)
 
 
@@ -68,16 +69,16 @@ class Autostarts:
             self._since.setdefault(owed.migration, now.monotonic)
             if _is_owed_again(owed, ledger):
                 detail = f"it was moved on from {owed.target}, and is owed for that"
-                events.append(ev.AutostartEnded(now.wall, owed.migration, restored=False, detail=detail))
+                events.append(aus.AutostartEnded(now.wall, owed.migration, restored=False, detail=detail))
                 continue
             if (why_not := self._end(owed, ledger, now)) is not None:
-                events.append(ev.AutostartEnded(now.wall, owed.migration, not why_not, why_not))
+                events.append(aus.AutostartEnded(now.wall, owed.migration, not why_not, why_not))
                 notices.extend(_given_up(owed, why_not) if why_not else ())
                 continue
             is_held = ledger.paused is not None or ledger.broken is not None or self._is_busy(owed, ledger, now)
             wrong = None if is_held else self._wrong(owed, ledger, now)
             if wrong is not None and wrong not in owed.ordered:
-                events.append(ev.AutostartOrdered(now.wall, owed.migration, wrong, wrong == owed.target))
+                events.append(aus.AutostartOrdered(now.wall, owed.migration, wrong, wrong == owed.target))
             if wrong is not None and self._is_to_be_told(owed, wrong, now):
                 orders.append(AutostartOrder(owed.migration, owed.vm, wrong, wrong == owed.target, revision))
             notices.extend(self._late(owed, wrong, now))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from ballastd.core import autostart_events as aus
 from ballastd.core import events as ev
 from ballastd.core.arrival_checks import Arrival
 from ballastd.core.books import DAY_SECONDS, FAILURE_MEMORY_SECONDS, Books, LedgerBroken
@@ -78,9 +79,10 @@ def _migration_settled(books: Books, e: ev.MigrationSettled) -> None:
             books.arrivals[e.id] = done
         if done.autostart:
             books.autostarts[e.id] = AutostartOwed(e.id, done.vm, done.vm_name, done.source, done.target)
+    if has_left := e.ending in (Ending.COMPLETED, Ending.LEFTOVER):
         _remember_move(books, migration.vm, Moved(e.wall, migration.source, migration.target, migration.policy))
     if done.paused_by_hand:
-        place = done.target if e.ending is Ending.COMPLETED else done.source
+        place = done.target if has_left else done.source
         _remember_move(books, done.vm, Moved(e.wall, done.source, place, ""))
     if e.ending in _NO_FAILURE:
         books.failures.pop(migration.vm, None)
@@ -173,16 +175,16 @@ def _update_settled(books: Books, done: Migration) -> None:
             books.settled[place] = done
 
 
-def _autostart_noted(books: Books, e: ev.AutostartNoted) -> None:
+def _autostart_noted(books: Books, e: aus.AutostartNoted) -> None:
     books.migrations[e.id] = replace(books.open_migration(e.id), autostart=True)
 
 
-def _autostart_ordered(books: Books, e: ev.AutostartOrdered) -> None:
+def _autostart_ordered(books: Books, e: aus.AutostartOrdered) -> None:
     owed = _owed(books, e.id)
     books.autostarts[e.id] = replace(owed, ordered=(*owed.ordered, e.host))
 
 
-def _autostart_ended(books: Books, e: ev.AutostartEnded) -> None:
+def _autostart_ended(books: Books, e: aus.AutostartEnded) -> None:
     del books.autostarts[_owed(books, e.id).migration]
 
 
@@ -209,7 +211,7 @@ MIGRATIONS: dict[type, Callable[[Books, Any], None]] = {
     ev.CheckOrdered: _check_ordered,
     ev.AskedBefore: _asked_before,
     ev.ArrivalChecked: _arrival_checked,
-    ev.AutostartNoted: _autostart_noted,
-    ev.AutostartOrdered: _autostart_ordered,
-    ev.AutostartEnded: _autostart_ended,
+    aus.AutostartNoted: _autostart_noted,
+    aus.AutostartOrdered: _autostart_ordered,
+    aus.AutostartEnded: _autostart_ended,
 }

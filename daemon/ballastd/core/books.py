@@ -93,8 +93,7 @@ class Books:
 
     def host_touched(self, host: HostName) -> float | None:
         """Return when a move from or to ``host`` last completed, wall seconds, or None."""
-        return max((m.wall for moves in self.moved.values() for m in moves[-1:] if host in (m.source, m.target)),
-                   default=None)
+        return max((m.wall for moves in self.moved.values() for m in moves if host in (m.source, m.target)), default=None)
 
     def routine_since(self, wall: float, policy: str | None = None, vm: VmId | None = None) -> int:
         """Return how many routine moves were ordered after ``wall``, by one policy or of one VM where given."""

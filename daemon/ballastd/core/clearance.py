@@ -27,10 +27,12 @@ class Gate:
 @dataclass(frozen=True, slots=True)
 class Clearance:
     """``at``: when it was so. ``avoid``: hosts on which nothing may land (sick, silent, closed, ...), and the first reason
-    of each. ``asked``: hosts that a person wants emptied or off. ``packing``: hosts that a policy empties to switch off."""
+    of each. ``asked``: hosts that a person wants emptied or off. ``packing``: hosts that a policy empties to switch off.
+    ``wakes``: hosts that a person wants on."""
 
     at: Instant
     gates: tuple[Gate, ...] = ()
     avoid: Mapping[HostName, Refusal] = field(default_factory=dict)
     asked: frozenset[HostName] = frozenset()
     packing: frozenset[HostName] = frozenset()
+    wakes: frozenset[HostName] = frozenset()

@@ -30,6 +30,7 @@ from ballastd.core.doubles import Doubles, told_double
 from ballastd.core.draft import UNCHARTED
 from ballastd.core.easing import balance_intents, repair_intents
 from ballastd.core.emptying import close_evacuations
+from ballastd.core.facts import facts_of, showing_nothing
 from ballastd.core.gates import Gatekeeper, clearance
 from ballastd.core.homes import Homes, told_move
 from ballastd.core.inputs import (
@@ -51,25 +52,23 @@ from ballastd.core.inputs import (
     VmAsked,
 )
 from ballastd.core.intents import Intent, IntentKind
-from ballastd.core.inventory import DeclaredHost, HostInventory, same_but_for_use
+from ballastd.core.inventory import HostInventory, same_but_for_use
 from ballastd.core.judging import Judge
 from ballastd.core.ledger import Ledger
-from ballastd.core.loads import Loads, host_load
+from ballastd.core.loads import Loads
 from ballastd.core.migrations import ALARMING
 from ballastd.core.notices import Notice
 from ballastd.core.planning import PlanUnsound, course_of, plan
 from ballastd.core.plans import Deferral, DeferralKind, Order, Plan, TuneOrder
 from ballastd.core.policies import ClusterDeclaration, Health, Mode, PolicySet
 from ballastd.core.portrait import Portrait
-from ballastd.core.power import PowerPhase
-from ballastd.core.quantities import Bytes, HostName, Instant, VmId
+from ballastd.core.quantities import HostName, Instant, VmId
 from ballastd.core.recent import Recent, tell
 from ballastd.core.recommendations import Recommendations, ordered
 from ballastd.core.saved_cluster import ClusterCopy
 from ballastd.core.senses import Senses
 from ballastd.core.shutdowns import Scene, Shutdowns, Shutting
 from ballastd.core.snapshot import HostFacts, Snapshot, take
-from ballastd.core.standing import reasons_to_avoid
 from ballastd.core.strandings import Strandings
 from ballastd.core.switching import Switchboard, Switching, unplaced
 from ballastd.core.telemetry import AgentState, Report
@@ -91,7 +90,8 @@ class Controller:
         self._looks, window = reconciliation.Looks(), cluster.timing.load_window
         counts_network = any(host.network_mib_s is not None for host in cluster.hosts)
         self._loads, self._trends = Loads(window, counts_network=counts_network), Trends(window)
-        self._doubles, self._homes, self._recent = Doubles(), Homes(), Recent()
+        self._doubles = Doubles(frozenset(host.name for host in cluster.hosts))
+        self._homes, self._recent = Homes(), Recent()
         self._under_way = UnderWay(self._senses, cluster.hosts)
         self._switchboard, self._gatekeeper = Switchboard(), Gatekeeper(cluster.timing, now)
         self._strandings, self._recommendations, self._shutdowns = Strandings(), Recommendations(), Shutdowns()
@@ -311,11 +311,15 @@ class Controller:
         inventories = self._senses.inventories
         for dead in step.draft.confirmed_dead:
             # an operator vouches that it is off: it shows nothing, and it shows it now
-            inventories = {**inventories, dead: _empty(dead, step.now)}
+            inventories = {**inventories, dead: showing_nothing(dead, step.now)}
             reachable |= {dead}
-        looked_at = frozenset(inventories) | frozenset(self._senses.unreachable)
-        sight = reconciliation.Sight(inventories, reachable, looked_at, self._senses.ended, self._looks, step.now,
-                                     self._cluster.timing)
+        ends = {end for m in step.draft.open_migrations() for end in (m.source, m.target)}
+        undeclared = frozenset(ends.difference(host.name for host in self._cluster.hosts))
+        empty = {host: showing_nothing(host, step.now) for host in undeclared}
+        shown = {**inventories, **empty} if empty else inventories
+        looked_at = frozenset(shown) | frozenset(self._senses.unreachable)
+        sight = reconciliation.Sight(shown, reachable | undeclared, looked_at, self._senses.ended, self._looks, step.now,
+                                     self._cluster.timing, undeclared)
         for settling in reconciliation.reconcile(step.draft, sight):
             event = with_rate(settling, step.draft, self._senses.progress)
             step.book(event)
@@ -328,31 +332,8 @@ class Controller:
         step.take(moved, map(told_move, moved))
 
     def _facts(self, step: Step) -> tuple[HostFacts, ...]:
-        frozen, quarantined = step.draft.frozen_hosts(), self._quarantined()
-        return tuple([self._fact(host, step, frozen, quarantined) for host in self._cluster.hosts])
-
-    def _fact(self, host: DeclaredHost, step: Step, frozen: frozenset[HostName], quarantined: frozenset[HostName]
-              ) -> HostFacts:
-        name, senses, draft, window = host.name, self._senses, step.draft, self._cluster.timing.load_window
-        health = self._verdicts.health(name)
-        power = draft.power.get(name)
-        if power is not None and power.phase is PowerPhase.FAILED:
-            health = max(health, Health.SUSPECT)
-        reachable = senses.is_reachable(name, step.now)
-        fresh = senses.telemetry.is_fresh(name, step.now)
-        utilization, mean = senses.telemetry.level(name, "cpu.utilization", "", window, step.now)
-        # what an operator vouches to be off shows nothing, whatever was seen there last
-        inventory = _empty(name, step.now) if name in draft.confirmed_dead else senses.inventories.get(name)
-        return HostFacts(
-            declared=host, inventory=inventory, health=health, reachable=reachable,
-            turn=None if name in draft.confirmed_dead else senses.turns.get(name),
-            fresh=fresh,
-            avoid=reasons_to_avoid(name, health, reachable, senses.why_unreachable(name), senses.telemetry, fresh,
-                                   name in quarantined, draft, step.now),
-            cpu_utilization=utilization, asked=senses.was_asked(name),
-            load=host_load(host, inventory, self._loads, mean, step.now),
-            apart=power is not None or name in draft.drains or name in draft.evacuating
-            or name in draft.confirmed_dead or name in frozen)
+        return facts_of(self._cluster, self._senses, self._loads, self._verdicts.health, step.draft, self._quarantined(),
+                        step.now)
 
     def _quarantined(self) -> frozenset[HostName]:
         """Return the hosts on which nothing new may start, by the response to what fires there."""
@@ -508,7 +489,3 @@ class Controller:
         walls += [d.until_wall for d in deferrals if d.kind is not DeferralKind.MODE]
         times += [now.monotonic + max(0.0, wall - now.wall) for wall in walls if wall is not None]
         return min((t for t in times if t > now.monotonic), default=None)
-
-
-def _empty(host: HostName, now: Instant) -> HostInventory:
-    return HostInventory(host, now, now, Bytes(0), Bytes(0), 0, ())

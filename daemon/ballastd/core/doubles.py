@@ -13,9 +13,11 @@ from ballastd.core.quantities import HostName, Instant, VmId
 
 
 class Doubles:
-    """Remembers first looks. What was believed is the ledger's."""
+    """Remembers first looks. What was believed is the ledger's. ``declared``: the hosts that are looked at: what one that is
+    not declared any more shows, nobody waits for."""
 
-    def __init__(self) -> None:
+    def __init__(self, declared: frozenset[HostName]) -> None:
+        self._declared = declared
         self._suspected: dict[VmId, tuple[float, tuple[HostName, ...]]] = {}
         self._cleared: dict[VmId, float] = {}
         self._single: tuple[int, frozenset[HostName]] | None = None
@@ -30,19 +32,22 @@ class Doubles:
         self._single = None if found else (turn, reachable)
         events: list[ev.DuplicateSeen | ev.DuplicateCleared] = []
         for vm, (name, hosts) in sorted(found.items()):
-            oldest = min(inventories[host].begun.monotonic for host in hosts)
+            known = () if vm not in ledger.duplicates else ledger.duplicates[vm].hosts
+            oldest = min(inventories[host].begun.monotonic for host in (*hosts, *reachable.intersection(known)))
             first = self._suspected.get(vm)
             if first is None or first[1] != hosts:
                 self._suspected[vm] = (now.monotonic, hosts)
-            elif oldest > first[0] and vm not in ledger.duplicates:
-                events.append(ev.DuplicateSeen(now.wall, vm, name, hosts))
+            elif oldest > first[0] and not set(hosts) <= set(known):
+                # of a host that cannot be asked nobody knows that its copy is gone
+                events.append(ev.DuplicateSeen(now.wall, vm, name, tuple(sorted({*hosts, *set(known) - reachable}))))
         self._suspected = {vm: seen for vm, seen in self._suspected.items() if vm in found}
         for vm, seen in sorted(ledger.duplicates.items()):
-            if vm in found or not all(host in reachable for host in seen.hosts):
+            asked = self._declared.intersection(seen.hosts)
+            if vm in found or not asked <= reachable:
                 self._cleared.pop(vm, None)
                 continue
             since = self._cleared.setdefault(vm, now.monotonic)
-            if min(inventories[host].begun.monotonic for host in seen.hosts) > since:
+            if min((inventories[host].begun.monotonic for host in asked), default=now.monotonic) > since:
                 events.append(ev.DuplicateCleared(now.wall, vm))
                 del self._cleared[vm]
         return tuple(events)
@@ -50,5 +55,6 @@ class Doubles:
 
 def told_double(seen: ev.DuplicateSeen) -> Notice:
     """Return what people are told of a VM that runs twice."""
-    return Notice("alarm", f"duplicate/{seen.vm}", f"{seen.vm_name} runs on {' and '.join(seen.hosts)}: both hosts are "
-                  "frozen; nothing is destroyed automatically")
+    who = "both hosts" if len(seen.hosts) == 2 else "all of them"
+    return Notice("alarm", f"duplicate/{seen.vm}", f"{seen.vm_name} runs on {' and '.join(seen.hosts)}: {who} are frozen; "
+                  "nothing is destroyed automatically")

@@ -14,6 +14,7 @@ from typing import Any
 
 from ballastd.core.arrival_checks import Arrival, Check
 from ballastd.core.autonomy_events import AutonomyEvent
+from ballastd.core.autostart_events import AutostartEvent
 from ballastd.core.inventory import Dirtying
 from ballastd.core.migrations import CallResult, Ending, MigrationPhase
 from ballastd.core.plain import from_plain, to_plain
@@ -220,38 +221,6 @@ class ArrivalChecked:
     id: str
     arrival: Arrival
     seconds: float = 0.0
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class AutostartNoted:
-    """The VM of a migration starts with its host, which a hypervisor forgets on the way: noted with the order, before
-    anything is done. ``owed``: it does not now, for what a migration before lost has not been given back yet."""
-
-    wall: float
-    id: str
-    owed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AutostartOrdered:
-    """The intent to have the VM of a completed migration start with its target again (``on``), or to have the definition
-    that stayed behind not start with its source any more."""
-
-    wall: float
-    id: str
-    host: HostName
-    on: bool
-
-
-@dataclass(frozen=True, slots=True)
-class AutostartEnded:
-    """A VM starts with its target as it did with its source, and with no other host; or, not ``restored``, it is given up,
-    and why."""
-
-    wall: float
-    id: str
-    restored: bool
     detail: str = ""
 
 
@@ -470,12 +439,12 @@ class CheckpointTaken:
 Event = (
     DaemonStarted | DaemonStopped | PoliciesLoaded | MigrationOrdered | MigrationCalled | MigrationMoved
     | MigrationOutOfSight | MigrationSettled | AbortOrdered | BandwidthOrdered | WayGiven | DowntimeOrdered
-    | PostCopyOrdered | PostCopyWithdrawn | CheckOrdered | AskedBefore | ArrivalChecked | AutostartNoted
-    | AutostartOrdered | AutostartEnded | VerdictLatched | VerdictsAcknowledged | CountersNoted | EvacuationBegun
+    | PostCopyOrdered | PostCopyWithdrawn | CheckOrdered | AskedBefore | ArrivalChecked
+    | VerdictLatched | VerdictsAcknowledged | CountersNoted | EvacuationBegun
     | EvacuationEnded | HostCordoned | HostUncordoned | HandPauseSeen
     | DrainRequested | DrainCancelled | HostConfirmedDead | Paused | Resumed | SiteEventBegun | SiteEventEnded
     | DuplicateSeen | DuplicateCleared | InvariantFailed | HostSeenAlive | JournalRecovered | JournalReplaced
-    | ForeignMoveSeen | ClockStepped | CheckpointTaken | AutonomyEvent | PowerEvent | ShutdownEvent
+    | ForeignMoveSeen | ClockStepped | CheckpointTaken | AutonomyEvent | AutostartEvent | PowerEvent | ShutdownEvent
 )
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in typing.get_args(Event)}

@@ -167,4 +167,5 @@ def clearance(snapshot: Snapshot, ledger: Ledger, gates: tuple[Gate, ...]) -> Cl
     by_hand = {host for host, power in ledger.power.items() if power.policy == OPERATOR}
     packing = {host for host, power in ledger.power.items() if power.phase is PowerPhase.EMPTYING}
     avoid = {name: noes[0] for name, noes in zip(snapshot.hosts.names, snapshot.why_not, strict=True) if noes}
-    return Clearance(snapshot.now, gates, avoid, frozenset(by_hand | ledger.drains.keys()), frozenset(packing - by_hand))
+    return Clearance(snapshot.now, gates, avoid, frozenset(by_hand | ledger.drains.keys()), frozenset(packing - by_hand),
+                     frozenset(ledger.wakes_asked(snapshot.now.wall)))

@@ -49,7 +49,9 @@ class Homes:
             homes[vm] = host
             last = ledger.last_moved(vm)
             ours = last is not None and last.target == host and bool(last.policy)
-            if before is not None and before != host and before in reachable and not ours:
+            # also where its old host does not answer just now: whoever put it here is respected at once, and a copy that
+            # runs on there is found as a duplicate
+            if before is not None and before != host and not ours:
                 events.append(ev.ForeignMoveSeen(now.wall, vm, name, before, host))
         self._seen = {vm: host for vm, host in homes.items() if vm in seen or host not in reachable}, known
         return tuple(events)

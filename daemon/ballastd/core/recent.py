@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ballastd.core import autonomy_events as au
+from ballastd.core import autostart_events as aus
 from ballastd.core import events as ev
 from ballastd.core import power_events as pw
 from ballastd.core import shutdown_events as sh
@@ -108,7 +109,7 @@ def _arrival(e: ev.ArrivalChecked, names: Names) -> RecentView:
                       f"{e.id}: {words}{f': {e.detail}' if e.detail else ''}")
 
 
-def _autostart_ended(e: ev.AutostartEnded, _names: Names) -> RecentView | None:
+def _autostart_ended(e: aus.AutostartEnded, _names: Names) -> RecentView | None:
     # that it is as it was is nothing to tell
     return None if e.restored else RecentView(e.wall, "warning", f"{e.id}: its autostart is not as it was: {e.detail}")
 
@@ -170,7 +171,7 @@ _TELL: dict[type, Callable[[Any, Names], RecentView | None]] = {
     ev.HandPauseSeen: _hand_pause,
     ev.BandwidthOrdered: _bandwidth, ev.WayGiven: _way_given,
     ev.ArrivalChecked: _arrival,
-    ev.AutostartEnded: _autostart_ended,
+    aus.AutostartEnded: _autostart_ended,
     ev.VerdictLatched: _on_host("alarm", "{host}: {policy}: {evidence}"),
     ev.VerdictsAcknowledged: _on_host("info", "{host}: acknowledged by {by}"),
     ev.EvacuationBegun: _on_host("warning", "{host} is being emptied by {policy}"),

@@ -72,7 +72,8 @@ class Sight:
 
     ``reachable``: hosts whose newest inventory is young and came after the last failure to get one.
     ``looked_at``: hosts that were asked at least once since we started, whether or not they answered.
-    ``ended``: when calls of this process returned, per migration. ``looks`` is written to.
+    ``ended``: when calls of this process returned, per migration. ``looks`` is written to. ``undeclared``: hosts that are
+    ends of migrations of before, and not ours to look at any more: they show nothing.
     """
 
     inventories: Mapping[HostName, HostInventory]
@@ -82,6 +83,7 @@ class Sight:
     looks: Looks
     now: Instant
     timing: Timing
+    undeclared: frozenset[HostName] = frozenset()
 
 
 def look_at(source: VmRecord | None, target: VmRecord | None) -> Look:
@@ -262,7 +264,7 @@ def _close_or_look_again(m: Migration, look: Look, sight: Sight) -> list[ev.Even
     if m.holds_slot:
         found.append(ev.MigrationMoved(now.wall, m.id, _PHASES.get(look, _failed_phase(m)), look.value))
     found.append(ev.MigrationSettled(now.wall, m.id, ending,
-                                     f"runs on {third}: somebody else moved it" if third else _detail(m, look)))
+                                     f"runs on {third}: somebody else moved it" if third else _detail(m, look, sight)))
     return found
 
 
@@ -285,7 +287,9 @@ def _ending_at_source(m: Migration) -> Ending:
     return Ending.ABORTED if _failed_phase(m) is _P.ABORTED else Ending.FAILED
 
 
-def _detail(m: Migration, look: Look) -> str:
+def _detail(m: Migration, look: Look, sight: Sight) -> str:
+    gone = sorted(sight.undeclared.intersection((m.source, m.target)))
+    lost = f"{' and '.join(gone)} {'is' if len(gone) == 1 else 'are'} not declared any more" if gone else ""
     said = f"caller was told: {m.call_message}" if m.call_message else ""
     shown = {Look.AT_TARGET: f"runs on {m.target}, gone from {m.source}",
              Look.AT_SOURCE: f"is on {m.source}, not on {m.target}",
@@ -294,7 +298,7 @@ def _detail(m: Migration, look: Look) -> str:
              Look.DOWN: f"paused on {m.source}, not on {m.target}: it is down",
              Look.TORN: f"in post-copy from {m.source} to {m.target}, and one half of it is gone",
              Look.NOWHERE: f"neither on {m.source} nor on {m.target}"}.get(look, look.value)
-    return "; ".join(part for part in (shown, m.abort_reason, said) if part)
+    return "; ".join(part for part in (shown, lost, m.abort_reason, said) if part)
 
 
 def find_duplicates(inventories: Mapping[HostName, HostInventory], reachable: frozenset[HostName]

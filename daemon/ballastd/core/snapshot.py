@@ -14,7 +14,7 @@ import numpy as np
 
 from ballastd.core.arrays import Bools, Floats, Ints
 from ballastd.core.hardware import Needs
-from ballastd.core.inventory import DeclaredHost, HostInventory, JobKind, Mobility, VmRecord, VmState
+from ballastd.core.inventory import BROKEN, DeclaredHost, HostInventory, JobKind, Mobility, VmRecord, VmState
 from ballastd.core.ledger import Ledger
 from ballastd.core.loads import HostLoad, Hours, Loads
 from ballastd.core.migrations import HOLDS_SOURCE, HOLDS_TARGET
@@ -385,7 +385,8 @@ def _jobs(facts: tuple[HostFacts, ...], ledger: Ledger, rows: Mapping[HostName, 
         for record in fact.inventory.vms if fact.inventory else ():
             if record.vm in ours:
                 continue
-            if record.job in (JobKind.OUTGOING, JobKind.UNKNOWN):
+            # of what broke in post-copy a hypervisor keeps a job in which nothing flows
+            if record.job in (JobKind.OUTGOING, JobKind.UNKNOWN) and record.state not in BROKEN:
                 out[fact.declared.name] += 1
                 foreign += 1
             elif record.state is VmState.INCOMING:

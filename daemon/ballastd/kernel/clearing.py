@@ -33,6 +33,10 @@ class Clearing:
         """Return whether a person wants the host emptied or off."""
         return self._told is not None and host in self._told.asked
 
+    def wakes(self, host: HostName) -> bool:
+        """Return whether a person wants the host on."""
+        return self._told is not None and host in self._told.wakes
+
     def packs(self, host: HostName) -> bool:
         """Return whether a policy empties the host to switch it off."""
         return self._told is not None and host in self._told.packing

@@ -94,6 +94,12 @@ class Flights:
         """Count routine moves of runs before: when each was ordered (monotonic, may be below zero), and its VM."""
         self._routine.extend(begun)
 
+    def remember_begun(self, begun: Iterable[tuple[float, HostName]]) -> None:
+        """Count hosts that runs before began to empty: when a VM was to leave each (monotonic, may be below zero)."""
+        for at, host in sorted(begun):
+            if host not in self._begun or at - self._begun[host] >= HOUR_SECONDS:
+                self._begun[host] = at
+
     def tune(self, migration: str, bandwidth_mib_s: int) -> None:
         """Note the bandwidth that a job was given."""
         flight = self._flights.get(migration)

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from ballastd.core.books import OPERATOR
 from ballastd.core.ceilings import CEILINGS, Ceilings
 from ballastd.core.clearance import Clearance
 from ballastd.core.cures import told
 from ballastd.core.domains import AT_A_TIME_SECONDS
-from ballastd.core.inventory import HostInventory, JobKind, Mobility, VmState
+from ballastd.core.inventory import HostInventory, JobKind, VmState
 from ballastd.core.ledger import Ledger
-from ballastd.core.migrations import Migration
+from ballastd.core.migrations import CallResult, Migration
 from ballastd.core.plans import (
     AbortOrder,
     AutostartOrder,
@@ -29,8 +29,7 @@ from ballastd.core.plans import (
 )
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.power import PowerOrder
-from ballastd.core.quantities import HostName, Seconds, human_bytes
-from ballastd.core.suitability import PageRoom, unknown_needs, why_unsuited
+from ballastd.core.quantities import HostName, Seconds
 from ballastd.core.telemetry import AgentState
 from ballastd.errors import (
     BallastdError,
@@ -42,10 +41,11 @@ from ballastd.errors import (
     Unreachable,
     VmVanished,
 )
-from ballastd.kernel.autostarts import why_changed, why_not_set
+from ballastd.kernel.autostarts import why_not_set
 from ballastd.kernel.clearing import Clearing
-from ballastd.kernel.flights import Flight, Flights
+from ballastd.kernel.flights import Flights
 from ballastd.kernel.record import Record
+from ballastd.kernel.second_look import Ends, SecondLook, foreign_jobs
 from ballastd.kernel.spread import Spread
 from ballastd.kernel.switches import Switches
 from ballastd.ports.hosts import Hypervisor, Power
@@ -62,14 +62,8 @@ class Withheld(BallastdError):
         self.refusals = refusals
 
 
-@dataclass(frozen=True, slots=True)
-class _Ends:
-    source: HostInventory
-    target: HostInventory
-
-
 class Kernel:
-    """The only holder of the hypervisor's mutating half. ``hold`` stops every new act at once."""
+    """The only holder of the hypervisor's mutating half. ``hold`` and ``pause`` stop every new act at once."""
 
     def __init__(self, hypervisor: Hypervisor, power: Power, notices: Notices, record: Record,
                  cluster: ClusterDeclaration, clock: Clock, ceilings: Ceilings = CEILINGS,
@@ -82,9 +76,11 @@ class Kernel:
         self._clock = clock
         self._ceilings = ceilings
         self._flights = Flights(cluster.hosts, ceilings)
+        self._looks = SecondLook(cluster, record, self._flights)
         self._clearing, self._spread = Clearing(clock), Spread(cluster.hosts)
         self._definitions = definitions
         self._held: str | None = None
+        self._paused: str | None = None
         self.calls = 0
         """How many migrations were begun by this kernel."""
         self.announce: Callable[[Order], None] = lambda _order: None
@@ -93,12 +89,20 @@ class Kernel:
         """Called with an order that begins though its VM's definition could not be kept, and why; must not block."""
 
     def hold(self, reason: str) -> None:
-        """From now on no migration begins. Aborts still pass: they only end things."""
+        """From now on no migration begins, for as long as this kernel lives. Aborts still pass: they only end things."""
         self._held = reason
 
-    def let_go(self) -> None:
-        """Migrations may begin again."""
-        self._held = None
+    def pause(self, reason: str) -> None:
+        """No migration begins until ``resume``."""
+        self._paused = reason
+
+    def resume(self) -> None:
+        """Migrations may begin again, unless the kernel is held."""
+        self._paused = None
+
+    def _why_held(self) -> str | None:
+        """Return why nothing begins, whatever gates say, or None."""
+        return self._paused if self._held is None else self._held
 
     def clear(self, told: Clearance) -> None:
         """Hear what stands against acts from now on: what it keeps from beginning does not begin, whoever orders it."""
@@ -125,16 +129,18 @@ class Kernel:
         """
         self._refuse_early(order)
         ends = await self._look(order)
-        refusals, examined = self._second_look(order, ends), Examination()
+        refusals, examined = self._looks.refusals(order, ends), Examination()
         if not refusals:
             examined, unkept = await asyncio.gather(self._examine(order), self._keep(order))
             refusals = (*examined.refusals, *unkept)
         if refusals:
             raise Withheld(refusals)
-        # between these checks and the call nothing is awaited: what they found still holds
+        # from here to the call nothing is awaited: who began meanwhile has his room, and what is found still holds
         self._refuse_early(order)
+        if refusals := self._looks.refusals(order, ends):
+            raise Withheld(refusals)
         now, asked = self._clock.now().monotonic, self._clearing.asked(order.move.source)
-        no = (self._flights.refusal(order, *_foreign_jobs(ends, self._flights), now, asked=asked)
+        no = (self._flights.refusal(order, *foreign_jobs(ends, self._flights), now, asked=asked)
               or _too_long(order, self._ceilings) or self._another_domain(order, now))
         if no is not None:
             raise Withheld((no,))
@@ -155,12 +161,16 @@ class Kernel:
         self._switches.hear(agent)
 
     def remember(self, ledger: Ledger) -> None:
-        """Count what runs before did: routine moves, power orders, hosts that are off, domains that were changed."""
+        """Count what runs before did: routine moves, hosts that VMs had to leave, power orders, hosts that are off, domains
+        that were changed."""
         now = self._clock.now()
         for host, wall in ledger.changed_since(now.wall - AT_A_TIME_SECONDS).items():
             self._spread.change(host, now.monotonic - max(0.0, now.wall - wall))
         self._flights.remember_routine((now.monotonic - max(0.0, now.wall - order.wall), order.vm)
                                        for order in ledger.routine_orders)
+        left = [m for m in (*ledger.settled, *ledger.open_migrations())
+                if not m.routine and m.policy != OPERATOR and m.called is not CallResult.WITHHELD]
+        self._flights.remember_begun((now.monotonic - max(0.0, now.wall - m.ordered_wall), m.source) for m in left)
         self._switches.remember(ledger, now)
 
     async def switch(self, order: PowerOrder) -> None:
@@ -173,7 +183,7 @@ class Kernel:
         no = await self._switches.refusal(order)
         # from here to the call nothing is awaited: what others did meanwhile counts
         self._refuse_power_early(order)
-        no = no or self._switches.over_ceiling(order)
+        no = no or self._switches.refusal_now(order)
         if no is None and any(order.host in (f.source, f.target) for f in self._flights.all()):
             no = Refusal(RefusalKind.POWER, "a migration from or to it is in flight", host=order.host)
         now = self._clock.now().monotonic
@@ -188,13 +198,15 @@ class Kernel:
         await self._switches.switch(order)
 
     def _refuse_power_early(self, order: PowerOrder) -> None:
-        if self._held is not None:
-            raise Withheld((Refusal(RefusalKind.GATE, self._held, host=order.host),))
+        if (held := self._why_held()) is not None:
+            raise Withheld((Refusal(RefusalKind.GATE, held, host=order.host),))
         if not self._record.has_power_order(order.id):
             raise Withheld((Refusal(RefusalKind.NOT_JOURNALLED, f"order {order.id}", host=order.host),))
         why = self._clearing.why_asleep() if order.on else self._clearing.why_held(None)
         if why is not None:
             raise Withheld((Refusal(RefusalKind.GATE, why, host=order.host),))
+        if order.on and not (self._switches.is_off(order.host) or self._clearing.wakes(order.host)):
+            raise Withheld((Refusal(RefusalKind.POWER, "it did not go off by us, and nobody asks for it", host=order.host),))
 
     def seen_on(self, host: HostName) -> None:
         """The books say that a host is on: it no longer counts as one that we switched off."""
@@ -231,8 +243,7 @@ class Kernel:
         Raises:
             Withheld: it is not. Unreachable: the host did not answer.
         """
-        self._demand(order, "standstill", is_durable=self._record.has_downtime(order.migration, order.downtime_ms),
-                     over=self._flights.downtime_refusal(order.migration, order.downtime_ms))
+        self._refuse_downtime_early(order)
         # its owner may have changed his mind since it began, or it was begun by a run before
         source = await self._hypervisor.inventory(order.source, load=False)
         here = source.find(order.vm)
@@ -242,7 +253,13 @@ class Kernel:
         if here.downtime_max_ms is not None and order.downtime_ms > here.downtime_max_ms:
             raise Withheld((Refusal(RefusalKind.WORLD_CHANGED, f"{order.downtime_ms} ms of standstill, its owner wants "
                                     f"{here.downtime_max_ms} at most", order.vm),))
+        # from the look to the call nothing is awaited: another standstill may be in the journal by now
+        self._refuse_downtime_early(order)
         await self._hypervisor.set_downtime(order.source, order.vm, order.downtime_ms)
+
+    def _refuse_downtime_early(self, order: DowntimeOrder) -> None:
+        self._demand(order, "standstill", is_durable=self._record.has_downtime(order.migration, order.downtime_ms),
+                     over=self._flights.downtime_refusal(order.migration, order.downtime_ms))
 
     async def start_post_copy(self, order: PostCopyOrder) -> None:
         """Have the VM of a running job run at its target before its memory is there, if that is in the journal, its owner
@@ -268,8 +285,8 @@ class Kernel:
 
     def _refuse_post_copy_early(self, order: PostCopyOrder) -> None:
         self._demand(order, "post-copy", is_durable=self._record.has_post_copy(order.migration))
-        if self._held is not None:
-            raise Withheld((Refusal(RefusalKind.GATE, self._held, order.vm),))
+        if (held := self._why_held()) is not None:
+            raise Withheld((Refusal(RefusalKind.GATE, held, order.vm),))
         if (why := self._clearing.why_held(order.source)) is not None:
             raise Withheld((Refusal(RefusalKind.GATE, why, order.vm),))
 
@@ -293,8 +310,8 @@ class Kernel:
     def _refuse_autostart_early(self, order: AutostartOrder) -> None:
         if not self._record.has_autostart(order.migration, order.host, on=order.on):
             raise Withheld((Refusal(RefusalKind.NOT_JOURNALLED, f"autostart of {order.migration}", order.vm),))
-        if self._held is not None:
-            raise Withheld((Refusal(RefusalKind.GATE, self._held, order.vm, order.host),))
+        if (held := self._why_held()) is not None:
+            raise Withheld((Refusal(RefusalKind.GATE, held, order.vm, order.host),))
 
     async def shut_down(self, order: ShutdownOrder) -> None:
         """Ask a guest to shut down in order, if that is in the journal for just this time, its definition is kept, its owner
@@ -317,8 +334,8 @@ class Kernel:
         await self._hypervisor.shut_down(order.host, order.vm)
 
     def _refuse_shutdown_early(self, order: ShutdownOrder) -> None:
-        if self._held is not None:
-            raise Withheld((Refusal(RefusalKind.GATE, self._held, order.vm, order.host),))
+        if (held := self._why_held()) is not None:
+            raise Withheld((Refusal(RefusalKind.GATE, held, order.vm, order.host),))
         if (why := self._clearing.why_held(None)) is not None:
             raise Withheld((Refusal(RefusalKind.GATE, why, order.vm, order.host),))
         if not self._record.has_shutdown(order.id, order.times):
@@ -350,8 +367,8 @@ class Kernel:
 
     def _refuse_early(self, order: Order) -> None:
         move = order.move
-        if self._held is not None:
-            raise Withheld((Refusal(RefusalKind.GATE, self._held, move.vm),))
+        if (held := self._why_held()) is not None:
+            raise Withheld((Refusal(RefusalKind.GATE, held, move.vm),))
         if not self._record.has_order(order.id):
             raise Withheld((Refusal(RefusalKind.NOT_JOURNALLED, f"order {order.id}", move.vm),))
         if self._cluster.host(move.source) is None or self._cluster.host(move.target) is None:
@@ -388,13 +405,13 @@ class Kernel:
         if over is not None:
             raise Withheld((Refusal(RefusalKind.CEILING, over, order.vm),))
 
-    async def _look(self, order: Order) -> _Ends:
+    async def _look(self, order: Order) -> Ends:
         try:
             source, target = await asyncio.gather(self._hypervisor.inventory(order.move.source, load=False),
                                                   self._hypervisor.inventory(order.move.target, load=False))
         except Unreachable as error:
             raise Withheld((Refusal(RefusalKind.HOST_UNREACHABLE, str(error), order.move.vm),)) from error
-        return _Ends(source, target)
+        return Ends(source, target)
 
     async def _examine(self, order: Order) -> Examination:
         try:
@@ -416,49 +433,6 @@ class Kernel:
             self.concede(order, str(error))
         return ()
 
-    def _second_look(self, order: Order, ends: _Ends) -> tuple[Refusal, ...]:
-        """Return what changed since the order was planned: the world may have moved on."""
-        here = ends.source.find(order.move.vm)
-        changed = why_changed(order, here, written=self._record.shows_autostart(order.id))
-        found = (*_vm_refusals(order, ends), *changed, *self._memory_refusals(order, ends),
-                 *self._hardware_refusals(order, ends))
-        incomplete = [i.host for i in (ends.source, ends.target) if not i.complete]
-        unread = tuple(Refusal(RefusalKind.WORLD_CHANGED, f"the inventory of {host} is incomplete", order.move.vm,
-                                host) for host in incomplete)
-        return (*unread, *found)
-
-    def _memory_refusals(self, order: Order, ends: _Ends) -> tuple[Refusal, ...]:
-        declared, target, here = self._cluster.host(order.move.target), ends.target, ends.source.find(order.move.vm)
-        if declared is None:
-            return ()
-        need = order.move.memory if here is None else here.ordinary
-        limit = declared.memory_limit or max(0, target.memory_total - declared.memory_reserve)
-        limit = max(0, limit - (target.memory_total - target.ordinary_total))
-        held = target.ordinary_held
-        held += sum(f.ordinary for f in self._coming(target))
-        room = min(limit - held, target.memory_free)
-        if need <= room:
-            return ()
-        return (Refusal(RefusalKind.MEMORY, f"needs {human_bytes(need)}, {order.move.target} has room for "
-                        f"{human_bytes(room)} now", order.move.vm, order.move.target),)
-
-    def _coming(self, target: HostInventory) -> list[Flight]:
-        """Return the claims on a host whose VMs it does not show yet."""
-        shown = {vm.vm for vm in target.vms if vm.state.holds_memory}
-        return [flight for flight in self._flights.into(target.host) if flight.vm not in shown]
-
-    def _hardware_refusals(self, order: Order, ends: _Ends) -> tuple[Refusal, ...]:
-        """Huge pages are claimed as memory is: those of VMs on their way there are as good as taken."""
-        here, vm, target = ends.source.find(order.move.vm), order.move.vm, order.move.target
-        if here is None:
-            return ()
-        unsuited = why_unsuited(here, ends.source, ends.target)
-        found = () if unsuited is None else (Refusal(unsuited[0], f"{unsuited[1]} now", vm, target),)
-        if not here.needs.backing:
-            return found
-        coming = [unknown_needs(f.memory) if f.needs is None else f.needs for f in self._coming(ends.target)]
-        short = PageRoom((ends.target,), (coming,)).why_short(here.needs, 0)
-        return (*found, Refusal(RefusalKind.HUGE_PAGES, f"{short} now", vm, target)) if short else found
 
 
 def _with_doubts(error: MigrationError, examined: Examination) -> MigrationError:
@@ -481,41 +455,8 @@ def _why_not_shut_down(order: ShutdownOrder, seen: HostInventory) -> Refusal | N
     return None
 
 
-def _vm_refusals(order: Order, ends: _Ends) -> tuple[Refusal, ...]:
-    move = order.move
-    here, there = ends.source.find(move.vm), ends.target.find(move.vm)
-    if here is None:
-        return (Refusal(RefusalKind.VM_GONE, f"is no longer on {move.source}", move.vm, move.source),)
-    found = [Refusal(RefusalKind.VM_PINNED, f"{p.kind.value}: {p.thing}", move.vm) for p in here.pins]
-    if here.ignored or here.mobility is not Mobility.LIVE:
-        found.append(Refusal(RefusalKind.VM_PINNED, "its owner wants it left where it is, since it was planned", move.vm))
-    if here.state is not VmState.RUNNING:
-        found.append(Refusal(RefusalKind.VM_NOT_RUNNING, f"is {here.state.value} now", move.vm, move.source))
-    if here.job is not JobKind.NONE:
-        found.append(Refusal(RefusalKind.VM_BUSY, f"a {here.job.value} job holds it now", move.vm, move.source))
-    if here.memory_max != move.memory:
-        found.append(Refusal(RefusalKind.WORLD_CHANGED, f"has {human_bytes(here.memory_max)} now, planned with "
-                             f"{human_bytes(move.memory)}", move.vm))
-    if here.downtime_max_ms is not None and order.downtime_ms > here.downtime_max_ms:
-        found.append(Refusal(RefusalKind.WORLD_CHANGED, f"its owner wants {here.downtime_max_ms} ms of standstill at most, "
-                             f"planned with {order.downtime_ms}", move.vm))
-    if order.post_copy and not here.post_copy:
-        found.append(Refusal(RefusalKind.WORLD_CHANGED, "its owner wants no post-copy, since it was planned", move.vm))
-    if there is not None and there.state.holds_memory:
-        found.append(Refusal(RefusalKind.WORLD_CHANGED, f"is active on {move.target} already", move.vm, move.target))
-    return tuple(found)
-
-
 def _too_long(order: Order, ceilings: Ceilings) -> Refusal | None:
     if order.downtime_ms <= ceilings.downtime_max_ms:
         return None
     return Refusal(RefusalKind.CEILING, f"{order.downtime_ms} ms of standstill, ceiling {ceilings.downtime_max_ms}",
                    order.move.vm)
-
-
-def _foreign_jobs(ends: _Ends, flights: Flights) -> tuple[int, int]:
-    """Return the jobs at both ends that are not ours: strangers' migrations use the same slots."""
-    ours = flights.vms()
-    out = sum(1 for vm in ends.source.vms if vm.vm not in ours and vm.job in (JobKind.OUTGOING, JobKind.UNKNOWN))
-    into = sum(1 for vm in ends.target.vms if vm.vm not in ours and vm.state is VmState.INCOMING)
-    return out, into

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ballastd.core import autostart_events as aus
 from ballastd.core import events as ev
 from ballastd.core import power_events as pw
 from ballastd.core import shutdown_events as sh
@@ -183,11 +184,11 @@ class Record:
 
     def _note_autostart(self, event: ev.Event) -> None:
         match event:
-            case ev.AutostartNoted():
+            case aus.AutostartNoted():
                 self._noted[event.id] = not event.owed
-            case ev.AutostartOrdered():
+            case aus.AutostartOrdered():
                 self._autostarts.add((event.id, event.host, event.on))
-            case ev.AutostartEnded():
+            case aus.AutostartEnded():
                 self._autostarts = {one for one in self._autostarts if one[0] != event.id}
             case _:
                 pass

@@ -11,7 +11,15 @@ from ballastd.core.inventory import DeclaredHost, HostInventory
 from ballastd.core.ledger import Ledger
 from ballastd.core.plans import Refusal, RefusalKind
 from ballastd.core.policies import ClusterDeclaration
-from ballastd.core.power import AGENT_WORD_SECONDS, STANDING_BY, PowerOrder, PowerState, PowerStatus, same_machine
+from ballastd.core.power import (
+    AGENT_WORD_SECONDS,
+    STANDING_BY,
+    PowerOrder,
+    PowerPhase,
+    PowerState,
+    PowerStatus,
+    same_machine,
+)
 from ballastd.core.quantities import HostName, Instant
 from ballastd.core.telemetry import AgentState
 from ballastd.errors import PowerRefused, Unreachable
@@ -22,6 +30,8 @@ TEN_MINUTES_SECONDS = 600.0
 MINUTE_SECONDS = 60.0
 DAY_SECONDS = 24 * 3600.0
 CORDON_LEFT_SECONDS = 30.0
+MAY_BE_OFF = STANDING_BY | {PowerPhase.FAILED}
+"""Phases of hosts that we told to go off, and that nobody has seen on since."""
 
 
 class Switches:
@@ -47,14 +57,14 @@ class Switches:
         """Count the power orders of runs before, and the hosts they left off."""
         self._acts = [(now.monotonic - max(0.0, now.wall - act.wall), act.host, act.on) for act in ledger.power_acts]
         self._uuids = {host: power.machine for host, power in ledger.power.items() if power.machine}
-        self._off = {host for host, power in ledger.power.items() if power.phase in STANDING_BY}
+        self._off = {host for host, power in ledger.power.items() if power.phase in MAY_BE_OFF}
 
     async def switch(self, order: PowerOrder) -> None:
-        """Tell the controller; what it was told counts, whatever it answers."""
+        """Tell the controller; what it was told counts, whatever it answers. Who is told to come back is off until the books
+        say that he is on."""
         self._acts.append((self._clock.now().monotonic, order.host, order.on))
         if order.on:
             await self._power.power_on(order.host)
-            self._off.discard(order.host)
         else:
             self._off.add(order.host)
             await self._power.power_off(order.host)
@@ -64,19 +74,25 @@ class Switches:
         declared = self._cluster.host(order.host)
         if declared is None or not declared.power:
             return self._no(order, "it is not a declared host with a power driver")
-        over = self.over_ceiling(order)
-        if over is not None:
-            return over
+        if (no := self.refusal_now(order)) is not None:
+            return no
         if not order.on:
             no = await self._not_empty(order)
             if no is not None:
                 return no
         return await self._wrong_machine(order, declared)
 
-    def over_ceiling(self, order: PowerOrder) -> Refusal | None:
-        """Return the ceiling that ``order`` would break now, or None."""
+    def refusal_now(self, order: PowerOrder) -> Refusal | None:
+        """Return what speaks against ``order`` now of that which was looked at before: others may have been switched, and
+        the host's agent heard, while its hypervisor and its controller were asked."""
         over = self._over_ceiling(order)
-        return None if over is None else Refusal(RefusalKind.CEILING, over, host=order.host)
+        if over is not None:
+            return Refusal(RefusalKind.CEILING, over, host=order.host)
+        return None if order.on else self._not_shut(order)
+
+    def is_off(self, host: HostName) -> bool:
+        """Return whether the host went off by us, or was told to, and was not seen to be on since."""
+        return host in self._off
 
     def goes_off(self, host: HostName) -> bool:
         """Return whether the host was told to go off lately, and was not seen to be on since: it may answer still."""
@@ -106,7 +122,7 @@ class Switches:
             return f"{off} of {len(self._cluster.hosts)} hosts are off, ceiling {allowed}"
         return None
 
-    async def _not_empty(self, order: PowerOrder) -> Refusal | None:
+    def _not_shut(self, order: PowerOrder) -> Refusal | None:
         now, agent = self._clock.now(), self._agents.get(order.host)
         if agent is None or not agent.online or now.monotonic - agent.received.monotonic > AGENT_WORD_SECONDS:
             return self._no(order, "its agent is not heard, so nobody knows whether its hook is shut")
@@ -115,6 +131,9 @@ class Switches:
         if agent.emulators != 0:
             return self._no(order, f"its agent counts {agent.emulators} emulators" if agent.emulators
                             else "its agent does not count emulators")
+        return None
+
+    async def _not_empty(self, order: PowerOrder) -> Refusal | None:
         try:
             inventory = await self._hypervisor.inventory(order.host, load=False)
         except Unreachable as error:

@@ -65,6 +65,8 @@ class ControlLoop:
         self._portrait: Portrait | None = None
         self._writing_since: float | None = None
         self._telling: asyncio.TimerHandle | None = None
+        self._pause: OperatorCommand | None = None
+        """A pause that could not be written: it is asked for again with every step, until it is."""
         self._told_undurable: set[str] = set()
         """The keys of the alarms that were told while the journal refuses."""
         self._mistake, self._mistake_recorded = "", False
@@ -118,10 +120,11 @@ class ControlLoop:
 
     async def turn(self) -> None:
         """Take one step with all that waits, and carry it out once it is durable."""
-        inputs = self._inbox.drain()
+        heard = self._inbox.drain()
+        inputs = heard if self._pause is None else (self._pause, *heard)
         if self._recorder is not None:
             books = self._controller.ledger
-            self._recorder.note(inputs, books.standing_by(), books.shutdowns.down(), self._clock.now())
+            self._recorder.note(heard, books.standing_by(), books.shutdowns.down(), self._clock.now())
         try:
             decision = self._controller.step(inputs, self._clock.now())
         except Exception as error:
@@ -139,6 +142,7 @@ class ControlLoop:
             self._rejected(decision, inputs, str(error))
             return
         self._controller.advance(decision.revision)
+        self._pause = None
         self._follow(decision)
 
     async def _write(self, revision: int, events: tuple[ev.Event, ...]) -> None:
@@ -161,7 +165,7 @@ class ControlLoop:
         self._tell_later()
 
     def _follow(self, decision: Decision) -> None:
-        self._hold_or_let_go(decision)
+        self._pause_or_resume(decision)
         for event in decision.events:
             match event:
                 case ev.MigrationSettled():
@@ -182,13 +186,13 @@ class ControlLoop:
         self._executor.carry_out(decision)
         self._show(decision)
 
-    def _hold_or_let_go(self, decision: Decision) -> None:
+    def _pause_or_resume(self, decision: Decision) -> None:
         """The kernel has the last word on pause: nothing ordered before it slips through behind it."""
         paused = self._controller.ledger.paused
         if paused is not None:
-            self._kernel.hold(f"paused by {paused.by}")
+            self._kernel.pause(f"paused by {paused.by}")
         elif any(isinstance(event, ev.Resumed) for event in decision.events):
-            self._kernel.let_go()
+            self._kernel.resume()
 
     def _show(self, decision: Decision) -> None:
         self._portrait = decision.portrait
@@ -232,9 +236,12 @@ class ControlLoop:
                 self._tell(notice, decision.revision)
         for one in inputs:
             if isinstance(one, OperatorCommand):
+                said = f"not recorded, so not done: {reason}"
                 if one.verb is Verb.PAUSE:
-                    self._kernel.hold(f"paused by {one.by} (not durable: {reason})")
-                self._answer(Answer(one.token, accepted=False, message=f"not recorded, so not done: {reason}"))
+                    self._pause = self._pause or one
+                    self._kernel.pause(f"paused by {one.by} (not durable: {reason})")
+                    said = f"not recorded yet, nothing starts all the same; it is once the journal can be written: {reason}"
+                self._answer(Answer(one.token, accepted=False, message=said))
         self._portrait = decision.portrait
         self._wake_at = self._clock.now().monotonic + 1.0
         self._alive(f"observing: the journal cannot be written: {reason}")

@@ -25,9 +25,9 @@ from ballastd.core.inputs import (
     SelfSuspect,
     TelemetryConnected,
     TelemetryLost,
+    Verb,
 )
 from ballastd.core.ledger import Ledger
-from ballastd.core.plans import AbortOrder
 from ballastd.core.policies import ClusterDeclaration, PolicySet
 from ballastd.core.quantities import HostName, Instant, VmId
 from ballastd.core.reconciliation import told_again
@@ -281,7 +281,7 @@ class Daemon:
             log.warning("open migration found in the journal; asking the hosts", migration=migration.id,
                         vm=migration.vm_name, source=migration.source, target=migration.target)
         if ledger.paused is not None:
-            self._kernel.hold(f"paused by {ledger.paused.by}")
+            self._kernel.pause(f"paused by {ledger.paused.by}")
         log.info("journal replayed", records=len(events), head=health.head, revision=revision)
         self._controller = controller
         return controller
@@ -389,22 +389,20 @@ class Daemon:
         await self._parts.notices.flush(FAREWELL_SECONDS)
 
     async def _abort_running(self) -> None:
-        """Abort what runs, where the settings ask for it; the next start reads off the hosts how it ended."""
+        """Have what runs called off, where the settings ask for it; the next start reads off the hosts how it ended. The
+        mind books it: a record written past it could follow one that closed the books of the same migration."""
         ledger = self._controller.ledger if self._controller else Ledger()
         running = [m for m in ledger.open_migrations() if m.holds_slot and not m.post_copy_because]
-        reason = "the daemon is stopping, and its settings say abort"
-        try:
-            wall = self._parts.clock.now().wall
-            await self._record.append(0, tuple(ev.AbortOrdered(wall, m.id, reason) for m in running))
-        except JournalError as error:
-            log.error("nothing is aborted: it could not be recorded", reason=str(error))
-            return
-        aborts = [AbortOrder(m.id, m.vm, m.source, reason, 0) for m in running]
         try:
             async with asyncio.timeout(ABORT_ON_STOP_SECONDS):
-                await asyncio.gather(*(self._kernel.abort(a) for a in aborts), return_exceptions=True)
+                answers = await asyncio.gather(*(self.command(OperatorCommand(
+                    f"stop-{m.id}", Verb.ABORT, m.id, "the stop of the daemon", "its settings say abort")) for m in running))
+                for answer in answers:
+                    log.info("stop", accepted=answer.accepted, message=answer.message)
+                if self._executor is not None:
+                    await self._executor.deliver_aborts()
         except TimeoutError:
-            log.error("a host did not answer to an abort: its migrations go on", seconds=ABORT_ON_STOP_SECONDS)
+            log.error("not all aborts arrived in time: those migrations go on", seconds=ABORT_ON_STOP_SECONDS)
 
     async def _close(self) -> None:
         if self._executor is not None:

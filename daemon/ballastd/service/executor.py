@@ -54,6 +54,7 @@ class Executor:
         self._inbox = inbox
         self._clock = clock
         self._tasks: set[asyncio.Task[object]] = set()
+        self._aborting: set[asyncio.Task[object]] = set()
         self._cordoned: dict[HostName, float] = {}
         self._lifted = dict(lifted)
         self._closed_until = closed_until
@@ -72,7 +73,10 @@ class Executor:
             self._spawn(_steer(self._kernel.start_post_copy(resort), resort.migration, "post-copy not begun"))
         for abort in decision.aborts:
             log.warning("migration is being aborted", migration=abort.migration, reason=abort.reason)
-            self._spawn(_steer(self._kernel.abort(abort), abort.migration, "abort not delivered; it will be tried again"))
+            call = self._kernel.abort(abort)
+            task = self._spawn(_steer(call, abort.migration, "abort not delivered; it will be tried again"))
+            self._aborting.add(task)
+            task.add_done_callback(self._aborting.discard)
         for again in decision.autostarts:
             log.info("autostart of a VM that was moved", migration=again.migration, host=again.host, on=again.on)
             self._spawn(_steer(self._kernel.set_autostart(again), again.migration, "autostart not set; tried again"))
@@ -150,6 +154,10 @@ class Executor:
             elif until is not None:
                 del self._lifted[host]
                 self._kernel.cordon(CordonOrder(host, None, decision.revision))
+
+    async def deliver_aborts(self) -> None:
+        """Return once every abort that was begun has arrived, or is known not to."""
+        await asyncio.gather(*self._aborting, return_exceptions=True)
 
     async def detach(self) -> None:
         """Let go of every running call; the jobs go on without us."""

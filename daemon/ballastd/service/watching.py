@@ -70,6 +70,12 @@ class Watcher:
                 if answered:
                     log.warning("host does not answer", host=host, reason=str(error))
                 answered = False
+            except Exception as surprise:
+                # our own mistake about one host: nothing is known of it, and the others are watched on
+                self._inbox.put(HostUnreachable(host, self._clock.now(), f"{type(surprise).__name__}: {surprise}"))
+                if answered:
+                    log.exception("unexpected error from looking at a host", host=host)
+                answered = False
             looked = asyncio.get_running_loop().time()
             await _until(wake, self._pause(host))
             too_soon = SPACING_SECONDS - (asyncio.get_running_loop().time() - looked)
@@ -97,6 +103,9 @@ class Watcher:
                 status, reason = await self._power.status(host), ""
             except (Unreachable, PowerRefused) as error:
                 status, reason = None, str(error)
+            except Exception as surprise:
+                log.exception("unexpected error from a power controller", host=host)
+                status, reason = None, f"{type(surprise).__name__}: {surprise}"
             self._inbox.put(PowerSeen(host, status, self._clock.now(), reason))
             await _until(wake, POWER_BUSY_SECONDS if self._is_switching(host) else POWER_SECONDS)
 
@@ -106,6 +115,7 @@ class Watcher:
 
     async def follow_progress(self) -> None:
         """Ask the sources of running jobs how far they are, for ever."""
+        surprised: set[str] = set()
         while True:
             await asyncio.sleep(BUSY_SECONDS if self._ledger().migrations else IDLE_SECONDS)
             for migration in self._ledger().open_migrations():
@@ -115,6 +125,11 @@ class Watcher:
                     progress = await self._hypervisor.progress(migration.source, migration.vm)
                 except Unreachable:
                     # the inventory of that host says the same, with its reason
+                    continue
+                except Exception:
+                    if migration.id not in surprised:
+                        log.exception("unexpected error from asking about a job", migration=migration.id)
+                    surprised.add(migration.id)
                     continue
                 self._inbox.put(ProgressSeen(migration.id, progress, self._clock.now()))
 

@@ -8,55 +8,22 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from io import StringIO
-from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from ruamel.yaml import YAML
 
 from ballastd.cli.ctl import main
 from ballastd.core.quantities import VmId
 from ballastd.core.views import DemotionView, PairView, RejectionView
-from ballastd.ports.keeping import JournalRecord, KeptDefinition
-from tests.paper_console import PaperConsole, served
-from tests.pictures import DB, NOW, WEB_1, WEB_2, a_busy_view, a_host, a_migration, a_no, a_recommendation, a_view, a_vm
+from ballastd.ports.keeping import KeptDefinition
+from tests.pictures import DB, NOW, WEB_1, WEB_2, a_host, a_migration, a_no, a_recommendation, a_view, a_vm
 
 CODES = re.compile(r"\x1b\[")
 LISTS = ("host list", "vm list", "migration list", "journal show", "journal")
-
-
-class Desk:
-    """A served console, and ballastctl pointed at it."""
-
-    def __init__(self, console: PaperConsole, path: Path) -> None:
-        self.console = console
-        self.path = path
-
-    def run(self, line: str, **choices: object) -> Result:
-        return CliRunner().invoke(main, ["--socket", str(self.path), *line.split()], **choices)  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="module")
-def open_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    path = tmp_path_factory.mktemp("ctl") / "api.sock"
-    console = PaperConsole()
-    with served(console, path):
-        yield Desk(console, path)
-
-
-@pytest.fixture
-def desk(open_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    for name in ("BALLASTD_SOCKET", "SUDO_USER", "NO_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-    PaperConsole.__init__(open_desk.console, replace(a_busy_view(), wall=time.time()))
-    open_desk.console.records = [
-        JournalRecord(1, 3, {"v": 1, "kind": "HostCordoned", "wall": NOW, "host": "alder", "by": "root (for alice)"}),
-        JournalRecord(2, 4, {"v": 1, "kind": "Paused", "wall": NOW, "by": "alice", "reason": ""})]
-    return open_desk
 
 
 def commands(group: click.Group = main, before: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

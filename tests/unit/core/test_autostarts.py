@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from ballastd.core import autostart_events as aus
 from ballastd.core import events as ev
 from ballastd.core.autostarts import AGAIN_SECONDS, PATIENCE_SECONDS
 from ballastd.core.books import LedgerBroken
@@ -64,14 +65,14 @@ def given(decision: Decision) -> list[tuple[str, bool]]:
 
 
 def ended(t: Table) -> list[tuple[bool, str]]:
-    return [(event.restored, event.detail) for event in t.events if isinstance(event, ev.AutostartEnded)]
+    return [(event.restored, event.detail) for event in t.events if isinstance(event, aus.AutostartEnded)]
 
 
 def test_it_is_written_down_with_the_order_and_before_anything_is_done() -> None:
     t = a_table()
     decision = t.say(Verb.DRAIN, "h1")
     [order] = decision.orders
-    assert ev.AutostartNoted(t.now.wall, order.id) in decision.events
+    assert aus.AutostartNoted(t.now.wall, order.id) in decision.events
     assert decision.autostarts == ()
 
 
@@ -128,7 +129,7 @@ def test_it_is_tried_again_until_its_host_shows_it_and_people_are_told_once() ->
     assert sum(len(decision.autostarts) for decision in seen) == 2 * PATIENCE_SECONDS // AGAIN_SECONDS
     [notice] = [notice for decision in seen for notice in decision.notices if notice.key.startswith("autostart")]
     assert (notice.level, f"virsh autostart h1v0 on {order.move.target}" in notice.text) == ("alarm", True)
-    assert [event.host for event in t.events if isinstance(event, ev.AutostartOrdered)] == [order.move.target]
+    assert [event.host for event in t.events if isinstance(event, aus.AutostartOrdered)] == [order.move.target]
 
 
 def test_a_host_that_does_not_answer_is_waited_for_and_told_as_that() -> None:
@@ -228,7 +229,7 @@ def test_who_is_moved_on_before_it_was_given_back_has_it_where_he_comes_to() -> 
     settled(t, moved(t, first))
     orders = t.say(Verb.DRAIN, first.move.target).orders
     [second] = [order for order in orders if order.move.vm == VM]
-    noted = [event for event in t.events if isinstance(event, ev.AutostartNoted)]
+    noted = [event for event in t.events if isinstance(event, aus.AutostartNoted)]
     assert [(event.id, event.owed) for event in noted] == [(first.id, False), (second.id, True)]
     t.wait(1.0)
     decision = settled(t, *(moved(t, order) for order in orders))
@@ -254,7 +255,7 @@ def test_the_books_keep_it_over_a_checkpoint_and_older_ones_are_read() -> None:
 
 
 @pytest.mark.parametrize("event", [
-    ev.AutostartOrdered(1.0, "1-1", HostName("h1"), on=True), ev.AutostartEnded(1.0, "1-1", restored=True)])
+    aus.AutostartOrdered(1.0, "1-1", HostName("h1"), on=True), aus.AutostartEnded(1.0, "1-1", restored=True)])
 def test_what_nobody_owes_is_a_broken_journal(event: ev.Event) -> None:
     with pytest.raises(LedgerBroken):
         Ledger().apply(event)

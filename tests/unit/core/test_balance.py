@@ -8,9 +8,10 @@ import pytest
 
 from ballastd.core import events as ev
 from ballastd.core.inventory import Pin, PinKind
+from ballastd.core.ledger import Ledger
 from ballastd.core.plans import DeferralKind, RefusalKind
 from ballastd.core.policies import AutoConverge, BalancePolicy, Cooldown, Mode, MoveBudget, Window
-from ballastd.core.quantities import Seconds
+from ballastd.core.quantities import HostName, Seconds
 from tests.builders import POLICIES, WALL, Table, a_cluster, table, vm_id
 
 EVEN_LOAD = BalancePolicy("even-load", mode=Mode.AUTO)
@@ -114,6 +115,25 @@ def test_a_move_by_somebody_else_is_noticed_and_respected() -> None:
     hot(t, 0.1).burn(i2=15.0)
     assert not orders(t.burn_on(4000.0)), "they put it there"
     assert "moved by somebody else" in str(t.step().view.noes)
+
+
+def test_a_move_off_a_host_that_does_not_answer_is_noticed_and_respected_as_well() -> None:
+    t = two_busy()
+    t.dark.add("h2")
+    t.wait(5.0).step()
+    t.world["h1"][vm_id("i2")] = t.world["h2"].pop(vm_id("i2"))
+    seen = t.wait(5.0).step()
+    t.dark.clear()
+    t.settle(3)
+    assert [(e.source, e.target) for e in t.events if isinstance(e, ev.ForeignMoveSeen)] == [("h2", "h1")]
+    assert [e for e in seen.events if isinstance(e, ev.ForeignMoveSeen)], "it rests from now on"
+
+
+def test_a_host_rests_after_a_move_though_its_vm_was_moved_on_since() -> None:
+    ledger, vm = Ledger(), vm_id("a")
+    for wall, source, target in ((100.0, "h1", "h2"), (200.0, "h2", "h3")):
+        ledger.apply(ev.ForeignMoveSeen(wall, vm, "a", HostName(source), HostName(target)))
+    assert [ledger.host_touched(HostName(host)) for host in ("h1", "h2", "h3", "h4")] == [100.0, 200.0, 200.0, None]
 
 
 def test_a_foreign_move_is_remembered_over_a_restart() -> None:

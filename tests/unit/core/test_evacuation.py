@@ -284,6 +284,36 @@ def test_a_duplicate_freezes_both_hosts_and_destroys_nothing(state: VmState) -> 
     assert not t.say(Verb.DRAIN, "h1").orders
 
 
+@pytest.mark.parametrize(("spoil", "hosts"), [
+    ("", ("h1", "h2", "h3")), ("dark", ("h1", "h2", "h3")), ("gone", ("h2", "h3"))])
+def test_a_copy_on_one_more_host_freezes_that_too(spoil: str, hosts: tuple[str, ...]) -> None:
+    t = table(four_hosts()).warm_up()
+    record = t.world["h1"][vm_id("h1v0")]
+    t.world["h2"][record.vm] = record
+    t.settle(3)
+    t.world["h3"][record.vm] = record
+    if spoil == "dark":
+        t.dark.add("h1")
+    if spoil == "gone":
+        del t.world["h1"][record.vm]
+    told = [n.text for d in t.settle(4) for n in d.notices if n.level == "alarm" and n.key.startswith("duplicate/")]
+    who = "both hosts" if spoil == "gone" else "all of them"
+    assert told == [f"h1v0 runs on {' and '.join(hosts)}: {who} are frozen; nothing is destroyed automatically"]
+    assert t.controller.ledger.frozen_hosts() == set(hosts)
+
+
+def test_a_duplicate_with_a_host_that_is_not_declared_any_more_is_over_once_nobody_else_has_a_copy() -> None:
+    t = table(four_hosts()).warm_up()
+    record = t.world["h1"][vm_id("h1v0")]
+    t.world["h2"][record.vm] = record
+    t.settle(3)
+    assert t.controller.ledger.frozen_hosts() == {"h1", "h2"}
+    del t.world["h1"]
+    t.cluster = replace(t.cluster, hosts=t.cluster.hosts[1:])
+    t.restart().settle(4)
+    assert t.controller.ledger.frozen_hosts() == set()
+
+
 def test_a_drain_keeps_the_failover_reserve() -> None:
     t = table(four_hosts(vms_each=5, gib=9))
     t.warm_up()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from ballastd.core import autonomy_events as au
+from ballastd.core import autostart_events as aus
 from ballastd.core import events as ev
 from ballastd.core import power_events as pw
 from ballastd.core import shutdown_events as sh
@@ -61,12 +62,12 @@ def full() -> Ledger:
         ledger.apply(ev.MigrationMoved(22.0, key, MigrationPhase.RUNNING))
         if number < 2:
             ledger.apply(ev.CheckOrdered(22.5, key, AGENT))
-            ledger.apply(ev.AutostartNoted(22.5, key))
+            ledger.apply(aus.AutostartNoted(22.5, key))
         if number < SETTLED_KEPT + 2:
             ledger.apply(ev.MigrationSettled(23.0, key, Ending.FAILED if number > SETTLED_KEPT else Ending.COMPLETED))
     ledger.apply(ev.ArrivalChecked(24.0, "m0", Arrival.SILENT))
-    ledger.apply(ev.AutostartEnded(24.0, "m0", restored=True))
-    ledger.apply(ev.AutostartOrdered(24.0, "m1", H2, on=True))
+    ledger.apply(aus.AutostartEnded(24.0, "m0", restored=True))
+    ledger.apply(aus.AutostartOrdered(24.0, "m1", H2, on=True))
     return ledger
 
 

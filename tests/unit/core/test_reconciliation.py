@@ -8,7 +8,7 @@ import pytest
 
 from ballastd.core.controller import Controller
 from ballastd.core.decisions import Decision
-from ballastd.core.events import MigrationSettled
+from ballastd.core.events import ForeignMoveSeen, MigrationSettled
 from ballastd.core.inputs import CallReturned
 from ballastd.core.inventory import JobKind, VmRecord, VmState
 from ballastd.core.migrations import ALARMING, CallResult, Ending, Migration
@@ -77,6 +77,45 @@ def left_by(state: VmState, job: JobKind = JobKind.NONE) -> Table:
 
 def alarms(decisions: list[Decision]) -> list[str]:
     return [n.text for d in decisions for n in d.notices if (n.level, n.key) == ("alarm", LEFT_ALONE)]
+
+
+def test_what_we_moved_and_left_a_copy_of_was_moved_by_nobody_else() -> None:
+    t = left_by(S.LEFTOVER)
+    (vm,) = t.world["h1"]
+    t.world["h2"][vm] = replace(t.world["h1"][vm], state=S.RUNNING)
+    t.dark.clear()
+    t.settle(6, 3.0)
+    (done,) = t.controller.ledger.settled
+    assert done.ending is Ending.LEFTOVER
+    del t.world["h1"][vm]  # as its alarm asks for
+    t.settle(3)
+    assert not [e for e in t.events if isinstance(e, ForeignMoveSeen)]
+    last = t.controller.ledger.last_moved(vm)
+    assert last is not None
+    assert (last.source, last.target, last.policy) == ("h1", "h2", done.policy)
+
+
+@pytest.mark.parametrize(("gone", "at_target", "ending", "detail"), [
+    ("h1", True, Ending.COMPLETED, "runs on h2, gone from h1; h1 is not declared any more"),
+    ("h1", False, Ending.VANISHED, "neither on h1 nor on h2; h1 is not declared any more"),
+    ("h2", False, Ending.FAILED, "is on h1, not on h2; h2 is not declared any more")])
+def test_a_migration_whose_host_is_not_declared_any_more_is_settled_by_what_the_other_end_shows(
+        gone: str, at_target: bool, ending: Ending, detail: str) -> None:
+    t = table(four_hosts(vms_each=1)).warm_up()
+    (vm,) = t.world["h1"]
+    t.fly(t.world["h1"][vm].name, "h1", "h2")
+    t.settle(2)
+    t.world["h2"].pop(vm, None)
+    record = replace(t.world["h1"][vm], job=JobKind.NONE)
+    t.world["h1"][vm] = record
+    if at_target:
+        t.world["h2"][vm] = record
+    del t.world[gone]
+    t.cluster = replace(t.cluster, hosts=tuple(host for host in t.cluster.hosts if host.name != gone))
+    t.controller = Controller(t.cluster, POLICIES, t.controller.ledger, t.now, t.controller.revision)
+    t.settle(12, 5.0)
+    (done,) = t.controller.ledger.settled
+    assert (done.ending, done.call_message) == (ending, detail)
 
 
 def test_a_copy_that_stands_still_while_its_target_cannot_be_asked_is_an_alarm_once_and_stays_open() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from ballastd.core import events as ev
 from ballastd.core.inputs import Verb
-from ballastd.core.inventory import HostInventory, Pin, PinKind, VmRecord, VmState, VmUsage
+from ballastd.core.inventory import HostInventory, JobKind, Pin, PinKind, VmRecord, VmState, VmUsage
 from ballastd.core.ledger import Ledger
 from ballastd.core.loads import Loads
 from ballastd.core.quantities import GIB, Bytes, HostName, Instant, Seconds
@@ -37,6 +37,16 @@ def test_a_vm_that_appears_or_leaves_is_seen_at_once() -> None:
     view = t.wait(1.0).step().view
     assert [host.vms_running for host in view.hosts] == [1, 1]
     assert [host.memory_used for host in view.hosts] == [8 * GIB, GIB]
+
+
+def test_a_half_of_a_vm_that_nothing_flows_to_any_more_is_no_strangers_job() -> None:
+    t = pair()
+    seen = []
+    for state in (VmState.POSTCOPY_LEFT, VmState.POSTCOPY_LEFT_FAILED):
+        t.world["h1"][A] = replace(t.world["h1"][A], state=state, job=JobKind.OUTGOING)
+        snapshot = t.wait(1.0).step().portrait.snapshot
+        seen.append((snapshot.foreign_jobs, snapshot.hosts.jobs_out.tolist()))
+    assert seen == [(1, [1, 0]), (0, [0, 0])]
 
 
 class Walked(tuple[VmRecord, ...]):

@@ -147,6 +147,8 @@ class WatchedControllers(Controllers):
         witness, now = self.bench.witness, asyncio.get_running_loop().time()
         assert all(gate.kind is DeferralKind.FROZEN for gate in witness.gates()), "a host is woken behind a gate"
         assert sum(now - at < 60.0 for at, _ in witness.on) < CEILINGS.wakes_per_min
+        assert witness.told is not None
+        assert host in witness.asleep | witness.told.wakes, "a host is woken that did not go off by us"
         witness.on.append((now, host))
         await super().power_on(host)
         asyncio.get_running_loop().call_later(30.0, self.bench.wake_up, host)
@@ -197,8 +199,8 @@ class Arena(PowerBench):
             gates = tuple(Gate(chance.choice(kinds), "it stands", passes=hosts) for hosts in passed)
             sick = [HostName(host) for host in chance.sample(names, chance.choice([0, 1, 2]))]
             avoid = {host: Refusal(RefusalKind.HOST_SILENT, "last heard 300 s ago", host=host) for host in sick}
-            packing = frozenset(HostName(host) for host in chance.sample(names, 4))
-            self.witness.told = Clearance(self.clock.now(), gates, avoid, frozenset(chance.sample(names, 1)), packing)
+            wishes = [frozenset(HostName(host) for host in chance.sample(names, count)) for count in (1, 4, 3)]
+            self.witness.told = Clearance(self.clock.now(), gates, avoid, *wishes)
             self.witness.doubted = False
             self.kernel.clear(self.witness.told)
 

@@ -138,7 +138,7 @@ def test_what_is_doubted_lets_nothing_begin_until_it_is_told_anew() -> None:
 @pytest.mark.parametrize("gate", GATES.values(), ids=lambda gate: gate.kind.value)
 def test_behind_a_gate_no_host_goes_off_and_only_a_freeze_lets_one_be_woken(gate: Gate) -> None:
     async def story(bench: PowerBench) -> None:
-        bench.tell(replace(gate, passes=frozenset({H0})), asked="h0")
+        bench.tell(replace(gate, passes=frozenset({H0})), asked="h0", wakes="h0")
         assert gate.reason in await bench.withheld()
         if gate.kind is DeferralKind.FROZEN:
             await bench.kernel.switch(await bench.ordered(on=True))

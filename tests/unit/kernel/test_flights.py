@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
+
+from ballastd.core import events as ev
 from ballastd.core.books import OPERATOR
 from ballastd.core.ceilings import CEILINGS
 from ballastd.core.inventory import DeclaredHost
+from ballastd.core.ledger import Ledger
+from ballastd.core.migrations import CallResult, Ending
 from ballastd.core.plans import Move, Order
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds, VmId
 from ballastd.kernel.flights import Flights
+from ballastd.sim.virtual_time import run_virtual
+from tests.builders import vm_id
+from tests.unit.kernel.test_kernel import Bench, declared, withheld
 
 HOSTS = tuple(DeclaredHost(HostName(f"h{i}"), f"test://h{i}", link_mib_s=1000.0) for i in range(12))
 
@@ -98,3 +106,24 @@ def test_so_many_routine_moves_are_made_in_an_hour() -> None:
         begin_and_end(flights, routine(number), float(number))
     assert refused(flights, routine(99), 3599.0) == "60 routine moves within the hour, ceiling 60"
     assert refused(flights, routine(99), 3600.0) == ""
+
+
+@pytest.mark.parametrize(("age", "called", "counts"), [
+    (3500.0, CallResult.OK, True), (3700.0, CallResult.OK, False), (3500.0, CallResult.WITHHELD, False)])
+def test_hosts_that_a_run_before_began_to_empty_count(age: float, called: CallResult, counts: bool) -> None:
+    async def story() -> None:
+        bench, ledger = Bench(declared(9)), Ledger()
+        begun = bench.clock.now().wall - age
+        for source in range(CEILINGS.evacuations_per_hour):
+            key, host = f"1-{source}", HostName(f"h{source}")
+            ledger.apply(ev.MigrationOrdered(begun, key, vm_id(key), key, host, HostName("h8"), Bytes(GIB), 50, "failing",
+                                             "test", begun + 300.0, 1.0))
+            ledger.apply(ev.MigrationCalled(begun + 1.0, key, called if source == 0 else CallResult.OK, ""))
+            ledger.apply(ev.MigrationSettled(begun + 2.0, key, Ending.COMPLETED))
+        bench.kernel.remember(ledger)
+        await bench.kernel.migrate(await bench.write(bench.order("h7v0", "h7", "h8")))
+
+    if counts:
+        assert "6 hosts began to be emptied within the hour, ceiling 6" in withheld(story)
+    else:
+        run_virtual(story())

@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from ballastd.adapters.blocking import Inline
+from ballastd.core import autostart_events as aus
 from ballastd.core import events as ev
 from ballastd.core.clearance import Clearance, Gate
-from ballastd.core.hardware import Backing, Hardware, Needs, PagePool
-from ballastd.core.inventory import JobKind, Mobility, Pin, PinKind, VmRecord, VmState
+from ballastd.core.inventory import JobKind, Pin, PinKind, VmRecord, VmState
 from ballastd.core.ledger import Ledger
 from ballastd.core.plans import (
     AbortOrder,
@@ -27,7 +27,7 @@ from ballastd.core.plans import (
     TuneOrder,
 )
 from ballastd.core.policies import ClusterDeclaration
-from ballastd.core.quantities import GIB, MIB, Bytes, HostName, Seconds, VmId
+from ballastd.core.quantities import GIB, Bytes, HostName, Seconds, VmId
 from ballastd.errors import DefinitionNotKept, JournalError, MigrationRefused
 from ballastd.kernel.kernel import Kernel, Withheld
 from ballastd.kernel.record import Record
@@ -70,11 +70,11 @@ class Bench:
         self.serial = 0
         self.tell()
 
-    def tell(self, *gates: Gate, avoid: Mapping[HostName, Refusal] | None = None, asked: str = "", packing: str = ""
-             ) -> None:
+    def tell(self, *gates: Gate, avoid: Mapping[HostName, Refusal] | None = None, asked: str = "", packing: str = "",
+             wakes: str = "") -> None:
         """Tell the kernel what stands against acts now: as told, nothing."""
-        one, other = (frozenset(map(HostName, names.split())) for names in (asked, packing))
-        self.kernel.clear(Clearance(self.clock.now(), gates, avoid or {}, one, other))
+        wishes = (frozenset(map(HostName, names.split())) for names in (asked, packing, wakes))
+        self.kernel.clear(Clearance(self.clock.now(), gates, avoid or {}, *wishes))
 
     def order(self, vm: str, source: str, target: str, bandwidth: int = 50, policy: str = "failing") -> Order:
         self.serial += 1
@@ -185,96 +185,6 @@ def test_an_undeclared_host_is_never_touched() -> None:
     assert "not a declared host" in withheld(story)
 
 
-@pytest.mark.parametrize(("change", "word"), [
-    ({"state": VmState.PAUSED}, "vm-not-running"),
-    ({"job": JobKind.OTHER}, "vm-busy"),
-    ({"memory_max": Bytes(3 * GIB)}, "world-changed"),
-    ({"ignored": True}, "vm-pinned"),
-    ({"mobility": Mobility.NEVER}, "vm-pinned"),
-    ({"mobility": Mobility.COLD}, "vm-pinned"),
-])
-def test_a_vm_that_changed_since_it_was_planned_is_left_alone(change: dict[str, object], word: str) -> None:
-    async def story() -> None:
-        bench = Bench(declared())
-        vms = bench.hypervisor.hosts[HostName("h0")].vms
-        vms[vm_id("h0v0")] = replace(vms[vm_id("h0v0")], **change)
-        await bench.kernel.migrate(await bench.write(bench.order("h0v0", "h0", "h1")))
-
-    assert word in withheld(story)
-
-
-def test_a_stranger_who_filled_the_target_meanwhile_is_seen() -> None:
-    async def story() -> None:
-        bench = Bench(declared())
-        big = VmRecord(vm_id("big"), "big", VmState.RUNNING, Bytes(51 * GIB))
-        bench.hypervisor.place(HostName("h1"), big)
-        await bench.kernel.migrate(await bench.write(bench.order("h0v0", "h0", "h1")))
-
-    assert "memory" in withheld(story)
-
-
-TWO_MIB = Bytes(2 * MIB)
-
-
-def paged(gib: float) -> Needs:
-    return Needs((Backing(TWO_MIB, Bytes(int(gib * GIB))),))
-
-
-def with_pages(bench: Bench, *vms: str, there: float) -> None:
-    """Let VMs of h0 have their memory in huge pages, of which h0 has enough and h1 so many GiB."""
-    for host, gib in (("h0", 16.0), ("h1", there)):
-        bench.hypervisor.hosts[HostName(host)].hardware = Hardware(pools=(PagePool(TWO_MIB, int(gib * GIB) // TWO_MIB),))
-    at_home = bench.hypervisor.hosts[HostName("h0")].vms
-    for name in vms:
-        at_home[vm_id(name)] = replace(at_home[vm_id(name)], needs=paged(2))
-
-
-def test_huge_pages_that_are_gone_meanwhile_are_missed() -> None:
-    async def story() -> None:
-        bench = Bench(declared())
-        with_pages(bench, "h0v0", there=1.0)
-        await bench.kernel.migrate(await bench.write(bench.order("h0v0", "h0", "h1")))
-
-    assert "huge-pages: needs 1024 huge pages of 2.0 MiB, 512 of 512 are left there now" in withheld(story)
-
-
-def test_huge_pages_of_a_vm_on_its_way_are_taken_and_ordinary_memory_is_not() -> None:
-    async def story() -> None:
-        bench = Bench(declared())
-        with_pages(bench, "h0v0", "h0v1", there=3.0)
-        # room for 2 GiB more of ordinary memory, of which the first takes nothing
-        bench.hypervisor.place(HostName("h1"), VmRecord(vm_id("big"), "big", VmState.RUNNING, Bytes(47 * GIB)))
-        orders = [await bench.write(bench.order(name, "h0", "h1")) for name in ("h0v0", "h0v2", "h0v1")]
-        begun = [asyncio.ensure_future(bench.kernel.migrate(order)) for order in orders[:2]]
-        await asyncio.sleep(1.0)
-        assert bench.kernel.calls == 2
-        with pytest.raises(Withheld, match=r"huge-pages: needs 1024 huge pages of 2.0 MiB, 512 of 1536"):
-            await bench.kernel.migrate(orders[2])
-        await asyncio.gather(*begun)
-
-    run_virtual(story())
-
-
-def test_a_machine_on_which_a_vm_cannot_run_withholds() -> None:
-    async def story() -> None:
-        bench = Bench(declared())
-        bench.hypervisor.hosts[HostName("h1")].hardware = Hardware(nodes=(0,))
-        at_home = bench.hypervisor.hosts[HostName("h0")].vms
-        at_home[vm_id("h0v0")] = replace(at_home[vm_id("h0v0")], needs=Needs(nodes=(1,)))
-        await bench.kernel.migrate(await bench.write(bench.order("h0v0", "h0", "h1")))
-
-    assert "numa: its memory is bound to NUMA node 1" in withheld(story)
-
-
-def test_a_target_that_does_not_answer_withholds() -> None:
-    async def story() -> None:
-        bench = Bench(declared())
-        bench.hypervisor.hang(HostName("h1"))
-        await bench.kernel.migrate(await bench.write(bench.order("h0v0", "h0", "h1")))
-
-    assert "host-unreachable" in withheld(story)
-
-
 def test_aborts_and_bandwidths_need_their_own_records() -> None:
     async def story() -> None:
         bench = Bench(declared())
@@ -317,6 +227,24 @@ def test_a_standstill_is_allowed_as_written_under_the_ceiling_and_the_owners_wis
         assert no in withheld(story)
 
 
+def test_a_standstill_that_was_ordered_otherwise_while_its_vm_was_looked_at_is_withheld() -> None:
+    async def story() -> None:
+        bench = Bench(declared())
+        order, flying = await _flying(bench)
+        await bench.record.append(2, (ev.DowntimeOrdered(1.0, order.id, 500, 900),))
+        task = asyncio.ensure_future(bench.kernel.allow_downtime(
+            DowntimeOrder(order.id, order.move.vm, order.move.source, 500, 2)))
+        await asyncio.sleep(0.001)
+        await bench.record.append(3, (ev.DowntimeOrdered(2.0, order.id, 200, 900),))
+        try:
+            await task
+        finally:
+            assert bench.hypervisor.downtime_of(order.move.vm) == 100
+            flying.cancel()
+
+    assert "not-journalled" in withheld(story)
+
+
 @pytest.mark.parametrize("now", [50, None])
 def test_what_an_owner_wants_meanwhile_counts_also_after_a_restart(now: int | None) -> None:
     async def story() -> None:
@@ -350,11 +278,11 @@ def starting(bench: Bench, host: str, **changes: object) -> None:
 
 
 @pytest.mark.parametrize(("starts", "noted", "no"), [
-    (True, None, "starts with its host now"), (True, ev.AutostartNoted(0.0, "t-1", owed=True), "starts with its host now"),
-    (False, ev.AutostartNoted(0.0, "t-1"), "does not start with its host any more"),
-    (True, ev.AutostartNoted(0.0, "t-1"), None), (False, ev.AutostartNoted(0.0, "t-1", owed=True), None)])
+    (True, None, "starts with its host now"), (True, aus.AutostartNoted(0.0, "t-1", owed=True), "starts with its host now"),
+    (False, aus.AutostartNoted(0.0, "t-1"), "does not start with its host any more"),
+    (True, aus.AutostartNoted(0.0, "t-1"), None), (False, aus.AutostartNoted(0.0, "t-1", owed=True), None)])
 def test_what_a_vm_loses_on_its_way_is_written_down_as_it_is_when_it_leaves(
-        starts: bool, noted: ev.AutostartNoted | None, no: str | None) -> None:
+        starts: bool, noted: aus.AutostartNoted | None, no: str | None) -> None:
     async def story() -> None:
         bench = Bench(declared())
         starting(bench, "h0", autostart=starts)
@@ -382,7 +310,7 @@ def test_autostart_is_set_as_written_and_only_where_its_host_shows_it_so(
         bench = Bench(declared())
         starting(bench, host, **shown)
         if written:
-            await bench.record.append(1, (ev.AutostartOrdered(0.0, "t-1", HostName(host), on),))
+            await bench.record.append(1, (aus.AutostartOrdered(0.0, "t-1", HostName(host), on),))
         await bench.kernel.set_autostart(AutostartOrder("t-1", vm_id("h0v0"), HostName(host), on, 1))
         assert bench.hypervisor.hosts[HostName(host)].vms[vm_id("h0v0")].autostart is on
 
@@ -395,7 +323,7 @@ def test_autostart_is_set_as_written_and_only_where_its_host_shows_it_so(
 def test_no_autostart_is_set_while_the_kernel_is_held_nor_after_it_has_ended() -> None:
     async def story(last: ev.Event | None) -> None:
         bench = Bench(declared())
-        await bench.record.append(1, (ev.AutostartOrdered(0.0, "t-1", HostName("h0"), on=True),))
+        await bench.record.append(1, (aus.AutostartOrdered(0.0, "t-1", HostName("h0"), on=True),))
         if last is None:
             bench.kernel.hold("paused by ann")
         else:
@@ -403,7 +331,7 @@ def test_no_autostart_is_set_while_the_kernel_is_held_nor_after_it_has_ended() -
         await bench.kernel.set_autostart(AutostartOrder("t-1", vm_id("h0v0"), HostName("h0"), on=True, revision=1))
 
     assert "paused by ann" in withheld(lambda: story(None))
-    assert "not-journalled" in withheld(lambda: story(ev.AutostartEnded(1.0, "t-1", restored=True)))
+    assert "not-journalled" in withheld(lambda: story(aus.AutostartEnded(1.0, "t-1", restored=True)))
 
 
 class Shelf:

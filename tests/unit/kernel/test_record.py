@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from ballastd.adapters.blocking import Inline
 from ballastd.adapters.journal import canonical
+from ballastd.core import autostart_events as aus
 from ballastd.core import events as ev
 from ballastd.core.books import LedgerBroken
 from ballastd.core.inventory import Dirtying
@@ -82,8 +83,8 @@ def test_what_is_under_way_is_known_from_a_checkpoint_as_from_all_that_was_befor
     events += [ev.AbortOrdered(2.0, "1-1", "because"), ev.BandwidthOrdered(2.0, "1-2", 70),
                ev.DowntimeOrdered(2.0, "1-2", 300, 290), ev.PostCopyOrdered(3.0, "1-3", "because")]
     events += [ev.MigrationOrdered(1.0, "1-4", vm_id("v4"), "v", HostName("a"), HostName("b"), Bytes(GIB), 100, "p", "b",
-                                   900.0, 21.0), ev.AutostartNoted(1.0, "1-4"),
-               ev.MigrationSettled(3.0, "1-4", Ending.COMPLETED), ev.AutostartOrdered(3.0, "1-4", HostName("b"), on=True)]
+                                   900.0, 21.0), aus.AutostartNoted(1.0, "1-4"),
+               ev.MigrationSettled(3.0, "1-4", Ending.COMPLETED), aus.AutostartOrdered(3.0, "1-4", HostName("b"), on=True)]
     for event in events:
         ledger.apply(event)
     for replayed in (tuple(events), (ledger.checkpoint(4.0),)):

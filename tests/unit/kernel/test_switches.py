@@ -21,6 +21,7 @@ from ballastd.errors import PowerRefused, Unreachable
 from ballastd.kernel.kernel import Withheld
 from ballastd.sim.virtual_time import run_virtual
 from tests.builders import a_cluster, vm_id
+from tests.doubles import Controllers
 from tests.unit.kernel.test_kernel import Bench
 
 H0 = HostName("h0")
@@ -199,6 +200,7 @@ def test_only_half_of_the_hosts_may_ever_be_off() -> None:
 
 def test_wakes_have_a_ceiling_per_minute() -> None:
     async def story(bench: PowerBench) -> None:
+        bench.tell(wakes=" ".join(f"h{i}" for i in range(9)))
         for i in range(CEILINGS.wakes_per_min):
             await bench.kernel.switch(await bench.ordered(f"h{i}", on=True))
         assert "wakes within a minute" in await bench.withheld("h8", on=True)
@@ -263,3 +265,63 @@ def test_a_host_that_came_back_by_itself_counts_no_longer() -> None:
         assert bench.controllers.asked
 
     on_bench(story)
+
+
+def test_nobody_is_woken_who_did_not_go_off_by_us_unless_a_person_asks_for_it() -> None:
+    async def story(bench: PowerBench) -> None:
+        assert "it did not go off by us, and nobody asks for it" in await bench.withheld(on=True)
+        bench.tell(wakes="h0")
+        await bench.kernel.switch(await bench.ordered(on=True))
+        bench.tell()
+        await bench.kernel.switch(await bench.ordered("h1"))
+        await bench.kernel.switch(await bench.ordered("h1", on=True))
+        bench.kernel.seen_on(HostName("h1"))
+        assert "it did not go off by us" in await bench.withheld("h1", on=True)
+        assert bench.controllers.asked == [(H0, True), ("h1", False), ("h1", True)]
+
+    on_bench(story)
+
+
+@pytest.mark.parametrize("event", [
+    pw.PowerOffOrdered(2.0, "p", H0, "nights", ""), pw.WakeOrdered(2.0, "p", H0, "nights", ""),
+    pw.PowerFailed(2.0, H0, "it did not come back")], ids=lambda event: type(event).__name__)
+def test_who_was_told_to_come_back_or_failed_to_counts_as_off_until_he_is_seen_on(event: pw.PowerEvent) -> None:
+    async def story(bench: PowerBench) -> None:
+        ledger = Ledger()
+        for i in range(4):
+            ledger.apply(pw.PowerOffOrdered(0.0, f"o{i}", HostName(f"h{9 - i}"), "nights", ""))
+        for one in (pw.PowerOffOrdered(0.0, "o", H0, "nights", ""), event):
+            ledger.apply(one)
+        bench.kernel.remember(ledger)
+        await asyncio.sleep(700.0)
+        bench.hear("h1")
+        bench.tell()
+        await bench.kernel.switch(await bench.ordered("h0", on=True))
+        assert "5 of 10 hosts are off, ceiling 5" in await bench.withheld("h1")
+        bench.kernel.seen_on(H0)
+        await bench.kernel.switch(await bench.ordered("h1"))
+
+    on_bench(story)
+
+
+class Slow(Controllers):
+    """Controllers that take their time to say how they are; meanwhile something happens."""
+
+    meanwhile: Callable[[], None]
+
+    async def status(self, host: HostName) -> PowerStatus:
+        self.meanwhile()
+        return await super().status(host)
+
+
+@pytest.mark.parametrize(("changed", "why"), [({"cordon_until": None}, "hook is not shut"), ({"emulators": 1}, "counts 1")])
+def test_what_an_agent_says_while_the_controller_is_asked_counts(changed: dict[str, object], why: str) -> None:
+    async def story() -> None:
+        slow = Slow()
+        bench = PowerBench(controllers=slow)
+        slow.meanwhile = lambda: bench.hear("h0", **changed)
+        with pytest.raises(Withheld, match=why):
+            await bench.kernel.switch(await bench.ordered())
+        assert not slow.asked
+
+    run_virtual(story())

@@ -122,6 +122,44 @@ def test_what_stands_against_acts_holds_those_on_their_way_while_the_disk_hangs(
     run_virtual(story())
 
 
+def test_a_pause_that_could_not_be_written_is_written_once_it_can_and_ends_by_a_word() -> None:
+    async def story() -> None:
+        stand = Stand(table(four_hosts()))
+        await stand.turn()
+        order = await stand.bench.write(stand.bench.order("h0v0", "h0", "h1"))
+        asked = asyncio.ensure_future(stand.loop.command(PAUSE))
+        await asyncio.sleep(0.001)
+        await stand.turn(full=True, times=2)
+        assert "not recorded yet, nothing starts all the same" in (await asked).message
+        stand.bench.tell()
+        with pytest.raises(Withheld, match="paused by ann"):
+            await stand.bench.kernel.migrate(order)
+        await stand.turn()
+        paused = stand.table.controller.ledger.paused
+        assert paused is not None, "it is shown, and there after a restart"
+        assert paused.by == "ann"
+        await stand.turn(OperatorCommand("u", Verb.RESUME, "", "ann"), times=2)
+        assert stand.table.controller.ledger.paused is None
+        stand.bench.tell()
+        await stand.bench.kernel.migrate(order)
+
+    run_virtual(story())
+
+
+def test_a_word_that_ends_a_pause_ends_no_stop() -> None:
+    async def story() -> None:
+        stand = Stand(table(four_hosts()))
+        await stand.turn(PAUSE)
+        order = await stand.bench.write(stand.bench.order("h0v0", "h0", "h1"))
+        stand.bench.kernel.hold("stopping")
+        await stand.turn(OperatorCommand("u", Verb.RESUME, "", "ann"))
+        stand.bench.tell()
+        with pytest.raises(Withheld, match="stopping"):
+            await stand.bench.kernel.migrate(order)
+
+    run_virtual(story())
+
+
 def test_a_job_that_is_seen_again_is_the_kernels_again() -> None:
     async def story() -> None:
         t = table(four_hosts())

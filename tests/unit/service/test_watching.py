@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from ballastd.core import events as ev
 from ballastd.core.arrival_checks import AGENT
-from ballastd.core.inputs import PowerSeen
-from ballastd.core.inventory import HostInventory
+from ballastd.core.inputs import HostUnreachable, PowerSeen
+from ballastd.core.inventory import HostInventory, Progress
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Ending, Migration
 from ballastd.core.policies import Timing
-from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
+from ballastd.core.quantities import GIB, Bytes, HostName, Seconds, VmId
+from ballastd.errors import InvariantBroken
 from ballastd.service.inbox import Inbox
 from ballastd.service.watching import BUSY_SECONDS, POWER_SECONDS, Watcher
+from ballastd.sim.hypervisor import SimulatedHypervisor
 from ballastd.sim.virtual_time import run_virtual
 from tests.builders import vm_id
 from tests.unit.kernel.test_kernel import Bench, declared
@@ -92,3 +95,51 @@ def test_hints_without_end_do_not_make_looks_without_end() -> None:
         assert 50 < looks <= 101, "one each tenth of a second"
 
     watching(lambda watcher: watcher.watch_host(H0), story)
+
+
+class Surprising(SimulatedHypervisor):
+    """Hosts about which we make a mistake of our own: the first looks, and whatever is asked about jobs."""
+
+    looks = 0
+
+    async def inventory(self, host: HostName, *, load: bool = True) -> HostInventory:
+        self.looks += 1
+        if self.looks <= 2:
+            raise KeyError("total")
+        return await super().inventory(host, load=load)
+
+    async def progress(self, host: HostName, vm: VmId) -> Progress | None:
+        raise InvariantBroken(f"{host} is not a declared host")
+
+
+def surprising() -> tuple[Watcher, Inbox]:
+    bench, ledger, inbox = Bench(declared(), hypervisors=Surprising), Ledger(), Inbox(lambda _: False)
+    ledger.apply(ev.MigrationOrdered(0.0, "1-1", vm_id("a"), "a", HostName("gone"), H0, Bytes(GIB), 50, "failing", "",
+                                     300.0, 1.0))
+    return Watcher(bench.hypervisor, bench.controllers, inbox, bench.clock, TIMING, lambda: ledger), inbox
+
+
+def test_a_mistake_of_ours_about_one_host_is_its_silence_and_ends_no_watch() -> None:
+    async def story() -> None:
+        watcher, inbox = surprising()
+        task = asyncio.ensure_future(watcher.watch_host(H0))
+        await asyncio.sleep(0.1)
+        (missed,) = inbox.drain()
+        assert isinstance(missed, HostUnreachable)
+        assert missed.reason == "KeyError: 'total'"
+        await asyncio.sleep(30.0)
+        assert [type(one) for one in inbox.drain()] == [HostInventory]
+        task.cancel()
+
+    run_virtual(story())
+
+
+def test_a_migration_off_a_host_that_is_not_declared_any_more_ends_no_watch() -> None:
+    async def story() -> None:
+        watcher, _ = surprising()
+        task = asyncio.ensure_future(watcher.follow_progress())
+        await asyncio.sleep(5.0)
+        assert not task.done()
+        task.cancel()
+
+    run_virtual(story())
