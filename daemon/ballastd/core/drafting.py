@@ -323,6 +323,15 @@ def why_vm_rests(draft: Draft, intent: Intent, vm: int) -> Refusal | None:
     return why_moved_enough(draft, intent, vm)
 
 
+def why_left_alone(draft: Draft, host: HostName) -> Refusal | None:
+    """Return why nothing is done to a host, whatever asks for it: a VM runs there a second time."""
+    for _, seen in sorted(draft.ledger.duplicates.items()):
+        if host in seen.hosts:
+            return Refusal(RefusalKind.HOST_FROZEN, f"{seen.vm_name} was seen running on {' and '.join(seen.hosts)}; "
+                           "nothing is done to either", host=host)
+    return None
+
+
 def why_moved_enough(draft: Draft, intent: Intent, vm: int) -> Refusal | None:
     """Return why a VM that was moved rests by what the intent keeps to, or None."""
     snapshot, ledger = draft.snapshot, draft.ledger

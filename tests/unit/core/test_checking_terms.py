@@ -12,6 +12,7 @@ import pytest
 from ballastd.core.autonomy_events import RecommendationRejected
 from ballastd.core.books import OPERATOR
 from ballastd.core.checking_terms import check_terms
+from ballastd.core.events import DuplicateSeen
 from ballastd.core.intents import Fill, Intent, IntentKind
 from ballastd.core.ledger import Ledger
 from ballastd.core.loads import Hours
@@ -100,6 +101,15 @@ def test_nothing_is_moved_that_nobody_asks_for() -> None:
 @pytest.mark.parametrize("more", [{"routine": False}, {"urgent": True}, {"windows": ("night",)}, {"reserve_waived": True}])
 def test_a_move_says_of_itself_what_it_is(more: dict[str, Any]) -> None:
     assert "says of itself" in wrong(replace(A_TO_H2, **more))
+
+
+def test_nobody_is_moved_who_is_on_his_way_or_whose_host_runs_somebody_a_second_time() -> None:
+    flight = Migration("1-1", vm_id("a"), "a", H1, H3, A_TO_H2.memory, 100, "", "", seen()[1], seen()[1] + HOUR, 60.0)
+    assert "is on its way to h3 already" in wrong(A_TO_H2, ledger=books(migrations={"1-1": flight}))
+    assert not wrong(A_TO_H2, ledger=books(migrations={"1-1": replace(flight, vm=vm_id("b"))}))
+    for hosts, is_wrong in (((H1, H3), True), ((H2, H3), False)):
+        twice = DuplicateSeen(seen()[1], vm_id("twin"), "twin", hosts)
+        assert ("where twin runs a second time" in wrong(A_TO_H2, ledger=books(duplicates={twice.vm: twice}))) is is_wrong
 
 
 def test_nobody_is_moved_of_whom_the_policy_does_not_speak() -> None:
