@@ -218,8 +218,9 @@ def add(draft: Draft, intent: Intent, vm: int, source: int, ranked: list[Candida
 
 def _offered_first(draft: Draft, intent: Intent, vm: int, ranked: list[Candidate]) -> list[Candidate]:
     """Return the targets with the one that a person was offered first, while it is among the best: a plan that changed its
-    mind with every report could never be approved."""
-    offered = offered_target(draft, intent, vm)
+    mind with every report could never be approved. Where its place was chosen together with those of others, that stands:
+    somebody else may have no other."""
+    offered = None if vm in draft.picks and ranked[0].is_picked else offered_target(draft, intent, vm)
     return ranked if offered is None else sorted(ranked, key=lambda one: one.name != offered)
 
 
