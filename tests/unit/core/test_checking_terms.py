@@ -240,6 +240,17 @@ def test_no_target_is_filled_above_its_mark_at_an_hour_of_the_day() -> None:
         assert bool(wrong(PACKED, intent=until, snapshot=full)) is not passes
 
 
+def test_who_comes_to_a_target_first_or_is_on_his_way_there_is_busy_there_at_his_hours() -> None:
+    both = replace(PACKED, vm=vm_id("b"), vm_name="b")
+    flight = Migration("1-1", vm_id("b"), "b", H1, H2, A_TO_H2.memory, 100, "", "", seen()[1], seen()[1] + HOUR, 60.0)
+    for b, passes in ((1.0, True), (2.0, False)):
+        busy = by_hours(a=5.0, b=b, c=2.0)
+        busy = replace(busy, vms=replace(busy.vms, cpu=np.full(3, 0.5), peak=np.full(3, 0.5)))
+        assert ("a -> h2: 9.00 of 8.00 processors would be used from 09:00 UTC on" in wrong(
+            PACKED, intent=PACKING, snapshot=busy, ledger=books(migrations={"1-1": flight}))) is not passes
+        assert (":00 UTC on" in wrong(both, PACKED, intent=PACKING, snapshot=busy)) is not passes
+
+
 def networked(**carries: float) -> Snapshot:
     """Return the snapshot with a network of 100 MiB/s at h2, and what VMs carry."""
     snapshot = seen()[0]
