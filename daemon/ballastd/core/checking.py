@@ -7,11 +7,11 @@ inventories show.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Container, Mapping, Sequence
 
 from ballastd.core.checking_hardware import check_hardware
-from ballastd.core.inventory import DeclaredHost, JobKind, VmRecord, VmState
+from ballastd.core.inventory import DeclaredHost, JobKind, Mobility, VmRecord, VmState
 from ballastd.core.plans import Move
 from ballastd.core.quantities import HostName, VmId
 from ballastd.core.reserve import Packing
@@ -28,6 +28,7 @@ def check_plan(snapshot: Snapshot, moves: tuple[Move, ...], failover_hosts: int 
     wrong: list[str] = []
     facts = {fact.declared.name: fact for fact in snapshot.facts}
     arriving: dict[HostName, int] = defaultdict(int)
+    shown = _shown(snapshot, {move.vm for move in moves})
     seen: set[VmId] = set()
     for move in moves:
         name = f"{move.vm_name} {move.source} -> {move.target}"
@@ -41,8 +42,14 @@ def check_plan(snapshot: Snapshot, moves: tuple[Move, ...], failover_hosts: int 
         record = source.inventory.find(move.vm) if source.inventory else None
         if record is None or record.state is not VmState.RUNNING or record.pins or record.job is not JobKind.NONE:
             wrong.append(f"{name}: not a free, running, unpinned VM at its source")
+        elif record.ignored or record.mobility is not Mobility.LIVE:
+            wrong.append(f"{name}: its owner does not want it moved live")
+        elif shown[move.vm] > 1:
+            wrong.append(f"{name}: {shown[move.vm]} hosts show it")
         elif record.memory_max != move.memory:
             wrong.append(f"{name}: reserves {move.memory} B for a VM of {record.memory_max} B")
+        if not source.reachable:
+            wrong.append(f"{name}: its source does not answer")
         if target.avoid or not target.fresh or not target.reachable or target.health > 0:
             wrong.append(f"{name}: the target may not receive")
         if not move.after:
@@ -54,11 +61,17 @@ def check_plan(snapshot: Snapshot, moves: tuple[Move, ...], failover_hosts: int 
     return tuple(wrong)
 
 
+def _shown(snapshot: Snapshot, vms: Container[VmId]) -> Counter[VmId]:
+    """Return how many hosts show each of these VMs active, whatever they answer now."""
+    return Counter(vm.vm for fact in snapshot.facts for vm in (fact.inventory.vms if fact.inventory else ())
+                   if vm.vm in vms and vm.state not in HOLDS_NOTHING)
+
+
 def _check_memory(snapshot: Snapshot, arriving: dict[HostName, int]) -> list[str]:
     wrong: list[str] = []
     for row, fact in enumerate(snapshot.facts):
         extra = arriving.get(fact.declared.name, 0)
-        if extra and fact.inventory is not None and extra > (room := room_left(snapshot, row)):
+        if extra and extra > (room := room_left(snapshot, row)):
             wrong.append(f"{fact.declared.name}: {extra} B arrive where {room} B are left with everything in flight")
     return wrong
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from ballastd.core.arrays import Floats
 from ballastd.core.checking import held_by, limit_of, ordinary_of, row_of
+from ballastd.core.consumption import HOURS
 from ballastd.core.intents import Fill, Intent, IntentKind
 from ballastd.core.ledger import Ledger
 from ballastd.core.plans import Move
@@ -70,8 +71,8 @@ def _why_too_full(tally: _Tally, move: Move, intent: Intent, halfway: Mapping[st
 
 
 def _why_too_busy(tally: _Tally, move: Move, intent: Intent) -> str:
-    """Return at which hour of the day the target would be too busy with those alone that live there and whose day is known.
-    Relief may look ahead less far than a day."""
+    """Return at which hour of the day the target would be too busy with those alone that live or come there and whose day is
+    known. Relief may look ahead less far than a day."""
     if intent.fill is None or intent.kind is IntentKind.RELIEVE:
         return ""
     for hour, used in tally.by_the_hour(move):
@@ -132,6 +133,7 @@ class _Tally:
         self._leaving: dict[HostName, int] = defaultdict(int)
         self._held: dict[HostName, int] = {}
         self._days: dict[HostName, Floats] = {}
+        self._coming_by_hour: dict[HostName, Floats] = defaultdict(lambda: np.zeros(HOURS))
         flights = ledger.open_migrations()
         for flight in flights:
             if flight.source in self._rows and flight.target in self._rows:
@@ -142,6 +144,7 @@ class _Tally:
             load = snapshot.facts[self._rows[host]].load if host in self._rows else None
             if load is not None and load.used is not None and load.by_vms is not None:
                 self._cpu[host] -= max(0.0, load.used - load.by_vms)
+                self._coming_by_hour[host] -= max(0.0, load.used - load.by_vms)
 
     def take(self, move: Move) -> None:
         """Count a move."""
@@ -159,15 +162,16 @@ class _Tally:
         return self._fact(host).load.limit
 
     def by_the_hour(self, move: Move) -> list[tuple[int, float]]:
-        """Return what the VMs that live on the target use at each hour of the day with this one, as far as their days are
-        known; nothing where its own is not."""
+        """Return what the VMs that live on the target, or come there, use at each hour of the day with this one, as far as
+        their days are known; nothing where its own is not."""
         row, hours, vms = row_of(self._snapshot, move.vm), self._snapshot.hours, self._snapshot.vms
         if row is None or hours is None or isnan(hours.by_vm[row, 0]) or isnan(vms.cpu[row]):
             return []
         if move.target not in self._days:
             there = hours.by_vm[(vms.host == self._rows[move.target]) & ~np.isnan(vms.cpu)]
             self._days[move.target] = np.nansum(there, axis=0)
-        return list(enumerate((self._days[move.target] + hours.by_vm[row]).tolist()))
+        coming = np.maximum(0.0, self._coming_by_hour[move.target])
+        return list(enumerate((self._days[move.target] + coming + hours.by_vm[row]).tolist()))
 
     def with_it_there(self, move: Move) -> _Level | None:
         """Return what the target uses with the VM there at its busier times; None where that is not known."""
@@ -237,6 +241,17 @@ class _Tally:
             if not isnan(changes):
                 shifted[source] -= changes
                 shifted[target] += changes
+        self._shift_by_hour(row, source, target)
+
+    def _shift_by_hour(self, row: int | None, source: HostName, target: HostName) -> None:
+        """Count a VM (row) as little as it may be where it comes to, and as much as it may be where it leaves."""
+        hours, used = self._snapshot.hours, float("nan") if row is None else float(self._snapshot.vms.cpu[row])
+        if row is None or hours is None or isnan(used):
+            return
+        day = np.nan_to_num(hours.by_vm[row])
+        # busier today than yesterday it may be by all that it uses
+        self._coming_by_hour[source] -= day + used
+        self._coming_by_hour[target] += day
 
     def _fact(self, host: HostName) -> HostFacts:
         return self._snapshot.facts[self._rows[host]]

@@ -101,6 +101,15 @@ def _is_what_it_says(case: _Case) -> str:
     return "" if said == meant else f"says of itself {said}, and is for {meant}"
 
 
+def _is_free_by_the_books(case: _Case) -> str:
+    """An inventory may not show yet what was begun, and shows one of two that run."""
+    open_one = case.ledger.open_migration_of(case.move.vm)
+    if open_one is not None:
+        return f"is on its way to {open_one.target} already"
+    twice = [seen.vm_name for _, seen in sorted(case.ledger.duplicates.items()) if case.move.source in seen.hosts]
+    return f"its source is left alone, where {twice[0]} runs a second time" if twice else ""
+
+
 def _is_meant(case: _Case) -> str:
     """Its policy speaks of the VM, and no person said that it is to stay."""
     move, intent = case.move, case.intent
@@ -157,6 +166,7 @@ def _does_not_go_back(case: _Case) -> str:
 
 QUESTIONS: tuple[Callable[[_Case], str], ...] = (
     _is_what_it_says,
+    _is_free_by_the_books,
     _is_meant,
     _is_outside_the_failing_domain,
     _is_not_emptied_next,

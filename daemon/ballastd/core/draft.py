@@ -102,12 +102,12 @@ class Draft:
         return (self.scores[source].total + memory_left(self.snapshot, self.promised)
                 + processor_left(self.snapshot, self.shifted))
 
-    def over(self, vm: int) -> Floats:
-        """Return, by row, by how much of itself each host would be above a hot mark with the VM and all that was promised by
-        now; 0 or less: it would not be hot."""
+    def over(self, vm: int, coming: Coming | None = None) -> Floats:
+        """Return, by row, by how much of itself each host would be above a hot mark with the VM and ``coming``, or all that
+        was promised by now; 0 or less: it would not be hot."""
         if self._marks is None:
             self._marks = marks_of(self.snapshot, self.policies.balance)
-        return over_marks(self.snapshot, self._marks, vm, Coming(self.promised, self.shifted, self.rerouted))
+        return over_marks(self.snapshot, self._marks, vm, coming or Coming(self.promised, self.shifted, self.rerouted))
 
     def weighed(self, one: Candidate, source: int) -> Weighed:
         """Return what the points of a target are made of."""

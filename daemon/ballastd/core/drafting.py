@@ -219,8 +219,9 @@ def add(draft: Draft, intent: Intent, vm: int, source: int, ranked: list[Candida
 
 def _offered_first(draft: Draft, intent: Intent, vm: int, ranked: list[Candidate]) -> list[Candidate]:
     """Return the targets with the one that a person was offered first, while it is among the best: a plan that changed its
-    mind with every report could never be approved."""
-    offered = offered_target(draft, intent, vm)
+    mind with every report could never be approved. Where its place was chosen together with those of others, that stands:
+    somebody else may have no other."""
+    offered = None if vm in draft.picks and ranked[0].is_picked else offered_target(draft, intent, vm)
     return ranked if offered is None else sorted(ranked, key=lambda one: one.name != offered)
 
 
@@ -322,6 +323,15 @@ def why_vm_rests(draft: Draft, intent: Intent, vm: int) -> Refusal | None:
     if np.isnan(float(snapshot.vms.cpu[vm])):
         return Refusal(RefusalKind.LOAD_UNKNOWN, "what it uses is not known yet", key, intent.host)
     return why_moved_enough(draft, intent, vm)
+
+
+def why_left_alone(draft: Draft, host: HostName) -> Refusal | None:
+    """Return why nothing is done to a host, whatever asks for it: a VM runs there a second time."""
+    for _, seen in sorted(draft.ledger.duplicates.items()):
+        if host in seen.hosts:
+            return Refusal(RefusalKind.HOST_FROZEN, f"{seen.vm_name} was seen running on {' and '.join(seen.hosts)}; "
+                           "nothing is done to either", host=host)
+    return None
 
 
 def why_moved_enough(draft: Draft, intent: Intent, vm: int) -> Refusal | None:

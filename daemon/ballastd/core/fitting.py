@@ -21,6 +21,7 @@ from ballastd.core.drafting import NOBODY, Shortlist, leave_out, terms_of
 from ballastd.core.intents import Intent
 from ballastd.core.placement import Occupied, rules_for
 from ballastd.core.reserve import Reserve
+from ballastd.core.scoring import Coming
 
 TRIES_MAX = 500
 """So many times in one walk a host is tried for somebody. There are two walks at most: by the places that were meant before,
@@ -99,7 +100,7 @@ class _Search:
         self._never: Bools = np.array([shut(snapshot, vm, base.promised, base.shifted, base.rerouted, None) for vm in vms])
         self._never[np.arange(len(vms)), self._sources] = True
         self._usable = ~self._never.all(axis=0)
-        self._hot = np.array([base.over(vm) > 0 for vm in vms])
+        self._coming = Coming(base.promised.copy(), base.shifted.copy(), base.rerouted.copy())
         self._room: Ints = snapshot.hosts.room - base.promised
         self._left: Bools = np.ones(len(vms), np.bool_)
         self._counts: Ints = (~self._never).sum(axis=1)
@@ -135,7 +136,9 @@ class _Search:
             return None
         one = int(left[np.lexsort((left, -needs, self._counts[left]))[0]])
         rows = np.flatnonzero(~self._never[one] & (self._room >= self._needs[one]))
-        order = np.lexsort((rows, self._room[rows], self._hot[one, rows], rows != self._wish.get(self._vms[one], NOBODY)))
+        vm = self._vms[one]
+        is_hot = self._base.over(vm, self._coming)[rows] > 0
+        order = np.lexsort((rows, self._room[rows], is_hot, rows != self._wish.get(vm, NOBODY)))
         return _Choice(one, rows[order][::-1].tolist(), self._reserve)
 
     def _goes_on(self, choice: _Choice) -> bool:
@@ -173,6 +176,7 @@ class _Search:
     def _put(self, choice: _Choice, row: int) -> None:
         vm = self._vms[choice.one]
         self._fill(row, int(self._needs[choice.one]))
+        self._shift(choice.one, row, 1)
         self._left[choice.one], self._moved[vm], choice.at = False, row, row
         self._homes[vm] = self._base.homes[vm] | {row}
         if choice.before is not None:
@@ -182,10 +186,20 @@ class _Search:
     def _take_back(self, choice: _Choice) -> None:
         vm = self._vms[choice.one]
         self._fill(choice.at, -int(self._needs[choice.one]))
+        self._shift(choice.one, choice.at, -1)
         del self._moved[vm]
         self._left[choice.one], self._homes[vm], self._reserve = True, self._base.homes[vm], choice.before
         choice.vain.append(choice.at)
         choice.at = NOBODY
+
+    def _shift(self, one: int, row: int, sign: int) -> None:
+        """Count what somebody takes from his host to another, or, with -1, no more."""
+        vms, vm = self._base.snapshot.vms, self._vms[one]
+        self._coming.promised[row] += sign * self._needs[one]
+        for changed, used in ((self._coming.shifted, vms.cpu[vm]), (self._coming.rerouted, vms.network[vm])):
+            if not np.isnan(used):
+                changed[self._sources[one]] -= sign * used
+                changed[row] += sign * used
 
     def _fill(self, row: int, memory: int) -> None:
         """Take so many bytes of a host's room, or give them back."""

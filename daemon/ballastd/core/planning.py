@@ -25,6 +25,7 @@ from ballastd.core.drafting import (
     leave_out,
     no_target,
     terms_of,
+    why_left_alone,
     why_left_out,
     why_vm_rests,
 )
@@ -212,11 +213,7 @@ def _why_host_cannot_be_emptied(draft: Draft, source: int) -> Refusal | None:
     if not fact.reachable:
         return Refusal(RefusalKind.HOST_UNREACHABLE, "its hypervisor does not answer, so nothing can leave it",
                        host=host)
-    for _, seen in sorted(draft.ledger.duplicates.items()):
-        if host in seen.hosts:
-            return Refusal(RefusalKind.HOST_FROZEN, f"{seen.vm_name} was seen running on {' and '.join(seen.hosts)}; "
-                           "nothing is done to either", host=host)
-    return None
+    return why_left_alone(draft, host)
 
 
 def _leaving_key(draft: Draft, vm: int, intent: Intent) -> tuple[int | str, ...]:

@@ -9,7 +9,7 @@ from ballastd.core.arrays import Floats
 from ballastd.core.balancing import price_of
 from ballastd.core.breaches import Breach, broken_on, keeps
 from ballastd.core.draft import Draft, Stuck
-from ballastd.core.drafting import NOES_SHOWN, Shortlist, add, best_of, terms_of, why_vm_rests
+from ballastd.core.drafting import NOES_SHOWN, Shortlist, add, best_of, terms_of, why_left_alone, why_vm_rests
 from ballastd.core.intents import Intent
 from ballastd.core.placement import penalty, rules_for
 from ballastd.core.plans import Refusal, RefusalKind
@@ -32,7 +32,8 @@ def repair(draft: Draft, intent: Intent) -> None:
         if (sum(move.policy == intent.policy for move in draft.moves) >= most
                 or draft.asked.get(rule.name, 0) >= ASKED_MAX):
             return
-        no = why_vm_rests(draft, intent, breach.vm) or _put_right(draft, intent, rule, breach)
+        no = (why_left_alone(draft, intent.host) or why_vm_rests(draft, intent, breach.vm)
+              or _put_right(draft, intent, rule, breach))
         if no is not None:
             draft.refusals.append(no)
 

@@ -46,7 +46,10 @@ class Term:
 
 MEMORY_LEFT, PROCESSOR_LEFT = Weight("memory left", 4), Weight("processor left", 3)
 """Of what a host has left, in thousandths of its limits: beside the terms, for it changes as a plan grows."""
-STEP = 0.02
+STEP = 20
+"""In steps of so many thousandths of a host's processors counts what comes to it."""
+ROUNDING = 1e-9
+"""Of a host or a step: sums come out differently in another order, and what is exactly at a mark or a step is there."""
 DEFAULT_MARK = 0.80
 """Above what share of its processors a host counts as hot where no policy says: the mark that balance has by default."""
 
@@ -90,7 +93,7 @@ def over_marks(snapshot: Snapshot, marks: Marks, vm: int, coming: Coming) -> Flo
     over: Floats = np.fmax(cpu, (coming.promised + vms.memory[vm] - marks.memory) / marks.limit)
     if hosts.has_network:
         over = np.fmax(over, (np.maximum(0.0, coming.rerouted) + vms.network_peak[vm] - marks.network) / marks.network_limit)
-    known: Floats = np.fmax(over, -np.inf)
+    known: Floats = np.fmax(np.where(np.abs(over) < ROUNDING, 0.0, over), -np.inf)
     return known
 
 
@@ -107,8 +110,8 @@ def processor_left(snapshot: Snapshot, shifted: Floats) -> Ints:
     hosts = snapshot.hosts
     is_known = hosts.cpu_limit > 0
     coming = np.where(is_known, np.maximum(0.0, shifted) / np.where(is_known, hosts.cpu_limit, 1.0), 0.0)
-    used = hosts.utilization + np.floor(coming / STEP) * STEP
-    return PROCESSOR_LEFT.weight * (np.where(np.isnan(used), 0.0, 1.0 - used) * 1000).astype(np.int64)
+    left = np.rint((1.0 - hosts.utilization) * 1000) - STEP * np.floor(coming * 1000 / STEP + ROUNDING)
+    return PROCESSOR_LEFT.weight * np.where(np.isnan(left), 0.0, left).astype(np.int64)
 
 
 def _other_domain(snapshot: Snapshot, source: int) -> Ints:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ballastd.core.checking import check_plan
-from ballastd.core.inventory import JobKind, Pin, PinKind, VmState
+from ballastd.core.inventory import JobKind, Mobility, Pin, PinKind, VmState
 from ballastd.core.plans import Move, Refusal, RefusalKind
 from ballastd.core.policies import Health
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds
@@ -57,6 +57,26 @@ def test_nobody_is_moved_who_cannot_be(more: dict[str, Any]) -> None:
     assert not check_plan(seen(), (MOVE,), failover_hosts=0)
     said = check_plan(of_vm(**more), (MOVE,), failover_hosts=0)
     assert said == ("a h1 -> h2: not a free, running, unpinned VM at its source",)
+
+
+@pytest.mark.parametrize("more", [{"ignored": True}, {"mobility": Mobility.COLD}, {"mobility": Mobility.NEVER}], ids=str)
+def test_nobody_is_moved_whose_owner_does_not_want_it(more: dict[str, Any]) -> None:
+    assert check_plan(of_vm(**more), (MOVE,), failover_hosts=0) == ("a h1 -> h2: its owner does not want it moved live",)
+
+
+def test_nobody_is_moved_whom_two_hosts_show_or_whose_host_does_not_answer() -> None:
+    inventory = seen().facts[2].inventory
+    assert inventory is not None
+    for state, why in ((VmState.SHUTOFF, ()), (VmState.PAUSED, ("a h1 -> h2: 2 hosts show it",))):
+        there = replace(inventory, vms=(replace(seen().records[0], state=state),))
+        assert check_plan(of_host(H3, inventory=there), (MOVE,), failover_hosts=0) == why
+    silent = of_host(H1, reachable=False)
+    assert check_plan(silent, (MOVE,), failover_hosts=0) == ("a h1 -> h2: its source does not answer",)
+
+
+def test_nothing_arrives_where_nothing_was_ever_seen() -> None:
+    said = check_plan(of_host(H2, inventory=None), (MOVE,), failover_hosts=0)
+    assert said == (f"h2: {8 * GIB} B arrive where 0 B are left with everything in flight",)
 
 
 def test_a_move_reserves_what_its_vm_has() -> None:

@@ -12,6 +12,7 @@ import pytest
 from ballastd.core.autonomy_events import RecommendationRejected
 from ballastd.core.books import OPERATOR
 from ballastd.core.checking_terms import check_terms
+from ballastd.core.events import DuplicateSeen
 from ballastd.core.intents import Fill, Intent, IntentKind
 from ballastd.core.ledger import Ledger
 from ballastd.core.loads import Hours
@@ -100,6 +101,15 @@ def test_nothing_is_moved_that_nobody_asks_for() -> None:
 @pytest.mark.parametrize("more", [{"routine": False}, {"urgent": True}, {"windows": ("night",)}, {"reserve_waived": True}])
 def test_a_move_says_of_itself_what_it_is(more: dict[str, Any]) -> None:
     assert "says of itself" in wrong(replace(A_TO_H2, **more))
+
+
+def test_nobody_is_moved_who_is_on_his_way_or_whose_host_runs_somebody_a_second_time() -> None:
+    flight = Migration("1-1", vm_id("a"), "a", H1, H3, A_TO_H2.memory, 100, "", "", seen()[1], seen()[1] + HOUR, 60.0)
+    assert "is on its way to h3 already" in wrong(A_TO_H2, ledger=books(migrations={"1-1": flight}))
+    assert not wrong(A_TO_H2, ledger=books(migrations={"1-1": replace(flight, vm=vm_id("b"))}))
+    for hosts, is_wrong in (((H1, H3), True), ((H2, H3), False)):
+        twice = DuplicateSeen(seen()[1], vm_id("twin"), "twin", hosts)
+        assert ("where twin runs a second time" in wrong(A_TO_H2, ledger=books(duplicates={twice.vm: twice}))) is is_wrong
 
 
 def test_nobody_is_moved_of_whom_the_policy_does_not_speak() -> None:
@@ -228,6 +238,17 @@ def test_no_target_is_filled_above_its_mark_at_an_hour_of_the_day() -> None:
     for ahead, passes in (((9 - hour) % 24 - 1, True), ((9 - hour) % 24, False)):
         until = replace(PACKING, fill=Fill(0.5, 0.5, 0.5, wall + ahead * HOUR))
         assert bool(wrong(PACKED, intent=until, snapshot=full)) is not passes
+
+
+def test_who_comes_to_a_target_first_or_is_on_his_way_there_is_busy_there_at_his_hours() -> None:
+    both = replace(PACKED, vm=vm_id("b"), vm_name="b")
+    flight = Migration("1-1", vm_id("b"), "b", H1, H2, A_TO_H2.memory, 100, "", "", seen()[1], seen()[1] + HOUR, 60.0)
+    for b, passes in ((1.0, True), (2.0, False)):
+        busy = by_hours(a=5.0, b=b, c=2.0)
+        busy = replace(busy, vms=replace(busy.vms, cpu=np.full(3, 0.5), peak=np.full(3, 0.5)))
+        assert ("a -> h2: 9.00 of 8.00 processors would be used from 09:00 UTC on" in wrong(
+            PACKED, intent=PACKING, snapshot=busy, ledger=books(migrations={"1-1": flight}))) is not passes
+        assert (":00 UTC on" in wrong(both, PACKED, intent=PACKING, snapshot=busy)) is not passes
 
 
 def networked(**carries: float) -> Snapshot:

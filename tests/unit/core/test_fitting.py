@@ -9,8 +9,9 @@ import pytest
 from ballastd.core.decisions import Decision
 from ballastd.core.explanation import explain
 from ballastd.core.inputs import OperatorCommand, Verb
-from ballastd.core.policies import BalancePolicy, Edge, Limits, PlacementPolicy, Rule, VmSelector
-from tests.builders import POLICIES, ClusterBuilder, Table, a_cluster, table
+from ballastd.core.policies import BalancePolicy, Edge, Limits, Mode, PlacementPolicy, Rule, VmSelector
+from ballastd.core.quantities import GIB, Bytes
+from tests.builders import POLICIES, ClusterBuilder, Table, a_cluster, table, vm_id
 
 NO_RESERVE = replace(POLICIES, limits=Limits(failover_hosts=0, migration_minimum_mib_s=1.0))
 
@@ -176,3 +177,22 @@ def test_a_daemon_that_starts_anew_plans_anew() -> None:
     first = t.say(Verb.DRAIN, "h1")
     t.restart(NO_RESERVE).warm_up()
     assert set(targets(t.step())) == set(targets(first)) - {order.move.vm_name for order in first.orders}
+
+
+def test_who_is_placed_together_does_not_make_a_host_hot_where_another_has_room() -> None:
+    """Only h2 has room for large; small and middle would go there too, and need not both go to the fullest of the others."""
+    builder = (a_cluster().host("h1").running("small", 4).running("middle", 5).running("large", 20)
+               .host("h2").running("c", 44).host("h3").running("d", 48).host("h4").running("e", 45))
+    t = table(builder, NO_RESERVE).burn(small=4.0, middle=4.0, large=1.0, c=0.1, d=6.0, e=6.0)
+    t.warm_up().burn_on(700.0)
+    assert targets(t.say(Verb.DRAIN, "h1")) == {"large": "h2", "middle": "h3", "small": "h4"}
+
+
+def test_who_was_offered_a_hole_leaves_it_to_whom_nothing_else_fits() -> None:
+    asking = replace(NO_RESERVE, evacuation=tuple(replace(one, mode=Mode.RECOMMEND) for one in NO_RESERVE.evacuation))
+    builder = a_cluster().host("h1").running("small", 10).host("h2").running("c", 44).host("h3").running("d", 54)
+    t = failing(table(builder, asking))
+    assert targets(t.step()) == {"small": "h2"}
+    small = t.world["h1"][vm_id("small")]
+    t.world["h1"][vm_id("large")] = replace(small, vm=vm_id("large"), name="large", memory_max=Bytes(20 * GIB))
+    assert targets(t.wait(30.0).step()) == {"small": "h3", "large": "h2"}

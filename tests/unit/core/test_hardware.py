@@ -240,6 +240,17 @@ def test_what_a_host_said_of_its_like_holds_until_it_is_another_machine() -> Non
     assert goes_to(t) == ["h2"]
 
 
+def test_the_checker_counts_all_who_are_bound_to_the_same_nodes() -> None:
+    """h2 has 4 GiB of pages at node 1, and enough at node 0."""
+    small = hosts(replace(pages(2), nodes=(1,)), gib=2)
+    there = Hardware((0, 1), pools=(*pool(16).pools, *pool(4, node=1).pools))
+    for gib, nodes, why in (
+            (2, (1,), ()), (4, (0, 1), ()), (8, (0,), ()),
+            (4, (1,), ("h2: 3072 pages of 2097152 B are counted on at NUMA nodes that have 2048 of them",))):
+        both = small.running("b", gib, needs=replace(pages(gib), nodes=nodes)).host("h2").described(there)
+        assert planned(table(both).warm_up(), "a", "b") == why, (gib, nodes)
+
+
 def planned(t: Table, *names: str, to: str = "h2") -> tuple[str, ...]:
     """Return what the checker says of moves off h1 that nobody asked the constraints about."""
     snapshot = snapshot_of(t)

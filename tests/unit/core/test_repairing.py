@@ -77,6 +77,17 @@ def test_who_cannot_move_is_the_one_that_stays() -> None:
     assert planned(t) == {"web-1": ("h1", "h2")}
 
 
+def test_nobody_leaves_a_host_on_which_something_runs_a_second_time() -> None:
+    builder = a_cluster().host("h1").running("web-1", 8).running("web-2", 4).running("twin", 2)
+    t = seen(builder.host("h2").host("h3").host("h4"), APART)
+    assert planned(t) == {"web-2": ("h1", "h2")}
+    t.world["h4"][vm_id("twin")] = t.world["h1"][vm_id("twin")]
+    t.quiet_for(60.0)
+    assert t.controller.ledger.frozen_hosts() == {"h1", "h4"}
+    assert planned(t) == {}
+    assert noes(t, "host-frozen") == ["twin was seen running on h1 and h4; nothing is done to either"]
+
+
 def test_a_rule_that_has_just_been_broken_is_left_alone_for_ten_minutes() -> None:
     t = seen(two_on_one(), replace(APART, mode=Mode.AUTO), seconds=400.0)
     assert planned(t) == {}

@@ -69,20 +69,32 @@ def test_any_label_that_names_what_hosts_die_with_sets_them_apart_and_no_other_d
             hosts = [replace(h, labels=(*h.labels, (labels, h.name))) for h in builder.build().hosts]
             bench = Bench(replace(builder.build(), hosts=tuple(hosts)))
             flying = await flies(bench, bench.order("h0v0", "h0", "h2"))
-            other = asyncio.ensure_future(bench.kernel.migrate(await bench.write(bench.order("h1v0", "h1", "h2"))))
-            await asyncio.sleep(0.1)
-            assert other.done() is waits, labels
-            await asyncio.gather(flying, other, return_exceptions=True)
+            if waits:
+                with pytest.raises(Withheld, match=rf"{labels} h0, not h1\).*{APART}"):
+                    await bench.kernel.migrate(await bench.write(bench.order("h1v0", "h1", "h2")))
+            else:
+                await (await flies(bench, bench.order("h1v0", "h1", "h2")))
+            await flying
 
     run_virtual(story())
 
 
-def test_who_a_person_wants_emptied_waits_for_nobody_and_nobody_for_him_who_has_to_leave() -> None:
+@pytest.mark.parametrize(("first", "second"), [("h0", "h1"), ("h1", "h0")])
+def test_who_a_person_wants_emptied_waits_for_nobody_and_nobody_for_him_who_has_to_leave(first: str, second: str) -> None:
     async def story() -> None:
-        bench = racks("r1", "r2", "r3")
-        bench.tell(asked="h1")
-        flying = [await flies(bench, bench.order(f"{host}v0", host, "h2")) for host in ("h0", "h1")]
-        await asyncio.gather(*flying)
+        for asked in ("", "h1"):
+            bench = racks("r1", "r2", "r3")
+            bench.tell(asked=asked)
+            flying = await flies(bench, bench.order(f"{first}v0", first, "h2"))
+            other = bench.order(f"{second}v0", second, "h2")
+            if asked:
+                beside = await flies(bench, other)
+                assert not flying.done(), "they are on their way at once"
+                await beside
+            else:
+                with pytest.raises(Withheld, match=APART):
+                    await bench.kernel.migrate(await bench.write(other))
+            await flying
 
     run_virtual(story())
 
