@@ -16,6 +16,8 @@ from ballastd.documents.validation import Strict
 
 HOST_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 URI = re.compile(r"(?:qemu|test)(?:\+[a-z0-9]+)?://(?:(?P<user>[^@/\s]*)@)?\S*")
+LOCAL_URI = re.compile(r"\w+:///\S*|\w+\+unix://\S*")
+"""What means this machine, for whoever reads it."""
 MIGRATION_URI = re.compile(r"(tcp|rdma)://[^\s/]+|unix:///\S+")
 
 
