@@ -46,4 +46,7 @@ CHECKUPS: tuple[Mutant, ...] = (
     Mutant("a disk by the order in which it was found is vouched for", f"{CORE}/vouching.py", "    if _COUNTED.fullmatch(first) or ", "    if False and ", STORAGE),
     Mutant("all disks by the order in which they were found are vouched for", f"{CORE}/vouching.py", " or _is_any_counted(first)):", "):", STORAGE),
     Mutant("a device by two slashes is a file", f"{CORE}/vouching.py", "    return \"/\" + posixpath.normpath(path).strip(\"/\")\n\n\ndef _is_below", "    return posixpath.normpath(path)\n\n\ndef _is_below", STORAGE),
+    Mutant("networks and storage are well where no VM was looked at", f"{CORE}/checkup.py", " if host.name in examined else set()", "", PAPER),
+    Mutant("a controller that does not say is another machine's", f"{CORE}/checkup.py", "    if answers and answer.state is PowerState.OFF:", "    if answers and answer.state is not PowerState.ON:", PAPER),
+    Mutant("an agent that says nothing of itself has its hook", f"{CORE}/checkup.py", "    if unsaid:", "    if False:", PAPER),
 )

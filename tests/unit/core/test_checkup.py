@@ -200,6 +200,11 @@ TROUBLES: dict[str, tuple[Callable[[Site], Site], Area, Grade, tuple[HostName, .
     "a controller that is silent": (with_power(BIRCH, PowerAnswer("no answer")), Area.POWER, W, (BIRCH,)),
     "a controller that says off": (with_power(BIRCH, PowerAnswer("", PowerState.OFF, MACHINE[BIRCH])), Area.POWER, F,
                                    (BIRCH,)),
+    "a controller that does not say": (with_power(BIRCH, PowerAnswer("", PowerState.UNKNOWN, MACHINE[BIRCH])), Area.POWER, W,
+                                       (BIRCH,)),
+    "reports without an agent's word": (with_heard(agents={name: AgentState(name, True, NOW, hook=True, keepalive=(5, 24))
+                                                           for name in (ALDER, CEDAR)}), Area.TELEMETRY, N, (BIRCH,)),
+    "reports of an agent that went": (with_agent(BIRCH, online=False), Area.TELEMETRY, N, (BIRCH,)),
     "a controller of another machine": (with_power(BIRCH, PowerAnswer("", PowerState.ON, MACHINE[CEDAR])), Area.POWER, F,
                                         (BIRCH,)),
     "a controller that knows no machine": (with_power(BIRCH, PowerAnswer("", PowerState.ON, None)), Area.POWER, W, (BIRCH,)),
@@ -253,6 +258,19 @@ def test_nothing_is_said_to_be_well_of_a_host_that_says_nothing() -> None:
     into = [pair for pair in readiness.pairs if pair.target == BIRCH]
     assert [(pair.could, pair.obstacle) for pair in into] == [(0, "birch does not answer")] * 2
     assert not [pair for pair in readiness.pairs if pair.source == BIRCH], "which VMs it has is not known"
+
+
+@pytest.mark.parametrize("fits", [(), tuple(Fit("alder-web", ALDER, name, trouble="no answer") for name in (BIRCH, CEDAR))])
+def test_what_no_vm_was_looked_at_for_is_not_said_to_be_well(fits: tuple[Fit, ...]) -> None:
+    grid = judge(replace(sound(), fits=fits)).grid
+    assert all(area not in grid[name] for name in NAMES for area in (Area.NETWORK, Area.STORAGE))
+    one = judge(replace(sound(), fits=(Fit("alder-web", ALDER, BIRCH),))).grid
+    assert [name for name in NAMES if one[name].get(Area.STORAGE) is Grade.GOOD] == [BIRCH]
+
+
+def test_a_controller_that_nobody_asked_is_not_said_to_be_well() -> None:
+    readiness = judge(replace(sound(), power={}))
+    assert all(Area.POWER not in readiness.grid[name] for name in NAMES)
 
 
 def test_nothing_could_go_where_nothing_may_be_steered() -> None:
