@@ -31,7 +31,7 @@ from ballastd.core.quantities import HostName
 from ballastd.core.readiness import Fit, Heard, HostSurvey, Likeness, PowerAnswer, Site
 from ballastd.core.telemetry import AgentState, Report
 from ballastd.documents import Settings
-from ballastd.documents.host_settings import HOST_NAME, URI
+from ballastd.documents.host_settings import HOST_NAME, user_of
 from ballastd.errors import ConfigurationError, PowerRefused, Unreachable
 from ballastd.ports.messages import Malformed, TelemetryDown, TelemetryUp
 from ballastd.ports.running import Blocking
@@ -62,11 +62,18 @@ def settings_for(uris: Sequence[str]) -> Settings:
     """
     problems = [f"{uri} stands there twice" for uri, times in Counter(uris).items() if times > 1]
     problems += [f"{uri!r} is no libvirt URI, or has a password in it; write for example qemu+tls://kvm-01/system"
-                 for uri in uris if (found := URI.fullmatch(uri)) is None or ":" in (found["user"] or "")]
+                 for uri in uris if not _is_fit(uri)]
     if problems:
         raise ConfigurationError(tuple(problems))
     hosts = [{"name": name, "uri": uri} for name, uri in zip(_names(uris), uris, strict=True)]
     return Settings.model_validate({"cluster": "unknown", "hosts": hosts})
+
+
+def _is_fit(uri: str) -> bool:
+    try:
+        return ":" not in user_of(uri)
+    except ValueError:
+        return False
 
 
 def _names(uris: Sequence[str]) -> list[str]:

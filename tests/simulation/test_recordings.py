@@ -222,6 +222,11 @@ def test_what_is_no_recording_is_refused_with_its_place(tmp_path: Path, line: st
     assert said in trouble.value.problems[0]
 
 
+def test_a_name_that_no_file_can_have_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="does not exist; name the directory"):
+        load_recording(tmp_path / ("a" * 300))
+
+
 def test_an_empty_directory_says_how_to_record(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as trouble:
         load_recording(tmp_path)

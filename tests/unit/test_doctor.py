@@ -23,7 +23,8 @@ def test_hosts_are_called_as_their_uris_say_unless_two_would_be_called_alike() -
 
 @pytest.mark.parametrize("uris", [
     ("foo",), ("",), ("qemu+ssh://root:secret@kvm-01/system",), ("qemu+tls://a/system", "qemu+tls://a/system"),
-    ("\x1b[2J",)])
+    ("\x1b[2J",), ("qemu+tls://[fd00::1/system",), ("qemu+tls://[zz]/system",), ("qemu+tls://a:99999/system",),
+    ("qemu+ssh://root@a:22:33/system",)])
 def test_what_is_no_uri_is_refused_in_words(uris: tuple[str, ...]) -> None:
     with pytest.raises(ConfigurationError) as refused:
         settings_for(uris)

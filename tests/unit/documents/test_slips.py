@@ -143,7 +143,8 @@ def test_no_host_is_reached_by_its_peers_where_another_one_is_by_us(tmp_path: Pa
     assert len(caught.value.problems) == 1
 
 
-@pytest.mark.parametrize("uri", ["qemu+tls://root:secret@kvm-01/system", "xen://kvm-01/", "lxc+ssh://kvm-01/"])
+@pytest.mark.parametrize("uri", ["qemu+tls://root:secret@kvm-01/system", "xen://kvm-01/", "lxc+ssh://kvm-01/",
+                                 "qemu+tls://[fd00::1/system", "qemu+tls://kvm-01:99999/system", "qemu+tls://kvm-01:x/system"])
 def test_a_uri_is_of_qemu_and_carries_no_password(tmp_path: Path, uri: str) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(f'hosts:\n  - {{name: kvm-01, uri: "{uri}"}}\n')
