@@ -32,7 +32,7 @@ REMEMBERING: tuple[Mutant, ...] = (
     Mutant("records go into a log that nobody will find", f"{JOURNAL}/journal.py", "sqlite.wal_path(self._path), mark,", "mark,",
            only("unit", TROUBLE)),
     Mutant("the rest of half a line is a line", "daemon/ballastd/adapters/recording.py", "                _drop_half_a_line(file)\n", "",
-           only("simulation", "tests/simulation/test_recordings.py")),
+           only("simulation", "tests/simulation/test_recordings.py::test_a_daemon_that_was_killed_in_the_middle_of_a_line_leaves_a_recording_that_is_read")),
     Mutant("two daemons write one journal", f"{JOURNAL}/lock.py", "fcntl.LOCK_EX | fcntl.LOCK_NB",
            "fcntl.LOCK_SH | fcntl.LOCK_NB", only("unit", "tests/unit/adapters/journal/test_crash.py")),
     Mutant("the cure, killed half way, forgets what came before", f"{JOURNAL}/quarantine.py",

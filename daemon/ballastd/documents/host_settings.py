@@ -26,7 +26,7 @@ def user_of(uri: str) -> str:
     """Return whom a libvirt URI names before its host, a password along with them; empty where it names nobody.
 
     Raises:
-        ValueError: it is no libvirt URI, or nobody could ever connect to it: brackets that do not close, a port that is none.
+        ValueError: it is no libvirt URI, or nobody could connect to it: brackets that do not close, a port that is none.
     """
     found = URI.fullmatch(uri)
     if found is None:

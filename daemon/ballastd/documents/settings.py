@@ -214,6 +214,9 @@ class TimingSettings(Strict):
     def _sound(self) -> TimingSettings:
         if self.inventory_max_age <= self.inventory_interval:
             raise ValueError("inventory_max_age must be above inventory_interval, or no host would ever be reachable")
+        if self.load_window <= 2 * self.inventory_interval:
+            # whose use was not seen for half a window is unknown
+            raise ValueError("load_window must be above twice inventory_interval, or no load would ever be known")
         return self
 
     def compiled(self) -> Timing:

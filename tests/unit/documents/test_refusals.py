@@ -215,6 +215,8 @@ NO_STORAGE = [
      "s.yaml:3:10: timing.pace: 30 has no unit; write a duration, for example 5m, 90s or 1h30m"),
     (SETTINGS + "timing: {inventory_max_age: 5s}\n", "s.yaml:3:1: timing: inventory_max_age must be above "
      "inventory_interval, or no host would ever be reachable"),
+    (SETTINGS + "timing: {load_window: 20s}\n", "s.yaml:3:1: timing: load_window must be above twice inventory_interval, "
+     "or no load would ever be known"),
     (SETTINGS + "defaults: {link_speed: 10}\n",
      "s.yaml:3:12: defaults.link_speed: 10 has no unit; write a link speed, for example 10Gbit/s"),
     (SETTINGS + "defaults: {link_interfaces: [\"\"]}\n",
