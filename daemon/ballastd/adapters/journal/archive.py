@@ -140,7 +140,9 @@ def archive_flaw(path: Path, anchor: Head) -> str | None:
                 return f"{file}: is empty"
             head = _walk(file, head or Head(first.sequence - 1, first.previous_hash))
         except JournalDamaged as error:
-            return str(error)
+            if file.exists():
+                return str(error)
+            head = None  # it grew too old meanwhile, and the daemon has dropped it
     if head is not None and head != anchor:
         return f"{files[-1]}: ends with record {head.sequence}, and the journal goes on after {anchor.sequence}"
     return None

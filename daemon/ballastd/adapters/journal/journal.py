@@ -178,6 +178,10 @@ class SqliteJournal:
             raise JournalError(f"{self._path}: records before {before} cannot be archived: it holds "
                                f"{after.sequence + 1} to {self._head.sequence}")
         walk = Walk()
+        try:
+            pass_over_unfinished(self._path, after)  # of a night on which the cut failed
+        except OSError as error:
+            raise JournalError(sqlite.in_words(error)) from error
         with self._reads(), sqlite.reading(self._path) as connection:
             rows = takewhile(lambda row: row.sequence < before, walk.through(connection))
             archived = write_archive(self._path, after, rows)

@@ -72,6 +72,19 @@ def test_killed_between_the_archive_and_the_cut_nothing_is_lost_and_nothing_is_d
     assert verify(path).damage is None
 
 
+def test_an_archive_whose_cut_failed_is_passed_over_by_the_next_one_in_the_same_run(tmp_path: Path) -> None:
+    """On a disk that is full, say: the next night both are tried again, and what was archived twice is no damage."""
+    path = tmp_path / "journal.db"
+    journal = a_journal(path)
+    journal.archive(5)
+    journal.archive(9)
+    journal.cut(9)
+    assert verify(path).damage is None
+    journal.close()
+    assert replayed(path) == list(range(9, 13))
+    assert [file.name for file in archives(path)] == ["records-000000000001-000000000008.jsonl.gz"]
+
+
 def test_killed_while_the_archive_is_written_leaves_only_a_torso_that_nobody_takes_for_one(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     a_journal(path).close()
