@@ -49,4 +49,5 @@ CHECKUPS: tuple[Mutant, ...] = (
     Mutant("networks and storage are well where no VM was looked at", f"{CORE}/checkup.py", " if host.name in examined else set()", "", PAPER),
     Mutant("a controller that does not say is another machine's", f"{CORE}/checkup.py", "    if answers and answer.state is PowerState.OFF:", "    if answers and answer.state is not PowerState.ON:", PAPER),
     Mutant("an agent that says nothing of itself has its hook", f"{CORE}/checkup.py", "    if unsaid:", "    if False:", PAPER),
+    Mutant("whose reports cannot be used is silent", f"{CORE}/checkup.py", "        if name not in heard.reports:", "        if False:", PAPER),
 )

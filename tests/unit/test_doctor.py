@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from ballastd.core.quantities import GIB
 from ballastd.core.readiness import HostSurvey
-from ballastd.doctor import settings_for
+from ballastd.doctor import settings_for, who_claims
 from ballastd.documents import load_settings
 from ballastd.documents.first_settings import first_settings
 from ballastd.errors import ConfigurationError
@@ -72,3 +73,11 @@ def test_a_first_settings_file_says_where_the_speed_of_the_vms_network_goes(tmp_
     assert load_settings(file).cluster.hosts[0].network_mib_s is None
     file.write_text(text.replace("# network_speed:", "network_speed:"))
     assert load_settings(file).cluster.hosts[0].network_mib_s == pytest.approx(119.2, abs=0.1)
+
+
+def test_where_no_broker_is_reached_nobody_knows_whether_a_daemon_is_at_work() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        settings = settings_for(("qemu+tls://a/system",))
+        broker = settings.mqtt.model_copy(update={"port": nobody.getsockname()[1]})
+        assert who_claims(settings.model_copy(update={"mqtt": broker}), seconds=0.3) is None

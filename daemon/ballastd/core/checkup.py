@@ -158,10 +158,15 @@ def _telemetry(site: Site) -> Iterator[Finding]:
         yield Finding(Area.TELEMETRY, Grade.FAULT, (), f"the broker is not reached: {heard.trouble}",
                       "check mqtt in the settings, and that the broker runs: without it every host is unknown")
         return
-    silent = tuple(host.name for host in site.declared.hosts if host.name not in heard.reports)
+    silent = tuple(host.name for host in site.declared.hosts if host.name not in {*heard.reports, *heard.unread})
     if silent:
         yield Finding(Area.TELEMETRY, Grade.FAULT, silent, f"no report from it in {heard.seconds:.0f} s",
                       "run ballastd agent there with this broker, and with the very name that the settings give the host")
+    for name, why in heard.unread.items():
+        if name not in heard.reports:
+            yield Finding(Area.TELEMETRY, Grade.FAULT, (name,),
+                          f"no report from it in {heard.seconds:.0f} s that can be used, the last was refused: {why}",
+                          "let its agent be of a release that this one understands: ballastd version on both")
     if heard.strangers:
         yield Finding(Area.TELEMETRY, Grade.NOTE, (), f"{heard.strangers} messages came under names that are not declared, "
                       "or were no telemetry", "compare the hosts' names in the settings with those that their agents use")

@@ -189,6 +189,8 @@ TROUBLES: dict[str, tuple[Callable[[Site], Site], Area, Grade, tuple[HostName, .
                           Area.DEVICES, N, (BIRCH,)),
     "no broker": (with_heard(trouble="refused"), Area.TELEMETRY, F, ()),
     "a silent agent": (without_report(BIRCH), Area.TELEMETRY, F, (BIRCH,)),
+    "reports that cannot be used": (lambda site: with_heard(unread={BIRCH: "schema", ALDER: "number"})(
+        without_report(BIRCH)(site)), Area.TELEMETRY, F, (BIRCH,)),
     "strange names": (with_heard(strangers=3), Area.TELEMETRY, N, ()),
     "no hook": (with_agent(BIRCH, hook=False), Area.TELEMETRY, W, (BIRCH,)),
     "a short keepalive": (with_agent(BIRCH, keepalive=(1, 3)), Area.LINK, W, (BIRCH,)),
