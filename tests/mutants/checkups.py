@@ -50,4 +50,6 @@ CHECKUPS: tuple[Mutant, ...] = (
     Mutant("a controller that does not say is another machine's", f"{CORE}/checkup.py", "    if answers and answer.state is PowerState.OFF:", "    if answers and answer.state is not PowerState.ON:", PAPER),
     Mutant("an agent that says nothing of itself has its hook", f"{CORE}/checkup.py", "    if unsaid:", "    if False:", PAPER),
     Mutant("whose reports cannot be used is silent", f"{CORE}/checkup.py", "        if name not in heard.reports:", "        if False:", PAPER),
+    Mutant("a pool covers what lies anywhere", f"{CORE}/checkup_vms.py", " and posixpath.dirname(file) == pool.path", "", PAPER),
+    Mutant("storage below what is vouched for is not", f"{CORE}/checkup_vms.py", "            takes_in(entry, path) for", "            entry == path for", PAPER),
 )

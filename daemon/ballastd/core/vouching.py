@@ -98,6 +98,13 @@ def vouches_for_image(entries: Iterable[str], protocol: str, servers: Sequence[s
     return bool(names) and all(any(one == prefix or _is_below(one, prefix) for prefix in prefixes) for one in names)
 
 
+def takes_in(entry: str, other: str) -> bool:
+    """Return whether an entry vouches for all that another one does; both as they are compared."""
+    if entry.startswith("/") and _is_below(entry, DEVICES) != _is_below(other, DEVICES):
+        return False
+    return _is_device(other, entry)
+
+
 def _plain(path: str) -> str | None:
     """Return an absolute path as entries are written, None where it is none or climbs out. Of two slashes at its beginning,
     which POSIX would keep, one is left: to Linux they mean the same."""

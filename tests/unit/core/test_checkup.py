@@ -179,8 +179,11 @@ TROUBLES: dict[str, tuple[Callable[[Site], Site], Area, Grade, tuple[HostName, .
     "nobody knows whether it fits": (with_fit(ALDER, BIRCH, trouble="no answer"), Area.REACH, W, (BIRCH,)),
     "a pool that does not show a disk": (with_fit(ALDER, BIRCH, unseen=("/srv/vms/a.qcow2",)), Area.STORAGE, W, (BIRCH,)),
     "a disk that no pool covers": (with_fit(ALDER, BIRCH, unseen=("/srv/other/a.qcow2",)), Area.STORAGE, N, (BIRCH,)),
+    "a disk in a folder of a pool's, which lists none": (with_fit(ALDER, BIRCH, unseen=("/srv/vms/deep/a.qcow2",)),
+                                                         Area.STORAGE, N, (BIRCH,)),
     "storage nobody vouches for here": (with_host(BIRCH, vouched_storage=()), Area.LOCKS, W, (BIRCH,)),
     "storage others vouch for": (with_host(BIRCH, vouched_storage=("/srv/fast",)), Area.LOCKS, W, (ALDER, CEDAR)),
+    "more storage than others vouch for": (with_host(BIRCH, vouched_storage=("/srv",)), Area.LOCKS, W, (ALDER, CEDAR)),
     "a disk without a lock": (with_survey(BIRCH, guests=(guest("db", Pin(PinKind.DISK_UNLOCKED, "vda", "lock it")),)),
                               Area.LOCKS, W, (BIRCH,)),
     "a device that stays": (with_survey(BIRCH, guests=(guest("gpu", Pin(PinKind.PASSTHROUGH, "hostdev", "detach")),)),
@@ -283,6 +286,13 @@ def test_nothing_could_go_where_nothing_may_be_steered() -> None:
 def test_a_link_is_nothing_that_was_looked_at() -> None:
     alone = replace(sound(), declared=ClusterDeclaration((declared(ALDER),)))
     assert Area.LINK not in judge(alone).grid[ALDER]
+
+
+def test_of_disks_on_several_storages_each_is_told_with_its_own_pool() -> None:
+    readiness = judge(with_fit(ALDER, BIRCH, unseen=("/srv/other/b.qcow2", "/srv/vms/a.qcow2", "rbd:vms/c"))(sound()))
+    told = {(one.grade, one.words.partition(" of 1 VM")[0]) for one in readiness.findings if one.area is Area.STORAGE}
+    assert told == {(W, "pool vms does not show /srv/vms/a.qcow2"),
+                    (N, "no active storage pool covers /srv/other/b.qcow2, rbd:vms/c")}
 
 
 def test_where_no_broker_was_asked_nothing_is_said_of_telemetry() -> None:
