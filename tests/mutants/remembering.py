@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.mutant import CORE, DAMAGE, JOURNAL, KERNEL, TROUBLE, Mutant, only
+from tests.mutants.mutant import CORE, DAMAGE, JOURNAL, KERNEL, TROUBLE, Mutant, core, only
 
 RECORD = "tests/unit/kernel/test_record.py"
 
@@ -73,4 +73,6 @@ REMEMBERING: tuple[Mutant, ...] = (
     Mutant("records are cut that were not archived", "daemon/ballastd/adapters/journal/journal.py",
            "            if self._archived.sequence != before - 1:", "            if False:",
            only("unit", "tests/unit/adapters/journal", "tests/contracts/test_journal.py")),
+    Mutant("a recording forgets what a sensor calls high", f"{CORE}/diary.py", "    if sample.high is not None:", "    if False:",
+           core("test_recorded.py")),
 )
