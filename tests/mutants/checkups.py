@@ -52,4 +52,5 @@ CHECKUPS: tuple[Mutant, ...] = (
     Mutant("whose reports cannot be used is silent", f"{CORE}/checkup.py", "        if name not in heard.reports:", "        if False:", PAPER),
     Mutant("a pool covers what lies anywhere", f"{CORE}/checkup_vms.py", " and posixpath.dirname(file) == pool.path", "", PAPER),
     Mutant("storage below what is vouched for is not", f"{CORE}/checkup_vms.py", "            takes_in(entry, path) for", "            entry == path for", PAPER),
+    Mutant("each one's own machine is a place to move to", f"{CORE}/checkup.py", "several and is_everybodys_own(host.peer_uri)", "False", PAPER),
 )

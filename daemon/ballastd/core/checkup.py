@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ballastd.core import checkup_vms
 from ballastd.core.checkup_certificates import certificates
-from ballastd.core.checkup_links import Speed, links, speeds
+from ballastd.core.checkup_links import Speed, is_everybodys_own, links, speeds
 from ballastd.core.checkup_pairs import missing_machines, pairs
 from ballastd.core.inventory import DeclaredHost
 from ballastd.core.power import PowerState, same_machine
@@ -122,6 +122,11 @@ def _transports(site: Site) -> Iterator[Finding]:
     if peers:
         yield Finding(Area.TRANSPORT, Grade.WARNING, peers, "its peers reach it over TCP, unencrypted (peer_uri)",
                       "use qemu+tls:// there, or keep this network to yourself")
+    own = tuple(host.name for host in hosts if several and is_everybodys_own(host.peer_uri))
+    if own:
+        yield Finding(Area.TRANSPORT, Grade.WARNING, own, "its peers are told to reach it at an address that is each one's "
+                      "own machine: a move to it would begin at its source, and be refused there",
+                      "write as peer_uri how its peers reach it, for example qemu+tls://kvm-01/system")
     if several:
         yield Finding(Area.TRANSPORT, Grade.NOTE, (), "whether hosts reach one another cannot be asked from here: they "
                       "connect by themselves when a VM moves, to peer_uri and migration_uri",
