@@ -164,8 +164,8 @@ TROUBLES: dict[str, tuple[Callable[[Site], Site], Area, Grade, tuple[HostName, .
     "a host shows not all": (with_survey(BIRCH, is_complete=False), Area.REACH, W, (BIRCH,)),
     "libvirt is reached in the clear": (with_host(BIRCH, uri="qemu+tcp://birch/system"), Area.TRANSPORT, W, (BIRCH,)),
     "peers reach it in the clear": (with_host(BIRCH, peer_uri="qemu+tcp://birch/system"), Area.TRANSPORT, W, (BIRCH,)),
-    **{f"peers look for it at {address}": (with_host(BIRCH, peer_uri=f"qemu+tls://{address}/system"), Area.TRANSPORT, W,
-                                               (BIRCH,)) for address in ("localhost", "127.0.0.1", "[::1]:16514", "localhost.localdomain")},
+    **{f"peers look for it at {own}": (with_host(BIRCH, peer_uri=f"qemu+tls://{own}/system"), Area.TRANSPORT, W, (BIRCH,))
+       for own in ("localhost", "127.0.0.1", "[::1]:16514", "localhost.localdomain")},
     "an old libvirt": (with_survey(BIRCH, libvirt=(5, 5, 0)), Area.VERSION, F, (BIRCH,)),
     "a newer emulator": (with_survey(BIRCH, emulator=(8, 2, 0)), Area.VERSION, W, (ALDER, CEDAR)),
     "another processor": (with_survey(BIRCH, cpu=("Xeon", "Intel", "1")), Area.CPU, N, ()),
