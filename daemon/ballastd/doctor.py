@@ -31,7 +31,7 @@ from ballastd.core.quantities import HostName
 from ballastd.core.readiness import Fit, Heard, HostSurvey, Likeness, PowerAnswer, Site
 from ballastd.core.telemetry import AgentState, Report
 from ballastd.documents import Settings
-from ballastd.documents.host_settings import HOST_NAME, URI
+from ballastd.documents.host_settings import HOST_NAME, user_of
 from ballastd.errors import ConfigurationError, PowerRefused, Unreachable
 from ballastd.ports.messages import Malformed, TelemetryDown, TelemetryUp
 from ballastd.ports.running import Blocking
@@ -62,11 +62,18 @@ def settings_for(uris: Sequence[str]) -> Settings:
     """
     problems = [f"{uri} stands there twice" for uri, times in Counter(uris).items() if times > 1]
     problems += [f"{uri!r} is no libvirt URI, or has a password in it; write for example qemu+tls://kvm-01/system"
-                 for uri in uris if (found := URI.fullmatch(uri)) is None or ":" in (found["user"] or "")]
+                 for uri in uris if not _is_fit(uri)]
     if problems:
         raise ConfigurationError(tuple(problems))
     hosts = [{"name": name, "uri": uri} for name, uri in zip(_names(uris), uris, strict=True)]
     return Settings.model_validate({"cluster": "unknown", "hosts": hosts})
+
+
+def _is_fit(uri: str) -> bool:
+    try:
+        return ":" not in user_of(uri)
+    except ValueError:
+        return False
 
 
 def _names(uris: Sequence[str]) -> list[str]:
@@ -130,6 +137,7 @@ async def _heard(settings: Settings, seconds: float, progress: Progress) -> Hear
     telemetry = MqttTelemetry(replace(address, client_id=f"{address.client_id}-doctor"), sorted(wanted), clock)
     claims = ClaimWatch(replace(address, client_id=f"{address.client_id}-claims"), clock)
     reports, agents = dict[HostName, Report](), dict[HostName, AgentState]()
+    unread = dict[HostName, str]()
     trouble, strangers, began = "it did not answer", 0, clock.now()
     watching = asyncio.create_task(claims.run())
     try:
@@ -147,6 +155,8 @@ async def _heard(settings: Settings, seconds: float, progress: Progress) -> Hear
                         agents[item.host] = item
                     case Malformed(host=None):
                         strangers += 1
+                    case Malformed(host=str() as host, reason=reason):
+                        unread[HostName(host)] = reason
                 if set(reports) == set(agents) == wanted:
                     break
     except TimeoutError:
@@ -154,12 +164,13 @@ async def _heard(settings: Settings, seconds: float, progress: Progress) -> Hear
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
-    return Heard(clock.now().since(began), trouble, reports, agents, claims.holder, strangers)
+    return Heard(clock.now().since(began), trouble, reports, agents, claims.holder, strangers, unread)
 
 
-def who_claims(settings: Settings, seconds: float = CLAIM_SECONDS) -> str:
-    """Return the daemon that is at work on the cluster by the broker's word; empty where there is none, or no broker."""
-    async def listen() -> str:
+def who_claims(settings: Settings, seconds: float = CLAIM_SECONDS) -> str | None:
+    """Return the daemon that is at work on the cluster by the broker's word; empty where there is none, None where the
+    broker is not reached and nobody knows."""
+    async def listen() -> str | None:
         holder = f"{socket.gethostname()}:doctor-{os.getpid()}"
         address = broker_address(settings.mqtt, holder)
         claims = ClaimWatch(replace(address, client_id=f"{address.client_id}-claims"), SystemClock())
@@ -169,7 +180,7 @@ def who_claims(settings: Settings, seconds: float = CLAIM_SECONDS) -> str:
                 await claims.heard.wait()
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
-        return claims.holder
+        return claims.holder if claims.reached else None
 
     return asyncio.run(listen())
 

@@ -8,6 +8,7 @@ PAPER = core("test_checkup.py")
 DATES, LINKS = core("test_checkup_certificates.py"), core("test_checkup_links.py")
 LOOKED = only("unit", "tests/unit/test_credentials.py")
 SEEN = only("unit", "tests/unit/adapters/certificates")
+STORAGE = only("unit", "tests/unit/documents/test_refusals.py", "tests/unit/adapters/libvirt/test_pins.py")
 CHECKUPS: tuple[Mutant, ...] = (
     Mutant("a host that says nothing is well", f"{CORE}/checkup.py", "        if survey is not None and not survey.trouble:", "        if survey is not None:", PAPER),
     Mutant("hosts of which nothing is known could have every VM", f"{CORE}/checkup.py", "        for target in site.surveys:\n            if source == target:", "        for target in answering:\n            if source == target:", PAPER),
@@ -42,4 +43,14 @@ CHECKUPS: tuple[Mutant, ...] = (
     Mutant("who runs no KVM guests lacks nothing", f"{CORE}/checkup_pairs.py", "    if KVM in _kinds(source, source.arch) - _kinds(target, source.arch):", "    if False:", core("test_checkup_pairs.py")),
     Mutant("a no that sums up many has no cure", f"{CORE}/cures.py", "    if own or not refusal.against:", "    if True:", core("test_cures.py")),
     Mutant("what a virtual interface says of its speed counts", f"{CORE}/checkup_links.py", "if one.is_up and (one.is_real or one.is_bond)]", "if one.is_up]", LINKS),
+    Mutant("a disk by the order in which it was found is vouched for", f"{CORE}/vouching.py", "    if _COUNTED.fullmatch(first) or ", "    if False and ", STORAGE),
+    Mutant("all disks by the order in which they were found are vouched for", f"{CORE}/vouching.py", " or _is_any_counted(first)):", "):", STORAGE),
+    Mutant("a device by two slashes is a file", f"{CORE}/vouching.py", "    return \"/\" + posixpath.normpath(path).strip(\"/\")\n\n\ndef _is_below", "    return posixpath.normpath(path)\n\n\ndef _is_below", STORAGE),
+    Mutant("networks and storage are well where no VM was looked at", f"{CORE}/checkup.py", " if host.name in examined else set()", "", PAPER),
+    Mutant("a controller that does not say is another machine's", f"{CORE}/checkup.py", "    if answers and answer.state is PowerState.OFF:", "    if answers and answer.state is not PowerState.ON:", PAPER),
+    Mutant("an agent that says nothing of itself has its hook", f"{CORE}/checkup.py", "    if unsaid:", "    if False:", PAPER),
+    Mutant("whose reports cannot be used is silent", f"{CORE}/checkup.py", "        if name not in heard.reports:", "        if False:", PAPER),
+    Mutant("a pool covers what lies anywhere", f"{CORE}/checkup_vms.py", " and posixpath.dirname(file) == pool.path", "", PAPER),
+    Mutant("storage below what is vouched for is not", f"{CORE}/checkup_vms.py", "            takes_in(entry, path) for", "            entry == path for", PAPER),
+    Mutant("each one's own machine is a place to move to", f"{CORE}/checkup.py", "several and is_everybodys_own(host.peer_uri)", "False", PAPER),
 )

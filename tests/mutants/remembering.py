@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.mutant import CORE, DAMAGE, JOURNAL, KERNEL, TROUBLE, Mutant, only
+from tests.mutants.mutant import CORE, DAMAGE, JOURNAL, KERNEL, TROUBLE, Mutant, core, only
 
 RECORD = "tests/unit/kernel/test_record.py"
 
@@ -29,6 +29,13 @@ REMEMBERING: tuple[Mutant, ...] = (
            only("unit", TROUBLE)),
     Mutant("a deleted journal is written to", f"{JOURNAL}/journal.py", "            if not same:", "            if False:",
            only("unit", TROUBLE)),
+    Mutant("records go into a log that nobody will find", f"{JOURNAL}/journal.py", "sqlite.wal_path(self._path), mark,", "mark,",
+           only("unit", TROUBLE)),
+    Mutant("what a failed cut left is an archive for ever", f"{JOURNAL}/journal.py",
+           "            pass_over_unfinished(self._path, after)  # of a night on which the cut failed\n", "            pass\n",
+           only("unit", "tests/unit/adapters/journal/test_archive.py")),
+    Mutant("the rest of half a line is a line", "daemon/ballastd/adapters/recording.py", "                _drop_half_a_line(file)\n", "",
+           only("simulation", "tests/simulation/test_recordings.py::test_a_daemon_that_was_killed_in_the_middle_of_a_line_leaves_a_recording_that_is_read")),
     Mutant("two daemons write one journal", f"{JOURNAL}/lock.py", "fcntl.LOCK_EX | fcntl.LOCK_NB",
            "fcntl.LOCK_SH | fcntl.LOCK_NB", only("unit", "tests/unit/adapters/journal/test_crash.py")),
     Mutant("the cure, killed half way, forgets what came before", f"{JOURNAL}/quarantine.py",
@@ -66,4 +73,6 @@ REMEMBERING: tuple[Mutant, ...] = (
     Mutant("records are cut that were not archived", "daemon/ballastd/adapters/journal/journal.py",
            "            if self._archived.sequence != before - 1:", "            if False:",
            only("unit", "tests/unit/adapters/journal", "tests/contracts/test_journal.py")),
+    Mutant("a recording forgets what a sensor calls high", f"{CORE}/diary.py", "    if sample.high is not None:", "    if False:",
+           core("test_recorded.py")),
 )

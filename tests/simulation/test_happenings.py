@@ -108,6 +108,13 @@ def test_a_vm_that_somebody_stops_while_it_is_drained_is_called_off_and_then_dra
     assert left(stage) == []
 
 
+def test_a_sensor_says_its_own_limits_with_what_it_shows() -> None:
+    stage, _ = rehearse(Act(60.0, "reading", host="h1", metric="temperature", subject="inlet", value=70.0, high=85.0,
+                            critical=95.0), until=90.0)
+    sample = stage.world.agents.readings(H1)["temperature", "inlet"]
+    assert (sample.value, sample.high, sample.critical) == (70.0, 85.0, 95.0)
+
+
 def test_an_agent_that_starts_anew_is_the_same_host() -> None:
     again = [Act(at, "restart-agent", host=host) for at, host in ((90.0, "h2"), (100.0, "h1"), (120.0, "h2"))]
     _, view = rehearse(*again, until=400.0)

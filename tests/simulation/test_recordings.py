@@ -164,6 +164,30 @@ def test_days_are_packed_and_the_oldest_dropped(tmp_path: Path) -> None:
         "2024-10-05.jsonl.gz", "2024-10-06.jsonl.gz", "2024-10-07.jsonl"]
 
 
+def test_files_of_other_names_are_neither_packed_nor_dropped(tmp_path: Path) -> None:
+    kept = ("2024-10-04-incident.jsonl", "1-notes.jsonl.gz")
+    for name in kept:
+        (tmp_path / name).write_text("mine")
+    written(tmp_path, [[HEAD]] * 4, 1.5 * DAY)
+    assert [(tmp_path / name).read_text() for name in kept] == ["mine", "mine"]
+
+
+@pytest.mark.parametrize("half", ['{"at": 17280000', "x" * 200_000, "\xe4"])
+def test_a_daemon_that_was_killed_in_the_middle_of_a_line_leaves_a_recording_that_is_read(tmp_path: Path, half: str) -> None:
+    file = tmp_path / "2024-10-04.jsonl"
+    whole = [[HEAD], [HEAD | {"kind": "alive"}]]
+    written(tmp_path, whole[:1], DAY)
+    file.write_bytes(file.read_bytes() + half.encode()[:-1])
+    written(tmp_path, whole[1:], DAY)
+    assert [json.loads(line)["kind"] for line in file.read_text(encoding="utf-8").splitlines()] == ["begin", "alive"]
+
+
+def test_what_no_file_can_hold_ends_nothing(tmp_path: Path) -> None:
+    recording = written(tmp_path, [[HEAD | {"host": "\ud800"}], [HEAD]], DAY)
+    assert recording.dropped == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2024-10-05.jsonl"]
+
+
 def test_a_disk_that_takes_nothing_holds_nobody_up(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert written(tmp_path / "file", [[HEAD, HEAD]], DAY).dropped == 2
@@ -196,6 +220,11 @@ def test_what_is_no_recording_is_refused_with_its_place(tmp_path: Path, line: st
     with pytest.raises(ConfigurationError) as trouble:
         load_recording(file)
     assert said in trouble.value.problems[0]
+
+
+def test_a_name_that_no_file_can_have_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="does not exist; name the directory"):
+        load_recording(tmp_path / ("a" * 300))
 
 
 def test_an_empty_directory_says_how_to_record(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ class FileDefinitions:
             return None
         try:
             return await self._blocking.run(LANE, lambda: self._read(vm), deadline=DEADLINE_SECONDS)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # what is there may be no text any more
             raise DefinitionNotKept(f"{self._directory}: {error}") from error
 
     async def drop(self, before_wall: float) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
+import re
 import shutil
 from collections import deque
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import structlog
 
@@ -22,6 +24,8 @@ log = structlog.get_logger(__name__)
 WAITING_MAX = 50_000
 WRITE_SECONDS, LANE, DEADLINE_SECONDS = 5.0, "recording", 30.0
 SUFFIX, PACKED = ".jsonl", ".jsonl.gz"
+BLOCK_BYTES = 64 * 1024
+_OURS = re.compile(r"\d{4}-\d\d-\d\d\.jsonl(\.gz)?")
 
 
 class FileRecording:
@@ -60,7 +64,7 @@ class FileRecording:
         self._waiting.clear()
         try:
             await self._blocking.run(LANE, lambda: self._write(entries), deadline=DEADLINE_SECONDS)
-        except (OSError, Unreachable) as error:
+        except (OSError, ValueError, Unreachable) as error:  # a name may hold what no file can
             self.dropped += len(entries)
             if not self._is_failing:
                 log.warning("the recording cannot be written; it goes on without", reason=str(error))
@@ -76,13 +80,15 @@ class FileRecording:
             if day != self._day:
                 self._day = day
                 self._tidy(day)
-            with (self._directory / f"{day}{SUFFIX}").open("a", encoding="utf-8") as file:
-                file.writelines(f"{json.dumps(entry, ensure_ascii=False, separators=(',', ':'))}\n" for entry in of_day)
+            text = "".join(f"{json.dumps(entry, ensure_ascii=False, separators=(',', ':'))}\n" for entry in of_day).encode()
+            with (self._directory / f"{day}{SUFFIX}").open("a+b") as file:
+                _drop_half_a_line(file)
+                file.write(text)
 
     def _tidy(self, today: str) -> None:
-        """Pack the files of days before, and drop those that are too old."""
+        """Pack the files of days before, and drop those that are too old. What somebody called otherwise is his to keep."""
         oldest = _day(self._clock.now().wall - self._keep)
-        for path in sorted(self._directory.glob(f"*{SUFFIX}*")):
+        for path in sorted(path for path in self._directory.glob(f"*{SUFFIX}*") if _OURS.fullmatch(path.name)):
             day = path.name.partition(".")[0]
             if day < oldest:
                 path.unlink()
@@ -93,7 +99,18 @@ class FileRecording:
                 path.unlink()
 
 
+def _drop_half_a_line(file: BinaryIO) -> None:
+    """Take out what stands after the last whole line: whoever wrote it was killed, or the disk was full."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        begin = max(0, end - BLOCK_BYTES)
+        file.seek(begin)
+        found = file.read(end - begin).rfind(b"\n")
+        end = begin if found < 0 else begin + found + 1
+        if found >= 0:
+            break
+    file.truncate(end)
+
+
 def _day(wall: float) -> str:
     return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%d")
-
-

@@ -85,8 +85,11 @@ def _checked(config: Path, policies: Path | None) -> str:
     place = settings.policies if policies is None else policies
     loaded = load_policies(place, settings.cluster, time.time())
     show_problems(loaded.warnings, "warning", "yellow")
-    count = len(loaded.policies.health) + len(loaded.policies.evacuation)
-    return f"sound: {config} ({len(settings.cluster.hosts)} hosts), {place} ({count} policies)"
+    found = loaded.policies
+    count = sum(map(len, (found.health, found.evacuation, found.balance, found.consolidation, found.placement)))
+    hosts = len(settings.cluster.hosts)
+    return (f"sound: {config} ({hosts} host{'' if hosts == 1 else 's'}), {place} ({count} "
+            f"polic{'y' if count == 1 else 'ies'})")
 
 
 @services.command("version")

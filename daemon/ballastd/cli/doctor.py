@@ -105,6 +105,9 @@ def _rehearse(ctx: click.Context, settings: Settings, trial: _Trial, output: str
     if holder:
         raise click.ClickException(f"a daemon is at work on this cluster ({printable(holder)}): it would take the move for "
                                    "a stranger's; stop it first")
+    if holder is None:
+        click.echo(f"warning: whether a daemon is at work is not known, for the broker at {printable(settings.mqtt.host)} "
+                   "is not reached; one would take the move for a stranger's", err=True)
     if not trial.is_agreed:
         where = printable(trial.to) or "another host"
         click.confirm(f"Move {printable(trial.vm)} to {where} and back?", abort=True, err=True)

@@ -65,7 +65,7 @@ def show_journal(daemon: Daemon, count: int, output: str, watch: float | None) -
 
 
 @journal_group.command("verify")
-@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
 @with_output
 @click.pass_context
 def verify_journal(ctx: click.Context, path: Path, output: str) -> None:
@@ -76,7 +76,7 @@ def verify_journal(ctx: click.Context, path: Path, output: str) -> None:
 
     \b
     Example:
-      ballastctl journal verify /var/lib/ballastd/journal.sqlite
+      ballastctl journal verify /var/lib/ballastd/journal.db
     """
     from ballastd.adapters.journal import verify
 
@@ -101,8 +101,9 @@ def verify_journal(ctx: click.Context, path: Path, output: str) -> None:
 def quarantine_journal(path: Path, yes: bool, force: bool) -> None:
     """Set a damaged journal aside and begin a new one in its place. Deletes nothing; the daemon must be stopped.
 
-    The new journal names the old one and begins paused: cordons, drains, latched verdicts and open migrations of the
-    old one are not in it. What can be read of them is listed. Look at the cluster, set them again, then resume.
+    The new journal names the old one and begins paused: cordons, drains, latched verdicts, open migrations, hosts that
+    were switched off and guests that were shut down are not in it. What can be read of them is listed. Look at the
+    cluster, set them again, then resume.
 
     \b
     Example:

@@ -22,6 +22,7 @@ class Act:
     critical: float | None = None
     seconds: float | None = None
     word: str = ""
+    high: float | None = None
 
     def words(self) -> str:
         """Return it as a line of a trace says it."""
@@ -44,7 +45,7 @@ class ActKind:
 ACTS: dict[str, ActKind] = {
     # telemetry
     "reading": ActKind("a sensor of the host shows another value from now on", ("host", "metric", "value"),
-                       ("subject", "critical")),
+                       ("subject", "high", "critical")),
     "silence": ActKind("the host's agent falls silent, for ever or for a while", ("host",), ("seconds",)),
     "freeze": ActKind("the host's agent repeats its last values", ("host",), ("seconds",)),
     "lag": ActKind("the host's reports are `value` seconds late", ("host", "value"), ("seconds",)),

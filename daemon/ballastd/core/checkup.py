@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ballastd.core import checkup_vms
 from ballastd.core.checkup_certificates import certificates
-from ballastd.core.checkup_links import Speed, links, speeds
+from ballastd.core.checkup_links import Speed, is_everybodys_own, links, speeds
 from ballastd.core.checkup_pairs import missing_machines, pairs
 from ballastd.core.inventory import DeclaredHost
 from ballastd.core.power import PowerState, same_machine
@@ -45,17 +45,20 @@ def _together(found: Iterable[Finding]) -> list[Finding]:
 def _grid(site: Site, found: Iterable[Finding]) -> dict[HostName, dict[Area, Grade]]:
     """What was not looked at is not in it."""
     grid: dict[HostName, dict[Area, Grade]] = {}
+    examined = {fit.target for fit in site.fits if not fit.trouble}
     for host in site.declared.hosts:
         survey = site.surveys.get(host.name)
         looked = {Area.REACH, Area.TRANSPORT}
         if survey is not None and not survey.trouble:
-            looked |= {Area.VERSION, Area.CPU, Area.NETWORK, Area.STORAGE, Area.LOCKS, Area.DEVICES}
+            looked |= {Area.VERSION, Area.CPU, Area.LOCKS, Area.DEVICES}
+            # what no VM of another host asks for is not looked for
+            looked |= {Area.NETWORK, Area.STORAGE} if host.name in examined else set()
         if any(host.name in one.hosts or not one.hosts for one in site.shown):
             looked |= {Area.CERTIFICATE}
         if site.heard is not None:
             looked |= {Area.TELEMETRY}
             looked |= {Area.CLOCK} if host.name in site.heard.reports else set()
-        if host.power:
+        if host.power and host.name in site.power:
             looked |= {Area.POWER}
         grid[host.name] = {area: Grade.GOOD for area in Area if area in looked}
     for finding in found:
@@ -119,6 +122,11 @@ def _transports(site: Site) -> Iterator[Finding]:
     if peers:
         yield Finding(Area.TRANSPORT, Grade.WARNING, peers, "its peers reach it over TCP, unencrypted (peer_uri)",
                       "use qemu+tls:// there, or keep this network to yourself")
+    own = tuple(host.name for host in hosts if several and is_everybodys_own(host.peer_uri))
+    if own:
+        yield Finding(Area.TRANSPORT, Grade.WARNING, own, "its peers are told to reach it at an address that is each one's "
+                      "own machine: a move to it would begin at its source, and be refused there",
+                      "write as peer_uri how its peers reach it, for example qemu+tls://kvm-01/system")
     if several:
         yield Finding(Area.TRANSPORT, Grade.NOTE, (), "whether hosts reach one another cannot be asked from here: they "
                       "connect by themselves when a VM moves, to peer_uri and migration_uri",
@@ -155,15 +163,25 @@ def _telemetry(site: Site) -> Iterator[Finding]:
         yield Finding(Area.TELEMETRY, Grade.FAULT, (), f"the broker is not reached: {heard.trouble}",
                       "check mqtt in the settings, and that the broker runs: without it every host is unknown")
         return
-    silent = tuple(host.name for host in site.declared.hosts if host.name not in heard.reports)
+    silent = tuple(host.name for host in site.declared.hosts if host.name not in {*heard.reports, *heard.unread})
     if silent:
         yield Finding(Area.TELEMETRY, Grade.FAULT, silent, f"no report from it in {heard.seconds:.0f} s",
                       "run ballastd agent there with this broker, and with the very name that the settings give the host")
+    for name, why in heard.unread.items():
+        if name not in heard.reports:
+            yield Finding(Area.TELEMETRY, Grade.FAULT, (name,),
+                          f"no report from it in {heard.seconds:.0f} s that can be used, the last was refused: {why}",
+                          "let its agent be of a release that this one understands: ballastd version on both")
     if heard.strangers:
         yield Finding(Area.TELEMETRY, Grade.NOTE, (), f"{heard.strangers} messages came under names that are not declared, "
                       "or were no telemetry", "compare the hosts' names in the settings with those that their agents use")
     for name, agent in heard.agents.items():
         yield from _agent(name, agent)
+    unsaid = tuple(name for name in heard.reports if (state := heard.agents.get(name)) is None or not state.online)
+    if unsaid:
+        yield Finding(Area.TELEMETRY, Grade.NOTE, unsaid, "it reports, and its agent does not say that it is there: whether "
+                      "its libvirt hook enforces a cordon is not known, and it is never switched off meanwhile",
+                      "run ballastd agent there, and let it publish its state: see docs/telemetry.md")
     for name, report in heard.reports.items():
         skew = report.sent_at - report.received.wall
         if abs(skew) > SKEW_NOTED_SECONDS:
@@ -175,7 +193,7 @@ def _telemetry(site: Site) -> Iterator[Finding]:
 
 def _agent(name: HostName, agent: AgentState) -> Iterator[Finding]:
     if not agent.online:
-        return  # it is silent as well, which is said already
+        return  # what that means is told of those that report all the same; of the others that they are silent
     if not agent.hook:
         yield Finding(Area.TELEMETRY, Grade.WARNING, (name,), "its libvirt hook is not installed: a cordon is not enforced, "
                       "and it is never switched off", "ballastd agent --install-hook there, then restart libvirtd")
@@ -207,9 +225,12 @@ def _controller(host: DeclaredHost, answer: PowerAnswer, survey: HostSurvey | No
                       "it is neither switched off nor on until that works")
         return
     answers = survey is not None and not survey.trouble
-    if answers and answer.state is not PowerState.ON:
-        yield finding(Grade.FAULT, f"its power controller says {answer.state.value}, and yet libvirt answers",
+    if answers and answer.state is PowerState.OFF:
+        yield finding(Grade.FAULT, "its power controller says off, and yet libvirt answers",
                       "it is likely another machine's controller: compare the addresses under power")
+    elif answer.state is PowerState.UNKNOWN:
+        yield finding(Grade.WARNING, "its power controller does not say whether it is on or off",
+                      "ask again: ballastctl doctor; while it does not say, a host that went off is not known to be off")
     if answer.identity is None and host.power_identity:
         yield finding(Grade.WARNING, "its power controller does not say which machine it controls, so it is never used",
                       "power.trust_identity, if you know that it is the right one")

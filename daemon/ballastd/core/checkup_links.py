@@ -108,9 +108,22 @@ def gbit(mbit_s: float, space: str = " ") -> str:
     return f"{float(f'{mbit_s / 1e3:.3g}'):g}{space}Gbit/s"
 
 
+def is_everybodys_own(uri: str) -> bool:
+    """Return whether a URI names the machine of whoever reads it."""
+    address = _address(uri)
+    return ipaddress.ip_address(address).is_loopback if address else _host(uri).partition(".")[0] == "localhost"
+
+
 def _address(uri: str | None) -> str:
     """Return the address that a migration URI names, or nothing where it is a name: who answers to it is not known here."""
     try:
-        return str(ipaddress.ip_address(urlsplit(uri or "").hostname or ""))
+        return str(ipaddress.ip_address(_host(uri or "")))
+    except ValueError:
+        return ""
+
+
+def _host(uri: str) -> str:
+    try:
+        return urlsplit(uri).hostname or ""
     except ValueError:
         return ""

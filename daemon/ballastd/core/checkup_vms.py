@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ballastd.core.cures import cure_of
 from ballastd.core.inventory import Pin, PinKind, VmState
 from ballastd.core.plans import RefusalKind
 from ballastd.core.quantities import HostName
-from ballastd.core.readiness import Area, Finding, Fit, Grade, Site, count, named
+from ballastd.core.readiness import Area, Finding, Fit, Grade, Pool, Site, count, named
+from ballastd.core.vouching import takes_in
 
 _AREAS = {RefusalKind.CPU: Area.CPU, RefusalKind.MACHINE: Area.VERSION, RefusalKind.NETWORK: Area.NETWORK,
           RefusalKind.STORAGE: Area.STORAGE, RefusalKind.HUGE_PAGES: Area.DEVICES, RefusalKind.NUMA: Area.DEVICES}
@@ -40,23 +42,25 @@ def fits(site: Site) -> Iterator[Finding]:
 
 def unseen(site: Site) -> Iterator[Finding]:
     """Libvirt only shows what a storage pool covers, so this is about what cannot be known from afar."""
-    grouped: dict[HostName, list[Fit]] = defaultdict(list)
+    grouped: dict[tuple[HostName, str], list[tuple[str, Fit]]] = defaultdict(list)
     for fit in site.fits:
-        if fit.unseen and not fit.refusals:
-            grouped[fit.target].append(fit)
-    for target, fits in grouped.items():
-        files = sorted({file for fit in fits for file in fit.unseen})
-        covering = [pool for pool in site.surveys[target].pools
-                    if pool.is_active and pool.path and files[0].startswith(pool.path + "/")]
-        if covering:
-            yield Finding(Area.STORAGE, Grade.WARNING, (target,), f"pool {covering[0].name} does not show {named(files)} "
-                          f"of {_vms_of(fits)}", f"virsh pool-refresh {covering[0].name} there; if they are still "
-                          "missing, it is not the same storage")
+        for file in () if fit.refusals else fit.unseen:
+            grouped[fit.target, _pool_of(file, site.surveys[fit.target].pools)].append((file, fit))
+    for (target, pool), some in grouped.items():
+        files, vms = sorted({file for file, _ in some}), _vms_of([fit for _, fit in some])
+        if pool:
+            yield Finding(Area.STORAGE, Grade.WARNING, (target,), f"pool {pool} does not show {named(files)} of {vms}",
+                          f"virsh pool-refresh {pool} there; if they are still missing, it is not the same storage")
         else:
             yield Finding(Area.STORAGE, Grade.NOTE, (target,), f"no active storage pool covers {named(files)} of "
-                          f"{_vms_of(fits)}, so whether they are there cannot be seen from here",
+                          f"{vms}, so whether they are there cannot be seen from here",
                           "define a pool that lists them on every host, or move one VM there and back with --rehearse; a "
                           "move to where they are not is refused by libvirt, and harms nothing")
+
+
+def _pool_of(file: str, pools: Iterable[Pool]) -> str:
+    """Return the active pool that would list a file, empty where none would: pools look into no folder of theirs."""
+    return next((pool.name for pool in pools if pool.is_active and pool.path and posixpath.dirname(file) == pool.path), "")
 
 
 def vouching(site: Site) -> Iterator[Finding]:
@@ -69,7 +73,8 @@ def vouching(site: Site) -> Iterator[Finding]:
                       "vouched_storage in the settings names the storage whose locks are known to work: see docs/libvirt.md")
     paths = sorted({path for host in hosts for path in host.vouched_storage})
     for path in paths:
-        without = tuple(host.name for host in hosts if host.vouched_storage and path not in host.vouched_storage)
+        without = tuple(host.name for host in hosts if host.vouched_storage and not any(
+            takes_in(entry, path) for entry in host.vouched_storage))
         if without:
             yield Finding(Area.LOCKS, Grade.WARNING, without, f"{path} is vouched for on other hosts and not here: what "
                           "comes here would be stuck",

@@ -178,6 +178,8 @@ def _reading(host: HostName, sample: Sample, now: Instant) -> Entry:
     entry: Entry = {"at": _wall(now.wall), "kind": "reading", "host": host, "metric": sample.metric, "value": sample.value}
     if sample.subject:
         entry["subject"] = sample.subject
+    if sample.high is not None:
+        entry["high"] = sample.high
     if sample.critical is not None:
         entry["critical"] = sample.critical
     return entry

@@ -150,7 +150,8 @@ class Likeness:
 class Heard:
     """What came from the broker while it was listened to, for so many seconds. ``trouble``: why it was not reached.
     ``daemon``: who claims this cluster already, empty where nobody does. ``strangers``: messages under names that are not
-    declared, or that are no telemetry."""
+    declared, or that are no telemetry. ``unread``: of declared names under which something came that could not be used,
+    why the last could not."""
 
     seconds: float
     trouble: str = ""
@@ -158,6 +159,7 @@ class Heard:
     agents: Mapping[HostName, AgentState] = field(default_factory=dict)
     daemon: str = ""
     strangers: int = 0
+    unread: Mapping[HostName, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ class _Reader:
                 self._work(entry["use"])
             case "reading":
                 self._add("reading", entry, metric=str(entry["metric"]), subject=str(entry.get("subject", "")),
-                          value=float(entry["value"]), critical=entry.get("critical"))
+                          value=float(entry["value"]), critical=entry.get("critical"), high=entry.get("high"))
             case "broker":
                 # said at each start; what was up stays up
                 self.acts.append(Act(self.at, "broker-up" if entry["up"] else "broker-down"))

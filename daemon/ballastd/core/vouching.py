@@ -14,6 +14,7 @@ Names are taken by whole components. No kind speaks for another: ``/`` vouches f
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 DEVICES = "/dev"
@@ -21,6 +22,9 @@ PROTOCOLS: Mapping[str, bool] = {"rbd": False, "iscsi": False, "nbd": True, "glu
 """Protocols of network disks, and whether a name means nothing without the server that has it."""
 EVERYBODYS = ("/dev", "/dev/mapper", "/dev/disk", "/dev/block", "/dev/shm")  # noqa: S108  names, not files
 """Where a host's own disks are as well, or no disks at all."""
+LETTERED, NUMBERED = ("sd", "hd", "vd", "xvd"), ("nvme", "dm-", "md", "loop", "rbd", "zd", "mmcblk", "pmem", "ram", "sr")
+_COUNTED = re.compile(rf"(?:{'|'.join(LETTERED)})[a-z]{{1,2}}\d*|(?:{'|'.join(NUMBERED)})\d.*")
+"""Names that a kernel gives to devices in the order in which it finds them."""
 
 
 def entry_of(text: str) -> str:
@@ -41,10 +45,21 @@ def _path(text: str) -> str:
     if "*" in path and (not is_device or not last.endswith("*") or path.count("*") > 1):
         raise ValueError("has a *, which may only end the names of devices; write for example /dev/mapper/san-*")
     whole = folder if last == "*" else path
-    if is_device and (whole in EVERYBODYS or posixpath.dirname(whole) == "/dev/disk"):
+    first = path.split("/", 3)[2] if is_device and path != DEVICES else ""
+    if is_device and (whole in EVERYBODYS or posixpath.dirname(whole) == "/dev/disk" or _is_any_counted(first)):
         raise ValueError("is every device of the host, its own disks too; write for example /dev/vg_san or "
                          "/dev/mapper/san-*")
+    if _COUNTED.fullmatch(first) or _is_below(path, "/dev/block"):
+        raise ValueError("is a name that each host gives in the order in which it finds its disks, so it is another disk on "
+                         "another host; write one that all hosts have for it, for example /dev/disk/by-id/wwn-...")
     return path
+
+
+def _is_any_counted(pattern: str) -> bool:
+    """Return whether a pattern of names in ``/dev`` takes in devices by the order in which they were found."""
+    stem = pattern.removesuffix("*")
+    return stem != pattern and (_COUNTED.fullmatch(stem) is not None or
+                                any(one.startswith(stem) for one in (*LETTERED, *NUMBERED)))
 
 
 def _names(text: str) -> str:
@@ -61,14 +76,15 @@ def _names(text: str) -> str:
 
 def vouches_for_file(entries: Iterable[str], path: str) -> bool:
     """Return whether an absolute path of a file lies on storage that is vouched for. What lies among devices is no file."""
-    return _is_plain(path) and not _is_below(posixpath.normpath(path), DEVICES) and any(
-        _is_below(posixpath.normpath(path), entry) for entry in entries if entry.startswith("/"))
+    plain = _plain(path)
+    return plain is not None and not _is_below(plain, DEVICES) and any(
+        _is_below(plain, entry) for entry in entries if entry.startswith("/"))
 
 
 def vouches_for_device(entries: Iterable[str], path: str) -> bool:
     """Return whether a block device is vouched for by the very path that its VM knows it by."""
-    return _is_plain(path) and any(_is_device(posixpath.normpath(path), entry) for entry in entries
-                                   if entry.startswith(f"{DEVICES}/"))
+    plain = _plain(path)
+    return plain is not None and any(_is_device(plain, entry) for entry in entries if entry.startswith(f"{DEVICES}/"))
 
 
 def vouches_for_image(entries: Iterable[str], protocol: str, servers: Sequence[str], name: str) -> bool:
@@ -82,8 +98,19 @@ def vouches_for_image(entries: Iterable[str], protocol: str, servers: Sequence[s
     return bool(names) and all(any(one == prefix or _is_below(one, prefix) for prefix in prefixes) for one in names)
 
 
-def _is_plain(path: str) -> bool:
-    return path.startswith("/") and ".." not in path.split("/")
+def takes_in(entry: str, other: str) -> bool:
+    """Return whether an entry vouches for all that another one does; both as they are compared."""
+    if entry.startswith("/") and _is_below(entry, DEVICES) != _is_below(other, DEVICES):
+        return False
+    return _is_device(other, entry)
+
+
+def _plain(path: str) -> str | None:
+    """Return an absolute path as entries are written, None where it is none or climbs out. Of two slashes at its beginning,
+    which POSIX would keep, one is left: to Linux they mean the same."""
+    if not path.startswith("/") or ".." in path.split("/"):
+        return None
+    return "/" + posixpath.normpath(path).strip("/")
 
 
 def _is_below(name: str, top: str) -> bool:

@@ -3,8 +3,6 @@ left as a comment with an example."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -12,9 +10,10 @@ from ballastd.core.inventory import DeclaredHost
 from ballastd.core.quantities import HostName, human_bytes
 from ballastd.core.readiness import HostSurvey, count
 from ballastd.core.vouching import entry_of
-from ballastd.documents.host_settings import HOST_NAME
+from ballastd.documents.host_settings import HOST_NAME, LOCAL_URI
+from ballastd.documents.positions import parse
+from ballastd.errors import ConfigurationError
 
-LOCAL = re.compile(r"\w+(\+unix)?:///")
 SHARED_KINDS = ("netfs", "gluster")
 """Storage pools that are a network's by their kind; a directory is shared where several hosts have it, perhaps."""
 
@@ -28,7 +27,7 @@ def first_settings(cluster: str, hosts: Sequence[DeclaredHost], surveys: Mapping
         "#   ballastctl doctor -c THIS-FILE        what has to be put right, and how",
         "#   ballastd run --check -c THIS-FILE",
         "# Every key with its default: config/ballastd.yaml.",
-        f"cluster: {json.dumps(cluster)}",
+        f"cluster: {_quoted(cluster)}",
         "",
         "defaults:",
         "  # Speed of the network that carries guest memory; the slowest part of the way counts.",
@@ -61,9 +60,30 @@ def _names(hosts: Sequence[DeclaredHost], surveys: Mapping[HostName, HostSurvey]
     found: dict[str, str] = {}
     for host in hosts:
         said = surveys[host.name].name.lower()
-        fit = [name for name in (said.partition(".")[0], said, host.name) if HOST_NAME.fullmatch(name)]
-        found[host.name] = next((name for name in fit if name not in found.values() and name != "localhost"), host.name)
+        # what the URI of another one says is his, whoever calls himself by it
+        others = {"localhost", *found.values(), *(other.name for other in hosts if other is not host)}
+        fit = [name for name in (said.partition(".")[0], said) if HOST_NAME.fullmatch(name) and name not in others]
+        found[host.name] = fit[0] if fit else host.name
     return found
+
+
+def _quoted(text: str) -> str:
+    """Return a text as a word of YAML, whatever is in it."""
+    return '"' + "".join(sign if sign.isprintable() and sign not in '"\\' else f"\\U{ord(sign):08x}" for sign in text) + '"'
+
+
+def _word(text: str) -> str:
+    """Return a text without quotes where it is read as itself all the same, as ``101``, ``null`` and ``a: b`` are not."""
+    try:
+        documents = parse("", f"word: {text}")
+    except ConfigurationError:
+        return _quoted(text)
+    return text if [document.value for document in documents] == [{"word": text}] else _quoted(text)
+
+
+def _comment(text: str) -> str:
+    """Return what a host said fit for a comment, which ends with its line."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
 def _storage(surveys: Sequence[HostSurvey]) -> list[str]:
@@ -77,7 +97,7 @@ def _storage(surveys: Sequence[HostSurvey]) -> list[str]:
     lines = ["  # Storage whose disk locks you have SEEN refuse a second opener on another host. Until you say so, no VM",
              "  # with a disk that it writes to is ever moved."]
     for path, some in sorted(shared.items()):
-        kinds = ", ".join(sorted({kind for _, kind in some}))
+        kinds = _comment(", ".join(sorted({kind for _, kind in some})))
         lines.append(f"  # {path} ({kinds}) is a storage pool on all hosts: is it one storage, and are its locks sound?")
     example = sorted(shared)[:1] or ["/srv/vms"]
     return [*lines, f"  # vouched_storage: [{example[0]}]"]
@@ -92,14 +112,14 @@ def _may_be_vouched_for(path: str) -> bool:
 
 
 def _host(name: str, host: DeclaredHost, survey: HostSurvey, *, several: bool) -> list[str]:
-    cpu = " ".join(survey.cpu[:1]) or "processor unknown"
+    cpu = _comment(" ".join(survey.cpu[:1])) or "processor unknown"
     lines = [
         f"  # {survey.processors} processors ({cpu}), {human_bytes(survey.memory_total)}, "
         f"{count(survey.guests, 'VM')}, "
         f"QEMU {'.'.join(map(str, survey.emulator))}, libvirt {'.'.join(map(str, survey.libvirt))}",
-        f"  - name: {name}",
-        f"    uri: {host.uri}",
+        f"  - name: {_word(name)}",
+        f"    uri: {_word(host.uri)}",
     ]
-    if several and LOCAL.match(host.uri):
+    if several and LOCAL_URI.fullmatch(host.uri):
         lines.append(f"    peer_uri: qemu+tls://{name}/system   # how the others reach it: is that right?")
     return [*lines, "    # labels: {rack: r1, cooling: aisle-a, power: feed-1}"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, field_validator
 
@@ -16,7 +17,24 @@ from ballastd.documents.validation import Strict
 
 HOST_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 URI = re.compile(r"(?:qemu|test)(?:\+[a-z0-9]+)?://(?:(?P<user>[^@/\s]*)@)?\S*")
+LOCAL_URI = re.compile(r"\w+:///\S*|\w+\+unix://\S*")
+"""What means this machine, for whoever reads it."""
 MIGRATION_URI = re.compile(r"(tcp|rdma)://[^\s/]+|unix:///\S+")
+
+
+def user_of(uri: str) -> str:
+    """Return whom a libvirt URI names before its host, a password along with them; empty where it names nobody.
+
+    Raises:
+        ValueError: it is no libvirt URI, or nobody could connect to it: brackets that do not close, a port that is none.
+    """
+    found = URI.fullmatch(uri)
+    if found is None:
+        raise ValueError("it is no libvirt URI")
+    parts = urlsplit(uri)
+    if parts.port == 0:
+        raise ValueError("port 0 is nobody's")
+    return found["user"] or ""
 
 
 def _some_memory(value: int | None) -> int | None:
@@ -94,10 +112,11 @@ class HostEntry(Strict):
     @field_validator("uri", "peer_uri")
     @classmethod
     def _a_uri(cls, value: str | None) -> str | None:
-        found = None if value is None else URI.fullmatch(value)
-        if value is not None and found is None:
-            raise ValueError(f"{shown(value)} is no libvirt URI; write for example qemu+tls://kvm-01/system")
-        if found and ":" in (found["user"] or ""):
+        try:
+            user = "" if value is None else user_of(value)
+        except ValueError:
+            raise ValueError(f"{shown(value)} is no libvirt URI; write for example qemu+tls://kvm-01/system") from None
+        if ":" in user:
             raise ValueError("a password does not belong in a URI, which is logged; libvirt reads it from its auth file")
         return value
 

@@ -126,7 +126,7 @@ def read_policies(directory: Path, cluster: ClusterDeclaration | None) -> ReadPo
 
 
 def _files(directory: Path) -> list[Path]:
-    if directory.is_file():
+    if os.path.isfile(directory):  # noqa: PTH113  pathlib's own raises where it may not look, or a name is too long
         return [directory]
     try:
         found = sorted(p for p in directory.iterdir() if p.suffix in (".yaml", ".yml") and not p.name.startswith("."))
@@ -148,7 +148,7 @@ def _take_all(path: Path, documents: tuple[Document, ...], loading: Taken, *, is
     for document in documents:
         if isinstance(document.value, dict) and document.value.get("kind") == PROFILE:
             for place in take_profile(document, loading, is_asked_for=is_asked_for):
-                found.extend(file for file in _files(place) if file.resolve() != path.resolve())
+                found.extend(file for file in _files(place) if os.path.realpath(file) != os.path.realpath(path))
         else:
             _take(document, loading)
     return found

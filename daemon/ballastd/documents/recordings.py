@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ def load_recording(path: Path, begins_wall: float | None = None, ends_wall: floa
     Raises:
         ConfigurationError: it cannot be read, or there is nothing in it to rehearse on.
     """
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110  pathlib's own raises where it may not look, or a name is too long
         raise ConfigurationError((f"{path}: does not exist; name the directory of the setting recording.directory, or one "
                                   "of its files",))
     files = _files(path)

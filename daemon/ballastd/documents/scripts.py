@@ -23,7 +23,7 @@ from ballastd.errors import ConfigurationError
 FORMAT = "ballastd-script/1"
 ACTS_MAX = 10_000
 DO = "do"
-_FIELDS = ("host", "vm", "target", "metric", "subject", "value", "critical", "seconds", "word")
+_FIELDS = ("host", "vm", "target", "metric", "subject", "value", "high", "critical", "seconds", "word")
 _WRITTEN = {"seconds": "for", "word": "as"}
 """Fields whose key in the text is another word."""
 
@@ -48,6 +48,7 @@ class ActModel(Strict):
     metric: str = ""
     subject: str = ""
     value: Number | None = None
+    high: Number | None = None
     critical: Number | None = None
     seconds: Lasting | None = Field(default=None, alias="for")
     word: str = Field(default="", alias="as")
@@ -147,4 +148,4 @@ def _near(given: str, known: list[str]) -> str:
 
 def _compiled(act: ActModel) -> Act:
     return Act(act.at, act.do, act.host, act.vm, act.target, act.metric, act.subject, act.value, act.critical, act.seconds,
-               act.word)
+               act.word, act.high)

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from ballastd.core.arrival_checks import NOTHING_ALLOWED, AllowedChecks
 from ballastd.core.policies import ClusterDeclaration, Timing
 from ballastd.core.quantities import HostName, Seconds
-from ballastd.documents.host_settings import HostDefaults, HostEntry
+from ballastd.documents.host_settings import LOCAL_URI, HostDefaults, HostEntry
 from ballastd.documents.positions import Document, dotted, parse, read
 from ballastd.documents.power_settings import PowerSettings
 from ballastd.documents.scalars import (
@@ -35,7 +35,6 @@ DAY_SECONDS = 86400.0
 KEPT_MIN_DAYS = 2
 
 TIMES = Timing()
-LOCAL_URI = re.compile(r"\w+:///\S*|\w+\+unix://\S*")
 BROKER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*|[0-9a-fA-F:.]+(%\w+)?")
 
 
@@ -215,6 +214,9 @@ class TimingSettings(Strict):
     def _sound(self) -> TimingSettings:
         if self.inventory_max_age <= self.inventory_interval:
             raise ValueError("inventory_max_age must be above inventory_interval, or no host would ever be reachable")
+        if self.load_window <= 2 * self.inventory_interval:
+            # whose use was not seen for half a window is unknown
+            raise ValueError("load_window must be above twice inventory_interval, or no load would ever be known")
         return self
 
     def compiled(self) -> Timing:
@@ -284,17 +286,19 @@ def load_settings(path: Path) -> Settings:
 
 
 def _twice(settings: Settings, document: Document) -> list[str]:
+    """Who has no way of his own to his peers is reached by them as by us."""
     problems = []
     for key in ("name", "uri", "peer_uri", "migration_uri"):
         seen: dict[str, int] = {}
-        for i, host in enumerate(settings.hosts):
-            value = getattr(host, key)
-            if value is None:
+        said = [getattr(host, key) for host in settings.hosts]
+        known = [host.peer_uri or host.uri for host in settings.hosts] if key == "peer_uri" else said
+        for i, value in enumerate(known):
+            first = None if value is None else seen.setdefault(value, i)
+            if first in (None, i) or (said[i] is None and said[first] is None):
                 continue
-            if value in seen:
-                problems.append(f"{document.where(('hosts', i, key))}: hosts.{i}.{key}: {value[:63]} is declared twice "
-                                f"(first as hosts.{seen[value]}); each host has its own")
-            seen.setdefault(value, i)
+            at, other = (i, first) if said[i] is not None else (first, i)
+            problems.append(f"{document.where(('hosts', at, key))}: hosts.{at}.{key}: {value[:63]} is declared twice "
+                            f"({'first as' if other < at else 'also as'} hosts.{other}); each host has its own")
     return problems
 
 

@@ -249,7 +249,7 @@ def _repairs(stage: Stage) -> Iterator[Act]:
             if metric != "ecc.uncorrected":
                 calm = 55.0 if metric == "temperature" else 0.0
                 yield Act(at, "reading", host=host.name, metric=metric, subject=subject, value=calm,
-                          critical=sample.critical)
+                          critical=sample.critical, high=sample.high)
 
 
 def _is_ours_to_wake(stage: Stage, host: HostName) -> bool:

@@ -116,10 +116,11 @@ class SimulatedAgents:
         sample = self._agents[host].readings.get((metric, subject))
         return None if sample is None else sample.value
 
-    def set(self, host: HostName, metric: str, value: float, subject: str = "", critical: float | None = None) -> None:
+    def set(self, host: HostName, metric: str, value: float, subject: str = "", critical: float | None = None,
+            high: float | None = None) -> None:
         """Have a sensor show something else; the agent says so at once."""
         agent = self._agents[host]
-        agent.readings[metric, subject] = Sample(metric, value, subject, critical=critical)
+        agent.readings[metric, subject] = Sample(metric, value, subject, high, critical)
         self._report(agent, self._truth(host))
 
     def readings(self, host: HostName) -> dict[tuple[str, str], Sample]:

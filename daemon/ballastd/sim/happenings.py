@@ -89,8 +89,8 @@ def _reading(world: World, act: Act) -> Undo:
     host, metric, subject, value = _host(act), act.metric, act.subject, act.value
     before = world.agents.reading(host, metric, subject)
     assert value is not None
-    return _put(world, act, lambda: world.agents.set(host, metric, value, subject, act.critical),
-                lambda: world.agents.set(host, metric, before or 0.0, subject, act.critical))
+    return _put(world, act, lambda: world.agents.set(host, metric, value, subject, act.critical, act.high),
+                lambda: world.agents.set(host, metric, before or 0.0, subject, act.critical, act.high))
 
 
 def _lie(world: World, act: Act) -> Undo:

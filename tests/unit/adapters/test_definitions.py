@@ -82,3 +82,11 @@ async def test_what_cannot_be_written_is_said_with_its_place(tmp_path: Path) -> 
         await definitions.keep(A, "<domain/>")
     with pytest.raises(DefinitionNotKept, match="definitions"):
         await definitions.kept(A)
+
+
+async def test_what_is_no_text_any_more_is_not_read_as_one(tmp_path: Path) -> None:
+    definitions = kept_in(tmp_path)
+    await definitions.keep(A, "<domain/>")
+    (tmp_path / "definitions" / f"{A}.xml").write_bytes(b"<domain>\xff")
+    with pytest.raises(DefinitionNotKept, match="definitions"):
+        await definitions.kept(A)

@@ -45,6 +45,18 @@ def test_settings_that_are_not_there_are_exit_code_78_told_without_a_traceback(t
     assert "none.yaml" in said
 
 
+def test_a_check_counts_every_policy(tmp_path, capsys):
+    settings, policies = tmp_path / "s.yaml", tmp_path / "policies"
+    policies.mkdir()
+    settings.write_text('hosts: [{name: kvm-01, uri: "qemu+tls://kvm-01/system"}]\n')
+    (policies / "p.yaml").write_text(
+        "kind: Health\nname: memory\nwhen: {metric: ecc.uncorrected, increase: 1h, above: 0}\nseverity: failing\n"
+        "---\nkind: Balance\nname: even\n---\nkind: Placement\nname: pins\nvms: {tag: pinned}\nrule: pinned\n")
+    with pytest.raises(SystemExit):
+        main(["run", "--check", "--config", str(settings), "--policies", str(policies)])
+    assert capsys.readouterr().out == f"sound: {settings} (1 host), {policies} (3 policies)\n"
+
+
 def test_python_m_ballastd_is_ballastd():
     done = subprocess.run([sys.executable, "-m", "ballastd", "version"], capture_output=True, text=True, timeout=30,
                           check=True)

@@ -37,6 +37,11 @@ def test_sound_policies_are_counted(folder):
                                     "0 placement policies, 0 windows, digest ")
 
 
+def test_settings_that_nobody_may_look_at_are_none(folder, monkeypatch):
+    monkeypatch.setattr("ballastd.cli.policies.places.DEFAULT_SETTINGS", folder / ("a" * 300))
+    assert run("check", folder).exit_code == 0
+
+
 def test_a_wrong_file_is_exit_code_4_with_the_line_and_a_caret(folder):
     (folder / "wrong.yaml").write_text(SOUND.replace("severity: failing", "severity: fatal"))
     result = run("check", folder)

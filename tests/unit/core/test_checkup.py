@@ -164,6 +164,8 @@ TROUBLES: dict[str, tuple[Callable[[Site], Site], Area, Grade, tuple[HostName, .
     "a host shows not all": (with_survey(BIRCH, is_complete=False), Area.REACH, W, (BIRCH,)),
     "libvirt is reached in the clear": (with_host(BIRCH, uri="qemu+tcp://birch/system"), Area.TRANSPORT, W, (BIRCH,)),
     "peers reach it in the clear": (with_host(BIRCH, peer_uri="qemu+tcp://birch/system"), Area.TRANSPORT, W, (BIRCH,)),
+    **{f"peers look for it at {own}": (with_host(BIRCH, peer_uri=f"qemu+tls://{own}/system"), Area.TRANSPORT, W, (BIRCH,))
+       for own in ("localhost", "127.0.0.1", "[::1]:16514", "localhost.localdomain")},
     "an old libvirt": (with_survey(BIRCH, libvirt=(5, 5, 0)), Area.VERSION, F, (BIRCH,)),
     "a newer emulator": (with_survey(BIRCH, emulator=(8, 2, 0)), Area.VERSION, W, (ALDER, CEDAR)),
     "another processor": (with_survey(BIRCH, cpu=("Xeon", "Intel", "1")), Area.CPU, N, ()),
@@ -179,8 +181,11 @@ TROUBLES: dict[str, tuple[Callable[[Site], Site], Area, Grade, tuple[HostName, .
     "nobody knows whether it fits": (with_fit(ALDER, BIRCH, trouble="no answer"), Area.REACH, W, (BIRCH,)),
     "a pool that does not show a disk": (with_fit(ALDER, BIRCH, unseen=("/srv/vms/a.qcow2",)), Area.STORAGE, W, (BIRCH,)),
     "a disk that no pool covers": (with_fit(ALDER, BIRCH, unseen=("/srv/other/a.qcow2",)), Area.STORAGE, N, (BIRCH,)),
+    "a disk in a folder of a pool's, which lists none": (with_fit(ALDER, BIRCH, unseen=("/srv/vms/deep/a.qcow2",)),
+                                                         Area.STORAGE, N, (BIRCH,)),
     "storage nobody vouches for here": (with_host(BIRCH, vouched_storage=()), Area.LOCKS, W, (BIRCH,)),
     "storage others vouch for": (with_host(BIRCH, vouched_storage=("/srv/fast",)), Area.LOCKS, W, (ALDER, CEDAR)),
+    "more storage than others vouch for": (with_host(BIRCH, vouched_storage=("/srv",)), Area.LOCKS, W, (ALDER, CEDAR)),
     "a disk without a lock": (with_survey(BIRCH, guests=(guest("db", Pin(PinKind.DISK_UNLOCKED, "vda", "lock it")),)),
                               Area.LOCKS, W, (BIRCH,)),
     "a device that stays": (with_survey(BIRCH, guests=(guest("gpu", Pin(PinKind.PASSTHROUGH, "hostdev", "detach")),)),
@@ -189,6 +194,8 @@ TROUBLES: dict[str, tuple[Callable[[Site], Site], Area, Grade, tuple[HostName, .
                           Area.DEVICES, N, (BIRCH,)),
     "no broker": (with_heard(trouble="refused"), Area.TELEMETRY, F, ()),
     "a silent agent": (without_report(BIRCH), Area.TELEMETRY, F, (BIRCH,)),
+    "reports that cannot be used": (lambda site: with_heard(unread={BIRCH: "schema", ALDER: "number"})(
+        without_report(BIRCH)(site)), Area.TELEMETRY, F, (BIRCH,)),
     "strange names": (with_heard(strangers=3), Area.TELEMETRY, N, ()),
     "no hook": (with_agent(BIRCH, hook=False), Area.TELEMETRY, W, (BIRCH,)),
     "a short keepalive": (with_agent(BIRCH, keepalive=(1, 3)), Area.LINK, W, (BIRCH,)),
@@ -200,6 +207,11 @@ TROUBLES: dict[str, tuple[Callable[[Site], Site], Area, Grade, tuple[HostName, .
     "a controller that is silent": (with_power(BIRCH, PowerAnswer("no answer")), Area.POWER, W, (BIRCH,)),
     "a controller that says off": (with_power(BIRCH, PowerAnswer("", PowerState.OFF, MACHINE[BIRCH])), Area.POWER, F,
                                    (BIRCH,)),
+    "a controller that does not say": (with_power(BIRCH, PowerAnswer("", PowerState.UNKNOWN, MACHINE[BIRCH])), Area.POWER, W,
+                                       (BIRCH,)),
+    "reports without an agent's word": (with_heard(agents={name: AgentState(name, True, NOW, hook=True, keepalive=(5, 24))
+                                                           for name in (ALDER, CEDAR)}), Area.TELEMETRY, N, (BIRCH,)),
+    "reports of an agent that went": (with_agent(BIRCH, online=False), Area.TELEMETRY, N, (BIRCH,)),
     "a controller of another machine": (with_power(BIRCH, PowerAnswer("", PowerState.ON, MACHINE[CEDAR])), Area.POWER, F,
                                         (BIRCH,)),
     "a controller that knows no machine": (with_power(BIRCH, PowerAnswer("", PowerState.ON, None)), Area.POWER, W, (BIRCH,)),
@@ -255,6 +267,19 @@ def test_nothing_is_said_to_be_well_of_a_host_that_says_nothing() -> None:
     assert not [pair for pair in readiness.pairs if pair.source == BIRCH], "which VMs it has is not known"
 
 
+@pytest.mark.parametrize("fits", [(), tuple(Fit("alder-web", ALDER, name, trouble="no answer") for name in (BIRCH, CEDAR))])
+def test_what_no_vm_was_looked_at_for_is_not_said_to_be_well(fits: tuple[Fit, ...]) -> None:
+    grid = judge(replace(sound(), fits=fits)).grid
+    assert all(area not in grid[name] for name in NAMES for area in (Area.NETWORK, Area.STORAGE))
+    one = judge(replace(sound(), fits=(Fit("alder-web", ALDER, BIRCH),))).grid
+    assert [name for name in NAMES if one[name].get(Area.STORAGE) is Grade.GOOD] == [BIRCH]
+
+
+def test_a_controller_that_nobody_asked_is_not_said_to_be_well() -> None:
+    readiness = judge(replace(sound(), power={}))
+    assert all(Area.POWER not in readiness.grid[name] for name in NAMES)
+
+
 def test_nothing_could_go_where_nothing_may_be_steered() -> None:
     readiness = judge(with_survey(BIRCH, steering="denied")(replace(sound(), fits=())))
     assert {pair.obstacle for pair in readiness.pairs if pair.target == BIRCH} == {"birch may not be steered"}
@@ -263,6 +288,13 @@ def test_nothing_could_go_where_nothing_may_be_steered() -> None:
 def test_a_link_is_nothing_that_was_looked_at() -> None:
     alone = replace(sound(), declared=ClusterDeclaration((declared(ALDER),)))
     assert Area.LINK not in judge(alone).grid[ALDER]
+
+
+def test_of_disks_on_several_storages_each_is_told_with_its_own_pool() -> None:
+    readiness = judge(with_fit(ALDER, BIRCH, unseen=("/srv/other/b.qcow2", "/srv/vms/a.qcow2", "rbd:vms/c"))(sound()))
+    told = {(one.grade, one.words.partition(" of 1 VM")[0]) for one in readiness.findings if one.area is Area.STORAGE}
+    assert told == {(W, "pool vms does not show /srv/vms/a.qcow2"),
+                    (N, "no active storage pool covers /srv/other/b.qcow2, rbd:vms/c")}
 
 
 def test_where_no_broker_was_asked_nothing_is_said_of_telemetry() -> None:

@@ -8,6 +8,7 @@ from ballastd.core.diary import Diary, Entry
 from ballastd.core.inventory import DeclaredHost, HostInventory, VmRecord, VmState
 from ballastd.core.quantities import Bytes, HostName, Instant, VmId
 from ballastd.core.recorded import recorded
+from ballastd.core.telemetry import Report, Sample
 from tests.builders import GIB, vm_id
 
 H1 = HostName("h1")
@@ -99,3 +100,12 @@ def test_who_runs_on_keeps_his_name_though_he_was_renamed_meanwhile() -> None:
 def test_who_is_stopped_and_renamed_between_two_looks_is_stopped_by_his_name_and_started_by_the_new_one() -> None:
     told = Told().look(0.0, vm()).look(1000.0, down("x-new")).look(2000.0, vm("x-new")).look(3000.0, down("x-new"))
     assert told.acts() == [(1000.0, "stop", "x"), (2000.0, "start", "x-new"), (3000.0, "stop", "x-new")]
+
+
+@pytest.mark.parametrize(("high", "critical"), [(80.0, 95.0), (80.0, None), (None, 95.0), (None, None)])
+def test_a_sensor_keeps_its_own_limits(high: float | None, critical: float | None) -> None:
+    told = Told().look(1.0, vm())
+    warm = Report(H1, "boot", 1, at(2.0).wall, 10.0, (Sample("temperature", 85.0, "inlet", high, critical),), at(2.0))
+    told.entries += told.diary.note((warm,), frozenset(), frozenset(), at(2.0))
+    [act] = [act for act in recorded(told.entries).acts if act.do == "reading"]
+    assert (act.subject, act.value, act.high, act.critical) == ("inlet", 85.0, high, critical)

@@ -58,9 +58,9 @@ def test_a_number_that_makes_no_sense_is_refused(tmp_path: Path, key: str, words
 def test_the_times_of_power_are_settings(tmp_path: Path) -> None:
     text = HOSTS.replace("KEYS", "")
     assert loaded(tmp_path, text).cluster.timing == Timing()
-    short = "timing: {load_window: 1s, cordon_confirm: 2s, power_off: 3s, wake: 4s, wake_proof: 5d}\n"
+    short = "timing: {load_window: 21s, cordon_confirm: 2s, power_off: 3s, wake: 4s, wake_proof: 5d}\n"
     assert loaded(tmp_path, text + short).cluster.timing == Timing(
-        load_window=Seconds(1.0), cordon_confirm=Seconds(2.0), power_off=Seconds(3.0), wake=Seconds(4.0),
+        load_window=Seconds(21.0), cordon_confirm=Seconds(2.0), power_off=Seconds(3.0), wake=Seconds(4.0),
         wake_proof=Seconds(5 * 86400.0))
     assert refused(tmp_path, text + "timing: {wake: 0s}\n") == (
         "s.yml:4:10: timing.wake: must be above zero; write for example 5m")

@@ -184,13 +184,17 @@ SETTINGS = "hosts:\n  - {name: kvm-01, uri: \"qemu+tls://kvm-01/system\"}\n"
 PROTOCOLS = ("is no storage; write the path of files (/srv/vms) or of devices (/dev/vg_san), or for a network disk its "
              "protocol and name (rbd:pool); protocols: rbd, iscsi, nbd, gluster, nfs")
 EVERY_DEVICE = "is every device of the host, its own disks too; write for example /dev/vg_san or /dev/mapper/san-*"
+COUNTED = ("is a name that each host gives in the order in which it finds its disks, so it is another disk on another host; "
+           "write one that all hosts have for it, for example /dev/disk/by-id/wwn-...")
 NO_STORAGE = [
     ("srv/vms", f"'srv/vms' {PROTOCOLS}"), ("sheepdog:x", f"'sheepdog:x' {PROTOCOLS}"),
     ("7", "7 is no storage; write for example /srv/vms, /dev/vg_san or rbd:pool"),
     ("/srv/../etc", "'/srv/../etc' is no storage; write it without .. and control characters, for example /srv/vms"),
     ("/srv/vm*", "'/srv/vm*' has a *, which may only end the names of devices; write for example /dev/mapper/san-*"),
     ("/dev/v*/a", "'/dev/v*/a' has a *, which may only end the names of devices; write for example /dev/mapper/san-*"),
-    *((path, f"'{path}' {EVERY_DEVICE}") for path in ("/dev", "/dev/mapper", "/dev/mapper/*", "/dev/disk/by-id/")),
+    *((path, f"'{path}' {EVERY_DEVICE}") for path in ("/dev", "/dev/mapper", "/dev/mapper/*", "/dev/disk/by-id/",
+                                                            "/dev/sd*", "/dev/s*", "/dev/nvme1*", "/dev/dm-*")),
+    *((path, f"'{path}' {COUNTED}") for path in ("/dev/sdb", "/dev/vda2", "/dev/nvme0n1", "/dev/dm-3", "/dev/block/8:16")),
     ("\"rbd:\"", "'rbd:' names no storage; write for example rbd:pool"),
     ("nbd:10.0.0.9//x", "'nbd:10.0.0.9//x' names no storage; write for example nbd:10.0.0.9/vms"),
 ]
@@ -217,6 +221,8 @@ NO_STORAGE = [
      "s.yaml:3:10: timing.pace: 30 has no unit; write a duration, for example 5m, 90s or 1h30m"),
     (SETTINGS + "timing: {inventory_max_age: 5s}\n", "s.yaml:3:1: timing: inventory_max_age must be above "
      "inventory_interval, or no host would ever be reachable"),
+    (SETTINGS + "timing: {load_window: 20s}\n", "s.yaml:3:1: timing: load_window must be above twice inventory_interval, "
+     "or no load would ever be known"),
     (SETTINGS + "defaults: {link_speed: 10}\n",
      "s.yaml:3:12: defaults.link_speed: 10 has no unit; write a link speed, for example 10Gbit/s"),
     (SETTINGS + "defaults: {link_interfaces: [\"\"]}\n",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,20 @@ def test_an_escape_beyond_unicode_is_refused_and_no_crash(tmp_path: Path) -> Non
     assert "not YAML" in problems(tmp_path, 'kind: "\\UFFFFFFFF"\n')[0]
 
 
+def test_what_cannot_be_looked_at_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_policies(tmp_path / ("a" * 300), None, NOW)
+    assert "cannot be read: File name too long" in caught.value.problems[0]
+    (tmp_path / "policies").mkdir()
+    loop = tmp_path / "policies" / "loop.yaml"
+    loop.symlink_to(loop)
+    profile = tmp_path / "profile.yaml"
+    profile.write_text("kind: Profile\nname: p\ninclude: [policies]\n")
+    with pytest.raises(ConfigurationError) as caught:
+        load_policies(profile, None, NOW)
+    assert caught.value.problems[0] == f"{loop}: cannot be read: Too many levels of symbolic links"
+
+
 def test_a_file_whose_name_is_not_utf8_is_read_like_any_other(tmp_path: Path) -> None:
     path = os.fsencode(tmp_path) + b"/\xff.yaml"
     Path(os.fsdecode(path)).write_text("kind: Limits\nname: l\n")
@@ -110,7 +125,26 @@ def test_two_hosts_do_not_share_an_address(tmp_path: Path, key: str, address: st
     assert f"hosts.1.{key}: {address} is declared twice" in caught.value.problems[0]
 
 
-@pytest.mark.parametrize("uri", ["qemu+tls://root:secret@kvm-01/system", "xen://kvm-01/", "lxc+ssh://kvm-01/"])
+@pytest.mark.parametrize(("first", "second", "words"), [
+    ("", ', peer_uri: "URI"', "hosts.1.peer_uri: URI is declared twice (first as hosts.0); each host has its own"),
+    (', peer_uri: "OTHER"', "", "hosts.0.peer_uri: OTHER is declared twice (also as hosts.1); each host has its own"),
+])
+def test_no_host_is_reached_by_its_peers_where_another_one_is_by_us(tmp_path: Path, first: str, second: str, words: str
+                                                                    ) -> None:
+    path, uris = tmp_path / "s.yaml", re.findall(r"qemu[^\s,}\"']+", HOSTS)
+
+    def with_uris(text: str) -> str:
+        return text.replace("URI", uris[0]).replace("OTHER", uris[1])
+
+    path.write_text(HOSTS.replace("FIRST", with_uris(first)).replace("SECOND", with_uris(second)))
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(path)
+    assert caught.value.problems[0].endswith(with_uris(words))
+    assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize("uri", ["qemu+tls://root:secret@kvm-01/system", "xen://kvm-01/", "lxc+ssh://kvm-01/",
+                                 "qemu+tls://[fd00::1/system", "qemu+tls://kvm-01:99999/system", "qemu+tls://kvm-01:x/system"])
 def test_a_uri_is_of_qemu_and_carries_no_password(tmp_path: Path, uri: str) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(f'hosts:\n  - {{name: kvm-01, uri: "{uri}"}}\n')

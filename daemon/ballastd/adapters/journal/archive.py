@@ -9,13 +9,16 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
+from itertools import count
 from pathlib import Path
 
 from ballastd.adapters.journal.chain import NOTHING, Head, StoredRow, flaw
 from ballastd.adapters.journal.mark import sync_directory
 from ballastd.errors import JournalDamaged, JournalError
 
+_NAME = re.compile(r"records-(\d{12,})-(\d{12,})\.jsonl\.gz")
 _UNREADABLE = (OSError, EOFError, ValueError, TypeError)
 
 
@@ -25,8 +28,8 @@ def archive_directory(path: Path) -> Path:
 
 
 def archives(path: Path) -> list[Path]:
-    """Return the archives of the journal at ``path``, in order."""
-    return sorted(archive_directory(path).glob("records-*.jsonl.gz"))
+    """Return the archives of the journal at ``path``, in order. What else somebody put beside them is none."""
+    return sorted(file for file in archive_directory(path).glob("records-*.jsonl.gz") if _NAME.fullmatch(file.name))
 
 
 def write_archive(path: Path, after: Head, rows: Iterable[StoredRow]) -> Head:
@@ -92,7 +95,8 @@ def pass_over_unfinished(path: Path, anchor: Head) -> None:
     is deleted: to a journal that was put back from a copy, its own later archives look the same."""
     for file in archives(path):
         if span(file)[0] > anchor.sequence:
-            file.replace(file.with_name(f"unfinished-{file.name}"))
+            names = (f"unfinished-{'' if i == 1 else f'{i}-'}{file.name}" for i in count(1))
+            file.rename(next(place for name in names if not (place := file.with_name(name)).exists()))
 
 
 def drop_oldest(path: Path, before_wall: float) -> Path | None:
@@ -115,8 +119,9 @@ def drop_oldest(path: Path, before_wall: float) -> Path | None:
 
 def span(file: Path) -> tuple[int, int]:
     """Return the numbers of the first and the last record of an archive."""
-    first, last = file.name.removesuffix(".jsonl.gz").split("-")[1:]
-    return int(first), int(last)
+    found = _NAME.fullmatch(file.name)
+    assert found is not None
+    return int(found[1]), int(found[2])
 
 
 def archive_flaw(path: Path, anchor: Head) -> str | None:
@@ -135,7 +140,9 @@ def archive_flaw(path: Path, anchor: Head) -> str | None:
                 return f"{file}: is empty"
             head = _walk(file, head or Head(first.sequence - 1, first.previous_hash))
         except JournalDamaged as error:
-            return str(error)
+            if file.exists():
+                return str(error)
+            head = None  # it grew too old meanwhile, and the daemon has dropped it
     if head is not None and head != anchor:
         return f"{files[-1]}: ends with record {head.sequence}, and the journal goes on after {anchor.sequence}"
     return None

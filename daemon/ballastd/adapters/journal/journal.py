@@ -86,7 +86,9 @@ class SqliteJournal:
         self._mark = MarkFile(mark)
         self._mark.write(self._head)
         self._marked = self._head
-        self._files = {file: _identity(file) for file in (self._path, mark, lock_path(self._path))}
+        # its log is there from the first look on, for as long as we have it open
+        used = (self._path, sqlite.wal_path(self._path), mark, lock_path(self._path))
+        self._files = {file: _identity(file) for file in used}
 
     def append(self, revision: int, contents: Sequence[dict[str, Any]]) -> int:
         """See ``ports.Journal.append``."""
@@ -122,7 +124,7 @@ class SqliteJournal:
         try:
             self._mark.write(self._head)
         except OSError as error:
-            raise JournalError(f"{mark_path(self._path)}: {error.strerror}; the disk failed, or is full") from error
+            raise JournalError(f"{mark_path(self._path)}: {sqlite.in_words(error)}") from error
         self._marked = self._head
 
     def _check_files(self) -> None:
@@ -176,11 +178,16 @@ class SqliteJournal:
             raise JournalError(f"{self._path}: records before {before} cannot be archived: it holds "
                                f"{after.sequence + 1} to {self._head.sequence}")
         walk = Walk()
+        try:
+            pass_over_unfinished(self._path, after)  # of a night on which the cut failed
+        except OSError as error:
+            raise JournalError(sqlite.in_words(error)) from error
         with self._reads(), sqlite.reading(self._path) as connection:
             rows = takewhile(lambda row: row.sequence < before, walk.through(connection))
             archived = write_archive(self._path, after, rows)
         if walk.damage is not None or archived.sequence != before - 1:
-            pass_over_unfinished(self._path, after)
+            with contextlib.suppress(OSError):  # else it is done when the journal is opened again
+                pass_over_unfinished(self._path, after)
             raise JournalDamaged(f"{self._path}: {walk.damage or 'rows are gone'}; {CURE}")
         self._archived = archived
         return archived.sequence - after.sequence

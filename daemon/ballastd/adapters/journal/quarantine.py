@@ -20,8 +20,8 @@ from ballastd.adapters.journal.verification import examine
 from ballastd.core.events import JournalReplaced, Paused, to_record
 from ballastd.errors import JournalError
 
-PAUSED_BECAUSE = ("the journal is new: cordons, drains, latched verdicts and open migrations of the old one are not in "
-                  "it; look at the cluster, set them again, then resume")
+PAUSED_BECAUSE = ("the journal is new: cordons, drains, latched verdicts, open migrations and hosts that are off of the "
+                  "old one are not in it; look at the cluster, set them again, then resume")
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,8 +36,25 @@ def _contents(path: Path) -> Iterator[str]:
 
 
 def _told(ledger: Ledger) -> Iterator[str]:
+    yield from _under_way(ledger)
+    yield from _said(ledger)
+    yield from _found(ledger)
+
+
+def _under_way(ledger: Ledger) -> Iterator[str]:
     for m in ledger.open_migrations():
         yield f"migration {m.id} open ({m.phase.value}): {m.vm_name} from {m.source} to {m.target}"
+    for guest in ledger.shutdowns.open():
+        yield f"{guest.vm_name} on {guest.host} asked to shut down, by {guest.policy}{_why(guest.because)}"
+    for guest in ledger.shutdowns.missed():
+        yield f"{guest.vm_name} of {guest.host} down, which {guest.policy} shut down: somebody has to start it"
+    for owed in ledger.autostarts.values():
+        yield f"{owed.vm_name} to start with {owed.target} again, as it did with {owed.source}: virsh autostart"
+    for host, power in sorted(ledger.power.items()):
+        yield f"{host} {power.phase.value}, by {power.policy}{_why(power.because)}"
+
+
+def _said(ledger: Ledger) -> Iterator[str]:
     for host, cordon in sorted(ledger.cordoned.items()):
         yield f"cordon of {host}, by {cordon.by}{_why(cordon.reason)}"
     for host, drain in sorted(ledger.drains.items()):
@@ -46,6 +63,11 @@ def _told(ledger: Ledger) -> Iterator[str]:
         yield f"{host} confirmed dead, by {dead.by}{_why(dead.reason)}"
     if ledger.paused is not None:
         yield f"pause, by {ledger.paused.by}{_why(ledger.paused.reason)}"
+
+
+def _found(ledger: Ledger) -> Iterator[str]:
+    for policy, demoted in sorted(ledger.autonomy.demoted.items()):
+        yield f"{policy} only recommends{_why(demoted.because)}"
     for (policy, host), verdict in sorted(ledger.latched.items()):
         yield f"latched verdict {policy} on {host}{_why(verdict.evidence)}"
     for _, seen in sorted(ledger.duplicates.items()):

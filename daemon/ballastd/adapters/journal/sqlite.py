@@ -7,6 +7,7 @@ read more out of it than we do has had a look.
 from __future__ import annotations
 
 import contextlib
+import errno
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,15 @@ _CURES = {
     sqlite3.SQLITE_IOERR: "the disk failed, or is full; the kernel's log knows which",
     sqlite3.SQLITE_NOMEM: "there is no memory left",
 }
+_CURES_OF_SYSTEM = {
+    errno.ENOSPC: _CURES[sqlite3.SQLITE_FULL],
+    errno.EDQUOT: _CURES[sqlite3.SQLITE_FULL],
+    errno.EROFS: _CURES[sqlite3.SQLITE_READONLY],
+    errno.EACCES: _CURES[sqlite3.SQLITE_PERM],
+    errno.EPERM: _CURES[sqlite3.SQLITE_PERM],
+    errno.EIO: _CURES[sqlite3.SQLITE_IOERR],
+}
+"""The same for files that are not SQLite's: the mark, the lock, archives."""
 
 
 def wal_path(path: Path) -> Path:
@@ -99,8 +109,12 @@ def is_about_the_machine(error: BaseException) -> bool:
 
 def in_words(error: BaseException) -> str:
     """Return what went wrong, and what to do about it where we know."""
-    cure = _CURES.get(_code(error) or -1)
-    text = str(getattr(error, "orig", None) or error)
+    if isinstance(error, OSError):
+        cure = _CURES_OF_SYSTEM.get(error.errno or 0)
+        text = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
+    else:
+        cure = _CURES.get(_code(error) or -1)
+        text = str(getattr(error, "orig", None) or error)
     return f"{text}; {cure}" if cure else text
 
 

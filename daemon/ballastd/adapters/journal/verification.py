@@ -205,7 +205,8 @@ def verify(path: Path | str) -> JournalHealth:
                 damage = found.damage or archive_flaw(path, found.anchor)
                 return replace(found.health, damage=damage)
     except OSError as error:
-        raise JournalError(f"{error.filename or path}: {error.strerror or error}") from error
+        ask = "; ask as the daemon's user" if isinstance(error, PermissionError) else ""
+        raise JournalError(f"{error.filename or path}: {error.strerror or error}{ask}") from error
     raise JournalError(f"{path}: it is written to faster than it can be read; verify a copy, or stop the daemon")
 
 

@@ -16,10 +16,11 @@ from ballastd.ports.running import Clock
 
 
 class ClaimWatch:
-    """``holder``: the daemon that claimed the cluster lately, empty where none did; ``heard``: whether any claim came."""
+    """``holder``: the daemon that claimed the cluster lately, empty where none did; ``heard``: whether any claim came;
+    ``reached``: whether the broker was, without which nobody knows."""
 
     def __init__(self, address: BrokerAddress, clock: Clock, rng: random.Random | None = None) -> None:
-        self.holder, self.heard = "", asyncio.Event()
+        self.holder, self.heard, self.reached = "", asyncio.Event(), False
         self._clock = clock
         self._link = Link(address, clock, rng or random.Random(), self, (topic_of(address.prefix, DAEMON, "claim"),))  # noqa: S311  jitter, no secret
 
@@ -38,7 +39,8 @@ class ClaimWatch:
         self.heard.set()
 
     def link_up(self) -> None:
-        """Do nothing: what is retained comes by itself."""
+        """Take note of it: what is retained comes by itself."""
+        self.reached = True
 
     def link_down(self, reason: str) -> None:
         """Do nothing: whoever listens to telemetry says so."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -36,7 +37,8 @@ def placed(directory: Path | None, settings: Path | None) -> tuple[Path, Cluster
     """
     from ballastd.documents import load_settings
 
-    place = settings if settings is not None else DEFAULT_SETTINGS if DEFAULT_SETTINGS.is_file() else None
+    # whoever may not look there has none; pathlib's own question would end in an error
+    place = settings if settings is not None else DEFAULT_SETTINGS if os.path.isfile(DEFAULT_SETTINGS) else None  # noqa: PTH113
     loaded = None if place is None else load_settings(place)
     if directory is None and loaded is None:
         raise click.UsageError("say which DIRECTORY holds the policies, or give --settings")

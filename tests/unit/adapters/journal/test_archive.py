@@ -72,6 +72,19 @@ def test_killed_between_the_archive_and_the_cut_nothing_is_lost_and_nothing_is_d
     assert verify(path).damage is None
 
 
+def test_an_archive_whose_cut_failed_is_passed_over_by_the_next_one_in_the_same_run(tmp_path: Path) -> None:
+    """On a disk that is full, say: the next night both are tried again, and what was archived twice is no damage."""
+    path = tmp_path / "journal.db"
+    journal = a_journal(path)
+    journal.archive(5)
+    journal.archive(9)
+    journal.cut(9)
+    assert verify(path).damage is None
+    journal.close()
+    assert replayed(path) == list(range(9, 13))
+    assert [file.name for file in archives(path)] == ["records-000000000001-000000000008.jsonl.gz"]
+
+
 def test_killed_while_the_archive_is_written_leaves_only_a_torso_that_nobody_takes_for_one(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     a_journal(path).close()
@@ -179,6 +192,35 @@ def test_a_journal_that_is_set_aside_takes_its_archives_with_it(tmp_path: Path) 
     assert replayed(path) == [1, 2]
     assert sorted(file.name for file in (done.place / archive_directory(path).name).iterdir()) == names
     assert archives(path) == []
+
+
+@pytest.mark.parametrize("name", ["records-old.jsonl.gz", "records-1-2-3.jsonl.gz", "records-a-b.jsonl.gz"])
+def test_what_somebody_puts_beside_the_archives_is_none_of_them(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "journal.db"
+    archived(path).close()
+    (archive_directory(path) / name).write_bytes(b"mine")
+    assert verify(path).damage is None
+    assert replayed(path) == list(range(9, 13))
+    assert len(archives(path)) == 2
+    assert (archive_directory(path) / name).read_bytes() == b"mine"
+
+
+def test_a_journal_put_back_twice_costs_no_archive_either(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    a_journal(path).close()
+    copy = {file: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()}
+    for _ in range(3):
+        later = SqliteJournal(path)
+        later.open()
+        later.archive(5)
+        later.cut(5)
+        later.close()
+        for file, content in copy.items():
+            file.write_bytes(content)
+    assert replayed(path) == list(range(1, 13))
+    name = "records-000000000001-000000000004.jsonl.gz"
+    assert sorted(file.name for file in archive_directory(path).iterdir()) == [
+        f"unfinished-2-{name}", f"unfinished-3-{name}", f"unfinished-{name}"]
 
 
 def test_a_journal_put_back_from_a_copy_costs_no_archive(tmp_path: Path) -> None:

@@ -201,3 +201,12 @@ def test_what_root_makes_belongs_to_the_daemon(after_crash: Image, tmp_path: Pat
     for file in (path, mark_path(path), path.with_name(path.name + ".lock")):
         assert file.stat().st_uid == 65534, file
         assert file.stat().st_mode & 0o077 == 0, file
+
+
+def test_the_command_line_tells_of_a_journal_that_is_gone_what_the_daemon_told(after_crash: Image, tmp_path: Path) -> None:
+    path = damaged(after_crash, tmp_path)
+    path.unlink()
+    found = CliRunner().invoke(main, ["journal", "verify", str(path)])
+    assert (found.exit_code, "the database is missing" in found.output) == (4, True)
+    found = CliRunner().invoke(main, ["journal", "verify", str(tmp_path / "nowhere.db")])
+    assert (found.exit_code, "there is no journal" in found.output) == (1, True)

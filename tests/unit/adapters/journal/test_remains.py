@@ -10,7 +10,10 @@ from click.testing import CliRunner
 from ballastd.adapters.journal import SqliteJournal, quarantine, verify
 from ballastd.adapters.journal.remains import in_force
 from ballastd.cli.ctl import main
+from ballastd.core import autonomy_events as au
 from ballastd.core import events as ev
+from ballastd.core import power_events as pw
+from ballastd.core import shutdown_events as sh
 from ballastd.core.migrations import Ending, MigrationPhase
 from ballastd.core.quantities import GIB, Bytes, HostName, VmId
 from ballastd.errors import JournalError
@@ -61,10 +64,22 @@ STORY: tuple[ev.Event, ...] = (
     order("7-1", "a"), order("7-2", "b"), ev.MigrationMoved(1.0, "7-1", MigrationPhase.RUNNING),
     ev.MigrationMoved(1.0, "7-2", MigrationPhase.COMPLETED), ev.MigrationSettled(1.0, "7-2", Ending.COMPLETED),
     ev.DuplicateSeen(1.0, VmId("c"), "two\x1b[2Jfold", (H1, H3)), ev.Paused(1.0, "ann", "lunch"),
+    pw.HostEmptying(1.0, H2, "nights", "it is empty"), pw.HostClosing(1.0, H2),
+    pw.PowerOffOrdered(1.0, "8-off", H2, "nights", "it is empty"), pw.HostOff(1.0, H2, "by two signs"),
+    pw.HostEmptying(1.0, H3, "nights", "it is next"), pw.HostKept(1.0, H3, "it is needed"),
+    sh.ShutdownOrdered(1.0, "9-d", VmId("d"), "asked", H1, "failing", "no way out"),
+    sh.ShutdownOrdered(1.0, "9-e", VmId("e"), "down", H1, "failing", "no way out"),
+    sh.ShutdownEnded(1.0, "9-e", sh.ShutdownEnding.DOWN),
+    sh.ShutdownOrdered(1.0, "9-f", VmId("f"), "back", H1, "failing", "no way out"),
+    sh.ShutdownEnded(1.0, "9-f", sh.ShutdownEnding.DOWN), sh.ShutdownOver(1.0, "9-f", "back", H1, "it runs"),
+    au.PolicyDemoted(1.0, "even-load", "two moves of its failed"),
 )
 TOLD = (
-    "migration 7-1 open (running): name-of-a from h1 to h2", "cordon of h1, by ann: new fans", "drain of h3, by ann",
+    "migration 7-1 open (running): name-of-a from h1 to h2", "asked on h1 asked to shut down, by failing: no way out",
+    "down of h1 down, which failing shut down: somebody has to start it", "h2 off, by nights: it is empty",
+    "cordon of h1, by ann: new fans", "drain of h3, by ann",
     "h2 confirmed dead, by cho: stolen", "pause, by ann: lunch",
+    "even-load only recommends: two moves of its failed",
     "latched verdict uncorrected on h1: ecc.uncorrected rose by 1 > 0",
     "two\x1b[2Jfold seen running on h1 and h3, which were frozen",
 )

@@ -16,7 +16,7 @@ import pytest
 from ballastd.adapters.journal import SqliteJournal, verify
 from ballastd.adapters.journal.lock import lock_path
 from ballastd.adapters.journal.mark import mark_path
-from ballastd.adapters.journal.sqlite import writing
+from ballastd.adapters.journal.sqlite import wal_path, writing
 from ballastd.errors import JournalDamaged, JournalError
 from tests.unit.adapters.journal.images import what_is_found
 
@@ -160,7 +160,7 @@ def test_a_disk_full_of_its_own_records_refuses_and_loses_nothing(small_disk: Pa
 def test_a_disk_that_is_full_from_the_start_leaves_no_half_of_a_journal(small_disk: Path) -> None:
     path = small_disk / "journal.db"
     fill_up(small_disk / "fill")
-    assert "cannot be used" in refusal(path)
+    assert "No space left on device; nothing was written; make room on its file system" in refusal(path)
     (small_disk / "fill").unlink()
     assert what_is_found(path) == (None, ())
 
@@ -170,13 +170,14 @@ def test_a_read_only_file_system_is_named(small_disk: Path) -> None:
     path = small_disk / "journal.db"
     what_is_found(path)
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    assert "Read-only file system" in refusal(path)
-    assert "Read-only file system" in refusal(small_disk / "other.db")
+    for one in (path, small_disk / "other.db"):
+        assert refusal(one) == (f"{one}: cannot be used: {lock_path(one)}: Read-only file system; nothing can be written; "
+                                "mount its file system writable, and let the daemon's user own the file and its directory")
     assert verify(path).damage is None, "looking needs no right to write"
     subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
 
 
-@pytest.mark.parametrize("companion", [lambda path: path, mark_path, lock_path])
+@pytest.mark.parametrize("companion", [lambda path: path, wal_path, mark_path, lock_path])
 @pytest.mark.parametrize("act", [lambda path: path.unlink(), lambda path: path.rename(path.with_name("moved")),
                                  lambda path: shutil.copy(path.rename(path.with_name("moved")), path)])
 def test_files_taken_away_under_the_daemon_are_not_written_to(tmp_path: Path, companion: Callable[[Path], Path],

@@ -7,7 +7,7 @@ import pytest
 from ballastd.adapters.libvirt.pins import PINS_MAX
 from ballastd.adapters.libvirt.xml_facts import domain_facts
 from ballastd.core.inventory import Pin, PinKind
-from ballastd.core.vouching import entry_of, vouches_for_file
+from ballastd.core.vouching import entry_of, takes_in, vouches_for_file
 from tests.unit.adapters.libvirt.domains import LOCKED_DISK, VOUCHED, domain
 
 
@@ -134,6 +134,10 @@ DEVICES = ("/dev/vg_san", "/dev/mapper/san-*")
 VOUCHED_FOR: dict[str, tuple[tuple[str, ...], str]] = {
     "a logical volume": (DEVICES, disk("dev='/dev/vg_san/web'", kind="block")),
     "a multipath device by how its name begins": (DEVICES, disk("dev='/dev/mapper/san-7'", kind="block", fmt="qcow2")),
+    "a logical volume by two slashes": (DEVICES, disk("dev='//dev/vg_san/web'", kind="block")),
+    "a disk by what it calls itself": (("/dev/disk/by-id/wwn-0x5*",), disk("dev='/dev/disk/by-id/wwn-0x50'", kind="block")),
+    "devices whose names only look counted": (("/dev/drbd*", "/dev/san*", "/dev/mdata", "/dev/md/vms", "/dev/rbd/pool"),
+                                              disk("dev='/dev/drbd0'", kind="block")),
     "one device": (("/dev/mapper/lun0",), disk("dev='/dev/mapper/lun0'", kind="block")),
     "an image of a pool of RBD": (("rbd:vms",), disk("protocol='rbd' name='vms/a'", kind="network")),
     "an image of a namespace of RBD": (("rbd:vms/ns",), disk("protocol='rbd' name='vms/ns/a'", kind="network")),
@@ -188,6 +192,8 @@ def test_uefi_variables_may_lie_on_any_kind_of_storage_that_is_vouched_for() -> 
     ("/srv/vms/a", ("/srv/vms/",), True),
     ("/dev/vg/a", ("/",), False),
     ("/srv//vms/./a", ("/srv/vms",), True),
+    ("//srv/vms/a", ("/srv/vms",), True),
+    ("//dev/vg/a", ("/",), False),
     ("/srv/vms", ("/srv/vms",), False),
     ("/srv/vmsx/a", ("/srv/vms",), False),
     ("/a", ("/",), True),
@@ -198,3 +204,14 @@ def test_uefi_variables_may_lie_on_any_kind_of_storage_that_is_vouched_for() -> 
 ])
 def test_a_prefix_is_taken_by_whole_components(path: str, prefixes: tuple[str, ...], under: bool) -> None:
     assert vouches_for_file(prefixes, path) is under
+
+
+@pytest.mark.parametrize(("entry", "other", "whole"), [
+    ("/srv", "/srv", True), ("/srv", "/srv/vms", True), ("/srv/vms", "/srv", False), ("/srv", "/srvx", False),
+    ("/", "/srv", True), ("/", "/dev/vg", False), ("/dev/vg", "/dev/vg/web", True), ("/dev/vg", "/srv", False),
+    ("/dev/mapper/san-*", "/dev/mapper/san-7", True), ("/dev/mapper/san-*", "/dev/mapper/san-a*", True),
+    ("/dev/mapper/san-a*", "/dev/mapper/san-*", False), ("rbd:vms", "rbd:vms/ns", True), ("rbd:vms", "rbd:vms2", False),
+    ("rbd:vms", "nbd:vms", False), ("/", "rbd:vms", False), ("nbd:10.0.0.9", "nbd:10.0.0.9/x", True),
+])
+def test_an_entry_takes_in_what_is_below_it(entry: str, other: str, whole: bool) -> None:
+    assert takes_in(entry, other) is whole
