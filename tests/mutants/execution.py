@@ -15,6 +15,13 @@ LAST, LAST_FILE = core("test_shutdowns.py", "test_shutdowns_watched.py"), f"{COR
 EXECUTION: tuple[Mutant, ...] = (
     Mutant("a hand-over that hangs is taken for a pause", f"{CORE}/hand_pauses.py",
            " and shown.progress.memory_remaining > most", "", HAND_PAUSES),
+    Mutant("a declared limit is more than the machine", KERNEL_FILE,
+           "min(declared.memory_limit or target.memory_total, target.memory_total)",
+           "(declared.memory_limit or target.memory_total)", KERNEL),
+    Mutant("what a host keeps for itself is free", KERNEL_FILE, "target.memory_free - reserve)", "target.memory_free)", KERNEL),
+    Mutant("a definition that stayed behind hides who is paused elsewhere", f"{CORE}/copying.py",
+           "lives_more(one, other) or (one.state.holds_memory and not other.state.holds_memory)", "one.state.runs",
+           core("test_copying.py")),
     Mutant("who is paused by hand off a failing host is called off", f"{CORE}/hand_pauses.py",
            "if m.paused_by_hand and not m.saving else", "if m.paused_by_hand else", HAND_PAUSES),
     Mutant("who was paused by hand may be moved on at once", f"{CORE}/booking_migrations.py",

@@ -432,15 +432,17 @@ class Kernel:
         if declared is None:
             return ()
         need = order.move.memory if here is None else here.ordinary
-        limit = declared.memory_limit or max(0, target.memory_total - declared.memory_reserve)
+        reserve = declared.memory_reserve if declared.memory_limit is None else 0
+        # never more than the machine has, which may have lost some
+        limit = min(declared.memory_limit or target.memory_total, target.memory_total) - reserve
         limit = max(0, limit - (target.memory_total - target.ordinary_total))
         held = target.ordinary_held
         held += sum(f.ordinary for f in self._coming(target))
-        room = min(limit - held, target.memory_free)
+        room = min(limit - held, target.memory_free - reserve)
         if need <= room:
             return ()
         return (Refusal(RefusalKind.MEMORY, f"needs {human_bytes(need)}, {order.move.target} has room for "
-                        f"{human_bytes(room)} now", order.move.vm, order.move.target),)
+                        f"{human_bytes(max(0, room))} now", order.move.vm, order.move.target),)
 
     def _coming(self, target: HostInventory) -> list[Flight]:
         """Return the claims on a host whose VMs it does not show yet."""
