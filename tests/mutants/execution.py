@@ -15,6 +15,10 @@ LAST, LAST_FILE = core("test_shutdowns.py", "test_shutdowns_watched.py"), f"{COR
 EXECUTION: tuple[Mutant, ...] = (
     Mutant("a hand-over that hangs is taken for a pause", f"{CORE}/hand_pauses.py",
            " and shown.progress.memory_remaining > most", "", HAND_PAUSES),
+    Mutant("what is put off waits for the first that is over", f"{CORE}/books.py", "return sorted(done)[-limit] + span",
+           "return min(done) + span", core("test_budgets.py")),
+    Mutant("hosts settle but after the last move of a VM", f"{CORE}/books.py", "for m in moves if host in",
+           "for m in moves[-1:] if host in", core("test_balance.py")),
     Mutant("a declared limit is more than the machine", KERNEL_FILE,
            "min(declared.memory_limit or target.memory_total, target.memory_total)",
            "(declared.memory_limit or target.memory_total)", KERNEL),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ballastd.core import events as ev
@@ -22,6 +23,12 @@ WAKE_ASKED_SECONDS = 12 * HOUR_SECONDS
 forgotten it."""
 OPERATOR = "operator"
 """The policy of what a person asked for."""
+
+
+def allowed_again(done: Iterable[float], limit: int, span: float) -> float:
+    """Return when (wall) fewer than ``limit`` of what was done at the times ``done``, as many or more, are within ``span``
+    seconds: where a limit was lowered meanwhile, more than one of them has to be over."""
+    return sorted(done)[-limit] + span
 
 
 class LedgerBroken(ValueError):
@@ -93,8 +100,7 @@ class Books:
 
     def host_touched(self, host: HostName) -> float | None:
         """Return when a move from or to ``host`` last completed, wall seconds, or None."""
-        return max((m.wall for moves in self.moved.values() for m in moves[-1:] if host in (m.source, m.target)),
-                   default=None)
+        return max((m.wall for moves in self.moved.values() for m in moves if host in (m.source, m.target)), default=None)
 
     def routine_since(self, wall: float, policy: str | None = None, vm: VmId | None = None) -> int:
         """Return how many routine moves were ordered after ``wall``, by one policy or of one VM where given."""

@@ -8,9 +8,10 @@ import pytest
 
 from ballastd.core import events as ev
 from ballastd.core.inventory import Pin, PinKind
+from ballastd.core.ledger import Ledger
 from ballastd.core.plans import DeferralKind, RefusalKind
 from ballastd.core.policies import AutoConverge, BalancePolicy, Cooldown, Mode, MoveBudget, Window
-from ballastd.core.quantities import Seconds
+from ballastd.core.quantities import HostName, Seconds
 from tests.builders import POLICIES, WALL, Table, a_cluster, table, vm_id
 
 EVEN_LOAD = BalancePolicy("even-load", mode=Mode.AUTO)
@@ -88,6 +89,13 @@ def test_after_a_move_both_hosts_settle_before_the_next() -> None:
             t.step(*t.carry_out(decision))
     assert len(times) == 2
     assert times[1][1] - times[0][1] >= EVEN_LOAD.cooldown.host_settle
+
+
+def test_hosts_settle_also_after_a_vm_that_was_moved_on() -> None:
+    books = Ledger()
+    for at, source, target in ((100.0, "h1", "h2"), (160.0, "h2", "h3")):
+        books.apply(ev.ForeignMoveSeen(at, vm_id("a"), "a", HostName(source), HostName(target)))
+    assert [books.host_touched(HostName(name)) for name in ("h1", "h2", "h3", "h4")] == [100.0, 160.0, 160.0, None]
 
 
 def test_a_vm_rests_after_it_was_moved() -> None:
