@@ -42,6 +42,8 @@ EXECUTION: tuple[Mutant, ...] = (
            "            self._clock.keep(now)\n", "            self._clock.keep(now)\n            self._books_clock.keep(now)\n", CLOCK),
     Mutant("a step of the clock is booked again and again", f"{CORE}/controller.py",
            "        self._books_clock.keep(step.now)\n", "", CLOCK),
+    Mutant("a clock that is set lengthens the time that a host was off", f"{CORE}/summary.py", "host: moved(wall, event)",
+           "host: wall", core("test_summary.py")),
     Mutant("a step of the clock makes verdicts older", f"{CORE}/judging.py",
            "        self._verdicts.standings.wall += by\n", "", CLOCK),
     Mutant("what was noted before this machine booted goes along", f"{CORE}/booking_clock.py",
