@@ -19,6 +19,8 @@ EXECUTION: tuple[Mutant, ...] = (
            "return min(done) + span", core("test_budgets.py")),
     Mutant("hosts settle but after the last move of a VM", f"{CORE}/books.py", "for m in moves if host in",
            "for m in moves[-1:] if host in", core("test_balance.py")),
+    Mutant("hosts that a run before began to empty are forgotten", "daemon/ballastd/kernel/flights.py",
+           "        self._begun |= begun\n", "        del begun\n", KERNEL),
     Mutant("a declared limit is more than the machine", KERNEL_FILE,
            "min(declared.memory_limit or target.memory_total, target.memory_total)",
            "(declared.memory_limit or target.memory_total)", KERNEL),

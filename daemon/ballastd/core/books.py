@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ballastd.core import events as ev
 from ballastd.core import power_events as pw
 from ballastd.core.autonomy import Autonomy
-from ballastd.core.migrations import AutostartOwed, Failure, Migration, Moved, RoutineOrder
+from ballastd.core.migrations import AutostartOwed, CallResult, Failure, Migration, Moved, RoutineOrder
 from ballastd.core.power import STANDING_BY, HostPower, PowerAct, PowerPhase
 from ballastd.core.quantities import HostName, VmId
 from ballastd.core.shutdown_books import ShutdownBooks
@@ -117,6 +117,14 @@ class Books:
         found += [(m.source, m.ordered_wall) for m in self.settled if not m.routine and m.ordered_wall > wall]
         found += [(m.source, m.ordered_wall) for m in self.migrations.values() if not m.routine]
         return dict(sorted(found, key=lambda one: one[1]))
+
+    def emptied_since(self, wall: float) -> dict[HostName, float]:
+        """Return the hosts that VMs which could not wait began to leave by our doing after ``wall``, but for an operator,
+        and when they first did (wall)."""
+        moves = [m for m in (*self.settled, *self.migrations.values())
+                 if not (m.routine or m.adopted or m.policy == OPERATOR or m.called is CallResult.WITHHELD)]
+        found = [(m.source, m.ordered_wall) for m in moves if m.ordered_wall > wall]
+        return dict(sorted(found, key=lambda one: one[1], reverse=True))
 
     def wakes_asked(self, wall: float) -> dict[HostName, pw.WakeAsked]:
         """Return what operators want switched on and have asked for lately enough, by host."""

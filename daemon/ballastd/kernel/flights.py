@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ballastd.core.books import OPERATOR
@@ -93,6 +93,10 @@ class Flights:
     def remember_routine(self, begun: Iterable[tuple[float, VmId]]) -> None:
         """Count routine moves of runs before: when each was ordered (monotonic, may be below zero), and its VM."""
         self._routine.extend(begun)
+
+    def remember_emptied(self, begun: Mapping[HostName, float]) -> None:
+        """Count hosts that runs before began to empty within the hour: when (monotonic, may be below zero)."""
+        self._begun |= begun
 
     def tune(self, migration: str, bandwidth_mib_s: int) -> None:
         """Note the bandwidth that a job was given."""

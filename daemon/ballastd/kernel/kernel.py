@@ -44,7 +44,7 @@ from ballastd.errors import (
 )
 from ballastd.kernel.autostarts import why_changed, why_not_set
 from ballastd.kernel.clearing import Clearing
-from ballastd.kernel.flights import Flight, Flights
+from ballastd.kernel.flights import HOUR_SECONDS, Flight, Flights
 from ballastd.kernel.record import Record
 from ballastd.kernel.spread import Spread
 from ballastd.kernel.switches import Switches
@@ -155,8 +155,11 @@ class Kernel:
         self._switches.hear(agent)
 
     def remember(self, ledger: Ledger) -> None:
-        """Count what runs before did: routine moves, power orders, hosts that are off, domains that were changed."""
+        """Count what runs before did: routine moves, hosts that were emptied, power orders, hosts that are off, domains that
+        were changed."""
         now = self._clock.now()
+        self._flights.remember_emptied({host: now.monotonic - max(0.0, now.wall - wall)
+                                        for host, wall in ledger.emptied_since(now.wall - HOUR_SECONDS).items()})
         for host, wall in ledger.changed_since(now.wall - AT_A_TIME_SECONDS).items():
             self._spread.change(host, now.monotonic - max(0.0, now.wall - wall))
         self._flights.remember_routine((now.monotonic - max(0.0, now.wall - order.wall), order.vm)

@@ -50,6 +50,14 @@ def test_so_many_hosts_begin_within_an_hour_and_the_next_one_waits_for_the_first
     assert refused(flights, order(7), 3600.0) == ""
 
 
+def test_what_began_before_a_restart_counts_for_the_rest_of_its_hour() -> None:
+    flights = Flights(HOSTS, CEILINGS)
+    flights.remember_emptied({HostName(f"h{source}"): -600.0 * source for source in range(CEILINGS.evacuations_per_hour)})
+    assert "ceiling 6" in refused(flights, order(7), 599.0)
+    assert refused(flights, order(2), 0.0) == ""
+    assert refused(flights, order(7), 600.0) == ""
+
+
 def test_what_an_operator_asks_for_does_not_use_up_the_hour() -> None:
     flights = Flights(HOSTS, CEILINGS)
     for source in range(9):

@@ -14,6 +14,7 @@ from ballastd.core.clearance import Clearance, Gate
 from ballastd.core.hardware import Backing, Hardware, Needs, PagePool
 from ballastd.core.inventory import HostInventory, JobKind, Mobility, Pin, PinKind, VmRecord, VmState
 from ballastd.core.ledger import Ledger
+from ballastd.core.migrations import Ending
 from ballastd.core.plans import (
     AbortOrder,
     AutostartOrder,
@@ -307,6 +308,21 @@ def test_a_machine_on_which_a_vm_cannot_run_withholds() -> None:
         await bench.kernel.migrate(await bench.write(bench.order("h0v0", "h0", "h1")))
 
     assert "numa: its memory is bound to NUMA node 1" in withheld(story)
+
+
+def test_hosts_that_a_run_before_began_to_empty_count_for_their_hour() -> None:
+    async def story() -> None:
+        bench, ledger, wall = Bench(declared(12)), Ledger(), VirtualClock().now().wall
+        for number, policy in enumerate((*6 * ["failing"], "operator", "balance")):
+            ledger.apply(ev.MigrationOrdered(
+                wall - 1000.0, f"b-{number}", vm_id(f"v{number}"), "v", HostName(f"h{number}"), HostName("h11"),
+                Bytes(GIB), 10, policy, "", wall, 1.0, routine=policy == "balance"))
+            ledger.apply(ev.MigrationSettled(wall - 900.0, f"b-{number}", Ending.COMPLETED))
+        bench.kernel.remember(ledger)
+        await bench.kernel.migrate(await bench.write(bench.order("h5v0", "h5", "h10")))
+        await bench.kernel.migrate(await bench.write(bench.order("h6v0", "h6", "h10")))
+
+    assert "6 hosts began to be emptied within the hour, ceiling 6" in withheld(story)
 
 
 def test_a_target_that_does_not_answer_withholds() -> None:
