@@ -21,6 +21,8 @@ EXECUTION: tuple[Mutant, ...] = (
            "for m in moves[-1:] if host in", core("test_balance.py")),
     Mutant("hosts that a run before began to empty are forgotten", "daemon/ballastd/kernel/flights.py",
            "        self._begun |= begun\n", "        del begun\n", KERNEL),
+    Mutant("a limit that could not be read for once is none", f"{CORE}/telemetry.py", "        if is_same_run:  # a limit",
+           "        if False:  # a limit", core("test_telemetry.py")),
     Mutant("a declared limit is more than the machine", KERNEL_FILE,
            "min(declared.memory_limit or target.memory_total, target.memory_total)",
            "(declared.memory_limit or target.memory_total)", KERNEL),
