@@ -12,6 +12,8 @@ AGENTS = only("unit", f"{UNIT_LIBVIRT}/test_agent.py")
 PROBE = "daemon/ballastd/adapters/asking/network.py"
 
 ASKING: tuple[Mutant, ...] = (
+    Mutant("a check cannot be read again with its port", f"{CORE}/arrival_checks.py", "    if len(check.words()) > CHECK_MAX:",
+           "    if False:", CHECKS),
     Mutant("a network around loopback means loopback", f"{CORE}/arrival_checks.py",
            "        if special is not None and not any(_is_part(network, special) for network in around):", "        if False:",
            CHECKS),

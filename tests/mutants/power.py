@@ -7,6 +7,8 @@ from tests.mutants.mutant import CORE, KERNEL, Mutant, core, only, scenarios
 SWITCHES = only("unit", "tests/unit/kernel/test_switches.py")
 
 POWER: tuple[Mutant, ...] = (
+    Mutant("hosts that go off in one step share an order", f"{CORE}/switching.py", '-off-{host}"', '-off"',
+           core("test_packing.py")),
     Mutant("a wake whose time passed while no daemon ran has failed", f"{CORE}/switching.py",
            " and watched >= min(NEW_SECONDS, patience)", "", core("test_packing.py", "test_wakes.py")),
     Mutant("a clock that leaps ends what a host has time for", f"{CORE}/switching.py",

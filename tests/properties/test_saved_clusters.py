@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from hypothesis import given
@@ -93,6 +94,7 @@ def clusters(draw: st.DrawFn) -> SavedCluster:
 def test_yaml_and_json_are_read_back_as_the_same_cluster(cluster: SavedCluster) -> None:
     assert read_cluster(dump_cluster(cluster)) == cluster
     assert read_cluster(dump_json(cluster)) == cluster
+    assert json.loads(dump_json(cluster))["name"] == cluster.name, "others read it, too"
     assert dump_cluster(read_cluster(dump_cluster(cluster))) == dump_cluster(cluster)
 
 

@@ -16,8 +16,8 @@ def read_edac(root: Path) -> Findings:
     """Return both counters of every DIMM (or rank, as the controller counts) below ``root``.
 
     A DIMM is known by its label, where it has a usable one of its own; else by ``mcN:dimmM``. Errors that
-    the controller could not place count under ``mcN:noinfo``; where it has no DIMMs, or one of theirs cannot
-    be read, its own sum under ``mcN``: an error must not vanish with the file that should have shown it.
+    the controller could not place count under ``mcN:noinfo``; where it has no DIMMs, or one of theirs is not there
+    or cannot be read, its own sum under ``mcN``: an error must not vanish with the file that should have shown it.
     """
     controllers = children(root / "sys/devices/system/edac/mc", r"mc[0-9]+")
     dimms = {controller: children(controller, r"(dimm|rank)[0-9]+") for controller in controllers}
@@ -50,7 +50,7 @@ def _label(dimm: Path) -> str | None:
 
 
 def _counters(findings: Findings, directory: Path, pattern: str, subject: str) -> bool:
-    """Add both counters that are there; return False if one of them is there and cannot be used."""
+    """Add both counters that are there; return False if one of them is not, or cannot be used."""
     usable = True
     for short, metric in _METRICS:
         path = directory / pattern.format(short)
@@ -61,6 +61,7 @@ def _counters(findings: Findings, directory: Path, pattern: str, subject: str) -
             usable = False
             continue
         if count is None:
+            usable = False
             continue
         reason = implausible(METRICS[metric], float(count))
         if reason is None:

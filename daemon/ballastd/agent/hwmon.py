@@ -154,8 +154,9 @@ def _fan(findings: Findings, directory: Path, feature: str, label: str) -> None:
             findings.samples.append(Sample("fan.speed", float(speed), label))
     except Unreadable as error:
         findings.refuse(path, str(error))
-    # a stopped fan may still have a plausible last speed, a broken sensor none: either flag is an alarm
-    _alarm(findings, directory, "fan.alarm", label, (f"{feature}_alarm", f"{feature}_fault"))
+    # a stopped fan may still have a plausible last speed, a broken sensor none: either flag is an alarm; some drivers have
+    # one for each limit instead, and that a fan turns faster than it should is no fault
+    _alarm(findings, directory, "fan.alarm", label, (f"{feature}_alarm", f"{feature}_min_alarm", f"{feature}_fault"))
 
 
 def _supply(findings: Findings, directory: Path, alarms: list[str]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Container, Mapping, Set
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from ballastd.core.books import DAY_SECONDS, HOUR_SECONDS, OPERATOR
+from ballastd.core.books import DAY_SECONDS, HOUR_SECONDS, OPERATOR, allowed_again
 from ballastd.core.clearance import Gate
 from ballastd.core.climbing import Asks, Climb
 from ballastd.core.convergence import ladder
@@ -169,7 +169,7 @@ def _routine_budget(move: Move, intent: Intent, tally: _Tally, snapshot: Snapsho
         made = [o.wall for o in ledger.routine_orders if o.policy == policy and o.wall > wall - span]
         if len(made) + granted >= limit:
             return Deferral(kind, f"{len(made) + granted} moves of {policy} within {words}, at most {limit}", move.vm,
-                            move.source, min(made, default=wall) + span)
+                            move.source, allowed_again([*made, *[wall] * granted], limit, span))
     return _settling(move, intent, snapshot, ledger) or _of_vm(move, intent, snapshot, ledger)
 
 
@@ -179,7 +179,7 @@ def _of_vm(move: Move, intent: Intent, snapshot: Snapshot, ledger: Ledger) -> De
     if len(made) < limit:
         return None
     return Deferral(DeferralKind.MOVES_OF_VM, f"it was moved {len(made)} times within a day, at most {limit}", move.vm,
-                    move.source, min(made, default=wall) + DAY_SECONDS)
+                    move.source, allowed_again(made, limit, DAY_SECONDS))
 
 
 def _settling(move: Move, intent: Intent, snapshot: Snapshot, ledger: Ledger) -> Deferral | None:
@@ -206,7 +206,8 @@ def _evacuation_budget(move: Move, intent: Intent, tally: _Tally, snapshot: Snap
     wall = snapshot.now.wall
     begun = ledger.evacuations_since(wall - HOUR_SECONDS) + len(tally.begins)
     if begun >= limits.evacuations_per_hour:
-        until = min(w for w in (*ledger.evacuation_starts, wall) if w > wall - HOUR_SECONDS) + HOUR_SECONDS
+        starts = [start for start in ledger.evacuation_starts if start > wall - HOUR_SECONDS]
+        until = allowed_again([*starts, *[wall] * len(tally.begins)], limits.evacuations_per_hour, HOUR_SECONDS)
         return Deferral(DeferralKind.EVACUATIONS_PER_HOUR, f"{begun} evacuations began within the hour, at most "
                         f"{limits.evacuations_per_hour}", move.vm, move.source, until)
     return None
@@ -271,7 +272,7 @@ def _back_off(move: Move, ledger: Ledger, limits: Limits, wall: float) -> Deferr
     attempts = ledger.recent_failures(move.vm, wall - DAY_SECONDS)
     failures = counted_failures(move.vm, ledger, wall)
     if is_tried_out(move.vm, ledger, limits, wall):
-        until = failures[0].wall + DAY_SECONDS
+        until = allowed_again([failure.wall for failure in failures], limits.retries_per_move + 1, DAY_SECONDS)
         return Deferral(DeferralKind.BACK_OFF, f"{len(failures)} moves of it failed within a day, at most "
                         f"{limits.retries_per_move} retries", move.vm, move.source, until)
     if not attempts:

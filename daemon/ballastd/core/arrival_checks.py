@@ -77,7 +77,10 @@ def check_of(text: str) -> Check:
         raise ValueError(f"it names no port from 1 to 65535; {_CURE}")
     if kind is CheckKind.TCP and path:
         raise ValueError(f"a port has no path; {_CURE}")
-    return Check(kind, _address(found["v4"] or found["v6"]), port, path or ("" if kind is CheckKind.TCP else "/"))
+    check = Check(kind, _address(found["v4"] or found["v6"]), port, path or ("" if kind is CheckKind.TCP else "/"))
+    if len(check.words()) > CHECK_MAX:  # so it is written down, and has to be read again
+        raise ValueError(f"with its port it is longer than {CHECK_MAX} characters; shorten its path")
+    return check
 
 
 def _address(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ballastd.core import events as ev
@@ -22,6 +23,12 @@ WAKE_ASKED_SECONDS = 12 * HOUR_SECONDS
 forgotten it."""
 OPERATOR = "operator"
 """The policy of what a person asked for."""
+
+
+def allowed_again(done: Iterable[float], limit: int, span: float) -> float:
+    """Return when (wall) fewer than ``limit`` of what was done at the times ``done``, as many or more, are within ``span``
+    seconds: where a limit was lowered meanwhile, more than one of them has to be over."""
+    return sorted(done)[-limit] + span
 
 
 class LedgerBroken(ValueError):

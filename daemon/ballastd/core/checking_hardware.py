@@ -70,12 +70,13 @@ def _lacks(inventory: HostInventory | None, arriving: Sequence[Needs], coming: S
         due = sum(_pages_of(needs, size, used) for needs in (*arriving, *coming))
         if due > min(free, total - sum(_pages_of(needs, size, used) for needs in living)):
             wrong.append(f"{due} pages of {size} B are to come where {free} of {total} are free")
-        for nodes in sorted({needs.nodes for needs in arriving if needs.nodes}):
+        for nodes in dict.fromkeys(needs.nodes for needs in arriving if needs.nodes and _pages_of(needs, size, used)):
             at_nodes = sum(pages for (node, of), pages in inventory.pages_free.items() if of == size and node in nodes)
+            there = sum(pool.total for pool in pools if pool.size == size and pool.node in nodes)
             # whoever may take his from some of these nodes alone
-            bound = sum(_pages_of(needs, size, used) for needs in (*arriving, *coming)
-                        if needs.nodes and set(needs.nodes) <= set(nodes))
-            if bound > at_nodes:
+            here, bound = (sum(_pages_of(needs, size, used) for needs in some
+                               if needs.nodes and set(needs.nodes) <= set(nodes)) for some in (living, (*arriving, *coming)))
+            if bound > min(at_nodes, there - here):
                 wrong.append(f"{bound} pages of {size} B are counted on at NUMA nodes that have {at_nodes} of them")
     return wrong
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ballastd.core.autonomy import SWITCH_OFF, grounds_of
-from ballastd.core.books import DAY_SECONDS, OPERATOR
+from ballastd.core.books import DAY_SECONDS, OPERATOR, allowed_again
 from ballastd.core.intents import Intent, IntentKind
 from ballastd.core.inventory import VmState
 from ballastd.core.ledger import Ledger
@@ -168,9 +168,9 @@ def _rate(snapshot: Snapshot, outlook: Outlook) -> Deferral | None:
         return Deferral(DeferralKind.POWER_RATE, f"{off} of {len(snapshot.hosts.names)} hosts are off by our doing, at most "
                         f"{allowed}")
     if ledger.power_acts_since(wall - POWER_OFF_RATE_SECONDS, on=False) >= limits.power_offs_per_10_min:
-        until = min(a.wall for a in ledger.power_acts if not a.on and a.wall > wall - POWER_OFF_RATE_SECONDS)
+        told = [act.wall for act in ledger.power_acts if not act.on and act.wall > wall - POWER_OFF_RATE_SECONDS]
         return Deferral(DeferralKind.POWER_RATE, f"at most {limits.power_offs_per_10_min} in ten minutes",
-                        until_wall=until + POWER_OFF_RATE_SECONDS)
+                        until_wall=allowed_again(told, limits.power_offs_per_10_min, POWER_OFF_RATE_SECONDS))
     return None
 
 

@@ -13,15 +13,17 @@ from ballastd.core.loads import Loads
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import HostName, Instant, VmId
 from ballastd.core.saved_cluster import ClusterCopy, Demand, SavedCluster, SavedHost, SavedVm
+from ballastd.core.snapshot import lives_more
 
 
 def copy_of(declared: ClusterDeclaration, inventories: Mapping[HostName, HostInventory], ledger: Ledger,
             loads: Loads, now: Instant) -> ClusterCopy:
     """Return the cluster as it was seen last. Hosts that we switched off are off. A VM that was seen at two hosts is where
-    it runs; what it will ask for, and carry over its network, is what it did over the load window, or next to nothing where
-    that is unknown. Saved when: to the second, as people write it."""
+    there is more of it: where it runs, or else is paused; what it will ask for, and carry over its network, is what it did
+    over the load window, or next to nothing where that is unknown. Saved when: to the second, as people write it."""
     hosts, missing, off = [], [], ledger.standing_by()
     found: dict[VmId, SavedVm] = {}
+    shown: dict[VmId, VmRecord] = {}
     for host in declared.hosts:
         inventory = inventories.get(host.name)
         if inventory is None:
@@ -30,12 +32,17 @@ def copy_of(declared: ClusterDeclaration, inventories: Mapping[HostName, HostInv
         hosts.append(SavedHost(host, inventory.memory_total, inventory.cpus, is_on=host.name not in off,
                                machine=inventory.host_uuid, hardware=inventory.hardware))
         for record in inventory.vms if host.name not in off else ():
-            vm = _vm(record, inventory.usage.get(record.vm, NO_USAGE), host.name, loads, now)
-            if record.vm not in found or record.state.runs:
-                found[record.vm] = vm
+            if record.vm not in shown or _is_rather_here(record, shown[record.vm]):
+                shown[record.vm] = record
+                found[record.vm] = _vm(record, inventory.usage.get(record.vm, NO_USAGE), host.name, loads, now)
     vms = tuple(found[vm] for vm in sorted(found))
     return ClusterCopy(SavedCluster(tuple(hosts), vms, "live", float(int(now.wall))), tuple(missing),
                        tuple(sorted(ledger.cordoned)), tuple(sorted(ledger.drains)))
+
+
+def _is_rather_here(one: VmRecord, other: VmRecord) -> bool:
+    """A definition that stayed behind says nothing of a VM that is elsewhere, whether it runs there or is paused."""
+    return lives_more(one, other) or (one.state.holds_memory and not other.state.holds_memory)
 
 
 def _vm(record: VmRecord, usage: VmUsage, host: HostName, loads: Loads, now: Instant) -> SavedVm:

@@ -50,9 +50,10 @@ FreePages = Mapping[tuple[int, int], int]
 @dataclass(frozen=True, slots=True)
 class Needs:
     """What a VM cannot do without. ``backing``: its memory in huge pages. ``nodes``: the NUMA nodes that its memory must
-    come from; ``cpus``: the processors of its host that its own are pinned to. ``arch``, ``machine``, ``kind``: of which
-    architecture and machine type it is, and by what it is run. ``sees_host``: whether it sees its host's own processor.
-    ``likeness``: equal for VMs that a host cannot tell apart by their processor and machine, empty where that is not known.
+    come from; ``cpus``: the processors of its host that its own, or threads of its emulator, are pinned to. ``arch``,
+    ``machine``, ``kind``: of which architecture and machine type it is, and by what it is run. ``sees_host``: whether it
+    sees its host's own processor. ``likeness``: equal for VMs that a host cannot tell apart by their processor and machine,
+    empty where that is not known.
     """
 
     backing: tuple[Backing, ...] = ()

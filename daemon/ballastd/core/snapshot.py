@@ -305,7 +305,7 @@ def _find_vms(facts: tuple[HostFacts, ...]
                 continue
             sightings[record.vm] = (*sightings.get(record.vm, ()), fact.declared.name)
             known = living.get(record.vm)
-            if known is None or _lives_more(record, known[1]):
+            if known is None or lives_more(record, known[1]):
                 living[record.vm] = (fact.declared.name, record)
     return living, sightings
 
@@ -314,7 +314,8 @@ _LIFE = {VmState.RUNNING: 4, VmState.POSTCOPY: 4, VmState.HANDOVER: 3, VmState.P
          VmState.POSTCOPY_LEFT: 1, VmState.POSTCOPY_LEFT_FAILED: 1, VmState.LEFTOVER: 1}
 
 
-def _lives_more(one: VmRecord, other: VmRecord) -> bool:
+def lives_more(one: VmRecord, other: VmRecord) -> bool:
+    """Return whether of two hosts that show a VM the one which shows ``one`` has rather more of it."""
     return _LIFE.get(one.state, 0) > _LIFE.get(other.state, 0)
 
 

@@ -38,11 +38,24 @@ def _pages(needs: Needs, totals: Mapping[int, int]) -> Counter[int]:
     return wanted
 
 
-def _totals(hardware: Hardware | None) -> Counter[int]:
+def _totals(hardware: Hardware | None, nodes: Sequence[int] = ()) -> Counter[int]:
+    """Return how many pages of each size (bytes) are set aside, on some nodes or on all."""
     totals: Counter[int] = Counter()
     for pool in hardware.pools if hardware is not None else ():
-        totals[pool.size] += pool.total
+        if not nodes or pool.node in nodes:
+            totals[pool.size] += pool.total
     return totals
+
+
+def _left_on(inventory: HostInventory, nodes: Sequence[int], size: int) -> int:
+    """Return how many pages of a size nobody has on some nodes: fewer than are free there where who is bound to them has
+    not touched his own yet."""
+    totals = _totals(inventory.hardware)
+    free = sum((inventory.pages_free or {}).get((node, size), 0) for node in nodes)
+    held = sum(_pages(record.needs, totals)[size] for record in inventory.vms
+               if record.needs.backing and record.state.holds_memory and record.needs.nodes
+               and set(record.needs.nodes) <= set(nodes))
+    return min(free, _totals(inventory.hardware, nodes)[size] - held)
 
 
 class PageRoom:
@@ -107,7 +120,7 @@ class PageRoom:
             room = left.get(size, 0) - taken[size]
             where = ""
             if needs.nodes:
-                at_nodes = sum(inventory.pages_free.get((node, size), 0) for node in needs.nodes)
+                at_nodes = _left_on(inventory, needs.nodes, size)
                 # whoever is on his way may take his from just these nodes
                 due = sum(_pages(other, totals)[size] for other in self._coming[row])
                 if at_nodes - due - taken[size] < room:
@@ -137,9 +150,10 @@ def why_lacking(needs: Needs, there: Hardware | None) -> tuple[Why, ...]:
     """Return what a machine has not got for a VM, however much of it is free: nodes, processors, huge pages set aside."""
     if there is None:
         return ()
-    totals, unbound = _totals(there), _unbound(needs, there)
-    wanted = _pages(needs, totals)
-    short = [f"needs {pages} huge pages of {human_bytes(size)}, {totals[size]} are set aside there"
+    totals, unbound = _totals(there, needs.nodes), _unbound(needs, there)
+    wanted = _pages(needs, _totals(there))
+    where = f" on NUMA node {numbers_in_words(needs.nodes)}" if needs.nodes else ""
+    short = [f"needs {pages} huge pages of {human_bytes(size)}, {totals[size]} are set aside there{where}"
              for size, pages in sorted(wanted.items()) if pages > totals[size]]
     if needs.backing and not wanted:
         short.append(f"needs {human_bytes(needs.backed)} of huge pages, none are set aside there")

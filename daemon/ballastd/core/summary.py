@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ballastd.core import events as ev
 from ballastd.core import power_events as pw
 from ballastd.core.arrival_checks import Arrival
+from ballastd.core.booking_clock import moved
 from ballastd.core.ledger import Ledger, restored
 from ballastd.core.migrations import Ending
 from ballastd.core.power import PowerPhase
@@ -135,6 +136,8 @@ class _OffTimes:
             for host, power in books.power.items():
                 if power.phase is PowerPhase.OFF:
                     self._off.setdefault(host, power.since_wall)
+        elif isinstance(event, ev.ClockStepped):
+            self._off = {host: moved(wall, event) for host, wall in self._off.items()}
         elif isinstance(event, pw.WakeOrdered | pw.HostAwake | pw.PowerFailed | pw.HostKept):
             self._close(event.host, event.wall)
 

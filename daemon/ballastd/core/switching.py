@@ -292,7 +292,7 @@ class _Turn:
         return len(notes.looks) >= 2
 
     def _order_off(self, host: HostName, power: HostPower, machine: str) -> None:
-        order = PowerOrder(f"{self.revision}-off", host, False, power.policy, power.because, self.revision)
+        order = PowerOrder(f"{self.revision}-off-{host}", host, False, power.policy, power.because, self.revision)
         self.board.order_given(host, self.now.monotonic)
         self.orders.append(order)
         self._end(pw.PowerOffOrdered(self.now.wall, order.id, host, power.policy, power.because, machine))

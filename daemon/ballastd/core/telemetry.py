@@ -176,6 +176,7 @@ class Telemetry:
         if refusal:
             self.unused[f"{report.host}.{refusal}"] += 1
             return refusal
+        is_same_run = source is not None and source.boot_id == report.boot_id
         self._note_source(report, source)
         row = self.columns.row(report.host)
         self.columns.reports[row] += 1
@@ -188,7 +189,8 @@ class Telemetry:
             if key not in series and len(series) >= SUBJECTS_PER_HOST_MAX:
                 self.unused[f"{report.host}.{TOO_MANY}"] += 1
                 return TOO_MANY
-            self._take(series.get(key) or self._open(report.host, key), sample, report.received.monotonic)
+            self._take(series.get(key) or self._open(report.host, key), sample, report.received.monotonic,
+                       is_same_run=is_same_run)
         return None
 
     def _open(self, host: HostName, key: tuple[str, str]) -> Series:
@@ -197,7 +199,7 @@ class Telemetry:
         one.slot = self.columns.column(key[0]).open(self.columns.row(host), key[1], one)
         return one
 
-    def _take(self, one: Series, sample: Sample, at: float) -> None:
+    def _take(self, one: Series, sample: Sample, at: float, *, is_same_run: bool) -> None:
         column, slot = self.columns.metrics[sample.metric], one.slot
         if one.add(at, sample.value, self._levels_kept):
             column.changed[slot] = at
@@ -205,8 +207,11 @@ class Telemetry:
         column.touched[slot] += 1
         if column.ring is not None:
             column.ring.note(slot, one)
-        if sample.high != one.high or sample.critical != one.critical:
-            one.high, one.critical = sample.high, sample.critical
+        high, critical = sample.high, sample.critical
+        if is_same_run:  # a limit that could not be read for once is what it was
+            high, critical = one.high if high is None else high, one.critical if critical is None else critical
+        if high != one.high or critical != one.critical:
+            one.high, one.critical = high, critical
             column.high[slot] = float("nan") if one.high is None else one.high
             column.critical[slot] = float("nan") if one.critical is None else one.critical
 

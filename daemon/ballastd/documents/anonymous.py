@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from ballastd.core.quantities import HostName
@@ -14,11 +15,13 @@ def anonymous(cluster: SavedCluster) -> SavedCluster:
     """Return a cluster without a name of anybody's: hosts, VMs, groups, tags, labels' values and addresses are numbered in
     their order, ids are made anew. What it does is the same, except where a policy spoke of names."""
     numbers: dict[tuple[str, str], str] = {}
+    counts: Counter[str] = Counter()
 
     def called(kind: str, name: str) -> str:
         known = numbers.get((kind, name))
         if known is None:
-            known = numbers[kind, name] = f"{kind}-{1 + sum(1 for other, _ in numbers if other == kind)}"
+            counts[kind] += 1
+            known = numbers[kind, name] = f"{kind}-{counts[kind]}"
         return known
 
     hosts = {host.name: HostName(called("host", host.name)) for host in cluster.hosts}

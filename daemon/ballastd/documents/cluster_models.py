@@ -41,6 +41,10 @@ HOSTS_MAX = 5000
 VMS_MAX = 50_000
 WORD_MAX = 255
 LIST_MAX = 64
+DECLARED_MAX = 1024
+DECLARED_TEXT_MAX = 4096
+"""Settings bound neither how many labels and storages a host has nor how long these and its addresses are: what stands
+there can be saved, and read again."""
 PRIORITY_LIMIT = 100
 DOWNTIME_MAX_MS = 60_000
 WALL_MAX = 1e11
@@ -67,6 +71,18 @@ def _text(value: str) -> str:
     if len(value) > WORD_MAX:
         raise ValueError(f"{shown(value)} is longer than {WORD_MAX} characters; say it shorter")
     return value
+
+
+def _long_text(value: str) -> str:
+    if len(value) > DECLARED_TEXT_MAX:
+        raise ValueError(f"{shown(value)} is longer than {DECLARED_TEXT_MAX} characters; say it shorter")
+    return value
+
+
+def _address(value: str) -> str:
+    if not value:
+        raise ValueError("nothing is no address; write for example qemu+tls://kvm-01/system, or take the key out")
+    return _long_text(value)
 
 
 def _uuid(value: str) -> str:
@@ -129,8 +145,9 @@ Asked = Annotated[float, BeforeValidator(_asked)]
 Memory = Annotated[Size, AfterValidator(_memory)]
 Count = Annotated[Whole, Field(ge=1, le=int(PROCESSORS_MAX))]
 Saved = Annotated[float, BeforeValidator(_saved, json_schema_input_type=str)]
-Labels = Annotated[dict[Word, Text], Field(max_length=LIST_MAX)]
-Storage = Annotated[list[Vouched], Field(max_length=LIST_MAX)]
+LongText = Annotated[str, AfterValidator(_long_text)]
+Labels = Annotated[dict[LongText, LongText], Field(max_length=DECLARED_MAX)]
+Storage = Annotated[list[Vouched], Field(max_length=DECLARED_MAX)]
 Driver = Annotated[str, AfterValidator(_driver)]
 
 
@@ -250,8 +267,8 @@ class HostModel(HostKeys):
     """One host."""
 
     name: str
-    uri: Annotated[str, AfterValidator(_word)] | None = None
-    peer_uri: Text = ""
+    uri: Annotated[str, AfterValidator(_address)] | None = None
+    peer_uri: LongText = ""
     migration_uri: str | None = None
     on: YesNo = True
     machine: Annotated[str, AfterValidator(_uuid_or_none)] | None = None
@@ -270,8 +287,9 @@ class HostModel(HostKeys):
             raise ValueError(f"{shown(value)} is no address for guest memory; write for example tcp://10.0.0.1")
         return value
 
-    def saved(self, cluster: str, defaults: HostKeys) -> SavedHost:
-        """Return the host of the cluster called ``cluster``; what it does not say, ``defaults`` do.
+    def saved(self, cluster: str, defaults: HostKeys, *, is_copy: bool = False) -> SavedHost:
+        """Return the host of the cluster called ``cluster``; what it does not say, ``defaults`` do. ``is_copy``: whether it
+        is as a live one was, which may be declared to have more than it has.
 
         Raises:
             Clash: neither says how much memory or how many processors it has, or its limit is above its memory.
@@ -283,7 +301,7 @@ class HostModel(HostKeys):
         for key, value, example in (("memory", memory, "64GiB"), ("processors", cpus, "16")):
             if value is None:
                 raise Clash((key,), f"{self.name} does not say, nor do the defaults; write for example {key}: {example}")
-        if limit is not None and limit > memory:
+        if limit is not None and limit > memory and not is_copy:
             raise Clash(("memory_limit",), f"{human_bytes(Bytes(limit))} is above the memory of {self.name}, "
                                            f"{human_bytes(Bytes(memory))}")
         power = said("power", "none")
@@ -299,7 +317,7 @@ class HostModel(HostKeys):
             vouched_storage=tuple(said("vouched_storage", ())))
         hardware = said("hardware", None)
         pooled = 0 if hardware is None else sum(pool.size * pool.pages for pool in hardware.huge_pages)
-        if pooled > memory:
+        if pooled > memory and not is_copy:
             raise Clash(("hardware", "huge_pages"), f"{human_bytes(Bytes(pooled))} of huge pages are more than the memory "
                                                     f"of {self.name}, {human_bytes(Bytes(memory))}; write at most that")
         machine = self.machine if self.machine is not None else identities.machine_id(cluster, self.name)

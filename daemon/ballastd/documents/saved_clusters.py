@@ -52,7 +52,7 @@ def _cluster(model: ClusterModel, document: Document, problems: list[str]) -> Sa
     hosts = []
     for index, one in enumerate(model.hosts):
         try:
-            hosts.append(one.saved(model.name, model.defaults))
+            hosts.append(one.saved(model.name, model.defaults, is_copy=model.saved is not None))
         except Clash as clash:
             path = ("hosts", index, *clash.path)
             problems.append(f"{document.where(path)}: {dotted(path)}: {clash}")

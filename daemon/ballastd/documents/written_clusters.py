@@ -1,6 +1,6 @@
 """Saved clusters are written as text that is read back as an equal value.
 
-Only what is momentary is left out: jobs under way, and counters.
+Only what is momentary is left out, jobs under way and counters, and what owners said that cannot be used.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def dump_cluster(cluster: SavedCluster) -> str:
 def dump_json(cluster: SavedCluster) -> str:
     """Return a cluster as JSON, which is read as well."""
     text = json.dumps(plain(cluster), indent=1, ensure_ascii=False)
-    return "".join(sign if sign == "\n" else _sign_within(sign) for sign in text) + "\n"
+    # JSON writes what lies beyond 16 bits as two halves, which YAML takes for none: such a sign stands for itself
+    return "".join(sign if sign == "\n" or ord(sign) >= 1 << 16 else _sign_within(sign) for sign in text) + "\n"
 
 
 def _host(host: SavedHost, cluster: str) -> dict[str, Any]:

@@ -71,8 +71,9 @@ class Machine:
 def usable(saved: SavedHost) -> int:
     """Return how much of a host's memory VMs may use, bytes."""
     declared = saved.declared
-    most = declared.memory_limit if declared.memory_limit is not None else saved.memory_total - declared.memory_reserve
-    return most - pooled(saved)
+    if declared.memory_limit is not None:
+        return min(declared.memory_limit, saved.memory_total) - pooled(saved)
+    return saved.memory_total - declared.memory_reserve - pooled(saved)
 
 
 def pooled(saved: SavedHost) -> int:

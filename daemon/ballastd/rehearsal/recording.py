@@ -14,6 +14,7 @@ from ballastd.core.quantities import HostName, Seconds, VmId
 from ballastd.core.rehearsed import Rehearsed, RehearsedMove, RehearsedSwitch, Sampled
 from ballastd.core.telemetry import Report
 from ballastd.rehearsal.stage import Stage
+from ballastd.sim.checkers.room import limit_of
 from ballastd.sim.processors import Energy
 from ballastd.sim.world import World
 
@@ -117,8 +118,7 @@ class Notes:
             known = world.host(host.name)
             loads.append(world.hypervisor.processors.load(host.name))
             held = sum(record.ordinary for record in known.vms.values() if record.state.holds_memory)
-            limit = host.memory_limit if host.memory_limit is not None else known.memory_total - host.memory_reserve
-            limit -= known.memory_total - known.ordinary_total
+            limit = limit_of(host, known)
             memory.append(round(held / limit, 4) if limit > 0 else 0.0)
             powered.append(known.powered)
             in_flight += sum(1 for record in known.vms.values() if record.job is JobKind.OUTGOING)

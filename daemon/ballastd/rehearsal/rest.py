@@ -19,7 +19,7 @@ from ballastd.rehearsal.stage import Stage
 from ballastd.sim.checkers import Checker
 from ballastd.sim.checkers.copies import NoOtherCopy, OneMigration, Twins
 from ballastd.sim.checkers.limits import Concurrency, Cooldowns, Modes, Pause, Windows
-from ballastd.sim.checkers.room import Memory, Overcommit, place_of
+from ballastd.sim.checkers.room import Memory, Overcommit, limit_of, place_of
 from ballastd.sim.checkers.rules import MustRules, Wishes
 from ballastd.sim.checkers.targets import FitTarget, Frozen, OwnersWord, StartUp
 
@@ -142,8 +142,7 @@ def _hosts(stage: Stage) -> Iterator[_Host]:
         known = world.host(declared.name)
         if not (known.powered and known.answers):
             continue
-        limit = declared.memory_limit if declared.memory_limit is not None else known.memory_total - declared.memory_reserve
-        limit -= known.memory_total - known.ordinary_total
+        limit = limit_of(declared, known)
         vms = tuple(record for record in known.vms.values() if record.state.holds_memory)
         # a paused copy that a migration left behind holds memory, and works no more
         cpu = sum(world.hypervisor.processors.asked(vm.vm) for vm in vms if vm.state is VmState.RUNNING)

@@ -87,6 +87,15 @@ def test_a_dimm_that_cannot_be_read_does_not_hide_an_error_its_controller_counte
     assert readings(look(root))["ecc.uncorrected", "mc0"].value == 1.0
 
 
+@pytest.mark.parametrize("file", ["dimm_ue_count", "dimm_ce_count"])
+def test_what_a_dimm_has_no_counter_for_is_in_its_controllers_sum(file: str, tmp_path: Path) -> None:
+    """Kernels before 4.10 know DIMMs and count for their controllers alone."""
+    root = build(tmp_path, TREES["uncorrected"])
+    for known in (root / "sys/devices/system/edac/mc/mc0").glob(f"dimm*/{file}"):
+        known.unlink()
+    assert ecc(readings(look(root)), "mc0") == (12.0, 1.0)
+
+
 def test_sensors_keep_their_names_when_chips_are_renumbered(tmp_path: Path) -> None:
     before, after = readings_of(tmp_path, "healthy"), readings_of(tmp_path, "renumbered")
     by_number = {key for key in before if "@hwmon" in key[1]}

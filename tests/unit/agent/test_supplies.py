@@ -45,7 +45,9 @@ def test_any_alarm_of_input_or_output_is_the_supplys(tmp_path: Path, file: str) 
     assert alarms(tmp_path, "pmbus", **{file: 1}) == {("psu.alarm", "pmbus"): True, ("fan.alarm", "pmbus:fan1"): False}
 
 
-@pytest.mark.parametrize(("file", "fan"), [("power1_cap_alarm", False), ("fan1_alarm", True), ("fan1_fault", True)])
+@pytest.mark.parametrize(("file", "fan"), [
+    ("power1_cap_alarm", False), ("fan1_alarm", True), ("fan1_min_alarm", True), ("fan1_max_alarm", False),
+    ("fan1_fault", True)])
 def test_a_cap_is_no_fault_and_a_fan_is_a_fan(tmp_path: Path, file: str, fan: bool) -> None:
     assert alarms(tmp_path, "pmbus", **{file: 1}) == {("psu.alarm", "pmbus"): False, ("fan.alarm", "pmbus:fan1"): fan}
 

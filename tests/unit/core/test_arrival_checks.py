@@ -43,6 +43,17 @@ def test_whatever_else_is_said_is_no_check_and_has_a_cure(text: str) -> None:
     assert len(str(found.value)) < 200
 
 
+@pytest.mark.parametrize("spare", range(8))
+def test_what_can_be_written_can_be_read_again_also_with_its_port(spare: int) -> None:
+    start = "https://10.0.0.7/"
+    text = start + (256 - spare - len(start)) * "x"
+    if spare < len(":443"):
+        with pytest.raises(ValueError, match="with its port it is longer than 256 characters"):
+            check_of(text)
+    else:
+        assert check_of(check_of(text).words()) == check_of(text)
+
+
 @pytest.mark.parametrize("text", ["agent", "tcp://10.0.0.7:22", "tcp://127.0.0.1:22", "http://[fd00::7]/"])
 def test_nothing_is_allowed_as_shipped(text: str) -> None:
     assert NOTHING_ALLOWED.why_not(check_of(text))

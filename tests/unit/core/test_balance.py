@@ -91,6 +91,13 @@ def test_after_a_move_both_hosts_settle_before_the_next() -> None:
     assert times[1][1] - times[0][1] >= EVEN_LOAD.cooldown.host_settle
 
 
+def test_hosts_settle_also_after_a_vm_that_was_moved_on() -> None:
+    books = Ledger()
+    for at, source, target in ((100.0, "h1", "h2"), (160.0, "h2", "h3")):
+        books.apply(ev.ForeignMoveSeen(at, vm_id("a"), "a", HostName(source), HostName(target)))
+    assert [books.host_touched(HostName(name)) for name in ("h1", "h2", "h3", "h4")] == [100.0, 160.0, 160.0, None]
+
+
 def test_a_vm_rests_after_it_was_moved() -> None:
     policy = replace(EVEN_LOAD, cooldown=Cooldown(vm=Seconds(3600.0), host_settle=Seconds(10.0)))
     t = hot(two_busy(replace(POLICIES, balance=(policy,))))

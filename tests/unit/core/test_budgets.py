@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ballastd.core import events as ev
+from ballastd.core.books import allowed_again
 from ballastd.core.decisions import Decision
 from ballastd.core.inventory import JobKind
 from ballastd.core.migrations import Ending
@@ -95,3 +96,12 @@ def test_a_vm_that_failed_too_often_within_a_day_is_not_tried_again() -> None:
     assert orders_after(*failed(1, "h2", 4000.0)) == {"h1v0", "h1v1", "h1v2"}
     assert orders_after(*failed(1, "h2", 4000.0), *failed(2, "h3", 2000.0)) == {"h1v1", "h1v2"}
     assert orders_after(*failed(1, "h2", 86_000.0 + 1000.0), *failed(2, "h3", 2000.0)) == {"h1v0", "h1v1", "h1v2"}
+
+
+def test_what_is_put_off_for_a_limit_that_was_lowered_waits_until_enough_is_over() -> None:
+    t = failing(limits(evacuations_per_hour=2), "h1")
+    t.controller.ledger.evacuation_starts = (WALL - 3000.0, WALL - 2000.0, WALL - 1000.0)
+    (no,) = {(no.kind, no.until_wall) for no in t.step().view.noes}
+    assert no == ("evacuations-per-hour", WALL - 2000.0 + 3600.0), "not when the first of three is over"
+    assert allowed_again([30.0, 10.0, 20.0], 3, 100.0) == 110.0
+    assert allowed_again([30.0, 10.0, 20.0], 1, 100.0) == 130.0

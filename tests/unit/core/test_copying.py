@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from ballastd.core.hardware import Backing, Emulator, Hardware, Needs, PagePool
 from ballastd.core.inputs import Verb
 from ballastd.core.inventory import JobKind, VmState
@@ -49,6 +51,18 @@ def test_a_vm_on_its_way_is_where_it_runs_and_jobs_are_not_kept() -> None:
     t.settle(3, 2.0)
     (found,) = t.controller.copy(t.now).cluster.vms
     assert (found.host, found.record.state, found.record.job) == ("h1", VmState.RUNNING, JobKind.NONE)
+
+
+@pytest.mark.parametrize("state", [VmState.PAUSED, VmState.HANDOVER, VmState.INCOMING, VmState.LEFTOVER])
+def test_a_vm_that_only_left_its_definition_behind_is_where_it_has_memory(state: VmState) -> None:
+    for here, there in (("h1", "h2"), ("h2", "h1")):
+        t = table(a_cluster().host(here).running("a").host(there)).warm_up()
+        record = t.world[here][vm_id("a")]
+        t.world[here][record.vm] = replace(record, state=VmState.SHUTOFF)
+        t.world[there][record.vm] = replace(record, state=state)
+        t.settle(3, 2.0)
+        (found,) = t.controller.copy(t.now).cluster.vms
+        assert (found.host, found.record.state.holds_memory) == (there, True)
 
 
 def test_a_host_that_was_never_seen_is_missing_and_not_made_up() -> None:

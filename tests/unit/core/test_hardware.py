@@ -195,6 +195,24 @@ def test_pages_must_lie_on_the_nodes_that_memory_is_bound_to() -> None:
     assert goes_to(failing(hosts(needs, there))) == ["h2"]
 
 
+def test_pages_of_whoever_is_bound_to_a_node_are_not_free_there_twice() -> None:
+    needs, there = replace(pages(8), nodes=(1,)), Hardware((0, 1), pools=(*pool(16).pools, *pool(12, node=1).pools))
+    short = "needs 4096 huge pages of 2.0 MiB, 3072 of 14336 are left there on NUMA node 1"
+    for bound, words in (((1,), short), ((0,), "")):
+        t = table(hosts(needs, there).running("b", 6, needs=replace(pages(6), nodes=bound))).warm_up()
+        # not touched yet
+        untouched = replace(looked_at(t, "h2"), pages_free={(0, TWO_MIB): 8192, (1, TWO_MIB): 6144})
+        assert PageRoom((untouched,), ((),)).why_short(needs, 0) == words
+
+
+def test_the_checker_counts_pages_of_nodes_by_itself() -> None:
+    bound, there = replace(pages(8), nodes=(1,)), Hardware((0, 1), pools=(*pool(64).pools, *pool(12, node=1).pools))
+    two = a_cluster().host("h1").described(there).running("a", 8, needs=bound).running("b", 8, needs=bound)
+    t = table(two.running("c", 8, needs=replace(bound, nodes=(0,))).host("h2").described(there)).warm_up()
+    assert planned(t, "a", "c") == ()
+    assert planned(t, "a", "b") == ("h2: 8192 pages of 2097152 B are counted on at NUMA nodes that have 6144 of them",)
+
+
 @pytest.mark.parametrize(("needs", "there", "kind", "words"), [
     (Needs(nodes=(0, 2)), Hardware(nodes=(0, 1)), "numa",
      "its memory is bound to NUMA node 2, and there is only 0-1"),
@@ -263,6 +281,9 @@ def planned(t: Table, *names: str, to: str = "h2") -> tuple[str, ...]:
     (NO_NEEDS, ()), (pages(8), ()), (pages(8, 0), ()),
     (pages(1, ONE_GIB), ((RefusalKind.HUGE_PAGES, "needs 1 huge pages of 1.0 GiB, 0 are set aside there"),)),
     (pages(16), ((RefusalKind.HUGE_PAGES, "needs 8192 huge pages of 2.0 MiB, 6144 are set aside there"),)),
+    (replace(pages(8), nodes=(0,)), ()),
+    (replace(pages(16), nodes=(0,)),
+     ((RefusalKind.HUGE_PAGES, "needs 8192 huge pages of 2.0 MiB, 6144 are set aside there on NUMA node 0"),)),
     (Needs(nodes=(1,)), ((RefusalKind.NUMA, "its memory is bound to NUMA node 1, and there is only 0"),))])
 def test_what_a_machine_has_not_got_at_all(needs: Needs, why: tuple[tuple[RefusalKind, str], ...]) -> None:
     assert why_lacking(needs, pool(12, nodes=(0,))) == why

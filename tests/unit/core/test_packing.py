@@ -8,8 +8,9 @@ import pytest
 
 from ballastd.core import events as ev
 from ballastd.core import power_events as pw
-from ballastd.core.inputs import Verb
+from ballastd.core.inputs import PowerReturned, Verb
 from ballastd.core.inventory import VmRecord, VmState
+from ballastd.core.migrations import CallResult
 from ballastd.core.policies import Limits, Mode, Window
 from ballastd.core.power import PowerPhase, PowerState
 from ballastd.core.quantities import GIB, Bytes, Seconds
@@ -335,6 +336,23 @@ def test_what_an_operator_switched_off_an_operator_wakes() -> None:
     p.say(Verb.POWER_ON, "h3")
     p.table.powered_off.discard("h3")
     p.until(None, "h3")
+
+
+def test_two_hosts_that_go_off_in_one_step_do_so_by_orders_of_their_own() -> None:
+    builder = a_cluster().host("h1", power="redfish").running("a").host("h2", power="redfish")
+    p = powered(builder.host("h3", power="redfish").host("h4", power="redfish"), replace(PACKED, consolidation=()))
+    assert p.say(Verb.POWER_OFF, "h3").accepted
+    assert p.say(Verb.POWER_OFF, "h4").accepted
+    p.until(PowerPhase.GOING_OFF, "h3")
+    ordered = [e for e in p.table.events if isinstance(e, pw.PowerOffOrdered)]
+    assert [e.host for e in ordered] == ["h3", "h4"]
+    assert len({e.wall for e in ordered}) == 1, "in one step"
+    # the kernel lets but one of them pass
+    results = {"h3": CallResult.OK, "h4": CallResult.WITHHELD}
+    p.returns = [PowerReturned(e.id, e.host, results[e.host], "ceiling", p.table.now) for e in ordered]
+    p.table.powered_off.discard("h4")
+    p.until(PowerPhase.OFF, "h3")
+    assert p.phase("h4") is None
 
 
 def test_limits_of_power_are_shown_as_budgets() -> None:

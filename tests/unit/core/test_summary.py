@@ -54,6 +54,15 @@ def test_a_host_that_went_off_before_and_is_off_still_counts_for_the_span_only()
     assert found.saved_kwh is None, "nobody said what it draws"
 
 
+@pytest.mark.parametrize(("by", "off"), [(86_400.0, 500.0), (-300.0, 500.0), (0.0, 300.0)])
+def test_a_clock_that_is_set_lengthens_and_shortens_no_time_that_a_host_was_off(by: float, off: float) -> None:
+    set_at = 1000.0 + 300.0 + by if by else 1000.0  # a clock that was ahead in a run before: it was off from now on
+    events = (pw.PowerOffOrdered(1000.0, "o", H1, "nights", ""), pw.HostOff(1000.0, H1, ""),
+              ev.ClockStepped(set_at, by, 0.0),
+              pw.WakeOrdered(set_at + (200.0 if by else 300.0), "w", H1, "nights", ""))
+    assert summarize(events, 0.0, 3 * DAY, {}, {}).off_seconds == {"h1": off}
+
+
 def test_what_was_not_done_is_told_with_its_reason_longest_first() -> None:
     lines = summarize((), 0.0, DAY, {}, {"memory (h1 db)": 3, "window (h2 web)": 60}).lines()
     assert [line for line in lines if line.startswith("not done")] == [

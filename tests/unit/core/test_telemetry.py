@@ -99,3 +99,20 @@ def test_a_host_cannot_make_us_keep_series_without_end() -> None:
     for i in range(30):
         telemetry.absorb(replace(report(i, i), samples=tuple(Sample("temperature", 1.0, f"s{i}-{j}") for j in range(100))))
     assert len(telemetry.subjects(H, "temperature")) <= 2048
+
+
+def test_a_limit_that_could_not_be_read_for_once_is_what_it_was() -> None:
+    telemetry = Telemetry(samples_min=1)
+
+    def limits(sequence: int, boot: str, high: float | None, critical: float | None) -> tuple[float | None, float | None]:
+        warm = Sample("temperature", 97.0, "cpu0", high, critical)
+        assert telemetry.absorb(replace(report(sequence, sequence, boot), samples=(warm,))) is None
+        reading = telemetry.reading(H, "temperature", "cpu0", T0.later(sequence))
+        assert reading is not None
+        return reading.high, reading.critical
+
+    assert limits(1, "one", 85.0, 95.0) == (85.0, 95.0)
+    assert limits(2, "one", None, 95.0) == (85.0, 95.0)
+    assert limits(3, "one", 85.0, None) == (85.0, 95.0)
+    assert limits(4, "one", 80.0, 90.0) == (80.0, 90.0)
+    assert limits(5, "two", None, None) == (None, None), "another run may know better"

@@ -9,6 +9,7 @@ import pytest
 
 from ballastd.core.hardware import Backing, Hardware, Needs, PagePool
 from ballastd.core.inventory import HostInventory, JobKind, Mobility, VmRecord, VmState
+from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import GIB, MIB, Bytes, HostName
 from ballastd.kernel.kernel import Withheld
 from ballastd.sim.hypervisor import SimulatedHypervisor
@@ -43,6 +44,49 @@ def test_a_stranger_who_filled_the_target_meanwhile_is_seen() -> None:
         await bench.kernel.migrate(await bench.write(bench.order("h0v0", "h0", "h1")))
 
     assert "memory" in withheld(story)
+
+
+class Ballooned(SimulatedHypervisor):
+    """Guests leave all of their memory in their balloons, for now."""
+
+    async def inventory(self, host: HostName, *, load: bool = True) -> HostInventory:
+        seen = await super().inventory(host, load=load)
+        return replace(seen, memory_free=seen.memory_total)
+
+
+@pytest.mark.parametrize(("limit", "room"), [(256, "12.0 GiB"), (40, "0 B")])
+def test_no_host_is_given_more_than_it_has_whatever_limit_is_declared(limit: int, room: str) -> None:
+    async def story() -> None:
+        hosts = tuple(replace(host, memory_limit=Bytes(limit * GIB)) for host in declared().hosts)
+        bench = Bench(ClusterDeclaration(hosts), hypervisors=Ballooned)
+        bench.hypervisor.place(HostName("h1"), VmRecord(vm_id("big"), "big", VmState.RUNNING, Bytes(40 * GIB)))
+        big = bench.hypervisor.hosts[HostName("h0")].vms[vm_id("h0v0")]
+        bench.hypervisor.hosts[HostName("h0")].vms[vm_id("h0v0")] = replace(big, memory_max=Bytes(13 * GIB))
+        order = bench.order("h0v0", "h0", "h1")
+        order = replace(order, move=replace(order.move, memory=Bytes(13 * GIB)))
+        await bench.kernel.migrate(await bench.write(order))
+
+    assert f"needs 13.0 GiB, h1 has room for {room} now" in withheld(story)
+
+
+class Busy(SimulatedHypervisor):
+    """What is no guest has nearly all of the memory."""
+
+    async def inventory(self, host: HostName, *, load: bool = True) -> HostInventory:
+        return replace(await super().inventory(host, load=load), memory_free=Bytes(5 * GIB))
+
+
+@pytest.mark.parametrize(("reserve", "is_let"), [(3, True), (4, False)])
+def test_what_a_host_keeps_for_itself_is_left_whoever_has_the_rest(reserve: int, is_let: bool) -> None:
+    async def story() -> None:
+        hosts = tuple(replace(host, memory_limit=None, memory_reserve=Bytes(reserve * GIB)) for host in declared().hosts)
+        bench = Bench(ClusterDeclaration(hosts), hypervisors=Busy)
+        await bench.kernel.migrate(await bench.write(bench.order("h0v0", "h0", "h1")))
+
+    if is_let:
+        run_virtual(story())
+    else:
+        assert "needs 2.0 GiB, h1 has room for 1.0 GiB now" in withheld(story)
 
 
 TWO_MIB = Bytes(2 * MIB)

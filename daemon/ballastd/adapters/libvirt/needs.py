@@ -17,6 +17,7 @@ from ballastd.core.quantities import KIB, Bytes
 ORDINARY_PAGE_MAX = 64 * KIB
 """Ordinary pages are of 4 KiB, on some machines of 16 or 64; the smallest huge pages in use are of 1 MiB. Those of 64 KiB on
 machines with pages of 4 are counted as ordinary memory."""
+_PINNED = ("vcpupin", "emulatorpin", "iothreadpin")
 _HARD_MODES = ("strict", "restrictive")
 _HOSTS_OWN = ("host-passthrough", "maximum")
 
@@ -121,10 +122,11 @@ def _nodes(domain: ET.Element) -> tuple[int, ...]:
 
 
 def _cpus(domain: ET.Element) -> tuple[int, ...]:
-    """Return the processors of the host that processors of the guest are pinned to."""
+    """Return the processors of the host that processors of the guest are pinned to, or what works for it beside them: with
+    one of these missing its emulator does not start."""
     pinned: set[int] = set()
     vcpu = domain.find("vcpu")
-    for text in (*(pin.get("cpuset") for pin in domain.iterfind("cputune/vcpupin")),
+    for text in (*(pin.get("cpuset") for what in _PINNED for pin in domain.iterfind(f"cputune/{what}")),
                  None if vcpu is None or vcpu.get("placement") == "auto" else vcpu.get("cpuset")):
         if text:
             pinned.update(numbers_of(text))

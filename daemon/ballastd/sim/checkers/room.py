@@ -24,9 +24,11 @@ def place_of(host: DeclaredHost, across: str) -> str:
     return f"host {host.name}" if value is None else f"{across}={value}"
 
 
-def _limit_of(declared: DeclaredHost, known: SimulatedHost) -> int:
+def limit_of(declared: DeclaredHost, known: SimulatedHost) -> int:
     """Return the bytes of ordinary memory that VMs may use."""
-    most = declared.memory_limit if declared.memory_limit is not None else known.memory_total - declared.memory_reserve
+    most = known.memory_total - declared.memory_reserve
+    if declared.memory_limit is not None:
+        most = min(declared.memory_limit, known.memory_total)
     return most - (known.memory_total - known.ordinary_total)
 
 
@@ -62,7 +64,7 @@ class Memory(Checker):
 
     def migrating(self, order: Order) -> None:
         declared, known = self.declared(order.move.target), self.world.host(order.move.target)
-        limit = _limit_of(declared, known)
+        limit = limit_of(declared, known)
         held = _held_on(known)
         record = self.world.host(order.move.source).vms.get(order.move.vm)
         more = order.move.memory if record is None else record.ordinary
@@ -147,4 +149,4 @@ class FailoverReserve(Checker):
         return found
 
     def _limit(self, host: HostName) -> int:
-        return _limit_of(self.declared(host), self.world.host(host))
+        return limit_of(self.declared(host), self.world.host(host))

@@ -145,6 +145,8 @@ def test_memory_that_must_come_from_nodes(extra: str, nodes: tuple[int, ...]) ->
 
 def test_processors_that_it_is_pinned_to() -> None:
     assert needs("<cputune><vcpupin vcpu='0' cpuset='1-4,^3'/><vcpupin vcpu='1' cpuset='8'/></cputune>").cpus == (1, 2, 4, 8)
+    beside = "<cputune><emulatorpin cpuset='40-41'/><iothreadpin iothread='1' cpuset='42'/></cputune>"
+    assert needs(beside).cpus == (40, 41, 42)
     assert needs(vcpu="<vcpu placement='static' cpuset='2,3'>2</vcpu>").cpus == (2, 3)
     assert needs(vcpu="<vcpu placement='auto' cpuset='2,3'>2</vcpu>").cpus == ()
 
