@@ -8,12 +8,11 @@ guest is also how one forces a migration to its end), so nobody but a person pau
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ballastd.core import events as ev
 from ballastd.core.convergence import UNSAID_MS
-from ballastd.core.inventory import DeclaredHost, JobKind, VmState
+from ballastd.core.inventory import JobKind, VmState
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Ending, Migration
 from ballastd.core.notices import Notice
@@ -23,7 +22,8 @@ from ballastd.core.senses import Senses
 STANDS_SECONDS = 1.0
 """A guest that was handed over when it was looked at first is handed over for longer only where something hangs."""
 MARGIN = 2.0
-"""A hand-over begins with no more left than goes over the link in the standstill that is allowed; so many times that."""
+"""A hand-over begins with no more left than is copied, as fast as lately, in the standstill that is allowed; so many times
+that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,8 @@ class HandsSeen:
 class HandPauses:
     """Remembers since when (monotonic) guests stand, by migration, and whose end people are still to be told of."""
 
-    def __init__(self, senses: Senses, hosts: Iterable[DeclaredHost]) -> None:
+    def __init__(self, senses: Senses) -> None:
         self._senses = senses
-        self._links = {host.name: host.link_mib_s for host in hosts}
         self._stands: dict[str, float] = {}
         self._awaited: frozenset[str] = frozenset()
 
@@ -66,8 +65,9 @@ class HandPauses:
         since = self._stands.setdefault(m.id, look.taken.monotonic)
         if look.begun.monotonic - since < STANDS_SECONDS or shown is None or shown.progress is None:
             return False
-        link = max(self._links.get(host, 0.0) for host in (m.source, m.target))
-        most = MARGIN * link * MIB * (m.downtime_ms or UNSAID_MS) / 1000.0
+        # while it is given less than before it may be as fast as it was
+        bytes_s = max(float(m.bandwidth_mib_s * MIB), shown.progress.throughput_bytes_s)
+        most = MARGIN * bytes_s * (m.downtime_ms or UNSAID_MS) / 1000.0
         return shown.at.monotonic >= look.taken.monotonic and shown.progress.memory_remaining > most
 
     def _told(self, m: Migration, now: Instant) -> tuple[Notice, ...]:
