@@ -14,11 +14,13 @@ LAST, LAST_FILE = core("test_shutdowns.py", "test_shutdowns_watched.py"), f"{COR
 
 EXECUTION: tuple[Mutant, ...] = (
     Mutant("a hand-over that hangs is taken for a pause", f"{CORE}/hand_pauses.py",
-           " and shown.progress.memory_remaining > most", "", HAND_PAUSES),
+           "return shown.progress.memory_remaining > most", "return True", HAND_PAUSES),
     Mutant("a pause is told from a hand-over by the link", f"{CORE}/hand_pauses.py",
            "max(float(m.bandwidth_mib_s * MIB), ", "max(1000.0 * MIB, ", HAND_PAUSES),
     Mutant("a job that is given less hands over with less at once", f"{CORE}/hand_pauses.py",
            "max(float(m.bandwidth_mib_s * MIB), shown.progress.throughput_bytes_s)", "float(m.bandwidth_mib_s * MIB)", HAND_PAUSES),
+    Mutant("a look after what was said of a job makes that worthless", f"{CORE}/hand_pauses.py",
+           "stand.again = min(stand.again, look.taken.monotonic)", "stand.again = look.taken.monotonic", HAND_PAUSES),
     Mutant("who is paused by hand off a failing host is called off", f"{CORE}/hand_pauses.py",
            "if m.paused_by_hand and not m.saving else", "if m.paused_by_hand else", HAND_PAUSES),
     Mutant("who was paused by hand may be moved on at once", f"{CORE}/booking_migrations.py",

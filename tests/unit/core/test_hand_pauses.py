@@ -103,6 +103,20 @@ def test_what_was_said_of_its_job_before_it_stood_says_nothing() -> None:
     assert seen(t) == 0
 
 
+def test_it_is_noticed_though_each_step_comes_with_a_look_that_is_newer_than_what_was_said_of_its_job() -> None:
+    """A look at an end of a migration wakes the loop, what is said of a job does not."""
+    t, order = on_its_way()
+    shown(t, VmState.HANDOVER, "3/2")
+    found = []
+    for _ in range(4):
+        t.wait(0.4)
+        said = left(t, order, 3 * GIB)
+        t.wait(0.1)
+        t.step(said)
+        found.append(seen(t))
+    assert found == [0, 0, 0, 1], "what is said after the second look, a second after the first, is enough"
+
+
 @pytest.mark.parametrize(("state", "reason"), [(VmState.POSTCOPY_LEFT, "3/12"), (VmState.POSTCOPY_LEFT_FAILED, "3/13")])
 def test_post_copy_is_no_pause(state: VmState, reason: str) -> None:
     t, order = on_its_way()
