@@ -41,7 +41,7 @@ class Loads:
     whether anybody asks for what VMs carry over their network; those columns have the same slots."""
 
     def __init__(self, window: Seconds, *, counts_network: bool = False) -> None:
-        self._window = window
+        self.window = window
         self._use = Consumption(window)
         self._network = Consumption(window, falls_to_zero=False) if counts_network else None
         self._slots: dict[VmId, int] = {}
@@ -135,7 +135,7 @@ class Loads:
 
     def _horizon(self, now: Instant) -> float:
         """Return before when a VM must not have been seen last, for its use to be known."""
-        return now.monotonic - self._window / 2
+        return now.monotonic - self.window / 2
 
     def forget_others(self, vms: Iterable[VmId]) -> None:
         """Drop the VMs that are no longer there."""

@@ -101,13 +101,12 @@ def memory_left(snapshot: Snapshot, promised: Ints) -> Ints:
 
 
 def processor_left(snapshot: Snapshot, shifted: Floats) -> Ints:
-    """Return by host what the processors are worth that it has left, nothing where nobody knows. ``shifted``: processors by
-    host that come or go; those that go count once they are gone, and those that come in steps, so that what idle VMs use
-    chooses nobody's target."""
+    """Return by host what the processors are worth that it has left, in the mean of the window, nothing where nobody knows.
+    ``shifted``: processors by host that come or go; those that go count once they are gone, and those that come in steps, so
+    that what idle VMs use chooses nobody's target."""
     hosts = snapshot.hosts
-    is_known = hosts.cpu_limit > 0
-    coming = np.where(is_known, np.maximum(0.0, shifted) / np.where(is_known, hosts.cpu_limit, 1.0), 0.0)
-    used = hosts.utilization + np.floor(coming / STEP) * STEP
+    limit = np.where(hosts.cpu_limit > 0, hosts.cpu_limit, np.nan)
+    used = hosts.cpu / limit + np.floor(np.maximum(0.0, shifted) / limit / STEP) * STEP
     return PROCESSOR_LEFT.weight * (np.where(np.isnan(used), 0.0, 1.0 - used) * 1000).astype(np.int64)
 
 
