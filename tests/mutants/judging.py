@@ -92,6 +92,8 @@ JUDGING: tuple[Mutant, ...] = (
            "    if share > told + LESS_THAN_ITS_VMS:", "    if False:"),
     Mutant("load that no VM explains is believed", f"{CORE}/loads.py",
            "    elif by_vms is not None and spent is not None and told > share + MORE_THAN_ITS_VMS:", "    elif False:"),
+    Mutant("a copy has VMs where an old look shows them", f"{CORE}/copying.py", "or at > seen_at[record.vm]:",
+           "or record.state.runs:", core("test_copying.py")),
     Mutant("who has just come contradicts telemetry", f"{CORE}/loads.py",
            "counted, spent = known / machine, loads.spent_on(inventory.host, now)", "counted, spent = known / machine, known",
            core("test_balance.py")),

@@ -18,10 +18,11 @@ from ballastd.core.saved_cluster import ClusterCopy, Demand, SavedCluster, Saved
 def copy_of(declared: ClusterDeclaration, inventories: Mapping[HostName, HostInventory], ledger: Ledger,
             loads: Loads, now: Instant) -> ClusterCopy:
     """Return the cluster as it was seen last. Hosts that we switched off are off. A VM that was seen at two hosts is where
-    it runs; what it will ask for, and carry over its network, is what it did over the load window, or next to nothing where
-    that is unknown. Saved when: to the second, as people write it."""
+    it was seen to run last; what it will ask for, and carry over its network, is what it did over the load window, or next
+    to nothing where that is unknown. Saved when: to the second, as people write it."""
     hosts, missing, off = [], [], ledger.standing_by()
     found: dict[VmId, SavedVm] = {}
+    seen_at: dict[VmId, float] = {}
     for host in declared.hosts:
         inventory = inventories.get(host.name)
         if inventory is None:
@@ -31,8 +32,10 @@ def copy_of(declared: ClusterDeclaration, inventories: Mapping[HostName, HostInv
                                machine=inventory.host_uuid, hardware=inventory.hardware))
         for record in inventory.vms if host.name not in off else ():
             vm = _vm(record, inventory.usage.get(record.vm, NO_USAGE), host.name, loads, now)
-            if record.vm not in found or record.state.runs:
-                found[record.vm] = vm
+            # of a host that does not answer only an old look is left, which may show who has moved since
+            at = inventory.taken.monotonic if record.state.runs else float("-inf")
+            if record.vm not in found or at > seen_at[record.vm]:
+                found[record.vm], seen_at[record.vm] = vm, at
     vms = tuple(found[vm] for vm in sorted(found))
     return ClusterCopy(SavedCluster(tuple(hosts), vms, "live", float(int(now.wall))), tuple(missing),
                        tuple(sorted(ledger.cordoned)), tuple(sorted(ledger.drains)))
