@@ -88,6 +88,10 @@ RELIEVING: tuple[Mutant, ...] = (
            core("test_cooling.py", "test_balance.py") + scenarios("approved-move-goes")),
     Mutant("relief is planned once, whatever was refused", f"{CORE}/cooling.py", "ROUNDS = 4", "ROUNDS = 1",
            core("test_cooling.py")),
+    Mutant("a longer window of load knows who left no longer", f"{CORE}/draft.py",
+           "max(TELEMETRY_LAGS_SECONDS, draft.snapshot.window)", "TELEMETRY_LAGS_SECONDS", core("test_cooling.py")),
+    Mutant("who was called off has left", f"{CORE}/draft.py",
+           "if one.wall > since and one.source != one.target}", "if one.wall > since}", core("test_cooling.py")),
     # networks
     Mutant("a full network is nobody's trouble", f"{CORE}/cooling.py",
            "(network_excess_of, network_heat_of)", "(host_excess_of, heat_of)", core("test_network.py")),

@@ -104,8 +104,8 @@ SHORTCUTS: tuple[Mutant, ...] = (
            "if vm in seen or host not in reachable}, known\n        self.keep()\n", (("unit", (f"{UNIT_CORE}/test_balance.py",)),)),
     # loads and telemetry
     Mutant("a host's sum outlives a look", f"{CORE}/loads.py",
-           "            self._take_in_together(list(together.values()))\n            self._summed_at = float(\"nan\")\n",
-           "            self._take_in_together(list(together.values()))\n", LOADS),
+           "            self._summed_at = self._spent_at = float(\"nan\")\n            self._carried",
+           "            self._spent_at = float(\"nan\")\n            self._carried", LOADS),
     Mutant("a half-read look is a host's sum", f"{CORE}/loads.py", "known is None or known[0] is not roster:", "known is None:",
            LOADS),
     Mutant("a host's sum never ages", f"{CORE}/loads.py", "        if self._summed_at != now.monotonic:",

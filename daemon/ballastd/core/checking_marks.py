@@ -26,7 +26,7 @@ from ballastd.core.quantities import HostName, VmId
 from ballastd.core.snapshot import HostFacts, Snapshot
 
 STILL_TOLD_SECONDS = 300.0
-"""For so long the mean of a host's telemetry may have a VM in that has left."""
+"""For so long, or for the window of load if that is longer, a host's telemetry may have a VM in its mean that has left."""
 HOUR_SECONDS = 3600.0
 ROUNDING = 1e-6
 """Of a processor: sums come out differently in another order."""
@@ -138,8 +138,9 @@ class _Tally:
         for flight in flights:
             if flight.source in self._rows and flight.target in self._rows:
                 self._shift(flight.vm, flight.source, flight.target)
-        since = snapshot.now.wall - STILL_TOLD_SECONDS
-        left = {moves[-1].source for moves in ledger.moved.values() if moves[-1].wall > since}
+        since = snapshot.now.wall - max(STILL_TOLD_SECONDS, snapshot.window)
+        gone = [one for moves in ledger.moved.values() for one in moves if one.wall > since]
+        left = {one.source for one in gone if one.target != one.source}
         for host in left - {flight.source for flight in flights}:
             load = snapshot.facts[self._rows[host]].load if host in self._rows else None
             if load is not None and load.used is not None and load.by_vms is not None:

@@ -92,7 +92,7 @@ class Controller:
         self._loads, self._trends = Loads(window, counts_network=counts_network), Trends(window)
         self._doubles = Doubles(frozenset(host.name for host in cluster.hosts))
         self._homes, self._recent = Homes(), Recent()
-        self._under_way = UnderWay(self._senses, cluster.hosts)
+        self._under_way = UnderWay(self._senses)
         self._switchboard, self._gatekeeper = Switchboard(), Gatekeeper(cluster.timing, now)
         self._strandings, self._recommendations, self._shutdowns = Strandings(), Recommendations(), Shutdowns()
         self._arrivals = Arrivals(cluster.arrival_checks)

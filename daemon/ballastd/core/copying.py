@@ -19,11 +19,11 @@ from ballastd.core.snapshot import lives_more
 def copy_of(declared: ClusterDeclaration, inventories: Mapping[HostName, HostInventory], ledger: Ledger,
             loads: Loads, now: Instant) -> ClusterCopy:
     """Return the cluster as it was seen last. Hosts that we switched off are off. A VM that was seen at two hosts is where
-    there is more of it: where it runs, or else is paused; what it will ask for, and carry over its network, is what it did
-    over the load window, or next to nothing where that is unknown. Saved when: to the second, as people write it."""
+    it was seen to run last, or else where there is more of it; what it will ask for, and carry over its network, is what it
+    did over the load window, or next to nothing where that is unknown. Saved when: to the second, as people write it."""
     hosts, missing, off = [], [], ledger.standing_by()
     found: dict[VmId, SavedVm] = {}
-    shown: dict[VmId, VmRecord] = {}
+    shown: dict[VmId, tuple[VmRecord, float]] = {}
     for host in declared.hosts:
         inventory = inventories.get(host.name)
         if inventory is None:
@@ -32,16 +32,21 @@ def copy_of(declared: ClusterDeclaration, inventories: Mapping[HostName, HostInv
         hosts.append(SavedHost(host, inventory.memory_total, inventory.cpus, is_on=host.name not in off,
                                machine=inventory.host_uuid, hardware=inventory.hardware))
         for record in inventory.vms if host.name not in off else ():
-            if record.vm not in shown or _is_rather_here(record, shown[record.vm]):
-                shown[record.vm] = record
+            at = inventory.taken.monotonic
+            if record.vm not in shown or _is_rather_here(record, at, *shown[record.vm]):
+                shown[record.vm] = record, at
                 found[record.vm] = _vm(record, inventory.usage.get(record.vm, NO_USAGE), host.name, loads, now)
     vms = tuple(found[vm] for vm in sorted(found))
     return ClusterCopy(SavedCluster(tuple(hosts), vms, "live", float(int(now.wall))), tuple(missing),
                        tuple(sorted(ledger.cordoned)), tuple(sorted(ledger.drains)))
 
 
-def _is_rather_here(one: VmRecord, other: VmRecord) -> bool:
-    """A definition that stayed behind says nothing of a VM that is elsewhere, whether it runs there or is paused."""
+def _is_rather_here(one: VmRecord, at: float, other: VmRecord, seen: float) -> bool:
+    """Of a host that does not answer only an old look is left, which may show who has moved since; and a definition that
+    stayed behind says nothing of a VM that is elsewhere, whether it runs there or is paused. ``at``, ``seen``: when each was
+    looked at, monotonic."""
+    if one.state.runs and other.state.runs:
+        return at > seen
     return lives_more(one, other) or (one.state.holds_memory and not other.state.holds_memory)
 
 

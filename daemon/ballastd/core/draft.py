@@ -37,7 +37,8 @@ from ballastd.core.scoring import (
 from ballastd.core.snapshot import Snapshot
 
 TELEMETRY_LAGS_SECONDS = 300.0
-"""For so long after a move the mean of its source's telemetry may still know the VM that left."""
+"""For so long after a move the mean of its source's telemetry may still know the VM that left, or for the window of load
+where that is longer."""
 
 
 Course = Mapping[VmId, HostName]
@@ -240,8 +241,9 @@ def begin(snapshot: Snapshot, ledger: Ledger, policies: PolicySet, course: Cours
 
 def _forget_who_left(draft: Draft, rows: Mapping[HostName, int]) -> None:
     """Count what a host uses by its VMs alone where one has just left: its telemetry's mean still has it in."""
-    since, ledger = draft.snapshot.now.wall - TELEMETRY_LAGS_SECONDS, draft.ledger
-    left = {moves[-1].source for moves in ledger.moved.values() if moves[-1].wall > since}
+    since, ledger = draft.snapshot.now.wall - max(TELEMETRY_LAGS_SECONDS, draft.snapshot.window), draft.ledger
+    # who was paused by hand and called off stands in the books as moved to where he was
+    left = {one.source for moves in ledger.moved.values() for one in moves if one.wall > since and one.source != one.target}
     for host in left - {migration.source for migration in ledger.open_migrations()} if left else ():
         row = rows.get(host)
         load = None if row is None else draft.snapshot.facts[row].load

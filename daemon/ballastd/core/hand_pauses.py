@@ -8,12 +8,12 @@ guest is also how one forces a migration to its end), so nobody but a person pau
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf
 
 from ballastd.core import events as ev
 from ballastd.core.convergence import UNSAID_MS
-from ballastd.core.inventory import DeclaredHost, JobKind, VmState
+from ballastd.core.inventory import JobKind, VmState
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Ending, Migration
 from ballastd.core.notices import Notice
@@ -23,7 +23,8 @@ from ballastd.core.senses import Senses
 STANDS_SECONDS = 1.0
 """A guest that was handed over when it was looked at first is handed over for longer only where something hangs."""
 MARGIN = 2.0
-"""A hand-over begins with no more left than goes over the link in the standstill that is allowed; so many times that."""
+"""A hand-over begins with no more left than is copied, as fast as lately, in the standstill that is allowed; so many times
+that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +35,28 @@ class HandsSeen:
     notices: tuple[Notice, ...] = ()
 
 
-class HandPauses:
-    """Remembers since when (monotonic) guests stand, by migration, and whose end people are still to be told of."""
+@dataclass(slots=True)
+class _Stand:
+    """A guest that stands. ``since``: when the look that showed it first was taken; ``again``: when the first one a second
+    or more after that was, endless while there was none; monotonic."""
 
-    def __init__(self, senses: Senses, hosts: Iterable[DeclaredHost]) -> None:
+    since: float
+    again: float = inf
+
+
+class HandPauses:
+    """Remembers which guests stand, by migration, and whose end people are still to be told of."""
+
+    def __init__(self, senses: Senses) -> None:
         self._senses = senses
-        self._links = {host.name: host.link_mib_s for host in hosts}
-        self._stands: dict[str, float] = {}
+        self._stands: dict[str, _Stand] = {}
         self._awaited: frozenset[str] = frozenset()
 
     def follow(self, ledger: Ledger, now: Instant) -> HandsSeen:
         """Return the pauses that show now, and what became of guests that were paused before."""
         if not ledger.migrations and not self._awaited:
             return HandsSeen()
-        self._stands = {key: at for key, at in self._stands.items() if key in ledger.migrations}
+        self._stands = {key: one for key, one in self._stands.items() if key in ledger.migrations}
         paused = [m for m in ledger.open_migrations() if m.holds_slot and not m.paused_by_hand and self._is_paused(m, now)]
         ended = self._awaited - ledger.migrations.keys()
         told = [_seen(m) for m in paused]
@@ -57,18 +66,21 @@ class HandPauses:
 
     def _is_paused(self, m: Migration, now: Instant) -> bool:
         """Return whether its guest stands at its source though more is left than any hand-over begins with: in two looks,
-        and by what was said of its job after the second."""
+        and by what was said of its job after the second, however many came since."""
         record = self._senses.record(m.source, m.vm, now)
         if record is None or record.state is not VmState.HANDOVER or record.job is not JobKind.OUTGOING:
             self._stands.pop(m.id, None)
             return False
         look, shown = self._senses.inventories[m.source], self._senses.progress.get(m.id)
-        since = self._stands.setdefault(m.id, look.taken.monotonic)
-        if look.begun.monotonic - since < STANDS_SECONDS or shown is None or shown.progress is None:
+        stand = self._stands.setdefault(m.id, _Stand(look.taken.monotonic))
+        if look.begun.monotonic - stand.since >= STANDS_SECONDS:
+            stand.again = min(stand.again, look.taken.monotonic)
+        if shown is None or shown.progress is None or shown.at.monotonic < stand.again:
             return False
-        link = max(self._links.get(host, 0.0) for host in (m.source, m.target))
-        most = MARGIN * link * MIB * (m.downtime_ms or UNSAID_MS) / 1000.0
-        return shown.at.monotonic >= look.taken.monotonic and shown.progress.memory_remaining > most
+        # while it is given less than before it may be as fast as it was
+        bytes_s = max(float(m.bandwidth_mib_s * MIB), shown.progress.throughput_bytes_s)
+        most = MARGIN * bytes_s * (m.downtime_ms or UNSAID_MS) / 1000.0
+        return shown.progress.memory_remaining > most
 
     def _told(self, m: Migration, now: Instant) -> tuple[Notice, ...]:
         host = m.target if m.ending is Ending.COMPLETED else m.source

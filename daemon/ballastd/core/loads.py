@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 
@@ -41,15 +42,18 @@ class Loads:
     whether anybody asks for what VMs carry over their network; those columns have the same slots."""
 
     def __init__(self, window: Seconds, *, counts_network: bool = False) -> None:
-        self._window = window
+        self.window = window
         self._use = Consumption(window)
         self._network = Consumption(window, falls_to_zero=False) if counts_network else None
+        self._here = Consumption(window)
+        """What VMs used on each host while they were there; its slots are the rows of hosts."""
         self._slots: dict[VmId, int] = {}
         self._rows: dict[HostName, int] = {}
         self._waiting: list[HostInventory] = []
         self._rosters: dict[HostName, _Roster] = {}
         self._sums: dict[HostName, tuple[_Roster, float, int]] = {}
-        self._summed_at = float("nan")
+        self._spent: list[float] = []
+        self._summed_at = self._spent_at = float("nan")
         self._asked: tuple[tuple[VmId, ...], Ints] | None = None
         self._carried: tuple[tuple[VmId, ...], tuple[Floats, Floats], float] | None = None
 
@@ -68,7 +72,7 @@ class Loads:
             together[look.host] = look
         if together:
             self._take_in_together(list(together.values()))
-            self._summed_at = float("nan")
+            self._summed_at = self._spent_at = float("nan")
             self._carried = None
 
     def _take_in_together(self, looks: list[HostInventory]) -> None:
@@ -85,7 +89,10 @@ class Loads:
         row = np.repeat([roster.row for roster in rosters], counts)
         begun = np.repeat([look.begun.monotonic for look in looks], counts)
         at = np.repeat([look.taken.monotonic for look in looks], counts)
-        _count(self._use, slots, row, seconds, begun, at)
+        gained = _count(self._use, slots, row, seconds, begun, at)
+        rows = np.array([roster.row for roster in rosters], dtype=np.int64)
+        self._here.total[rows] += np.bincount(row, gained, len(self._here.total))[rows]
+        self._here.note(rows, np.array([look.taken.monotonic for look in looks]))
         if self._network is not None:
             _count(self._network, slots, row, _carried(looks, rosters), begun, at)
 
@@ -95,7 +102,9 @@ class Loads:
         if known is not None and known.records is look.vms:
             return known
         vms = tuple([record.vm for record in look.vms if record.state.runs])
-        row = self._rows.setdefault(look.host, len(self._rows))
+        if look.host not in self._rows:
+            self._rows[look.host] = self._here.open()
+        row = self._rows[look.host]
         slots = np.array([self._slot(vm) for vm in vms], dtype=np.int64)
         self._rosters[look.host] = made = _Roster(look.vms, row, vms, slots)
         return made
@@ -121,6 +130,17 @@ class Loads:
             known = self._sums_of([roster], now)[0]
         return known[1], known[2]
 
+    def spent_on(self, host: HostName, now: Instant) -> float | None:
+        """Return the processors that VMs used on a host, averaged over the window, whoever was there; None where ``cpu`` of
+        a VM that was there all the while would be."""
+        self._take_in()
+        row = self._rows.get(host, NOBODY)
+        if self._spent_at != now.monotonic or row >= len(self._spent):
+            self._spent = self._here.columns(np.arange(NOBODY, 1 + len(self._rows)), self._horizon(now))[0].tolist()
+            self._spent_at = now.monotonic
+        used = self._spent[row]
+        return None if isnan(used) else used
+
     def _sum_up(self, now: Instant) -> None:
         self._sums = dict(zip(self._rosters, self._sums_of(list(self._rosters.values()), now), strict=True))
         self._summed_at = now.monotonic
@@ -135,7 +155,7 @@ class Loads:
 
     def _horizon(self, now: Instant) -> float:
         """Return before when a VM must not have been seen last, for its use to be known."""
-        return now.monotonic - self._window / 2
+        return now.monotonic - self.window / 2
 
     def forget_others(self, vms: Iterable[VmId]) -> None:
         """Drop the VMs that are no longer there."""
@@ -204,19 +224,23 @@ class Hours:
         return self._found
 
 
-def _count(use: Consumption, slots: Ints, row: Ints, counted: Floats, begun: Floats, at: Floats) -> None:
-    """Take in what hosts (``row``) counted for VMs, NaN where one cannot say."""
+def _count(use: Consumption, slots: Ints, row: Ints, counted: Floats, begun: Floats, at: Floats) -> Floats:
+    """Take in what hosts (``row``) counted for VMs, NaN where one cannot say. Return by how much that is more."""
     with np.errstate(invalid="ignore"):
         goes_on = (use.host[slots] == row) & (counted >= use.counted[slots])
-    on = slots[goes_on]
-    use.total[on] += counted[goes_on] - use.counted[on]
+    on, gained = slots[goes_on], np.zeros(len(slots))
+    gained[goes_on] = counted[goes_on] - use.counted[on]
+    use.total[on] += gained[goes_on]
     use.counted[on], use.begun[on] = counted[goes_on], begun[goes_on]
     for place in np.flatnonzero(~goes_on & ~np.isnan(counted)).tolist():
         slot, host = int(slots[place]), int(row[place])
         if not use.falls_to_zero and use.host[slot] == host:
             use.forget(slot)
+        is_new = use.host[slot] == NO_HOST
         goes_on[place] = _begin(use, slot, host, float(counted[place]), float(begun[place]))
+        gained[place] = counted[place] if goes_on[place] and not is_new else 0.0
     use.note(slots[goes_on], at[goes_on])
+    return gained
 
 
 def _begin(use: Consumption, slot: int, row: int, counted: float, begun: float) -> bool:
@@ -254,7 +278,7 @@ class HostLoad:
 def host_load(declared: DeclaredHost, inventory: HostInventory | None, loads: Loads, told: float | None, now: Instant
               ) -> HostLoad:
     """Return the load of one host. ``told``: the mean share of its processors by its telemetry, checked against the sum of
-    its VMs."""
+    what VMs used there in the same time, who has left with it: a mean does not know yet who has just come."""
     if inventory is None:
         return HostLoad(0.0, None, None)
     machine = float(inventory.cpus) if declared.processors is None else declared.processors
@@ -263,11 +287,11 @@ def host_load(declared: DeclaredHost, inventory: HostInventory | None, loads: Lo
     by_vms = None if unknown else known
     if told is None or machine <= 0:
         return HostLoad(limit, None, by_vms, machine=machine)
-    counted = known / machine
-    doubt = ""
-    if counted > told + LESS_THAN_ITS_VMS:
-        doubt = f"its telemetry says {told:.0%}, its VMs alone use {counted:.0%}"
-    elif by_vms is not None and told > counted + MORE_THAN_ITS_VMS:
-        doubt = f"its telemetry says {told:.0%}, its VMs use only {counted:.0%}: moving them would not help"
+    counted, spent = known / machine, loads.spent_on(inventory.host, now)
+    share, doubt = 0.0 if spent is None else spent / machine, ""
+    if share > told + LESS_THAN_ITS_VMS:
+        doubt = f"its telemetry says {told:.0%}, its VMs alone use {share:.0%}"
+    elif by_vms is not None and spent is not None and told > share + MORE_THAN_ITS_VMS:
+        doubt = f"its telemetry says {told:.0%}, its VMs use only {share:.0%}: moving them would not help"
     # it cannot use less than its VMs do: where the two differ a little, the larger one counts
     return HostLoad(limit, None if doubt else max(told, counted) * machine, by_vms, doubt, machine)

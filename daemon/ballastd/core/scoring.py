@@ -104,13 +104,13 @@ def memory_left(snapshot: Snapshot, promised: Ints) -> Ints:
 
 
 def processor_left(snapshot: Snapshot, shifted: Floats) -> Ints:
-    """Return by host what the processors are worth that it has left, nothing where nobody knows. ``shifted``: processors by
-    host that come or go; those that go count once they are gone, and those that come in steps, so that what idle VMs use
-    chooses nobody's target."""
+    """Return by host what the processors are worth that it has left, in the mean of the window, nothing where nobody knows.
+    ``shifted``: processors by host that come or go; those that go count once they are gone, and those that come in steps, so
+    that what idle VMs use chooses nobody's target."""
     hosts = snapshot.hosts
-    is_known = hosts.cpu_limit > 0
-    coming = np.where(is_known, np.maximum(0.0, shifted) / np.where(is_known, hosts.cpu_limit, 1.0), 0.0)
-    left = np.rint((1.0 - hosts.utilization) * 1000) - STEP * np.floor(coming * 1000 / STEP + ROUNDING)
+    limit = np.where(hosts.cpu_limit > 0, hosts.cpu_limit, np.nan)
+    coming = np.floor(np.maximum(0.0, shifted) / limit * 1000 / STEP + ROUNDING)
+    left = np.rint((1.0 - hosts.cpu / limit) * 1000) - STEP * coming
     return PROCESSOR_LEFT.weight * np.where(np.isnan(left), 0.0, left).astype(np.int64)
 
 

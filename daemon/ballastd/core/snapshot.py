@@ -20,7 +20,7 @@ from ballastd.core.loads import HostLoad, Hours, Loads
 from ballastd.core.migrations import HOLDS_SOURCE, HOLDS_TARGET
 from ballastd.core.plans import Refusal, RefusalKind
 from ballastd.core.policies import Health, PlacementPolicy, Scope, VmSelector
-from ballastd.core.quantities import HostName, Instant, VmId, human_bytes
+from ballastd.core.quantities import HostName, Instant, Seconds, VmId, human_bytes
 from ballastd.core.suitability import PageRoom, unknown_needs
 
 NO_LOAD = HostLoad(0.0, None, None)
@@ -30,10 +30,11 @@ NO_LOAD = HostLoad(0.0, None, None)
 class HostFacts:
     """What the controller knows of a host beside its inventory, on which eligibility rests.
 
-    ``avoid``: reasons (already worded) for which nothing may land there. ``cpu_utilization``: ratio, or None.
-    ``asked``: whether it was looked at since we started, and answered or did not. ``apart``: whether it takes no part in
-    balance and packing: it is being emptied, is off or on its way, or must not be touched. ``turn``: a number that changes
-    when its inventory shows something else than before, but for what VMs used; None where nobody counts.
+    ``avoid``: reasons (already worded) for which nothing may land there. ``cpu_utilization``: ratio as it was heard last, or
+    None; it is shown, while plans go by ``load``. ``asked``: whether it was looked at since we started, and answered or did
+    not. ``apart``: whether it takes no part in balance and packing: it is being emptied, is off or on its way, or must not
+    be touched. ``turn``: a number that changes when its inventory shows something else than before, but for what VMs used;
+    None where nobody counts.
     """
 
     declared: DeclaredHost
@@ -52,7 +53,7 @@ class HostFacts:
 @dataclass(frozen=True, slots=True)
 class HostColumns:
     """One row per declared host. Memory in bytes, all of it ordinary: huge pages are counted apart, in ``Snapshot.pages``.
-    Load in processors; ``utilization`` and ``cpu`` are nan where unknown.
+    Load in processors; ``cpu`` is nan where unknown.
 
     ``limit``: what VMs may use. ``used``: what active VMs hold by their maximum. ``reserved``: held for
     migrations that no inventory shows yet. ``free``: what the machine itself has left for more.
@@ -69,7 +70,6 @@ class HostColumns:
     used: Ints
     reserved: Ints
     free: Ints
-    utilization: Floats
     cpu_limit: Floats
     cpu: Floats
     link_mib_s: Floats
@@ -118,7 +118,8 @@ class VmColumns:
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything a plan may rest on. ``vm_why_not``: what keeps a VM from moving at all, per row. ``pages``: the huge pages
-    that hosts have left. ``hours``: what VMs use at each hour of the day, None where nobody keeps it."""
+    that hosts have left. ``hours``: what VMs use at each hour of the day, None where nobody keeps it. ``window``: over what
+    time loads are averaged."""
 
     now: Instant
     hosts: HostColumns
@@ -131,6 +132,7 @@ class Snapshot:
     cast: Cast
     pages: PageRoom
     hours: Hours | None = field(default=None, repr=False, compare=False)
+    window: Seconds = Seconds(0.0)
 
     def row(self, host: HostName) -> int:
         """Return the row of a declared host."""
@@ -215,7 +217,6 @@ def take(facts: tuple[HostFacts, ...], ledger: Ledger, now: Instant, loads: Load
         used=cast.used,
         reserved=cast.reserved,
         free=_column([_free(fact) for fact in facts]),
-        utilization=_known([fact.cpu_utilization for fact in facts]),
         cpu_limit=_known([fact.load.limit for fact in facts]),
         cpu=_known([fact.load.used for fact in facts]),
         link_mib_s=np.array([fact.declared.link_mib_s for fact in facts]),
@@ -231,7 +232,8 @@ def take(facts: tuple[HostFacts, ...], ledger: Ledger, now: Instant, loads: Load
     return Snapshot(now=now, hosts=hosts, vms=vms, facts=facts, records=cast.records,
                     why_not=tuple([fact.avoid for fact in facts]), vm_why_not=cast.why_not, foreign_jobs=cast.foreign,
                     cast=cast, pages=PageRoom([fact.inventory for fact in facts], cast.coming),
-                    hours=Hours(lambda: loads.hours(cast.ids, now)) if loads else None)
+                    hours=Hours(lambda: loads.hours(cast.ids, now)) if loads else None,
+                    window=loads.window if loads else Seconds(0.0))
 
 
 def _networks(facts: tuple[HostFacts, ...], cast: Cast, carried: Floats) -> tuple[Floats, Floats, Floats]:

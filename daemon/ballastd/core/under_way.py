@@ -14,7 +14,7 @@ from ballastd.core.climbing import Asks
 from ballastd.core.convergence import Convergence
 from ballastd.core.giving_way import Others
 from ballastd.core.hand_pauses import HandPauses
-from ballastd.core.inventory import COME, LEFT, DeclaredHost
+from ballastd.core.inventory import COME, LEFT
 from ballastd.core.last_resorts import LastResorts
 from ballastd.core.ledger import Ledger
 from ballastd.core.migrations import Migration, MigrationPhase
@@ -51,10 +51,10 @@ def way_given(migration: str, given: Given | None, wall: float) -> tuple[ev.WayG
 class UnderWay:
     """Remembers the course and the time limit of each, and when each was told its bandwidth again (monotonic seconds)."""
 
-    def __init__(self, senses: Senses, hosts: Iterable[DeclaredHost]) -> None:
+    def __init__(self, senses: Senses) -> None:
         self._senses = senses
         self._aborts, self._convergence, self._last_resorts = Aborts(), Convergence(), LastResorts()
-        self._autostarts, self._hands = Autostarts(senses), HandPauses(senses, hosts)
+        self._autostarts, self._hands = Autostarts(senses), HandPauses(senses)
         self._told: dict[str, float] = {}
         self._asking: Mapping[str, str] = {}
         self.others = Others(senses)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ballastd.core import events as ev
+from ballastd.core.inputs import Verb
 from ballastd.core.inventory import Pin, PinKind
 from ballastd.core.ledger import Ledger
 from ballastd.core.plans import DeferralKind, RefusalKind
@@ -376,3 +377,19 @@ def test_who_was_offered_first_is_still_offered_though_another_one_would_now_bri
     busier = next(name for name in ("b3", "b2") if name != first)
     last = t.burn(**{first: 3.0, busier: 4.4}).burn_on(700.0)[-1]
     assert last.view.moves[0].vm_name == first
+
+
+def test_who_has_just_come_or_gone_makes_nobody_doubt_what_telemetry_says() -> None:
+    """The mean of a host's telemetry knows those who were there before, those who came and those who left by degrees."""
+    t = table(a_cluster().host("h1").crowd("b", 3, 4).idlers(2, 3, gib=4), BALANCED).warm_up()
+    t.burn(b0=4.0, b1=4.0, b2=4.0, i2=1.0, i3=15.0).quiet_for(700.0)
+    decision, doubts, used = t.say(Verb.DRAIN, "h1"), [], []
+    for _ in range(60):
+        returned = t.carry_out(decision)
+        decision = t.wait(10.0).step(*returned)
+        assert t.controller._last is not None
+        loads = [fact.load for fact in t.controller._last.facts]
+        doubts += [load.doubt for load in loads if load.doubt]
+        used.append(loads[1].used)
+    assert not doubts
+    assert used[3] == pytest.approx(13.0, abs=0.3), "who has come counts at once"

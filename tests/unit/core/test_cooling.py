@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from ballastd.core.books import Moved
+from ballastd.core.draft import begin
 from ballastd.core.inventory import Pin, PinKind
 from ballastd.core.plans import RefusalKind
 from ballastd.core.policies import BalancePolicy, Cooldown, Mode, MoveBudget, PlacementPolicy, Rule, VmSelector
-from ballastd.core.quantities import Seconds
-from tests.builders import POLICIES, Table, a_cluster, table
+from ballastd.core.quantities import HostName, Seconds
+from tests.builders import POLICIES, QUICK, Table, a_cluster, table, vm_id
 
 LOCAL = Pin(PinKind.DISK_LOCAL, "vda", "put it on shared storage")
 EVEN_LOAD = BalancePolicy("even-load", mode=Mode.AUTO, imbalance_above=1.0, budget=MoveBudget(in_flight=4))
@@ -150,10 +154,24 @@ def test_while_memory_leaves_nothing_more_is_sent_after_it() -> None:
     assert len(sent) == 1, "60 of 64 GiB; with one on its way it is cool, though its memory is still there"
 
 
-def test_what_a_host_has_just_lost_is_not_taken_off_it_again() -> None:
+@pytest.mark.parametrize("window", [300.0, 1800.0])
+def test_what_a_host_has_just_lost_is_not_taken_off_it_again(window: float) -> None:
     """Its telemetry's mean still has it in; a plan that believed it would offer more than is needed."""
     settled = replace(EVEN_LOAD, cooldown=Cooldown(host_settle=Seconds(0.0)))
-    builder = a_cluster().host("h1").crowd("b", 4, 4).idlers(2, 3, 4, gib=4)
+    builder = replace(a_cluster(), timing=replace(QUICK, load_window=Seconds(window)))
+    builder = builder.host("h1").crowd("b", 4, 4).idlers(2, 3, 4, gib=4)
     t = warmed(builder, replace(POLICIES, balance=(settled,)), **{f"b{i}": 3.6 for i in range(4)})
-    moved = [order for decision in t.burn_on(2000.0) for order in decision.orders]
+    moved = [order for decision in t.burn_on(2000.0 + window) for order in decision.orders]
     assert len(moved) == 2
+
+
+@pytest.mark.parametrize(("target", "less"), [("h1", 0.0), ("h2", -4.8)])
+def test_who_was_called_off_and_stayed_has_not_left(target: str, less: float) -> None:
+    """What is paused by hand on its way is in the books as moved, to where it was if it was called off."""
+    t = warmed(a_cluster().host("h1").crowd("b", 2, 4).idlers(2, gib=4), b0=2.0, b1=2.0).show("h1", "cpu.utilization", 0.55)
+    t.quiet_for(700.0)
+    snapshot, ledger = t.controller._last, t.controller.ledger.draft()
+    assert snapshot is not None
+    assert not begin(snapshot, ledger, RELIEVED).shifted.any()
+    ledger.moved[vm_id("b0")] = (Moved(t.now.wall, HostName("h1"), HostName(target), ""),)
+    assert begin(snapshot, ledger, RELIEVED).shifted[0] == pytest.approx(less, abs=0.01)

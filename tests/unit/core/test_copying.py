@@ -65,6 +65,15 @@ def test_a_vm_that_only_left_its_definition_behind_is_where_it_has_memory(state:
         assert (found.host, found.record.state.holds_memory) == (there, True)
 
 
+def test_a_vm_that_has_left_a_host_that_does_not_answer_since_is_where_it_was_seen_last() -> None:
+    t = table(a_cluster().host("h1").host("h2").running("a")).warm_up()
+    t.dark.add("h2")
+    t.world["h1"][vm_id("a")] = t.world["h2"].pop(vm_id("a"))
+    t.settle(3, 2.0)
+    (found,) = t.controller.copy(t.now).cluster.vms
+    assert found.host == "h1", "h2 shows it in a look from before"
+
+
 def test_a_host_that_was_never_seen_is_missing_and_not_made_up() -> None:
     t = table(a_cluster().host("h1").running("a").host("h2"))
     t.dark.add("h2")

@@ -16,7 +16,7 @@ from ballastd.core.quantities import GIB, MIB, Bytes
 from tests.builders import Table, four_hosts, table, vm_id
 
 VM = vm_id("h1v0")
-LINK_MIB_S = 1000
+GIVEN_MIB_S = 600
 
 
 def on_its_way(*, saving: bool = False) -> tuple[Table, Order]:
@@ -31,8 +31,8 @@ def on_its_way(*, saving: bool = False) -> tuple[Table, Order]:
     return t, order
 
 
-def left(t: Table, order: Order, remaining: int) -> Input:
-    done = Progress(1.0, Bytes(8 * GIB), Bytes(8 * GIB - remaining), Bytes(remaining), 1, 0.0, 500.0 * MIB, 0.3)
+def left(t: Table, order: Order, remaining: int, mib_s: float = 500.0) -> Input:
+    done = Progress(1.0, Bytes(8 * GIB), Bytes(8 * GIB - remaining), Bytes(remaining), 1, 0.0, mib_s * MIB, 0.3)
     return ProgressSeen(order.id, done, t.now)
 
 
@@ -40,10 +40,10 @@ def shown(t: Table, state: VmState, reason: str, job: JobKind = JobKind.OUTGOING
     t.world["h1"][VM] = replace(t.world["h1"][VM], state=state, reason=reason, job=job)
 
 
-def pause(t: Table, order: Order, remaining: int = 3 * GIB, steps: int = 3) -> list[Decision]:
+def pause(t: Table, order: Order, remaining: int = 3 * GIB, steps: int = 3, mib_s: float = 500.0) -> list[Decision]:
     """Have it show as a pause does in so many looks."""
     shown(t, VmState.HANDOVER, "3/2")
-    return [(t.wait(1.0), t.step(left(t, order, remaining)))[1] for _ in range(steps)]
+    return [(t.wait(1.0), t.step(left(t, order, remaining, mib_s)))[1] for _ in range(steps)]
 
 
 def seen(t: Table) -> int:
@@ -66,12 +66,21 @@ def test_it_is_noticed_at_the_second_look_called_off_and_told() -> None:
     assert seen(t) == 1
 
 
-@pytest.mark.parametrize("remaining", [0, 190 * MIB])
-def test_a_hand_over_that_hangs_is_none(remaining: int) -> None:
-    """100 ms of standstill on a link of 1000 MiB/s: with what is left of 100 MiB it may have begun."""
+@pytest.mark.parametrize(("remaining", "mib_s"), [(0, 500.0), (110 * MIB, 500.0), (110 * MIB, 0.0), (190 * MIB, 1000.0)])
+def test_a_hand_over_that_hangs_is_none(remaining: int, mib_s: float) -> None:
+    """100 ms of standstill at the 600 MiB/s that it is given: with what is left of 60 MiB it may have begun; with more where
+    it was faster, as one that has just been given less."""
     t, order = on_its_way()
-    pause(t, order, remaining, steps=20)
+    assert order.bandwidth_mib_s == GIVEN_MIB_S
+    pause(t, order, remaining, steps=20, mib_s=mib_s)
     assert seen(t) == 0
+
+
+def test_on_a_fast_link_a_pause_near_the_end_is_noticed_by_what_the_job_may_copy() -> None:
+    """Of a link of 1000 MiB/s it is given 600: 130 MiB are more than twice what it copies in 100 ms."""
+    t, order = on_its_way()
+    pause(t, order, 130 * MIB)
+    assert seen(t) == 1
 
 
 def test_one_look_says_nothing_nor_do_two_with_running_in_between() -> None:
@@ -92,6 +101,20 @@ def test_what_was_said_of_its_job_before_it_stood_says_nothing() -> None:
         t.wait(1.0)
         t.step(before)
     assert seen(t) == 0
+
+
+def test_it_is_noticed_though_each_step_comes_with_a_look_that_is_newer_than_what_was_said_of_its_job() -> None:
+    """A look at an end of a migration wakes the loop, what is said of a job does not."""
+    t, order = on_its_way()
+    shown(t, VmState.HANDOVER, "3/2")
+    found = []
+    for _ in range(4):
+        t.wait(0.4)
+        said = left(t, order, 3 * GIB)
+        t.wait(0.1)
+        t.step(said)
+        found.append(seen(t))
+    assert found == [0, 0, 0, 1], "what is said after the second look, a second after the first, is enough"
 
 
 @pytest.mark.parametrize(("state", "reason"), [(VmState.POSTCOPY_LEFT, "3/12"), (VmState.POSTCOPY_LEFT_FAILED, "3/13")])

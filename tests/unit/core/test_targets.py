@@ -57,6 +57,28 @@ def test_who_leaves_a_failing_host_does_not_fill_the_next_one_up_with_work() -> 
     assert planned == {"b": 4, "c": 2}, "half of c is busy, and what b has been promised is work, too"
 
 
+def test_who_leaves_a_failing_host_goes_by_what_hosts_use_in_the_mean_and_not_just_then() -> None:
+    t = two_targets(gib=256, vms=1, vm_gib=4).show("h1", "ecc.uncorrected", 0.0, "D")
+    for host, name in (("b", "u"), ("c", "w")):
+        one = VmRecord(vm_id(name), name, VmState.RUNNING, Bytes(GIB), vcpus=8)
+        t.world[host][one.vm] = one
+    t.burn(u=1.0, w=6.0)
+    t.burn_on(600.0)
+    t.burn(u=8.0, w=1.0)
+    t.wait(10.0).show("h1", "ecc.uncorrected", 1.0, "D")
+    assert targets(t) == {"b"}, "it is busy for ten seconds, c was for ten minutes"
+
+
+def test_of_a_host_whose_two_stories_disagree_no_processors_count_as_left() -> None:
+    t = two_targets(gib=256, vms=1, vm_gib=4).show("h1", "ecc.uncorrected", 0.0, "D")
+    one = VmRecord(vm_id("w"), "w", VmState.RUNNING, Bytes(GIB), vcpus=16)
+    t.world["b"][one.vm] = one
+    t.burn(w=8.0).show("b", "cpu.utilization", 0.0)
+    t.burn_on(600.0)
+    t.show("h1", "ecc.uncorrected", 1.0, "D")
+    assert targets(t) == {"c"}, "b says that it is idle, and its VM uses eight processors"
+
+
 def test_a_suspect_host_receives_nothing() -> None:
     t = two_targets()
     t.show("b", "fan.alarm", 1.0, "f")
