@@ -79,10 +79,16 @@ class Plain:
         agent, at = self.agents.setdefault(report.host, Agent()), report.received.monotonic
         if not agent.believed or report.boot_id != agent.boot or at - agent.last > agent.stale_after():
             agent.since = at
+        is_same_run = report.boot_id == agent.boot
         agent.last, agent.interval, agent.boot = at, report.interval, report.boot_id
         agent.believed = agent.new = True
         for sample in report.samples:
-            agent.series.setdefault((sample.metric, sample.subject), []).append((at, sample))
+            heard = agent.series.setdefault((sample.metric, sample.subject), [])
+            if heard and is_same_run:  # a limit that is left out is what it was
+                before = heard[-1][1]
+                sample = replace(sample, high=before.high if sample.high is None else sample.high,  # noqa: PLW2901
+                                 critical=before.critical if sample.critical is None else sample.critical)
+            heard.append((at, sample))
 
     def remember(self, host: HostName, metric: str, subject: str, value: float) -> None:
         self.agents.setdefault(host, Agent()).before[metric, subject] = value
