@@ -108,6 +108,12 @@ def test_a_plan_for_a_saved_cluster_relieves_what_is_hot_and_carries_nothing_out
     assert told["posture"] == "acting"
 
 
+def test_who_asks_for_more_at_times_is_planned_for_as_if_it_always_did(files: tuple[str, ...]) -> None:
+    site = Path(files[1])
+    site.write_text(CLUSTER.replace("demand: 7", "demand: {kind: daily, low: 0.1, high: 7, peak: 14h}"))
+    assert "alder is hot: cpu is 88% > 80%" in run("plan", *files).stdout
+
+
 def test_a_host_that_is_off_is_no_fault_and_takes_nothing(files: tuple[str, ...]) -> None:
     site = Path(files[1])
     site.write_text(CLUSTER.replace("{name: dogwood}", "{name: dogwood, on: false, power: simulated}"))
