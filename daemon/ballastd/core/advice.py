@@ -279,20 +279,27 @@ def _why_not(room: _Room, rooms: list[_Room], policies: PolicySet, shape: Shape)
     else:
         edge, policy = room.hot_memory
         if share > edge:
-            yield RefusalKind.LOAD, f"{share:.0%} of its memory would be used; {policy} calls more than {edge:.0%} hot"
+            yield RefusalKind.LOAD, (f"{_above(share, edge)} of its memory would be used; {policy} calls more than {edge:.0%} "
+                                     "hot")
     cpu, (edge, policy) = room.cpu_after(shape), room.hot_cpu
     if cpu is not None and cpu > edge:
         words = f"{policy} calls more than {edge:.0%} hot" if policy else "it has no more"
-        yield RefusalKind.LOAD, f"{cpu:.0%} of its processors would be used; {words}"
+        yield RefusalKind.LOAD, f"{_above(cpu, edge)} of its processors would be used; {words}"
     network, least = seen.network_share_least, "" if seen.network_share is not None else "at least "
     if network is not None:
         edge, policy = _edge(policies, room.declared, "network")
         if network > edge:
             words = f"{policy} calls more than {edge:.0%} hot" if policy else "it carries no more"
-            yield RefusalKind.LOAD, f"{least}{network:.0%} of its VMs' network is used already; {words}"
+            yield RefusalKind.LOAD, f"{least}{_above(network, edge)} of its VMs' network is used already; {words}"
     for rule in policies.placement:
         if rule.must and (why := _against(rule, room, rooms, shape)):
             yield RefusalKind.PLACEMENT, f"{rule.name}: {why}"
+
+
+def _above(share: float, edge: float) -> str:
+    """Return a share that is above an edge so that it reads as above it."""
+    told = f"{share:.0%}"
+    return told if told != f"{edge:.0%}" else f"a little more than {told}"
 
 
 def _told_against(words: str) -> tuple[RefusalKind, str]:

@@ -63,6 +63,13 @@ def test_a_host_that_would_be_hot_is_not_offered_and_the_policy_is_named() -> No
     assert against(rank(seen(three()), FREE, Shape(0.1, 50 * GIB)), "h3").startswith("load: 91% of its memory would be used")
 
 
+def test_what_is_only_a_little_above_a_mark_does_not_read_as_at_it() -> None:
+    view, share = seen(three()), 0.8041
+    used = next(host.cpu_by_vms for host in view.hosts if host.name == "h3") or 0.0
+    assert against(rank(view, FREE, Shape(16 * share - used, GIB)), "h3") == (
+        "load: a little more than 80% of its processors would be used; even-load calls more than 80% hot")
+
+
 def networked() -> Table:
     """Return three hosts: one whose network is nearly full, one of which it is not known, and one of which nobody says."""
     builder = a_cluster()
