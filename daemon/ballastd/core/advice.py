@@ -279,8 +279,8 @@ def _why_not(room: _Room, rooms: list[_Room], policies: PolicySet, shape: Shape)
     else:
         edge, policy = room.hot_memory
         if share > edge:
-            yield RefusalKind.LOAD, (f"{_above(share, edge)} of its memory would be used; {policy} calls more than {edge:.0%} "
-                                     "hot")
+            words = f"{policy} calls more than {edge:.0%} hot"
+            yield RefusalKind.LOAD, f"{_above(share, edge)} of its memory would be used; {words}"
     cpu, (edge, policy) = room.cpu_after(shape), room.hot_cpu
     if cpu is not None and cpu > edge:
         words = f"{policy} calls more than {edge:.0%} hot" if policy else "it has no more"
