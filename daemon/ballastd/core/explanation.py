@@ -23,7 +23,7 @@ from ballastd.core.statements import (
     or_nothing,
     shutdown_told,
 )
-from ballastd.core.views import ClusterView, HostView, MigrationView, MoveView, VerdictView, VmView
+from ballastd.core.views import ClusterView, HostView, IntentView, MigrationView, MoveView, VerdictView, VmView
 
 SETTLED_SHOWN = 5
 LOADS_APART = 0.2
@@ -264,9 +264,13 @@ def _unmoved(view: ClusterView, vm: VmView) -> tuple[Statement, ...]:
     if not asked:
         return (Statement("not-asked", f"none: no policy and no operator asks for {vm.host} to be emptied",
                           host=vm.host, vm=vm.id),)
-    reasons = [no.detail for no in view.noes if no.vm == vm.id]
-    return tuple(Statement(
-        "not-planned", f"none, though {intent.policy} wants {vm.host} {_PARTLY.get(intent.kind, 'emptied')} ({intent.state}): "
-        + ("; ".join(reasons) or ("it is not among those that are chosen to leave" if intent.kind in _PARTLY
-                                  else "see what holds the cluster back, below")),
-        intent.policy, vm.host, vm.id, since_wall=intent.since_wall) for intent in asked)
+    reasons = "; ".join(no.detail for no in view.noes if no.vm == vm.id)
+    return tuple(_not_planned(vm, intent, reasons) for intent in asked)
+
+
+def _not_planned(vm: VmView, intent: IntentView, reasons: str) -> Statement:
+    wanted = f"{intent.policy} wants {vm.host} {_PARTLY.get(intent.kind, 'emptied')} ({intent.state})"
+    why = ("it is not among those that are chosen to leave" if intent.kind in _PARTLY
+           else "see what holds the cluster back, below")
+    return Statement("not-planned", f"none, though {wanted}: {reasons or why}", intent.policy, vm.host, vm.id,
+                     since_wall=intent.since_wall)
