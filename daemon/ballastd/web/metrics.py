@@ -199,7 +199,7 @@ _HOST_GAUGES = (
     ("ballastd_host_target", "1 while VMs may be sent to a host.", lambda h: float(h.target)),
     ("ballastd_host_reachable", "1 while a host's hypervisor answers.", lambda h: float(h.reachable)),
     ("ballastd_host_cpu_utilization_ratio", "Processor use as its telemetry says.", lambda h: h.cpu_utilization),
-    ("ballastd_host_cpu_by_vms_ratio", "Processor use as the sum of its VMs, of what they may use.", _cpu_share),
+    ("ballastd_host_cpu_by_vms_ratio", "Processor use as the sum of its VMs, of all that the host has.", _cpu_share),
     ("ballastd_host_network_by_vms_ratio", "What its VMs use of their network.", lambda h: h.network_share),
     ("ballastd_host_memory_limit_bytes", "Memory that VMs may have.", lambda h: h.memory_limit),
     ("ballastd_host_memory_used_bytes", "Memory that VMs hold.", lambda h: h.memory_used),
