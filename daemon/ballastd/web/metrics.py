@@ -1,7 +1,7 @@
 """What Prometheus scrapes: the view and the running counts, as families of metrics. Hosts are labels, VMs never.
 
 Levels are read off the last view. Counts come from the daemon's own counters, which only grow; durations from the settled
-migrations in each view, each taken once.
+migrations in each view, each taken once; those that a run before settled are no news of this one.
 """
 
 from __future__ import annotations
@@ -81,16 +81,18 @@ class Meter:
         yield from _counts(counters)
         if view is None:
             return
-        self._note(view)
+        self._note(view, int(counters.get("migrations.ended.completed", 0.0)))
         yield from _daemon(view)
         yield from _hosts(view)
         yield from _decisions(view)
         yield self._seconds.family("ballastd_migration_duration_seconds", "How long completed migrations took.")
         yield self._accuracy.family("ballastd_migration_duration_ratio", "Measured duration by predicted duration.")
 
-    def _note(self, view: ClusterView) -> None:
-        for migration in view.migrations:
-            if migration.ending != "completed" or migration.id in self._seen:
+    def _note(self, view: ClusterView, ended: int) -> None:
+        """Take durations from a view. ``ended``: how many migrations this run saw completed; a view has the newest first."""
+        completed = [migration for migration in view.migrations if migration.ending == "completed"]
+        for number, migration in enumerate(completed):
+            if migration.id in self._seen or number >= ended:
                 continue
             self._seen.append(migration.id)
             self._seconds.add(migration.elapsed)
