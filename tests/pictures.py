@@ -34,7 +34,7 @@ def a_host(name: str = "alder", **changes: Any) -> HostView:
         telemetry_age=7.0, reports_heard=120, agent="online", hook=True, cpu_utilization=0.25,
         memory_total=64 * GIB, memory_limit=60 * GIB, memory_used=20 * GIB, memory_reserved=0, vms_running=2,
         migrations_in=0, migrations_out=0, verdicts=(), labels=(("rack", "r1"),), cpu_limit=32.0, processors=32.0,
-        cpu_by_vms=6.5)
+        cpu_by_vms=6.5, memory_room=40 * GIB)
     return replace(host, **changes)
 
 

@@ -13,16 +13,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from paho.mqtt import publish
 
 from ballastd.adapters.mqtt.link import BACKOFF_MAX_SECONDS
 from ballastd.cli.demo.telling import wait_for
 from ballastd.demo.policies import EVACUATION
 from tests.demo.cluster import HOOK, DaemonProcess, agent_command, settings
-from tests.lab import Lab, LabError, LabHost
+from tests.lab import Lab, LabError, LabHost, missing
 from tests.lab.guest import LabGuest
 from tests.lab.network import CONTROLLER_ADDRESS
 
+ON_LAB = [
+    pytest.mark.lab,
+    pytest.mark.skipif(bool(missing()), reason=f"NO LAB, REAL HOSTS ARE NOT TESTED: {missing()}"),
+]
+"""The marks of a file of tests on real hosts."""
 READY_SECONDS = 20.0 + BACKOFF_MAX_SECONDS
 """An agent that found no broker, in a test before, tries again after up to that long."""
 Switch = Callable[[Lab, str], dict[str, Any]]
@@ -59,6 +65,26 @@ def a_lab(letter: str, hosts: int = 3, hook: Path = HOOK,
         lab.broker().start()
         lab.enter()
         yield lab
+
+
+def lab_of_a_file(letter: str, hosts: int = 3) -> Any:
+    """Return the fixture of a lab that all tests of a file use one after the other."""
+    @pytest.fixture(scope="module")
+    def lab() -> Iterator[Lab]:
+        with a_lab(letter, hosts) as one:
+            yield one
+
+    return lab
+
+
+def lab_of_a_test(letter: str) -> Any:
+    """Return the fixture of a lab for each test: a libvirtd that died leaves traces."""
+    @pytest.fixture
+    def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+        with a_lab(f"{letter}{len(request.node.name) % 10}") as one:
+            yield one
+
+    return lab
 
 
 class Stand:
@@ -162,6 +188,13 @@ def stood(lab: Lab, home: str = "daemon") -> Iterator[Stand]:
         yield stand
     finally:
         stand.clear()
+
+
+@pytest.fixture
+def stand(lab: Lab) -> Iterator[Stand]:
+    """A stand on the lab of the file or of the test."""
+    with stood(lab) as one:
+        yield one
 
 
 def until(what: Callable[[], object], seconds: float, why: str, daemon: DaemonProcess | None = None) -> None:

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-
-import pytest
 
 from tests.integration.daemon_parts import (
     NO_DAMAGE_SECONDS,
+    ON_LAB,
     Stand,
-    a_lab,
     assert_books_are_closed,
     assert_lives_once,
     document,
     journal,
-    stood,
+    lab_of_a_file,
     told,
     until,
     until_acting,
     until_left,
     until_settled,
 )
-from tests.lab import Lab, missing
+from tests.lab import Lab
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(bool(missing()), reason=f"NO LAB, REAL HOSTS ARE NOT TESTED: {missing()}"),
-]
+pytestmark = ON_LAB
 
 POLICIES = """\
 kind: Health
@@ -80,17 +74,7 @@ freeze: {settle: 1s}
 retries: {backoff: 1s}
 """
 
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with a_lab("a") as one:
-        yield one
-
-
-@pytest.fixture
-def stand(lab: Lab) -> Iterator[Stand]:
-    with stood(lab) as one:
-        yield one
+lab = lab_of_a_file("a")
 
 
 def host(daemon, name: str) -> dict[str, object]:

@@ -3,47 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
 
 from tests.integration.daemon_parts import (
+    ON_LAB,
     Stand,
-    a_lab,
     assert_books_are_closed,
     assert_lives_once,
     journal,
-    stood,
+    lab_of_a_test,
     unsettled,
     until,
     until_left,
 )
-from tests.lab import Lab, LabError, missing
+from tests.lab import Lab, LabError
 from tests.lab.guest import LabGuest
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(bool(missing()), reason=f"NO LAB, REAL HOSTS ARE NOT TESTED: {missing()}"),
-]
+pytestmark = ON_LAB
 
 LINK_MBIT = 120
 """8 MiB/s for migrations: a guest of 24 MiB is under way for three seconds."""
 CLEANS_UP_SECONDS = 0.05
 """So long after the guest stopped at its source it has arrived, and its definition there is not taken away yet."""
 
-
-@pytest.fixture
-def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """A lab for each test: a libvirtd that died leaves traces."""
-    with a_lab(f"a{len(request.node.name) % 10}") as one:
-        yield one
-
-
-@pytest.fixture
-def stand(lab: Lab) -> Iterator[Stand]:
-    with stood(lab) as one:
-        yield one
+lab = lab_of_a_test("a")
 
 
 def starts_with(lab: Lab, guest: LabGuest) -> list[str]:

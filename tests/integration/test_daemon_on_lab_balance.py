@@ -9,6 +9,7 @@ import pytest
 
 from tests.demo.cluster import agent_command
 from tests.integration.daemon_parts import (
+    ON_LAB,
     POLICIES,
     Stand,
     a_lab,
@@ -16,18 +17,14 @@ from tests.integration.daemon_parts import (
     assert_lives_once,
     journal,
     ordered,
-    stood,
     until,
     until_acting,
     until_on,
     until_settled,
 )
-from tests.lab import Lab, missing
+from tests.lab import Lab
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(bool(missing()), reason=f"NO LAB, REAL HOSTS ARE NOT TESTED: {missing()}"),
-]
+pytestmark = ON_LAB
 
 CALM = {"inventory_interval": "1s", "telemetry_stale": "8s", "load_window": "6s"}
 BALANCE = """\
@@ -54,12 +51,6 @@ strength: must
 def lab() -> Iterator[Lab]:
     # an unhurried agent: a hurried one is itself a load that no VM explains
     with a_lab("b", agent=agent_command) as one:
-        yield one
-
-
-@pytest.fixture
-def stand(lab: Lab) -> Iterator[Stand]:
-    with stood(lab) as one:
         yield one
 
 

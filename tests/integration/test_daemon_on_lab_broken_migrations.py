@@ -3,45 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from tests.integration.daemon_parts import (
+    ON_LAB,
     Stand,
-    a_lab,
     assert_books_are_closed,
     assert_lives_once,
     journal,
+    lab_of_a_test,
     ordered,
     settled,
-    stood,
     until,
     until_left,
 )
-from tests.lab import Lab, missing
+from tests.lab import Lab
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(bool(missing()), reason=f"NO LAB, REAL HOSTS ARE NOT TESTED: {missing()}"),
-]
+pytestmark = ON_LAB
 
 LINK_MBIT = 70
 """5 MiB/s for migrations: two guests of 16 MiB are under way for six seconds."""
 DEAD_SECONDS = 2.0
 
-
-@pytest.fixture
-def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """A lab for each test: a libvirtd that died leaves traces."""
-    with a_lab(f"m{len(request.node.name) % 10}") as one:
-        yield one
-
-
-@pytest.fixture
-def stand(lab: Lab) -> Iterator[Stand]:
-    with stood(lab) as one:
-        yield one
+lab = lab_of_a_test("m")
 
 
 @pytest.mark.parametrize("end", ["source", "target"])

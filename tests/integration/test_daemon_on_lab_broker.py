@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,46 +13,33 @@ from paho.mqtt import publish
 
 from tests.integration.daemon_parts import (
     NO_DAMAGE_SECONDS,
+    ON_LAB,
     READY_SECONDS,
     STALE_SECONDS,
     Stand,
-    a_lab,
     assert_lives_once,
     document,
+    lab_of_a_file,
     ordered,
     reasons,
-    stood,
     told,
     until,
     until_acting,
     until_left,
     until_posture,
 )
-from tests.lab import Lab, missing
+from tests.lab import Lab
 from tests.lab.network import CONTROLLER_ADDRESS
 from tests.unit.adapters.test_wire_corpus import payload_of
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(bool(missing()), reason=f"NO LAB, REAL HOSTS ARE NOT TESTED: {missing()}"),
-]
+pytestmark = ON_LAB
 
 CORPUS = json.loads((Path(__file__).parents[1] / "data" / "corpus_bad.json").read_text())["entries"]
 
 BROKER_BYTES_MAX = 1_000_000
 """What is larger the broker itself may refuse, and disconnect who sent it."""
 
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with a_lab("b") as one:
-        yield one
-
-
-@pytest.fixture
-def stand(lab: Lab) -> Iterator[Stand]:
-    with stood(lab) as one:
-        yield one
+lab = lab_of_a_file("b")
 
 
 def test_a_broker_that_comes_late_is_waited_for_in_plain_words(lab: Lab, stand: Stand) -> None:

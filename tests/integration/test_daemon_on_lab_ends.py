@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
-
-import pytest
 
 from tests.chaos.stories import POST_COPY_POLICIES
 from tests.demo.cluster import DaemonProcess
 from tests.integration.daemon_parts import (
     NO_DAMAGE_SECONDS,
+    ON_LAB,
     Stand,
-    a_lab,
     assert_books_are_closed,
     assert_lives_once,
     journal,
+    lab_of_a_file,
     ordered,
     settled,
-    stood,
     unsettled,
     until,
     until_acting,
@@ -35,13 +32,10 @@ from tests.integration.end_parts import (
     seen_at,
     until_copying,
 )
-from tests.lab import Lab, LabError, missing
+from tests.lab import Lab, LabError
 from tests.lab.guest import LabGuest
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(bool(missing()), reason=f"NO LAB, REAL HOSTS ARE NOT TESTED: {missing()}"),
-]
+pytestmark = ON_LAB
 
 LINK_MBIT = 40
 """3 MiB/s for migrations: a guest of 16 MiB is under way for five seconds."""
@@ -51,17 +45,7 @@ OUTAGE_SECONDS, WATCH_SECONDS = 21.0, 40.0
 """Both copies of a guest without a disk lock ran in 11 of 11 after a source had lost its carrier for 18 to 25 seconds, the
 second from 30 seconds after the cut on (docs/libvirt.md)."""
 
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with a_lab("e") as one:
-        yield one
-
-
-@pytest.fixture
-def stand(lab: Lab) -> Iterator[Stand]:
-    with stood(lab) as one:
-        yield one
+lab = lab_of_a_file("e")
 
 
 def under_way(stand: Stand, guest: LabGuest) -> tuple[DaemonProcess, dict[str, Any]]:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.demo.cluster import HOOK
 from tests.integration.daemon_parts import (
+    ON_LAB,
     POLICIES,
     Stand,
     a_lab,
@@ -18,19 +19,15 @@ from tests.integration.daemon_parts import (
     document,
     journal,
     settled,
-    stood,
     told,
     until,
     until_acting,
     until_left,
     until_settled,
 )
-from tests.lab import Lab, missing
+from tests.lab import Lab
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(bool(missing()), reason=f"NO LAB, REAL HOSTS ARE NOT TESTED: {missing()}"),
-]
+pytestmark = ON_LAB
 
 PIN = "<b:ballastd xmlns:b='https://ballastd.org/1' pinned='yes'/>"
 
@@ -53,12 +50,6 @@ exec /bin/sh {HOOK} "$@"
 """)
     with a_lab("e", hook=hook) as one:
         (evidence / "journal").write_text(str(one.plan.path / "daemon"))
-        yield one
-
-
-@pytest.fixture
-def stand(lab: Lab) -> Iterator[Stand]:
-    with stood(lab) as one:
         yield one
 
 

@@ -3,46 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-
-import pytest
 
 from tests.demo.cluster import DaemonProcess
 from tests.integration.daemon_parts import (
     NO_DAMAGE_SECONDS,
+    ON_LAB,
     Stand,
-    a_lab,
     assert_books_are_closed,
     assert_lives_once,
     journal,
+    lab_of_a_file,
     settled,
-    stood,
     unsettled,
     until,
     until_left,
 )
-from tests.lab import Lab, missing
+from tests.lab import Lab
 from tests.lab.guest import LabGuest
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(bool(missing()), reason=f"NO LAB, REAL HOSTS ARE NOT TESTED: {missing()}"),
-]
+pytestmark = ON_LAB
 
 LINK_MBIT = 70
 """5 MiB/s for migrations: a guest of 48 MiB is under way for ten seconds."""
 
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with a_lab("p") as one:
-        yield one
-
-
-@pytest.fixture
-def stand(lab: Lab) -> Iterator[Stand]:
-    with stood(lab) as one:
-        yield one
+lab = lab_of_a_file("p")
 
 
 def state(lab: Lab, guest: LabGuest, host: str = "h1") -> str:

@@ -3,47 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-
-import pytest
 
 from tests.demo.cluster import DaemonProcess
 from tests.integration.daemon_parts import (
     NO_DAMAGE_SECONDS,
+    ON_LAB,
     Stand,
-    a_lab,
     assert_books_are_closed,
     assert_lives_once,
     document,
     journal,
+    lab_of_a_file,
     ordered,
-    stood,
     told,
     until,
     until_acting,
     until_left,
     until_settled,
 )
-from tests.lab import Lab, missing
+from tests.lab import Lab
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(bool(missing()), reason=f"NO LAB, REAL HOSTS ARE NOT TESTED: {missing()}"),
-]
+pytestmark = ON_LAB
 
 ANSWER_SECONDS = 1.0
 
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with a_lab("h", hosts=4) as one:
-        yield one
-
-
-@pytest.fixture
-def stand(lab: Lab) -> Iterator[Stand]:
-    with stood(lab) as one:
-        yield one
+lab = lab_of_a_file("h", hosts=4)
 
 
 def test_two_copies_by_a_strangers_hand_freeze_both_hosts_and_nothing_is_destroyed(lab: Lab, stand: Stand) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,46 +10,31 @@ import pytest
 
 from tests.integration.daemon_parts import (
     NO_DAMAGE_SECONDS,
+    ON_LAB,
     Stand,
-    a_lab,
     assert_books_are_closed,
     assert_lives_once,
+    lab_of_a_file,
     ordered,
     reasons,
-    stood,
     until_acting,
     until_left,
     until_posture,
     until_settled,
 )
-from tests.lab import Lab, missing
+from tests.lab import Lab
+from tests.lab.volume import small_disk_in
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(bool(missing()), reason=f"NO LAB, REAL HOSTS ARE NOT TESTED: {missing()}"),
-]
+pytestmark = ON_LAB
 DISK_MIB = 2
 
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with a_lab("j") as one:
-        yield one
-
-
-@pytest.fixture
-def stand(lab: Lab) -> Iterator[Stand]:
-    with stood(lab) as one:
-        yield one
+lab = lab_of_a_file("j")
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "small"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "small", str(place)], check=True)
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    with small_disk_in(tmp_path, DISK_MIB) as place:
+        yield place
 
 
 def test_on_a_full_disk_it_observes_and_acts_again_when_there_is_room(lab: Lab, stand: Stand, small_disk: Path) -> None:

@@ -5,47 +5,34 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from tests.chaos.kills import play
 from tests.demo.cluster import DaemonProcess
 from tests.integration.daemon_parts import (
+    ON_LAB,
     Stand,
-    a_lab,
     assert_books_are_closed,
     assert_lives_once,
+    lab_of_a_file,
     ordered,
     settled,
-    stood,
     unsettled,
     until,
     until_left,
 )
-from tests.lab import Lab, missing
+from tests.lab import Lab
 from tests.lab.guest import LabGuest
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(bool(missing()), reason=f"NO LAB, REAL HOSTS ARE NOT TESTED: {missing()}"),
-]
+pytestmark = ON_LAB
 
 LINK_MBIT = 120
 """8 MiB/s for migrations: a guest of 24 MiB is under way for three seconds."""
 STOP_SECONDS = 10.0
 
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with a_lab("k") as one:
-        yield one
-
-
-@pytest.fixture
-def stand(lab: Lab) -> Iterator[Stand]:
-    with stood(lab) as one:
-        yield one
+lab = lab_of_a_file("k")
 
 
 class Flight:

@@ -12,13 +12,14 @@ import pytest
 from tests.demo.cluster import DaemonProcess
 from tests.integration.daemon_parts import (
     NO_DAMAGE_SECONDS,
+    ON_LAB,
     POLICIES,
     Stand,
-    a_lab,
     assert_books_are_closed,
     assert_lives_once,
     document,
     journal,
+    lab_of_a_file,
     ordered,
     settled,
     stood,
@@ -27,22 +28,15 @@ from tests.integration.daemon_parts import (
     until_left,
     until_posture,
 )
-from tests.lab import Lab, LabError, missing
+from tests.lab import Lab, LabError
 from tests.lab.guest import LabGuest
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(bool(missing()), reason=f"NO LAB, REAL HOSTS ARE NOT TESTED: {missing()}"),
-]
+pytestmark = ON_LAB
 
 LINK_MBIT = 120
 """8 MiB/s for migrations: a guest of 24 MiB is under way for three seconds."""
 
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with a_lab("o") as one:
-        yield one
+lab = lab_of_a_file("o")
 
 
 @pytest.fixture(scope="module")

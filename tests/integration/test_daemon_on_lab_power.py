@@ -4,47 +4,31 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from ballastd.cli.demo.telling import wait_for
 from tests.demo.cluster import DaemonProcess, power_switch
 from tests.integration.daemon_parts import (
+    ON_LAB,
     POLICIES,
     Stand,
-    a_lab,
     assert_lives_once,
     journal,
-    stood,
+    lab_of_a_file,
     told,
     until,
     until_acting,
 )
-from tests.lab import Lab, missing
+from tests.lab import Lab
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(bool(missing()), reason=f"NO LAB, REAL HOSTS ARE NOT TESTED: {missing()}"),
-]
+pytestmark = ON_LAB
 
 OTHER_MACHINE = "99999999-0001-4000-8000-000000000000"
 TIMES = {"cordon_confirm": "20s", "power_off": "12s", "wake": "15s"}
 SAYS_NOTHING = [sys.executable, "-c", "pass"]
 
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with a_lab("p") as one:
-        yield one
-
-
-@pytest.fixture
-def stand(lab: Lab) -> Iterator[Stand]:
-    with stood(lab) as one:
-        yield one
+lab = lab_of_a_file("p")
 
 
 def powered(stand: Stand, **lies: list[str]) -> DaemonProcess:

@@ -10,10 +10,11 @@ import pytest
 from tests.demo.cluster import BIN, DaemonProcess
 from tests.integration.daemon_parts import (
     NO_DAMAGE_SECONDS,
+    ON_LAB,
     Stand,
-    a_lab,
     assert_books_are_closed,
     assert_lives_once,
+    lab_of_a_file,
     ordered,
     reasons,
     stood,
@@ -25,26 +26,13 @@ from tests.integration.daemon_parts import (
 )
 from tests.integration.end_parts import Calls, an_ear
 from tests.integration.hurried import CLAIM_ROUNDS, RIVAL_SECONDS
-from tests.lab import Lab, missing
+from tests.lab import Lab
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(bool(missing()), reason=f"NO LAB, REAL HOSTS ARE NOT TESTED: {missing()}"),
-]
+pytestmark = ON_LAB
 
 HURRIED = (str(BIN / "python"), "-m", "tests.integration.hurried")
 
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with a_lab("r") as one:
-        yield one
-
-
-@pytest.fixture
-def stand(lab: Lab) -> Iterator[Stand]:
-    with stood(lab) as one:
-        yield one
+lab = lab_of_a_file("r")
 
 
 @pytest.fixture

@@ -4,53 +4,37 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterator
-
-import pytest
 
 from tests.demo.cluster import DaemonProcess
 from tests.integration.daemon_parts import (
     NO_DAMAGE_SECONDS,
+    ON_LAB,
     POLICIES,
     Stand,
-    a_lab,
     assert_books_are_closed,
     assert_lives_once,
     journal,
+    lab_of_a_file,
     ordered,
     settled,
-    stood,
     unsettled,
     until,
     until_acting,
     until_left,
 )
 from tests.integration.end_parts import Calls, an_ear, runs_at, seen_at, until_copying
-from tests.lab import Lab, missing, virsh
+from tests.lab import Lab, virsh
 from tests.lab.guest import LabGuest
 from tests.lab.lab import SHUT_OFF
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(bool(missing()), reason=f"NO LAB, REAL HOSTS ARE NOT TESTED: {missing()}"),
-]
+pytestmark = ON_LAB
 
 LINK_MBIT = 40
 """3 MiB/s for migrations, shared by two guests of 16 MiB: they are under way for ten seconds."""
 ONE_AT_ONCE = POLICIES.replace("retries:", "in_flight: {cluster: 1}\nretries:")
 OUR_CALLS = {"virDomainMigratePerform3Params", "virDomainMigrateSetMaxDowntime", "virDomainMigrateSetMaxSpeed"}
 
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with a_lab("s") as one:
-        yield one
-
-
-@pytest.fixture
-def stand(lab: Lab) -> Iterator[Stand]:
-    with stood(lab) as one:
-        yield one
+lab = lab_of_a_file("s")
 
 
 def shown(daemon: DaemonProcess) -> dict[str, tuple[str, str]]:

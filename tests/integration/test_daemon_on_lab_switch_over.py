@@ -12,12 +12,13 @@ import pytest
 from ballastd.cli.demo.telling import wait_for
 from tests.demo.cluster import DaemonProcess
 from tests.integration.daemon_parts import (
+    ON_LAB,
     POLICIES,
     Stand,
-    a_lab,
     assert_books_are_closed,
     document,
     journal,
+    lab_of_a_file,
     ordered,
     settled,
     stood,
@@ -38,13 +39,10 @@ from tests.integration.end_parts import (
     seen_at,
     until_copying,
 )
-from tests.lab import Lab, missing
+from tests.lab import Lab
 from tests.lab.guest import LabGuest
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(bool(missing()), reason=f"NO LAB, REAL HOSTS ARE NOT TESTED: {missing()}"),
-]
+pytestmark = ON_LAB
 
 LINK_MBIT = 60
 """4 MiB/s for migrations, shared by all: four guests of 16 MiB would be under way for sixteen seconds."""
@@ -53,11 +51,7 @@ FOUR_AT_ONCE = POLICIES.replace(
 ALARM_SECONDS, LOOKS_SECONDS = 15.0, 2.0
 """Within so long what is not right is told, and what must not be is waited for."""
 
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with a_lab("w") as one:
-        yield one
+lab = lab_of_a_file("w")
 
 
 @dataclass

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.lab.commands import LabError, find_tool, run
@@ -94,6 +95,18 @@ class Volume:
     @property
     def _ballast(self) -> Path:
         return self.place / "ballast"
+
+
+@contextmanager
+def small_disk_in(directory: Path, mib: int = 1) -> Iterator[Path]:
+    """Yield where a file system in memory of so many MiB is mounted, below ``directory``; it is gone afterwards."""
+    place = directory / "disk"
+    place.mkdir()
+    run("mount", "-t", "tmpfs", "-o", f"size={mib}m", "ballastd-test", str(place))
+    try:
+        yield place
+    finally:
+        run("umount", "--lazy", str(place))
 
 
 def thaw_under(directory: Path) -> None:

@@ -17,7 +17,7 @@ CHECKUPS: tuple[Mutant, ...] = (
     Mutant("a controller of another machine is good enough", f"{CORE}/checkup.py", "not same_machine(answer.identity, machine):", "False:", PAPER),
     Mutant("what a target lacks is the source's trouble", f"{CORE}/checkup_vms.py", "        grouped[fit.target, refusal.kind, refusal.detail].append(fit)", "        grouped[fit.source, refusal.kind, refusal.detail].append(fit)", PAPER),
     Mutant("storage vouched for here and there is vouched for", f"{CORE}/checkup_vms.py", "        if without:", "        if False:", PAPER),
-    Mutant("devices come along", f"{CORE}/readiness.py", "all(pin.kind is PinKind.DISK_UNLOCKED for pin in guest.record.pins)", "True", PAPER),
+    Mutant("devices come along", f"{CORE}/readiness.py", "all(pin.kind is PinKind.DISK_UNLOCKED for pin in guest.pins)", "True", PAPER),
     Mutant("a certificate that begins tomorrow is good today", f"{CORE}/checkup_certificates.py", "    if certificate.valid_from > wall:", "    if False:", DATES),
     Mutant("who is not believed is believed once it was read", "daemon/ballastd/adapters/certificates/looking.py", "    return Sight(found, flaw, words)", "    return Sight(found)", SEEN),
     Mutant("a name that only peers use need not be good", f"{CORE}/checkup_certificates.py", "        case Service.LIBVIRT if one.is_to_peers:\n            return False\n", "", DATES),

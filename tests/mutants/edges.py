@@ -39,7 +39,7 @@ EDGES: tuple[Mutant, ...] = (
     Mutant("a no outlives the connection on which it was said", f"{LIBVIRT}/access.py",
            "        self.misfits = {}  # a host", "        pass  # a host", only("unit", f"{UNIT_LIBVIRT}/test_misfits.py")),
     Mutant("one definition that cannot be read ends a check-up", f"{LIBVIRT}/survey.py",
-           "self._facts[source.host].get(guest.record.vm)", "self._facts[source.host][guest.record.vm]",
+           "self._facts[source.host].get(guest.vm)", "self._facts[source.host][guest.vm]",
            only("unit", f"{UNIT_LIBVIRT}/test_looks.py")),
     Mutant("what a pool lists is believed to be there", f"{LIBVIRT}/storage.py", "        volume.info()  # it looks, and does not believe its list\n", "",
            only("lab", "tests/integration/test_libvirt_storage.py")),

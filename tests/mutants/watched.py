@@ -1,4 +1,5 @@
-"""Seeded faults that show in what is done to the world: checkers of the simulator catch them, knowing nothing of the mind."""
+"""Seeded faults that show in what is done to the world: checkers of the simulator catch them, knowing nothing of the mind; the
+last one shows in a call that is not made again, which is no rule's business."""
 
 from __future__ import annotations
 

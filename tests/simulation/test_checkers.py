@@ -255,6 +255,12 @@ async def _to_a_cordoned(rogue: Rogue) -> None:
     rogue.move()
 
 
+async def _to_one_cordoned_before_its_drain(rogue: Rogue) -> None:
+    for kind in ("HostCordoned", "DrainRequested", "DrainCancelled"):
+        rogue.record(kind, host="h2", by="ann")
+    rogue.move()
+
+
 async def _to_a_silent(rogue: Rogue) -> None:
     rogue.world.agents.manners(H2).silent = True
     await asyncio.sleep(120.0)
@@ -394,6 +400,7 @@ BROKEN: list[tuple[str, Story, PolicySet]] = [
     ("wishes", _by_nights, with_rule(Rule.NEVER_ON, hosts=Scope(("h2",)), weight=1)),
     ("wishes", _by_rule, with_rule(Rule.APART, vms=VmSelector(names=("h1v0",)), mode=Mode.AUTO)),
     ("mode", _by_rule, with_rule(Rule.NEVER_ON, hosts=Scope(("h1",)), mode=Mode.RECOMMEND)),
+    ("fit-target", _to_one_cordoned_before_its_drain, ALL),
     ("fit-target", _to_a_cordoned, ALL), ("fit-target", _to_a_silent, ALL), ("fit-target", _to_a_sick, ALL),
     ("evidence", _for_no_reason, ALL), ("evidence", _from_a_silent, ALL), ("evidence", _room_for_a_sound_host, ALL),
     ("evidence", _room_by_a_silent, ALL), ("frozen", _half_unknown, ALL), ("blast-radius", _two_evacuated, ALL),

@@ -1,5 +1,6 @@
 """The whole daemon in stories that put one rule each to the test: no checker complains, and what the story is about
-happens. Seeded faults of the daemon are caught here by the checkers alone (``tests/mutants/watched.py``)."""
+happens. Those seeded faults of the daemon whose net these stories are (``tests/mutants/watched.py``) are caught by checkers
+alone."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def capacity_command(ctx: click.Context, processors: float, memory: int, name: s
       ballastctl capacity --cpu 2 --memory 8GiB
       ballastctl capacity --cpu 0.5 --memory 2GiB --tag web --cluster site.yaml --policies policies -o json
     """
-    from ballastd.core.advice import COUNTED_MAX, Shape, capacity
+    from ballastd.core.advice import Shape, capacity
     from ballastd.core.plain import to_plain
 
     view, policies = _picture(ctx, cluster_file, directory, settings, socket_path, output)
@@ -143,10 +143,12 @@ def capacity_command(ctx: click.Context, processors: float, memory: int, name: s
     if output == "name":
         click.echo(str(found.fits_with_reserve))
         return
-    counted = f"{found.fits} or" if found.fits >= COUNTED_MAX else str(found.fits)
-    click.echo(f"{counted} more of {_words(shape)} fit on the hosts as they are")
+    click.echo(f"{_counted(found.fits) or f'{found.fits} more'} of {_words(shape)} fit on the hosts as they are")
     if found.failover_hosts:
-        click.echo(f"{found.fits_with_reserve} with room kept for the failure of any one {printable(found.failover_domain)}")
+        kept = _counted(found.fits_with_reserve) or str(found.fits_with_reserve)
+        if found.fits_with_reserve < found.fits and not found.reserve_stops:
+            kept = f"at least {kept}"
+        click.echo(f"{kept} with room kept for the failure of any one {printable(found.failover_domain)}")
     if found.reserve_stops:
         click.echo("while room is kept the next is stopped by:")
         _lines(found.reserve_stops)
@@ -156,6 +158,13 @@ def capacity_command(ctx: click.Context, processors: float, memory: int, name: s
     _lines(found.examples)
     if more := sum(hosts for _, hosts in found.stops) - len(found.examples):
         click.echo(f"    and {more} {'host' if more == 1 else 'hosts'} more")
+
+
+def _counted(vms: int) -> str:
+    """Return a number that was not counted to its end, empty where it was."""
+    from ballastd.core.advice import COUNTED_MAX
+
+    return f"{vms} or more" if vms >= COUNTED_MAX else ""
 
 
 def _lines(lines: Iterable[str]) -> None:

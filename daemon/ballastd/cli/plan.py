@@ -108,7 +108,8 @@ def plan_command(daemon: Daemon, ctx: click.Context, output: str, watch: float |
     """Show what is wanted, planned, recommended, refused and put off; approve or reject what is recommended.
 
     With --cluster or --what-if the plan is made here, by the same planner, for a saved cluster or for the daemon's as it is
-    now: VMs use what they use, for as long as it takes for every hold to be over. Nothing is carried out.
+    now: VMs use what they use, in a saved cluster the most that they ask for, for as long as it takes for every hold to be
+    over. Nothing is carried out, and policies that act recommend instead.
 
     \b
     Examples:

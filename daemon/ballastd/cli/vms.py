@@ -46,6 +46,9 @@ def list_vms(daemon: Daemon, output: str, watch: float | None, host: str | None)
       ballastctl vm list -o json | jq 'sort_by(-.cpu)[:5]'
       ballastctl explain db                  one VM in full
     """
+    if host is not None:
+        daemon.get("hosts", host)  # a name that no host has is refused, and who was meant is named
+
     def show() -> None:
         document = daemon.get("vms")
         warn_if_old(document, output)

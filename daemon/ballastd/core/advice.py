@@ -22,6 +22,7 @@ from ballastd.core.reserve import Reserve
 from ballastd.core.views import ClusterView, HostView
 
 HOLDS_NO_MEMORY = frozenset({VmState.SHUTOFF.value, VmState.CRASHED.value})
+_KINDS = frozenset(kind.value for kind in RefusalKind)
 REFUSALS_SHOWN = 8
 RESERVES_ASKED = 20
 """So many of the best hosts are asked what may fail then: the one question whose price grows with the cluster."""
@@ -72,7 +73,8 @@ class Capacity:
     """How many more VMs of a shape fit: at all, and with room kept for a failure as Limits say; no more are counted than
     ``COUNTED_MAX``. ``failover_hosts``, ``failover_domain``: how many may fail, 0 where no room is kept, and of what: hosts
     or a label. ``stops``: what is against the next, kind and number of hosts; ``examples``: the same of some hosts, in
-    words; ``reserve_stops``: what is against the next while room is kept, of some hosts, where that is less."""
+    words; ``reserve_stops``: what is against the next while room is kept, of some hosts, where that is less; empty where it
+    is less only because counting took too long."""
 
     fits: int
     fits_with_reserve: int
@@ -149,7 +151,7 @@ def capacity(view: ClusterView, policies: PolicySet, shape: Shape) -> Capacity:
     fits = _spread(rooms, policies, shape, COUNTED_MAX)
     stops = Counter[str]()
     examples: list[str] = []
-    for room in rooms:
+    for room in rooms if fits < COUNTED_MAX else ():
         why = next(_why_not(room, rooms, policies, shape), None)
         if why is not None:
             stops[why[0].value] += 1
@@ -203,6 +205,7 @@ def _rooms(view: ClusterView, policies: PolicySet) -> list[_Room]:
             living.setdefault(vm.host, []).append(
                 VmRecord(VmId(vm.id), vm.name, VmState.RUNNING, Bytes(vm.memory), tags=vm.tags, group=vm.group))
             sizes.setdefault(vm.host, []).append(vm.memory - vm.huge_pages)
+    _add_who_is_coming(view, living)
     rooms = []
     for host in view.hosts:
         declared = DeclaredHost(HostName(host.name), "", labels=host.labels)
@@ -210,6 +213,15 @@ def _rooms(view: ClusterView, policies: PolicySet) -> list[_Room]:
         memory = _edge(policies, declared, "memory")
         rooms.append(_Room(host, declared, cpu, memory, living.get(host.name, []), sizes=sizes.get(host.name, [])))
     return rooms
+
+
+def _add_who_is_coming(view: ClusterView, living: dict[str, list[VmRecord]]) -> None:
+    """Add those that are on their way to a host and not shown there yet: for rules they are at both ends."""
+    known = {vm.vm: vm for vms in living.values() for vm in vms}
+    for migration in view.migrations:
+        there = living.setdefault(migration.target, [])
+        if migration.settled_wall is None and migration.vm in known and all(vm.vm != migration.vm for vm in there):
+            there.append(known[VmId(migration.vm)])
 
 
 def _edge(policies: PolicySet, host: DeclaredHost, resource: str) -> tuple[float, str]:
@@ -256,7 +268,7 @@ def _with_reserve(offer: Offer, reserve: Reserve, row: int, shape: Shape) -> Off
 def _why_not(room: _Room, rooms: list[_Room], policies: PolicySet, shape: Shape) -> Iterator[tuple[RefusalKind, str]]:
     seen = room.seen
     if not seen.target:
-        yield RefusalKind.HOST_NOT_HEALTHY, "; ".join(seen.why_not) or "nothing may be placed there now"
+        yield from map(_told_against, seen.why_not or ("nothing may be placed there now",))
     share = room.memory_share(shape)
     if share is None:
         if seen.target:
@@ -267,20 +279,33 @@ def _why_not(room: _Room, rooms: list[_Room], policies: PolicySet, shape: Shape)
     else:
         edge, policy = room.hot_memory
         if share > edge:
-            yield RefusalKind.LOAD, f"{share:.0%} of its memory would be used; {policy} calls more than {edge:.0%} hot"
+            words = f"{policy} calls more than {edge:.0%} hot"
+            yield RefusalKind.LOAD, f"{_above(share, edge)} of its memory would be used; {words}"
     cpu, (edge, policy) = room.cpu_after(shape), room.hot_cpu
     if cpu is not None and cpu > edge:
         words = f"{policy} calls more than {edge:.0%} hot" if policy else "it has no more"
-        yield RefusalKind.LOAD, f"{cpu:.0%} of its processors would be used; {words}"
+        yield RefusalKind.LOAD, f"{_above(cpu, edge)} of its processors would be used; {words}"
     network, least = seen.network_share_least, "" if seen.network_share is not None else "at least "
     if network is not None:
         edge, policy = _edge(policies, room.declared, "network")
         if network > edge:
             words = f"{policy} calls more than {edge:.0%} hot" if policy else "it carries no more"
-            yield RefusalKind.LOAD, f"{least}{network:.0%} of its VMs' network is used already; {words}"
+            yield RefusalKind.LOAD, f"{least}{_above(network, edge)} of its VMs' network is used already; {words}"
     for rule in policies.placement:
         if rule.must and (why := _against(rule, room, rooms, shape)):
             yield RefusalKind.PLACEMENT, f"{rule.name}: {why}"
+
+
+def _above(share: float, edge: float) -> str:
+    """Return a share that is above an edge so that it reads as above it."""
+    told = f"{share:.0%}"
+    return told if told != f"{edge:.0%}" else f"a little more than {told}"
+
+
+def _told_against(words: str) -> tuple[RefusalKind, str]:
+    """Return what speaks against a host as its view tells it, by kind."""
+    kind, colon, detail = words.partition(": ")
+    return (RefusalKind(kind), detail) if colon and kind in _KINDS else (RefusalKind.HOST_NOT_HEALTHY, words)
 
 
 def _against(rule: PlacementPolicy, room: _Room, rooms: list[_Room], shape: Shape) -> str:

@@ -89,9 +89,9 @@ def pins(site: Site) -> Iterator[Finding]:
     held: dict[tuple[PinKind, str], list[tuple[HostName, str, Pin]]] = defaultdict(list)
     for name, survey in site.answering.items():
         for guest in survey.guests:
-            if guest.record.state is VmState.RUNNING:
-                for pin in guest.record.pins:
-                    held[pin.kind, pin.cure].append((name, guest.record.name, pin))
+            if guest.state is VmState.RUNNING:
+                for pin in guest.pins:
+                    held[pin.kind, pin.cure].append((name, guest.name, pin))
     for (kind, cure), some in held.items():
         hosts, names = tuple(dict.fromkeys(host for host, _, _ in some)), sorted({name for _, name, _ in some})
         things = sorted({pin.thing for _, _, pin in some})
@@ -105,10 +105,9 @@ def unasked(site: Site) -> Iterator[Finding]:
     held: dict[str, list[tuple[HostName, str]]] = defaultdict(list)
     for name, survey in site.answering.items():
         for guest in survey.guests:
-            record = guest.record
-            no = record.check_flaw or (site.declared.arrival_checks.why_not(record.check) if record.check else "")
+            no = guest.check_flaw or (site.declared.arrival_checks.why_not(guest.check) if guest.check else "")
             if no:
-                held[no].append((name, record.name))
+                held[no].append((name, guest.name))
     for no, some in held.items():
         why, _, cure = no.partition("; ")
         names = sorted({name for _, name in some})

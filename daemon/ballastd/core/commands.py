@@ -114,9 +114,10 @@ def _acknowledge(c: OperatorCommand, ledger: Ledger, hosts: frozenset[HostName],
     if not latched and not failed and not left:
         raise _Refused(f"nothing is latched on {host}; conditions that clear by themselves need no acknowledgement")
     events: list[ev.Event] = [ev.VerdictsAcknowledged(wall, host, c.by, c.reason)] if latched else []
+    said = f"acknowledged by {c.by}" + (f": {c.reason}" if c.reason else "")
     if failed:
-        events.append(pw.HostKept(wall, host, f"its failed power was acknowledged by {c.by}"))
-    events += [ShutdownOver(wall, one.id, one.vm_name, host, f"acknowledged by {c.by}") for one in left]
+        events.append(pw.HostKept(wall, host, f"its failed power was {said}"))
+    events += [ShutdownOver(wall, one.id, one.vm_name, host, said) for one in left]
     what = (*latched, *(["power"] if failed else []), *(f"{one.vm_name} is down" for one in left))
     return tuple(events), f"acknowledged on {host}: {', '.join(what)}"
 

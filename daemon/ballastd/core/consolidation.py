@@ -148,7 +148,8 @@ def _why_not_idle(policy: ConsolidationPolicy, snapshot: Snapshot, outlook: Outl
     beside = f"; {'; '.join(waiting[:WAITING_SHOWN])}" if waiting else ""
     if share is None:
         unknown = [name for name, row in zip(names, rows, strict=True) if np.isnan(float(snapshot.hosts.cpu[row]))]
-        why = f"what {', '.join(unknown[:WAITING_SHOWN])} use is not known" if unknown else "no host in its scope is on"
+        why = (f"what {', '.join(unknown[:WAITING_SHOWN])} use is not known" if unknown
+               else "all hosts in its scope are off or being emptied")
         return Deferral(DeferralKind.NOT_IDLE, f"{policy.name}: {why}")
     used = f"the hosts that are on use {share:.0%}"
     if share >= policy.power_off_below:

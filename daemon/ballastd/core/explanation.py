@@ -23,7 +23,7 @@ from ballastd.core.statements import (
     or_nothing,
     shutdown_told,
 )
-from ballastd.core.views import ClusterView, HostView, MigrationView, MoveView, VerdictView, VmView
+from ballastd.core.views import ClusterView, HostView, IntentView, MigrationView, MoveView, VerdictView, VmView
 
 SETTLED_SHOWN = 5
 LOADS_APART = 0.2
@@ -165,7 +165,7 @@ def _verdict(view: ClusterView, host: HostView, verdict: VerdictView) -> Stateme
 
 def _host_target(host: HostView) -> tuple[Statement, ...]:
     if host.target:
-        room = human_bytes(max(0, host.memory_limit - host.memory_used - host.memory_reserved))
+        room = human_bytes(max(0, host.memory_room))
         return (Statement("target", f"yes: nothing speaks against it, and it has room for {room}", host=host.name),)
     reasons = host.why_not or ("no reason was given",)
     return tuple(Statement("not-target", f"no: {reason}", host=host.name) for reason in reasons)
@@ -253,15 +253,24 @@ def _worth(move: MoveView) -> tuple[Statement, ...]:
                  for side, figures in sides if figures)
 
 
+_PARTLY = {"relieve": "relieved", "even": "evened out with others", "repair": "put right"}
+"""What some VMs leave a host for, in words; for all else every VM is to leave."""
+
+
 def _unmoved(view: ClusterView, vm: VmView) -> tuple[Statement, ...]:
-    """Return why nothing is planned for it: either its host is to be emptied and something is in the way, or
-    nobody asked."""
+    """Return why nothing is planned for it: either its host is to be emptied, or freed of some VMs, and something is in the
+    way, or others go, or nobody asked."""
     asked = tuple(intent for intent in view.intents if intent.host == vm.host)
     if not asked:
         return (Statement("not-asked", f"none: no policy and no operator asks for {vm.host} to be emptied",
                           host=vm.host, vm=vm.id),)
-    reasons = [no.detail for no in view.noes if no.vm == vm.id]
-    why = "; ".join(reasons) if reasons else "see what holds the cluster back, below"
-    return tuple(Statement(
-        "not-planned", f"none, though {intent.policy} wants {vm.host} emptied ({intent.state}): {why}",
-        intent.policy, vm.host, vm.id, since_wall=intent.since_wall) for intent in asked)
+    reasons = "; ".join(no.detail for no in view.noes if no.vm == vm.id)
+    return tuple(_not_planned(vm, intent, reasons) for intent in asked)
+
+
+def _not_planned(vm: VmView, intent: IntentView, reasons: str) -> Statement:
+    wanted = f"{intent.policy} wants {vm.host} {_PARTLY.get(intent.kind, 'emptied')} ({intent.state})"
+    why = ("it is not among those that are chosen to leave" if intent.kind in _PARTLY
+           else "see what holds the cluster back, below")
+    return Statement("not-planned", f"none, though {wanted}: {reasons or why}", intent.policy, vm.host, vm.id,
+                     since_wall=intent.since_wall)

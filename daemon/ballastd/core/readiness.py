@@ -72,13 +72,6 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
-class Guest:
-    """A VM."""
-
-    record: VmRecord
-
-
-@dataclass(frozen=True, slots=True)
 class Interface:
     """A network interface of a host. ``mbit_s``: what it does while it is up, None where that is not said. ``is_real``:
     whether there is hardware behind it; what a virtual one says of its speed is made up. ``is_bond``: whether it is several
@@ -110,17 +103,17 @@ class HostSurvey:
     processors: int = 0
     memory_total: int = 0
     pools: tuple[Pool, ...] = ()
-    guests: tuple[Guest, ...] = ()
+    guests: tuple[VmRecord, ...] = ()
     is_complete: bool = True
     interfaces: tuple[Interface, ...] | None = None
     arch: str = ""
     emulators: tuple[Emulator, ...] = ()
 
     @property
-    def movable(self) -> tuple[Guest, ...]:
+    def movable(self) -> tuple[VmRecord, ...]:
         """The VMs that run and that nothing pins, but for storage that nobody has vouched for yet."""
-        return tuple(guest for guest in self.guests if guest.record.state is VmState.RUNNING
-                     and all(pin.kind is PinKind.DISK_UNLOCKED for pin in guest.record.pins))
+        return tuple(guest for guest in self.guests if guest.state is VmState.RUNNING
+                     and all(pin.kind is PinKind.DISK_UNLOCKED for pin in guest.pins))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Memory on its way from one host to another: rounds of copying what was dirtied while the round before was copied.
 
-It is done when what remains fits in the downtime that is allowed. Compared with 13 measured combinations of size, cap and
+It is done when what remains fits in the downtime that is allowed. Compared with 12 measured combinations of size, cap and
 dirty rate in ``tests/unit/sim/test_precopy.py``. Post-copy moves the guest first and its memory after it.
 """
 

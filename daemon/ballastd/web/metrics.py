@@ -1,7 +1,7 @@
 """What Prometheus scrapes: the view and the running counts, as families of metrics. Hosts are labels, VMs never.
 
 Levels are read off the last view. Counts come from the daemon's own counters, which only grow; durations from the settled
-migrations in each view, each taken once.
+migrations in each view, each taken once; those that a run before settled are no news of this one.
 """
 
 from __future__ import annotations
@@ -81,16 +81,18 @@ class Meter:
         yield from _counts(counters)
         if view is None:
             return
-        self._note(view)
+        self._note(view, int(counters.get("migrations.ended.completed", 0.0)))
         yield from _daemon(view)
         yield from _hosts(view)
         yield from _decisions(view)
         yield self._seconds.family("ballastd_migration_duration_seconds", "How long completed migrations took.")
         yield self._accuracy.family("ballastd_migration_duration_ratio", "Measured duration by predicted duration.")
 
-    def _note(self, view: ClusterView) -> None:
-        for migration in view.migrations:
-            if migration.ending != "completed" or migration.id in self._seen:
+    def _note(self, view: ClusterView, ended: int) -> None:
+        """Take durations from a view. ``ended``: how many migrations this run saw completed; a view has the newest first."""
+        completed = [migration for migration in view.migrations if migration.ending == "completed"]
+        for number, migration in enumerate(completed):
+            if migration.id in self._seen or number >= ended:
                 continue
             self._seen.append(migration.id)
             self._seconds.add(migration.elapsed)
@@ -199,7 +201,7 @@ _HOST_GAUGES = (
     ("ballastd_host_target", "1 while VMs may be sent to a host.", lambda h: float(h.target)),
     ("ballastd_host_reachable", "1 while a host's hypervisor answers.", lambda h: float(h.reachable)),
     ("ballastd_host_cpu_utilization_ratio", "Processor use as its telemetry says.", lambda h: h.cpu_utilization),
-    ("ballastd_host_cpu_by_vms_ratio", "Processor use as the sum of its VMs, of what they may use.", _cpu_share),
+    ("ballastd_host_cpu_by_vms_ratio", "Processor use as the sum of its VMs, of all that the host has.", _cpu_share),
     ("ballastd_host_network_by_vms_ratio", "What its VMs use of their network.", lambda h: h.network_share),
     ("ballastd_host_memory_limit_bytes", "Memory that VMs may have.", lambda h: h.memory_limit),
     ("ballastd_host_memory_used_bytes", "Memory that VMs hold.", lambda h: h.memory_used),

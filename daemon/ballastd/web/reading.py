@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from fastapi.responses import JSONResponse, Response
 from ballastd import __version__
 from ballastd.core.explanation import Subject, explain, subjects
 from ballastd.core.plain import to_plain
+from ballastd.core.plans import RefusalKind
 from ballastd.core.quantities import VmId
 from ballastd.core.saved_cluster import ClusterCopy
 from ballastd.core.statements import Explanation, SubjectKind
@@ -45,16 +47,26 @@ def _shows(model: Any) -> dict[int | str, dict[str, Any]]:
 
 
 @router.get("/status", responses=_shows(StatusView))
-async def status(view: ViewNeeded) -> JSONResponse:
+async def status(desk: DeskNeeded, view: ViewNeeded) -> JSONResponse:
     """Show the daemon at a glance."""
     return JSONResponse(to_json(StatusView(
         version=__version__, revision=view.revision, wall=view.wall, posture=view.posture,
         policies_digest=view.policies_digest, gates=view.gates,
         hosts=_tally(host.health for host in view.hosts), vms=_tally(vm.state for vm in view.vms),
         migrations_open=sum(1 for m in view.migrations if m.settled_wall is None),
-        moves_planned=len(view.moves), intents=view.intents, budgets=view.budgets, notes=view.notes,
+        moves_planned=len(view.moves), intents=view.intents, budgets=view.budgets,
+        notes=(*view.notes, *_floods(view, desk.console.counters())),
         recommendations=view.recommendations, demotions=view.demotions,
     )))
+
+
+def _floods(view: ClusterView, counters: Mapping[str, float]) -> Iterator[str]:
+    """Yield the hosts that are silent, and may be so because their own reports gave way to what came under their names."""
+    for host in view.hosts:
+        lost = counters.get(f"telemetry.dropped.{host.name}", 0.0)
+        if lost and any(why.startswith(f"{RefusalKind.HOST_SILENT.value}: ") for why in host.why_not):
+            yield (f"{host.name} is silent, and {lost:.0f} messages under its name gave way to later ones since the daemon "
+                   "started: where that goes on rising (ballastctl status -o wide), somebody floods its topics")
 
 
 @router.get("/view", responses=_shows(ClusterView), response_class=JSONResponse)

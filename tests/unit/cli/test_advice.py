@@ -92,6 +92,13 @@ def test_capacity_counts_with_and_without_room_for_a_failure(files: tuple[str, .
     assert "alder: 88% of its processors would be used" in done.stdout
 
 
+def test_what_is_not_counted_to_its_end_is_said_to_be_more(files: tuple[str, ...]) -> None:
+    done = run("capacity", "--cpu", 0, "--memory", "4KiB", *files)
+    assert done.stdout.splitlines() == ["10000 or more of 0 processors and 4.0 KiB fit on the hosts as they are",
+                                        "10000 or more with room kept for the failure of any one host",
+                                        "nothing stops the next"]
+
+
 def test_a_plan_for_a_saved_cluster_relieves_what_is_hot_and_carries_nothing_out(files: tuple[str, ...]) -> None:
     done = run("plan", *files)
     assert "alder is hot: cpu is 88% > 80%" in done.stdout
@@ -99,6 +106,12 @@ def test_a_plan_for_a_saved_cluster_relieves_what_is_hot_and_carries_nothing_out
     [move] = told["moves"]
     assert (move["vm_name"], move["source"], move["state"]) == ("hot-2", "alder", "recommended")
     assert told["posture"] == "acting"
+
+
+def test_who_asks_for_more_at_times_is_planned_for_as_if_it_always_did(files: tuple[str, ...]) -> None:
+    site = Path(files[1])
+    site.write_text(CLUSTER.replace("demand: 7", "demand: {kind: daily, low: 0.1, high: 7, peak: 14h}"))
+    assert "alder is hot: cpu is 88% > 80%" in run("plan", *files).stdout
 
 
 def test_a_host_that_is_off_is_no_fault_and_takes_nothing(files: tuple[str, ...]) -> None:
@@ -110,7 +123,7 @@ def test_a_host_that_is_off_is_no_fault_and_takes_nothing(files: tuple[str, ...]
     offers = {offer["host"]: offer for offer in json.loads(run(
         "place", "--cpu", 2, "--memory", "8GiB", *files, "-o", "json").stdout)}
     [(kind, detail)] = offers["dogwood"]["why_not"]
-    assert (kind, detail) == ("host-not-healthy", "host-standby: switched off: it is off in the saved cluster")
+    assert (kind, detail) == ("host-standby", "switched off: it is off in the saved cluster")
     assert offers["dogwood"]["memory_after"] is None
     refused = run("plan", *files, "--what-if", "add-vm=2:8GiB@dogwood")
     assert (refused.exit_code, "dogwood is off" in refused.output) == (2, True)

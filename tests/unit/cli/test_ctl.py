@@ -248,7 +248,7 @@ def test_a_migration_is_explained_by_its_id(desk):
 
 def test_vms_can_be_narrowed_to_a_host(desk):
     assert desk.run("vm list --host beech -o name").stdout.splitlines() == [WEB_2]
-    assert desk.run("vm list --host oak").stdout == ""
+    assert "there is no host 'beach'\n  did you mean beech?" in desk.run("vm list --host beach").output
 
 
 def test_the_plan_tells_wanted_planned_and_not(desk):

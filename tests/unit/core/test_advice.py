@@ -63,6 +63,13 @@ def test_a_host_that_would_be_hot_is_not_offered_and_the_policy_is_named() -> No
     assert against(rank(seen(three()), FREE, Shape(0.1, 50 * GIB)), "h3").startswith("load: 91% of its memory would be used")
 
 
+def test_what_is_only_a_little_above_a_mark_does_not_read_as_at_it() -> None:
+    view, share = seen(three()), 0.8041
+    used = next(host.cpu_by_vms for host in view.hosts if host.name == "h3") or 0.0
+    assert against(rank(view, FREE, Shape(16 * share - used, GIB)), "h3") == (
+        "load: a little more than 80% of its processors would be used; even-load calls more than 80% hot")
+
+
 def networked() -> Table:
     """Return three hosts: one whose network is nearly full, one of which it is not known, and one of which nobody says."""
     builder = a_cluster()
@@ -133,7 +140,9 @@ def test_memory_that_something_else_holds_on_the_machine_is_not_there() -> None:
 def test_a_host_that_may_not_receive_is_not_offered_and_says_why() -> None:
     t = three()
     t.say(Verb.CORDON, "h3")
-    assert against(rank(seen(t), KEPT, SMALL), "h3").startswith("host-not-healthy: host-cordoned")
+    view = seen(t)
+    assert against(rank(view, KEPT, SMALL), "h3").startswith("host-cordoned: cordoned by "), "it is as healthy as ever"
+    assert capacity(view, KEPT, Shape(0.1, 60 * GIB)).stops == (("memory", 2), ("host-cordoned", 1))
 
 
 @pytest.mark.parametrize(("rule", "more", "hosts"), [
@@ -206,8 +215,28 @@ def test_who_has_huge_pages_needs_no_ordinary_room_if_his_host_dies() -> None:
 
 
 def test_no_more_are_counted_than_anybody_wants_to_know() -> None:
-    found = capacity(seen(three()), replace(FREE, balance=()), Shape(0.0, 1 << 20))
-    assert found.fits == COUNTED_MAX
+    t = three(h1v0=12.0)
+    found = capacity(seen(t), replace(FREE, balance=(replace(EVEN, hot=(Edge("cpu", 0.7),)),)), Shape(0.0, 1 << 20))
+    assert (found.fits, found.stops) == (COUNTED_MAX, ()), "h1 takes none, and others take the next"
+
+
+def test_what_is_counted_only_for_a_while_names_nothing_that_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    builder = a_cluster().host("h1", 100).running("giant", 90).host("h2").running("b", 20).host("h3").running("c", 30)
+    view = seen(table(builder, KEPT).warm_up())
+    whole = capacity(view, KEPT, Shape(0.01, 8 * GIB))
+    monkeypatch.setattr("ballastd.core.advice.HOSTS_PACKED_MAX", 0)
+    cut = capacity(view, KEPT, Shape(0.01, 8 * GIB))
+    assert (whole.fits_with_reserve > cut.fits_with_reserve, cut.reserve_stops) == (True, ())
+
+
+def test_who_is_on_its_way_to_a_host_is_there_already_for_a_rule() -> None:
+    t = three()
+    t.say(Verb.DRAIN, "h1")
+    view = seen(t)
+    [going] = [m for m in view.migrations if m.vm_name == "h1v0"]
+    assert (going.target, any(vm.host == "h3" and vm.id == going.vm for vm in view.vms)) == ("h3", False)
+    assert against(rank(view, with_rule(Rule.APART), replace(SMALL, tags=("web",))), "h3") == (
+        "placement-rule: rule: h1v0 is in host h3 already")
 
 
 def test_capacity_is_what_a_count_by_hand_gives() -> None:

@@ -21,7 +21,6 @@ from ballastd.core.readiness import (
     Area,
     Fit,
     Grade,
-    Guest,
     Heard,
     HostSurvey,
     Interface,
@@ -43,8 +42,8 @@ def declared(name: HostName) -> DeclaredHost:
                         vouched_storage=("/srv/vms",))
 
 
-def guest(name: str, *pins: Pin, state: VmState = VmState.RUNNING) -> Guest:
-    return Guest(VmRecord(VmId(f"uuid-{name}"), name, state, Bytes(2 * GIB), pins=pins))
+def guest(name: str, *pins: Pin, state: VmState = VmState.RUNNING) -> VmRecord:
+    return VmRecord(VmId(f"uuid-{name}"), name, state, Bytes(2 * GIB), pins=pins)
 
 
 def surveyed(name: HostName) -> HostSurvey:
@@ -307,12 +306,12 @@ def test_who_cannot_leave_is_not_counted_among_those_that_could() -> None:
     """Storage can be vouched for any day, and what a VM could do then is worth knowing; a device stays where it is."""
     stays, new = Pin(PinKind.PASSTHROUGH, "hostdev", "detach"), Pin(PinKind.DISK_UNLOCKED, "vda", "vouch for it")
     survey = replace(surveyed(ALDER), guests=(guest("gpu", stays), guest("new", new)))
-    assert [one.record.name for one in survey.movable] == ["new"]
+    assert [one.name for one in survey.movable] == ["new"]
 
 
 def test_a_vm_that_would_not_be_asked_as_its_owner_wants_is_noted() -> None:
     check = check_of("tcp://10.0.0.7:22")
-    guests = tuple(replace(one, record=replace(one.record, **wish)) for one, wish in (  # type: ignore[arg-type]
+    guests = tuple(replace(one, **wish) for one, wish in (  # type: ignore[arg-type]
         (guest("a"), {"check": check}), (guest("b"), {"check_flaw": "check=ping: it is no check; write agent"}),
         (guest("c"), {})))
     site = with_survey(ALDER, guests=guests)(sound())

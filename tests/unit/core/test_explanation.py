@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ballastd.core.accounts import Account, Figure, Weighed
@@ -45,6 +47,20 @@ def test_a_healthy_host_is_explained_without_a_gap():
     assert section(explanation, "moves") == ["none planned, none running"]
     assert section(explanation, "gates") == ["nothing: the daemon is acting"]
     assert all(part.statements for part in explanation.sections)
+
+
+def test_the_room_of_a_target_is_what_may_still_be_promised_there():
+    full = a_host(memory_room=6 * GIB)
+    assert section(told(replace(a_view(), hosts=(full,)), "alder"), "target") == [
+        "yes: nothing speaks against it, and it has room for 6.0 GiB"], "something else holds memory on the machine"
+
+
+@pytest.mark.parametrize(("kind", "wants"), [("relieve", "relieved"), ("even", "evened out with others"),
+                                             ("repair", "put right")])
+def test_a_vm_that_stays_where_some_have_to_leave_is_not_said_to_be_in_the_way(kind: str, wants: str) -> None:
+    view = replace(a_view(), intents=(an_intent(kind=kind, policy="even-load"),))
+    assert section(told(view, "db"), "moves") == [
+        f"none, though even-load wants alder {wants} (active): it is not among those that are chosen to leave"]
 
 
 def test_a_failing_host_names_each_verdict_with_evidence_and_since_when():

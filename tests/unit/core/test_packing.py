@@ -11,7 +11,7 @@ from ballastd.core import power_events as pw
 from ballastd.core.inputs import PowerReturned, Verb
 from ballastd.core.inventory import VmRecord, VmState
 from ballastd.core.migrations import CallResult
-from ballastd.core.policies import Limits, Mode, Window
+from ballastd.core.policies import Limits, Mode, Scope, Window
 from ballastd.core.power import PowerPhase, PowerState
 from ballastd.core.quantities import GIB, Bytes, Seconds
 from tests.builders import WALL, a_cluster, vm_id
@@ -55,6 +55,17 @@ def test_a_policy_that_may_not_act_only_says_what_it_would_do(mode: Mode) -> Non
     assert not p.off()
     assert not p.orders
     assert "would be emptied and switched off" in str(p.decisions[-1].view.noes)
+
+
+def test_a_host_that_cannot_be_drained_is_not_said_to_be_off() -> None:
+    p = powered(policies=replace(PACKED, consolidation=(replace(NIGHTS, scope=Scope(("h3",))),)))
+    p.turns(400.0)
+    for host in ("h1", "h2", "h4"):
+        p.table.say(Verb.CORDON, host)
+    p.table.say(Verb.DRAIN, "h3")
+    p.turns(60.0)
+    said = [no.detail for no in p.decisions[-1].view.noes if no.kind == "not-idle"]
+    assert said == ["nights: all hosts in its scope are off or being emptied"]
 
 
 def test_outside_the_window_nothing_is_emptied() -> None:

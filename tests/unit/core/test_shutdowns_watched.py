@@ -14,7 +14,7 @@ from ballastd.core import power_events as pw
 from ballastd.core import shutdown_events as sh
 from ballastd.core.books import DAY_SECONDS
 from ballastd.core.explanation import explain
-from ballastd.core.inputs import PoliciesReplaced, ShutdownReturned, Verb
+from ballastd.core.inputs import OperatorCommand, PoliciesReplaced, ShutdownReturned, Verb
 from ballastd.core.inventory import JobKind, VmState
 from ballastd.core.migrations import CallResult
 from ballastd.core.policies import Mode, VmSelector
@@ -235,7 +235,9 @@ def test_one_that_shall_not_run_again_is_acknowledged_once_nothing_is_latched_an
     del stand.world["h1"][vm_id("a")]
     assert stand.say(Verb.ACKNOWLEDGE, "h1").answers[0].message == "acknowledged on h1: uncorrected-memory-errors"
     assert missed(stand.step().portrait.view), "that was of the host, and not of its guest"
-    assert stand.say(Verb.ACKNOWLEDGE, "h1").answers[0].message == "acknowledged on h1: a is down"
+    done = stand.step(OperatorCommand("gone", Verb.ACKNOWLEDGE, "h1", "ann", "sold"))
+    assert done.answers[0].message == "acknowledged on h1: a is down"
+    assert [e.because for e in done.events if isinstance(e, sh.ShutdownOver)] == ["acknowledged by ann: sold"]
     assert not missed(stand.step().portrait.view)
     [again] = stand.say(Verb.ACKNOWLEDGE, "h1").answers
     assert not again.accepted

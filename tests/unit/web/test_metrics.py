@@ -70,9 +70,29 @@ def test_before_the_first_step_there_are_counts_and_no_hosts() -> None:
     assert not [name for name, _ in found if name.startswith("ballastd_host")]
 
 
+class Counting(PaperConsole):
+    """A daemon that saw so many migrations completed since it started."""
+
+    completed = 0.0
+
+    def counters(self) -> dict[str, float]:
+        return {"migrations.ended.completed": self.completed}
+
+
+def test_what_a_run_before_completed_is_not_counted_again() -> None:
+    old = a_migration(id="1-1", ending="completed", phase="settled", elapsed=28.4, predicted=14.2)
+    console = Counting(a_view(migrations=(old,)))
+    meter = Meter(console)
+    assert samples(meter)["ballastd_migration_duration_seconds_count", ()] == 0.0
+    console.completed = 1.0
+    console.shown = a_view(migrations=(replace(old, id="1-2"), old))
+    assert samples(meter)["ballastd_migration_duration_seconds_count", ()] == 1.0
+
+
 def test_each_completed_migration_is_counted_once() -> None:
     done = a_migration(id="1-1", ending="completed", phase="settled", elapsed=28.4, predicted=14.2)
-    console = PaperConsole(a_view(migrations=(done,)))
+    console = Counting(a_view(migrations=(done,)))
+    console.completed = 1.0
     meter = Meter(console)
     samples(meter)
     found = samples(meter)
@@ -80,6 +100,7 @@ def test_each_completed_migration_is_counted_once() -> None:
     assert found["ballastd_migration_duration_seconds_sum", ()] == pytest.approx(28.4)
     assert found["ballastd_migration_duration_ratio_bucket", (("le", "2.0"),)] == 1.0
     assert found["ballastd_migration_duration_ratio_bucket", (("le", "1.5"),)] == 0.0
+    console.completed = 2.0
     console.shown = a_view(migrations=(replace(done, id="1-2"), done))
     assert samples(meter)["ballastd_migration_duration_seconds_count", ()] == 2.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,22 @@ async def test_status_counts_hosts_by_health_and_vms_by_state(path):
     assert body["hosts"] == {"failing": 1, "healthy": 1, "unknown": 1}
     assert body["vms"] == {"running": 3}
     assert (body["migrations_open"], body["moves_planned"], body["posture"]) == (1, 1, "acting")
+
+
+class Flooded(PaperConsole):
+    """Messages under two hosts' names gave way to later ones."""
+
+    def counters(self) -> dict[str, float]:
+        return {"telemetry.dropped.alder": 412.0, "telemetry.dropped.birch": 7.0}
+
+
+async def test_status_says_of_a_silent_host_that_its_messages_gave_way_to_a_flood(path):
+    silent = a_host("alder", health="unknown", target=False, why_not=("host-silent: last heard 130 s ago; cure: ...",))
+    view = replace(a_view(), hosts=(silent, a_host("birch")), notes=("one",))
+    async with asking(Flooded(view), path) as client:
+        notes = (await client.get("/v1/status")).json()["notes"]
+    assert [note.split(",")[0] for note in notes] == ["one", "alder is silent"], "birch is heard, and was only flooded once"
+    assert "412 messages under its name gave way to later ones" in notes[1]
 
 
 async def test_an_unknown_host_is_a_404_that_names_the_one_that_was_meant(path):

@@ -24,10 +24,11 @@ from ballastd.adapters.libvirt.inventory import look
 from ballastd.adapters.libvirt.links import Graveyard, trouble_of
 from ballastd.adapters.libvirt.xml_facts import DomainFacts
 from ballastd.adapters.libvirt.xml_reading import XmlError, read_xml, shown
+from ballastd.core.inventory import VmRecord
 from ballastd.core.plans import Refusal, RefusalKind
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import HostName
-from ballastd.core.readiness import Fit, Guest, HostSurvey, Likeness, Pool
+from ballastd.core.readiness import Fit, HostSurvey, Likeness, Pool
 from ballastd.core.suitability import why_lacking
 from ballastd.errors import Unreachable
 from ballastd.ports.hosts import HostHint
@@ -83,7 +84,7 @@ class LibvirtSurvey:
             interfaces = await access.watch(read_interfaces)
         self._facts[host] = {uuid: facts for uuid, (_, facts) in seen.parsed.items() if isinstance(facts, DomainFacts)}
         return HostSurvey(host, "", steering, identity.uuid, offer.name, offer.libvirt, offer.emulator, identity.cpu,
-                          seen.cpus, seen.memory_total, offer.pools, tuple(map(Guest, seen.vms)), seen.complete, interfaces,
+                          seen.cpus, seen.memory_total, offer.pools, seen.vms, seen.complete, interfaces,
                           offer.arch, emulators)
 
     async def fit(self, source: HostSurvey, target: HostSurvey) -> tuple[Fit, ...]:
@@ -97,27 +98,27 @@ class LibvirtSurvey:
                 fits.extend([await self._with_storage(guest, fit) for guest, fit in zip(some, found, strict=True)])
             except Unreachable as error:
                 why = _without_name(str(error), target.host)
-                fits.extend(Fit(guest.record.name, source.host, target.host, trouble=why) for guest in some)
+                fits.extend(Fit(guest.name, source.host, target.host, trouble=why) for guest in some)
         return tuple(fits)
 
-    def _fits(self, guests: Sequence[Guest], source: HostSurvey, target: HostSurvey,
+    def _fits(self, guests: Sequence[VmRecord], source: HostSurvey, target: HostSurvey,
               misfits: dict[object, tuple[tuple[RefusalKind, str], ...]], conn: Any) -> list[Fit]:
         """``misfits``: what was found of guests that are alike. Blocks."""
         ends = self._registry.identity(source.host), self._registry.identity(target.host)
         found = []
         for guest in guests:
-            facts = self._facts[source.host].get(guest.record.vm)
+            facts = self._facts[source.host].get(guest.vm)
             if facts is None:
-                found.append(Fit(guest.record.name, source.host, target.host, trouble="its definition is not readable"))
+                found.append(Fit(guest.name, source.host, target.host, trouble="its definition is not readable"))
                 continue
             kind = (facts.arch, facts.machine, facts.domain_type, facts.cpu, facts.networks, facts.bridges, facts.links)
             if kind not in misfits:
                 misfits[kind] = examination.lacking(conn, facts, *ends)
             taken = [(RefusalKind.IDENTITY, words) for words in examination.identity_taken(conn, facts)]
             lacks = why_lacking(facts.needs, None if ends[1] is None else ends[1].hardware)
-            refusals = tuple(Refusal(one, words, guest.record.vm, target.host)
+            refusals = tuple(Refusal(one, words, guest.vm, target.host)
                              for one, words in (*taken, *misfits[kind], *lacks))
-            found.append(Fit(guest.record.name, source.host, target.host, refusals))
+            found.append(Fit(guest.name, source.host, target.host, refusals))
         return found
 
     async def liken(self, sources: Sequence[HostSurvey], target: HostSurvey) -> tuple[Likeness, ...]:
@@ -133,12 +134,12 @@ class LibvirtSurvey:
         return tuple(Likeness(host, target.host, *(silent if offer is None else found[offer]))
                      for host, offer in offers.items())
 
-    async def _with_storage(self, guest: Guest, fit: Fit) -> Fit:
-        facts = self._facts[fit.source].get(guest.record.vm)
+    async def _with_storage(self, guest: VmRecord, fit: Fit) -> Fit:
+        facts = self._facts[fit.source].get(guest.vm)
         if facts is None:
             return fit
         sights = await self._hosts[fit.target].look_for(facts.sources)
-        gone = (Refusal(RefusalKind.STORAGE, words, guest.record.vm, fit.target) for words in sights.gone)
+        gone = (Refusal(RefusalKind.STORAGE, words, guest.vm, fit.target) for words in sights.gone)
         return replace(fit, refusals=(*fit.refusals, *gone), unseen=tuple(source.place for source in sights.unknown))
 
     async def close(self) -> None:

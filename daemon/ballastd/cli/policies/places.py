@@ -41,6 +41,6 @@ def placed(directory: Path | None, settings: Path | None) -> tuple[Path, Cluster
     place = settings if settings is not None else DEFAULT_SETTINGS if os.path.isfile(DEFAULT_SETTINGS) else None  # noqa: PTH113
     loaded = None if place is None else load_settings(place)
     if directory is None and loaded is None:
-        raise click.UsageError("say which DIRECTORY holds the policies, or give --settings")
+        raise click.UsageError("say which DIRECTORY or FILE holds the policies, or give --settings")
     where = directory if directory is not None else loaded.policies if loaded is not None else Path()
     return where, None if loaded is None else loaded.cluster

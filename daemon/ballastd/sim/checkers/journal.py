@@ -11,9 +11,9 @@ from ballastd.sim.checkers.base import Checker
 from ballastd.sim.checkers.hearsay import STALE_SECONDS, hearsay_of
 from ballastd.sim.world import World
 
-_CLOSES = {"HostCordoned": "cordon", "DrainRequested": "drain", "HostEmptying": "power", "HostClosing": "power",
+CLOSES = {"HostCordoned": "cordon", "DrainRequested": "drain", "HostEmptying": "power", "HostClosing": "power",
            "PowerOffOrdered": "power", "WakeOrdered": "power"}
-_OPENS = {"HostUncordoned": "cordon", "DrainCancelled": "drain", "HostKept": "power", "HostAwake": "power"}
+OPENS = {"HostUncordoned": "cordon", "DrainCancelled": "drain", "HostKept": "power", "HostAwake": "power"}
 """What a record has a host closed for, or no longer."""
 
 
@@ -133,10 +133,10 @@ class ClosedHosts(Checker):
 
     def recorded(self, content: dict[str, Any]) -> None:
         kind, why = content["kind"], self._closed.setdefault(HostName(str(content.get("host", ""))), set())
-        if kind in _CLOSES:
-            why.add(_CLOSES[kind])
-        elif kind in _OPENS:
-            why.discard(_OPENS[kind])
+        if kind in CLOSES:
+            why.add(CLOSES[kind])
+        elif kind in OPENS:
+            why.discard(OPENS[kind])
 
     def closing(self, host: HostName, *, closed: bool) -> None:
         why = self._closed.get(host)

@@ -13,9 +13,11 @@ from ballastd.core.quantities import HostName, VmId
 from ballastd.core.telemetry import Report
 from ballastd.sim.checkers.base import Checker
 from ballastd.sim.checkers.hearsay import STALE_SECONDS, hearsay_of
+from ballastd.sim.checkers.journal import CLOSES, OPENS
 from ballastd.sim.checkers.limits import policy_of
 from ballastd.sim.world import World
 
+BARS = {**CLOSES, "HostOff": "power"}
 NOTICED_SECONDS = 45.0
 TURNED_SECONDS = 60.0
 """How long after a target must be known to be sick a migration there may go on."""
@@ -29,22 +31,20 @@ class FitTarget(Checker):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._hearsay = hearsay_of(world)
-        self._barred: dict[HostName, str] = {}
+        self._barred: dict[HostName, dict[str, str]] = {}
+        """What bars each host, and the record that says so: who lifts one of them leaves the others."""
 
     def recorded(self, content: dict[str, Any]) -> None:
-        host = HostName(str(content.get("host", "")))
-        match content["kind"]:
-            case "HostCordoned" | "DrainRequested" | "HostEmptying" | "HostClosing" | "PowerOffOrdered" | "HostOff":
-                self._barred[host] = content["kind"]
-            case "HostUncordoned" | "DrainCancelled" | "HostKept" | "HostAwake":
-                self._barred.pop(host, None)
-            case _:
-                pass
+        kind, bars = content["kind"], self._barred.setdefault(HostName(str(content.get("host", ""))), {})
+        if kind in BARS:
+            bars[BARS[kind]] = kind
+        elif kind in OPENS:
+            bars.pop(OPENS[kind], None)
 
     def migrating(self, order: Order) -> None:
         target, name = order.move.target, order.move.vm_name
-        if target in self._barred:
-            self.complain(f"{name} is sent to {target}, which the journal bars: {self._barred[target]}")
+        if bars := self._barred.get(target):
+            self.complain(f"{name} is sent to {target}, which the journal bars: {', '.join(bars.values())}")
         if (silent := self._hearsay.silent(target)) > STALE_SECONDS + 1.0:
             self.complain(f"{name} is sent to {target}, of which nothing was heard for {silent:.0f} s")
         heard, least = self._hearsay.counts[target], self.world.declared.timing.telemetry_samples_min

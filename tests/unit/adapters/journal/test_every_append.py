@@ -18,7 +18,7 @@ from ballastd.errors import JournalError
 from ballastd.ports.keeping import JournalRecord
 from tests.data.journals.story import STORY
 from tests.data.journals.write import known
-from tests.lab.volume import Volume, unmount_under
+from tests.lab.volume import Volume, small_disk_in, unmount_under
 
 needs_mount = pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mkfs.ext4") is None, reason=(
     "NOT TRIED: file systems that fill up, turn read-only and freeze take root (mount) and mkfs.ext4"))
@@ -29,13 +29,8 @@ pytestmark = [needs_mount, pytest.mark.timeout(240)]
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "disk"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "ballastd-test", str(place)], check=True)
-    try:
+    with small_disk_in(tmp_path) as place:
         yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 @pytest.fixture

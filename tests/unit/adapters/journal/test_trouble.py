@@ -18,6 +18,7 @@ from ballastd.adapters.journal.lock import lock_path
 from ballastd.adapters.journal.mark import mark_path
 from ballastd.adapters.journal.sqlite import wal_path, writing
 from ballastd.errors import JournalDamaged, JournalError
+from tests.lab.volume import small_disk_in
 from tests.unit.adapters.journal.images import what_is_found
 
 IS_ROOT = os.geteuid() == 0
@@ -99,13 +100,8 @@ def test_a_directory_without_permission_is_named(tmp_path: Path) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A real file system of 1 MiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "ballastd-test", str(place)], check=True)
-    try:
+    with small_disk_in(tmp_path) as place:
         yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def fill_up(file: Path) -> None:

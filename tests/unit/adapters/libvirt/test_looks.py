@@ -16,7 +16,7 @@ from ballastd.adapters.libvirt.xml_reading import XML_BYTES_MAX
 from ballastd.core.inventory import DeclaredHost, PinKind, VmState
 from ballastd.core.policies import ClusterDeclaration
 from ballastd.core.quantities import GIB, HostName
-from ballastd.core.readiness import Guest, HostSurvey
+from ballastd.core.readiness import HostSurvey
 
 libvirt = pytest.importorskip("libvirt")
 
@@ -66,7 +66,7 @@ def test_a_check_up_goes_on_beside_a_definition_that_cannot_be_read(conn: Driver
         lanes = Lanes()
         survey = LibvirtSurvey(ClusterDeclaration(tuple(DeclaredHost(name, "test:///default") for name in (H1, H2))), lanes)
         seen = look(conn, Asking(), (), {})
-        guests = tuple(Guest(vm) for vm in seen.vms if vm.name == "broken")
+        guests = tuple(vm for vm in seen.vms if vm.name == "broken")
         survey._facts[H1] = {}
         found = survey._fits(guests, HostSurvey(H1, guests=guests), HostSurvey(H2), {}, conn)
         assert [(fit.vm_name, fit.trouble) for fit in found] == [("broken", "its definition is not readable")]
