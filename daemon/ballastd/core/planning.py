@@ -182,6 +182,9 @@ def _empty_host(draft: Draft, intent: Intent, *, whole: bool = False) -> None:
             draft.refusals.append(resting)
         elif len(draft.moves) < MOVES_MAX:
             _place(draft, intent, terms, vm, source)
+        else:
+            draft.refusals.append(Refusal(RefusalKind.CEILING, f"a plan has {MOVES_MAX} moves at most: it comes in a later one",
+                                          snapshot.vms.ids[vm], intent.host))
 
 
 def _place(draft: Draft, intent: Intent, terms: Terms, vm: int, source: int) -> None:
