@@ -129,6 +129,8 @@ PLANNING: tuple[Mutant, ...] = (
            "        self._coming_by_hour[target] += day\n", "", core("test_checking_terms.py")),
     Mutant("the checker counts who is bound to NUMA nodes one by one", f"{CORE}/checking_hardware.py",
            "set(needs.nodes) <= set(nodes)) for some in", "needs.nodes == nodes) for some in", core("test_hardware.py")),
+    Mutant("who is left out of a full plan is not told", f"{CORE}/planning.py",
+           "            draft.refusals.append(_why_too_many(snapshot.vms.ids[vm], intent.host))", "            pass", core("test_fitting.py")),
     Mutant("the checker moves whom his owner keeps", f"{CORE}/checking.py",
            "        elif record.ignored or record.mobility is not Mobility.LIVE:", "        elif False:", core("test_checking.py")),
     Mutant("the checker moves one of two that run", f"{CORE}/checking.py", "        elif shown[move.vm] > 1:", "        elif False:",

@@ -38,7 +38,7 @@ from ballastd.core.migrations import ENDED_OPEN, Migration
 from ballastd.core.plans import Plan, Refusal, RefusalKind
 from ballastd.core.policies import EvacuationOrder, Mode, PolicySet
 from ballastd.core.power import WAKE_TEST
-from ballastd.core.quantities import HostName
+from ballastd.core.quantities import HostName, VmId
 from ballastd.core.repairing import repair
 from ballastd.core.snapshot import Snapshot
 
@@ -184,6 +184,12 @@ def _empty_host(draft: Draft, intent: Intent, *, whole: bool = False) -> None:
             draft.refusals.append(resting)
         elif len(draft.moves) < MOVES_MAX:
             _place(draft, intent, terms, vm, source)
+        else:
+            draft.refusals.append(_why_too_many(snapshot.vms.ids[vm], intent.host))
+
+
+def _why_too_many(vm: VmId, host: HostName) -> Refusal:
+    return Refusal(RefusalKind.CEILING, f"a plan has {MOVES_MAX} moves at most: it comes in a later one", vm, host)
 
 
 def _place(draft: Draft, intent: Intent, terms: Terms, vm: int, source: int) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from ballastd.core import planning
 from ballastd.core.decisions import Decision
 from ballastd.core.explanation import explain
 from ballastd.core.inputs import OperatorCommand, Verb
@@ -196,3 +197,12 @@ def test_who_was_offered_a_hole_leaves_it_to_whom_nothing_else_fits() -> None:
     small = t.world["h1"][vm_id("small")]
     t.world["h1"][vm_id("large")] = replace(small, vm=vm_id("large"), name="large", memory_max=Bytes(20 * GIB))
     assert targets(t.wait(30.0).step()) == {"small": "h3", "large": "h2"}
+
+
+def test_who_is_left_out_because_a_plan_is_full_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "MOVES_MAX", 2)
+    t = table(a_cluster().host("h1").crowd("v", 3, 4).host("h2").host("h3"), NO_RESERVE).warm_up()
+    decision = t.say(Verb.DRAIN, "h1")
+    stays, = {"v0", "v1", "v2"} - set(targets(decision))
+    assert [(no.kind, no.detail) for no in decision.view.noes if no.vm_name == stays] == [
+        ("ceiling", "a plan has 2 moves at most: it comes in a later one")]
