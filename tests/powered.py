@@ -31,6 +31,8 @@ class Powered:
     withholds: int = 0
     """How many wakes to come the kernel withholds."""
     emulators: dict[str, int] = field(default_factory=dict)
+    kept: bool = False
+    """Whether what agents say is what a broker kept of it."""
     shut: frozenset[str] = frozenset()
     returns: list[Input] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
@@ -97,6 +99,7 @@ class Powered:
         now = self.table.now
         return [AgentState(host.name, host.name not in self.table.powered_off, now, hook=True,
                            cordon_until=now.wall + 900.0 if host.name in self.shut - self.deaf else None,
+                           retained=self.kept,
                            emulators=self.emulators.get(host.name, len(self.table.world[host.name])))
                 for host in self.table.cluster.hosts]
 

@@ -277,7 +277,9 @@ class _Turn:
     def _confirmation(self, host: HostName) -> Closing | None:
         agent = self.outlook.agents.get(host)
         left = 0.0 if agent is None or agent.cordon_until is None else agent.cordon_until - self.now.wall
-        shut = agent is not None and agent.online and agent.hook and left > CORDON_LEFT_SECONDS
+        # what a broker kept for us may be of any age: its agent, and the hook that it spoke of, may be gone since
+        heard = agent is not None and agent.online and not agent.retained
+        shut = heard and agent is not None and agent.hook and left > CORDON_LEFT_SECONDS
         # one message says both: shut, and no emulator; while the hook stays shut none can begin
         if agent is None or not shut or agent.emulators != 0 or self.now.since(agent.received) > AGENT_WORD_SECONDS:
             self.board.unconfirmed(host)

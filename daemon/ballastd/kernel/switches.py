@@ -124,7 +124,9 @@ class Switches:
 
     def _not_shut(self, order: PowerOrder) -> Refusal | None:
         now, agent = self._clock.now(), self._agents.get(order.host)
-        if agent is None or not agent.online or now.monotonic - agent.received.monotonic > AGENT_WORD_SECONDS:
+        # what a broker kept for us may be of any age
+        is_live = agent is not None and agent.online and not agent.retained
+        if agent is None or not is_live or now.monotonic - agent.received.monotonic > AGENT_WORD_SECONDS:
             return self._no(order, "its agent is not heard, so nobody knows whether its hook is shut")
         if not agent.hook or agent.cordon_until is None or agent.cordon_until < now.wall + CORDON_LEFT_SECONDS:
             return self._no(order, "its hook is not shut: a guest could be started meanwhile")

@@ -138,6 +138,17 @@ def test_a_deaf_hook_keeps_the_host_on() -> None:
     assert "was not confirmed shut" in str([e for e in p.table.events if type(e).__name__ == "HostKept"])
 
 
+def test_what_a_broker_kept_of_an_agent_confirms_no_hook() -> None:
+    p = powered()
+    p.kept = True
+    p.turns(3000.0)
+    assert not p.orders
+    assert "was not confirmed shut" in str([e for e in p.table.events if type(e).__name__ == "HostKept"])
+    p.kept = False
+    p.turns(3000.0)
+    assert p.orders
+
+
 def test_an_emulator_that_nobody_lists_keeps_the_host_on() -> None:
     p = powered()
     p.emulators = {f"h{h}": 1 for h in range(1, 5)}

@@ -113,7 +113,8 @@ def test_a_host_with_a_domain_in_any_state_stays_on(state: VmState) -> None:
 
 
 @pytest.mark.parametrize(("changed", "why"), [
-    ({"online": False}, "not heard"), ({"hook": False}, "hook is not shut"), ({"cordon_until": None}, "hook is not shut"),
+    ({"online": False}, "not heard"), ({"retained": True}, "not heard"),
+    ({"hook": False}, "hook is not shut"), ({"cordon_until": None}, "hook is not shut"),
     ({"cordon_until": 1.0}, "hook is not shut"), ({"emulators": 1}, "counts 1 emulators"),
     ({"emulators": None}, "does not count"),
 ])
