@@ -11,7 +11,7 @@ import heapq
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from math import inf
+from math import ceil, inf
 
 from ballastd.core.domains import domains
 from ballastd.core.inventory import DeclaredHost, VmRecord, VmState
@@ -45,7 +45,13 @@ class Shape:
 
     def record(self) -> VmRecord:
         """Return it as an inventory would show it."""
-        return VmRecord(VmId(""), self.name, VmState.RUNNING, Bytes(self.memory), tags=self.tags, group=self.group)
+        return VmRecord(VmId(""), self.name, VmState.RUNNING, Bytes(self.memory), self.vcpus, tags=self.tags,
+                        group=self.group)
+
+    @property
+    def vcpus(self) -> int:
+        """How many virtual processors it needs to use so many."""
+        return max(1, ceil(self.processors))
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +209,7 @@ def _rooms(view: ClusterView, policies: PolicySet) -> list[_Room]:
     for vm in view.vms:
         if vm.state not in HOLDS_NO_MEMORY:
             living.setdefault(vm.host, []).append(
-                VmRecord(VmId(vm.id), vm.name, VmState.RUNNING, Bytes(vm.memory), tags=vm.tags, group=vm.group))
+                VmRecord(VmId(vm.id), vm.name, VmState.RUNNING, Bytes(vm.memory), vm.vcpus, tags=vm.tags, group=vm.group))
             sizes.setdefault(vm.host, []).append(vm.memory - vm.huge_pages)
     _add_who_is_coming(view, living)
     rooms = []
@@ -285,6 +291,10 @@ def _why_not(room: _Room, rooms: list[_Room], policies: PolicySet, shape: Shape)
     if cpu is not None and cpu > edge:
         words = f"{policy} calls more than {edge:.0%} hot" if policy else "it has no more"
         yield RefusalKind.LOAD, f"{_above(cpu, edge)} of its processors would be used; {words}"
+    most, given = policies.limits.vcpus_per_processor, sum(vm.vcpus for vm in room.vms) + shape.vcpus
+    if most is not None and given > most * seen.cpu_limit:
+        yield RefusalKind.OVERCOMMIT, (f"{given} virtual processors would be there for {seen.cpu_limit:g} of its own, at "
+                                       f"most {most:g} for each")
     network, least = seen.network_share_least, "" if seen.network_share is not None else "at least "
     if network is not None:
         edge, policy = _edge(policies, room.declared, "network")

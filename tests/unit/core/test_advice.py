@@ -70,6 +70,17 @@ def test_what_is_only_a_little_above_a_mark_does_not_read_as_at_it() -> None:
         "load: a little more than 80% of its processors would be used; even-load calls more than 80% hot")
 
 
+def test_no_more_virtual_processors_than_limits_say_are_offered_or_counted() -> None:
+    view = seen(three())
+    bounded = replace(FREE, limits=replace(FREE.limits, vcpus_per_processor=0.25))
+    # each has 16 processors: 4 virtual ones may be there, and 3, 2 and 1 are
+    assert offered(rank(view, bounded, Shape(1.5, GIB))) == ["h3", "h2"]
+    assert against(rank(view, bounded, Shape(1.5, GIB)), "h1") == (
+        "overcommit: 5 virtual processors would be there for 16 of its own, at most 0.25 for each")
+    found = capacity(view, bounded, Shape(0.5, GIB))
+    assert (found.fits, found.stops) == (6, (("overcommit", 3),))
+
+
 def networked() -> Table:
     """Return three hosts: one whose network is nearly full, one of which it is not known, and one of which nobody says."""
     builder = a_cluster()
