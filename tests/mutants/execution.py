@@ -29,8 +29,6 @@ EXECUTION: tuple[Mutant, ...] = (
            "        if False:  # a limit", core("test_telemetry.py")),
     Mutant("a declared limit is more than the machine", "daemon/ballastd/kernel/second_look.py",
            "max(0, min(limit, target.memory_total) -", "max(0, limit -", only("unit", "tests/unit/kernel/test_second_look.py")),
-    Mutant("what a host keeps for itself is free", "daemon/ballastd/kernel/second_look.py", "target.memory_free - reserve)",
-           "target.memory_free)", only("unit", "tests/unit/kernel/test_second_look.py")),
     Mutant("a definition that stayed behind hides who is paused elsewhere", f"{CORE}/copying.py",
            "lives_more(one, other) or (one.state.holds_memory and not other.state.holds_memory)", "one.state.runs",
            core("test_copying.py")),

@@ -31,8 +31,8 @@ DURATIONS = {"same_sensor_within", "settle_after_freeze", "retry_backoff", "no_p
 HELD_BACK_BY_MORE = {"migration_minimum_mib_s", "failover_hosts"}
 """The larger, the less is done."""
 WORDS = {"failover_domain", "auto_converge"}
-LEFT_TO_OTHERS = {"give_way"}
-"""Takes from what a limit with a ceiling allows, and adds nothing."""
+LEFT_TO_OTHERS = {"give_way", "vcpus_per_processor"}
+"""Takes from what is allowed without it, and adds nothing."""
 OF_A_WHOLE = {"cool_cpu", "cool_memory", "cool_network", "imbalance_above", "minimum_gain", "ignore_below", "fill_cpu",
               "fill_memory", "fill_network", "spare_share", "power_off_below", "power_on_above"}
 """Shares of a host or of the cluster that cannot be above 100 %."""

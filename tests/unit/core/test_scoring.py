@@ -27,7 +27,7 @@ def seen() -> Snapshot:
 def using(*shares: float) -> Snapshot:
     """Return the snapshot with so much of each host in use."""
     used = np.array(shares)
-    return replace(seen(), hosts=replace(seen().hosts, utilization=used, cpu=used * LIMIT, cpu_limit=np.full(3, LIMIT)))
+    return replace(seen(), hosts=replace(seen().hosts, cpu=used * LIMIT, cpu_limit=np.full(3, LIMIT)))
 
 
 def test_a_thousandth_of_a_host_is_so_many_points_whatever_is_used() -> None:
