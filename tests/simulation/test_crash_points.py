@@ -24,7 +24,7 @@ from tests.simulation.clusters import PINNED, Fixed, four
 QUICK = Timing(startup_quiet=Seconds(40.0), inventory_interval=Seconds(2.0), pace=Seconds(10.0))
 ERROR = (Act(80.0, "reading", host="h1", metric="ecc.uncorrected", subject="A", value=0.0),
          Act(100.0, "reading", host="h1", metric="ecc.uncorrected", subject="A", value=1.0))
-EVERY = int(os.environ.get("BALLASTD_CRASH_EVERY", "7"))
+EVERY = int(os.environ.get("BALLASTD_CRASH_EVERY", "11"))
 """Every how manieth crash point is tried; 1 tries them all."""
 GAPS = range(1, 61) if os.environ.get("BALLASTD_CRASH_PAIRS") == "all" else (1, 2, 3, 5, 8, 13, 21, 40)
 """How many crash points after the first crash the second one comes: most of these are of a daemon that recovers."""

@@ -102,11 +102,16 @@ class _Room:
     vms: list[VmRecord]
     added: int = 0
     sizes: list[int] = field(default_factory=list)
+    vcpus: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.vcpus = sum(vm.vcpus for vm in self.vms)
 
     def add(self, shape: Shape) -> None:
         """Put one more there."""
         self.added += 1
         self.vms.append(shape.record())
+        self.vcpus += shape.vcpus
         self.sizes.append(shape.memory)
 
     def memory_share(self, shape: Shape) -> float | None:
@@ -291,7 +296,7 @@ def _why_not(room: _Room, rooms: list[_Room], policies: PolicySet, shape: Shape)
     if cpu is not None and cpu > edge:
         words = f"{policy} calls more than {edge:.0%} hot" if policy else "it has no more"
         yield RefusalKind.LOAD, f"{_above(cpu, edge)} of its processors would be used; {words}"
-    most, given = policies.limits.vcpus_per_processor, sum(vm.vcpus for vm in room.vms) + shape.vcpus
+    most, given = policies.limits.vcpus_per_processor, room.vcpus + shape.vcpus
     if most is not None and given > most * seen.cpu_limit:
         yield RefusalKind.OVERCOMMIT, (f"{given} virtual processors would be there for {seen.cpu_limit:g} of its own, at "
                                        f"most {most:g} for each")
