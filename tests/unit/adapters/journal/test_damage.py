@@ -19,8 +19,8 @@ from ballastd.errors import JournalDamaged
 from tests.unit.adapters.journal.images import Image, content, crashed, flipped, stopped, what_is_found
 
 EXHAUSTIVE = bool(os.environ.get("BALLASTD_EXHAUSTIVE"))
-DATABASE_STRIDE = 1 if EXHAUSTIVE else 13
-LOG_STRIDE = 1 if EXHAUSTIVE else 59
+DATABASE_STRIDE = 1 if EXHAUSTIVE else 29
+LOG_STRIDE = 1 if EXHAUSTIVE else 127
 MARK_STRIDE = 1 if EXHAUSTIVE else 37
 
 pytestmark = pytest.mark.timeout(0 if EXHAUSTIVE else 120)
