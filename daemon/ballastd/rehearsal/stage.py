@@ -26,6 +26,7 @@ from ballastd.sim.checkers import CHECKERS, Checker
 from ballastd.sim.crashing import CrashPoints
 from ballastd.sim.happenings import happen
 from ballastd.sim.lives import (
+    Killed,
     Life,
     LivingHypervisor,
     LivingJournal,
@@ -280,6 +281,12 @@ def _open_orders(world: World) -> int:
     return sum(1 for content in contents if content["kind"] == "MigrationOrdered" and content["id"] not in settled)
 
 
+def _but_for_the_dead(loop: asyncio.AbstractEventLoop, trouble: dict[str, Any]) -> None:
+    """Tell of what nobody waits for, but not that calls of a daemon which was killed came to nothing."""
+    if not isinstance(trouble.get("exception"), Killed):
+        loop.default_exception_handler(trouble)
+
+
 def perform(setting: Setting, story: Callable[[Stage], Coroutine[Any, Any, T]], *, starts: bool = True) -> tuple[T, Stage]:
     """Run ``story`` on a stage, on virtual time; return what it returns, and the stage. ``starts``: whether the daemon
     runs from the beginning; else the story starts it.
@@ -292,6 +299,7 @@ def perform(setting: Setting, story: Callable[[Stage], Coroutine[Any, Any, T]], 
     async def live() -> T:
         points = CrashPoints(setting.crash_at, lambda: made[0].crash(DOWN_SECONDS), lambda: made[0].daemon is None)
         asyncio.get_running_loop().set_task_factory(points.task_factory)
+        asyncio.get_running_loop().set_exception_handler(_but_for_the_dead)
         stage = Stage(setting, points)
         made.append(stage)
         stage.begin(starts=starts)
