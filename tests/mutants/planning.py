@@ -128,7 +128,7 @@ PLANNING: tuple[Mutant, ...] = (
     Mutant("the checker lets all be busy at one hour who come one by one", f"{CORE}/checking_marks.py",
            "        self._coming_by_hour[target] += day\n", "", core("test_checking_terms.py")),
     Mutant("the checker counts who is bound to NUMA nodes one by one", f"{CORE}/checking_hardware.py",
-           "set(needs.nodes) <= set(nodes)) for some in", "needs.nodes == nodes) for some in", core("test_hardware.py")),
+           "for some in (living, (*arriving, *coming)))", "for some in (living, arriving[:1]))", core("test_hardware.py")),
     Mutant("who is left out of a full plan is not told", f"{CORE}/planning.py",
            "            draft.refusals.append(_why_too_many(snapshot.vms.ids[vm], intent.host))", "            pass", core("test_fitting.py")),
     Mutant("the checker moves whom his owner keeps", f"{CORE}/checking.py",
