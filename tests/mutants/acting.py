@@ -18,8 +18,8 @@ EXECUTOR = only("unit", "tests/unit/service/test_executor.py")
 ACTING: tuple[Mutant, ...] = (
     Mutant("the kernel does not ask the journal", f"{KERNEL}/kernel.py",
            "        if not self._record.has_order(order.id):", "        if False:"),
-    Mutant("the kernel does not look again", f"{KERNEL}/kernel.py",
-           "refusals, examined = self._looks.refusals(order, ends), Examination()", "refusals, examined = (), Examination()"),
+    Mutant("the kernel does not look again", f"{KERNEL}/second_look.py", "        return (*unread, *found)\n", "        return ()\n",
+           SECOND_LOOK),
     Mutant("two orders at one instant have the same room", f"{KERNEL}/kernel.py",
            "        if refusals := self._looks.refusals(order, ends):", "        if refusals := ():", SECOND_LOOK),
     Mutant("the kernel gives VMs what a host keeps for itself", f"{KERNEL}/second_look.py",
