@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from ballastd.core.acts import Act
+from ballastd.core.conditions import Condition, Holding, Silence
 from ballastd.core.inventory import JobKind, VmState
 from ballastd.core.plans import Order
-from ballastd.core.policies import Limits, Mode, PlacementPolicy, PolicySet, Rule, Scope, VmSelector
-from ballastd.core.quantities import GIB, Bytes, HostName, VmId
+from ballastd.core.policies import Health, HealthPolicy, Limits, Mode, PlacementPolicy, PolicySet, Rule, Scope, VmSelector
+from ballastd.core.quantities import GIB, Bytes, HostName, Seconds, VmId
 from ballastd.core.saved_cluster import SavedCluster
 from ballastd.sim.checkers import CHECKERS
 from ballastd.sim.checkers.copies import SETTLE_SECONDS
@@ -438,6 +439,25 @@ def test_as_many_virtual_processors_as_may_be_break_nothing() -> None:
     assert "overcommit" not in found(just_enough, BOUNDED)
     assert "overcommit" not in found(off_a_failing_host, BOUNDED)
     assert "overcommit" not in found(_too_many_processors, ALL)
+
+
+SILENT = HealthPolicy("agent-silence", Condition(Silence(Seconds(300.0)), Holding(clear_hold=Seconds(300.0))),
+                      Health.SUSPECT)
+
+
+@pytest.mark.parametrize(("policies", "after", "is_found"), [
+    (replace(ALL, health=(*ALL.health, SILENT)), 250.0, False), (replace(ALL, health=(*ALL.health, SILENT)), 400.0, True),
+    (ALL, 250.0, True)])
+def test_who_was_silent_counts_as_silent_for_as_long_as_a_policy_says(policies: PolicySet, after: float, is_found: bool
+                                                                      ) -> None:
+    async def closed_again(rogue: Rogue) -> None:
+        rogue.world.agents.manners(H2).silent = True
+        await asyncio.sleep(400.0)
+        rogue.world.agents.behave(H2)
+        await asyncio.sleep(after)
+        rogue.world.closing(H2, closed=True)
+
+    assert ("closed-by-record" in found(closed_again, policies)) is is_found
 
 
 def test_an_honest_move_breaks_nothing() -> None:

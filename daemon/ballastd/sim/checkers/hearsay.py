@@ -128,6 +128,12 @@ class Hearsay(Checker):
         """Return how long nothing at all that counts was heard of ``host``, seconds."""
         return self.now - self.reached.get(host, float("-inf"))
 
+    def counts_as_silent(self, host: HostName) -> bool:
+        """Return whether a policy may have a host silent still that was so, and speaks again."""
+        clears = max((policy.condition.holding.clear_hold for policy in self.policies.health if policy.condition.of_silence),
+                     default=None)
+        return clears is not None and host in self.gaps and self.now - self.gaps[host][1] < clears + SLACK_SECONDS
+
     def recorded(self, content: dict[str, Any]) -> None:
         if content["kind"] != "VerdictsAcknowledged":
             return

@@ -121,8 +121,8 @@ class JournalFirst(Checker):
 
 
 class ClosedHosts(Checker):
-    """A host is closed at its hook by a record, or while it is sick or silent, and is not opened as long as a record has it
-    closed."""
+    """A host is closed at its hook by a record, or while it is sick or silent, or was silent until a moment ago, and is not
+    opened as long as a record has it closed."""
 
     rule = "closed-by-record"
 
@@ -142,7 +142,8 @@ class ClosedHosts(Checker):
         why = self._closed.get(host)
         if not closed and why:
             self.complain(f"{host} is opened, which the journal has closed ({', '.join(sorted(why))})")
-        is_doubtful = self._hearsay.was_told(host) or self._hearsay.unreached(host) > STALE_SECONDS
+        is_doubtful = (self._hearsay.was_told(host) or self._hearsay.unreached(host) > STALE_SECONDS
+                       or self._hearsay.counts_as_silent(host))
         if closed and not why and not is_doubtful:
             self.complain(f"{host} is closed, which is not in the journal, and it is neither sick nor silent")
 
