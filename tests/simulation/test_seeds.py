@@ -65,6 +65,14 @@ def test_virtual_processors_are_bounded_in_some_seeds_and_in_none_that_is_kept()
     assert not any(map(is_bounded, {*SEEDS, *FOUND}))
 
 
+def test_silence_makes_suspect_in_some_seeds_and_in_none_that_is_kept() -> None:
+    def is_wary(seed: int) -> bool:
+        return any(policy.condition.of_silence for policy in setting_of(seed, HOURS).policies.load(0.0)[0].health)
+
+    assert 2 <= sum(map(is_wary, range(300, 330))) <= 14
+    assert not any(map(is_wary, {*SEEDS, *FOUND}))
+
+
 def test_links_are_busy_in_some_seeds_and_in_none_that_is_kept() -> None:
     def is_busy(seed: int) -> bool:
         setting = setting_of(seed, HOURS)

@@ -11,9 +11,10 @@ from random import Random
 
 from ballastd.core.acts import Act
 from ballastd.core.arrival_checks import AGENT, AllowedChecks, Check, check_of
+from ballastd.core.conditions import Condition, Holding, Silence
 from ballastd.core.hardware import Backing, Hardware, Needs, PagePool
-from ballastd.core.policies import Health, LastResort, PolicySet
-from ballastd.core.quantities import GIB, MIB, Bytes
+from ballastd.core.policies import EvacuationPolicy, Health, HealthPolicy, LastResort, Mode, PolicySet, Response
+from ballastd.core.quantities import GIB, MIB, Bytes, Seconds
 from ballastd.core.saved_cluster import SavedCluster, SavedHost, SavedVm
 from ballastd.rehearsal.stage import Setting
 
@@ -25,6 +26,8 @@ ASKED, NAMED = 0.3, 0.6
 BOUNDED = 0.2
 """The share of clusters with a bound to virtual processors, which many moves come up against: none of the seeds that are
 kept."""
+WARY = 0.25
+"""The share of clusters in which a silent host is suspect and closed: none of the seeds that are kept."""
 BUSY = 0.25
 """The share of clusters in which migrations give way to others on their links: none of the seeds that are kept."""
 INTERFACES = (("eno1",), ("eno1", "eno2"), ())
@@ -62,6 +65,17 @@ def bounded(policies: PolicySet, cluster: SavedCluster, seed: int) -> PolicySet:
              for host in cluster.hosts}
     most = max(0.1, round(luck.uniform(0.9, 1.4) * max(given.values(), default=1.0), 2))
     return replace(policies, limits=replace(policies.limits, vcpus_per_processor=most))
+
+
+def wary(policies: PolicySet, seed: int) -> PolicySet:
+    """Return policies that call a host suspect whose agent is silent, until it has spoken for a while, if the seed wants."""
+    luck = Random(f"{seed} ears")
+    if luck.random() >= WARY:
+        return policies
+    silence = HealthPolicy("silence", Condition(Silence(Seconds(luck.choice((120.0, 300.0)))),
+                                                Holding(clear_hold=Seconds(luck.choice((0.0, 300.0))))), Health.SUSPECT)
+    closing = EvacuationPolicy("suspect", Health.SUSPECT, Response.QUARANTINE, mode=Mode.AUTO)
+    return replace(policies, health=(*policies.health, silence), evacuation=(*policies.evacuation, closing))
 
 
 def with_checks(setting: Setting, seed: int, lasts: float) -> Setting:

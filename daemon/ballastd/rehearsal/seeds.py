@@ -31,7 +31,7 @@ from ballastd.core.policies import (
 from ballastd.core.quantities import HostName, Seconds
 from ballastd.core.rehearsed import Violation
 from ballastd.core.saved_cluster import Demand
-from ballastd.rehearsal.furnishing import bounded, desperate, furnished, with_busy_links, with_checks
+from ballastd.rehearsal.furnishing import bounded, desperate, furnished, wary, with_busy_links, with_checks
 from ballastd.rehearsal.rest import judge_rest, orders_of
 from ballastd.rehearsal.stage import Setting, Stage, perform
 from ballastd.sim.chances import ASKED, FAULTS, chosen, draw
@@ -133,7 +133,7 @@ def setting_of(seed: int, hours: float, faults: tuple[str, ...] | None = None) -
     cluster = furnished(cluster, seed)
     names = chosen(seed) if faults is None else faults
     acts = draw(seed, cluster, names, QUIET_START, lasts)
-    policies = bounded(desperate(policies_of(luck, DEFAULT_EPOCH_WALL, lasts), seed), cluster, seed)
+    policies = wary(bounded(desperate(policies_of(luck, DEFAULT_EPOCH_WALL, lasts), seed), cluster, seed), seed)
     if "answers" in names:
         # those that people are asked about
         policies = policies.with_modes(lambda one: Mode.RECOMMEND if one.name in ASKED else one.mode)
