@@ -24,8 +24,12 @@ HELD_SECONDS = 60.0
 """Others are left as much as they used at most in so long: less for migrations at the next report, more only after this."""
 LATE_SECONDS = 2.0
 """By so much a report may be late: an agent reads its counters once a second."""
+DIRTIED_SECONDS = 1.0
+"""After its last look at a job nobody knows what was dirtied and copied again: no more than it may copy in so long."""
 KEPT_SECONDS = 240.0
 """How far back it is remembered what jobs copied. Means over longer intervals are not made use of."""
+ROUNDING = 1e-6
+"""MiB/s: sums of fractions come out a little less than they are."""
 FASTER = 2.0
 """Memory is copied at least so many times as fast as it is dirtied, or its copying would end late or never: so each round
 leaves half of the one before."""
@@ -48,7 +52,7 @@ End = tuple[HostName, Way]
 
 
 @dataclass(slots=True)
-class _Trail:
+class Trail:
     """What one job copied: (monotonic seconds, bytes so far), oldest first. ``left``: bytes that are still to be copied;
     ``mib_s``: as fast as it may."""
 
@@ -59,34 +63,68 @@ class _Trail:
     mib_s: float
     is_told: bool = False
     """Whether its hypervisor has said where it is."""
+    is_sized: bool = False
+    """Whether it has shown sizes, too."""
     is_open: bool = True
 
     def note(self, at: float, seen: Progress) -> None:
-        """Note how far it is. At its end a hypervisor shows no sizes any more: what was copied stays so."""
+        """Note how far it is. At its end a hypervisor shows no sizes any more: what was left is copied then."""
         if not self.is_told:
             self.points, self.is_told = [(at - seen.elapsed, 0.0)], True
         if at > self.points[-1][0]:
-            self.points.append((at, max(self.points[-1][1], float(seen.memory_processed))))
-            self.left = float(seen.memory_remaining) if seen.memory_total else self.left
+            if seen.memory_total:
+                self.points.append((at, max(self.points[-1][1], float(seen.memory_processed))))
+                self.left, self.is_sized = float(seen.memory_remaining), True
+            elif self.is_sized:
+                self._run_out(at)
+            else:
+                self.points.append((at, 0.0))
         if len(self.points) > 2 and self.points[1][0] < at - 2 * KEPT_SECONDS:
             self.points = [point for point in self.points if point[0] >= at - KEPT_SECONDS]
 
     def end(self, at: float) -> None:
-        """It is over: since it was seen last it copied what was left, or as much as it may have."""
-        self.is_open, (last, copied) = False, self.points[-1]
-        if at > last:
-            self.points.append((at, copied + min(self.left, self.mib_s * MIB * (at - last))))
+        """It is over."""
+        self.is_open = False
+        if at > self.points[-1][0]:
+            self._run_out(at)
+
+    def _run_out(self, at: float) -> None:
+        """Since it was seen last it copied what was left and what its VM dirtied meanwhile, or as much as it may have."""
+        (last, copied), pace = self.points[-1], self.mib_s * MIB
+        left = self.left + pace * DIRTIED_SECONDS if self.left else 0.0
+        self.points.append((at, copied + min(left, pace * (at - last))))
+        self.left = 0.0
 
     def copied(self, begin: float, end: float) -> float:
-        """Return how much was copied between two instants, bytes."""
-        return self._by(end) - self._by(begin)
+        """Return how much was copied between two instants, bytes: the most it can be, for between two looks it may have
+        been copied at once or last of all, as fast as it may."""
+        return max(0.0, self._by(end, at_once=True) - self._by(begin, at_once=False))
 
-    def _by(self, at: float) -> float:
+    def bends(self, begin: float, end: float) -> list[float]:
+        """Return when between two instants it may have become faster or slower."""
+        first, last = (bisect_right(self.points, (at, inf)) for at in (begin, end))
+        rows = range(max(1, first), min(len(self.points), last + 1))
+        return [at for row in rows for at in self._bends_before(row) if begin < at <= end]
+
+    def _bends_before(self, row: int) -> tuple[float, ...]:
+        then, later, takes = self.points[row - 1][0], self.points[row][0], self._takes(row)
+        return then, then + takes, later - takes, later
+
+    def _takes(self, row: int) -> float:
+        """Return how long it took at least to copy what was copied between a look and the one before, seconds."""
+        (then, before), (later, after) = self.points[row - 1:row + 1]
+        return min(later - then, (after - before) / (self.mib_s * MIB))
+
+    def _by(self, at: float, *, at_once: bool) -> float:
         row = bisect_right(self.points, (at, inf))
         if row in (0, len(self.points)):
             return self.points[max(0, row - 1)][1]
         (then, before), (later, after) = self.points[row - 1:row + 1]
-        return before + (after - before) * (at - then) / (later - then)
+        takes = self._takes(row)
+        if takes <= 0.0:
+            return after
+        share = (at - then) / takes if at_once else 1.0 - (later - at) / takes
+        return before + (after - before) * min(1.0, max(0.0, share))
 
 
 class Others:
@@ -98,7 +136,7 @@ class Others:
         self.give_way: float | None = None
         self._senses = senses
         self._interfaces: dict[HostName, tuple[str, ...]] = {}
-        self._trails: dict[str, _Trail] = {}
+        self._trails: dict[str, Trail] = {}
         self._dirtied: dict[str, float] = {}
         self._since, self._now = inf, Instant(0.0, 0.0, "")
 
@@ -126,7 +164,7 @@ class Others:
 
     def _take_in(self, m: Migration) -> None:
         began = [(self._now.monotonic, 0.0)]
-        trail = self._trails.setdefault(m.id, _Trail(m.source, m.target, began, float(m.memory), m.bandwidth_mib_s))
+        trail = self._trails.setdefault(m.id, Trail(m.source, m.target, began, float(m.memory), m.bandwidth_mib_s))
         trail.is_open, trail.mib_s, seen = True, m.bandwidth_mib_s, self._senses.progress.get(m.id)
         if seen is not None and seen.progress is not None:
             trail.note(seen.at.monotonic, seen.progress)
@@ -156,15 +194,10 @@ class Others:
         carried = self._carried(host, METRICS[way])
         interval = self._senses.telemetry.interval(host)
         jobs = [t for t in self._trails.values() if (t.source if way is Way.OUT else t.target) == host]
-        found = [max(0.0, rate - self._ours(jobs, at, interval)) for at, rate in carried
+        found = [max(0.0, rate - copied_at_most(jobs, at, interval)) for at, rate in carried
                  if at - interval - LATE_SECONDS >= max(self._since, self._now.monotonic - KEPT_SECONDS)
                  and not any(job.is_open and job.points[-1][0] < at for job in jobs)]
         return max(found) / MIB if found else None
-
-    @staticmethod
-    def _ours(jobs: Collection[_Trail], at: float, interval: float) -> float:
-        """Return how fast our jobs copied in the interval that a report is about, bytes/s: the most it can be."""
-        return max(sum(job.copied(end - interval, end) for job in jobs) / interval for end in (at, at - LATE_SECONDS))
 
     def _carried(self, host: HostName, metric: str) -> list[tuple[float, float]]:
         """Return how much a host's link carried of late, bytes/s, and when that was said (monotonic); nothing where one of
@@ -176,6 +209,18 @@ class Others:
         begin = max(points[0][0] for points in said)
         times = sorted({at for points in said for at, _ in points if at >= begin})
         return [(at, sum(points[bisect_right(points, (at, inf)) - 1][1] for points in said)) for at in times]
+
+
+def copied_at_most(jobs: Iterable[Trail], at: float, interval: float) -> float:
+    """Return how fast our jobs copied in the interval that a report is about, bytes/s: the most it can be, for it ended at
+    any time within ``LATE_SECONDS`` before ``at``. That is where a job begins, ends, or changes its pace."""
+    earliest = at - LATE_SECONDS
+    there = [job for job in jobs if job.points[0][0] < at and job.points[-1][0] > earliest - interval]
+    ends = {at, earliest}
+    for job in there:
+        ends.update(job.bends(earliest, at))
+        ends.update(begin + interval for begin in job.bends(earliest - interval, at - interval))
+    return max(sum(job.copied(end - interval, end) for job in there) for end in ends) / interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +269,7 @@ class Rooms:
             return Given(part.most, because=part.firm)
         known = [(self.by_end[end].each, place) for place, end in enumerate(part.ends) if end in self.by_end]
         each, place = min(known, default=(inf, 0))
-        bandwidth = max(part.least, int(min(float(part.most), max(0.0, each))))
+        bandwidth = max(part.least, int(min(float(part.most), max(0.0, each + ROUNDING))))
         if bandwidth < part.whole:
             room = self.by_end[part.ends[place]]
             return Given(bandwidth, part.whole - bandwidth,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict, deque
 from collections.abc import Iterable
+from math import inf
 
 from ballastd.core.quantities import MIB, HostName
 from ballastd.ports.running import Clock
@@ -11,6 +13,8 @@ from ballastd.sim.links import Flow
 
 NOBODY = HostName("")
 """The other end of what others send and receive: as fast as anybody."""
+KEPT_SECONDS = 120.0
+"""How far back it is known what a link carried."""
 
 
 class Interfaces:
@@ -22,7 +26,9 @@ class Interfaces:
         self._rates: dict[tuple[str, HostName], float] = {}
         self._carried: defaultdict[tuple[str, HostName], float] = defaultdict(float)
         self._counted = clock.now().monotonic
-        self._read: defaultdict[HostName, deque[tuple[float, float, float]]] = defaultdict(deque)
+        self._counts: defaultdict[HostName, deque[tuple[float, float, float]]] = defaultdict(deque)
+        """What each host had sent and received by when it was read, or the rates of its links changed, since the first
+        reading."""
 
     def flows(self) -> list[Flow]:
         """Return what others ask of the links."""
@@ -31,6 +37,8 @@ class Interfaces:
 
     def carry(self, flows: Iterable[tuple[Flow, float]]) -> None:
         """From now on these flow, each at its rate, MiB/s."""
+        for host in self._counts:
+            self._read(host)
         self._count()
         self._rates = {}
         for flow, rate in flows:
@@ -38,17 +46,29 @@ class Interfaces:
                 self._rates[way] = self._rates.get(way, 0.0) + rate
 
     def rates(self, host: HostName, window: float) -> tuple[float, float] | None:
-        """Return what a host sent and received, bytes/s, as means since it was read about ``window`` seconds ago; None where
-        it is read for the first time."""
-        self._count()
-        now, read = self._clock.now().monotonic, self._read[host]
-        while len(read) > 1 and read[1][0] <= now - window:
-            read.popleft()
-        read.append((now, self._carried["out", host], self._carried["in", host]))
-        (then, sent, received), (_, sent_now, received_now) = read[0], read[-1]
-        if now <= then:
+        """Return what a host sent and received, bytes/s, as means over the last ``window`` seconds, or since it was read
+        first; None where that is now."""
+        now = self._read(host)
+        counts = self._counts[host]
+        begin = max(counts[0][0], now - window)
+        if now <= begin:
             return None
-        return (sent_now - sent) * MIB / (now - then), (received_now - received) * MIB / (now - then)
+        row = max(1, bisect_right(counts, (begin, inf, inf)))
+        (then, sent, received), (later, sent_later, received_later) = counts[row - 1], counts[row]
+        share = (begin - then) / (later - then)
+        _, sent_now, received_now = counts[-1]
+        return ((sent_now - sent - share * (sent_later - sent)) * MIB / (now - begin),
+                (received_now - received - share * (received_later - received)) * MIB / (now - begin))
+
+    def _read(self, host: HostName) -> float:
+        """Write down what a host has sent and received by now; return the time."""
+        self._count()
+        counts = self._counts[host]
+        while len(counts) > 1 and counts[1][0] < self._counted - KEPT_SECONDS:
+            counts.popleft()
+        if not counts or counts[-1][0] < self._counted:
+            counts.append((self._counted, self._carried["out", host], self._carried["in", host]))
+        return self._counted
 
     def _count(self) -> None:
         now = self._clock.now().monotonic

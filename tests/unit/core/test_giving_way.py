@@ -8,7 +8,7 @@ import pytest
 
 from ballastd.core import events as ev
 from ballastd.core.explanation import explain
-from ballastd.core.giving_way import HELD_SECONDS, NOT_ASKED, PARTED, SAVING, WHOLE
+from ballastd.core.giving_way import HELD_SECONDS, NOT_ASKED, PARTED, SAVING, WHOLE, Trail, copied_at_most
 from ballastd.core.inputs import PoliciesReplaced, ProgressSeen
 from ballastd.core.inventory import Progress, VmState
 from ballastd.core.migrations import Migration
@@ -36,7 +36,8 @@ def two_hosts(*interfaces: str, vms: int = 1, gib: int = 64) -> ClusterBuilder:
 class Road:
     """A table on which VMs leave h1, second by second, over links whose agents say what they carry, as means over ten
     seconds. ``others``: MiB/s that others use out of h1; ``are_greedy``: they take all that is left. ``idle``: interfaces
-    over which nothing goes. ``seen_every``: how often hypervisors say where jobs are, seconds."""
+    over which nothing goes. ``seen_every``: how often hypervisors say where jobs are, seconds; ``stands``: whether jobs
+    copy nothing any more."""
 
     stand: Table
     others: float = 0.0
@@ -48,6 +49,7 @@ class Road:
     interfaces: tuple[str, ...] = ("eno1",)
     idle: tuple[str, ...] = ()
     seen_every: int = 1
+    stands: bool = False
     is_seen: bool = True
 
     def begin(self, metric: str = "fan.alarm") -> list[Order]:
@@ -66,7 +68,7 @@ class Road:
         """Let time pass; return what the first migration is given each second, MiB/s."""
         given: list[int] = []
         for _ in range(seconds):
-            flying = [m for m in self.jobs() if m.phase.value == "running"]
+            flying = [m for m in self.jobs() if m.phase.value == "running" and not self.stands]
             ours = float(sum(m.bandwidth_mib_s for m in flying))
             self.others = LINK - ours if self.are_greedy else self.others
             for m in flying:
@@ -306,6 +308,66 @@ def test_what_a_job_copied_at_its_end_is_not_taken_for_others(unseen: int, shows
     road.stand.step(road.stand.finish(first))
     assert set(road.tick(30)) == {WHOLE_MIB_S}
     assert road.given_ways() == [(0, ""), (0, "")], "nothing but that they may"
+
+
+def one_by_one() -> Road:
+    """Return a road on which two VMs are to leave, one after the other, while others use as much as that leaves them."""
+    return a_road(policies=replace(GIVING, limits=replace(LIMITS, in_flight_host_out=1)), vms=2, others=280.0)
+
+
+def follow_up(road: Road, first: Order) -> None:
+    """End the first migration, and have the second begin."""
+    orders = list(road.stand.step(road.stand.finish(first)).orders)
+    while not orders:
+        orders = list(road.stand.wait(0.1).step().orders)
+    road.stand.begin(orders[0])
+
+
+def trail(mib_s: float, *points: tuple[float, float]) -> Trail:
+    """Return what one job copied, (seconds, MiB)."""
+    return Trail(HostName("h1"), HostName("h2"), [(at, copied * MIB) for at, copied in points], 0.0, mib_s)
+
+
+def copied_at_most_mib_s(at: float, *trails: Trail) -> float:
+    return copied_at_most(trails, at, float(INTERVAL)) / MIB
+
+
+@pytest.mark.parametrize("late", [0.0, 0.5, 1.0, 2.0])
+def test_a_report_is_about_any_interval_that_ended_within_two_seconds_before_it(late: float) -> None:
+    """A job that lasted just as long is all of it, however late it was said."""
+    job = trail(600.0, (100.0, 0.0), (110.0, 6000.0))
+    assert copied_at_most_mib_s(110.0 + late, job) == pytest.approx(600.0)
+    assert copied_at_most_mib_s(112.0 + late, job) == pytest.approx(600.0 - 60.0 * late)
+    assert copied_at_most_mib_s(130.0, job) == 0.0
+    others = trail(300.0, (80.0, 0.0), (110.0, 9000.0)), trail(600.0, (105.0, 0.0), (110.0, 3000.0))
+    assert copied_at_most_mib_s(110.0 + late, *others) == pytest.approx(600.0), "it ended with them"
+
+
+@pytest.mark.parametrize("late", [0.0, 0.5, 2.0])
+def test_between_two_looks_a_job_may_have_copied_at_once_or_last_of_all(late: float) -> None:
+    slow = trail(600.0, (100.0, 0.0), (102.0, 600.0))
+    assert copied_at_most_mib_s(111.0 + late, slow) == pytest.approx(60.0), "in its second second"
+    assert copied_at_most_mib_s(101.0 + late, slow) == pytest.approx(60.0), "in its first"
+    assert copied_at_most_mib_s(113.0 + late, slow) == pytest.approx(60.0 * max(0.0, 1.0 - late))
+    assert copied_at_most_mib_s(100.0, slow) == 0.0
+
+
+@pytest.mark.parametrize("sizeless", [1, 3, 6])
+def test_what_was_left_is_copied_at_once_and_not_as_long_as_no_sizes_are_shown(sizeless: int) -> None:
+    road = one_by_one()
+    first, = road.begin()
+    road.tick(6)
+    job, = road.jobs()
+    road.is_seen = False
+    road.tick(2)  # in which the rest is copied, and nobody looks
+    nothing = Progress(0.0, Bytes(0), Bytes(0), Bytes(0), 0, 0.0, 0.0, 0.0)
+    road.stands = True
+    for _ in range(sizeless):
+        road.tick()
+        road.stand.step(ProgressSeen(job.id, nothing, road.stand.now))
+    road.is_seen, road.stands = True, False
+    follow_up(road, first)
+    assert set(road.tick(30)) == {WHOLE_MIB_S}
 
 
 def test_a_link_of_two_interfaces_is_known_where_both_are() -> None:

@@ -39,6 +39,19 @@ def test_a_rate_is_a_mean_over_the_window() -> None:
     assert interfaces.rates(H1, 10.0) == (0.0, 0.0)
 
 
+def test_a_window_is_as_long_as_it_is_said_to_be_whenever_it_was_read_before() -> None:
+    clock = HandClock()
+    interfaces = Interfaces(clock)
+    interfaces.rates(H1, 10.0)
+    for seconds, rate in ((10.0, 100.0), (9.0, 0.0), (1.0, 50.0)):
+        interfaces.carry([(Flow(H1, H2, rate), rate)])
+        clock.at += seconds
+        interfaces.rates(H1, 10.0)
+    assert interfaces.rates(H1, 10.0) == (5.0 * MIB, 0.0)
+    assert interfaces.rates(H1, 15.0) == pytest.approx((550.0 / 15.0 * MIB, 0.0))
+    assert interfaces.rates(H1, 100.0) == (52.5 * MIB, 0.0), "since it was read first"
+
+
 @pytest.mark.parametrize(("others", "rate"), [(0.0, 60.0), (30.0, 60.0), (50.0, 50.0), (500.0, 50.0)])
 def test_others_and_migrations_share_a_link_fairly(others: float, rate: float) -> None:
     interfaces = Interfaces(HandClock())
