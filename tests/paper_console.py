@@ -14,7 +14,7 @@ from ballastd.core.inputs import Answer, OperatorCommand
 from ballastd.core.quantities import VmId
 from ballastd.core.saved_cluster import ClusterCopy
 from ballastd.core.summary import Summary, summarize
-from ballastd.core.views import ClusterView
+from ballastd.core.views import ClusterView, NoView
 from ballastd.errors import BallastdError
 from ballastd.ports.keeping import JournalRecord, KeptDefinition
 from ballastd.web.app import create_app
@@ -38,6 +38,9 @@ class PaperConsole:
 
     def view(self) -> ClusterView | None:
         return self.shown
+
+    def noes(self) -> tuple[NoView, ...]:
+        return self.shown.noes if self.shown else ()
 
     async def command(self, command: OperatorCommand) -> Answer:
         self.commands.append(command)

@@ -139,9 +139,11 @@ class Draft:
 
     def attempts(self, vm: int) -> float:
         """Return how often a VM (row) is to be moved until it arrives, by how its last moves failed."""
+        key, ledger = self.snapshot.vms.ids[vm], self.ledger
+        if key not in ledger.failures and key not in ledger.silences:
+            return 1.0
         since = self.snapshot.now.wall - FAILED_SECONDS
-        key = self.snapshot.vms.ids[vm]
-        return attempts_of(self.ledger.recent_failures(key, since), self.ledger.recent_silences(key, since))
+        return attempts_of(ledger.recent_failures(key, since), ledger.recent_silences(key, since))
 
     def risk(self, source: int, target: int) -> float:
         """Return how many times as much a routine move between two hosts (rows) costs as elsewhere."""

@@ -98,6 +98,16 @@ class Portrait:
                          if never_arrives(m, self.snapshot, self.ledger, self.policies.limits))
 
     @cached_property
+    def names(self) -> Mapping[VmId, str]:
+        """The names of the VMs that the plan speaks of by their ids."""
+        return _names(self)
+
+    @cached_property
+    def noes(self) -> tuple[NoView, ...]:
+        """What the plan refuses or puts off."""
+        return _noes(self)
+
+    @cached_property
     def view(self) -> ClusterView:
         """The view of this step."""
         return _draw(self)
@@ -114,7 +124,7 @@ class _Shown:
 
 
 def _draw(p: Portrait) -> ClusterView:
-    shown, names = _shown(p), _names(p)
+    shown, names = _shown(p), p.names
     intents = tuple(_intent(p, intent, names) for intent in p.intents)
     return ClusterView(
         revision=p.revision, wall=p.now.wall, posture=p.posture,
@@ -124,7 +134,7 @@ def _draw(p: Portrait) -> ClusterView:
         migrations=_migrations(p),
         intents=intents,
         moves=_moves(p, names, {(intent.policy, one.vm): one for intent in intents for one in intent.schedule}),
-        noes=_noes(p, names),
+        noes=p.noes,
         budgets=_budgets(p),
         policies_digest=p.policies.digest,
         notes=_notes(p, shown.checked.values()),
@@ -262,7 +272,6 @@ def _shown(p: Portrait) -> _Shown:
 
 
 def _names(p: Portrait) -> Mapping[VmId, str]:
-    """Return the names of the VMs that the plan speaks of by their ids."""
     wanted = {*(vm for move in p.plan.moves for vm in move.after), *(no.vm for no in p.plan.refusals if no.vm),
               *(no.vm for no in p.plan.deferrals if no.vm)}
     named_there = {vm: record.name for vm, record in zip(p.snapshot.vms.ids, p.snapshot.records, strict=True)
@@ -433,7 +442,8 @@ def _move(m: Move, offer: Offer | None, names: Mapping[VmId, str], leaves: Leavi
                     m.room_for or "", m.ends, leaves)
 
 
-def _noes(p: Portrait, names: Mapping[VmId, str]) -> tuple[NoView, ...]:
+def _noes(p: Portrait) -> tuple[NoView, ...]:
+    names = p.names
     cannot = [NoView("refusal", r.kind.value, r.detail, r.vm or "", names.get(r.vm, "") if r.vm else "", r.host or "",
                      against=r.against, cure=cures_of(r))
               for r in p.plan.refusals]

@@ -10,7 +10,7 @@ from ballastd.core.inputs import Answer, OperatorCommand
 from ballastd.core.quantities import Instant, VmId
 from ballastd.core.saved_cluster import ClusterCopy
 from ballastd.core.summary import Summary
-from ballastd.core.views import ClusterView
+from ballastd.core.views import ClusterView, NoView
 from ballastd.ports.keeping import JournalRecord, KeptDefinition
 
 T = TypeVar("T")
@@ -69,6 +69,10 @@ class Console(Protocol):
 
     def view(self) -> ClusterView | None:
         """Return the picture after the last step, or None before the first."""
+        ...
+
+    def noes(self) -> tuple[NoView, ...]:
+        """Return what the last step refused or put off: of the picture, what costs little to draw."""
         ...
 
     async def command(self, command: OperatorCommand) -> Answer:

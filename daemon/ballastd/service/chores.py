@@ -77,8 +77,7 @@ class Chores:
         """Note once a minute what is refused or put off, for ever."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            view = self._console.view()
-            for no in view.noes if view else ():
+            for no in self._console.noes():
                 words = _words(no)
                 if words in self._noes or len(self._noes) < NOES_MAX:
                     self._noes[words] += 1

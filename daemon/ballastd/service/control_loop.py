@@ -20,7 +20,7 @@ from ballastd.core.notices import Notice
 from ballastd.core.plain import to_plain
 from ballastd.core.policies import Timing
 from ballastd.core.portrait import Portrait
-from ballastd.core.views import ClusterView
+from ballastd.core.views import ClusterView, NoView
 from ballastd.errors import JournalError
 from ballastd.kernel.kernel import Kernel
 from ballastd.kernel.record import Record
@@ -87,6 +87,11 @@ class ControlLoop:
         if shown is None or self.journal_wait() < SLOW_WRITE_SECONDS:
             return shown
         return replace(shown, notes=(self._waits_for_journal(), *shown.notes))
+
+    @property
+    def noes(self) -> tuple[NoView, ...]:
+        """What the last step refused or put off, without drawing all the rest."""
+        return () if self._portrait is None else self._portrait.noes
 
     def journal_wait(self) -> float:
         """Return for how many seconds a write to the journal is being waited for; 0 while none is."""

@@ -34,7 +34,7 @@ from ballastd.core.reconciliation import told_again
 from ballastd.core.saved_cluster import ClusterCopy
 from ballastd.core.summary import Summary
 from ballastd.core.telemetry import AgentState
-from ballastd.core.views import ClusterView
+from ballastd.core.views import ClusterView, NoView
 from ballastd.errors import ConfigurationError, DefinitionNotKept, JournalError, Unreachable
 from ballastd.kernel.kernel import Kernel
 from ballastd.kernel.record import CURE, Record
@@ -137,6 +137,10 @@ class Daemon:
     def view(self) -> ClusterView | None:
         """See ``ports.Console``."""
         return self._loop.view if self._loop else None
+
+    def noes(self) -> tuple[NoView, ...]:
+        """See ``ports.Console``."""
+        return self._loop.noes if self._loop else ()
 
     def copy(self) -> ClusterCopy | None:
         """See ``ports.Console``."""

@@ -66,7 +66,7 @@ class Flights(Checker):
     def strangers(self) -> set[HostName]:
         """Return the hosts from or to which somebody else moves VMs."""
         ends = (*self._leaving.items(), *self._coming.items())
-        return {host for host, vms in ends if vms.keys() - self.ours.keys()}
+        return {host for host, vms in ends if vms and vms.keys() - self.ours.keys()}
 
     def of_policy(self, name: str) -> int:
         """Return how many jobs of ours move VMs by a policy."""

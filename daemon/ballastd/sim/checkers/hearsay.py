@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from ballastd.core.conditions import Aggregate, RelativeTo, Threshold, leaves
@@ -17,6 +18,19 @@ SLACK_SECONDS = 45.0
 """A condition that holds this much longer than it has to must have been noticed: an interval, a pace, a step."""
 STALE_SECONDS = 90.0
 SKEW_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Followed:
+    """A policy, and the plain thresholds that its condition is made of."""
+
+    policy: HealthPolicy
+    thresholds: tuple[Threshold, ...]
+
+    @staticmethod
+    def of(policy: HealthPolicy) -> _Followed:
+        parts = leaves(policy.condition.predicate)
+        return _Followed(policy, tuple(leaf for leaf in parts if isinstance(leaf, Threshold)))
 
 
 class Hearsay(Checker):
@@ -40,42 +54,59 @@ class Hearsay(Checker):
         self._counted: dict[tuple[HostName, str, str], tuple[float, float]] = {}
         """What a counter showed last, and by how much it rose since somebody looked."""
         self._newest: dict[HostName, tuple[str, int]] = {}
+        self._followed: dict[HostName, list[_Followed]] = {}
+        """Of the policies that govern, ``_governing``, those that are about each host."""
+        self._governing = self.policies
 
     def heard(self, report: Report) -> None:
         host = HostName(report.host)
-        ahead, (boot, newest) = report.sent_at - self.wall, self._newest.get(host, ("", 0))
+        instant, (boot, newest) = self.world.clock.now(), self._newest.get(host, ("", 0))
+        now, ahead = instant.monotonic, report.sent_at - instant.wall
         if ahead > SKEW_SECONDS or report.retained or (boot == report.boot_id and report.sequence <= newest):
             return
         self._newest[host] = (report.boot_id, report.sequence)
-        if self.now - self.reached.get(host, self.now) > STALE_SECONDS:
-            self.gaps[host] = self.reached[host], self.now
-        self.reached[host] = self.now
+        if now - self.reached.get(host, now) > STALE_SECONDS:
+            self.gaps[host] = self.reached[host], now
+        self.reached[host] = now
         is_late = ahead < -SKEW_SECONDS
         if not is_late:
-            self.last[host] = self.now
+            self.last[host] = now
             self.counts[host] += 1
         samples: dict[str, list[Sample]] = {}
         for sample in report.samples:
             samples.setdefault(sample.metric, []).append(sample)
-        declared = self.declared(host)
-        for policy in self.policies.health:
-            if policy.scope.covers(declared):
-                self._judge(host, policy, samples, is_late=is_late)
+        for followed in self._about(host):
+            self._judge(host, followed, samples, now, is_late=is_late)
 
-    def _judge(self, host: HostName, policy: HealthPolicy, samples: dict[str, list[Sample]], *, is_late: bool) -> None:
-        condition, key = policy.condition, (host, policy.name)
+    def _about(self, host: HostName) -> list[_Followed]:
+        if self._governing is not self.policies:
+            self._governing = self.policies
+            self._followed.clear()
+        found = self._followed.get(host)
+        if found is None:
+            declared = self.declared(host)
+            found = self._followed[host] = [_Followed.of(policy) for policy in self._governing.health
+                                            if policy.scope.covers(declared)]
+        return found
+
+    def _judge(self, host: HostName, followed: _Followed, samples: dict[str, list[Sample]], now: float, *, is_late: bool
+               ) -> None:
+        policy = followed.policy
+        key = host, policy.name
         # of a condition of many parts any part that is met counts as evidence for it
-        held = [self._holds(host, leaf, sample) for leaf in leaves(condition.predicate) if isinstance(leaf, Threshold)
-                for sample in samples.get(leaf.metric, ())]
-        if any(held):
+        holds = False
+        for leaf in followed.thresholds:
+            for sample in samples.get(leaf.metric, ()):
+                holds |= self._holds(host, leaf, sample)
+        if holds:
             self.worst[host] = max(policy.severity, self.worst.get(host, Health.HEALTHY))
             if policy.severity is Health.FAILING:
-                self.failing.setdefault(host, self.now)
+                self.failing.setdefault(host, now)
         if is_late:
             return  # evidence all the same, but nothing must follow from it by now
-        if any(held):
-            self._held.setdefault(key, self.now)
-        elif not condition.holding.latched or key not in self._held:
+        if holds:
+            self._held.setdefault(key, now)
+        elif not policy.condition.holding.latched:
             self._held.pop(key, None)
 
     def _holds(self, host: HostName, condition: Threshold, sample: Sample) -> bool:

@@ -128,9 +128,9 @@ class GivingWay(Checker):
             self._judge(key, self._flying[key], float(content["less_mib_s"]))
 
     def _look(self) -> None:
-        others = self.world.hypervisor.interfaces.others
-        self._used.update((host, self.now) for host, mib_s in others.items() if mib_s > 0.0)
-        self._used.update((host, self.now) for host in self._flights.strangers())
+        now, others = self.now, self.world.hypervisor.interfaces.others
+        self._used.update((host, now) for host, mib_s in others.items() if mib_s > 0.0)
+        self._used.update((host, now) for host in self._flights.strangers())
 
     def _judge(self, key: str, one: _Flying, less: float) -> None:
         self._look()
