@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import datetime
 
-from ballastd.cli.demo.telling import wait_for
+from ballastd.cli.demo.telling import under_way_at, wait_for
 from ballastd.demo.policies import by_day, by_night
 from tests.demo.cast import Cast
 
@@ -184,9 +184,11 @@ def site_event(cast: Cast) -> None:
         cast.lab.hosts[name].sensors.hot(98.0)
     seen = wait_for(lambda: cast.daemon.posture() == "site-event", 30.0)
     time.sleep(15.0)
-    moved = cast.witness.moves()
+    # the load that the chapter before left behind may be evened out until then
+    finishing = under_way_at("SiteEventBegun", cast.daemon.journal())
+    moved = cast.witness.moves().keys() - finishing
     status = cast.daemon.ask("status") or {}
     reason = next((g["reason"] for g in status.get("gates", ()) if g["kind"] == "site-event"), "")
     cast.claim("a warning on many hosts at once is a site event: nothing moves", seen and not moved,
-               f"{len(moved)} guests moved in the 15 s after it was declared")
+               f"{len(moved)} guests moved in the 15 s after it was declared, {len(finishing)} were on their way")
     cast.claim("and it says why", "hosts" in reason, reason)

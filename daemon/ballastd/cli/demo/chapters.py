@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ballastd.cli.client import Daemon
-from ballastd.cli.demo.telling import Narrator, wait_for
+from ballastd.cli.demo.telling import Narrator, under_way_at, wait_for
 from ballastd.core.acts import Act
 from ballastd.demo.policies import by_day, by_night
 from ballastd.demo.site import Site, Truth
@@ -243,8 +243,11 @@ def site_event(cast: Cast) -> None:
     time.sleep(12.0)
     gates = cast.daemon.get("status")["gates"]
     reason = next((gate["reason"] for gate in gates if gate["kind"] == "site-event"), "")
-    cast.teller.claim("a warning on many hosts at once is a site event: nothing moves", seen and not cast.moves(),
-                      f"{len(cast.moves())} VMs moved in the 12 s after it was declared")
+    # the load that the chapter before left behind may be evened out until then
+    finishing = under_way_at("SiteEventBegun", cast.journal())
+    moved = cast.moves().keys() - finishing
+    cast.teller.claim("a warning on many hosts at once is a site event: nothing moves", seen and not moved,
+                      f"{len(moved)} VMs moved in the 12 s after it was declared, {len(finishing)} were on their way")
     cast.teller.claim("and it says why", "hosts" in reason, reason)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -102,3 +103,18 @@ def wait_for(what: Callable[[], object], seconds: float, every: float = 0.1) -> 
 
 def _mark(claim: Claim) -> str:
     return "[green]holds[/green]" if claim.holds else "[red]FAILS[/red]"
+
+
+def under_way_at(kind: str, records: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Return the names of the VMs that were on their way when the newest journal record of a kind was written. ``records``:
+    what was in the journal, the oldest first."""
+    flying: dict[str, str] = {}
+    found: set[str] = set()
+    for record in records:
+        if record["kind"] == "MigrationOrdered":
+            flying[record["id"]] = record["vm_name"]
+        elif record["kind"] == "MigrationSettled":
+            flying.pop(record["id"], None)
+        elif record["kind"] == kind:
+            found = set(flying.values())
+    return found
