@@ -334,7 +334,7 @@ EXECUTION: tuple[Mutant, ...] = (
     Mutant("a report is taken to be about one of two intervals", f"{CORE}/giving_way.py",
            "ends.update(job.bends(earliest, at))", "pass", core("test_giving_way.py")),
     Mutant("what a job copied after its last look is taken for others'", f"{CORE}/giving_way.py",
-           "self.points.append((at, copied + more))", "self.points.append((at, copied))", core("test_giving_way.py")),
+           "copied + min(left, pace * (at - last))", "copied", core("test_giving_way.py")),
     Mutant("between two looks copying is taken to be even", f"{CORE}/giving_way.py",
            "return min(later - then, (after - before) / (self.mib_s * MIB))", "return later - then", core("test_giving_way.py")),
     Mutant("a policy that asks for less takes time from who is on its way", f"{CORE}/sharing.py", ", ceil(in_time))", ")",
