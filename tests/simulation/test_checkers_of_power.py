@@ -100,18 +100,3 @@ BROKEN: list[tuple[str, Story, PolicySet]] = [
 @pytest.mark.parametrize(("rule", "story", "policies"), BROKEN, ids=[f"{rule}-{s.__name__}" for rule, s, _ in BROKEN])
 def test_what_breaks_a_rule_is_found(rule: str, story: Story, policies: PolicySet) -> None:
     assert rule in found(story, policies)
-
-
-@pytest.mark.parametrize("apart", [55.0, 60.0])
-def test_two_wakes_are_a_minute_apart_as_they_were_decided_however_slow_the_disk_was(apart: float) -> None:
-    """The first was in the journal, and given to its controller, seven seconds after it was decided, the second at once."""
-    async def story(rogue: Rogue) -> None:
-        decided = rogue.world.clock.now().wall
-        await asyncio.sleep(7.0)
-        rogue.record("WakeOrdered", host="h1", id="h1", policy="operator", because="", wall=decided)
-        rogue.world.switching(H1, on=True)
-        await asyncio.sleep(apart - 7.0)
-        rogue.record("WakeOrdered", host="h2", id="h2", policy="operator", because="")
-        rogue.world.switching(H2, on=True)
-
-    assert ("rhythm" in found(story, ALL)) == (apart < 60.0)

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
+from typing import NamedTuple
 
 from ballastd.core.inventory import DeclaredHost, Progress
 from ballastd.core.ledger import Ledger
@@ -51,80 +52,103 @@ METRICS = {Way.OUT: "network.tx", Way.IN: "network.rx"}
 End = tuple[HostName, Way]
 
 
+class Look(NamedTuple):
+    """How much was copied by a look, bytes; ``pace``: how fast at most since the one before, bytes/s."""
+
+    at: float
+    copied: float
+    pace: float = inf
+
+
 @dataclass(slots=True)
 class Trail:
-    """What one job copied: (monotonic seconds, bytes so far), oldest first. ``left``: bytes that are still to be copied;
-    ``mib_s``: as fast as it may."""
+    """What one job copied, look by look. ``left``: bytes that are still to be copied, None once nothing is; ``mib_s``: its
+    bandwidth."""
 
     source: HostName
     target: HostName
-    points: list[tuple[float, float]]
-    left: float
+    looks: list[Look]
+    left: float | None
     mib_s: float
     is_told: bool = False
     """Whether its hypervisor has said where it is."""
     is_sized: bool = False
     """Whether it has shown sizes, too."""
     is_open: bool = True
+    was_mib_s: float = 0.0
+    """As fast as it might be at the last look."""
+
+    @property
+    def pace(self) -> float:
+        """As fast as it might be since the last look, MiB/s."""
+        return max(self.was_mib_s, self.mib_s)
 
     def note(self, at: float, seen: Progress) -> None:
         """Note how far it is. At its end a hypervisor shows no sizes any more: what was left is copied then."""
         if not self.is_told:
-            self.points, self.is_told = [(at - seen.elapsed, 0.0)], True
-        if at > self.points[-1][0]:
+            self.looks, self.is_told = [Look(at - seen.elapsed, 0.0)], True
+        if at > self.looks[-1].at:
             if seen.memory_total:
-                self.points.append((at, max(self.points[-1][1], float(seen.memory_processed))))
+                self._add(at, max(self.looks[-1].copied, float(seen.memory_processed)))
                 self.left, self.is_sized = float(seen.memory_remaining), True
             elif self.is_sized:
                 self._run_out(at)
             else:
-                self.points.append((at, 0.0))
-        if len(self.points) > 2 and self.points[1][0] < at - 2 * KEPT_SECONDS:
-            self.points = [point for point in self.points if point[0] >= at - KEPT_SECONDS]
+                self._add(at, 0.0)
+        if len(self.looks) > 2 and self.looks[1].at < at - 2 * KEPT_SECONDS:
+            self.looks = [point for point in self.looks if point.at >= at - KEPT_SECONDS]
 
     def end(self, at: float) -> None:
         """It is over."""
         self.is_open = False
-        if at > self.points[-1][0]:
+        if at > self.looks[-1].at:
             self._run_out(at)
 
     def _run_out(self, at: float) -> None:
         """Since it was seen last it copied what was left and what its VM dirtied meanwhile, or as much as it may have."""
-        (last, copied), pace = self.points[-1], self.mib_s * MIB
-        left = self.left + pace * DIRTIED_SECONDS if self.left else 0.0
-        self.points.append((at, copied + min(left, pace * (at - last))))
-        self.left = 0.0
+        last, pace = self.looks[-1], self.pace * MIB
+        left = 0.0 if self.left is None else self.left + pace * DIRTIED_SECONDS
+        self._add(at, last.copied + min(left, pace * (at - last.at)))
+        self.left = None
+
+    def _add(self, at: float, copied: float) -> None:
+        self.looks.append(Look(at, copied, self.pace * MIB))
+        self.was_mib_s = self.mib_s
 
     def copied(self, begin: float, end: float) -> float:
         """Return how much was copied between two instants, bytes: the most it can be, for between two looks it may have
         been copied at once or last of all, as fast as it may."""
-        return max(0.0, self._by(end, at_once=True) - self._by(begin, at_once=False))
+        most = max(0.0, self._by(end, at_once=True) - self._by(begin, at_once=False))
+        rows = {bisect_right(self.looks, (at, inf)) for at in (begin, end)}
+        if len(rows) == 1 and 0 < (row := rows.pop()) < len(self.looks):  # not both at once and last of all
+            return min(most, self.looks[row].pace * (end - begin))
+        return most
 
     def bends(self, begin: float, end: float) -> list[float]:
         """Return when between two instants it may have become faster or slower."""
-        first, last = (bisect_right(self.points, (at, inf)) for at in (begin, end))
-        rows = range(max(1, first), min(len(self.points), last + 1))
+        first, last = (bisect_right(self.looks, (at, inf)) for at in (begin, end))
+        rows = range(max(1, first), min(len(self.looks), last + 1))
         return [at for row in rows for at in self._bends_before(row) if begin < at <= end]
 
     def _bends_before(self, row: int) -> tuple[float, ...]:
-        then, later, takes = self.points[row - 1][0], self.points[row][0], self._takes(row)
+        then, later, takes = self.looks[row - 1].at, self.looks[row].at, self._takes(row)
         return then, then + takes, later - takes, later
 
     def _takes(self, row: int) -> float:
         """Return how long it took at least to copy what was copied between a look and the one before, seconds."""
-        (then, before), (later, after) = self.points[row - 1:row + 1]
-        return min(later - then, (after - before) / (self.mib_s * MIB))
+        before, after = self.looks[row - 1:row + 1]
+        return min(after.at - before.at, (after.copied - before.copied) / after.pace)
 
     def _by(self, at: float, *, at_once: bool) -> float:
-        row = bisect_right(self.points, (at, inf))
-        if row in (0, len(self.points)):
-            return self.points[max(0, row - 1)][1]
-        (then, before), (later, after) = self.points[row - 1:row + 1]
+        row = bisect_right(self.looks, (at, inf))
+        if row in (0, len(self.looks)):
+            return self.looks[max(0, row - 1)].copied
+        before, after = self.looks[row - 1:row + 1]
         takes = self._takes(row)
         if takes <= 0.0:
-            return after
-        share = (at - then) / takes if at_once else 1.0 - (later - at) / takes
-        return before + (after - before) * min(1.0, max(0.0, share))
+            return after.copied
+        share = (at - before.at) / takes if at_once else 1.0 - (after.at - at) / takes
+        return before.copied + (after.copied - before.copied) * min(1.0, max(0.0, share))
 
 
 class Others:
@@ -160,12 +184,13 @@ class Others:
             if trail.is_open and key not in ours:
                 trail.end(now.monotonic)
         self._trails = {key: trail for key, trail in self._trails.items()
-                        if trail.is_open or trail.points[-1][0] > now.monotonic - KEPT_SECONDS}
+                        if trail.is_open or trail.looks[-1].at > now.monotonic - KEPT_SECONDS}
 
     def _take_in(self, m: Migration) -> None:
-        began = [(self._now.monotonic, 0.0)]
+        began = [Look(self._now.monotonic, 0.0)]
         trail = self._trails.setdefault(m.id, Trail(m.source, m.target, began, float(m.memory), m.bandwidth_mib_s))
-        trail.is_open, trail.mib_s, seen = True, m.bandwidth_mib_s, self._senses.progress.get(m.id)
+        trail.is_open, trail.mib_s = True, m.bandwidth_mib_s
+        seen = self._senses.progress.get(m.id)
         if seen is not None and seen.progress is not None:
             trail.note(seen.at.monotonic, seen.progress)
 
@@ -196,7 +221,7 @@ class Others:
         jobs = [t for t in self._trails.values() if (t.source if way is Way.OUT else t.target) == host]
         found = [max(0.0, rate - copied_at_most(jobs, at, interval)) for at, rate in carried
                  if at - interval - LATE_SECONDS >= max(self._since, self._now.monotonic - KEPT_SECONDS)
-                 and not any(job.is_open and job.points[-1][0] < at for job in jobs)]
+                 and not any(job.is_open and job.looks[-1].at < at for job in jobs)]
         return max(found) / MIB if found else None
 
     def _carried(self, host: HostName, metric: str) -> list[tuple[float, float]]:
@@ -215,7 +240,7 @@ def copied_at_most(jobs: Iterable[Trail], at: float, interval: float) -> float:
     """Return how fast our jobs copied in the interval that a report is about, bytes/s: the most it can be, for it ended at
     any time within ``LATE_SECONDS`` before ``at``. That is where a job begins, ends, or changes its pace."""
     earliest = at - LATE_SECONDS
-    there = [job for job in jobs if job.points[0][0] < at and job.points[-1][0] > earliest - interval]
+    there = [job for job in jobs if job.looks[0].at < at and job.looks[-1].at > earliest - interval]
     ends = {at, earliest}
     for job in there:
         ends.update(job.bends(earliest, at))

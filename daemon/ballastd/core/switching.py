@@ -8,6 +8,7 @@ Whatever goes wrong ends in FAILED, which only an operator clears.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -78,6 +79,10 @@ class Switchboard:
         self._stuck: dict[HostName, float] = {}
         self._said_off: dict[HostName, float] = {}
         self._phases: dict[HostName, _Phase] = {}
+        self._ordering = 0
+        """How many wakes the last step ordered, and the monotonic times by which those before it were ordered for certain: a
+        step ends once the journal has it, which takes as long as the disk does."""
+        self._woken: deque[float] = deque()
 
     def follow(self, snapshot: Snapshot, outlook: Outlook, senses: Senses, revision: int, *, held: bool, held_all: bool,
                stuck: Mapping[HostName, str], unplaced: int) -> Switching:
@@ -88,6 +93,11 @@ class Switchboard:
         what keeps a VM there.
         ``unplaced``: VMs on failing or drained hosts that no host takes.
         """
+        now = snapshot.now.monotonic
+        self._woken.extend([now] * self._ordering)
+        self._ordering = 0
+        while self._woken and self._woken[0] <= now - WAKE_RATE_SECONDS:
+            self._woken.popleft()
         turn = _Turn(self, snapshot, outlook, senses, revision, held, stuck, unplaced)
         for host in self._phases.keys() - outlook.ledger.power.keys():
             self.forget(host)
@@ -129,6 +139,16 @@ class Switchboard:
     def order_given(self, host: HostName, at: float) -> None:
         """Note when an order was given, on the monotonic clock."""
         self._ordered[host] = at
+
+    def wake_given(self, host: HostName, at: float) -> None:
+        """Note that a wake was ordered, on the monotonic clock."""
+        self.order_given(host, at)
+        self._ordering += 1
+
+    def wakes_lately(self) -> int:
+        """Return how many wakes were ordered within the minute, this step's among them, by a clock that nobody sets and as
+        the journal had them."""
+        return len(self._woken) + self._ordering
 
     def ordered_at(self, host: HostName) -> float:
         """Return when this run gave the last order, minus infinity when a run before did."""
@@ -336,7 +356,8 @@ class _Turn:
         if power is not None and power.phase is PowerPhase.WAKING:
             return
         limit = self.outlook.policies.limits.wakes_per_min
-        given = ledger.power_acts_since(wall - WAKE_RATE_SECONDS, on=True) + sum(1 for o in self.orders if o.on)
+        booked = ledger.power_acts_since(wall - WAKE_RATE_SECONDS, on=True) + sum(1 for o in self.orders if o.on)
+        given = max(booked, self.board.wakes_lately())
         hold = self._minimum_off(power) if not urgent else None
         if given >= limit:
             self.deferrals.append(Deferral(DeferralKind.POWER_RATE, f"wakes: at most {limit} in a minute", host=host))
@@ -345,7 +366,7 @@ class _Turn:
                                            host=host, until_wall=hold))
         else:
             order = PowerOrder(f"{self.revision}-on-{host}", host, True, policy, why, self.revision)
-            self.board.order_given(host, self.now.monotonic)
+            self.board.wake_given(host, self.now.monotonic)
             self.orders.append(order)
             self._end(pw.WakeOrdered(wall, order.id, host, policy, why))
 

@@ -8,7 +8,7 @@ import pytest
 
 from ballastd.core import events as ev
 from ballastd.core.explanation import explain
-from ballastd.core.giving_way import HELD_SECONDS, NOT_ASKED, PARTED, SAVING, WHOLE, Trail, copied_at_most
+from ballastd.core.giving_way import HELD_SECONDS, NOT_ASKED, PARTED, SAVING, WHOLE, Look, Trail, copied_at_most
 from ballastd.core.inputs import PoliciesReplaced, ProgressSeen
 from ballastd.core.inventory import Progress, VmState
 from ballastd.core.migrations import Migration
@@ -325,7 +325,7 @@ def follow_up(road: Road, first: Order) -> None:
 
 def trail(mib_s: float, *points: tuple[float, float]) -> Trail:
     """Return what one job copied, (seconds, MiB)."""
-    return Trail(HostName("h1"), HostName("h2"), [(at, copied * MIB) for at, copied in points], 0.0, mib_s)
+    return Trail(HostName("h1"), HostName("h2"), [Look(at, copied * MIB, mib_s * MIB) for at, copied in points], 0.0, mib_s)
 
 
 def copied_at_most_mib_s(at: float, *trails: Trail) -> float:

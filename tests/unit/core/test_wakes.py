@@ -32,6 +32,20 @@ def test_a_wake_that_was_not_told_is_told_again_and_the_host_does_not_oversleep(
     assert "h3" in p.table.controller.ledger.wakeable
 
 
+def test_a_minute_between_two_wakes_begins_once_the_journal_has_the_first() -> None:
+    """A step ends when the disk has it: what it ordered is carried out then, forty seconds after it was decided here."""
+    p = asleep()
+    p.withholds = 1
+    p.turns(1800.0)
+    p.table.burn(h1v0=14.5, h2v0=14.5, h4v0=14.5)
+    p.until(PowerPhase.WAKING, "h3")
+    p.turn(40.0)
+    written = p.table.now.wall
+    p.turns(100.0, step=1.0)
+    _, again = [e.wall for e in p.table.events if isinstance(e, pw.WakeOrdered)]
+    assert 60.0 <= again - written <= 62.0
+
+
 @pytest.mark.parametrize("away", [5.0, 5000.0])
 def test_a_wake_that_died_with_the_daemon_is_ordered_again(away: float) -> None:
     p = asleep()

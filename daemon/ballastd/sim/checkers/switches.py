@@ -98,17 +98,12 @@ class Rhythm(Checker):
         self._off: dict[HostName, tuple[float, float]] = {}
         self._needed: set[HostName] = set()
         self._woken: deque[float] = deque()
-        self._ordered: dict[HostName, float] = {}
-        """When it was decided to wake each: that is in the journal first, which takes as long as the disk does."""
 
     def recorded(self, content: dict[str, Any]) -> None:
         host = HostName(str(content.get("host", "")))
         match content["kind"]:
-            case "PowerOffOrdered":
+            case "PowerOffOrdered" | "WakeOrdered":
                 self._policy[host] = content["policy"]
-            case "WakeOrdered":
-                self._policy[host] = content["policy"]
-                self._ordered[host] = self.now - max(0.0, self.wall - content["wall"])
             case "HostOff":
                 self._off[host] = self.now, self.wall
             case "HostAwake":
@@ -122,9 +117,8 @@ class Rhythm(Checker):
 
     def switching(self, host: HostName, *, on: bool) -> None:
         if on:
-            ordered = self._ordered.get(host, self.now)
-            self._woken.append(ordered)
-            while self._woken[0] < ordered - 60.0 + 1.0:
+            self._woken.append(self.now)
+            while self._woken[0] < self.now - 60.0 + 1.0:
                 self._woken.popleft()
             if len(self._woken) > (most := self.policies.limits.wakes_per_min):
                 self.complain(f"{len(self._woken)} hosts are woken within a minute; at most {most}")
