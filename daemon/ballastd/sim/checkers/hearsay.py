@@ -55,8 +55,8 @@ class Hearsay(Checker):
         """What a counter showed last, and by how much it rose since somebody looked."""
         self._newest: dict[HostName, tuple[str, int]] = {}
         self._followed: dict[HostName, list[_Followed]] = {}
-        """Of the policies that govern, ``_governing``, those that are about each host."""
-        self._governing = self.policies
+        """Of the policies that govern those that are about each host, as long as these govern and hosts are declared so."""
+        self._followed_of = self.policies, world.declared
 
     def heard(self, report: Report) -> None:
         host = HostName(report.host)
@@ -79,13 +79,13 @@ class Hearsay(Checker):
             self._judge(host, followed, samples, now, is_late=is_late)
 
     def _about(self, host: HostName) -> list[_Followed]:
-        if self._governing is not self.policies:
-            self._governing = self.policies
+        if self._followed_of[0] is not self.policies or self._followed_of[1] is not self.world.declared:
+            self._followed_of = self.policies, self.world.declared
             self._followed.clear()
         found = self._followed.get(host)
         if found is None:
             declared = self.declared(host)
-            found = self._followed[host] = [_Followed.of(policy) for policy in self._governing.health
+            found = self._followed[host] = [_Followed.of(policy) for policy in self.policies.health
                                             if policy.scope.covers(declared)]
         return found
 
