@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ import pytest
 from ballastd.core.acts import Act
 from ballastd.core.conditions import Condition, Holding, Silence
 from ballastd.core.inventory import JobKind, VmState
-from ballastd.core.plans import Order
 from ballastd.core.policies import Health, HealthPolicy, Limits, Mode, PlacementPolicy, PolicySet, Rule, Scope, VmSelector
 from ballastd.core.quantities import GIB, Bytes, HostName, Seconds, VmId
 from ballastd.core.saved_cluster import SavedCluster
@@ -25,11 +23,11 @@ from tests.simulation.test_checkers_of_arrivals import BROKEN as OF_ARRIVALS
 from tests.simulation.test_checkers_of_autostarts import BROKEN as OF_AUTOSTARTS
 from tests.simulation.test_checkers_of_gates import BROKEN as OF_GATES
 from tests.simulation.test_checkers_of_last_resorts import BROKEN as OF_LAST_RESORTS
+from tests.simulation.test_checkers_of_links import BROKEN as OF_LINKS
 from tests.simulation.test_checkers_of_power import BROKEN as OF_POWER
 
 BY_RACK = replace(ALL, limits=replace(ALL.limits, failover_domain="rack"))
 BOUNDED = replace(ALL, limits=replace(ALL.limits, vcpus_per_processor=27 / 16))
-GIVING = replace(ALL, limits=replace(ALL.limits, migration_minimum_mib_s=100.0, give_way=0.9))
 
 
 async def _second_copy(rogue: Rogue) -> None:
@@ -137,27 +135,6 @@ async def _back(rogue: Rogue) -> None:
     rogue.move("h2v0", "h1", "h2")
 
 
-async def _over_the_link(rogue: Rogue) -> None:
-    order = rogue.note(replace(rogue.order(), bandwidth_mib_s=700))
-    rogue.world.migrating(order)
-    rogue.settle(order)
-
-
-async def _more_than_the_link(rogue: Rogue) -> None:
-    one, other = rogue.note(rogue.order()), rogue.note(rogue.order("h1v1", target="h3"))
-    for order in (one, other):
-        rogue.world.migrating(order)
-    rogue.record("BandwidthOrdered", id=one.id, bandwidth_mib_s=5000)
-    rogue.world.granting(H1, vm_id("h1v0"), 5000)
-    rogue.settle(one)
-    rogue.settle(other)
-
-
-async def _unrecorded_bandwidth(rogue: Rogue) -> None:
-    order = rogue.note(rogue.order())
-    rogue.world.granting(H1, vm_id("h1v0"), order.bandwidth_mib_s)
-
-
 async def _called_twice(rogue: Rogue) -> None:
     order = rogue.note(rogue.order())
     rogue.world.migrating(order)
@@ -179,42 +156,6 @@ async def _opened_while_drained(rogue: Rogue) -> None:
     rogue.record("DrainRequested", host="h2", by="ann")
     rogue.world.closing(H2, closed=True)
     rogue.world.closing(H2, closed=False)
-
-
-def _give_way(rogue: Rogue, order: Order, mib_s: int, less: int, others: float = 900.0) -> None:
-    rogue.world.hypervisor.use_link(H1, others)
-    rogue.record("BandwidthOrdered", id=order.id, bandwidth_mib_s=mib_s)
-    rogue.record("WayGiven", id=order.id, less_mib_s=less, because="others use 900 of 1000 MiB/s out of h1")
-
-
-async def _down_to_nothing(rogue: Rogue) -> None:
-    _give_way(rogue, rogue.note(rogue.order()), 50, 550)
-
-
-async def _down_for_nobody(rogue: Rogue) -> None:
-    _give_way(rogue, rogue.note(rogue.order()), 300, 300, 0.0)
-
-
-async def _down_from_all_of_the_link(rogue: Rogue) -> None:
-    _give_way(rogue, rogue.note(rogue.order()), 300, 700)
-
-
-async def _down_off_a_failing_host(rogue: Rogue) -> None:
-    for count in (0.0, 1.0):
-        rogue.world.agents.set(H1, "ecc.uncorrected", count, "D1")
-        await asyncio.sleep(60.0)
-    _give_way(rogue, rogue.note(rogue.order()), 200, 400)
-
-
-async def _down_to_what_is_dirtied(rogue: Rogue, mib_s: int = 110) -> None:
-    rogue.world.hypervisor.dirty_mib_s[vm_id("h1v0")] = 90.0
-    order = rogue.note(rogue.order())
-    rogue.world.migrating(order)
-    job = asyncio.ensure_future(rogue.world.hypervisor.migrate(order))
-    await asyncio.sleep(150.0)
-    _give_way(rogue, order, mib_s, 600 - mib_s)
-    job.cancel()
-    rogue.settle(order)
 
 
 async def _paused(rogue: Rogue) -> None:
@@ -379,15 +320,13 @@ BROKEN: list[tuple[str, Story, PolicySet]] = [
     ("one-migration", _never_settled, ALL), ("twins", _twins_touched, ALL), ("journal-first", _unrecorded, ALL),
     ("journal-first", _unrecorded_abort, ALL), ("journal-first", _unrecorded_standstill, ALL),
     ("standstill", _standstill_over_the_limit, ALL), ("standstill", _standstill_over_the_wish, ALL),
-    ("journal-first", _unrecorded_bandwidth, ALL), ("journal-first", _called_twice, ALL),
+    ("journal-first", _called_twice, ALL),
     ("journal-first", _abort_of_a_settled_one, ALL), ("closed-by-record", _closed_for_nothing, ALL),
     ("closed-by-record", _opened_while_drained, ALL),
     ("concurrency", _too_many, ALL), ("concurrency", _too_many_out_at_once, ALL),
     ("concurrency", _too_many_in_at_once, ALL), ("concurrency", _too_many_everywhere_at_once, ALL),
     ("rates", _too_often, ALL), ("cooldown", _too_soon, ALL), ("cooldown", _back, ALL),
-    ("link", _over_the_link, ALL), ("link", _more_than_the_link, ALL), ("giving-way", _down_to_nothing, GIVING),
-    ("giving-way", _down_from_all_of_the_link, GIVING), ("giving-way", _down_off_a_failing_host, GIVING),
-    ("giving-way", _down_to_what_is_dirtied, GIVING), ("giving-way", _down_for_nobody, GIVING), ("pause", _paused, ALL),
+    ("pause", _paused, ALL),
     ("windows", quiet, replace(ALL, balance=(replace(BALANCE, windows=(FREEZE.name,)),),
                                   windows={FREEZE.name: FREEZE, NIGHT.name: NIGHT})),
     ("windows", _by_nights, replace(ALL, windows={NIGHT.name: replace(NIGHT, intervals=())})),
@@ -423,7 +362,7 @@ def test_what_its_owner_keeps_in_place_stays(owner: dict[str, Any]) -> None:
 
 
 def test_every_checker_is_shown_to_fail() -> None:
-    shown = (*BROKEN, *OF_ARRIVALS, *OF_AUTOSTARTS, *OF_GATES, *OF_LAST_RESORTS, *OF_POWER)
+    shown = (*BROKEN, *OF_ARRIVALS, *OF_AUTOSTARTS, *OF_GATES, *OF_LAST_RESORTS, *OF_LINKS, *OF_POWER)
     assert {kind.rule for kind in CHECKERS} == {rule for rule, *_ in shown}
 
 
@@ -488,18 +427,6 @@ def test_a_job_of_a_stranger_that_nobody_can_have_seen_counts_for_nobody() -> No
         await _begin(rogue, ("h1v0", "h2"))
 
     assert "concurrency" not in found(story)
-
-
-def test_who_gives_way_as_far_as_it_may_breaks_nothing() -> None:
-    async def story(rogue: Rogue) -> None:
-        order = rogue.note(rogue.order())
-        _give_way(rogue, order, 100, 500)
-        rogue.world.hypervisor.use_link(H1, 0.0)
-        await asyncio.sleep(100.0)
-        _give_way(rogue, order, 200, 400, 0.0)
-
-    assert "giving-way" not in found(story, GIVING)
-    assert "giving-way" not in found(partial(_down_to_what_is_dirtied, mib_s=180), GIVING)
 
 
 def test_who_makes_room_for_a_sick_host_leaves_for_a_reason() -> None:
