@@ -306,7 +306,7 @@ EXECUTION: tuple[Mutant, ...] = (
     Mutant("a floor is taken for a measure", f"{CORE}/dirtying.py", " and not (arrived and m.dirtied.at_least)", "",
            core("test_dirtying.py")),
     Mutant("what is copied again costs nothing", f"{CORE}/drafted_heat.py",
-           "(cost[vm] + again * (1.0 + vms.priority[vm] / PRIORITY_RANGE))", "cost[vm]", core("test_dirtying.py")),
+           "cost[vm] += again * (1.0 + vms.priority[vm] / PRIORITY_RANGE)", "pass", core("test_dirtying.py")),
     Mutant("a bad pair is as good as any", f"{CORE}/drafted_heat.py", "        return risky + np.array([",
            "        return np.array([", core("test_dirtying.py")),
     Mutant("who gets nowhere is held against hosts", f"{CORE}/migrations.py",

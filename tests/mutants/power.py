@@ -7,6 +7,8 @@ from tests.mutants.mutant import CORE, KERNEL, Mutant, core, only, scenarios
 SWITCHES = only("unit", "tests/unit/kernel/test_switches.py")
 
 POWER: tuple[Mutant, ...] = (
+    Mutant("a minute between wakes begins as the first is decided", f"{CORE}/switching.py",
+           "given = max(booked, self.board.wakes_lately())", "given = booked", core("test_wakes.py")),
     Mutant("hosts that go off in one step share an order", f"{CORE}/switching.py", '-off-{host}"', '-off"',
            core("test_packing.py")),
     Mutant("a wake whose time passed while no daemon ran has failed", f"{CORE}/switching.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -84,7 +85,7 @@ def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
     (without(constraints.wishes_hold), "against rule"),
     (without(constraints.placement_rules_hold), "against rule"),
     (with_method(Ledger, "last_moved", None), "and rests for"),
-    (with_method(Ledger, "routine_since", 0), "times within a day"),
+    (with_method(Ledger, "routine_by_vm", Counter()), "times within a day"),
     (deaf, "speaks of other VMs"),
     (deaf, "did not want it moved"),
 ], ids=lambda one: one if isinstance(one, str) else "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -102,9 +102,13 @@ class Books:
         """Return when a move from or to ``host`` last completed, wall seconds, or None."""
         return max((m.wall for moves in self.moved.values() for m in moves if host in (m.source, m.target)), default=None)
 
-    def routine_since(self, wall: float, policy: str | None = None, vm: VmId | None = None) -> int:
-        """Return how many routine moves were ordered after ``wall``, by one policy or of one VM where given."""
-        return sum(1 for o in self.routine_orders if o.wall > wall and policy in (None, o.policy) and vm in (None, o.vm))
+    def routine_since(self, wall: float, policy: str) -> int:
+        """Return how many routine moves a policy ordered after ``wall``."""
+        return sum(1 for o in self.routine_orders if o.wall > wall and o.policy == policy)
+
+    def routine_by_vm(self, wall: float) -> Counter[VmId]:
+        """Return how many routine moves of each VM were ordered after ``wall``."""
+        return Counter(o.vm for o in self.routine_orders if o.wall > wall)
 
     def power_acts_since(self, wall: float, *, on: bool, host: HostName | None = None) -> int:
         """Return how many power orders of one kind were given after ``wall``, to one host where given."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
@@ -10,6 +11,7 @@ import numpy as np
 
 from ballastd.core.accounts import Weighed, Worth
 from ballastd.core.arrays import Floats, Ints
+from ballastd.core.books import DAY_SECONDS
 from ballastd.core.calibration import FAILED_SECONDS, Calibration, attempts_of, calibrated
 from ballastd.core.daily import Daily, daily_of
 from ballastd.core.dirtying import SHOWN_SECONDS, dirtying_of, shown
@@ -94,6 +96,7 @@ class Draft:
     _marks: Marks | None = None
     _calibration: Calibration | None = None
     _shown: Mapping[VmId, Dirtying] | None = None
+    _routine: Counter[VmId] | None = None
     _reserve: Reserve | None = None
 
     def points(self, source: int) -> Ints:
@@ -125,6 +128,13 @@ class Draft:
         if self._calibration is None:
             self._calibration = calibrated(self.ledger.settled, self.snapshot.now.wall)
         return self._calibration
+
+    @property
+    def routine_today(self) -> Counter[VmId]:
+        """How many routine moves of each VM were ordered within the day."""
+        if self._routine is None:
+            self._routine = self.ledger.routine_by_vm(self.snapshot.now.wall - DAY_SECONDS)
+        return self._routine
 
     def dirtying(self, vm: int) -> Dirtying | None:
         """Return how fast a VM (row) dirties its memory, None where nobody knows."""
@@ -191,9 +201,8 @@ class Draft:
                      self.shifted.copy(), self.rerouted.copy(), dict(self.moved), list(self.moves), list(self.refusals),
                      dict(self.homes), self.scores, self.told, dict(self.asked), dict(self.counted_on), self.searched,
                      list(self.stuck), None if self.daily is None else self.daily.copy(), self.course, self.picks,
-                     self._marks, self._calibration, self._shown,
+                     self._marks, self._calibration, self._shown, self._routine,
                      None if self._reserve is None else self._reserve.fork())
-
 
     def become(self, trial: Draft) -> None:
         """Take over what was tried on a copy."""

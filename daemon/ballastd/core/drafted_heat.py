@@ -85,10 +85,14 @@ def network_heat_of(draft: Draft, wanted: Wanted, off: Floats, fill: Fill, sends
 def _costs(draft: Draft, wanted: Wanted, off: Floats) -> Floats:
     vms = draft.snapshot.vms
     cost: Floats = (vms.copied + MOVE_BYTES) * (1.0 + vms.priority / PRIORITY_RANGE)
-    for vm in np.flatnonzero(off).tolist():
-        again = copied_off(draft, vm, int(vms.host[vm]), routine=True)[1] - int(vms.copied[vm])
-        cost[vm] = draft.attempts(vm) * (cost[vm] + again * (1.0 + vms.priority[vm] / PRIORITY_RANGE))
-        if offered_target(draft, wanted[int(vms.host[vm])], vm) is not None:
+    rows = np.flatnonzero(off)
+    for vm, host in zip(rows.tolist(), vms.host[rows].tolist(), strict=True):
+        again = copied_off(draft, vm, host, routine=True)[1] - int(vms.copied[vm])
+        if again:
+            cost[vm] += again * (1.0 + vms.priority[vm] / PRIORITY_RANGE)
+        if (attempts := draft.attempts(vm)) > 1.0:
+            cost[vm] *= attempts
+        if offered_target(draft, wanted[host], vm) is not None:
             cost[vm] *= OFFERED_SHARE
     return cost
 

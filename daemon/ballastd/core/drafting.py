@@ -13,7 +13,7 @@ import numpy as np
 from ballastd.core.accounts import Worth
 from ballastd.core.arrays import Floats, Ints
 from ballastd.core.autonomy import grounds_of
-from ballastd.core.books import DAY_SECONDS, HOUR_SECONDS, OPERATOR
+from ballastd.core.books import HOUR_SECONDS, OPERATOR
 from ballastd.core.constraints import Terms, Trial, planned_bandwidth, refusal, shut
 from ballastd.core.convergence import ladder
 from ballastd.core.draft import Candidate, Draft
@@ -347,6 +347,6 @@ def why_moved_enough(draft: Draft, intent: Intent, vm: int) -> Refusal | None:
             return Refusal(RefusalKind.COOLDOWN, f"{who} {human_seconds(now - last.wall)} ago, rests for "
                            f"{human_seconds(rest)}", key, intent.host)
     budget = intent.budget
-    if budget is not None and ledger.routine_since(now - DAY_SECONDS, vm=key) >= budget.per_vm_per_day:
+    if budget is not None and draft.routine_today[key] >= budget.per_vm_per_day:
         return Refusal(RefusalKind.COOLDOWN, f"was moved {budget.per_vm_per_day} times within a day", key, intent.host)
     return None

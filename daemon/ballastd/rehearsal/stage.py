@@ -72,13 +72,17 @@ class _Policies:
 
     def __init__(self, source: PolicySource) -> None:
         self._source = source
+        self._first: tuple[float, tuple[PolicySet, tuple[str, ...]]] | None = None
         self.world: World | None = None
 
     def load(self, now_wall: float) -> tuple[PolicySet, tuple[str, ...]]:
-        """See ``service.daemon.PolicySource``."""
-        policies, warnings = self._source.load(now_wall)
+        """See ``service.daemon.PolicySource``. What the world begins with the first daemon loads in the same instant."""
+        first, self._first = self._first, None
+        policies, warnings = first[1] if first is not None and first[0] == now_wall else self._source.load(now_wall)
         if self.world is not None:
             self.world.policies = policies
+        else:
+            self._first = now_wall, (policies, warnings)
         return policies, warnings
 
 

@@ -104,7 +104,7 @@ class SimulatedHypervisor:
         begun = self._clock.now()
         known = await self._reach(host)
         spent, carried = self.processors.spent(host), self.traffic.carried(host)
-        vms = tuple([record for _, record in sorted(known.vms.items())])
+        vms = known.vms.in_order
         usage = {record.vm: VmUsage(spent.get(record.vm), record.memory_max, network_bytes=carried.get(record.vm))
                  for record in vms if record.state.runs}
         held = sum(record.ordinary for record in vms if record.state.holds_memory)

@@ -58,6 +58,14 @@ class Guests(dict[VmId, VmRecord]):
     def __init__(self, records: Mapping[VmId, VmRecord] = MappingProxyType({})) -> None:
         super().__init__(records)
         self.told: Callable[[VmId, bool], None] = lambda _vm, _runs: None
+        self._in_order: tuple[VmRecord, ...] | None = None
+
+    @property
+    def in_order(self) -> tuple[VmRecord, ...]:
+        """All of them, by their ids."""
+        if self._in_order is None:
+            self._in_order = tuple([record for _, record in sorted(self.items())])
+        return self._in_order
 
     def _changed(self, vm: VmId, before: VmRecord | None, after: VmRecord | None) -> None:
         ran, runs = (record is not None and record.state.runs for record in (before, after))
@@ -67,11 +75,13 @@ class Guests(dict[VmId, VmRecord]):
     def __setitem__(self, vm: VmId, record: VmRecord) -> None:
         before = self.get(vm)
         super().__setitem__(vm, record)
+        self._in_order = None
         self._changed(vm, before, record)
 
     def __delitem__(self, vm: VmId) -> None:
         before = self[vm]
         super().__delitem__(vm)
+        self._in_order = None
         self._changed(vm, before, None)
 
     def drop(self, vm: VmId) -> None:

@@ -111,12 +111,14 @@ class VirtualClock:
 
     def __init__(self, epoch_wall: float = DEFAULT_EPOCH_WALL, boot_id: str = "virtual") -> None:
         self._offset = epoch_wall
-        self._boot_id = boot_id
+        self._last = Instant(0.0, epoch_wall, boot_id)
 
     def now(self) -> Instant:
         """Return the present instant of the running loop."""
         monotonic = asyncio.get_running_loop().time()
-        return Instant(monotonic, monotonic + self._offset, self._boot_id)
+        if monotonic != self._last.monotonic or monotonic + self._offset != self._last.wall:
+            self._last = Instant(monotonic, monotonic + self._offset, self._last.boot_id)
+        return self._last
 
     def step_wall(self, seconds: float) -> None:
         """Step the wall clock, as an administrator or a time daemon does; negative steps it back."""
